@@ -1,0 +1,8 @@
+"""``python -m bookcast`` is ``bookcast``."""
+
+import sys
+
+from bookcast.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,290 @@
+"""Wires the parts together, and owns their start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import errno
+import logging
+import socket
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from bookcast.auth import OriginPolicy
+from bookcast.engine.base import Engine
+from bookcast.engine.memory import MemoryEngine
+from bookcast.errors import StartupError
+from bookcast.feeds.base import Feed, Publish
+from bookcast.feeds.simulator import Simulator
+from bookcast.feeds.supervisor import Supervisor
+from bookcast.http import app as http_app
+from bookcast.http.routes import Routes
+from bookcast.http.schemas import Published
+from bookcast.http.server import HttpServer
+from bookcast.hub.hub import Hub
+from bookcast.hub.view import ViewSpec
+from bookcast.metrics import Number, registry_of
+from bookcast.model import Topic, Update
+from bookcast.protocol import codec
+from bookcast.protocol.published import parse_orderbook
+from bookcast.sessions.registry import Registry
+from bookcast.sessions.session import SessionLimits
+from bookcast.sessions.websocket import Endpoint, WebSocket, text_frame
+from bookcast.settings import Settings, from_keywords
+
+logger = logging.getLogger(__name__)
+
+
+def serve(**settings: Any) -> Server:
+    """Make a server to run inside this program's event loop.
+
+    Keywords are settings in lower case (``port`` is short for ``websocket_port``); the environment
+    isn't read. ``port=0`` picks a free port::
+
+        async with bookcast.serve(port=0) as server:
+            await server.publish("AAPL", {"bids": [[189.9, 300]], "asks": [[190.0, 100]]})
+
+    Raises:
+        SettingError: for a wrong setting.
+    """
+    return Server(from_keywords(**settings))
+
+
+class Server:
+    """One node: HTTP and WebSocket on one port, fed by one feed and by publishers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.port = settings.websocket_port
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._engine: Engine = MemoryEngine()
+        self._registry = Registry()
+        self._feeds: list[Supervisor] = []
+        self._hub: Hub | None = None
+        self._http: HttpServer | None = None
+        self._ready = False
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+    @property
+    def http_url(self) -> str:
+        """Where HTTP is served, for instance ``http://127.0.0.1:8002``."""
+        host = self.settings.host
+        if host in {"0.0.0.0", "::"}:  # noqa: S104 - this reads the setting, it binds nothing
+            host = "127.0.0.1"
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """Where WebSockets connect; append a client id."""
+        return self.http_url.replace("http", "ws", 1) + "/ws/"
+
+    async def start(self) -> None:
+        """Listen, then feed.
+
+        Raises:
+            StartupError: when the port can't be had or the feed can't run.
+        """
+        settings = self.settings
+        loop = self._loop = asyncio.get_running_loop()
+        if settings.redis_url is not None:
+            logger.warning(
+                "REDIS_URL is set, but this version keeps everything in memory: run one node only"
+            )
+        self._feeds = [Supervisor(feed) for feed in _feeds(settings, self._engine.publish)]
+        sockets = await _listen(settings.host, settings.websocket_port)
+        self.port = sockets[0].getsockname()[1]
+        hub = self._hub = Hub(
+            render=render,
+            clock=time.perf_counter,
+            call_later=_call_later(loop),
+            want=self._engine.want,
+            release=self._engine.release,
+            batch_seconds=settings.batch_ms / 1000,
+        )
+        self._engine.attach(deliver=hub.deliver, demand=self._demand)
+        origins = OriginPolicy.of(settings)
+        endpoint = Endpoint(
+            hub=hub,
+            registry=self._registry,
+            origins=origins,
+            limits=SessionLimits(settings.default_market, settings.max_subscriptions),
+            max_message_bytes=settings.max_message_bytes,
+            loop=loop,
+        )
+        routes = Routes(
+            settings=settings,
+            engine=self._engine,
+            hub=hub,
+            registry=self._registry,
+            feeds=self._feeds,
+            metrics=registry_of(self._numbers(hub)),
+            ready=lambda: self._ready,
+        )
+        self._http = HttpServer(
+            http_app.build(routes, origins), lambda connections: WebSocket(endpoint, connections)
+        )
+        await self._http.start(sockets)
+        for feed in self._feeds:
+            feed.start()
+        self._ready = True
+        logger.info("serving at %s, WebSockets at %s{client_id}", self.http_url, self.ws_url)
+
+    async def stop(self) -> None:
+        """Take no more, say goodbye to everybody, end the feed."""
+        self._ready = False
+        for feed in self._feeds:
+            await feed.stop()
+        if self._http is not None:
+            await self._http.stop()
+            self._http = None
+            logger.info("stopped")
+
+    async def publish(self, symbol: str, data: Any) -> Published:
+        """Publish an order book, in any shape that ``POST /broadcast/orderbook`` takes.
+
+        Raises:
+            InvalidInput: with the path of the wrong field; then nothing was published.
+        """
+        publication = parse_orderbook(symbol, data, self.settings.default_market)
+        [position] = await self._engine.publish([publication])
+        subscribers = self._hub.subscriber_count(publication.topic) if self._hub else 0
+        return Published("ok", symbol, position.epoch, position.seq, subscribers)
+
+    def publish_threadsafe(
+        self, symbol: str, data: Any
+    ) -> concurrent.futures.Future[Published]:
+        """Publish from another thread, for instance from a callback of futu-api."""
+        assert self._loop is not None, "start the server first"
+        return asyncio.run_coroutine_threadsafe(self.publish(symbol, data), self._loop)
+
+    def _demand(self, topic: Topic, wanted: bool) -> None:  # noqa: FBT001 - the engine's Demand
+        for feed in self._feeds:
+            feed.demand(topic, wanted)
+
+    def _numbers(self, hub: Hub) -> list[Number]:
+        registry = self._registry
+        return [
+            Number("connections", "gauge", "Clients connected", lambda: len(registry)),
+            Number(
+                "subscriptions", "gauge", "Subscriptions of all clients", registry.subscription_count
+            ),
+            Number(
+                "connections_accepted", "counter", "Handshakes accepted", lambda: registry.accepted
+            ),
+            Number("handshakes_refused", "counter", "Handshakes refused", lambda: registry.refused),
+            Number(
+                "messages_received", "counter", "Messages of clients", lambda: registry.received
+            ),
+            Number("messages_delivered", "counter", "Updates sent", lambda: hub.delivered),
+            Number(
+                "messages_conflated",
+                "counter",
+                "Updates that a newer one replaced before a client could take them",
+                lambda: hub.conflated,
+            ),
+        ]
+
+
+def render(spec: ViewSpec, update: Update) -> bytes:
+    """Give the finished frame of an update in a view."""
+    return text_frame(codec.encode_update(spec, update))
+
+
+def _feeds(settings: Settings, publish: Publish) -> list[Feed]:
+    """Make the feed that the settings name.
+
+    Raises:
+        StartupError: when it can't run here.
+    """
+    match settings.feed:
+        case "simulator":
+            return [
+                Simulator(
+                    publish,
+                    symbols=settings.simulator_symbols,
+                    rate=settings.simulator_rate,
+                    seed=settings.simulator_seed,
+                    default_market=settings.default_market,
+                )
+            ]
+        case "futu":
+            # Only here: the vendor's package is an extra.
+            from bookcast.feeds.futu import client  # noqa: PLC0415
+
+            client.require_futu()
+            return [
+                client.FutuFeed(
+                    publish,
+                    host=settings.futu_host,
+                    port=settings.futu_port,
+                    min_subscription_seconds=settings.futu_min_subscription_seconds,
+                )
+            ]
+        case "none":
+            return []
+
+
+def _call_later(
+    loop: asyncio.AbstractEventLoop,
+) -> Callable[[float, Callable[[], None]], object]:
+    def call_later(seconds: float, function: Callable[[], None]) -> object:
+        if seconds <= 0:
+            return loop.call_soon(function)
+        return loop.call_later(seconds, function)
+
+    return call_later
+
+
+_BIND_FAULTS = {
+    errno.EADDRINUSE: "is already in use; stop the program that has it, or choose another port "
+    "with WEBSOCKET_PORT (--port)",
+    errno.EACCES: "needs more rights than this user has; choose a port above 1023 with "
+    "WEBSOCKET_PORT (--port)",
+    errno.EADDRNOTAVAIL: "can't be used: this machine doesn't have that address; set HOST to one "
+    "that it has",
+}
+
+
+async def _listen(host: str, port: int) -> list[socket.socket]:
+    """Bind the port on every address that the host name stands for.
+
+    Raises:
+        StartupError: in one sentence that says what to do.
+    """
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise StartupError(f"HOST is {host!r}, which can't be resolved: {error}") from None
+    sockets: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            # With port 0, the second address gets the port that the first one was given.
+            chosen = sockets[0].getsockname()[1] if sockets else port
+            sockets.append(
+                socket.create_server(
+                    (str(address[0]), chosen), family=family, backlog=2048
+                )
+            )
+    except OSError as error:
+        for sock in sockets:
+            sock.close()
+        fault = _BIND_FAULTS.get(error.errno or 0, f"can't be opened: {error}")
+        raise StartupError(f"Port {port} on {host} {fault}") from None
+    return sockets

@@ -1,0 +1,1 @@
+"""Where positions are given and the newest state of every topic lives."""

@@ -1,0 +1,65 @@
+"""What an engine is: it gives positions, keeps the newest state, and knows what is wanted."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from bookcast.model import Position, Publication, Topic, Update
+
+Deliver = Callable[[Update], None]
+"""Takes an update to this node's hub."""
+
+Demand = Callable[[Topic, bool], None]
+"""Tells the feed that a topic is wanted by somebody now (True), or by nobody any more (False)."""
+
+
+class EngineStatus(msgspec.Struct, frozen=True):
+    """What ``/health`` says of the engine."""
+
+    kind: str
+    state: str
+    topics: int
+
+
+class Engine(ABC):
+    """Where updates get their positions and snapshots live.
+
+    Positions are given here and nowhere else, so that nodes sharing an engine never number an
+    update differently; the snapshot is stored in the same step.
+    """
+
+    def __init__(self) -> None:
+        self._deliver: Deliver = lambda _update: None
+        self._demand: Demand = lambda _topic, _wanted: None
+
+    def attach(self, *, deliver: Deliver, demand: Demand) -> None:
+        """Connect both ends of the path; call it once, before anything is wanted."""
+        self._deliver = deliver
+        self._demand = demand
+
+    @abstractmethod
+    async def publish(self, publications: Sequence[Publication]) -> list[Position]:
+        """Give each publication its position, keep it as the newest, deliver it where wanted."""
+
+    @abstractmethod
+    async def snapshot(self, topic: Topic) -> Update | None:
+        """Give the newest update of a topic, None when there was none."""
+
+    @abstractmethod
+    def want(self, topic: Topic) -> None:
+        """Deliver this topic to this node from now on, beginning with its newest update."""
+
+    @abstractmethod
+    def release(self, topic: Topic) -> None:
+        """Deliver this topic no more."""
+
+    @abstractmethod
+    async def newest(self) -> Sequence[Update]:
+        """Give the newest update of every topic that has one."""
+
+    @abstractmethod
+    def status(self) -> EngineStatus:
+        """Tell how the engine is."""

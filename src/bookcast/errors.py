@@ -1,0 +1,126 @@
+"""Every way things go wrong: the exception tree, and one table of codes and what to do about them.
+
+    BookcastError
+    ├── StartupError        the server can't start; the message is all the user sees (exit code 2)
+    │   └── SettingError    a setting is wrong; names the setting
+    └── InvalidInput        somebody sent something wrong; names the code and the place
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from typing import Final
+
+import msgspec
+
+
+class BookcastError(Exception):
+    """The root of all exceptions that bookcast raises on purpose."""
+
+
+class StartupError(BookcastError):
+    """The server can't start. The message is one sentence that says what to do."""
+
+
+class SettingError(StartupError):
+    """A setting has a wrong value. The message names the setting and where its value came from."""
+
+
+class InvalidInput(BookcastError):
+    """Somebody sent something wrong; nothing was changed by it.
+
+    Attributes:
+        code: a key of :data:`ERRORS`.
+        message: one sentence for a person.
+        path: where in the input the fault is, for instance ``bids[3].price``; empty for the whole.
+    """
+
+    def __init__(self, code: str, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.path = path
+
+
+_PLACE: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
+_MISSING: Final = re.compile(r"^Object missing required field `(.+)`$")
+_WORDS: Final = {
+    "int | float": "a number",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "a list",
+    "null": "null",
+    "object | array": "an object or a list",
+}
+
+
+def explain(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Give the path and the sentence of a validation error, in words for a person."""
+    match = _PLACE.match(str(error))
+    assert match is not None  # the pattern matches any text
+    path = (match["path"] or "").removeprefix(".")
+    missing = _MISSING.match(match["what"])
+    if missing is not None:
+        path = f"{path}.{missing[1]}" if path else missing[1]
+        return path, f"{path} is missing"
+    what = re.sub("`([^`]*)`", lambda quoted: _WORDS.get(quoted[1], quoted[1]), match["what"])
+    what = what[:1].lower() + what[1:]
+    return path, f"{path}: {what}" if path else what
+
+
+class ErrorKind(msgspec.Struct, frozen=True):
+    """What an error code means: its HTTP status, a title, and whether trying again can help."""
+
+    status: int
+    title: str
+    retry: bool = False
+
+
+ERRORS: Final[dict[str, ErrorKind]] = {
+    "invalid_json": ErrorKind(400, "Not valid JSON"),
+    "invalid_client_id": ErrorKind(400, "Invalid client id"),
+    "origin_not_allowed": ErrorKind(403, "Origin not allowed"),
+    "not_found": ErrorKind(404, "Not found"),
+    "unknown_symbol": ErrorKind(404, "No data for this symbol yet", retry=True),
+    "method_not_allowed": ErrorKind(405, "Method not allowed"),
+    "body_too_large": ErrorKind(413, "Body too large"),
+    "unsupported_media_type": ErrorKind(415, "Unsupported media type"),
+    "invalid_symbol": ErrorKind(422, "Invalid symbol"),
+    "invalid_message": ErrorKind(422, "Invalid message"),
+    "invalid_book": ErrorKind(422, "Invalid order book"),
+    "too_many_subscriptions": ErrorKind(422, "Too many subscriptions"),
+    "upgrade_required": ErrorKind(426, "Upgrade required"),
+    "internal_error": ErrorKind(500, "Internal error", retry=True),
+    "page_not_built": ErrorKind(503, "The live page is not built"),
+    "not_ready": ErrorKind(503, "Not ready", retry=True),
+}
+
+
+class CloseCode(enum.IntEnum):
+    """Why a connection is closed by us. See :data:`CLOSE_REASONS` for what a client should do."""
+
+    INVALID_DATA = 1007
+    POLICY = 1008
+    TOO_BIG = 1009
+    INTERNAL = 1011
+    RESTART = 1012
+
+
+class CloseReason(msgspec.Struct, frozen=True):
+    """A close code's sentence, and whether a client should reconnect."""
+
+    reason: str
+    reconnect: bool
+
+
+CLOSE_REASONS: Final[dict[CloseCode, CloseReason]] = {
+    CloseCode.INVALID_DATA: CloseReason("a text message is not valid UTF-8", reconnect=True),
+    CloseCode.POLICY: CloseReason("too many fragments in one message", reconnect=False),
+    CloseCode.TOO_BIG: CloseReason("message too big", reconnect=True),
+    CloseCode.INTERNAL: CloseReason("internal error", reconnect=True),
+    CloseCode.RESTART: CloseReason("the server restarts", reconnect=True),
+}

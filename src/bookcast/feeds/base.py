@@ -1,0 +1,54 @@
+"""What a feed is: a source of market data that publishes, and is told which topics are wanted."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
+
+import msgspec
+
+from bookcast.model import Publication, Symbol, Topic
+
+Publish = Callable[[Sequence[Publication]], Awaitable[object]]
+"""Hands publications to the engine, in order. Call it on the event loop's thread only."""
+
+
+class FeedStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What ``/health`` says of a feed. ``detail`` is one sentence when something is wrong."""
+
+    name: str
+    state: Literal["starting", "connected", "disconnected", "stopped"]
+    symbols: int
+    detail: str | None = None
+
+
+class Feed(ABC):
+    """A source of market data. It gets ``publish`` when it is made and runs until cancelled.
+
+    ``want`` and ``release`` arrive on the event loop, at any time after construction, also while
+    the feed is disconnected; they only note the demand and return at once.
+    """
+
+    name: str
+
+    def __init__(self, publish: Publish) -> None:
+        self.publish = publish
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Publish until cancelled. An exception makes the supervisor start the feed again."""
+
+    @abstractmethod
+    def status(self) -> FeedStatus:
+        """Tell how the feed is."""
+
+    def want(self, topic: Topic) -> None:  # noqa: B027 - a feed may publish all it has
+        """Somebody wants this topic now."""
+
+    def release(self, topic: Topic) -> None:  # noqa: B027 - a feed may publish all it has
+        """Nobody wants this topic any more."""
+
+    def symbols(self) -> Sequence[Symbol]:
+        """The symbols this feed is known to have, for search; empty where it can't tell."""
+        return ()

@@ -1,0 +1,278 @@
+"""A market that isn't there: order flow on real limit order books, the same for the same seed.
+
+Each symbol has a book of queues. Every step a few orders arrive: most join or leave queues near the
+touch, some take liquidity. Whether they buy or sell leans with a sentiment that all symbols share
+and one of the symbol's own, so that prices walk, and walk together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from typing import Final, NamedTuple
+
+from bookcast.feeds.base import Feed, FeedStatus, Publish
+from bookcast.model import Book, Level, Publication, Symbol, Topic, parse_symbol
+
+DEPTH: Final = 20
+"""Levels published on each side."""
+
+MAX_BATCH: Final = 256
+"""Books made before the event loop gets its turn again."""
+
+SHORTEST_SLEEP: Final = 0.001
+MAX_LAG: Final = 1.0
+"""Seconds the market may fall behind its rate before it gives up catching up."""
+
+# Smallest price steps: (below this price, the step). Hong Kong's grows with the price.
+_TICKS: Final[dict[str, tuple[tuple[float, float], ...]]] = {
+    "HK": (
+        (10, 0.01),
+        (20, 0.02),
+        (100, 0.05),
+        (200, 0.1),
+        (500, 0.2),
+        (1000, 0.5),
+        (math.inf, 1.0),
+    ),
+    "JP": ((3000, 1.0), (math.inf, 5.0)),
+}
+_TICK: Final = ((math.inf, 0.01),)
+
+
+def parse_symbols(names: Sequence[str], default_market: str) -> list[Symbol]:
+    """Give the symbols that ``SIMULATOR_SYMBOLS`` stands for: a list, or N of US.S0001….
+
+    Raises:
+        InvalidInput: for a symbol that can't be one.
+    """
+    if len(names) == 1 and names[0].isdecimal():
+        count = int(names[0])
+        width = max(4, len(names[0]))
+        return [Symbol(f"US.S{number:0{width}}") for number in range(1, count + 1)]
+    return list(dict.fromkeys(parse_symbol(name, default_market) for name in names))
+
+
+class _Queue:
+    """The orders waiting at one price, which is counted in ticks."""
+
+    __slots__ = ("orders", "price", "size")
+
+    def __init__(self, price: int, size: int, orders: int) -> None:
+        self.price = price
+        self.size = size
+        self.orders = orders
+
+
+class Sentiment:
+    """A mean-reverting walk around 0: how much more there are who want to buy than to sell."""
+
+    def __init__(self, random: Random, *, pull: float, noise: float) -> None:
+        self._random = random
+        self._pull = pull
+        self._noise = noise
+        self.value = 0.0
+
+    def step(self) -> float:
+        """Walk on by one step."""
+        self.value += self._random.gauss(0, self._noise) - self._pull * self.value
+        return self.value
+
+
+class SimulatedBook:
+    """The limit order book of one symbol.
+
+    Prices are whole numbers of ticks and sizes whole numbers of lots until they are published.
+    """
+
+    def __init__(self, symbol: Symbol, seed: int) -> None:
+        self._random = Random(f"{seed}/{symbol}")
+        market = symbol.partition(".")[0]
+        price = math.exp(self._random.uniform(math.log(20), math.log(500)))
+        self._tick = next(tick for below, tick in _TICKS.get(market, _TICK) if price < below)
+        self._decimals = max(0, -math.floor(math.log10(self._tick)))
+        self._lot = self._random.choice((100, 100, 200, 500)) if market == "HK" else 1
+        self._mood = Sentiment(self._random, pull=0.02, noise=0.05)
+        middle = max(DEPTH * 2, round(price / self._tick))
+        self.bids: list[_Queue] = []
+        self.asks: list[_Queue] = []
+        self.traded = 0
+        self._fill(self.bids, middle, -1)
+        self._fill(self.asks, middle + 1, +1)
+
+    def step(self, market: float) -> None:
+        """Let a few orders arrive, leaning with the market's sentiment and the symbol's own."""
+        lean = math.tanh(market + self._mood.step()) / 2
+        for _ in range(1 + int(self._random.expovariate(0.7))):
+            buys = self._random.random() < 0.5 + lean
+            roll = self._random.random()
+            if roll < 0.12:
+                self._take(self.asks if buys else self.bids)
+            elif roll < 0.65:
+                self._join(buys)
+            else:
+                self._leave(self.asks if buys else self.bids)
+            self._fill(self.bids, self.asks[0].price - 1 if self.asks else 1, -1)
+            self._fill(self.asks, self.bids[0].price + 1, +1)
+
+    def book(self, now_ms: float) -> Book:
+        """Give the best levels of both sides."""
+        return Book(self._levels(self.bids), self._levels(self.asks), feed_ms=now_ms)
+
+    def _levels(self, side: list[_Queue]) -> tuple[Level, ...]:
+        return tuple(
+            Level(
+                round(queue.price * self._tick, self._decimals),
+                queue.size * self._lot,
+                queue.orders,
+            )
+            for queue in side[:DEPTH]
+        )
+
+    def _size(self) -> int:
+        return 1 + int(self._random.paretovariate(1.3) * 20)
+
+    def _fill(self, side: list[_Queue], first: int, direction: int) -> None:
+        """Keep a side as deep as what is published, for a price far away always has orders."""
+        while len(side) < DEPTH:
+            gap = 1 + (self._random.random() < 0.1)
+            price = side[-1].price + direction * gap if side else first
+            orders = 1 + int(self._random.expovariate(0.25))
+            side.append(_Queue(max(1, price), sum(self._size() for _ in range(orders)), orders))
+
+    def _take(self, side: list[_Queue]) -> None:
+        """Trade against the best queues."""
+        wanted = self._size() * self._random.randint(1, 3)
+        while wanted and side:
+            best = side[0]
+            traded = min(wanted, best.size)
+            wanted -= traded
+            self.traded += traded
+            self._shrink(side, 0, traded)
+
+    def _leave(self, side: list[_Queue]) -> None:
+        """Withdraw an order, more likely near the touch."""
+        index = min(int(self._random.expovariate(0.25)), len(side) - 1)
+        queue = side[index]
+        self._shrink(side, index, max(1, queue.size // queue.orders))
+
+    def _shrink(self, side: list[_Queue], index: int, size: int) -> None:
+        queue = side[index]
+        queue.size -= size
+        queue.orders = max(1, min(queue.orders - 1, queue.size))
+        if queue.size <= 0 and (len(side) > 1):
+            del side[index]
+        elif queue.size <= 0:
+            queue.size = self._size()
+
+    def _join(self, buys: bool) -> None:  # noqa: FBT001 - the order's side
+        """Add an order: into a gap between the sides, or to a queue, more likely near the touch."""
+        side, other, direction = (
+            (self.bids, self.asks, -1) if buys else (self.asks, self.bids, +1)
+        )
+        gap = abs(side[0].price - other[0].price) - 1
+        if gap > 0 and self._random.random() < 0.8:
+            # Whoever wants to trade goes next to the other side, which is how a price moves on.
+            away = 1 + min(int(self._random.expovariate(0.8)), gap - 1)
+            side.insert(0, _Queue(other[0].price + direction * away, self._size(), 1))
+            del side[2 * DEPTH :]
+            return
+        wanted = side[0].price + direction * min(int(self._random.expovariate(0.3)), DEPTH)
+        for index, queue in enumerate(side):
+            if queue.price == wanted:
+                queue.size += self._size()
+                queue.orders += 1
+                return
+            if (queue.price - wanted) * direction > 0:
+                side.insert(index, _Queue(wanted, self._size(), 1))
+                del side[2 * DEPTH :]
+                return
+
+
+class _Entry(NamedTuple):
+    topic: Topic
+    book: SimulatedBook
+
+
+class Simulator(Feed):
+    """Publishes books of all its symbols in turn, ``rate`` per second and symbol.
+
+    ``clock`` gives seconds that never go back, ``now`` seconds since 1970.
+
+    Raises:
+        InvalidInput: for a symbol that can't be one.
+    """
+
+    name = "simulator"
+
+    def __init__(
+        self,
+        publish: Publish,
+        *,
+        symbols: Sequence[str],
+        rate: float,
+        seed: int,
+        default_market: str = "US",
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        super().__init__(publish)
+        self._entries = [
+            _Entry(Topic("orderbook", symbol), SimulatedBook(symbol, seed))
+            for symbol in parse_symbols(symbols, default_market)
+        ]
+        self._market = Sentiment(Random(seed), pull=0.01, noise=0.06)
+        self._rate = rate
+        self._clock = clock
+        self._now = now
+        self._sleep = sleep
+        self._made = 0
+        self._running = False
+
+    def symbols(self) -> Sequence[Symbol]:
+        """All symbols of the simulated market."""
+        return [entry.topic.symbol for entry in self._entries]
+
+    def status(self) -> FeedStatus:
+        """It is connected for as long as it runs."""
+        return FeedStatus(
+            self.name, "connected" if self._running else "starting", len(self._entries)
+        )
+
+    async def run(self) -> None:
+        """Publish until cancelled, every symbol once at the very start."""
+        self._running = True
+        try:
+            await self.publish(self.make(len(self._entries)))
+            per_second = self._rate * len(self._entries)
+            begun = self._clock() - self._made / per_second
+            while True:
+                due = int((self._clock() - begun) * per_second) - self._made
+                if due > MAX_LAG * per_second + MAX_BATCH:
+                    begun = self._clock() - self._made / per_second
+                    continue
+                if due > 0:
+                    await self.publish(self.make(min(due, MAX_BATCH)))
+                await self._sleep(
+                    0 if due > MAX_BATCH else max(SHORTEST_SLEEP, min(1 / per_second, 0.05))
+                )
+        finally:
+            self._running = False
+
+    def make(self, count: int) -> list[Publication]:
+        """Make the next books, symbol by symbol; the same sequence for the same seed."""
+        now_ms = self._now() * 1000
+        publications = []
+        for _ in range(count):
+            index = self._made % len(self._entries)
+            if index == 0:
+                self._market.step()
+            entry = self._entries[index]
+            entry.book.step(self._market.value)
+            publications.append(Publication(entry.topic, entry.book.book(now_ms)))
+            self._made += 1
+        return publications

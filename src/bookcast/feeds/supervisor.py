@@ -1,0 +1,85 @@
+"""Keeps a feed running: a feed that ends by an exception is started again, after a while."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from bookcast.feeds.base import Feed, FeedStatus
+from bookcast.model import Symbol, Topic
+
+logger = logging.getLogger(__name__)
+
+FIRST_DELAY: Final = 0.5
+MAX_DELAY: Final = 30.0
+"""Seconds between attempts grow from the first to the last of these, with jitter."""
+
+
+class Supervisor:
+    """Runs one feed and passes the demand on to it.
+
+    ``sleep`` and ``random`` (0 to 1) are passed in so that tests never wait.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        *,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        self._feed = feed
+        self._sleep = sleep
+        self._random = random
+        self._task: asyncio.Task[None] | None = None
+        self._trouble: str | None = None
+
+    def start(self) -> None:
+        """Run the feed in the background."""
+        self._task = asyncio.create_task(self._run(), name=f"feed {self._feed.name}")
+
+    async def stop(self) -> None:
+        """End the feed and wait until it has cleaned up."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def demand(self, topic: Topic, wanted: bool) -> None:  # noqa: FBT001 - the engine's Demand
+        """Tell the feed what is wanted, and what no more."""
+        (self._feed.want if wanted else self._feed.release)(topic)
+
+    def symbols(self) -> Sequence[Symbol]:
+        """The symbols that the feed is known to have."""
+        return self._feed.symbols()
+
+    def status(self) -> FeedStatus:
+        """The feed's own word, unless it isn't running."""
+        status = self._feed.status()
+        if self._trouble is None:
+            return status
+        return FeedStatus(status.name, "disconnected", status.symbols, self._trouble)
+
+    async def _run(self) -> None:
+        delay = FIRST_DELAY
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                await self._feed.run()
+                reason = "it ended"
+            except Exception as error:
+                logger.exception("feed %s failed", self._feed.name)
+                reason = f"it failed: {type(error).__name__}: {error}"
+            if asyncio.get_running_loop().time() - started > MAX_DELAY:
+                delay = FIRST_DELAY
+            wait = delay * (0.5 + self._random() / 2)
+            delay = min(2 * delay, MAX_DELAY)
+            self._trouble = f"{reason}; starting again"
+            logger.warning("feed %s: %s in %.1f s", self._feed.name, self._trouble, wait)
+            await self._sleep(wait)
+            self._trouble = None

@@ -1,0 +1,1 @@
+"""The HTTP side: publishing, health, statistics, the live page."""

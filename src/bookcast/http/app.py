@@ -1,0 +1,108 @@
+"""The HTTP application: routes, errors, Origin and CORS, the live page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bookcast.auth import OriginPolicy
+from bookcast.errors import InvalidInput
+from bookcast.http import openapi, problem
+from bookcast.http.routes import Routes
+
+PAGE: Final = Path(__file__).parent.parent / "web"
+"""Where the built page is. It is missing in a checkout until it has been built."""
+
+
+class OriginGuard:
+    """Refuses requests of web pages that the origin policy doesn't know, naming the setting."""
+
+    def __init__(self, app: ASGIApp, origins: OriginPolicy) -> None:
+        self._app = app
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer it with the refusal."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            origins = headers.getlist("Origin")
+            try:
+                self._origins.check(
+                    ", ".join(origins) if origins else None, headers.get("Host", "")
+                )
+            except InvalidInput as refusal:
+                await problem.response(refusal.code, refusal.message)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+async def _favicon(_request: Request) -> Response:
+    icon = PAGE / "favicon.svg"
+    return FileResponse(icon) if icon.is_file() else Response(status_code=204)
+
+
+async def _page(_request: Request) -> Response:
+    index = PAGE / "index.html"
+    if not index.is_file():
+        return problem.response(
+            "page_not_built",
+            "This checkout has no built page yet: run 'make setup'. Everything else works",
+        )
+    return FileResponse(
+        index,
+        headers={
+            # Its assets have hashed names; the page itself must be asked for each time.
+            "Cache-Control": "no-cache",
+            "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; "
+            "img-src 'self' data:; frame-ancestors 'self'",
+        },
+    )
+
+
+def build(routes: Routes, origins: OriginPolicy) -> Starlette:
+    """Make the ASGI application."""
+    table: list[BaseRoute] = [
+        Route("/broadcast/orderbook", routes.broadcast_orderbook, methods=["POST"]),
+        Route("/health", routes.health),
+        Route("/stats", routes.stats),
+        Route("/livez", routes.livez),
+        Route("/readyz", routes.readyz),
+        Route("/metrics", routes.metrics),
+        Route("/books/{symbol}", routes.book),
+        Route("/symbols", routes.symbols),
+        Route("/openapi.json", openapi.endpoint),
+        Route("/ws/{client_id}", routes.websocket_without_upgrade),
+        Route("/", _page),
+        Route("/favicon.svg", _favicon),
+    ]
+    if (PAGE / "assets").is_dir():
+        table.append(Mount("/assets", StaticFiles(directory=PAGE / "assets")))
+    return Starlette(
+        routes=table,
+        middleware=[
+            Middleware(OriginGuard, origins=origins),
+            # Whoever came this far may: the guard has decided.
+            Middleware(
+                CORSMiddleware,
+                allow_origin_regex=".*",
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type"],
+            ),
+        ],
+        exception_handlers={
+            InvalidInput: problem.on_invalid_input,
+            HTTPException: problem.on_http_exception,
+            Exception: problem.on_fault,
+        },
+    )

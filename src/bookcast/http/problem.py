@@ -1,0 +1,65 @@
+"""Errors as RFC 9457 ``application/problem+json``."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bookcast.errors import ERRORS, InvalidInput
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What went wrong with a request. ``path``: the wrong field, for instance bids[3].price."""
+
+    title: str
+    status: int
+    detail: str
+    code: str
+    path: str = ""
+
+
+class ProblemResponse(Response):
+    """A problem as a response."""
+
+    media_type = "application/problem+json"
+
+
+_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+def response(code: str, detail: str, *, path: str = "", **headers: str) -> Response:
+    """Make the response for an error code of ``errors.ERRORS``."""
+    kind = ERRORS[code]
+    problem = Problem(kind.title, kind.status, detail, code, path)
+    return ProblemResponse(msgspec.json.encode(problem), kind.status, headers)
+
+
+async def on_invalid_input(_request: Request, error: Exception) -> Response:
+    """Answer input that is wrong."""
+    assert isinstance(error, InvalidInput)
+    return response(error.code, error.message, path=error.path)
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Answer what the router refuses: no such path, or not with this method."""
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code in _CODES:
+        detail = (
+            f"There is nothing at {request.url.path}"
+            if error.status_code == HTTPStatus.NOT_FOUND
+            else f"{request.url.path} takes {headers.get('Allow', 'other methods')}, "
+            f"not {request.method}"
+        )
+        return response(_CODES[error.status_code], detail, **headers)
+    problem = Problem(error.detail, error.status_code, error.detail, "internal_error")
+    return ProblemResponse(msgspec.json.encode(problem), error.status_code, headers)
+
+
+async def on_fault(_request: Request, _error: Exception) -> Response:
+    """Answer a fault of ours; the log has the rest."""
+    return response("internal_error", "The server met a fault of its own; its log tells more")

@@ -1,0 +1,216 @@
+"""What each HTTP path does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+
+import bookcast
+from bookcast.engine.base import Engine
+from bookcast.errors import InvalidInput
+from bookcast.feeds.supervisor import Supervisor
+from bookcast.http import problem, schemas
+from bookcast.hub.hub import Hub
+from bookcast.model import Topic, parse_symbol
+from bookcast.protocol import codec
+from bookcast.protocol.published import parse_orderbook
+from bookcast.sessions.registry import Registry
+from bookcast.settings import Settings
+
+
+class Json(Response):
+    """A Struct as JSON."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Encode the Struct."""
+        return msgspec.json.encode(content)
+
+
+class Routes:
+    """The endpoints, with what they need at hand.
+
+    ``ready`` tells whether new clients should be sent here; ``clock`` gives seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        engine: Engine,
+        hub: Hub,
+        registry: Registry,
+        feeds: list[Supervisor],
+        metrics: CollectorRegistry,
+        ready: Callable[[], bool],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._hub = hub
+        self._registry = registry
+        self._feeds = feeds
+        self._metrics = metrics
+        self._ready = ready
+        self._clock = clock
+        self._started = clock()
+        self.published = 0
+        """Updates published over HTTP since the start."""
+        self.refused = 0
+        """Publishes refused since the start."""
+
+    async def broadcast_orderbook(self, request: Request) -> Response:
+        """Publish an order book to everybody who subscribed to its symbol."""
+        try:
+            symbol = request.query_params.get("symbol")
+            if symbol is None:
+                raise InvalidInput(
+                    "invalid_symbol",
+                    "Name the symbol in the address: /broadcast/orderbook?symbol=AAPL",
+                    path="symbol",
+                )
+            data = codec.decode_json(await self._json_body(request))
+            publication = parse_orderbook(symbol, data, self._settings.default_market)
+        except InvalidInput:
+            self.refused += 1
+            raise
+        [position] = await self._engine.publish([publication])
+        self.published += 1
+        return Json(
+            schemas.Published(
+                status="ok",
+                symbol=symbol,
+                epoch=position.epoch,
+                seq=position.seq,
+                subscribers=self._hub.subscriber_count(publication.topic),
+            )
+        )
+
+    async def health(self, _request: Request) -> Response:
+        """Tell how the server and its parts are."""
+        feeds = [feed.status() for feed in self._feeds]
+        engine = self._engine.status()
+        well = engine.state == "connected" and all(feed.state == "connected" for feed in feeds)
+        return Json(
+            schemas.Health(
+                status="healthy" if well else "degraded",
+                connections=len(self._registry),
+                subscriptions=self._registry.subscription_count(),
+                uptime_s=self._uptime(),
+                engine=engine,
+                feeds=feeds,
+            )
+        )
+
+    async def stats(self, _request: Request) -> Response:
+        """Tell what the server has done since it started, and how each topic stands."""
+        now_ms = self._clock() * 1000
+        subscribers = self._hub.topics()
+        topics = [
+            schemas.TopicStats(
+                channel=update.topic.channel,
+                symbol=update.topic.symbol,
+                epoch=update.position.epoch,
+                seq=update.position.seq,
+                subscribers=subscribers.get(update.topic, 0),
+                age_ms=round(max(0.0, now_ms - update.server_ms), 1),
+            )
+            for update in await self._engine.newest()
+        ]
+        return Json(
+            schemas.Stats(
+                version=bookcast.__version__,
+                uptime_s=self._uptime(),
+                connections=len(self._registry),
+                subscriptions=self._registry.subscription_count(),
+                connections_accepted=self._registry.accepted,
+                handshakes_refused=self._registry.refused,
+                messages_received=self._registry.received,
+                updates_published=sum(topic.seq for topic in topics),
+                publishes_refused=self.refused,
+                messages_delivered=self._hub.delivered,
+                messages_conflated=self._hub.conflated,
+                topics=sorted(topics, key=lambda topic: (topic.channel, topic.symbol)),
+            )
+        )
+
+    async def livez(self, _request: Request) -> Response:
+        """Say that the process answers."""
+        return Json(schemas.Alive("alive"))
+
+    async def readyz(self, _request: Request) -> Response:
+        """Say whether new clients should be sent here."""
+        if self._ready():
+            return Json(schemas.Alive("ready"))
+        return problem.response("not_ready", "The server starts or stops", **{"Retry-After": "1"})
+
+    async def book(self, request: Request) -> Response:
+        """Give the newest book of a symbol."""
+        spelling = request.path_params["symbol"]
+        topic = Topic("orderbook", parse_symbol(spelling, self._settings.default_market))
+        update = await self._engine.snapshot(topic)
+        if update is None:
+            raise InvalidInput(
+                "unknown_symbol", f"Nobody has published a book of {spelling} yet", path="symbol"
+            )
+        return Json(
+            schemas.KnownBook(
+                symbol=spelling,
+                epoch=update.position.epoch,
+                seq=update.position.seq,
+                data=codec.as_published(update),
+                timestamp=codec.iso_utc(update.server_ms),
+            )
+        )
+
+    async def symbols(self, request: Request) -> Response:
+        """List the symbols that contain ``q``, or all."""
+        wanted = request.query_params.get("q", "").upper()
+        known = {str(update.topic.symbol) for update in await self._engine.newest()}
+        for feed in self._feeds:
+            known.update(feed.symbols())
+        found = sorted(symbol for symbol in known if wanted in symbol.upper())
+        return Json(schemas.KnownSymbols([schemas.KnownSymbol(symbol) for symbol in found]))
+
+    async def metrics(self, _request: Request) -> Response:
+        """Give the numbers to Prometheus."""
+        return Response(
+            generate_latest(self._metrics), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    async def websocket_without_upgrade(self, request: Request) -> Response:
+        """Tell somebody who came with plain HTTP what to do."""
+        return problem.response(
+            "upgrade_required",
+            f"{request.url.path} is for WebSocket clients, for instance "
+            f"new WebSocket('ws://{request.url.netloc}{request.url.path}')",
+            Upgrade="websocket",
+        )
+
+    def _uptime(self) -> float:
+        return round(self._clock() - self._started, 3)
+
+    async def _json_body(self, request: Request) -> bytes:
+        """Read the body, no further than the limit."""
+        content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if content_type != "application/json":
+            raise InvalidInput(
+                "unsupported_media_type",
+                "Send the body as JSON, with the header Content-Type: application/json",
+            )
+        limit = self._settings.max_body_bytes
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise InvalidInput(
+                    "body_too_large", f"The body is larger than MAX_BODY_BYTES, {limit} bytes"
+                )
+        return bytes(body)

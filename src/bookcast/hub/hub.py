@@ -1,0 +1,188 @@
+"""The fan-out. An update marks its topic dirty and schedules one flush for all that is dirty.
+
+The clock, the timer and the renderer are passed in: nothing here waits, sends or encodes by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from bookcast.hub.topic import LiveTopic
+from bookcast.hub.view import Outbox, Render, ViewSpec
+from bookcast.model import Topic, Update
+
+logger = logging.getLogger(__name__)
+
+CallLater = Callable[[float, Callable[[], None]], object]
+"""Calls a function after so many seconds (0: as soon as the event loop can)."""
+
+
+class Hub:
+    """Sends each update once per view to every subscriber that can take it.
+
+    Args:
+        render: gives the finished frame of an update in a view.
+        clock: monotonic seconds.
+        call_later: the event loop's timer.
+        want: asked to begin delivering a topic, which may deliver its newest update at once.
+        release: asked to stop delivering it.
+        batch_seconds: under load a flush waits at most this long for company; 0: never.
+    """
+
+    def __init__(
+        self,
+        *,
+        render: Render,
+        clock: Callable[[], float],
+        call_later: CallLater,
+        want: Callable[[Topic], None],
+        release: Callable[[Topic], None],
+        batch_seconds: float = 0.0,
+    ) -> None:
+        self._render = render
+        self._clock = clock
+        self._call_later = call_later
+        self._want = want
+        self._release = release
+        self._batch_seconds = batch_seconds
+        self._topics: dict[Topic, LiveTopic] = {}
+        self._dirty: dict[Topic, LiveTopic] = {}
+        self._scheduled = False
+        self._not_before = 0.0
+        self.delivered = 0
+        """Frames handed to outboxes."""
+        self.conflated = 0
+        """Frames that a newer one replaced before a subscriber could take them."""
+
+    # From the engine
+
+    def deliver(self, update: Update) -> None:
+        """Let an update of a wanted topic go out with the next flush."""
+        live = self._topics.get(update.topic)
+        if live is None:
+            logger.debug("%s seq %d: nobody here wants it", update.topic, update.position.seq)
+            return
+        if live.add(update):
+            self.conflated += live.subscriber_count()
+            logger.debug("%s seq %d: displaced an older one", update.topic, update.position.seq)
+        self._dirty[update.topic] = live
+        self._schedule()
+
+    # From the sessions
+
+    def subscribe(
+        self, outbox: Outbox, topic: Topic, spec: ViewSpec, replaces: ViewSpec | None = None
+    ) -> None:
+        """Show a topic to a client from now on, beginning with its newest state if there is one.
+
+        The state shown first is the one that the view's other subscribers were sent last, so that
+        all of them go on from the same place.
+        """
+        live = self._topics.get(topic)
+        newly_wanted = live is None
+        if live is None:
+            live = self._topics[topic] = LiveTopic()
+        if replaces is not None and replaces != spec:
+            self._leave(live, outbox, replaces)
+        view = live.view(spec, self._render)
+        view.subscribers[outbox] = None
+        if newly_wanted:
+            # The engine may deliver the newest state at once: the next flush takes it along.
+            self._want(topic)
+            return
+        frame = view.last_frame()
+        if frame is not None:
+            outbox.put(frame)
+            self.delivered += 1
+
+    def unsubscribe(self, outbox: Outbox, topic: Topic, spec: ViewSpec) -> None:
+        """Show the topic to this client no more."""
+        live = self._topics.get(topic)
+        if live is None:
+            return
+        self._leave(live, outbox, spec)
+        if not live.views:
+            del self._topics[topic]
+            self._dirty.pop(topic, None)
+            self._release(topic)
+
+    def catch_up(self, outbox: Outbox) -> None:
+        """Give a client that can take data again ONE frame per view it fell behind in."""
+        pending, outbox.pending = outbox.pending, {}
+        for view in pending:
+            frame = view.last_frame()
+            if frame is not None:
+                outbox.put(frame)
+                outbox.conflated -= 1
+                self.conflated -= 1
+                self.delivered += 1
+        outbox.flush()
+
+    def subscriber_count(self, topic: Topic) -> int:
+        """Count this node's subscribers of a topic."""
+        live = self._topics.get(topic)
+        return live.subscriber_count() if live is not None else 0
+
+    def topics(self) -> dict[Topic, int]:
+        """Give each wanted topic and its number of subscribers."""
+        return {topic: live.subscriber_count() for topic, live in self._topics.items()}
+
+    # The flush
+
+    def flush(self) -> None:
+        """Send what waits: each view's frames to its subscribers, then one write per outbox."""
+        started = self._clock()
+        self._scheduled = False
+        dirty, self._dirty = self._dirty, {}
+        touched: list[Outbox] = []
+        for topic, live in dirty.items():
+            self._emit(topic, live, touched)
+        for outbox in touched:
+            outbox.flush()
+        # Under load, collect for about as long as sending takes: fewer and larger writes.
+        took = self._clock() - started
+        self._not_before = started + min(2 * took, self._batch_seconds)
+
+    def _emit(self, topic: Topic, live: LiveTopic, touched: list[Outbox]) -> None:
+        updates = live.take()
+        count = len(updates)
+        for view in live.views.values():
+            before = view.emitted
+            frames = [view.emit(update) for update in updates]
+            chunk = frames[0] if count == 1 else b"".join(frames)
+            skipped = 0
+            for outbox in view.subscribers:
+                if outbox.writable:
+                    if not outbox.frames:
+                        touched.append(outbox)
+                    outbox.frames.append(chunk)
+                else:
+                    outbox.pending.setdefault(view, before)
+                    outbox.conflated += count
+                    skipped += 1
+            self.conflated += count * skipped
+            self.delivered += count * (len(view.subscribers) - skipped)
+            if logger.isEnabledFor(logging.DEBUG):
+                logger.debug(
+                    "%s seq %d as %s: sent to %d, held back for %d that can't take it now",
+                    topic,
+                    updates[-1].position.seq,
+                    view.spec.spelling,
+                    len(view.subscribers) - skipped,
+                    skipped,
+                )
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._call_later(max(0.0, self._not_before - self._clock()), self.flush)
+
+    def _leave(self, live: LiveTopic, outbox: Outbox, spec: ViewSpec) -> None:
+        view = live.views.get(spec)
+        if view is None:
+            return
+        view.subscribers.pop(outbox, None)
+        outbox.pending.pop(view, None)
+        if not view.subscribers:
+            del live.views[spec]

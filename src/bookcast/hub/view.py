@@ -1,0 +1,71 @@
+"""One way of showing one topic: each update is encoded and framed once for all who look this way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from bookcast.model import Update
+
+
+class ViewSpec(NamedTuple):
+    """How a client wants a topic. Clients with equal specs share every frame.
+
+    ``flavour`` is the protocol spoken, ``spelling`` the symbol as the client wrote it.
+    """
+
+    flavour: str
+    spelling: str
+
+
+class Outbox(Protocol):
+    """What the hub needs of a connection's outgoing queue.
+
+    ``frames`` wait for the next :meth:`flush`. While ``writable`` is False nothing is appended;
+    ``pending`` notes for each view what this client was last sent, and ``conflated`` counts what
+    it will never see.
+    """
+
+    frames: list[bytes]
+    writable: bool
+    pending: dict[View, Update | None]
+    conflated: int
+
+    def put(self, frame: bytes) -> None:
+        """Append a frame outside a flush of the hub."""
+
+    def flush(self) -> None:
+        """Write all frames in one go."""
+
+
+Render = Callable[[ViewSpec, Update], bytes]
+"""Gives the finished frame that shows an update the way a spec asks for."""
+
+
+class View:
+    """The subscribers of one spec, and the state they were sent last (``emitted``)."""
+
+    __slots__ = ("_frame", "_render", "_rendered", "emitted", "spec", "subscribers")
+
+    def __init__(self, spec: ViewSpec, render: Render, emitted: Update | None) -> None:
+        self.spec = spec
+        self.subscribers: dict[Outbox, None] = {}
+        self.emitted = emitted
+        self._render = render
+        self._rendered: Update | None = None
+        self._frame = b""
+
+    def emit(self, update: Update) -> bytes:
+        """Make this update the state shown, and give its frame."""
+        self.emitted = update
+        return self._frame_of(update)
+
+    def last_frame(self) -> bytes | None:
+        """Give the frame of the state shown, for a newcomer or one who fell behind."""
+        return None if self.emitted is None else self._frame_of(self.emitted)
+
+    def _frame_of(self, update: Update) -> bytes:
+        if update is not self._rendered:
+            self._frame = self._render(self.spec, update)
+            self._rendered = update
+        return self._frame

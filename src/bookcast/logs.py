@@ -1,0 +1,39 @@
+"""How the command's log looks. A program that embeds bookcast sets up its own logging instead."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+from bookcast.settings import Settings
+
+
+def configure(settings: Settings) -> None:
+    """Write the log to standard error: lines for people in development, JSON in production."""
+    timestamp = structlog.processors.TimeStamper(fmt="iso", utc=settings.production)
+    before = [structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name, timestamp]
+    renderer: list[structlog.typing.Processor]
+    # Tracebacks without the values of variables: those may be secrets.
+    if settings.production:
+        renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else:
+        renderer = [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                pad_event_to=0,
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=before,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("bookcast").setLevel(settings.log_level.upper())

@@ -1,0 +1,124 @@
+"""Bytes to commands, messages and updates to bytes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from bookcast.errors import InvalidInput, explain
+from bookcast.hub.view import ViewSpec
+from bookcast.model import Book, Level, Update
+from bookcast.protocol import messages
+
+_encoder: Final = msgspec.json.Encoder()
+
+
+class _Head(msgspec.Struct):
+    action: str
+
+
+_head: Final = msgspec.json.Decoder(_Head)
+_commands: Final[dict[str, msgspec.json.Decoder[messages.Command]]] = {
+    str(kind.__struct_config__.tag): msgspec.json.Decoder(kind)
+    for kind in (messages.Subscribe, messages.Unsubscribe, messages.Ping)
+}
+
+
+class UnknownAction(InvalidInput):
+    """The action is not one of the protocol's. The wording is part of the base protocol."""
+
+    def __init__(self) -> None:
+        super().__init__("invalid_message", "Unknown action", path="action")
+
+
+def decode_command(data: bytes | str) -> messages.Command:
+    """Read what a client said.
+
+    Raises:
+        UnknownAction: for an action that doesn't exist.
+        InvalidInput: for anything else that is wrong, with a sentence that names the place.
+    """
+    try:
+        action = _head.decode(data).action
+        if action not in _commands:
+            raise UnknownAction
+        return _commands[action].decode(data)
+    except msgspec.ValidationError as error:
+        raise invalid("invalid_message", error, "The message") from None
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise InvalidInput("invalid_json", not_json(error)) from None
+
+
+def decode_json(data: bytes) -> Any:
+    """Read any JSON.
+
+    Raises:
+        InvalidInput: when it isn't JSON.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise InvalidInput("invalid_json", not_json(error)) from None
+
+
+def encode(message: messages.Message) -> bytes:
+    """Write a message to a base client."""
+    return _encoder.encode(message)
+
+
+def encode_update(spec: ViewSpec, update: Update) -> bytes:
+    """Write an update the way a view shows it."""
+    return _encoder.encode(
+        messages.OrderbookUpdate(
+            symbol=spec.spelling,
+            data=as_published(update),
+            timestamp=iso_utc(update.server_ms),
+        )
+    )
+
+
+def as_published(update: Update) -> msgspec.Raw:
+    """Give the book as its publisher wrote it; for our own feeds, in the shape of Futu's levels."""
+    book = update.data
+    if book.published is not None:
+        return book.published
+    moment = book.exchange_ms or book.feed_ms or update.server_ms
+    return msgspec.Raw(
+        _encoder.encode(
+            {
+                "bids": [_level(level) for level in book.bids],
+                "asks": [_level(level) for level in book.asks],
+                "timestamp": iso_utc(moment),
+            }
+        )
+    )
+
+
+def _level(level: Level) -> dict[str, float | int]:
+    written: dict[str, float | int] = {"price": level.price, "volume": level.size}
+    if level.orders is not None:
+        written["orders"] = level.orders
+    return written
+
+
+
+
+def iso_utc(milliseconds: float) -> str:
+    """Write milliseconds since 1970 as ISO 8601 in UTC, to the millisecond."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def invalid(code: str, error: msgspec.ValidationError, whole: str) -> InvalidInput:
+    """Turn a validation error into one for a person; ``whole`` is what to call the input."""
+    path, sentence = explain(error)
+    return InvalidInput(code, sentence if path else f"{whole}: {sentence}", path=path)
+
+
+def not_json(error: Exception) -> str:
+    """Say in a sentence why a text isn't JSON."""
+    if isinstance(error, RecursionError):
+        return "Not valid JSON: it is nested too deeply"
+    return f"Not valid JSON: {error}"

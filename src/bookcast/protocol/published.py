@@ -1,0 +1,106 @@
+"""What publishers send, checked and turned into what the engine takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from operator import gt, lt
+from typing import Any
+
+import msgspec
+
+from bookcast.errors import InvalidInput
+from bookcast.model import Book, Level, Publication, Topic, parse_symbol
+from bookcast.protocol.codec import invalid
+from bookcast.protocol.messages import PublishedBook, PublishedLevel, PublishedTuple
+
+
+def parse_orderbook(symbol: str, data: Any, default_market: str) -> Publication:
+    """Turn a published order book into a publication.
+
+    ``data`` is what a JSON reader gives: ``{"bids": [...], "asks": [...], ...}``, levels as
+    ``[price, size]``, ``[price, size, orders]`` or ``{"price", "size"|"volume", "orders"?, ...}``.
+
+    Raises:
+        InvalidInput: with the path of the wrong field.
+    """
+    topic = Topic("orderbook", parse_symbol(symbol, default_market))
+    return Publication(topic, parse_book(data))
+
+
+def parse_book(data: Any) -> Book:
+    """Check a published book and keep it both normalised and as published.
+
+    Levels of size 0 are no levels and are dropped; the rest must be best first, each price once.
+    Crossed and locked books are accepted, since auctions cross.
+
+    Raises:
+        InvalidInput: with the path of the wrong field.
+    """
+    try:
+        book = msgspec.convert(data, PublishedBook)
+    except msgspec.ValidationError as error:
+        raise invalid("invalid_book", error, "The book") from None
+    bids = _side("bids", book.bids, gt, "highest")
+    asks = _side("asks", book.asks, lt, "lowest")
+    kept = dict(data)
+    for name, given, levels in (("bids", book.bids, bids), ("asks", book.asks, asks)):
+        if len(levels) < len(given):
+            kept[name] = [
+                raw for raw, level in zip(data[name], given, strict=True) if _size(level)
+            ]
+    try:
+        published = msgspec.Raw(msgspec.json.encode(kept))
+    except (TypeError, ValueError) as error:
+        raise InvalidInput("invalid_book", f"The book can't be written as JSON: {error}") from None
+    return Book(bids, asks, exchange_ms=_milliseconds(data.get("timestamp")), published=published)
+
+
+def _side(
+    name: str,
+    given: Sequence[PublishedTuple | PublishedLevel],
+    better: Callable[[float, float], bool],
+    best: str,
+) -> tuple[Level, ...]:
+    levels: list[Level] = []
+    for index, level in enumerate(given):
+        size = _size(level)
+        if size is msgspec.UNSET:
+            raise InvalidInput(
+                "invalid_book",
+                f"{name}[{index}]: a level needs 'size' (or 'volume')",
+                path=f"{name}[{index}].size",
+            )
+        if size == 0:
+            continue
+        price = level.price or 0  # -0 is 0
+        if levels and not better(levels[-1].price, price):
+            place = f"{name}[{index}]" + ("[0]" if isinstance(level, PublishedTuple) else ".price")
+            fault = (
+                "stands there twice"
+                if levels[-1].price == price
+                else f"comes after {levels[-1].price}; {name} begin with the {best} price"
+            )
+            raise InvalidInput("invalid_book", f"{place}: {price} {fault}", path=place)
+        levels.append(Level(price, size, level.orders))
+    return tuple(levels)
+
+
+def _size(level: PublishedTuple | PublishedLevel) -> Any:
+    if isinstance(level, PublishedLevel) and level.size is msgspec.UNSET:
+        return level.volume
+    return level.size
+
+
+def _milliseconds(timestamp: Any) -> float | None:
+    """Understand a publisher's timestamp where that is possible."""
+    if isinstance(timestamp, int | float) and not isinstance(timestamp, bool):
+        return float(timestamp)
+    if isinstance(timestamp, str):
+        try:
+            moment = datetime.fromisoformat(timestamp)
+        except ValueError:
+            return None
+        # A time without an offset could be anybody's local time.
+        return moment.timestamp() * 1000 if moment.tzinfo is not None else None
+    return None

@@ -1,0 +1,1 @@
+"""From a view's frames to the bytes on one socket."""

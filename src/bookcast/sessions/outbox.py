@@ -1,0 +1,48 @@
+"""A connection's outgoing queue: what is sent together, and what waits while the client can't."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from bookcast.hub.view import View
+from bookcast.model import Update
+
+FLUSH_BYTES: Final = 32 * 1024
+"""A client that asks much at once gets its answers in writes of about this size."""
+
+
+class Outbox:
+    """Frames for one client, joined into one write per flush.
+
+    The queue is bounded by what the hub sends in one flush and by :data:`FLUSH_BYTES` of answers:
+    while the client isn't ``writable``, the hub appends nothing (it keeps only the newest state,
+    once for everybody) and the session takes no further commands.
+    """
+
+    __slots__ = ("_put_bytes", "_write", "conflated", "frames", "pending", "writable")
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+        self._put_bytes = 0
+        self.frames: list[bytes] = []
+        self.writable = True
+        self.pending: dict[View, Update | None] = {}
+        self.conflated = 0
+
+    def put(self, frame: bytes) -> None:
+        """Append a frame; it goes out with the next flush, or now when much is waiting."""
+        self.frames.append(frame)
+        self._put_bytes += len(frame)
+        if self._put_bytes >= FLUSH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write all frames in one go."""
+        frames = self.frames
+        if not frames:
+            return
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        frames.clear()
+        self._put_bytes = 0
+        self._write(data)

@@ -1,0 +1,34 @@
+"""All sessions of this node."""
+
+from __future__ import annotations
+
+from bookcast.sessions.session import Session
+
+
+class Registry:
+    """Who is connected, and who has been."""
+
+    def __init__(self) -> None:
+        self._sessions: set[Session] = set()
+        self.accepted = 0
+        """Connections accepted since the start."""
+        self.refused = 0
+        """Handshakes refused since the start."""
+        self.received = 0
+        """Messages received since the start."""
+
+    def add(self, session: Session) -> None:
+        """Note a session that begins."""
+        self._sessions.add(session)
+        self.accepted += 1
+
+    def remove(self, session: Session) -> None:
+        """Forget a session that ended."""
+        self._sessions.discard(session)
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def subscription_count(self) -> int:
+        """Count the subscriptions of all sessions."""
+        return sum(session.subscription_count for session in self._sessions)

@@ -1,0 +1,317 @@
+"""One WebSocket on one transport: handshake, frames in, frames out, flow control.
+
+An ``asyncio.Protocol`` that uvicorn hands an upgraded connection to, over websockets' sans-I/O
+protocol. It holds the transport itself: no task, queue or ASGI call per connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import Any, Final, cast
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import msgspec
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import OPEN, SERVER, Protocol
+from websockets.server import ServerProtocol
+
+from bookcast.auth import OriginPolicy
+from bookcast.errors import CLOSE_REASONS, ERRORS, CloseCode, InvalidInput
+from bookcast.hub.hub import Hub
+from bookcast.sessions.registry import Registry
+from bookcast.sessions.session import Session, SessionLimits
+
+logger = logging.getLogger(__name__)
+# Handshakes and frames, as the WebSocket library sees them: debug only, and only when asked for.
+wire_logger = logging.getLogger(f"{__name__}.wire")
+wire_logger.setLevel(logging.WARNING)
+
+PATH: Final = "/ws/"
+MAX_CLIENT_ID_LENGTH: Final = 128
+MAX_FRAGMENTS: Final = 128
+"""Frames of one message. The library bounds a message's bytes, but not a flood of empty frames."""
+
+HIGH_WATER: Final = 32 * 1024
+"""With so many bytes waiting in this process, a client counts as unable to take more."""
+
+NOT_SENT_LOW_WATER: Final = 16 * 1024
+"""So many unsent bytes may wait in the kernel; by default megabytes would hide a slow client."""
+
+CLOSE_SECONDS: Final = 1.0
+"""How long a client has to answer our close frame."""
+
+UNACKNOWLEDGED_SECONDS: Final = 30
+"""A peer that acknowledges nothing for so long is gone."""
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Put a text into an unfragmented, unmasked frame, to be shared by all who get it."""
+    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """What every connection of a server shares."""
+
+    hub: Hub
+    registry: Registry
+    origins: OriginPolicy
+    limits: SessionLimits
+    max_message_bytes: int
+    loop: asyncio.AbstractEventLoop
+
+
+class WebSocket(asyncio.Protocol):
+    """One client's connection."""
+
+    __slots__ = (
+        "_connections",
+        "_endpoint",
+        "_fragments",
+        "_inbox",
+        "_is_text",
+        "_protocol",
+        "_session",
+        "_transport",
+    )
+
+    def __init__(self, endpoint: Endpoint, connections: set[Any]) -> None:
+        self._endpoint = endpoint
+        self._connections = connections
+        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._protocol: Protocol | None = None
+        self._session: Session | None = None
+        # Messages not yet acted on; None stands for a binary one.
+        self._inbox: list[bytes | None] = []
+        self._fragments: list[bytes] = []
+        self._is_text = True
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over a transport from the HTTP side."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._connections.add(self)
+        _make_slowness_visible(self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the client: first its handshake, then its frames."""
+        if self._protocol is None:
+            self._handshake(data)
+            return
+        self._protocol.receive_data(data)
+        self._take_events(self._protocol)
+        self._process()
+        if self._protocol.state is not OPEN:
+            self._end_session()
+        self._write_answers(self._protocol)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Clean up after the transport is gone."""
+        self._connections.discard(self)
+        if exc is not None:
+            logger.debug("transport lost: %s", exc)
+        self._end_session()
+
+    def pause_writing(self) -> None:
+        """The client takes no more: send nothing, and listen to nothing, until it does."""
+        if self._session is not None:
+            self._session.outbox.writable = False
+            self._transport.pause_reading()
+            logger.debug("client %r is slow: holding back", self._session.client_id)
+
+    def resume_writing(self) -> None:
+        """The client takes data again: give it the newest of what it missed."""
+        if self._session is None or self._transport.is_closing():
+            return
+        self._session.outbox.writable = True
+        logger.debug("client %r takes data again: catching up", self._session.client_id)
+        self._session.catch_up()
+        self._process()
+        if self._session.outbox.writable:
+            self._transport.resume_reading()
+
+    # uvicorn's side
+
+    def shutdown(self) -> None:
+        """End the connection because the server stops."""
+        self._close(CloseCode.RESTART)
+
+    # The handshake
+
+    def _handshake(self, data: bytes) -> None:
+        endpoint = self._endpoint
+        server = ServerProtocol(logger=wire_logger)
+        server.receive_data(data)
+        request = next(iter(server.events_received()), None)
+        client_id, symbols = "", tuple[str, ...]()
+        if isinstance(request, Request):
+            try:
+                client_id, symbols = self._admit(request)
+                response = server.accept(request)
+            except InvalidInput as refusal:
+                response = _refusal(server, refusal)
+            server.send_response(response)
+        for chunk in server.data_to_send():
+            if chunk:
+                self._transport.write(chunk)
+        if server.state is not OPEN:
+            endpoint.registry.refused += 1
+            if server.handshake_exc is not None:
+                logger.info("handshake refused: %s", server.handshake_exc)
+            self._transport.close()
+            return
+        # The handshake's state is a few kilobytes that nobody needs again.
+        self._protocol = Protocol(
+            SERVER, state=OPEN, max_size=endpoint.max_message_bytes, logger=wire_logger
+        )
+        session = self._session = Session(
+            client_id,
+            hub=endpoint.hub,
+            frame=text_frame,
+            write=self._transport.write,
+            limits=endpoint.limits,
+        )
+        endpoint.registry.add(session)
+        logger.info("client %r connected", client_id)
+        session.open(symbols)
+
+    def _admit(self, request: Request) -> tuple[str, tuple[str, ...]]:
+        """Give the client's id and the symbols it begins with.
+
+        Raises:
+            InvalidInput: when it may not connect, or not like this.
+        """
+        parts = urlsplit(request.path)
+        client_id = unquote(parts.path.removeprefix(PATH))
+        if not parts.path.startswith(PATH) or "/" in parts.path.removeprefix(PATH):
+            raise InvalidInput("not_found", f"Connect to {PATH}{{client_id}}, not to {parts.path}")
+        if not 1 <= len(client_id) <= MAX_CLIENT_ID_LENGTH or not client_id.isprintable():
+            raise InvalidInput(
+                "invalid_client_id",
+                f"A client id has 1 to {MAX_CLIENT_ID_LENGTH} printable characters: "
+                f"{PATH}{{client_id}}",
+            )
+        origins = request.headers.get_all("Origin")
+        self._endpoint.origins.check(
+            ", ".join(origins) if origins else None, ", ".join(request.headers.get_all("Host"))
+        )
+        listed = ",".join(parse_qs(parts.query).get("symbols", ()))
+        return client_id, tuple(symbol for symbol in listed.split(",") if symbol)
+
+    # Frames in
+
+    def _take_events(self, protocol: Protocol) -> None:
+        for event in protocol.events_received():
+            if not isinstance(event, Frame) or event.opcode not in _DATA:
+                continue
+            if event.opcode is not Opcode.CONT:
+                self._is_text = event.opcode is Opcode.TEXT
+            self._fragments.append(bytes(event.data))
+            if len(self._fragments) > MAX_FRAGMENTS:
+                self._close(CloseCode.POLICY)
+                return
+            if event.fin:
+                message = b"".join(self._fragments)
+                self._fragments.clear()
+                if self._is_text and not _is_utf8(message):
+                    self._close(CloseCode.INVALID_DATA)
+                    return
+                self._inbox.append(message if self._is_text else None)
+
+    def _process(self) -> None:
+        """Act on what the client said, for as long as it takes our answers."""
+        session, inbox = self._session, self._inbox
+        if session is None:
+            return
+        done = 0
+        try:
+            for message in inbox:
+                if not session.outbox.writable:
+                    break
+                done += 1
+                self._endpoint.registry.received += 1
+                if message is None:
+                    session.refuse("Binary messages are not understood; send JSON as text")
+                else:
+                    session.receive(message)
+            session.outbox.flush()
+        except Exception:
+            logger.exception("client %r met a fault of ours", session.client_id)
+            self._close(CloseCode.INTERNAL)
+        finally:
+            del inbox[:done]
+
+    # Frames out
+
+    def _write_answers(self, protocol: Protocol) -> None:
+        """Write what the protocol answers by itself: pongs and close frames."""
+        for chunk in protocol.data_to_send():
+            if chunk:
+                self._transport.write(chunk)
+            else:
+                self._transport.close()
+
+    def _close(self, code: CloseCode) -> None:
+        """Say goodbye; the transport closes when the client answers, or after a while anyway."""
+        protocol = self._protocol
+        if protocol is None:
+            self._transport.close()
+        elif protocol.state is OPEN:
+            protocol.send_close(code, CLOSE_REASONS[code].reason)
+            self._end_session()
+            self._write_answers(protocol)
+            self._endpoint.loop.call_later(CLOSE_SECONDS, self._transport.abort)
+
+    def _end_session(self) -> None:
+        """Let nothing follow a close frame, and free what the session holds."""
+        session, self._session = self._session, None
+        if session is None:
+            return
+        session.close()
+        self._endpoint.registry.remove(session)
+        logger.info("client %r left: %s", session.client_id, _why(self._protocol))
+
+
+_DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _refusal(server: ServerProtocol, refusal: InvalidInput) -> Response:
+    logger.info("handshake refused: %s", refusal.message)
+    return server.reject(ERRORS[refusal.code].status, refusal.message + "\n")
+
+
+def _why(protocol: Protocol | None) -> str:
+    if protocol is None:
+        return "no handshake"
+    if protocol.close_sent is not None and protocol.close_rcvd_then_sent is not True:
+        return f"closed by us, {protocol.close_sent}"
+    if protocol.close_rcvd is not None:
+        return f"closed by the client, {protocol.close_rcvd}"
+    return "the connection was lost"
+
+
+def _make_slowness_visible(transport: asyncio.Transport) -> None:
+    """Let the transport tell us about a slow client after tens of frames instead of megabytes."""
+    transport.set_write_buffer_limits(high=HIGH_WATER)
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    for name, value in (
+        ("TCP_NOTSENT_LOWAT", NOT_SENT_LOW_WATER),
+        ("TCP_USER_TIMEOUT", UNACKNOWLEDGED_SECONDS * 1000),
+    ):
+        option = getattr(socket, name, None)  # not on every platform
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

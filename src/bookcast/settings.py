@@ -1,0 +1,318 @@
+"""Every setting, declared once. Flags, environment names and the documented table derive from it.
+
+A value comes from, in this order: a flag (or a keyword in process), the environment, a file
+(``NAME_FILE``, for secrets), the ``.env`` file, the default of the environment (development or
+production).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
+
+import msgspec
+from dotenv import dotenv_values
+from msgspec import Meta
+
+from bookcast.errors import SettingError, explain
+from bookcast.model import MARKETS
+
+Names = tuple[str, ...]
+"""A comma-separated list."""
+
+
+def _secret(description: str) -> Meta:
+    return Meta(description=description, extra={"secret": True})
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server can be told. The environment name of a field is its name in capitals."""
+
+    environment: Annotated[
+        Literal["development", "production"],
+        Meta(description="Chooses the defaults: convenient on your machine, or strict"),
+    ] = "development"
+    host: Annotated[str, Meta(description="The address to listen on")] = "127.0.0.1"
+    websocket_port: Annotated[
+        int,
+        Meta(ge=0, le=65535, description="The port for HTTP and WebSocket; 0 picks a free one"),
+    ] = 8002
+    redis_url: Annotated[
+        str | None,
+        _secret(
+            "Where Redis is, for many nodes. This version keeps everything in memory and says so"
+        ),
+    ] = None
+    feed: Annotated[
+        Literal["none", "simulator", "futu"],
+        Meta(description="Where market data comes from, besides publishers over HTTP"),
+    ] = "none"
+    simulator_symbols: Annotated[
+        Names,
+        Meta(description="The simulator's symbols: a list, or a number N for US.S0001…"),
+    ] = ("US.AAPL", "US.MSFT", "US.NVDA", "US.TSLA", "HK.00700", "HK.09988")
+    simulator_rate: Annotated[
+        float, Meta(gt=0, le=100_000, description="Book updates per second and symbol")
+    ] = 10.0
+    simulator_seed: Annotated[
+        int, Meta(ge=0, description="The same seed makes the same market")
+    ] = 1
+    futu_host: Annotated[str, Meta(description="Where OpenD runs")] = "127.0.0.1"
+    futu_port: Annotated[int, Meta(ge=1, le=65535, description="OpenD's API port")] = 11111
+    futu_min_subscription_seconds: Annotated[
+        float,
+        Meta(ge=0, description="OpenD lets go of a subscription no sooner than this"),
+    ] = 60.0
+    default_market: Annotated[
+        str, Meta(description="The market of a symbol written without one (AAPL)")
+    ] = "US"
+    auth_mode: Annotated[
+        Literal["none"] | None,
+        Meta(description="none serves everybody. Production starts only when told so in words"),
+    ] = None
+    allowed_origins: Annotated[
+        Names,
+        Meta(
+            description="Web origins that may connect and call (https://app.example.com), besides "
+            "the server's own; * allows all. Development also allows any localhost port"
+        ),
+    ] = ()
+    max_message_bytes: Annotated[
+        int, Meta(ge=128, description="The largest WebSocket message a client may send")
+    ] = 64 * 1024
+    max_body_bytes: Annotated[
+        int, Meta(ge=128, description="The largest HTTP body a publisher may send")
+    ] = 1024 * 1024
+    max_subscriptions: Annotated[
+        int, Meta(ge=1, description="Subscriptions of one connection")
+    ] = 256
+    batch_ms: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1000,
+            description="Under load, updates wait at most this many milliseconds for company; "
+            "0 sends each at once",
+        ),
+    ] = 5.0
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="debug tells why each message was or wasn't sent"),
+    ] = "info"
+
+    @property
+    def production(self) -> bool:
+        """Whether the strict defaults hold."""
+        return self.environment == "production"
+
+
+PRODUCTION_DEFAULTS: Final[Mapping[str, Any]] = {"redis_url": "redis://redis:6379"}
+"""Where production starts from another value than :class:`Settings` says."""
+
+ALIASES: Final[Mapping[str, str]] = {"port": "websocket_port"}
+"""Short names for flags and keywords."""
+
+
+class Description(msgspec.Struct, frozen=True):
+    """One setting as a person sees it."""
+
+    field: str
+    type: Any
+    help: str
+    default: Any
+    secret: bool
+
+    @property
+    def environment_name(self) -> str:
+        """The name in the environment and in ``.env``."""
+        return self.field.upper()
+
+    @property
+    def flag(self) -> str:
+        """The name on the command line."""
+        return "--" + self.field.replace("_", "-")
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values allowed, where they are a fixed list."""
+        return tuple(
+            choice
+            for member in (self.type, *get_args(self.type))
+            for choice in (get_args(member) if _is_literal(member) else ())
+        )
+
+
+def _is_literal(type_: Any) -> bool:
+    return getattr(type_, "__origin__", None) is Literal
+
+
+def describe() -> list[Description]:
+    """List all settings in the order of their declaration."""
+    hints = get_type_hints(Settings, include_extras=True)
+    described = []
+    for field in msgspec.structs.fields(Settings):
+        type_, meta = get_args(hints[field.name])
+        described.append(
+            Description(
+                field=field.name,
+                type=type_,
+                help=meta.description,
+                default=field.default,
+                secret=bool((meta.extra or {}).get("secret")),
+            )
+        )
+    return described
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """Settings and, for each, where its value came from."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+
+def load(
+    flags: Mapping[str, str | None] | None = None,
+    environ: Mapping[str, str] | None = None,
+    env_file: Path | None = Path(".env"),
+) -> Loaded:
+    """Read the settings of a server from everywhere they may stand.
+
+    ``flags`` holds field names with the text given, None where a flag wasn't used.
+
+    Raises:
+        SettingError: naming the setting, its value and where it came from.
+    """
+    environ = os.environ if environ is None else environ
+    found: dict[str, tuple[str, str]] = {}
+    for description in describe():
+        given = _find(description, flags or {}, environ, _read_env_file(env_file))
+        if given is not None:
+            found[description.field] = given
+    defaults = PRODUCTION_DEFAULTS if _text(found, "environment") == "production" else {}
+    values = {field: _convert(field, text, source) for field, (text, source) in found.items()}
+    sources = {field: source for field, (_, source) in found.items()}
+    for field, value in defaults.items():
+        if field not in values:
+            values[field] = value
+            sources[field] = "the default in production"
+    settings = Settings(**values)
+    check(settings, sources)
+    return Loaded(settings, sources)
+
+
+def from_keywords(**keywords: Any) -> Settings:
+    """Make settings in process. The environment isn't read: a program says what it wants.
+
+    Raises:
+        SettingError: for an unknown keyword or a wrong value.
+    """
+    values: dict[str, Any] = {}
+    hints = get_type_hints(Settings, include_extras=True)
+    if keywords.get("environment") == "production":
+        values.update(PRODUCTION_DEFAULTS)
+    for keyword, value in keywords.items():
+        field = ALIASES.get(keyword, keyword)
+        if field not in hints:
+            known = ", ".join(d.field for d in describe())
+            raise SettingError(f"There is no setting {keyword!r}; there are: {known}")
+        try:
+            values[field] = msgspec.convert(value, hints[field])
+        except msgspec.ValidationError as error:
+            raise SettingError(_sentence(field, repr(value), "the caller", error)) from None
+    settings = Settings(**values)
+    check(settings, {})
+    return settings
+
+
+def check(settings: Settings, sources: Mapping[str, str]) -> None:
+    """Hold the rules that no single type can express.
+
+    Raises:
+        SettingError: naming the setting that breaks one.
+    """
+    if settings.default_market not in MARKETS:
+        raise SettingError(
+            f"DEFAULT_MARKET is {settings.default_market!r}{_from(sources, 'default_market')}; "
+            f"it must be one of {', '.join(sorted(MARKETS))}"
+        )
+    if settings.production and settings.auth_mode is None:
+        raise SettingError(
+            "AUTH_MODE is not set, and in production the server doesn't start open by accident; "
+            "set AUTH_MODE=none to serve everybody who can reach it"
+        )
+    for origin in settings.allowed_origins:
+        scheme, separator, host = origin.partition("://")
+        if origin != "*" and (not separator or not scheme or not host or "/" in host):
+            raise SettingError(
+                f"ALLOWED_ORIGINS has {origin!r}{_from(sources, 'allowed_origins')}; "
+                "an origin is scheme://host or scheme://host:port, with no path"
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach the host."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _text(found: Mapping[str, tuple[str, str]], field: str) -> str | None:
+    return found[field][0] if field in found else None
+
+
+def _read_env_file(path: Path | None) -> Mapping[str, str | None]:
+    return dotenv_values(path) if path is not None and path.is_file() else {}
+
+
+def _find(
+    description: Description,
+    flags: Mapping[str, str | None],
+    environ: Mapping[str, str],
+    env_file: Mapping[str, str | None],
+) -> tuple[str, str] | None:
+    """Give the text of a setting and its source, or None. An empty text counts as not set."""
+    name = description.environment_name
+    if text := flags.get(description.field):
+        return text, f"the flag {description.flag}"
+    if text := environ.get(name):
+        return text, "the environment"
+    if description.secret and (path := environ.get(f"{name}_FILE")):
+        try:
+            return Path(path).read_text().strip(), f"the file {path}"
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingError(f"{name}_FILE is {path!r}, which can't be read: {error}") from None
+    if text := env_file.get(name):
+        return text, ".env"
+    return None
+
+
+def _convert(field: str, text: str, source: str) -> Any:
+    annotation = get_type_hints(Settings, include_extras=True)[field]
+    value: Any = text
+    if get_args(annotation)[0] == Names:
+        value = tuple(item.strip() for item in text.split(",") if item.strip())
+    try:
+        return msgspec.convert(value, annotation, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingError(_sentence(field, repr(text), source, error)) from None
+
+
+def _from(sources: Mapping[str, str], field: str) -> str:
+    return f" (from {sources[field]})" if field in sources else ""
+
+
+def _sentence(field: str, value: str, source: str, error: msgspec.ValidationError) -> str:
+    description = next(d for d in describe() if d.field == field)
+    shown = "a hidden value" if description.secret else value
+    if description.choices:
+        wanted = f"it must be one of {', '.join(description.choices)}"
+    else:
+        wanted = explain(error)[1]
+    return f"{description.environment_name} is {shown} (from {source}); {wanted}"

@@ -1,0 +1,80 @@
+/** Symbols: what the server knows, what somebody typed, and which one that means. */
+
+const MAX_LENGTH = 64;
+
+export interface Listing {
+  readonly symbols: readonly string[];
+  /** This machine's clock minus the server's, from the answer's Date; null if there was none. */
+  readonly skew: number | null;
+}
+
+/** Asks the server for its symbols; rejects when there is no usable answer. */
+export async function fetchSymbols(query = "", get: typeof fetch = fetch): Promise<Listing> {
+  const response = await get("symbols" + (query === "" ? "" : `?q=${encodeURIComponent(query)}`), {
+    headers: { accept: "application/json" },
+    cache: "no-store",
+  });
+  if (!response.ok) throw new Error(`The server answered ${response.status} to /symbols`);
+  const served = Date.parse(response.headers.get("date") ?? "");
+  return {
+    symbols: parseSymbols(await response.json()),
+    // The header has whole seconds: half a second is the fairest guess of the rest.
+    skew: Number.isNaN(served) ? null : Date.now() - served - 500,
+  };
+}
+
+export function parseSymbols(raw: unknown): string[] {
+  const list = typeof raw === "object" && raw !== null ? (raw as Record<string, unknown>)["symbols"] : null;
+  if (!Array.isArray(list)) return [];
+  const symbols: string[] = [];
+  for (const item of list as unknown[]) {
+    const symbol =
+      typeof item === "object" && item !== null ? (item as Record<string, unknown>)["symbol"] : item;
+    if (typeof symbol === "string" && symbol !== "") symbols.push(symbol);
+  }
+  return symbols;
+}
+
+/** Those that hold the text, those that begin with it (or whose code does) first. */
+export function filterSymbols(symbols: readonly string[], text: string): string[] {
+  const wanted = text.trim().toLowerCase();
+  if (wanted === "") return [...symbols];
+  const rank = (symbol: string): number => {
+    const lower = symbol.toLowerCase();
+    if (lower === wanted || codeOf(lower) === wanted) return 0;
+    if (lower.startsWith(wanted) || codeOf(lower).startsWith(wanted)) return 1;
+    return lower.includes(wanted) ? 2 : 3;
+  };
+  return symbols
+    .map((symbol) => ({ symbol, rank: rank(symbol) }))
+    .filter((entry) => entry.rank < 3)
+    .sort((a, b) => a.rank - b.rank)
+    .map((entry) => entry.symbol);
+}
+
+/**
+ * The symbol that a text means: a known one under its own spelling, else the text itself. Codes
+ * are case-sensitive (`HK.HSImain`), so only a text all in small letters is turned into capitals.
+ */
+export function resolveSymbol(text: string, known: readonly string[]): string | null {
+  const typed = text.trim();
+  if (typed === "" || typed.length > MAX_LENGTH) return null;
+  if (known.includes(typed)) return typed;
+  const lower = typed.toLowerCase();
+  const same =
+    known.find((symbol) => symbol.toLowerCase() === lower) ??
+    known.find((symbol) => codeOf(symbol).toLowerCase() === lower);
+  if (same !== undefined) return same;
+  return typed === lower ? typed.toUpperCase() : typed;
+}
+
+/** The market with its dot, and the code: `US.` and `AAPL`. */
+export function splitSymbol(symbol: string): { market: string; code: string } {
+  const code = codeOf(symbol);
+  return { market: symbol.slice(0, symbol.length - code.length), code };
+}
+
+function codeOf(symbol: string): string {
+  const dot = symbol.indexOf(".");
+  return dot > 0 && dot < symbol.length - 1 ? symbol.slice(dot + 1) : symbol;
+}
