@@ -6,10 +6,9 @@ A feed publishes; the engine gives each update its position and keeps the newest
 once per view and fans it out; a session turns frames into bytes on one socket. Demand flows back.
 """
 
-__version__ = "0.1.0"
-
 from bookcast.app import Server, serve
 from bookcast.errors import BookcastError, InvalidInput, SettingError, StartupError
+from bookcast.version import __version__
 
 __all__ = [
     "BookcastError",

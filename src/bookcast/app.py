@@ -93,6 +93,21 @@ class Server:
         """Where WebSockets connect; append a client id."""
         return self.http_url.replace("http", "ws", 1) + "/ws/"
 
+    @property
+    def connection_count(self) -> int:
+        """How many clients are connected."""
+        return len(self._registry)
+
+    @property
+    def received_count(self) -> int:
+        """How many messages clients have sent since the start."""
+        return self._registry.received
+
+    @property
+    def conflated_count(self) -> int:
+        """How many updates a newer one replaced before a client could take them."""
+        return self._hub.conflated if self._hub else 0
+
     async def start(self) -> None:
         """Listen, then feed.
 
@@ -116,7 +131,7 @@ class Server:
             release=self._engine.release,
             batch_seconds=settings.batch_ms / 1000,
         )
-        self._engine.attach(deliver=hub.deliver, demand=self._demand)
+        self._engine.attach(deliver=hub.deliver, wanted=self._want, unwanted=self._release)
         origins = OriginPolicy.of(settings)
         endpoint = Endpoint(
             hub=hub,
@@ -165,23 +180,29 @@ class Server:
         subscribers = self._hub.subscriber_count(publication.topic) if self._hub else 0
         return Published("ok", symbol, position.epoch, position.seq, subscribers)
 
-    def publish_threadsafe(
-        self, symbol: str, data: Any
-    ) -> concurrent.futures.Future[Published]:
+    def publish_threadsafe(self, symbol: str, data: Any) -> concurrent.futures.Future[Published]:
         """Publish from another thread, for instance from a callback of futu-api."""
-        assert self._loop is not None, "start the server first"
+        if self._loop is None:
+            raise StartupError("The server has not been started")
         return asyncio.run_coroutine_threadsafe(self.publish(symbol, data), self._loop)
 
-    def _demand(self, topic: Topic, wanted: bool) -> None:  # noqa: FBT001 - the engine's Demand
+    def _want(self, topic: Topic) -> None:
         for feed in self._feeds:
-            feed.demand(topic, wanted)
+            feed.want(topic)
+
+    def _release(self, topic: Topic) -> None:
+        for feed in self._feeds:
+            feed.release(topic)
 
     def _numbers(self, hub: Hub) -> list[Number]:
         registry = self._registry
         return [
             Number("connections", "gauge", "Clients connected", lambda: len(registry)),
             Number(
-                "subscriptions", "gauge", "Subscriptions of all clients", registry.subscription_count
+                "subscriptions",
+                "gauge",
+                "Subscriptions of all clients",
+                registry.subscription_count,
             ),
             Number(
                 "connections_accepted", "counter", "Handshakes accepted", lambda: registry.accepted
@@ -278,9 +299,7 @@ async def _listen(host: str, port: int) -> list[socket.socket]:
             # With port 0, the second address gets the port that the first one was given.
             chosen = sockets[0].getsockname()[1] if sockets else port
             sockets.append(
-                socket.create_server(
-                    (str(address[0]), chosen), family=family, backlog=2048
-                )
+                socket.create_server((str(address[0]), chosen), family=family, backlog=2048)
             )
     except OSError as error:
         for sock in sockets:

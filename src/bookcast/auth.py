@@ -46,19 +46,16 @@ class OriginPolicy:
     def _allows(self, origin: str, host: str) -> bool:
         if "*" in self._allowed or origin in self._allowed:
             return True
-        if self._development and origin == "null":
-            return True
         try:
             parts = urlsplit(origin)
             origin_host = parts.hostname or ""
         except ValueError:
             return False
-        if parts.scheme not in {"http", "https"} or not origin_host:
-            return False
-        if self._development and is_loopback(origin_host):
-            return True
-        # A name that was made to point at this machine is no proof of being ours: a server for
-        # this machine alone, in development, is reached under a loopback name only.
-        if self._development and self._listens_locally:
-            return False
-        return parts.netloc == host
+        if self._development:
+            if origin == "null" or is_loopback(origin_host):
+                return True
+            # A name that was made to point at this machine is no proof of being ours: a server
+            # for this machine alone is reached under a loopback name.
+            if self._listens_locally:
+                return False
+        return parts.scheme in {"http", "https"} and parts.netloc == host

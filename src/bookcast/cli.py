@@ -10,11 +10,11 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
-import bookcast
 from bookcast import logs
 from bookcast.app import Server
 from bookcast.errors import StartupError
 from bookcast.settings import ALIASES, Description, Loaded, describe, load
+from bookcast.version import __version__
 
 DEMO: Final = {"feed": "simulator"}
 """What ``bookcast demo`` sets, unless told otherwise."""
@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Every setting is also an environment variable, or a line in .env: --websocket-port "
         "is WEBSOCKET_PORT. 'bookcast config' shows all values and where they come from.",
     )
-    parser.add_argument("--version", action="version", version=f"bookcast {bookcast.__version__}")
+    parser.add_argument("--version", action="version", version=f"bookcast {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, help_ in (
         ("serve", "serve WebSocket clients and publishers"),

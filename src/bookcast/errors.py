@@ -1,9 +1,9 @@
 """Every way things go wrong: the exception tree, and one table of codes and what to do about them.
 
-    BookcastError
-    ├── StartupError        the server can't start; the message is all the user sees (exit code 2)
-    │   └── SettingError    a setting is wrong; names the setting
-    └── InvalidInput        somebody sent something wrong; names the code and the place
+BookcastError
+├── StartupError        the server can't start; the message is all the user sees (exit code 2)
+│   └── SettingError    a setting is wrong; names the setting
+└── InvalidInput        somebody sent something wrong; names the code and the place
 """
 
 from __future__ import annotations

@@ -13,7 +13,11 @@ from bookcast.settings import Settings
 def configure(settings: Settings) -> None:
     """Write the log to standard error: lines for people in development, JSON in production."""
     timestamp = structlog.processors.TimeStamper(fmt="iso", utc=settings.production)
-    before = [structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name, timestamp]
+    before: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        timestamp,
+    ]
     renderer: list[structlog.typing.Processor]
     # Tracebacks without the values of variables: those may be secrets.
     if settings.production:

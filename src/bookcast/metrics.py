@@ -1,4 +1,4 @@
-"""Numbers for Prometheus, read from their owners when asked: counting costs the hot path nothing."""
+"""Numbers for Prometheus, read from their owners when asked for."""
 
 from __future__ import annotations
 

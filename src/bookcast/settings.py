@@ -86,9 +86,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: Annotated[
         int, Meta(ge=128, description="The largest HTTP body a publisher may send")
     ] = 1024 * 1024
-    max_subscriptions: Annotated[
-        int, Meta(ge=1, description="Subscriptions of one connection")
-    ] = 256
+    max_subscriptions: Annotated[int, Meta(ge=1, description="Subscriptions of one connection")] = (
+        256
+    )
     batch_ms: Annotated[
         float,
         Meta(

@@ -45,6 +45,7 @@ export class Ladder {
   readonly #root: HTMLElement;
   readonly #asks: Side;
   readonly #bids: Side;
+  #priceWidth = 0;
 
   constructor(root: HTMLElement, asks: HTMLElement, bids: HTMLElement) {
     this.#root = root;
@@ -63,8 +64,20 @@ export class Ladder {
     renderSide(this.#asks, asks, askTotals, scale, view);
     renderSide(this.#bids, bids, bidTotals, scale, view);
     const counted = (level: Level): boolean => level.orders !== null;
-    this.#root.classList.toggle("without-orders", !asks.some(counted) && !bids.some(counted));
+    if (asks.length + bids.length > 0) {
+      this.#root.classList.toggle("without-orders", !asks.some(counted) && !bids.some(counted));
+      this.#fitPrices([...asks, ...bids].map(({ price }) => formatFixed(price, view.priceDecimals)));
+    }
     return totals;
+  }
+
+  /** Prices stand at the left edge and end at one line: their column is as wide as the longest. */
+  #fitPrices(prices: readonly string[]): void {
+    // Separators are about half as wide as digits.
+    const width = Math.max(...prices.map((price) => price.length - price.replace(/[^.,]/g, "").length / 2));
+    if (width === this.#priceWidth) return;
+    this.#priceWidth = width;
+    this.#root.style.setProperty("--price-width", `${width}ch`);
   }
 
   /** Forgets what was shown: another symbol's sizes aren't changes of this one's. */

@@ -59,13 +59,13 @@ const address = socketAddress(document.baseURI, `page-${randomId()}`);
 function choose(symbol: string | null): void {
   if (symbol !== null && location.hash !== hashFromSymbol(symbol)) location.hash = hashFromSymbol(symbol);
   picker.setChosen(symbol);
+  const consoleAddress = socketAddress(document.baseURI, "my-console");
+  setText(element("snippet"), consoleSnippet(consoleAddress, symbol ?? "US.AAPL"));
   if (symbol === chosen) return;
   if (chosen !== null) connection.unsubscribe(chosen);
   chosen = symbol;
   market.show(symbol);
   showProblem(null);
-  const snippetAddress = socketAddress(document.baseURI, "my-console");
-  setText(element("snippet"), consoleSnippet(snippetAddress, symbol ?? "US.AAPL"));
   if (symbol !== null) connection.subscribe(symbol);
 }
 
@@ -178,5 +178,4 @@ function showCountdown(): void {
 }
 
 choose(symbolFromHash(location.hash));
-setText(element("snippet"), consoleSnippet(socketAddress(document.baseURI, "my-console"), chosen ?? "US.AAPL"));
 connection.start();

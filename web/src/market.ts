@@ -81,11 +81,11 @@ export class Market {
     const now = this.#now();
     const line = element("age-line");
     if (this.#book === null) {
-      setText(element("age"), this.#symbol === null ? "" : "no book yet");
+      setText(element("age"), this.#symbol === null ? "" : "No book yet");
       setData(line, "freshness", "fresh");
     } else {
       const age = now - this.#updated;
-      setText(element("age"), formatAge(age));
+      setText(element("age"), `Updated ${formatAge(age)}`);
       setData(line, "freshness", freshnessOf(age));
     }
     setText(element("rate"), formatRate(this.#rate.perSecond(now)));
@@ -113,6 +113,7 @@ export class Market {
     const book = this.#book;
     setData(this.#root, "phase", book !== null ? "book" : this.#symbol === null ? "empty" : "waiting");
     setText(element("blank"), this.#blank());
+    setData(element("blank"), "side", book !== null && book.asks.length === 0 && book.bids.length > 0 ? "asks" : "bids");
     const shown = book ?? { bids: [], asks: [] };
     this.#levels = Math.max(this.#levels, shown.bids.length, shown.asks.length);
     this.#priceDecimals = priceDecimals(shown, this.#priceDecimals);
@@ -156,7 +157,7 @@ export class Market {
     const points = spread.basisPoints;
     setText(element("spread-points"), points === null ? "" : `${formatBasisPoints(points)} bp`);
     const share = bidShare(bids, asks);
-    setData(element("balance-bids").parentElement ?? element("balance-bids"), "known", String(share !== null));
+    setData(element("balance"), "known", String(share !== null));
     element("balance-bids").style.transform = `scaleX(${(share ?? 0).toFixed(3)})`;
     const percent = (part: number): string => (share === null ? "" : ` \u00b7 ${(part * 100).toFixed(0)}%`);
     setText(element("total-bids"), formatSize(bids, this.#sizeDecimals) + percent(share ?? 0));
@@ -171,7 +172,7 @@ export class Market {
     const label = (value: number | undefined): string =>
       value === undefined ? "" : formatMid(value, this.#priceDecimals);
     setText(element("trend-high"), label(range?.high));
-    setText(element("trend-low"), label(range?.low));
+    setText(element("trend-low"), range?.low === range?.high ? "" : label(range?.low));
   }
 
   /** Where the ladder is taller than its frame, the spread stands in the middle of it. */

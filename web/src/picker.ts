@@ -54,13 +54,19 @@ export class Picker {
     if (symbols.length === this.#known.length && symbols.every((s, i) => s === this.#known[i])) return;
     this.#known = [...symbols];
     this.#render();
+    this.#reveal();
   }
 
   setChosen(symbol: string | null): void {
     if (symbol === this.#chosen) return;
     this.#chosen = symbol;
     this.#render();
-    this.#options.list.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "center" });
+    this.#reveal();
+  }
+
+  #reveal(): void {
+    const option = this.#options.list.querySelector("[aria-selected=true]");
+    option?.scrollIntoView({ block: "nearest", inline: "center" });
   }
 
   #choose(symbol: string): void {

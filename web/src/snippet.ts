@@ -1,10 +1,11 @@
 /** The line that subscribes from a browser's console, and copying it. */
 
 export function consoleSnippet(socketAddress: string, symbol: string): string {
-  const command = JSON.stringify({ action: "subscribe", symbol });
+  // Spaces where JSON may have them: the line breaks there in a narrow box.
+  const command = `{"action": "subscribe", "symbol": ${JSON.stringify(symbol)}}`.replace(/[\\']/g, "\\$&");
   return (
     `ws = new WebSocket(${JSON.stringify(socketAddress)}); ` +
-    `ws.onopen = () => ws.send(${JSON.stringify(command)}); ` +
+    `ws.onopen = () => ws.send('${command}'); ` +
     `ws.onmessage = (e) => console.log(JSON.parse(e.data));`
   );
 }

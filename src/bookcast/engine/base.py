@@ -12,8 +12,8 @@ from bookcast.model import Position, Publication, Topic, Update
 Deliver = Callable[[Update], None]
 """Takes an update to this node's hub."""
 
-Demand = Callable[[Topic, bool], None]
-"""Tells the feed that a topic is wanted by somebody now (True), or by nobody any more (False)."""
+Demand = Callable[[Topic], None]
+"""Tells the feed that a topic is wanted by somebody now, or by nobody any more."""
 
 
 class EngineStatus(msgspec.Struct, frozen=True):
@@ -33,12 +33,14 @@ class Engine(ABC):
 
     def __init__(self) -> None:
         self._deliver: Deliver = lambda _update: None
-        self._demand: Demand = lambda _topic, _wanted: None
+        self._wanted: Demand = lambda _topic: None
+        self._unwanted: Demand = lambda _topic: None
 
-    def attach(self, *, deliver: Deliver, demand: Demand) -> None:
+    def attach(self, *, deliver: Deliver, wanted: Demand, unwanted: Demand) -> None:
         """Connect both ends of the path; call it once, before anything is wanted."""
         self._deliver = deliver
-        self._demand = demand
+        self._wanted = wanted
+        self._unwanted = unwanted
 
     @abstractmethod
     async def publish(self, publications: Sequence[Publication]) -> list[Position]:

@@ -16,14 +16,12 @@ class MemoryEngine(Engine):
     ``clock`` gives seconds since 1970.
     """
 
-    def __init__(
-        self, *, clock: Callable[[], float] = time.time, epoch: str | None = None
-    ) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.time, epoch: str | None = None) -> None:
         super().__init__()
         self._clock = clock
         self._epoch = epoch or f"m-{secrets.token_hex(4)}"
         self._newest: dict[Topic, Update] = {}
-        self._wanted: set[Topic] = set()
+        self._delivering: set[Topic] = set()
 
     async def publish(self, publications: Sequence[Publication]) -> list[Position]:
         """Give positions in the order given; never fails and never waits."""
@@ -35,7 +33,7 @@ class MemoryEngine(Engine):
             update = Update(topic, position, data, server_ms)
             self._newest[topic] = update
             positions.append(position)
-            if topic in self._wanted:
+            if topic in self._delivering:
                 self._deliver(update)
         return positions
 
@@ -45,16 +43,16 @@ class MemoryEngine(Engine):
 
     def want(self, topic: Topic) -> None:
         """Deliver the newest update at once, and each one from now on."""
-        self._wanted.add(topic)
+        self._delivering.add(topic)
         newest = self._newest.get(topic)
         if newest is not None:
             self._deliver(newest)
-        self._demand(topic, True)
+        self._wanted(topic)
 
     def release(self, topic: Topic) -> None:
         """Deliver this topic no more."""
-        self._wanted.discard(topic)
-        self._demand(topic, False)
+        self._delivering.discard(topic)
+        self._unwanted(topic)
 
     async def newest(self) -> Sequence[Update]:
         """Give the newest update of every topic that has one."""

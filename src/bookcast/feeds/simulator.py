@@ -23,6 +23,16 @@ DEPTH: Final = 20
 MAX_BATCH: Final = 256
 """Books made before the event loop gets its turn again."""
 
+TAKING: Final = 0.12
+JOINING: Final = 0.53
+"""How likely an order takes liquidity, or adds some; the rest withdraws some."""
+
+CLOSING_IN: Final = 0.8
+"""How likely an order that adds goes into a gap between the sides."""
+
+EMPTY_PRICE: Final = 0.1
+"""How likely a price far from the touch has no orders."""
+
 SHORTEST_SLEEP: Final = 0.001
 MAX_LAG: Final = 1.0
 """Seconds the market may fall behind its rate before it gives up catching up."""
@@ -95,7 +105,7 @@ class SimulatedBook:
         self._tick = next(tick for below, tick in _TICKS.get(market, _TICK) if price < below)
         self._decimals = max(0, -math.floor(math.log10(self._tick)))
         self._lot = self._random.choice((100, 100, 200, 500)) if market == "HK" else 1
-        self._mood = Sentiment(self._random, pull=0.02, noise=0.05)
+        self._mood = Sentiment(self._random, pull=0.05, noise=0.05)
         middle = max(DEPTH * 2, round(price / self._tick))
         self.bids: list[_Queue] = []
         self.asks: list[_Queue] = []
@@ -105,13 +115,13 @@ class SimulatedBook:
 
     def step(self, market: float) -> None:
         """Let a few orders arrive, leaning with the market's sentiment and the symbol's own."""
-        lean = math.tanh(market + self._mood.step()) / 2
+        lean = 0.4 * math.tanh(market + self._mood.step())
         for _ in range(1 + int(self._random.expovariate(0.7))):
             buys = self._random.random() < 0.5 + lean
             roll = self._random.random()
-            if roll < 0.12:
+            if roll < TAKING:
                 self._take(self.asks if buys else self.bids)
-            elif roll < 0.65:
+            elif roll < TAKING + JOINING:
                 self._join(buys)
             else:
                 self._leave(self.asks if buys else self.bids)
@@ -138,7 +148,7 @@ class SimulatedBook:
     def _fill(self, side: list[_Queue], first: int, direction: int) -> None:
         """Keep a side as deep as what is published, for a price far away always has orders."""
         while len(side) < DEPTH:
-            gap = 1 + (self._random.random() < 0.1)
+            gap = 1 + (self._random.random() < EMPTY_PRICE)
             price = side[-1].price + direction * gap if side else first
             orders = 1 + int(self._random.expovariate(0.25))
             side.append(_Queue(max(1, price), sum(self._size() for _ in range(orders)), orders))
@@ -170,11 +180,9 @@ class SimulatedBook:
 
     def _join(self, buys: bool) -> None:  # noqa: FBT001 - the order's side
         """Add an order: into a gap between the sides, or to a queue, more likely near the touch."""
-        side, other, direction = (
-            (self.bids, self.asks, -1) if buys else (self.asks, self.bids, +1)
-        )
+        side, other, direction = (self.bids, self.asks, -1) if buys else (self.asks, self.bids, +1)
         gap = abs(side[0].price - other[0].price) - 1
-        if gap > 0 and self._random.random() < 0.8:
+        if gap > 0 and self._random.random() < CLOSING_IN:
             # Whoever wants to trade goes next to the other side, which is how a price moves on.
             away = 1 + min(int(self._random.expovariate(0.8)), gap - 1)
             side.insert(0, _Queue(other[0].price + direction * away, self._size(), 1))
@@ -225,7 +233,7 @@ class Simulator(Feed):
             _Entry(Topic("orderbook", symbol), SimulatedBook(symbol, seed))
             for symbol in parse_symbols(symbols, default_market)
         ]
-        self._market = Sentiment(Random(seed), pull=0.01, noise=0.06)
+        self._market = Sentiment(Random(seed), pull=0.03, noise=0.35)
         self._rate = rate
         self._clock = clock
         self._now = now

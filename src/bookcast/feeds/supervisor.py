@@ -50,9 +50,13 @@ class Supervisor:
                 await self._task
             self._task = None
 
-    def demand(self, topic: Topic, wanted: bool) -> None:  # noqa: FBT001 - the engine's Demand
-        """Tell the feed what is wanted, and what no more."""
-        (self._feed.want if wanted else self._feed.release)(topic)
+    def want(self, topic: Topic) -> None:
+        """Tell the feed that somebody wants a topic."""
+        self._feed.want(topic)
+
+    def release(self, topic: Topic) -> None:
+        """Tell the feed that nobody wants a topic any more."""
+        self._feed.release(topic)
 
     def symbols(self) -> Sequence[Symbol]:
         """The symbols that the feed is known to have."""

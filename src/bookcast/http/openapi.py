@@ -9,9 +9,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-import bookcast
 from bookcast.http import problem, schemas
 from bookcast.protocol.messages import PublishedBook
+from bookcast.version import __version__
 
 _REF: Final = "#/components/schemas/{name}"
 _SYMBOL: Final = {
@@ -44,7 +44,9 @@ def _answers(
     for status, description in {403: "The page's origin is not allowed", **refusals}.items():
         answers[str(status)] = {
             "description": description,
-            "content": {problem.ProblemResponse.media_type: {"schema": _reference(problem.Problem)}},
+            "content": {
+                problem.ProblemResponse.media_type: {"schema": _reference(problem.Problem)}
+            },
         }
     return answers
 
@@ -104,9 +106,7 @@ def document() -> bytes:
         "/health": _get("How the server and its parts are", schemas.Health),
         "/stats": _get("What the server has done since it started", schemas.Stats),
         "/livez": _get("Whether the process answers", schemas.Alive),
-        "/readyz": _get(
-            "Whether new clients should be sent here", schemas.Alive, {503: "Not now"}
-        ),
+        "/readyz": _get("Whether new clients should be sent here", schemas.Alive, {503: "Not now"}),
         "/metrics": _get("The numbers for Prometheus", None, media_type="text/plain"),
     }
     return msgspec.json.encode(
@@ -114,7 +114,7 @@ def document() -> bytes:
             "openapi": "3.1.0",
             "info": {
                 "title": "bookcast",
-                "version": bookcast.__version__,
+                "version": __version__,
                 "description": "Publishing and looking up. Live data come over the WebSocket at "
                 "/ws/{client_id}.",
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},

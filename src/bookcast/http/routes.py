@@ -11,7 +11,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.requests import Request
 from starlette.responses import Response
 
-import bookcast
 from bookcast.engine.base import Engine
 from bookcast.errors import InvalidInput
 from bookcast.feeds.supervisor import Supervisor
@@ -22,6 +21,7 @@ from bookcast.protocol import codec
 from bookcast.protocol.published import parse_orderbook
 from bookcast.sessions.registry import Registry
 from bookcast.settings import Settings
+from bookcast.version import __version__
 
 
 class Json(Response):
@@ -69,13 +69,7 @@ class Routes:
     async def broadcast_orderbook(self, request: Request) -> Response:
         """Publish an order book to everybody who subscribed to its symbol."""
         try:
-            symbol = request.query_params.get("symbol")
-            if symbol is None:
-                raise InvalidInput(
-                    "invalid_symbol",
-                    "Name the symbol in the address: /broadcast/orderbook?symbol=AAPL",
-                    path="symbol",
-                )
+            symbol = _symbol_parameter(request)
             data = codec.decode_json(await self._json_body(request))
             publication = parse_orderbook(symbol, data, self._settings.default_market)
         except InvalidInput:
@@ -126,7 +120,7 @@ class Routes:
         ]
         return Json(
             schemas.Stats(
-                version=bookcast.__version__,
+                version=__version__,
                 uptime_s=self._uptime(),
                 connections=len(self._registry),
                 subscriptions=self._registry.subscription_count(),
@@ -214,3 +208,14 @@ class Routes:
                     "body_too_large", f"The body is larger than MAX_BODY_BYTES, {limit} bytes"
                 )
         return bytes(body)
+
+
+def _symbol_parameter(request: Request) -> str:
+    symbol = request.query_params.get("symbol")
+    if symbol is None:
+        raise InvalidInput(
+            "invalid_symbol",
+            "Name the symbol in the address: /broadcast/orderbook?symbol=AAPL",
+            path="symbol",
+        )
+    return symbol

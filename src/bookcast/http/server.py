@@ -36,9 +36,7 @@ class HttpServer(uvicorn.Server):
     ``websocket`` makes the protocol of an upgraded connection from the set of all connections.
     """
 
-    def __init__(
-        self, app: ASGIApp, websocket: Callable[[set[Any]], asyncio.Protocol]
-    ) -> None:
+    def __init__(self, app: ASGIApp, websocket: Callable[[set[Any]], asyncio.Protocol]) -> None:
         def upgraded(*, server_state: Any, **_rest: Any) -> asyncio.Protocol:
             return websocket(server_state.connections)
 

@@ -154,9 +154,10 @@ class Hub:
             skipped = 0
             for outbox in view.subscribers:
                 if outbox.writable:
-                    if not outbox.frames:
+                    waiting = outbox.frames
+                    if not waiting:
                         touched.append(outbox)
-                    outbox.frames.append(chunk)
+                    waiting.append(chunk)
                 else:
                     outbox.pending.setdefault(view, before)
                     outbox.conflated += count

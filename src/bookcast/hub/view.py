@@ -1,4 +1,4 @@
-"""One way of showing one topic: each update is encoded and framed once for all who look this way."""
+"""One way of showing one topic: each update is encoded and framed once for all who see it so."""
 
 from __future__ import annotations
 

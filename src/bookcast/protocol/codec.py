@@ -9,7 +9,7 @@ import msgspec
 
 from bookcast.errors import InvalidInput, explain
 from bookcast.hub.view import ViewSpec
-from bookcast.model import Book, Level, Update
+from bookcast.model import Level, Update
 from bookcast.protocol import messages
 
 _encoder: Final = msgspec.json.Encoder()
@@ -101,8 +101,6 @@ def _level(level: Level) -> dict[str, float | int]:
     if level.orders is not None:
         written["orders"] = level.orders
     return written
-
-
 
 
 def iso_utc(milliseconds: float) -> str:

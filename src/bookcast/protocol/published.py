@@ -46,9 +46,7 @@ def parse_book(data: Any) -> Book:
     kept = dict(data)
     for name, given, levels in (("bids", book.bids, bids), ("asks", book.asks, asks)):
         if len(levels) < len(given):
-            kept[name] = [
-                raw for raw, level in zip(data[name], given, strict=True) if _size(level)
-            ]
+            kept[name] = [raw for raw, level in zip(data[name], given, strict=True) if _size(level)]
     try:
         published = msgspec.Raw(msgspec.json.encode(kept))
     except (TypeError, ValueError) as error:

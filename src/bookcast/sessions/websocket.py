@@ -41,7 +41,7 @@ NOT_SENT_LOW_WATER: Final = 16 * 1024
 """So many unsent bytes may wait in the kernel; by default megabytes would hide a slow client."""
 
 CLOSE_SECONDS: Final = 1.0
-"""How long a client has to answer our close frame."""
+"""How long a client has to answer our close frame, or to close after its own was answered."""
 
 UNACKNOWLEDGED_SECONDS: Final = 30
 """A peer that acknowledges nothing for so long is gone."""
@@ -251,8 +251,12 @@ class WebSocket(asyncio.Protocol):
         for chunk in protocol.data_to_send():
             if chunk:
                 self._transport.write(chunk)
-            else:
-                self._transport.close()
+            elif not self._transport.is_closing():
+                # Closing at once, with bytes of the client's unread, would reset the connection
+                # and take our close frame from the client. So: no more from us, then a while for
+                # the client to see that.
+                self._transport.write_eof()
+                self._close_soon()
 
     def _close(self, code: CloseCode) -> None:
         """Say goodbye; the transport closes when the client answers, or after a while anyway."""
@@ -263,7 +267,11 @@ class WebSocket(asyncio.Protocol):
             protocol.send_close(code, CLOSE_REASONS[code].reason)
             self._end_session()
             self._write_answers(protocol)
-            self._endpoint.loop.call_later(CLOSE_SECONDS, self._transport.abort)
+            self._close_soon()
+
+    def _close_soon(self) -> None:
+        self._transport.resume_reading()  # or the client's goodbye would go unheard
+        self._endpoint.loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
     def _end_session(self) -> None:
         """Let nothing follow a close frame, and free what the session holds."""

@@ -1,0 +1,40 @@
+"""The table of all settings, for docs/settings.md.
+
+    python -m scripts.settings_table            writes the table into the document
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bookcast.settings import PRODUCTION_DEFAULTS, Description, describe
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
+
+
+def _default(description: Description) -> str:
+    default = description.default
+    shown = ",".join(default) if isinstance(default, tuple) else default
+    text = f"`{shown}`" if shown not in {None, ""} else "not set"
+    if description.field in PRODUCTION_DEFAULTS:
+        text += f" (production: `{PRODUCTION_DEFAULTS[description.field]}`)"
+    return text
+
+
+def table() -> str:
+    """Write the table in Markdown."""
+    rows = ["| setting | flag | default | what it does |", "|---|---|---|---|"]
+    for description in describe():
+        choices = f" (`{'`, `'.join(description.choices)}`)" if description.choices else ""
+        secret = "; also `" + description.environment_name + "_FILE`" if description.secret else ""
+        rows.append(
+            f"| `{description.environment_name}` | `{description.flag}` | {_default(description)} "
+            f"| {description.help}{choices}{secret} |"
+        )
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    text = DOCUMENT.read_text()
+    DOCUMENT.write_text(re.sub(r"\| setting \|.*\n(\|.*\n)+", lambda _: table() + "\n", text))

@@ -1,0 +1,1 @@
+"""Tests mirror the modules of src/bookcast; each test's docstring is one sentence of behaviour."""

@@ -1,0 +1,83 @@
+"""What every engine must hold; each engine runs through the same tests."""
+
+from collections.abc import Callable
+
+import pytest
+
+from bookcast.engine.base import Engine
+from bookcast.engine.memory import MemoryEngine
+from bookcast.model import Book, Level, Publication, Topic, Update
+from tests.support import AAPL, TSLA
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {"memory": MemoryEngine}
+
+
+class Node:
+    """What an engine is attached to."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.delivered: list[Update] = []
+        self.demand: list[tuple[str, Topic]] = []
+        engine.attach(
+            deliver=self.delivered.append,
+            wanted=lambda topic: self.demand.append(("wanted", topic)),
+            unwanted=lambda topic: self.demand.append(("unwanted", topic)),
+        )
+
+
+@pytest.fixture(params=ENGINES)
+def node(request: pytest.FixtureRequest) -> Node:
+    return Node(ENGINES[request.param]())
+
+
+def book(size: int) -> Book:
+    return Book(bids=(Level(1, size),), asks=())
+
+
+async def test_positions_grow_by_one_per_topic(node: Node) -> None:
+    """Each topic counts for itself, within one epoch."""
+    positions = await node.engine.publish(
+        [Publication(AAPL, book(1)), Publication(TSLA, book(1)), Publication(AAPL, book(2))]
+    )
+    assert [position.seq for position in positions] == [1, 1, 2]
+    assert len({position.epoch for position in positions}) == 1
+
+
+async def test_the_newest_state_is_kept(node: Node) -> None:
+    """A snapshot is the last that was published, with its position."""
+    assert await node.engine.snapshot(AAPL) is None
+    await node.engine.publish([Publication(AAPL, book(1)), Publication(AAPL, book(2))])
+    snapshot = await node.engine.snapshot(AAPL)
+    assert snapshot is not None
+    assert (snapshot.position.seq, snapshot.data) == (2, book(2))
+    assert list(await node.engine.newest()) == [snapshot]
+
+
+async def test_only_what_is_wanted_is_delivered_in_order(node: Node) -> None:
+    """Delivery begins with the newest state, misses nothing, and ends when released."""
+    await node.engine.publish([Publication(AAPL, book(1)), Publication(TSLA, book(1))])
+    assert node.delivered == []
+    node.engine.want(AAPL)
+    await node.engine.publish([Publication(AAPL, book(2)), Publication(TSLA, book(2))])
+    node.engine.release(AAPL)
+    await node.engine.publish([Publication(AAPL, book(3))])
+    assert [(update.topic, update.position.seq) for update in node.delivered] == [
+        (AAPL, 1),
+        (AAPL, 2),
+    ]
+
+
+async def test_demand_reaches_the_feed(node: Node) -> None:
+    """The feed learns when a topic begins and ceases to be wanted."""
+    node.engine.want(AAPL)
+    node.engine.release(AAPL)
+    assert node.demand == [("wanted", AAPL), ("unwanted", AAPL)]
+
+
+async def test_an_engine_tells_how_it_is(node: Node) -> None:
+    """Its status counts the topics it keeps."""
+    await node.engine.publish([Publication(AAPL, book(1))])
+    assert node.engine.status().state == "connected"
+    assert node.engine.status().topics == 1

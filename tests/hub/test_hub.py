@@ -1,0 +1,270 @@
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bookcast.hub.hub import Hub
+from bookcast.hub.view import ViewSpec
+from bookcast.model import Topic, Update
+from tests.support import AAPL, TSLA, ManualTimer, RecordingOutbox, update
+
+SPEC = ViewSpec("base", "AAPL")
+OTHER = ViewSpec("base", "US.AAPL")
+
+
+class World:
+    """A hub with a stopped clock, and an engine that only notes what it is asked."""
+
+    def __init__(self, *, batch_seconds: float = 0.0) -> None:
+        self.timer = ManualTimer()
+        self.rendered = 0
+        self.asked: list[tuple[str, Topic]] = []
+        self.newest: dict[Topic, Update] = {}
+        self.hub = Hub(
+            render=self.render,
+            clock=self.timer.clock,
+            call_later=self.timer.call_later,
+            want=self.want,
+            release=lambda topic: self.asked.append(("release", topic)),
+            batch_seconds=batch_seconds,
+        )
+
+    def render(self, spec: ViewSpec, shown: Update) -> bytes:
+        self.rendered += 1
+        return b"<%s %d>" % (spec.spelling.encode(), shown.position.seq)
+
+    def want(self, topic: Topic) -> None:
+        self.asked.append(("want", topic))
+        if topic in self.newest:
+            self.hub.deliver(self.newest[topic])
+
+    def publish(self, *seqs: int, topic: Topic = AAPL) -> None:
+        for seq in seqs:
+            self.newest[topic] = update(seq, topic)
+            self.hub.deliver(self.newest[topic])
+
+    def client(self, topic: Topic = AAPL, spec: ViewSpec = SPEC) -> RecordingOutbox:
+        outbox = RecordingOutbox()
+        self.hub.subscribe(outbox, topic, spec)
+        outbox.flush()
+        return outbox
+
+
+def test_an_update_is_rendered_once_for_all_its_subscribers() -> None:
+    """Three clients of one view get the same bytes from one rendering."""
+    world = World()
+    clients = [world.client() for _ in range(3)]
+    world.publish(1)
+    world.timer.run()
+    assert [client.writes for client in clients] == [[b"<AAPL 1>"]] * 3
+    assert world.rendered == 1
+    assert world.hub.delivered == 3
+
+
+def test_each_spelling_is_a_view_of_its_own() -> None:
+    """Clients are answered under the spelling they used."""
+    world = World()
+    short, long = world.client(), world.client(spec=OTHER)
+    world.publish(1)
+    world.timer.run()
+    assert (short.writes, long.writes) == ([b"<AAPL 1>"], [b"<US.AAPL 1>"])
+
+
+def test_what_comes_between_two_flushes_goes_out_in_one_write() -> None:
+    """All updates of all topics, oldest first, in one write per connection."""
+    world = World()
+    outbox = world.client()
+    world.hub.subscribe(outbox, TSLA, SPEC)
+    world.publish(1, 2)
+    world.publish(1, topic=TSLA)
+    world.publish(3)
+    world.timer.run()
+    assert outbox.writes == [b"<AAPL 1><AAPL 2><AAPL 3><AAPL 1>"]
+
+
+def test_only_subscribers_get_an_update() -> None:
+    """Other topics, and topics nobody here wants, go nowhere."""
+    world = World()
+    outbox = world.client(TSLA)
+    world.publish(1)
+    world.timer.run()
+    assert outbox.writes == []
+
+
+def test_the_first_subscriber_makes_the_engine_deliver_and_the_last_ends_it() -> None:
+    """Demand is counted: want once, release once."""
+    world = World()
+    first, second = world.client(), world.client()
+    world.hub.unsubscribe(first, AAPL, SPEC)
+    assert world.asked == [("want", AAPL)]
+    world.hub.unsubscribe(second, AAPL, SPEC)
+    world.hub.unsubscribe(second, AAPL, SPEC)
+    assert world.asked == [("want", AAPL), ("release", AAPL)]
+    world.publish(1)
+    world.timer.run()
+    assert first.writes == second.writes == []
+
+
+def test_a_newcomer_first_gets_the_state_the_others_were_sent_last() -> None:
+    """What still waits for the flush comes to it with the flush, once."""
+    world = World()
+    old = world.client()
+    world.publish(1)
+    world.timer.run()
+    world.publish(2)
+    newcomer = world.client()
+    assert newcomer.writes == [b"<AAPL 1>"]
+    world.timer.run()
+    assert newcomer.writes == [b"<AAPL 1>", b"<AAPL 2>"] == old.writes
+
+
+def test_the_first_subscriber_gets_the_engines_newest_state_once() -> None:
+    """A state known before anybody wanted it arrives with the next flush."""
+    world = World()
+    world.publish(5)
+    outbox = world.client()
+    world.timer.run()
+    assert outbox.writes == [b"<AAPL 5>"]
+
+
+def test_subscribing_again_replaces_the_view_and_shows_the_state_again() -> None:
+    """One view per topic and connection, and no flapping of the demand."""
+    world = World()
+    outbox = world.client()
+    world.publish(1)
+    world.timer.run()
+    world.hub.subscribe(outbox, AAPL, OTHER, replaces=SPEC)
+    outbox.flush()
+    world.publish(2)
+    world.timer.run()
+    assert outbox.writes == [b"<AAPL 1>", b"<US.AAPL 1>", b"<US.AAPL 2>"]
+    assert world.asked == [("want", AAPL)]
+    assert world.hub.subscriber_count(AAPL) == 1
+
+
+def test_a_client_that_cannot_take_more_gets_only_the_newest_later() -> None:
+    """It holds nobody up, nothing is kept for it, and one frame brings it up to date."""
+    world = World()
+    slow, quick = world.client(), world.client()
+    slow.writable = False
+    for seq in range(1, 6):
+        world.publish(seq)
+        world.timer.run()
+    assert len(quick.writes) == 5
+    assert slow.frames == slow.writes == []
+    slow.writable = True
+    world.hub.catch_up(slow)
+    assert slow.writes == [b"<AAPL 5>"]
+    assert slow.conflated == world.hub.conflated == 4
+    assert world.hub.delivered == 6
+
+
+def test_a_slow_client_that_left_a_topic_is_not_brought_up_to_date_in_it() -> None:
+    """Unsubscribing forgets what was held back."""
+    world = World()
+    slow = world.client()
+    slow.writable = False
+    world.publish(1)
+    world.timer.run()
+    world.hub.unsubscribe(slow, AAPL, SPEC)
+    slow.writable = True
+    world.hub.catch_up(slow)
+    assert slow.writes == []
+
+
+def test_an_idle_hub_sends_at_once_and_a_busy_one_collects() -> None:
+    """The next flush begins no sooner than twice the time the last one took, within bounds."""
+    world = World(batch_seconds=0.005)
+    outbox = world.client()
+    taking = 0.001
+    original = outbox.flush
+
+    def slow_flush() -> None:
+        world.timer.now += taking
+        original()
+
+    outbox.flush = slow_flush  # type: ignore[method-assign]
+    world.timer.now = 100.0
+    world.publish(1)
+    assert world.timer.calls[0][0] == 100.0
+    world.timer.run()
+    world.publish(2)
+    assert world.timer.calls[0][0] == pytest.approx(100.002)
+    world.timer.run()
+    taking = 1.0
+    world.publish(3)
+    world.timer.run()
+    world.publish(4)
+    assert world.timer.calls[0][0] == world.timer.now
+
+
+def test_debug_logging_tells_where_an_update_went(caplog: pytest.LogCaptureFixture) -> None:
+    """To whom it was sent, for whom it was held back, and when nobody wanted it."""
+    world = World()
+    world.client().writable = False
+    world.client()
+    with caplog.at_level(logging.DEBUG, "bookcast.hub"):
+        world.publish(1)
+        world.timer.run()
+        world.publish(1, topic=TSLA)
+    assert "sent to 1, held back for 1" in caplog.text
+    assert "nobody here wants it" in caplog.text
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("publish"), st.integers(0, 1), st.integers(1, 20)),
+        st.tuples(st.just("flush"), st.just(0), st.just(0)),
+        st.tuples(st.just("subscribe"), st.integers(0, 2), st.integers(0, 1)),
+        st.tuples(st.just("unsubscribe"), st.integers(0, 2), st.integers(0, 1)),
+        st.tuples(st.just("pause"), st.integers(0, 2), st.just(0)),
+        st.tuples(st.just("resume"), st.integers(0, 2), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+@given(steps)
+def test_whatever_happens_every_subscriber_ends_on_the_newest_state(
+    script: list[tuple[str, int, int]],
+) -> None:
+    """Order is kept, nothing comes twice after the first sight, and all converge to the newest."""
+    world = World()
+    topics = (AAPL, TSLA)
+    clients = [RecordingOutbox() for _ in range(3)]
+    views: list[dict[Topic, ViewSpec]] = [{} for _ in clients]
+    seqs = {AAPL: 0, TSLA: 0}
+    for kind, first, second in script:
+        if kind == "publish":
+            topic = topics[first]
+            for _ in range(second):
+                seqs[topic] += 1
+                world.publish(seqs[topic], topic=topic)
+        elif kind == "flush":
+            world.timer.run()
+        elif kind == "subscribe" and clients[first].writable:
+            topic = topics[second]
+            spec = ViewSpec("base", topic.symbol)
+            world.hub.subscribe(clients[first], topic, spec, views[first].get(topic))
+            clients[first].flush()
+            views[first][topic] = spec
+        elif kind == "unsubscribe":
+            topic = topics[second]
+            if topic in views[first]:
+                world.hub.unsubscribe(clients[first], topic, views[first].pop(topic))
+        elif kind == "pause":
+            clients[first].writable = False
+        elif kind == "resume" and not clients[first].writable:
+            clients[first].writable = True
+            world.hub.catch_up(clients[first])
+    world.timer.run()
+    for client, shown in zip(clients, views, strict=True):
+        client.writable = True
+        world.hub.catch_up(client)
+        heard = b"".join(client.writes).decode().strip("<>").split("><")
+        for topic in shown:
+            seen = [int(word.split()[1]) for word in heard if word.startswith(f"{topic.symbol} ")]
+            if seqs[topic]:
+                assert seen[-1] == seqs[topic]
+            assert seen == sorted(seen)

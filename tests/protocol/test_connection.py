@@ -1,0 +1,99 @@
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bookcast.hub.view import ViewSpec
+from bookcast.model import Topic
+from bookcast.protocol import messages
+from bookcast.protocol.connection import Action, BaseConnection, Hide, Send, Show
+from tests.support import AAPL
+
+
+def connection(max_subscriptions: int = 256) -> BaseConnection:
+    return BaseConnection(default_market="US", max_subscriptions=max_subscriptions)
+
+
+def say(client: BaseConnection, action: str, symbol: str | None = None) -> list[Action]:
+    return client.receive(json.dumps({"action": action, "symbol": symbol}))
+
+
+SHORT, LONG = ViewSpec("base", "AAPL"), ViewSpec("base", "US.AAPL")
+
+
+def test_a_subscription_is_confirmed_then_shown() -> None:
+    """The confirmation goes first, under the client's spelling."""
+    assert say(connection(), "subscribe", "AAPL") == [
+        Send(messages.SubscriptionConfirmed("AAPL")),
+        Show(AAPL, SHORT, None),
+    ]
+
+
+def test_nothing_is_shown_after_the_confirmation_of_an_unsubscription() -> None:
+    """The hub is told first."""
+    client = connection()
+    say(client, "subscribe", "AAPL")
+    confirmed = Send(messages.UnsubscriptionConfirmed("US.AAPL"))
+    assert say(client, "unsubscribe", "US.AAPL") == [Hide(AAPL, SHORT), confirmed]
+    assert say(client, "unsubscribe", "US.AAPL") == [confirmed]
+
+
+def test_subscribing_again_under_another_spelling_replaces_the_view() -> None:
+    """One view per topic and connection."""
+    client = connection()
+    say(client, "subscribe", "AAPL")
+    assert say(client, "subscribe", "US.AAPL") == [
+        Send(messages.SubscriptionConfirmed("US.AAPL")),
+        Show(AAPL, LONG, SHORT),
+    ]
+    assert client.subscriptions == {AAPL: LONG}
+
+
+def test_a_ping_is_answered() -> None:
+    """With a pong and nothing else."""
+    assert say(connection(), "ping") == [Send(messages.Pong())]
+
+
+def test_the_limit_of_subscriptions_is_told_and_frees_up() -> None:
+    """What is subscribed already may be again; leaving one makes room."""
+    client = connection(max_subscriptions=1)
+    say(client, "subscribe", "AAPL")
+    [refusal] = say(client, "subscribe", "TSLA")
+    assert isinstance(refusal, Send)
+    assert isinstance(refusal.message, messages.ErrorMessage)
+    assert "1 subscriptions" in refusal.message.message
+    assert len(say(client, "subscribe", "AAPL")) == 2
+    say(client, "unsubscribe", "AAPL")
+    assert len(say(client, "subscribe", "TSLA")) == 2
+
+
+def test_closing_hides_everything() -> None:
+    """The hub is told of each topic once."""
+    client = connection()
+    say(client, "subscribe", "AAPL")
+    assert client.close() == [Hide(AAPL, SHORT)]
+    assert client.close() == []
+
+
+texts = st.sampled_from(["AAPL", "US.AAPL", "TSLA", "", "x" * 65])
+scripts = st.lists(st.tuples(st.sampled_from(["subscribe", "unsubscribe", "ping"]), texts))
+
+
+@given(scripts)
+def test_what_is_shown_is_what_was_subscribed(script: list[tuple[str, str]]) -> None:
+    """Each command gets exactly one answer, and the hub's views follow the subscriptions."""
+    client = connection(max_subscriptions=2)
+    shown: dict[Topic, ViewSpec] = {}
+    for action, symbol in script:
+        answers = 0
+        for step in say(client, action, symbol):
+            match step:
+                case Send():
+                    answers += 1
+                case Show(topic, spec, replaces):
+                    assert shown.get(topic) == replaces
+                    shown[topic] = spec
+                case Hide(topic, spec):
+                    assert shown.pop(topic) == spec
+        assert answers == 1
+    assert shown == client.subscriptions

@@ -1,0 +1,292 @@
+import asyncio
+import json
+import logging
+import socket
+
+import pytest
+import websockets.exceptions
+
+from bookcast import Server, serve
+from bookcast.sessions import websocket
+from tests.support import PATIENCE, connect, eventually, handshake, masked_frame
+
+BOOK = {"bids": [[189.5, 300]], "asks": [[189.6, 100]]}
+TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
+
+
+async def raw(server: Server, path: str = "/ws/me", *headers: str) -> "Raw":
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(handshake(path, *headers))
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+    return Raw(reader, writer, head.decode())
+
+
+class Raw:
+    """A client that writes its frames by hand."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: str
+    ) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.head = head
+
+    def send(self, opcode: int, payload: bytes = b"", *, fin: bool = True) -> None:
+        self.writer.write(masked_frame(opcode, payload, fin=fin))
+
+    async def frame(self) -> tuple[int, bytes]:
+        """Read one frame: its opcode and payload."""
+        async with asyncio.timeout(PATIENCE):
+            head = await self.reader.readexactly(2)
+            length = head[1]
+            if length == 126:
+                length = int.from_bytes(await self.reader.readexactly(2), "big")
+            elif length == 127:
+                length = int.from_bytes(await self.reader.readexactly(8), "big")
+            return head[0] & 15, await self.reader.readexactly(length)
+
+    async def close_code(self) -> int:
+        """Read up to the close frame, answer it, and wait for the end."""
+        opcode, payload = await self.frame()
+        while opcode != CLOSE:
+            opcode, payload = await self.frame()
+        self.send(CLOSE, payload[:2])
+        assert await asyncio.wait_for(self.reader.read(), PATIENCE) == b""
+        self.writer.close()
+        return int.from_bytes(payload[:2], "big")
+
+
+async def test_the_base_protocol_from_end_to_end(server: Server) -> None:
+    """Confirmations, books, pings and errors over a real socket, with nothing unsolicited."""
+    await server.publish("AAPL", BOOK)
+    async with connect(server.ws_url + "me") as client:
+        confirmed = {"type": "subscription_confirmed", "symbol": "AAPL"}
+        assert await client.subscribe("AAPL") == confirmed
+        known = await client.hear()
+        assert set(known) == {"type", "symbol", "data", "timestamp"}
+        assert (known["type"], known["symbol"], known["data"]) == ("orderbook_update", "AAPL", BOOK)
+        assert await client.ask({"action": "ping"}) == {"type": "pong"}
+        assert await client.ask({"action": "dance"}) == {
+            "type": "error",
+            "message": "Unknown action",
+        }
+        assert (await client.ask("{"))["type"] == "error"
+        assert (await client.ask(b"{}"))["type"] == "error"
+        published = await server.publish("US.AAPL", {**BOOK, "mine": True})
+        assert (published.subscribers, published.seq) == (1, 2)
+        assert (await client.hear())["data"] == {**BOOK, "mine": True}
+        left = {"type": "unsubscription_confirmed", "symbol": "AAPL"}
+        assert await client.ask({"action": "unsubscribe", "symbol": "AAPL"}) == left
+        assert await client.ask({"action": "unsubscribe", "symbol": "AAPL"}) == left
+        await server.publish("AAPL", BOOK)
+        assert await client.silent()
+
+
+async def test_only_subscribers_of_a_symbol_get_its_books(server: Server) -> None:
+    """Each client sees what it asked for."""
+    async with (
+        connect(server.ws_url + "one?symbols=AAPL") as one,
+        connect(server.ws_url + "two?symbols=TSLA,AAPL") as two,
+    ):
+        assert (await one.hear())["symbol"] == "AAPL"
+        assert [(await two.hear())["symbol"] for _ in range(2)] == ["TSLA", "AAPL"]
+        await server.publish("TSLA", BOOK)
+        assert (await two.hear())["symbol"] == "TSLA"
+        assert await one.silent()
+
+
+async def test_a_closed_connection_is_forgotten(server: Server) -> None:
+    """Whether it said goodbye or just vanished."""
+    async with connect(server.ws_url + "me?symbols=AAPL") as client:
+        await client.hear()
+        assert (await server.publish("AAPL", BOOK)).subscribers == 1
+        client.connection.transport.abort()
+        await eventually(lambda: server.connection_count == 0, "the client to be forgotten")
+    async with connect(server.ws_url + "me?symbols=AAPL") as client:
+        await client.hear()
+    await eventually(lambda: server.connection_count == 0, "the client to be forgotten")
+    assert (await server.publish("AAPL", BOOK)).subscribers == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "sentence"),
+    [
+        ("/ws/", 400, "A client id has 1 to 128 printable characters"),
+        ("/ws/" + "x" * 129, 400, "A client id has 1 to 128 printable characters"),
+        ("/ws/%00", 400, "A client id has 1 to 128 printable characters"),
+        ("/ws/a/b", 404, "Connect to /ws/{client_id}"),
+        ("/socket", 404, "Connect to /ws/{client_id}"),
+    ],
+)
+async def test_a_wrong_address_is_refused_with_a_sentence(
+    server: Server, path: str, status: int, sentence: str
+) -> None:
+    """The status and the body say what is wrong."""
+    with pytest.raises(websockets.exceptions.InvalidStatus) as caught:
+        async with connect(server.http_url.replace("http", "ws") + path):
+            pass
+    assert caught.value.response.status_code == status
+    assert sentence in caught.value.response.body.decode()
+
+
+async def test_a_foreign_page_is_refused_and_the_setting_named(server: Server) -> None:
+    """Pages of this machine come in."""
+    async with connect(server.ws_url + "me", origin="http://localhost:5173") as client:
+        assert await client.silent()
+    with pytest.raises(websockets.exceptions.InvalidStatus) as caught:
+        async with connect(server.ws_url + "me", origin="https://evil.example"):
+            pass
+    assert caught.value.response.status_code == 403
+    assert "ALLOWED_ORIGINS" in caught.value.response.body.decode()
+
+
+async def test_a_broken_handshake_is_refused(server: Server) -> None:
+    """A missing key is no WebSocket."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    request = handshake("/ws/me").replace(b"Sec-WebSocket-Key", b"X-Nothing")
+    writer.write(request)
+    assert (await reader.readline()).startswith(b"HTTP/1.1 400")
+    writer.close()
+
+
+async def test_a_message_in_fragments_with_a_ping_between_is_one_message(server: Server) -> None:
+    """Control frames may come between fragments."""
+    client = await raw(server)
+    client.send(TEXT, b'{"action"', fin=False)
+    client.send(PING, b"are you there?")
+    client.send(CONTINUATION, b':"ping"}')
+    assert {await client.frame(), await client.frame()} == {
+        (PONG, b"are you there?"),
+        (TEXT, b'{"type":"pong"}'),
+    }
+    client.writer.close()
+
+
+async def test_many_commands_in_one_packet_are_answered_in_order(server: Server) -> None:
+    """None is lost, none overtakes another."""
+    client = await raw(server)
+    for number in range(200):
+        client.send(TEXT, json.dumps({"action": "subscribe", "symbol": f"S{number}"}).encode())
+    answers = [json.loads((await client.frame())[1]) for _ in range(200)]
+    assert [answer["symbol"] for answer in answers] == [f"S{number}" for number in range(200)]
+    client.writer.close()
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        ([(TEXT, b"\xff\xfe", True)], 1007),
+        ([(TEXT, b"\xc3", False), (CONTINUATION, b"\x28", True)], 1007),
+        ([(TEXT, b"x" * 70_000, True)], 1009),
+        ([(TEXT, b"x" * 40_000, False), (CONTINUATION, b"x" * 40_000, True)], 1009),
+        ([(TEXT, b"", False)] + [(CONTINUATION, b"", False)] * 200, 1008),
+        ([(CONTINUATION, b"", True)], 1002),
+        ([(PING, b"x" * 126, True)], 1002),
+        ([(3, b"", True)], 1002),
+    ],
+)
+async def test_abuse_closes_the_connection_with_its_code(
+    server: Server, frames: list[tuple[int, bytes, bool]], code: int
+) -> None:
+    """Invalid UTF-8, too big, too many fragments, broken frames."""
+    client = await raw(server)
+    for opcode, payload, fin in frames:
+        client.send(opcode, payload, fin=fin)
+    assert await client.close_code() == code
+    await eventually(lambda: server.connection_count == 0, "the client to be gone")
+
+
+async def test_a_character_split_between_fragments_is_fine(server: Server) -> None:
+    """UTF-8 is judged by the whole message."""
+    client = await raw(server)
+    message = '{"action":"subscribe","symbol":"日本"}'.encode()
+    client.send(TEXT, message[:-4], fin=False)
+    client.send(CONTINUATION, message[-4:])
+    assert json.loads((await client.frame())[1])["symbol"] == "日本"
+    client.writer.close()
+
+
+async def test_a_clients_goodbye_is_answered(server: Server) -> None:
+    """With its own code, and then the end."""
+    client = await raw(server)
+    client.send(CLOSE, (1000).to_bytes(2, "big"))
+    assert await client.close_code() == 1000
+
+
+async def test_a_stopping_server_says_goodbye_with_restart() -> None:
+    """Every client gets 1012, and the stop doesn't wait for those who don't answer."""
+    server = serve(port=0)
+    await server.start()
+    polite, silent = await raw(server), await raw(server)
+    stopping = asyncio.create_task(server.stop())
+    assert await polite.close_code() == 1012
+    await asyncio.wait_for(stopping, 5)
+    assert (await silent.frame())[0] == CLOSE
+    silent.writer.close()
+
+
+async def test_a_client_that_does_not_read_gets_the_newest_book_later(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is held back nothing piles up for it, and others get everything."""
+    wide = {"bids": [[1000 - level, 1] for level in range(500)], "asks": []}
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(("127.0.0.1", server.port))
+    slow_reader, slow_writer = await asyncio.open_connection(sock=sock, limit=2**12)
+    slow_writer.write(handshake("/ws/slow?symbols=AAPL"))
+    await slow_reader.readuntil(b"\r\n\r\n")
+    await asyncio.sleep(0)
+    slow_writer.transport.pause_reading()  # type: ignore[attr-defined]
+    async with connect(server.ws_url + "quick?symbols=AAPL") as quick:
+        await quick.hear()
+        total = 600
+        for number in range(total):
+            await server.publish("AAPL", {**wide, "number": number})
+            assert (await quick.hear())["data"]["number"] == number
+    assert server.conflated_count > total / 2
+    slow = Raw(slow_reader, slow_writer, "")
+    slow_writer.transport.resume_reading()  # type: ignore[attr-defined]
+    heard = []
+    while not heard or heard[-1] < total - 1:
+        message = json.loads((await slow.frame())[1])
+        if message["type"] == "orderbook_update":
+            heard.append(message["data"]["number"])
+    assert heard == sorted(set(heard))
+    assert len(heard) < total / 2
+    slow_writer.close()
+
+
+async def test_a_client_that_floods_and_never_reads_is_not_listened_to(server: Server) -> None:
+    """Its commands wait in the network instead of in the server's memory."""
+    await server.publish("AAPL", {"bids": [[1000 - n, 1] for n in range(900)], "asks": []})
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=2**12)
+    writer.write(handshake("/ws/flood"))
+    await reader.readuntil(b"\r\n\r\n")
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    flood = masked_frame(TEXT, b'{"action":"subscribe","symbol":"AAPL"}') * 1000
+    sent = 0
+    while sent < 200 and writer.transport.get_write_buffer_size() == 0:
+        writer.write(flood)
+        sent += 1
+        await asyncio.sleep(0.01)
+    assert writer.transport.get_write_buffer_size() > 0, "the server took everything"
+    assert server.received_count < sent * 1000
+    writer.transport.abort()
+    await eventually(lambda: server.connection_count == 0, "the client to be gone")
+
+
+async def test_a_fault_of_ours_closes_with_1011_and_leaves_a_trace_in_the_log(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client learns nothing of it, the log everything."""
+
+    def fail(_self: object, _data: bytes) -> None:
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(websocket.Session, "receive", fail)
+    client = await raw(server)
+    with caplog.at_level(logging.ERROR):
+        client.send(TEXT, b"{}")
+        assert await client.close_code() == 1011
+    assert "on purpose" in caplog.text

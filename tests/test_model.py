@@ -1,0 +1,49 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bookcast.errors import InvalidInput
+from bookcast.model import MARKETS, Symbol, Topic, parse_symbol
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("AAPL", "US.AAPL"),
+        ("US.AAPL", "US.AAPL"),
+        ("HK.00700", "HK.00700"),
+        ("BRK.B", "US.BRK.B"),
+        ("US.BRK.B", "US.BRK.B"),
+        ("US..DJI", "US..DJI"),
+        ("HK.HSImain", "HK.HSImain"),
+    ],
+)
+def test_a_symbol_without_a_market_is_of_the_default_market(text: str, expected: str) -> None:
+    """Only a prefix from the list of markets is a market."""
+    assert parse_symbol(text, "US") == expected
+
+
+@pytest.mark.parametrize("text", ["", " AAPL", "AAPL ", "A\nB", "US.", "x" * 65, "\x00"])
+def test_what_cannot_be_a_symbol_is_refused(text: str) -> None:
+    """Empty, padded, unprintable, too long or codeless texts are no symbols."""
+    with pytest.raises(InvalidInput) as caught:
+        parse_symbol(text, "US")
+    assert caught.value.code == "invalid_symbol"
+
+
+@given(st.text(max_size=70))
+def test_a_canonical_symbol_stays_itself(text: str) -> None:
+    """Parsing what parsing gave changes nothing, whatever the default market."""
+    try:
+        symbol = parse_symbol(text, "US")
+    except InvalidInput:
+        return
+    assert symbol.partition(".")[0] in MARKETS
+    if len(symbol) <= 64:
+        assert parse_symbol(symbol, "HK") == symbol
+
+
+def test_a_topic_reads_as_channel_and_symbol() -> None:
+    """Logs name a topic in one word."""
+    assert str(Topic("orderbook", Symbol("US.AAPL"))) == "orderbook:US.AAPL"
+    assert str(Topic("orderbook", Symbol("US.AAPL"), "odd")) == "orderbook:US.AAPL:odd"
