@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from importlib.util import find_spec
 
 import pytest
 
@@ -12,10 +13,16 @@ from bookcast.testing import bookcast_server
 __all__ = ["bookcast_server"]
 
 
+LOOPS: dict[str, tuple[str, dict[str, bool]]] = {
+    "uvloop": ("asyncio", {"use_uvloop": True}),
+    "asyncio": ("asyncio", {"use_uvloop": False}),
+}
+
+
 @pytest.fixture
-def anyio_backend() -> str:
-    """Run async tests on asyncio, which is what the server runs on."""
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Run async tests on the loop that the command prefers where the platform has it."""
+    return LOOPS["uvloop" if find_spec("uvloop") else "asyncio"]
 
 
 @pytest.fixture

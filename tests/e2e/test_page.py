@@ -160,7 +160,7 @@ def test_console_snippet_works(page: Page, page_server: PageServer) -> None:
     page.goto(f"{page_server.url}/#US.AAPL")
     expect_live_ladder(page, "US.AAPL")
     with page.expect_console_message(lambda message: "subscription_confirmed" in message.text):
-        page.evaluate(page.locator("#snippet").inner_text())
+        page.evaluate(f"() => {{ {page.locator('#snippet').inner_text()} }}")
 
 
 def test_page_needs_nothing_from_elsewhere(page: Page, page_server: PageServer) -> None:

@@ -8,10 +8,17 @@ import websockets.exceptions
 
 from bookcast import Server, serve
 from bookcast.sessions import websocket
+from tests.conftest import LOOPS
 from tests.support import PATIENCE, connect, eventually, handshake, masked_frame
 
 BOOK = {"bids": [[189.5, 300]], "asks": [[189.6, 100]]}
 TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
+
+
+@pytest.fixture(params=LOOPS)
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    """Run these on every loop: transports differ."""
+    return LOOPS[request.param]
 
 
 async def raw(server: Server, path: str = "/ws/me", *headers: str) -> "Raw":

@@ -3,6 +3,9 @@
 import { cumulate, type Book, type Level } from "./book";
 import { formatFixed, formatSize } from "./number";
 
+/** A flash points at a change. Where more of a side changes at once, it would point at nothing. */
+const MOST_FLASHES = 5;
+
 export interface LadderView {
   readonly book: Book;
   /** How many levels a side are shown, at most. */
@@ -15,7 +18,8 @@ export interface LadderView {
 
 interface Cell {
   readonly element: HTMLElement;
-  text: string;
+  /** Kept and rewritten: setting an element's text would make a new node each time. */
+  readonly text: Text;
 }
 
 interface Row {
@@ -102,6 +106,8 @@ function renderSide(
   }
   while (side.rows.length > count) side.rows.pop()?.element.remove();
   const shown = new Map<number, number>();
+  const changed = levels.filter(({ price, size }) => (side.shown.get(price) ?? size) !== size).length;
+  const calm = changed <= MOST_FLASHES;
   side.rows.forEach((row, index) => {
     const level = levels[index];
     if (level === undefined) {
@@ -116,7 +122,7 @@ function renderSide(
     writeSize(row.total, total, view.sizeDecimals);
     write(row.orders, level.orders === null ? "" : formatSize(level.orders));
     setShare(row, scale > 0 ? total / scale : 0);
-    if (before !== undefined && before !== level.size) {
+    if (calm && before !== undefined && before !== level.size) {
       setFlash(row, `${level.size > before ? "grew" : "shrank"} ${row.flash.endsWith("a") ? "b" : "a"}`);
     } else if (moved) {
       setFlash(row, "");
@@ -136,7 +142,7 @@ function createRow(): Row {
     const span = document.createElement("span");
     span.className = name;
     span.setAttribute("role", "cell");
-    return { element: span, text: "" };
+    return { element: span, text: span.appendChild(document.createTextNode("")) };
   };
   const row: Row = {
     element,
@@ -161,9 +167,8 @@ function clearRow(row: Row): void {
 
 /** Touches the document only for a change; tells whether there was one. */
 function write(cell: Cell, text: string): boolean {
-  if (cell.text === text) return false;
-  cell.text = text;
-  cell.element.textContent = text;
+  if (cell.text.data === text) return false;
+  cell.text.data = text;
   return true;
 }
 

@@ -11,6 +11,8 @@ import { Trend } from "./trend";
 const NONE = "\u2013";
 const FEWEST_SLOTS = 5;
 const MOST_SIZE_DECIMALS = 4;
+/** Every other frame of most screens: nobody reads numbers faster. */
+const DRAW_EVERY = 25;
 const TREND_EVERY = 250;
 const SPREAD_LABELS = { none: "Spread", normal: "Spread", locked: "Locked", crossed: "Crossed" } as const;
 
@@ -32,6 +34,7 @@ export class Market {
   #priceDecimals = 0;
   #sizeDecimals = 0;
   #frame = 0;
+  #drawn = -Infinity;
   #center = true;
 
   constructor(now: () => number) {
@@ -105,6 +108,12 @@ export class Market {
     if (this.#frame !== 0) return;
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
+      const now = this.#now();
+      if (now - this.#drawn < DRAW_EVERY) {
+        this.#schedule();
+        return;
+      }
+      this.#drawn = now;
       this.#draw();
     });
   }

@@ -63,6 +63,13 @@ it("flashes a size that changed at its price, and nothing else", () => {
   expect([size(0), size(1)]).toEqual(["size", "size"]);
 });
 
+it("flashes nothing where most of a side changes at once", () => {
+  const side = (size: number) => levels(...[9, 8, 7, 6, 5, 4].map((price): [number, number] => [price, size]));
+  render({ bids: side(1), asks: [] });
+  render({ bids: side(2), asks: [] });
+  expect(bids.querySelectorAll(".grew")).toHaveLength(0);
+});
+
 it("flashes nothing after it was told to forget", () => {
   render({ bids: levels([9, 1]), asks: [] });
   ladder.forget();

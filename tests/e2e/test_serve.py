@@ -1,0 +1,74 @@
+"""The command as its user meets it: a process, signals, exit codes."""
+
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support import command, connect, run
+
+WITHOUT_UVLOOP = (
+    sys.executable,
+    "-c",
+    "import sys; sys.modules['uvloop'] = None; from bookcast.cli import main; sys.exit(main())",
+)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run where no .env is."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_the_command_cleanly_and_soon(number: signal.Signals) -> None:
+    """Clients are told, the exit code is 0, and no traceback is logged."""
+    with command("serve", "--port", "0", "--feed", "simulator") as served:
+        async with connect(served.http_url.replace("http", "ws") + "/ws/me") as client:
+            await client.subscribe("US.AAPL")
+            assert (await client.hear())["type"] == "orderbook_update"
+            code, seconds = served.end(number)
+            await client.connection.wait_closed()
+            assert client.connection.close_code == 1012
+        assert code == 0
+        assert seconds < 3
+        assert served.process.stderr is not None
+        assert "Traceback" not in served.process.stderr.read()
+
+
+async def test_the_server_runs_without_uvloop() -> None:
+    """As on Windows, where OpenD's users are."""
+    with command("demo", "--port", "0", prefix=WITHOUT_UVLOOP) as served:
+        async with connect(served.http_url.replace("http", "ws") + "/ws/me") as client:
+            await client.subscribe("US.AAPL")
+            assert (await client.hear())["type"] == "orderbook_update"
+        code, seconds = served.end(signal.SIGTERM)
+        assert code == 0
+        assert seconds < 3
+
+
+def test_a_taken_port_is_one_sentence_and_code_2() -> None:
+    """No traceback reaches the user."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("serve", environ={"WEBSOCKET_PORT": str(port)})
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"bookcast: Port {port} on 127.0.0.1 is already in use")
+    assert result.stderr.count("\n") == 1
+
+
+def test_production_does_not_start_open_by_accident() -> None:
+    """It must be told so in words."""
+    result = run("serve", environ={"ENVIRONMENT": "production"})
+    assert result.returncode == 2
+    assert "AUTH_MODE=none" in result.stderr
+
+
+def test_the_environment_configures_the_command() -> None:
+    """As a container does it."""
+    environ = {"WEBSOCKET_PORT": "0", "ENVIRONMENT": "production", "AUTH_MODE": "none"}
+    with command("serve", environ=environ) as served:
+        assert httpx.get(served.http_url + "/health", trust_env=False).status_code == 200

@@ -1,0 +1,56 @@
+import json
+import re
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+
+from bookcast import Server
+from bookcast.http import openapi
+
+DOCUMENT: Any = json.loads(openapi.document())
+
+
+def schema(name: str) -> Any:
+    return {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "valid"),
+    [
+        ({"bids": [[1, 2]], "asks": [[3, 4, 5]]}, True),
+        ({"bids": [{"price": 1, "volume": 2, "x": 3}], "asks": [], "y": 1}, True),
+        ({"bids": [["1", 2]], "asks": []}, False),
+        ({"bids": [[1]], "asks": []}, False),
+        ({"bids": []}, False),
+    ],
+)
+def test_the_schema_of_a_book_says_what_the_server_takes(body: Any, valid: bool) -> None:
+    """It is made from the Struct that reads it."""
+    validator = jsonschema.Draft202012Validator(schema("PublishedBook"))
+    assert validator.is_valid(body) is valid
+
+
+async def test_every_answer_fits_its_schema(server: Server) -> None:
+    """The document is true of each path that it names."""
+    await server.publish("AAPL", {"bids": [[1, 2]], "asks": []})
+    async with httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http:
+        assert (await http.get("/openapi.json")).json() == DOCUMENT
+        for path, methods in DOCUMENT["paths"].items():
+            if "get" not in methods:
+                continue
+            answer = await http.get(path.replace("{symbol}", "AAPL"))
+            assert answer.status_code == 200, path
+            content = methods["get"]["responses"]["200"]["content"]
+            if "application/json" in content:
+                name = content["application/json"]["schema"]["$ref"].rpartition("/")[2]
+                jsonschema.Draft202012Validator(schema(name)).validate(answer.json())
+        refused = await http.post("/broadcast/orderbook?symbol=AAPL", json={})
+        jsonschema.Draft202012Validator(schema("Problem")).validate(refused.json())
+
+
+def test_every_reference_leads_somewhere() -> None:
+    """No schema is missing."""
+    names = re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(DOCUMENT))
+    assert set(names) <= set(DOCUMENT["components"]["schemas"])

@@ -1,0 +1,210 @@
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from bookcast import Server, serve
+from tests.support import connect
+
+BOOK = {"bids": [[189.5, 300]], "asks": [{"price": 189.6, "volume": 100, "orders": 2}]}
+
+
+@pytest.fixture
+async def http(server: Server) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=server.http_url, trust_env=False) as client:
+        yield client
+
+
+async def broadcast(http: httpx.AsyncClient, data: object, symbol: str = "AAPL") -> httpx.Response:
+    return await http.post("/broadcast/orderbook", params={"symbol": symbol}, json=data)
+
+
+async def test_a_published_book_reaches_its_subscribers(
+    server: Server, http: httpx.AsyncClient
+) -> None:
+    """The answer tells its place and how many subscribers it had."""
+    async with connect(server.ws_url + "me?symbols=AAPL") as client:
+        await client.hear()
+        answer = await broadcast(http, BOOK)
+        assert answer.status_code == 200
+        body = answer.json()
+        assert list(body) == ["status", "symbol", "epoch", "seq", "subscribers"]
+        assert (body["status"], body["symbol"], body["seq"], body["subscribers"]) == (
+            "ok",
+            "AAPL",
+            1,
+            1,
+        )
+        assert (await client.hear())["data"] == BOOK
+        assert (await broadcast(http, BOOK, "US.AAPL")).json()["seq"] == 2
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code", "path"),
+    [
+        ({"json": BOOK}, 422, "invalid_symbol", "symbol"),
+        ({"json": BOOK, "params": {"symbol": ""}}, 422, "invalid_symbol", "symbol"),
+        ({"json": BOOK, "params": {"symbol": "x" * 65}}, 422, "invalid_symbol", "symbol"),
+        ({"json": {}, "params": {"symbol": "A"}}, 422, "invalid_book", "bids"),
+        (
+            {"json": {"bids": [], "asks": [[1, "x"]]}, "params": {"symbol": "A"}},
+            422,
+            "invalid_book",
+            "asks[0][1]",
+        ),
+        (
+            {"content": "{", "headers": {"Content-Type": "application/json"}},
+            422,
+            "invalid_symbol",
+            "symbol",
+        ),
+        (
+            {
+                "content": "{",
+                "headers": {"Content-Type": "application/json"},
+                "params": {"symbol": "A"},
+            },
+            400,
+            "invalid_json",
+            None,
+        ),
+        (
+            {"content": json.dumps(BOOK), "params": {"symbol": "A"}},
+            415,
+            "unsupported_media_type",
+            None,
+        ),
+        (
+            {"data": {"bids": "x"}, "params": {"symbol": "A"}},
+            415,
+            "unsupported_media_type",
+            None,
+        ),
+        (
+            {"json": {"bids": [], "asks": [], "x": "y" * 2**20}, "params": {"symbol": "A"}},
+            413,
+            "body_too_large",
+            None,
+        ),
+    ],
+)
+async def test_a_wrong_publish_is_a_problem_that_names_the_field(
+    http: httpx.AsyncClient, request_: dict[str, Any], status: int, code: str, path: str | None
+) -> None:
+    """Nothing is published, and the server goes on."""
+    answer = await http.post("/broadcast/orderbook", **request_)
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    problem = answer.json()
+    assert (problem["status"], problem["code"], problem.get("path")) == (status, code, path)
+    assert problem["title"]
+    assert problem["detail"]
+    assert (await http.get("/symbols")).json() == {"symbols": []}
+    stats = (await http.get("/stats")).json()
+    assert (stats["updates_published"], stats["publishes_refused"]) == (0, 1)
+
+
+async def test_a_wrong_path_or_method_is_a_problem_too(http: httpx.AsyncClient) -> None:
+    """The answer names what is there instead."""
+    missing = await http.get("/nothing")
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+    wrong = await http.get("/broadcast/orderbook")
+    assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
+    assert wrong.headers["Allow"] == "POST"
+    assert (await http.post("/health")).status_code == 405
+
+
+async def test_health_tells_of_connections_engine_and_feeds(
+    server: Server, http: httpx.AsyncClient
+) -> None:
+    """Without a feed, the engine alone decides."""
+    async with connect(server.ws_url + "me?symbols=AAPL,TSLA") as client:
+        await client.hear()
+        health = (await http.get("/health")).json()
+    assert health["uptime_s"] >= 0
+    assert {key: health[key] for key in health if key != "uptime_s"} == {
+        "status": "healthy",
+        "connections": 1,
+        "subscriptions": 2,
+        "engine": {"kind": "memory", "state": "connected", "topics": 0},
+        "feeds": [],
+    }
+
+
+async def test_stats_tell_of_every_topic(server: Server, http: httpx.AsyncClient) -> None:
+    """Position, subscribers and age of each, and the counts of all."""
+    async with connect(server.ws_url + "me?symbols=AAPL") as client:
+        await client.hear()
+        await broadcast(http, BOOK, "TSLA")
+        await broadcast(http, BOOK)
+        await client.hear()
+        stats = (await http.get("/stats")).json()
+    assert [(topic["symbol"], topic["subscribers"]) for topic in stats["topics"]] == [
+        ("US.AAPL", 1),
+        ("US.TSLA", 0),
+    ]
+    assert stats["topics"][0]["age_ms"] >= 0
+    assert stats["messages_delivered"] == 1
+    assert stats["connections_accepted"] == 1
+
+
+async def test_probes_answer(http: httpx.AsyncClient) -> None:
+    """Alive, and ready."""
+    assert (await http.get("/livez")).json() == {"status": "alive"}
+    assert (await http.get("/readyz")).json() == {"status": "ready"}
+
+
+async def test_a_known_book_can_be_fetched(http: httpx.AsyncClient) -> None:
+    """As published, with its position, under the spelling that was asked for."""
+    assert (await http.get("/books/AAPL")).json()["code"] == "unknown_symbol"
+    published = (await broadcast(http, BOOK)).json()
+    book = (await http.get("/books/US.AAPL")).json()
+    assert list(book) == ["symbol", "epoch", "seq", "data", "timestamp"]
+    assert (book["symbol"], book["seq"], book["data"]) == ("US.AAPL", 1, BOOK)
+    assert book["epoch"] == published["epoch"]
+    assert (await http.get("/books/US.")).status_code == 422
+
+
+async def test_symbols_can_be_searched(http: httpx.AsyncClient) -> None:
+    """Any part of the name will do, in any case."""
+    for symbol in ("AAPL", "TSLA", "HK.00700"):
+        await broadcast(http, BOOK, symbol)
+    names = [found["symbol"] for found in (await http.get("/symbols")).json()["symbols"]]
+    assert names == ["HK.00700", "US.AAPL", "US.TSLA"]
+    assert (await http.get("/symbols?q=aap")).json() == {"symbols": [{"symbol": "US.AAPL"}]}
+
+
+async def test_metrics_are_there_for_prometheus(server: Server, http: httpx.AsyncClient) -> None:
+    """In its text format."""
+    async with connect(server.ws_url + "me?symbols=AAPL") as client:
+        await client.hear()
+        metrics = (await http.get("/metrics")).text
+    assert "bookcast_connections 1.0" in metrics
+    assert "bookcast_messages_delivered_total 0.0" in metrics
+
+
+async def test_a_websocket_address_without_upgrade_says_so(http: httpx.AsyncClient) -> None:
+    """A person who opens it in a browser learns what it is for."""
+    answer = await http.get("/ws/me")
+    assert answer.status_code == 426
+    assert "new WebSocket('ws://" in answer.json()["detail"]
+
+
+async def test_a_server_with_a_feed_lists_the_feeds_symbols_and_state() -> None:
+    """Before anybody has subscribed to anything."""
+    async with (
+        serve(port=0, feed="simulator", simulator_symbols=["AAPL", "HK.00700"]) as server,
+        httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http,
+        connect(server.ws_url + "me?symbols=AAPL") as client,
+    ):
+        await client.hear()
+        assert len((await client.hear())["data"]["bids"]) >= 10
+        assert [s["symbol"] for s in (await http.get("/symbols")).json()["symbols"]] == [
+            "HK.00700",
+            "US.AAPL",
+        ]
+        assert (await http.get("/health")).json()["feeds"] == [
+            {"name": "simulator", "state": "connected", "symbols": 2}
+        ]

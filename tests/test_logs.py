@@ -1,0 +1,49 @@
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from bookcast import logs
+from bookcast.settings import from_keywords
+
+
+@pytest.fixture(autouse=True)
+def _restore() -> Iterator[None]:
+    """Leave logging as it was."""
+    root, ours = logging.getLogger(), logging.getLogger("bookcast")
+    before = (root.handlers, root.level, ours.level)
+    yield
+    root.handlers, root.level = before[0], before[1]
+    ours.setLevel(before[2])
+
+
+def test_development_logs_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """Level, sentence and the module's name, at the level asked for."""
+    logs.configure(from_keywords(log_level="info"))
+    logging.getLogger("bookcast.hub").info("client %r came", "me")
+    logging.getLogger("bookcast.hub").debug("unseen")
+    line = capsys.readouterr().err
+    assert "client 'me' came" in line
+    assert "[bookcast.hub]" in line
+    assert "unseen" not in line
+
+
+def test_production_logs_json_without_the_values_of_variables(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One object a line; a traceback never shows what variables held."""
+    logs.configure(from_keywords(environment="production", auth_mode="none"))
+    secret = "hush"  # noqa: S105
+    try:
+        raise ValueError(len(secret))
+    except ValueError:
+        logging.getLogger("bookcast.app").exception("it failed")
+    text = capsys.readouterr().err
+    entry = json.loads(text)
+    assert (entry["event"], entry["level"], entry["logger"]) == (
+        "it failed",
+        "error",
+        "bookcast.app",
+    )
+    assert "hush" not in text
