@@ -302,6 +302,9 @@ def _convert(field: str, text: str, source: str) -> Any:
         return msgspec.convert(value, annotation, strict=False)
     except msgspec.ValidationError as error:
         raise SettingError(_sentence(field, repr(text), source, error)) from None
+    except UnicodeEncodeError:
+        name = field.upper()
+        raise SettingError(f"{name} (from {source}) is not valid UTF-8 text") from None
 
 
 def _from(sources: Mapping[str, str], field: str) -> str:

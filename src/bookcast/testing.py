@@ -62,8 +62,8 @@ class ServerThread:
         self._started.result(PATIENCE)
 
     def stop(self) -> None:
-        """Stop the server, and return when everybody is gone."""
-        if self._loop is not None and self._stop is not None:
+        """Stop the server, and return when everybody is gone; once more does nothing."""
+        if self._thread.is_alive() and self._loop is not None and self._stop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(PATIENCE)
 

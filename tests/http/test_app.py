@@ -87,8 +87,9 @@ async def test_the_page_and_its_assets_are_served(
         page = await http.get("/")
         assert page.text == "<title>page</title>"
         assert page.headers["Cache-Control"] == "no-cache"
-        assert "default-src 'self'" in page.headers["Content-Security-Policy"]
-        assert (await http.get("/assets/main.js")).text == "1"
+        assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+        asset = await http.get("/assets/main.js")
+        assert (asset.text, "immutable" in asset.headers["Cache-Control"]) == ("1", True)
         assert (await http.get("/assets/../index.html")).status_code in {200, 404}
         assert (await http.get("/assets/nothing.js")).json()["code"] == "not_found"
         assert (await http.get("/favicon.svg")).text == "<svg/>"

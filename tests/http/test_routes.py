@@ -202,8 +202,8 @@ async def test_a_server_with_a_feed_lists_the_feeds_symbols_and_state() -> None:
         await client.hear()
         assert len((await client.hear())["data"]["bids"]) >= 10
         assert [s["symbol"] for s in (await http.get("/symbols")).json()["symbols"]] == [
-            "HK.00700",
             "US.AAPL",
+            "HK.00700",
         ]
         assert (await http.get("/health")).json()["feeds"] == [
             {"name": "simulator", "state": "connected", "symbols": 2}

@@ -33,6 +33,9 @@ CLOSING_IN: Final = 0.8
 EMPTY_PRICE: Final = 0.1
 """How likely a price far from the touch has no orders."""
 
+MAX_SWEPT: Final = 2
+"""Queues that one order may trade against."""
+
 SHORTEST_SLEEP: Final = 0.001
 MAX_LAG: Final = 1.0
 """Seconds the market may fall behind its rate before it gives up catching up."""
@@ -154,14 +157,15 @@ class SimulatedBook:
             side.append(_Queue(max(1, price), sum(self._size() for _ in range(orders)), orders))
 
     def _take(self, side: list[_Queue]) -> None:
-        """Trade against the best queues."""
+        """Trade against the best queues, a few at the most: what would sweep a book is split up."""
         wanted = self._size() * self._random.randint(1, 3)
-        while wanted and side:
-            best = side[0]
-            traded = min(wanted, best.size)
+        for _ in range(MAX_SWEPT):
+            traded = min(wanted, side[0].size)
             wanted -= traded
             self.traded += traded
             self._shrink(side, 0, traded)
+            if not wanted:
+                break
 
     def _leave(self, side: list[_Queue]) -> None:
         """Withdraw an order, more likely near the touch."""

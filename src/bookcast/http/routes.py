@@ -165,12 +165,11 @@ class Routes:
         )
 
     async def symbols(self, request: Request) -> Response:
-        """List the symbols that contain ``q``, or all."""
+        """List the symbols that contain ``q``, or all: the feed's in its order, then others."""
         wanted = request.query_params.get("q", "").upper()
-        known = {str(update.topic.symbol) for update in await self._engine.newest()}
-        for feed in self._feeds:
-            known.update(feed.symbols())
-        found = sorted(symbol for symbol in known if wanted in symbol.upper())
+        published = sorted(update.topic.symbol for update in await self._engine.newest())
+        known = dict.fromkeys([s for feed in self._feeds for s in feed.symbols()] + published)
+        found = [symbol for symbol in known if wanted in symbol.upper()]
         return Json(schemas.KnownSymbols([schemas.KnownSymbol(symbol) for symbol in found]))
 
     async def metrics(self, _request: Request) -> Response:

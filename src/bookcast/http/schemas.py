@@ -74,7 +74,7 @@ class KnownSymbol(msgspec.Struct, frozen=True):
 
 
 class KnownSymbols(msgspec.Struct, frozen=True):
-    """Symbols in alphabetical order."""
+    """Those of the feed in its order, then others in alphabetical order."""
 
     symbols: list[KnownSymbol]
 

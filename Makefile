@@ -1,0 +1,62 @@
+# The two commands of a new user: make demo, make test. Both set up what they need.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PORT ?= 8002
+WEB_SOURCES := $(shell find web/src web/public web/index.html -type f 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fix bench wheel lock clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/.installed src/bookcast/web/index.html ## .venv/bin/bookcast with every extra, and the page
+
+demo: setup ## serve a simulated market, with the live page
+	$(BIN)/bookcast demo --port $(PORT)
+
+test: setup check ## everything: lint, types, contracts, unit, browser and end-to-end tests
+	@scripts/debian-packages chromium=chromium
+	npm --prefix web test --silent
+	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered
+
+check: setup ## lint, types, and the contracts between layers
+	$(BIN)/ruff format --check --quiet src tests examples scripts
+	$(BIN)/ruff check --quiet src tests examples scripts
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-timings >.venv/contracts.log 2>&1 || { cat .venv/contracts.log; exit 1; }
+	npm --prefix web run --silent lint
+
+fix: setup ## format, and mend what can be mended by itself
+	$(BIN)/ruff format src tests examples scripts
+	$(BIN)/ruff check --fix src tests examples scripts
+	$(BIN)/python -m scripts.settings_table
+
+bench: setup ## what a delivered frame costs, beside a plain C loop
+	$(BIN)/python benchmarks/fanout.py
+
+wheel: setup ## dist/bookcast-*.whl, with the page in it
+	$(BIN)/hatchling build -t wheel
+
+lock: .venv/.installed ## the newest versions that fit, pinned with their hashes
+	scripts/lock
+
+clean: ## leave only what git knows
+	rm -rf .venv dist src/bookcast/web web/node_modules .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+.venv/.installed: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "bookcast needs Python 3.11 or newer; name one with make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/debian-packages =python3-venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+web/node_modules/.installed: web/package-lock.json web/package.json
+	npm --prefix web ci --silent --no-audit --no-fund
+	@touch $@
+
+src/bookcast/web/index.html: web/node_modules/.installed $(WEB_SOURCES) $(wildcard web/*.ts web/tsconfig*.json)
+	npm --prefix web run --silent build
+	@touch $@

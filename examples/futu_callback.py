@@ -1,0 +1,46 @@
+"""Publish from a callback of futu-api, which comes on a thread of the vendor's.
+
+For a program that has a quote context already. If you only want Futu's books on your screens, you
+need none of this: ``bookcast serve --feed futu``.
+"""
+
+import asyncio
+from typing import Any
+
+import futu
+
+import bookcast
+
+
+class Books(futu.OrderBookHandlerBase):  # type: ignore[misc] # futu-api has no types
+    """Hands each pushed book to the server."""
+
+    def __init__(self, server: bookcast.Server) -> None:
+        super().__init__()
+        self._server = server
+
+    def on_recv_rsp(self, rsp_pb: Any) -> tuple[int, Any]:
+        """Publish a book; its levels are (price, volume, orders, details)."""
+        code, book = super().on_recv_rsp(rsp_pb)
+        if code == futu.RET_OK:
+            self._server.publish_threadsafe(
+                book["code"],
+                {
+                    "bids": [level[:3] for level in book["Bid"]],
+                    "asks": [level[:3] for level in book["Ask"]],
+                },
+            )
+        return code, book
+
+
+async def main() -> None:
+    """Serve the books of one symbol."""
+    async with bookcast.serve(port=8002) as server:
+        context = await asyncio.to_thread(futu.OpenQuoteContext, "127.0.0.1", 11111)
+        context.set_handler(Books(server))
+        await asyncio.to_thread(context.subscribe, ["HK.00700"], [futu.SubType.ORDER_BOOK])
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

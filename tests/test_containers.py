@@ -1,0 +1,96 @@
+"""The container's files, checked without a container engine."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from bookcast.settings import describe, load
+from bookcast.testing import ServerThread
+from tests.support import ROOT
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE: Any = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SETTINGS = {description.environment_name for description in describe()}
+
+
+def instructions(name: str) -> list[str]:
+    """Give the arguments of an instruction, with continued lines joined."""
+    text = DOCKERFILE.replace("\\\n", " ")
+    return re.findall(rf"^{name}\s+(.*)$", text, re.MULTILINE)
+
+
+def test_the_dockerfile_pleases_its_linter() -> None:
+    """Without exceptions."""
+    result = subprocess.run(
+        ["hadolint", str(ROOT / "Dockerfile")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"},  # noqa: PTH120
+    )
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+def test_everything_the_dockerfile_copies_is_there() -> None:
+    """And is let through by .dockerignore."""
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    for arguments in instructions("COPY"):
+        if arguments.startswith("--from"):
+            continue
+        for source in arguments.split()[:-1]:
+            assert (ROOT / source).exists(), source
+            assert f"!{source.split('/')[0]}" in {entry.rstrip("/") for entry in ignored}
+
+
+def test_the_container_does_not_run_as_root() -> None:
+    """By number, so that an orchestrator can verify it."""
+    assert instructions("USER") == ["10001"]
+
+
+def test_the_containers_environment_is_made_of_settings() -> None:
+    """And the server starts with it as compose gives it."""
+    [variables] = instructions("ENV")
+    given = dict(pair.split("=", 1) for pair in variables.split())
+    ours = {name: value for name, value in given.items() if name not in {"PATH", "PYTHONUNBUFFERED"}}
+    assert set(ours) <= SETTINGS
+    service = COMPOSE["services"]["websocket_middleware"]["environment"]
+    assert set(service) <= SETTINGS
+    plain = {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in service.items()}
+    settings = load({}, {**ours, **plain}, None).settings
+    assert (settings.host, settings.websocket_port) == ("0.0.0.0", 8002)
+    assert settings.redis_url == "redis://redis:6379"
+
+
+def test_compose_has_the_services_that_others_count_on() -> None:
+    """Under the names that are addresses on its network."""
+    assert set(COMPOSE["services"]) == {"websocket_middleware", "redis"}
+    assert COMPOSE["services"]["redis"]["image"].startswith("redis:7")
+    assert COMPOSE["services"]["websocket_middleware"]["ports"] == ["127.0.0.1:8002:8002"]
+
+
+@pytest.mark.parametrize(("alive", "code"), [(True, 0), (False, 1)])
+def test_the_healthcheck_tells_alive_from_dead(
+    bookcast_server: ServerThread, alive: bool, code: int
+) -> None:
+    """By the command in the Dockerfile, run as it stands there."""
+    [health] = [a for a in instructions("HEALTHCHECK") if "CMD" in a]
+    command = json.loads(health.partition("CMD ")[2])
+    assert command[0] == "python"
+    ast.parse(command[2])
+    port = bookcast_server.http_url.rpartition(":")[2]
+    if not alive:
+        bookcast_server.stop()
+    result = subprocess.run(
+        [sys.executable, *command[1:]],
+        env={**os.environ, "WEBSOCKET_PORT": port},
+        capture_output=True,
+        check=False,
+    )
+    assert result.returncode == code
