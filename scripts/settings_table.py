@@ -1,6 +1,6 @@
 """The table of all settings, for docs/settings.md.
 
-    python -m scripts.settings_table            writes the table into the document
+python -m scripts.settings_table            writes the table into the document
 """
 
 from __future__ import annotations

@@ -58,7 +58,9 @@ def test_the_containers_environment_is_made_of_settings() -> None:
     """And the server starts with it as compose gives it."""
     [variables] = instructions("ENV")
     given = dict(pair.split("=", 1) for pair in variables.split())
-    ours = {name: value for name, value in given.items() if name not in {"PATH", "PYTHONUNBUFFERED"}}
+    ours = {
+        name: value for name, value in given.items() if name not in {"PATH", "PYTHONUNBUFFERED"}
+    }
     assert set(ours) <= SETTINGS
     service = COMPOSE["services"]["websocket_middleware"]["environment"]
     assert set(service) <= SETTINGS

@@ -34,9 +34,9 @@ def test_production_logs_json_without_the_values_of_variables(
 ) -> None:
     """One object a line; a traceback never shows what variables held."""
     logs.configure(from_keywords(environment="production", auth_mode="none"))
-    secret = "hush"  # noqa: S105
+    secret = "hush"
     try:
-        raise ValueError(len(secret))
+        int(secret[:0])
     except ValueError:
         logging.getLogger("bookcast.app").exception("it failed")
     text = capsys.readouterr().err

@@ -84,7 +84,7 @@ def test_keywords_are_settings_in_process() -> None:
     assert settings.simulator_symbols == ("AAPL",)
     with pytest.raises(SettingError, match="no setting 'prot'"):
         from_keywords(prot=0)
-    with pytest.raises(SettingError, match="WEBSOCKET_PORT is '80' .from the caller."):
+    with pytest.raises(SettingError, match=r"WEBSOCKET_PORT is '80' \(from the caller\)"):
         from_keywords(port="80")
     with pytest.raises(SettingError, match="AUTH_MODE"):
         from_keywords(environment="production")

@@ -9,7 +9,6 @@ from bookcast.engine.memory import MemoryEngine
 from bookcast.model import Book, Level, Publication, Topic, Update
 from tests.support import AAPL, TSLA
 
-
 ENGINES: dict[str, Callable[[], Engine]] = {"memory": MemoryEngine}
 
 

@@ -1,9 +1,6 @@
-import pytest
-
 from bookcast.engine.memory import MemoryEngine
 from bookcast.model import Book, Publication
 from tests.support import AAPL
-
 
 
 async def test_a_new_engine_begins_a_new_epoch() -> None:

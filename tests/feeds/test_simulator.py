@@ -1,6 +1,7 @@
 import asyncio
 import statistics
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -68,10 +69,8 @@ def test_prices_walk_together() -> None:
     made = books(market("A", "B", "C"), 3 * 20_000)
     changes = []
     for first in range(3):
-        middles = [
-            (book.bids[0].price + book.asks[0].price) / 2 for book in made[first :: 3 * 100]
-        ]
-        changes.append([after / before - 1 for before, after in zip(middles, middles[1:], strict=False)])
+        middles = [(book.bids[0].price + book.asks[0].price) / 2 for book in made[first :: 3 * 100]]
+        changes.append([after / before - 1 for before, after in pairwise(middles)])
     together = [
         statistics.correlation(changes[0], changes[1]),
         statistics.correlation(changes[1], changes[2]),

@@ -30,7 +30,7 @@ async def test_a_half_sent_request_does_not_hold_up_the_end() -> None:
 
 async def test_an_upgraded_connection_leaves_no_http_state_behind() -> None:
     """Parser and headers are freed at once, without waiting for a collection of cycles."""
-    alive: "weakref.WeakSet[HttpProtocol]" = weakref.WeakSet()
+    alive: weakref.WeakSet[HttpProtocol] = weakref.WeakSet()
     original = HttpProtocol.connection_made
 
     def connection_made(self: HttpProtocol, transport: asyncio.Transport) -> None:

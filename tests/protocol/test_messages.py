@@ -19,8 +19,10 @@ from bookcast.protocol import messages
         (messages.ErrorMessage("Unknown action"), '{"type":"error","message":"Unknown action"}'),
         (
             messages.OrderbookUpdate("AAPL", msgspec.Raw(b'{"bids":[],"asks":[]}'), "now"),
-            '{"type":"orderbook_update","symbol":"AAPL","data":{"bids":[],"asks":[]},'
-            '"timestamp":"now"}',
+            (
+                '{"type":"orderbook_update","symbol":"AAPL","data":{"bids":[],"asks":[]},'
+                '"timestamp":"now"}'
+            ),
         ),
     ],
 )

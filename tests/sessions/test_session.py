@@ -120,5 +120,3 @@ def test_a_rendered_update_is_a_finished_frame() -> None:
     assert frame[0] == 0x81
     assert frame[1] == 126  # the length follows in two bytes
     assert int.from_bytes(frame[2:4], "big") == len(frame) - 4
-
-

@@ -7,7 +7,7 @@ import pytest
 import websockets.exceptions
 
 from bookcast import Server, serve
-from bookcast.sessions import websocket
+from bookcast.sessions.session import Session
 from tests.conftest import LOOPS
 from tests.support import PATIENCE, connect, eventually, handshake, masked_frame
 
@@ -254,7 +254,7 @@ async def test_a_client_that_does_not_read_gets_the_newest_book_later(
     assert server.conflated_count > total / 2
     slow = Raw(slow_reader, slow_writer, "")
     slow_writer.transport.resume_reading()  # type: ignore[attr-defined]
-    heard = []
+    heard: list[int] = []
     while not heard or heard[-1] < total - 1:
         message = json.loads((await slow.frame())[1])
         if message["type"] == "orderbook_update":
@@ -291,7 +291,7 @@ async def test_a_fault_of_ours_closes_with_1011_and_leaves_a_trace_in_the_log(
     def fail(_self: object, _data: bytes) -> None:
         raise RuntimeError("on purpose")
 
-    monkeypatch.setattr(websocket.Session, "receive", fail)
+    monkeypatch.setattr(Session, "receive", fail)
     client = await raw(server)
     with caplog.at_level(logging.ERROR):
         client.send(TEXT, b"{}")
