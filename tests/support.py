@@ -46,12 +46,15 @@ class RecordingOutbox:
         self.conflated = 0
         self.writes: list[bytes] = []
 
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+
     def put(self, frame: bytes) -> None:
         self.frames.append(frame)
 
     def flush(self) -> None:
         if self.frames:
-            self.writes.append(b"".join(self.frames))
+            self.write(b"".join(self.frames))
             self.frames.clear()
 
 

@@ -178,13 +178,11 @@ def test_an_idle_hub_sends_at_once_and_a_busy_one_collects() -> None:
     world = World(batch_seconds=0.005)
     outbox = world.client()
     taking = 0.001
-    original = outbox.flush
 
-    def slow_flush() -> None:
+    def write_slowly(_data: bytes) -> None:
         world.timer.now += taking
-        original()
 
-    outbox.flush = slow_flush  # type: ignore[method-assign]
+    outbox.write = write_slowly  # type: ignore[method-assign]
     world.timer.now = 100.0
     world.publish(1)
     assert world.timer.calls[0][0] == 100.0

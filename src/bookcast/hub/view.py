@@ -21,7 +21,7 @@ class ViewSpec(NamedTuple):
 class Outbox(Protocol):
     """What the hub needs of a connection's outgoing queue.
 
-    ``frames`` wait for the next :meth:`flush`. While ``writable`` is False nothing is appended;
+    ``frames`` wait for the next :meth:`flush`; ``write`` sends at once. While ``writable`` is False nothing is appended;
     ``pending`` notes for each view what this client was last sent, and ``conflated`` counts what
     it will never see.
     """
@@ -30,6 +30,7 @@ class Outbox(Protocol):
     writable: bool
     pending: dict[View, Update | None]
     conflated: int
+    write: Callable[[bytes], object]
 
     def put(self, frame: bytes) -> None:
         """Append a frame outside a flush of the hub."""

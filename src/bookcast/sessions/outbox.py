@@ -20,10 +20,10 @@ class Outbox:
     once for everybody) and the session takes no further commands.
     """
 
-    __slots__ = ("_put_bytes", "_write", "conflated", "frames", "pending", "writable")
+    __slots__ = ("_put_bytes", "conflated", "frames", "pending", "writable", "write")
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
-        self._write = write
+        self.write = write
         self._put_bytes = 0
         self.frames: list[bytes] = []
         self.writable = True
@@ -45,4 +45,4 @@ class Outbox:
         data = frames[0] if len(frames) == 1 else b"".join(frames)
         frames.clear()
         self._put_bytes = 0
-        self._write(data)
+        self.write(data)
