@@ -46,6 +46,9 @@ CLOSE_SECONDS: Final = 1.0
 UNACKNOWLEDGED_SECONDS: Final = 30
 """A peer that acknowledges nothing for so long is gone."""
 
+KEEP_ALIVE_SECONDS: Final = 20
+"""The kernel asks a peer of whom nothing is heard this often."""
+
 
 def text_frame(payload: bytes) -> bytes:
     """Put a text into an unfragmented, unmasked frame, to be shared by all who get it."""
@@ -318,6 +321,8 @@ def _make_slowness_visible(transport: asyncio.Transport) -> None:
     for name, value in (
         ("TCP_NOTSENT_LOWAT", NOT_SENT_LOW_WATER),
         ("TCP_USER_TIMEOUT", UNACKNOWLEDGED_SECONDS * 1000),
+        ("TCP_KEEPIDLE", KEEP_ALIVE_SECONDS),
+        ("TCP_KEEPINTVL", KEEP_ALIVE_SECONDS),
     ):
         option = getattr(socket, name, None)  # not on every platform
         if option is not None:

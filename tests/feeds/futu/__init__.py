@@ -1,0 +1,1 @@
+"""Tests of the Futu feed, against a simulated OpenD and the real futu-api."""
