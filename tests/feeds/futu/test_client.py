@@ -332,6 +332,8 @@ class Vendor:
     RET_OK = 0
 
     class OpenQuoteContext:
+        """It notes what is called."""
+
         def __init__(self, **options: object) -> None:
             self.calls: list[str] = []
 
