@@ -25,7 +25,7 @@ check: setup ## lint, types, and the contracts between layers
 	$(BIN)/ruff format --check --quiet src tests examples scripts
 	$(BIN)/ruff check --quiet src tests examples scripts
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-timings >.venv/contracts.log 2>&1 || { cat .venv/contracts.log; exit 1; }
+	$(BIN)/lint-imports --no-logo >.venv/contracts.log 2>&1 || { cat .venv/contracts.log; exit 1; }
 	npm --prefix web run --silent lint
 
 fix: setup ## format, and mend what can be mended by itself

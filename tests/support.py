@@ -45,9 +45,7 @@ class RecordingOutbox:
         self.pending: dict[View, Update | None] = {}
         self.conflated = 0
         self.writes: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        self.writes.append(data)
+        self.write: Callable[[bytes], object] = self.writes.append
 
     def put(self, frame: bytes) -> None:
         self.frames.append(frame)

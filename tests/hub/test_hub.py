@@ -182,7 +182,7 @@ def test_an_idle_hub_sends_at_once_and_a_busy_one_collects() -> None:
     def write_slowly(_data: bytes) -> None:
         world.timer.now += taking
 
-    outbox.write = write_slowly  # type: ignore[method-assign]
+    outbox.write = write_slowly
     world.timer.now = 100.0
     world.publish(1)
     assert world.timer.calls[0][0] == 100.0

@@ -21,9 +21,9 @@ class ViewSpec(NamedTuple):
 class Outbox(Protocol):
     """What the hub needs of a connection's outgoing queue.
 
-    ``frames`` wait for the next :meth:`flush`; ``write`` sends at once. While ``writable`` is False nothing is appended;
-    ``pending`` notes for each view what this client was last sent, and ``conflated`` counts what
-    it will never see.
+    ``frames`` wait for the next :meth:`flush`; ``write`` sends at once. While ``writable`` is False
+    nothing is sent: ``pending`` notes for each view what this client was last sent, and
+    ``conflated`` counts what it will never see.
     """
 
     frames: list[bytes]
