@@ -245,11 +245,11 @@ def _feeds(settings: Settings, publish: Publish) -> list[Feed]:
             ]
         case "futu":
             # Only here: the vendor's package is an extra.
-            from bookcast.feeds.futu import client  # noqa: PLC0415
+            from bookcast.feeds.futu import FutuFeed, require_futu  # noqa: PLC0415
 
-            client.require_futu()
+            require_futu()
             return [
-                client.FutuFeed(
+                FutuFeed(
                     publish,
                     host=settings.futu_host,
                     port=settings.futu_port,

@@ -37,8 +37,11 @@ class Running:
             self.published += 1
 
 
+RunFeed = Callable[..., contextlib.AbstractAsyncContextManager[Running]]
+
+
 @pytest.fixture
-def run_feed() -> Callable[..., contextlib.AbstractAsyncContextManager[Running]]:
+def run_feed() -> RunFeed:
     """Give a way to run a feed for the length of a block."""
 
     @asynccontextmanager
