@@ -6,10 +6,10 @@ PORT ?= 8002
 WEB_SOURCES := $(shell find web/src web/public web/index.html -type f 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix bench wheel lock clean
+.PHONY: help setup demo test check fix bench screenshots wheel lock clean
 
 help: ## what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: .venv/.installed src/bookcast/web/index.html ## .venv/bin/bookcast with every extra, and the page
 
@@ -35,6 +35,9 @@ fix: setup ## format, and mend what can be mended by itself
 
 bench: setup ## what a delivered frame costs, beside a plain C loop
 	$(BIN)/python benchmarks/fanout.py
+
+screenshots: setup ## the pictures of the page in docs/images
+	$(BIN)/python -m scripts.screenshots
 
 wheel: setup ## dist/bookcast-*.whl, with the page in it
 	$(BIN)/hatchling build -t wheel
