@@ -160,6 +160,45 @@ def test_a_client_that_cannot_take_more_gets_only_the_newest_later() -> None:
     assert world.hub.delivered == 6
 
 
+def test_a_client_that_subscribes_while_it_cannot_take_more_sees_the_state_later() -> None:
+    """Nothing is queued for it, and nothing counts as missed."""
+    world = World()
+    world.client()
+    world.publish(1)
+    world.timer.run()
+    slow = RecordingOutbox()
+    slow.writable = False
+    world.hub.subscribe(slow, AAPL, SPEC)
+    assert slow.frames == []
+    slow.writable = True
+    world.hub.catch_up(slow)
+    assert slow.writes == [b"<AAPL 1>"]
+    assert slow.conflated == world.hub.conflated == 0
+
+
+def test_catching_up_stops_where_the_client_takes_no_more() -> None:
+    """The rest stays held back until it can again."""
+    world = World()
+    slow = world.client()
+    world.hub.subscribe(slow, TSLA, SPEC)
+    slow.writable = False
+    world.publish(1)
+    world.publish(1, topic=TSLA)
+    world.timer.run()
+
+    def fill_up(frame: bytes) -> None:
+        slow.writes.append(frame)
+        slow.writable = False
+
+    slow.writable = True
+    slow.put = fill_up  # type: ignore[method-assign]
+    world.hub.catch_up(slow)
+    assert (len(slow.writes), len(slow.pending)) == (1, 1)
+    slow.writable = True
+    world.hub.catch_up(slow)
+    assert (len(slow.writes), len(slow.pending)) == (2, 0)
+
+
 def test_a_slow_client_that_left_a_topic_is_not_brought_up_to_date_in_it() -> None:
     """Unsubscribing forgets what was held back."""
     world = World()

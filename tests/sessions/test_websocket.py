@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 import logging
 import socket
@@ -8,6 +9,7 @@ import websockets.exceptions
 
 from bookcast import Server, serve
 from bookcast.sessions.session import Session
+from bookcast.sessions.websocket import WebSocket
 from tests.conftest import LOOPS
 from tests.support import PATIENCE, connect, eventually, handshake, masked_frame
 
@@ -281,6 +283,47 @@ async def test_a_client_that_floods_and_never_reads_is_not_listened_to(server: S
     assert server.received_count < sent * 1000
     writer.transport.abort()
     await eventually(lambda: server.connection_count == 0, "the client to be gone")
+
+
+async def test_a_target_that_is_no_address_is_refused(server: Server) -> None:
+    """And no fault of ours."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(handshake("http://[/ws/me"))
+    assert (await reader.readline()).split()[1] in {b"400", b"404"}
+    writer.close()
+
+
+async def test_who_subscribes_to_much_on_the_address_and_never_reads_costs_little(
+    server: Server,
+) -> None:
+    """Books wait in the hub, once for everybody, until the client takes them."""
+    wide = {"bids": [[10_000 - level, 1] for level in range(1500)], "asks": []}
+    names = [f"S{number}" for number in range(200)]
+    for name in names:
+        await server.publish(name, wide)
+    async with contextlib.AsyncExitStack() as others:
+        # Somebody sees them all already, so that their frames are ready to be sent.
+        for number in range(2):
+            other = await others.enter_async_context(
+                connect(f"{server.ws_url}o{number}?symbols={','.join(names)}", max_size=2**22)
+            )
+            while (await other.hear()).get("symbol") != names[-1]:
+                pass
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=2**12)
+        writer.write(handshake(f"/ws/greedy?symbols={','.join(names)}"))
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await server.publish("S0", wide)
+        await eventually(lambda: server.connection_count == 3, "the client")
+        assert server._http is not None
+        waiting = [
+            connection._transport.get_write_buffer_size()
+            for connection in server._http.server_state.connections
+            if isinstance(connection, WebSocket)
+        ]
+        assert len(waiting) == 3
+        assert max(waiting) < 2**20
+        writer.transport.abort()
 
 
 async def test_a_fault_of_ours_closes_with_1011_and_leaves_a_trace_in_the_log(

@@ -91,6 +91,9 @@ class Hub:
             # The engine may deliver the newest state at once: the next flush takes it along.
             self._want(topic)
             return
+        if not outbox.writable:
+            outbox.pending.setdefault(view, None)
+            return
         frame = view.last_frame()
         if frame is not None:
             outbox.put(frame)
@@ -109,13 +112,13 @@ class Hub:
 
     def catch_up(self, outbox: Outbox) -> None:
         """Give a client that can take data again ONE frame per view it fell behind in."""
-        pending, outbox.pending = outbox.pending, {}
-        for view in pending:
+        for view in list(outbox.pending):
+            if not outbox.writable:
+                break  # it took some, and then no more
+            del outbox.pending[view]
             frame = view.last_frame()
             if frame is not None:
                 outbox.put(frame)
-                outbox.conflated -= 1
-                self.conflated -= 1
                 self.delivered += 1
         outbox.flush()
 
@@ -153,20 +156,22 @@ class Hub:
             before = view.emitted
             frames = [view.emit(update) for update in updates]
             chunk = frames[0] if count == 1 else b"".join(frames)
-            skipped = 0
+            skipped = missed = 0
             for outbox in view.subscribers:
                 if not outbox.writable:
+                    # One frame will bring it up to date; the others it never sees.
+                    unseen = count if view in outbox.pending else count - 1
                     outbox.pending.setdefault(view, before)
-                    outbox.conflated += count
+                    outbox.conflated += unseen
+                    missed += unseen
                     skipped += 1
                 elif touched is None:
                     outbox.write(chunk)
                 else:
-                    waiting = outbox.frames
-                    if not waiting:
+                    if not outbox.frames:
                         touched.append(outbox)
-                    waiting.append(chunk)
-            self.conflated += count * skipped
+                    outbox.put(chunk)
+            self.conflated += missed
             self.delivered += count * (len(view.subscribers) - skipped)
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug(

@@ -33,7 +33,7 @@ class Outbox(Protocol):
     write: Callable[[bytes], object]
 
     def put(self, frame: bytes) -> None:
-        """Append a frame outside a flush of the hub."""
+        """Append a frame; a queue that grows long is flushed at once."""
 
     def flush(self) -> None:
         """Write all frames in one go."""

@@ -9,15 +9,15 @@ from bookcast.hub.view import View
 from bookcast.model import Update
 
 FLUSH_BYTES: Final = 32 * 1024
-"""A client that asks much at once gets its answers in writes of about this size."""
+"""A client that gets much at once gets it in writes of about this size."""
 
 
 class Outbox:
     """Frames for one client, joined into one write per flush.
 
-    The queue is bounded by what the hub sends in one flush and by :data:`FLUSH_BYTES` of answers:
-    while the client isn't ``writable``, the hub appends nothing (it keeps only the newest state,
-    once for everybody) and the session takes no further commands.
+    The queue is bounded by :data:`FLUSH_BYTES` and one frame: a longer one is written at once, and
+    when the client then isn't ``writable``, the hub appends nothing more (it keeps only the newest
+    state, once for everybody) and the session takes no further commands.
     """
 
     __slots__ = ("_put_bytes", "conflated", "frames", "pending", "writable", "write")

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import OPEN, SERVER, Protocol
+from websockets.protocol import OPEN, SEND_EOF, SERVER, Protocol
 from websockets.server import ServerProtocol
 
 from bookcast.auth import OriginPolicy
@@ -96,6 +96,8 @@ class WebSocket(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over a transport from the HTTP side."""
         self._transport = cast("asyncio.Transport", transport)
+        # Before anything is written: else the HTTP side would be told that the client is slow.
+        self._transport.set_protocol(self)
         self._connections.add(self)
         _make_slowness_visible(self._transport)
 
@@ -157,9 +159,7 @@ class WebSocket(asyncio.Protocol):
             except InvalidInput as refusal:
                 response = _refusal(server, refusal)
             server.send_response(response)
-        for chunk in server.data_to_send():
-            if chunk:
-                self._transport.write(chunk)
+        self._transport.write(b"".join(server.data_to_send()))
         if server.state is not OPEN:
             endpoint.registry.refused += 1
             if server.handshake_exc is not None:
@@ -187,7 +187,10 @@ class WebSocket(asyncio.Protocol):
         Raises:
             InvalidInput: when it may not connect, or not like this.
         """
-        parts = urlsplit(request.path)
+        try:
+            parts = urlsplit(request.path)
+        except ValueError:
+            raise InvalidInput("not_found", f"Connect to {PATH}{{client_id}}") from None
         client_id = unquote(parts.path.removeprefix(PATH))
         if not parts.path.startswith(PATH) or "/" in parts.path.removeprefix(PATH):
             raise InvalidInput("not_found", f"Connect to {PATH}{{client_id}}, not to {parts.path}")
@@ -208,6 +211,8 @@ class WebSocket(asyncio.Protocol):
 
     def _take_events(self, protocol: Protocol) -> None:
         for event in protocol.events_received():
+            if self._session is None:
+                return  # it has been said goodbye to
             if not isinstance(event, Frame) or event.opcode not in _DATA:
                 continue
             if event.opcode is not Opcode.CONT:
@@ -251,15 +256,18 @@ class WebSocket(asyncio.Protocol):
 
     def _write_answers(self, protocol: Protocol) -> None:
         """Write what the protocol answers by itself: pongs and close frames."""
-        for chunk in protocol.data_to_send():
-            if chunk:
-                self._transport.write(chunk)
-            elif not self._transport.is_closing():
-                # Closing at once, with bytes of the client's unread, would reset the connection
-                # and take our close frame from the client. So: no more from us, then a while for
-                # the client to see that.
-                self._transport.write_eof()
-                self._close_soon()
+        chunks = protocol.data_to_send()
+        if not chunks or self._transport.is_closing():
+            return
+        answers = b"".join(chunks)
+        if answers:
+            self._transport.write(answers)
+        if chunks[-1] == SEND_EOF:
+            # Closing at once, with bytes of the client's unread, would reset the connection and
+            # take our close frame from the client. So: no more from us, then a while for the
+            # client to see that.
+            self._transport.write_eof()
+            self._close_soon()
 
     def _close(self, code: CloseCode) -> None:
         """Say goodbye; the transport closes when the client answers, or after a while anyway."""
