@@ -305,7 +305,11 @@ async def test_who_subscribes_to_much_on_the_address_and_never_reads_costs_littl
         # Somebody sees them all already, so that their frames are ready to be sent.
         for number in range(2):
             other = await others.enter_async_context(
-                connect(f"{server.ws_url}o{number}?symbols={','.join(names)}", max_size=2**22)
+                connect(
+                    f"{server.ws_url}o{number}?symbols={','.join(names)}",
+                    max_size=2**22,
+                    close_timeout=0.1,
+                )
             )
             while (await other.hear()).get("symbol") != names[-1]:
                 pass
