@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from importlib.util import find_spec
 
 import pytest
@@ -23,6 +24,16 @@ LOOPS: dict[str, tuple[str, dict[str, bool]]] = {
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     """Run async tests on the loop that the command prefers where the platform has it."""
     return LOOPS["uvloop" if find_spec("uvloop") else "asyncio"]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Undo what a test that runs the command does to the process's logging."""
+    root, ours = logging.getLogger(), logging.getLogger("bookcast")
+    before = (root.handlers, root.level, ours.level)
+    yield
+    root.handlers, root.level = before[0], before[1]
+    ours.setLevel(before[2])
 
 
 @pytest.fixture

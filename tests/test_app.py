@@ -17,6 +17,7 @@ def test_the_public_names_are_these() -> None:
     assert sorted(bookcast.__all__) == [
         "BookcastError",
         "InvalidInput",
+        "Published",
         "Server",
         "SettingError",
         "StartupError",
@@ -48,10 +49,16 @@ async def test_a_callback_in_another_thread_publishes_too(server: Server) -> Non
         thread.join()
 
 
-def test_publishing_from_a_thread_needs_a_started_server() -> None:
-    """The error says so."""
-    with pytest.raises(StartupError, match="not been started"):
-        serve(port=0).publish_threadsafe("AAPL", BOOK)
+async def test_publishing_needs_a_server_that_runs() -> None:
+    """Before the start and after the stop, the error says so."""
+    server = serve(port=0)
+    with pytest.raises(StartupError, match="start it first"):
+        server.publish_threadsafe("AAPL", BOOK)
+    async with server:
+        await server.publish("AAPL", BOOK)
+    with pytest.raises(StartupError, match="start it first"):
+        await server.publish("AAPL", BOOK)
+    await server.stop()
 
 
 async def test_a_taken_port_is_one_clear_sentence() -> None:
@@ -88,6 +95,9 @@ async def test_localhost_is_served_on_all_its_addresses() -> None:
         for _, _, _, _, address in found:
             _, writer = await asyncio.open_connection(str(address[0]), server.port)
             writer.close()
+    async with serve(host="::", port=0) as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.close()
     assert serve(host="::1", port=8002).http_url == "http://[::1]:8002"
     assert serve(host="0.0.0.0", port=8002).ws_url == "ws://127.0.0.1:8002/ws/"
 

@@ -1,21 +1,10 @@
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 from bookcast import logs
 from bookcast.settings import from_keywords
-
-
-@pytest.fixture(autouse=True)
-def _restore() -> Iterator[None]:
-    """Leave logging as it was."""
-    root, ours = logging.getLogger(), logging.getLogger("bookcast")
-    before = (root.handlers, root.level, ours.level)
-    yield
-    root.handlers, root.level = before[0], before[1]
-    ours.setLevel(before[2])
 
 
 def test_development_logs_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,11 +8,13 @@ once per view and fans it out; a session turns frames into bytes on one socket. 
 
 from bookcast.app import Server, serve
 from bookcast.errors import BookcastError, InvalidInput, SettingError, StartupError
+from bookcast.publisher import Published
 from bookcast.version import __version__
 
 __all__ = [
     "BookcastError",
     "InvalidInput",
+    "Published",
     "Server",
     "SettingError",
     "StartupError",

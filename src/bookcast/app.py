@@ -21,14 +21,13 @@ from bookcast.feeds.simulator import Simulator
 from bookcast.feeds.supervisor import Supervisor
 from bookcast.http import app as http_app
 from bookcast.http.routes import Routes
-from bookcast.http.schemas import Published
 from bookcast.http.server import HttpServer
 from bookcast.hub.hub import Hub
 from bookcast.hub.view import ViewSpec
 from bookcast.metrics import Number, registry_of
 from bookcast.model import Topic, Update
 from bookcast.protocol import codec
-from bookcast.protocol.published import parse_orderbook
+from bookcast.publisher import Published, Publisher
 from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import SessionLimits
 from bookcast.sessions.websocket import Endpoint, WebSocket, text_frame
@@ -63,6 +62,7 @@ class Server:
         self._registry = Registry()
         self._feeds: list[Supervisor] = []
         self._hub: Hub | None = None
+        self._publisher: Publisher | None = None
         self._http: HttpServer | None = None
         self._ready = False
 
@@ -132,6 +132,7 @@ class Server:
             batch_seconds=settings.batch_ms / 1000,
         )
         self._engine.attach(deliver=hub.deliver, wanted=self._want, unwanted=self._release)
+        publisher = Publisher(engine=self._engine, hub=hub, default_market=settings.default_market)
         origins = OriginPolicy.of(settings)
         endpoint = Endpoint(
             hub=hub,
@@ -144,6 +145,7 @@ class Server:
         routes = Routes(
             settings=settings,
             engine=self._engine,
+            publisher=publisher,
             hub=hub,
             registry=self._registry,
             feeds=self._feeds,
@@ -153,15 +155,22 @@ class Server:
         self._http = HttpServer(
             http_app.build(routes, origins), lambda connections: WebSocket(endpoint, connections)
         )
-        await self._http.start(sockets)
+        try:
+            await self._http.start(sockets)
+        except BaseException:
+            for sock in sockets:
+                sock.close()
+            raise
         for feed in self._feeds:
             feed.start()
+        self._publisher = publisher
         self._ready = True
         logger.info("serving at %s, WebSockets at %s{client_id}", self.http_url, self.ws_url)
 
     async def stop(self) -> None:
-        """Take no more, say goodbye to everybody, end the feed."""
+        """Publish no more, end the feed, say goodbye to everybody; once more does nothing."""
         self._ready = False
+        self._publisher = None
         for feed in self._feeds:
             await feed.stop()
         if self._http is not None:
@@ -174,17 +183,24 @@ class Server:
 
         Raises:
             InvalidInput: with the path of the wrong field; then nothing was published.
+            StartupError: when the server doesn't run.
         """
-        publication = parse_orderbook(symbol, data, self.settings.default_market)
-        [position] = await self._engine.publish([publication])
-        subscribers = self._hub.subscriber_count(publication.topic) if self._hub else 0
-        return Published("ok", symbol, position.epoch, position.seq, subscribers)
+        return await self._running().orderbook(symbol, data)
 
     def publish_threadsafe(self, symbol: str, data: Any) -> concurrent.futures.Future[Published]:
-        """Publish from another thread, for instance from a callback of futu-api."""
-        if self._loop is None:
-            raise StartupError("The server has not been started")
-        return asyncio.run_coroutine_threadsafe(self.publish(symbol, data), self._loop)
+        """Publish from another thread, for instance from a callback of futu-api.
+
+        Raises:
+            StartupError: when the server doesn't run.
+        """
+        publisher = self._running()
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(publisher.orderbook(symbol, data), self._loop)
+
+    def _running(self) -> Publisher:
+        if self._publisher is None:
+            raise StartupError("The server doesn't run: start it first")
+        return self._publisher
 
     def _want(self, topic: Topic) -> None:
         for feed in self._feeds:
@@ -299,7 +315,13 @@ async def _listen(host: str, port: int) -> list[socket.socket]:
             # With port 0, the second address gets the port that the first one was given.
             chosen = sockets[0].getsockname()[1] if sockets else port
             sockets.append(
-                socket.create_server((str(address[0]), chosen), family=family, backlog=2048)
+                socket.create_server(
+                    (str(address[0]), chosen),
+                    family=family,
+                    backlog=2048,
+                    # Every address of the machine means those of IPv4 as well.
+                    dualstack_ipv6=address[0] == "::" and socket.has_dualstack_ipv6(),
+                )
             )
     except OSError as error:
         for sock in sockets:

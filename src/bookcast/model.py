@@ -20,6 +20,9 @@ MARKETS: Final = frozenset(
 
 MAX_SYMBOL_LENGTH: Final = 64
 
+MAX_TIME_MS: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999, after which times can't be written."""
+
 MAX_NUMBER: Final = 2.0**53
 """Prices and sizes stay below this magnitude, so that every JSON reader holds them exactly."""
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 import pytest
 
 from bookcast.app import Server, serve
-from bookcast.http.schemas import Published
+from bookcast.publisher import Published
 
 PATIENCE: Final = 10.0
 """Seconds that starting, publishing or stopping may take before the test fails."""

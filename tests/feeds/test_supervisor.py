@@ -72,6 +72,24 @@ async def test_a_feed_in_trouble_says_so() -> None:
     await supervisor.stop()
 
 
+async def test_a_feed_that_fails_while_it_cleans_up_stops_all_the_same() -> None:
+    """It isn't started again."""
+
+    class Messy(Fickle):
+        async def run(self) -> None:
+            try:
+                await super().run()
+            finally:
+                raise ValueError("at the very end")
+
+    feed = Messy(failures=0)
+    supervisor = Supervisor(feed)
+    supervisor.start()
+    await eventually(lambda: feed.runs == 1, "the feed to run")
+    await asyncio.wait_for(supervisor.stop(), 5)
+    assert feed.runs == 1
+
+
 async def test_demand_is_passed_on() -> None:
     """Also while the feed is not running."""
     feed = Fickle(failures=0)

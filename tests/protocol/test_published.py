@@ -1,5 +1,6 @@
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -94,6 +95,9 @@ def test_crossed_and_locked_books_are_accepted() -> None:
         ("yesterday", None),
         (True, None),
         (None, None),
+        (10**400, None),
+        (1e300, None),
+        (-5, None),
     ],
 )
 def test_a_timestamp_is_understood_where_it_can_be(
@@ -103,6 +107,12 @@ def test_a_timestamp_is_understood_where_it_can_be(
     data = {"bids": [], "asks": [], "timestamp": timestamp}
     assert parse_book(data).exchange_ms == exchange_ms
     assert published(data)["timestamp"] == timestamp
+
+
+def test_decimals_of_a_program_are_numbers_on_the_wire() -> None:
+    """Exactly those."""
+    data = {"bids": [[Decimal("189.90"), Decimal(300)]], "asks": []}
+    assert parse_book(data).published == msgspec.Raw(b'{"bids":[[189.90,300]],"asks":[]}')
 
 
 def test_what_json_cannot_hold_is_refused() -> None:

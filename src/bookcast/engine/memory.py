@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
 
 from bookcast.engine.base import Engine, EngineStatus
 from bookcast.model import Position, Publication, Topic, Update
+
+logger = logging.getLogger(__name__)
 
 
 class MemoryEngine(Engine):
@@ -35,6 +38,8 @@ class MemoryEngine(Engine):
             positions.append(position)
             if topic in self._delivering:
                 self._deliver(update)
+            elif logger.isEnabledFor(logging.DEBUG):
+                logger.debug("%s seq %d: kept, nobody wants it now", topic, position.seq)
         return positions
 
     async def snapshot(self, topic: Topic) -> Update | None:

@@ -9,6 +9,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from bookcast.feeds import backoff
 from bookcast.feeds.base import Feed, FeedStatus
 from bookcast.model import Symbol, Topic
 
@@ -36,14 +37,17 @@ class Supervisor:
         self._sleep = sleep
         self._random = random
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
         self._trouble: str | None = None
 
     def start(self) -> None:
         """Run the feed in the background."""
+        self._stopping = False
         self._task = asyncio.create_task(self._run(), name=f"feed {self._feed.name}")
 
     async def stop(self) -> None:
         """End the feed and wait until it has cleaned up."""
+        self._stopping = True
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -70,8 +74,9 @@ class Supervisor:
         return FeedStatus(status.name, "disconnected", status.symbols, self._trouble)
 
     async def _run(self) -> None:
-        delay = FIRST_DELAY
-        while True:
+        failures = 0
+        # A feed that fails while it cleans up must not turn a stop into a new start.
+        while not self._stopping:
             started = asyncio.get_running_loop().time()
             try:
                 await self._feed.run()
@@ -79,10 +84,9 @@ class Supervisor:
             except Exception as error:
                 logger.exception("feed %s failed", self._feed.name)
                 reason = f"it failed: {type(error).__name__}: {error}"
-            if asyncio.get_running_loop().time() - started > MAX_DELAY:
-                delay = FIRST_DELAY
-            wait = delay * (0.5 + self._random() / 2)
-            delay = min(2 * delay, MAX_DELAY)
+            ran_well = asyncio.get_running_loop().time() - started > MAX_DELAY
+            failures = 1 if ran_well else failures + 1
+            wait = backoff.delay(failures, self._random(), first=FIRST_DELAY, most=MAX_DELAY)
             self._trouble = f"{reason}; starting again"
             logger.warning("feed %s: %s in %.1f s", self._feed.name, self._trouble, wait)
             await self._sleep(wait)

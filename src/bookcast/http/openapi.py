@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from bookcast.http import problem, schemas
 from bookcast.protocol.messages import PublishedBook
+from bookcast.publisher import Published
 from bookcast.version import __version__
 
 _REF: Final = "#/components/schemas/{name}"
@@ -22,7 +23,7 @@ _SYMBOL: Final = {
 _STRUCTS: Final = (
     PublishedBook,
     problem.Problem,
-    schemas.Published,
+    Published,
     schemas.Health,
     schemas.Stats,
     schemas.KnownBook,
@@ -81,7 +82,7 @@ def document() -> bytes:
                     "content": {"application/json": {"schema": _reference(PublishedBook)}},
                 },
                 "responses": _answers(
-                    schemas.Published,
+                    Published,
                     {
                         400: "The body is not JSON",
                         413: "The body is too large",

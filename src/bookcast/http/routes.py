@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from bookcast.engine.base import Engine
@@ -18,7 +18,7 @@ from bookcast.http import problem, schemas
 from bookcast.hub.hub import Hub
 from bookcast.model import Topic, parse_symbol
 from bookcast.protocol import codec
-from bookcast.protocol.published import parse_orderbook
+from bookcast.publisher import Publisher
 from bookcast.sessions.registry import Registry
 from bookcast.settings import Settings
 from bookcast.version import __version__
@@ -45,6 +45,7 @@ class Routes:
         *,
         settings: Settings,
         engine: Engine,
+        publisher: Publisher,
         hub: Hub,
         registry: Registry,
         feeds: list[Supervisor],
@@ -54,6 +55,7 @@ class Routes:
     ) -> None:
         self._settings = settings
         self._engine = engine
+        self._publisher = publisher
         self._hub = hub
         self._registry = registry
         self._feeds = feeds
@@ -61,31 +63,16 @@ class Routes:
         self._ready = ready
         self._clock = clock
         self._started = clock()
-        self.published = 0
-        """Updates published over HTTP since the start."""
-        self.refused = 0
-        """Publishes refused since the start."""
 
     async def broadcast_orderbook(self, request: Request) -> Response:
         """Publish an order book to everybody who subscribed to its symbol."""
         try:
             symbol = _symbol_parameter(request)
             data = codec.decode_json(await self._json_body(request))
-            publication = parse_orderbook(symbol, data, self._settings.default_market)
-        except InvalidInput:
-            self.refused += 1
+        except InvalidInput as error:
+            self._publisher.refuse(error)
             raise
-        [position] = await self._engine.publish([publication])
-        self.published += 1
-        return Json(
-            schemas.Published(
-                status="ok",
-                symbol=symbol,
-                epoch=position.epoch,
-                seq=position.seq,
-                subscribers=self._hub.subscriber_count(publication.topic),
-            )
-        )
+        return Json(await self._publisher.orderbook(symbol, data))
 
     async def health(self, _request: Request) -> Response:
         """Tell how the server and its parts are."""
@@ -128,7 +115,7 @@ class Routes:
                 handshakes_refused=self._registry.refused,
                 messages_received=self._registry.received,
                 updates_published=sum(topic.seq for topic in topics),
-                publishes_refused=self.refused,
+                publishes_refused=self._publisher.refused,
                 messages_delivered=self._hub.delivered,
                 messages_conflated=self._hub.conflated,
                 topics=sorted(topics, key=lambda topic: (topic.channel, topic.symbol)),
@@ -200,12 +187,16 @@ class Routes:
             )
         limit = self._settings.max_body_bytes
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise InvalidInput(
-                    "body_too_large", f"The body is larger than MAX_BODY_BYTES, {limit} bytes"
-                )
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise InvalidInput(
+                        "body_too_large", f"The body is larger than MAX_BODY_BYTES, {limit} bytes"
+                    )
+        except ClientDisconnect:
+            # Nobody hears the answer, but the log tells why nothing was published.
+            raise InvalidInput("invalid_json", "The publisher left in mid-body") from None
         return bytes(body)
 
 

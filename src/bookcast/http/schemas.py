@@ -8,16 +8,6 @@ from bookcast.engine.base import EngineStatus
 from bookcast.feeds.base import FeedStatus
 
 
-class Published(msgspec.Struct, frozen=True):
-    """A publication's place. ``subscribers`` are those of this node."""
-
-    status: str
-    symbol: str
-    epoch: str
-    seq: int
-    subscribers: int
-
-
 class Health(msgspec.Struct, frozen=True):
     """How the server is. Degraded: it serves, but a feed or the engine has trouble."""
 

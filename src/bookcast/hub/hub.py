@@ -142,7 +142,11 @@ class Hub:
         # to join, and each frame is written as the loop passes by, at a third less CPU in Python.
         touched: list[Outbox] | None = [] if len(dirty) > 1 else None
         for topic, live in dirty.items():
-            self._emit(topic, live, touched)
+            try:
+                self._emit(topic, live, touched)
+            except Exception:
+                # One topic that can't be shown must not take the others' updates with it.
+                logger.exception("%s can't be shown", topic)
         for outbox in touched or ():
             outbox.flush()
         # Under load, collect for about as long as sending takes: fewer and larger writes.

@@ -58,8 +58,9 @@ class View:
 
     def emit(self, update: Update) -> bytes:
         """Make this update the state shown, and give its frame."""
+        frame = self._frame_of(update)
         self.emitted = update
-        return self._frame_of(update)
+        return frame
 
     def last_frame(self) -> bytes | None:
         """Give the frame of the state shown, for a newcomer or one who fell behind."""

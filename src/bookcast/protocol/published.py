@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from operator import gt, lt
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from bookcast.errors import InvalidInput
-from bookcast.model import Book, Level, Publication, Topic, parse_symbol
+from bookcast.model import MAX_TIME_MS, Book, Level, Publication, Topic, parse_symbol
 from bookcast.protocol.codec import invalid
 from bookcast.protocol.messages import PublishedBook, PublishedLevel, PublishedTuple
+
+# In process, prices may come as decimals.
+_encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 def parse_orderbook(symbol: str, data: Any, default_market: str) -> Publication:
@@ -48,7 +51,7 @@ def parse_book(data: Any) -> Book:
         if len(levels) < len(given):
             kept[name] = [raw for raw, level in zip(data[name], given, strict=True) if _size(level)]
     try:
-        published = msgspec.Raw(msgspec.json.encode(kept))
+        published = msgspec.Raw(_encoder.encode(kept))
     except (TypeError, ValueError) as error:
         raise InvalidInput("invalid_book", f"The book can't be written as JSON: {error}") from None
     return Book(bids, asks, exchange_ms=_milliseconds(data.get("timestamp")), published=published)
@@ -92,8 +95,6 @@ def _size(level: PublishedTuple | PublishedLevel) -> Any:
 
 def _milliseconds(timestamp: Any) -> float | None:
     """Understand a publisher's timestamp where that is possible."""
-    if isinstance(timestamp, int | float) and not isinstance(timestamp, bool):
-        return float(timestamp)
     if isinstance(timestamp, str):
         try:
             moment = datetime.fromisoformat(timestamp)
@@ -101,4 +102,6 @@ def _milliseconds(timestamp: Any) -> float | None:
             return None
         # A time without an offset could be anybody's local time.
         return moment.timestamp() * 1000 if moment.tzinfo is not None else None
+    if isinstance(timestamp, int | float) and not isinstance(timestamp, bool):
+        return float(timestamp) if 0 <= timestamp <= MAX_TIME_MS else None
     return None

@@ -86,6 +86,8 @@ class Session:
                 case Send(message):
                     if isinstance(message, messages.ErrorMessage):
                         logger.info("client %r refused: %s", self.client_id, message.message)
+                    else:
+                        logger.debug("client %r is told %s", self.client_id, message)
                     self.outbox.put(self._frame(codec.encode(message)))
                 case Show(topic, spec, replaces):
                     logger.debug("client %r sees %s", self.client_id, topic)

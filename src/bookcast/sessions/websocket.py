@@ -158,6 +158,9 @@ class WebSocket(asyncio.Protocol):
                 response = server.accept(request)
             except InvalidInput as refusal:
                 response = _refusal(server, refusal)
+            except Exception:
+                logger.exception("a handshake met a fault of ours")
+                response = server.reject(500, "The server met a fault of its own\n")
             server.send_response(response)
         self._transport.write(b"".join(server.data_to_send()))
         if server.state is not OPEN:
@@ -205,7 +208,7 @@ class WebSocket(asyncio.Protocol):
             ", ".join(origins) if origins else None, ", ".join(request.headers.get_all("Host"))
         )
         listed = ",".join(parse_qs(parts.query).get("symbols", ()))
-        return client_id, tuple(symbol for symbol in listed.split(",") if symbol)
+        return client_id, tuple(dict.fromkeys(symbol for symbol in listed.split(",") if symbol))
 
     # Frames in
 
@@ -289,6 +292,8 @@ class WebSocket(asyncio.Protocol):
         session, self._session = self._session, None
         if session is None:
             return
+        self._inbox.clear()
+        self._fragments.clear()
         session.close()
         self._endpoint.registry.remove(session)
         logger.info("client %r left: %s", session.client_id, _why(self._protocol))

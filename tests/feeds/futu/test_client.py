@@ -277,11 +277,3 @@ async def test_a_stalled_loop_finds_only_the_newest_book_of_each_symbol(
         await eventually(lambda: running.published > 0, "the newest book")
         assert running.books["US.AAPL"].bids[0].size == 1000
         assert running.published == 1
-
-
-@pytest.mark.parametrize("failures", [1, 2, 5, 1000])
-def test_attempts_grow_rarer_up_to_a_cap_and_with_jitter(failures: int) -> None:
-    """However long OpenD stays away."""
-    least, most = client.retry_delay(failures, 0), client.retry_delay(failures, 1)
-    assert 0 < least == most / 2
-    assert most == min(client.MAX_DELAY, client.FIRST_DELAY * 2 ** (min(failures, 20) - 1))

@@ -18,6 +18,7 @@ import random
 import socket
 from typing import Any, Final, Literal
 
+from bookcast.feeds import backoff
 from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.feeds.futu.books import LatestBooks
 from bookcast.feeds.futu.connection import ACCEPTED, UNANSWERED, Connection
@@ -115,7 +116,9 @@ class FutuFeed(Feed):
             if detail != self._detail:  # said once, not at every attempt
                 logger.warning("%s", detail)
             self._state, self._detail = "disconnected", detail
-            await asyncio.sleep(retry_delay(failures, random.random()))
+            await asyncio.sleep(
+                backoff.delay(failures, random.random(), first=FIRST_DELAY, most=MAX_DELAY)
+            )
 
     async def _connect(self, futu: Any, thread: VendorThread, books: LatestBooks) -> str:
         """Serve one connection to its end, and tell in words why it ended."""
@@ -193,15 +196,6 @@ class FutuFeed(Feed):
         actual = await thread.call(connection.subscribed)
         if actual is not None and (lost := self._planner.confirm(actual)):
             logger.warning("OpenD has lost %s; subscribing again", ", ".join(lost))
-
-
-def retry_delay(failures: int, chance: float) -> float:
-    """Give the seconds until the next attempt, after ``failures`` in a row; ``chance`` is 0 to 1.
-
-    The jitter keeps many nodes from knocking at a restarted OpenD all at once.
-    """
-    delay = min(MAX_DELAY, FIRST_DELAY * 2.0 ** min(failures - 1, 10))
-    return delay * (0.5 + chance / 2)
 
 
 def _resolve(host: str) -> str:
