@@ -1,6 +1,6 @@
 """Take the pictures of the live page that the documents show.
 
-    python -m scripts.screenshots        writes docs/images/page-{desktop,phone}.png
+python -m scripts.screenshots        writes docs/images/page-{desktop,phone}.png
 """
 
 from __future__ import annotations

@@ -44,6 +44,9 @@ def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path) -> No
         ({"ALLOWED_ORIGINS": "https://a.example/path"}, "with no path"),
         ({"ENVIRONMENT": "production"}, "AUTH_MODE=none"),
         ({"SIMULATOR_RATE": "nan"}, "SIMULATOR_RATE"),
+        ({"SIMULATOR_SYMBOLS": "0"}, "from 1 to 100000"),
+        ({"SIMULATOR_SYMBOLS": ","}, "name at least one symbol"),
+        ({"SIMULATOR_SYMBOLS": "US."}, "names a market but no code"),
     ],
 )
 def test_a_wrong_value_names_its_setting(environ: dict[str, str], sentence: str) -> None:
@@ -69,6 +72,14 @@ def test_a_secret_is_read_from_a_file_and_never_shown(tmp_path: Path) -> None:
     assert loaded.settings.redis_url == "redis://:password@redis"
     with pytest.raises(SettingError, match="REDIS_URL_FILE"):
         load({}, {"REDIS_URL_FILE": str(tmp_path / "missing")}, None)
+
+
+def test_an_env_file_that_is_no_text_is_a_clear_error(tmp_path: Path) -> None:
+    """It names the file."""
+    env_file = tmp_path / ".env"
+    env_file.write_bytes(b"HOST=\xff\xfe")
+    with pytest.raises(SettingError, match=r"\.env can't be read"):
+        load({}, {}, env_file)
 
 
 def test_lists_are_separated_by_commas() -> None:

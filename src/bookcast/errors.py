@@ -101,13 +101,20 @@ ERRORS: Final[dict[str, ErrorKind]] = {
 
 
 class CloseCode(enum.IntEnum):
-    """Why a connection is closed by us. See :data:`CLOSE_REASONS` for what a client should do."""
+    """Why a connection is closed by us. See :data:`CLOSE_REASONS` for what a client should do.
+
+    The page has the same table: ``python -m scripts.close_codes`` makes it from this one.
+    """
 
     INVALID_DATA = 1007
     POLICY = 1008
     TOO_BIG = 1009
     INTERNAL = 1011
     RESTART = 1012
+
+
+FINAL_CODES: Final = range(4500, 5000)
+"""Of our own codes, 4000 to 4499 ask to come back and these ask not to."""
 
 
 class CloseReason(msgspec.Struct, frozen=True):

@@ -17,8 +17,11 @@ import msgspec
 from dotenv import dotenv_values
 from msgspec import Meta
 
-from bookcast.errors import SettingError, explain
-from bookcast.model import MARKETS
+from bookcast.errors import InvalidInput, SettingError, explain
+from bookcast.model import MARKETS, parse_symbol
+
+MAX_SIMULATED: Final = 100_000
+"""Symbols that the simulator may be asked for by number."""
 
 Names = tuple[str, ...]
 """A comma-separated list."""
@@ -188,8 +191,9 @@ def load(
     """
     environ = os.environ if environ is None else environ
     found: dict[str, tuple[str, str]] = {}
+    from_file = _read_env_file(env_file)
     for description in describe():
-        given = _find(description, flags or {}, environ, _read_env_file(env_file))
+        given = _find(description, flags or {}, environ, from_file)
         if given is not None:
             found[description.field] = given
     defaults = PRODUCTION_DEFAULTS if _text(found, "environment") == "production" else {}
@@ -244,6 +248,7 @@ def check(settings: Settings, sources: Mapping[str, str]) -> None:
             "AUTH_MODE is not set, and in production the server doesn't start open by accident; "
             "set AUTH_MODE=none to serve everybody who can reach it"
         )
+    _check_symbols(settings, _from(sources, "simulator_symbols"))
     for origin in settings.allowed_origins:
         scheme, separator, host = origin.partition("://")
         if origin != "*" and (not separator or not scheme or not host or "/" in host):
@@ -251,6 +256,22 @@ def check(settings: Settings, sources: Mapping[str, str]) -> None:
                 f"ALLOWED_ORIGINS has {origin!r}{_from(sources, 'allowed_origins')}; "
                 "an origin is scheme://host or scheme://host:port, with no path"
             )
+
+
+def _check_symbols(settings: Settings, source: str) -> None:
+    names = settings.simulator_symbols
+    shown = f"SIMULATOR_SYMBOLS is {','.join(names)!r}{source}"
+    if not names:
+        raise SettingError(f"{shown}; name at least one symbol, or a number of them")
+    if len(names) == 1 and names[0].isdecimal():
+        if not 1 <= int(names[0]) <= MAX_SIMULATED:
+            raise SettingError(f"{shown}; a number must be from 1 to {MAX_SIMULATED}")
+        return
+    for name in names:
+        try:
+            parse_symbol(name, settings.default_market)
+        except InvalidInput as error:
+            raise SettingError(f"{shown}; {error.message}") from None
 
 
 def is_loopback(host: str) -> bool:
@@ -268,7 +289,10 @@ def _text(found: Mapping[str, tuple[str, str]], field: str) -> str | None:
 
 
 def _read_env_file(path: Path | None) -> Mapping[str, str | None]:
-    return dotenv_values(path) if path is not None and path.is_file() else {}
+    try:
+        return dotenv_values(path) if path is not None and path.is_file() else {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"The file {path} can't be read: {error}") from None
 
 
 def _find(

@@ -37,10 +37,11 @@ def test_the_same_seed_makes_the_same_market() -> None:
     assert whole != market("AAPL", "TSLA", seed=2).make(600)
 
 
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("symbol", ["US.AAPL", "HK.00700", "JP.7203"])
-def test_every_book_looks_like_one(symbol: str) -> None:
+def test_every_book_looks_like_one(symbol: str, seed: int) -> None:
     """Uncrossed, best first, deep on both sides, on the tick grid, queues of real size."""
-    for book in books(market(symbol), 3000):
+    for book in books(market(symbol, seed=seed), 1000):
         assert len(book.bids) == len(book.asks) == DEPTH >= 10
         bids, asks = ([level.price for level in side] for side in (book.bids, book.asks))
         assert bids == sorted(set(bids), reverse=True)

@@ -3,6 +3,7 @@
  * dead network is noticed. Socket, clock and randomness are passed in, so tests never wait.
  */
 
+import { isFinal } from "./closecodes";
 import { parseMessage, type Command, type Message } from "./message";
 
 /** The part of a browser's WebSocket that is used here. */
@@ -44,8 +45,6 @@ export const MAX_DELAY = 10_000;
 export const MIN_DELAY = 100;
 /** A connection that lived this long was a good one: the backoff starts afresh. */
 export const GOOD_AFTER = 5_000;
-
-const POLICY = 1008;
 
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -188,11 +187,6 @@ export class Connection {
     this.#state = state;
     this.#options.onState(state);
   }
-}
-
-/** The server's close codes from 4500 on, and a broken policy, mean: don't come back by yourself. */
-function isFinal(code: number): boolean {
-  return code === POLICY || (code >= 4500 && code <= 4999);
 }
 
 function nothing(): void {

@@ -55,6 +55,10 @@ _TICKS: Final[dict[str, tuple[tuple[float, float], ...]]] = {
 }
 _TICK: Final = ((math.inf, 0.01),)
 
+_PRICES: Final = {"JP": (800.0, 15_000.0)}
+_PRICE: Final = (20.0, 500.0)
+"""Where prices begin: hundreds of ticks above zero, which they must never reach."""
+
 
 def parse_symbols(names: Sequence[str], default_market: str) -> list[Symbol]:
     """Give the symbols that ``SIMULATOR_SYMBOLS`` stands for: a list, or N of US.S0001….
@@ -104,17 +108,17 @@ class SimulatedBook:
     def __init__(self, symbol: Symbol, seed: int) -> None:
         self._random = Random(f"{seed}/{symbol}")
         market = symbol.partition(".")[0]
-        price = math.exp(self._random.uniform(math.log(20), math.log(500)))
+        lowest, highest = _PRICES.get(market, _PRICE)
+        price = math.exp(self._random.uniform(math.log(lowest), math.log(highest)))
         self._tick = next(tick for below, tick in _TICKS.get(market, _TICK) if price < below)
         self._decimals = max(0, -math.floor(math.log10(self._tick)))
         self._lot = self._random.choice((100, 100, 200, 500)) if market == "HK" else 1
         self._mood = Sentiment(self._random, pull=0.05, noise=0.05)
-        middle = max(DEPTH * 2, round(price / self._tick))
-        self.bids: list[_Queue] = []
-        self.asks: list[_Queue] = []
+        middle = round(price / self._tick)
+        self.bids = [_Queue(middle, self._size(), 1)]
+        self.asks = [_Queue(middle + 1, self._size(), 1)]
         self.traded = 0
-        self._fill(self.bids, middle, -1)
-        self._fill(self.asks, middle + 1, +1)
+        self._fill()
 
     def step(self, market: float) -> None:
         """Let a few orders arrive, leaning with the market's sentiment and the symbol's own."""
@@ -128,8 +132,7 @@ class SimulatedBook:
                 self._join(buys)
             else:
                 self._leave(self.asks if buys else self.bids)
-            self._fill(self.bids, self.asks[0].price - 1 if self.asks else 1, -1)
-            self._fill(self.asks, self.bids[0].price + 1, +1)
+            self._fill()
 
     def book(self, now_ms: float) -> Book:
         """Give the best levels of both sides."""
@@ -148,13 +151,16 @@ class SimulatedBook:
     def _size(self) -> int:
         return 1 + int(self._random.paretovariate(1.3) * 20)
 
-    def _fill(self, side: list[_Queue], first: int, direction: int) -> None:
-        """Keep a side as deep as what is published, for a price far away always has orders."""
-        while len(side) < DEPTH:
-            gap = 1 + (self._random.random() < EMPTY_PRICE)
-            price = side[-1].price + direction * gap if side else first
-            orders = 1 + int(self._random.expovariate(0.25))
-            side.append(_Queue(max(1, price), sum(self._size() for _ in range(orders)), orders))
+    def _fill(self) -> None:
+        """Keep both sides as deep as what is published: far away there are always orders."""
+        for side, direction in ((self.bids, -1), (self.asks, +1)):
+            while len(side) < DEPTH:
+                gap = 1 + (self._random.random() < EMPTY_PRICE)
+                price = side[-1].price + direction * gap
+                if price < 1:
+                    break
+                orders = 1 + int(self._random.expovariate(0.25))
+                side.append(_Queue(price, sum(self._size() for _ in range(orders)), orders))
 
     def _take(self, side: list[_Queue]) -> None:
         """Trade against the best queues, a few at the most: what would sweep a book is split up."""
@@ -193,6 +199,8 @@ class SimulatedBook:
             del side[2 * DEPTH :]
             return
         wanted = side[0].price + direction * min(int(self._random.expovariate(0.3)), DEPTH)
+        if wanted < 1:
+            return
         for index, queue in enumerate(side):
             if queue.price == wanted:
                 queue.size += self._size()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from bookcast.model import MAX_NUMBER, Book, Level, Symbol
+from bookcast.model import MAX_NUMBER, MAX_TIME_MS, Book, Level, Symbol
 
 MARKET_PREFIXES: Final = {
     1: "HK",
@@ -42,11 +42,12 @@ def decode_order_book(s2c: Any, received_ms: float) -> tuple[Symbol, Book] | Non
         return None
     # Seconds; 0 when OpenD has just started or sends what it had cached. Absent reads as 0, too.
     exchange_seconds = max(s2c.svrRecvTimeBidTimestamp, s2c.svrRecvTimeAskTimestamp)
+    # As float64 they carry noise below the microsecond, which nobody needs to read.
+    exchange_ms = round(exchange_seconds * 1000, 3)
     book = Book(
         bids=_side(s2c.orderBookBidList, highest_first=True),
         asks=_side(s2c.orderBookAskList, highest_first=False),
-        # Seconds as float64 carry noise below the microsecond, which nobody needs to read.
-        exchange_ms=round(exchange_seconds * 1000, 3) if exchange_seconds > 0 else None,
+        exchange_ms=exchange_ms if 0 < exchange_ms <= MAX_TIME_MS else None,
         feed_ms=received_ms,
     )
     return Symbol(f"{prefix}.{s2c.security.code}"), book

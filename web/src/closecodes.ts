@@ -1,0 +1,8 @@
+// Made from src/bookcast/errors.py by `make fix`: don't edit.
+
+const FINAL: readonly number[] = [1008];
+
+/** Whether a client should stay away after this close code, instead of coming back by itself. */
+export function isFinal(code: number): boolean {
+  return FINAL.includes(code) || (code >= 4500 && code < 5000);
+}
