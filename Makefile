@@ -2,36 +2,38 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PORT ?= 8002
 WEB_SOURCES := $(shell find web/src web/public web/index.html -type f 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix bench screenshots wheel lock clean
+.PHONY: help packages setup demo test check fix bench screenshots wheel lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
+packages:
+	@PYTHON=$(PYTHON) scripts/debian-packages chromium=chromium
+
 setup: .venv/.installed src/bookcast/web/index.html ## .venv/bin/bookcast with every extra, and the page
 
 demo: setup ## serve a simulated market, with the live page
-	$(BIN)/bookcast demo --port $(PORT)
+	$(BIN)/bookcast demo $(if $(PORT),--port $(PORT))
 
-test: setup check ## everything: lint, types, contracts, unit, browser and end-to-end tests
-	@scripts/debian-packages chromium=chromium
+test: packages setup check ## everything: lint, types, contracts, unit, browser and end-to-end tests
 	npm --prefix web test --silent
 	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered
 
 check: setup ## lint, types, and the contracts between layers
-	$(BIN)/ruff format --check --quiet src tests examples scripts
+	$(BIN)/ruff format --check --quiet src tests examples scripts benchmarks
 	$(BIN)/ruff check --quiet src tests examples scripts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo >.venv/contracts.log 2>&1 || { cat .venv/contracts.log; exit 1; }
 	npm --prefix web run --silent lint
 
 fix: setup ## format, and mend what can be mended by itself
-	$(BIN)/ruff format src tests examples scripts
+	$(BIN)/ruff format src tests examples scripts benchmarks
 	$(BIN)/ruff check --fix src tests examples scripts
 	$(BIN)/python -m scripts.settings_table
+	$(BIN)/python -m scripts.close_codes
 
 bench: setup ## what a delivered frame costs, beside a plain C loop
 	$(BIN)/python benchmarks/fanout.py
@@ -50,13 +52,14 @@ clean: ## leave only what git knows
 
 .venv/.installed: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "bookcast needs Python 3.11 or newer; name one with make PYTHON=..."; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/debian-packages =python3-venv
+	@PYTHON=$(PYTHON) scripts/debian-packages
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 web/node_modules/.installed: web/package-lock.json web/package.json
+	@command -v npm >/dev/null || { echo "The page is built with Node 20 or newer and npm: install them, then try again"; exit 1; }
 	npm --prefix web ci --silent --no-audit --no-fund
 	@touch $@
 

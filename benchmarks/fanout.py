@@ -29,7 +29,11 @@ def book(number: int) -> bytes:
     """Make a book of about 1 KB, different each time and of the same length."""
     levels = [
         [
-            {"price": round(189.5 + side * (i + 1) / 100, 2), "volume": 10_000 + number % 1000, "orders": 7}
+            {
+                "price": round(189.5 + side * (i + 1) / 100, 2),
+                "volume": 10_000 + number % 1000,
+                "orders": 7,
+            }
             for i in range(10)
         ]
         for side in (-1, 1)
@@ -61,8 +65,21 @@ def rss_kb(pid: int) -> int:
 def start_server(*flags: str) -> tuple[subprocess.Popen[str], int]:
     """Start a server on a free port, alone on its core."""
     server = subprocess.Popen(
-        ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "bookcast", "serve", "--port", "0", *flags],
-        stderr=subprocess.PIPE, text=True, env={**os.environ, "LOG_LEVEL": "info"},
+        [
+            "taskset",
+            "-c",
+            str(SERVER_CORE),
+            sys.executable,
+            "-m",
+            "bookcast",
+            "serve",
+            "--port",
+            "0",
+            *flags,
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "LOG_LEVEL": "info"},
     )
     for line in server.stderr:
         if found := re.search(r"http://127\.0\.0\.1:(\d+)", line):
@@ -76,7 +93,9 @@ def start_sink(sink: str, port: int, clients: int, *more: str) -> subprocess.Pop
     """Connect the clients, and wait until all are subscribed."""
     process = subprocess.Popen(
         ["taskset", "-c", str(LOAD_CORE), sink, str(port), str(clients), "AAPL", *more],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout.readline() == "ready\n"
     return process
@@ -93,7 +112,10 @@ def fan_out(sink: str, clients: int, rate: int, seconds: int) -> dict[str, float
         for number in range(rate * seconds):
             time.sleep(max(0.0, begun + number / rate - time.monotonic()))
             connection.request(
-                "POST", "/broadcast/orderbook?symbol=AAPL", book(number), {"Content-Type": "application/json"}
+                "POST",
+                "/broadcast/orderbook?symbol=AAPL",
+                book(number),
+                {"Content-Type": "application/json"},
             )
             answer = connection.getresponse()
             assert answer.read() and answer.status == 200
@@ -105,14 +127,28 @@ def fan_out(sink: str, clients: int, rate: int, seconds: int) -> dict[str, float
         server.wait(5)
     expected = clients * (rate * seconds + 1)  # and the confirmation
     frame = counted["bytes"] / counted["frames"]
-    return {"us_per_frame": used / (clients * rate * seconds) * 1e6, "lost": expected - counted["frames"], "frame_bytes": frame}
+    return {
+        "us_per_frame": used / (clients * rate * seconds) * 1e6,
+        "lost": expected - counted["frames"],
+        "frame_bytes": frame,
+    }
 
 
 def floor(program: str, sink: str, clients: int, size: int, rate: int, seconds: int) -> float:
     """Give the cost of a frame of a plain C loop, in microseconds."""
     sender = subprocess.Popen(
-        ["taskset", "-c", str(SERVER_CORE), program, str(clients), str(size), str(rate), str(seconds)],
-        stdout=subprocess.PIPE, text=True,
+        [
+            "taskset",
+            "-c",
+            str(SERVER_CORE),
+            program,
+            str(clients),
+            str(size),
+            str(rate),
+            str(seconds),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     receivers = start_sink(sink, int(sender.stdout.readline()), clients, "raw")
     result = json.loads(sender.stdout.readline())
@@ -141,8 +177,16 @@ def idle(sink: str, clients: int) -> float:
 
 def main() -> None:
     """Run everything, and print medians."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    for name, default in (("clients", 500), ("rate", 100), ("seconds", 5), ("runs", 3), ("idle", 4000)):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    for name, default in (
+        ("clients", 500),
+        ("rate", 100),
+        ("seconds", 5),
+        ("runs", 3),
+        ("idle", 4000),
+    ):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     if shutil.which("cc") is None or shutil.which("taskset") is None:
@@ -152,15 +196,28 @@ def main() -> None:
         rows = []
         for run in range(options.runs):
             ours = fan_out(sink, options.clients, options.rate, options.seconds)
-            plain = floor(sender, sink, options.clients, round(ours["frame_bytes"]), options.rate, options.seconds)
+            plain = floor(
+                sender,
+                sink,
+                options.clients,
+                round(ours["frame_bytes"]),
+                options.rate,
+                options.seconds,
+            )
             rows.append((ours["us_per_frame"], plain, ours["us_per_frame"] / plain, ours["lost"]))
-            print(f"run {run + 1}: {rows[-1][0]:.2f} us a frame, plain C {plain:.2f} us, "
-                  f"ratio {rows[-1][2]:.2f}, lost {rows[-1][3]}")
+            print(
+                f"run {run + 1}: {rows[-1][0]:.2f} us a frame, plain C {plain:.2f} us, "
+                f"ratio {rows[-1][2]:.2f}, lost {rows[-1][3]}"
+            )
         ratio = statistics.median(row[2] for row in rows)
-        print(f"fan-out to {options.clients} clients, {options.rate} books/s of {ours['frame_bytes']:.0f} bytes: "
-              f"median ratio to plain C {ratio:.2f}, lost {sum(row[3] for row in rows)}")
-        print(f"idle subscribed connection ({options.idle}): "
-              f"{statistics.median(idle(sink, options.idle) for _ in range(options.runs)):.1f} KB")
+        print(
+            f"fan-out to {options.clients} clients, {options.rate} books/s of {ours['frame_bytes']:.0f} bytes: "
+            f"median ratio to plain C {ratio:.2f}, lost {sum(row[3] for row in rows)}"
+        )
+        print(
+            f"idle subscribed connection ({options.idle}): "
+            f"{statistics.median(idle(sink, options.idle) for _ in range(options.runs)):.1f} KB"
+        )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ need none of this: ``bookcast serve --feed futu``.
 """
 
 import asyncio
+from concurrent.futures import Future
 from typing import Any
 
 import futu
@@ -23,14 +24,21 @@ class Books(futu.OrderBookHandlerBase):  # type: ignore[misc] # futu-api has no 
         """Publish a book; its levels are (price, volume, orders, details)."""
         code, book = super().on_recv_rsp(rsp_pb)
         if code == futu.RET_OK:
-            self._server.publish_threadsafe(
+            published = self._server.publish_threadsafe(
                 book["code"],
                 {
                     "bids": [level[:3] for level in book["Bid"]],
                     "asks": [level[:3] for level in book["Ask"]],
                 },
             )
+            published.add_done_callback(report)
         return code, book
+
+
+def report(published: "Future[bookcast.Published]") -> None:
+    """Say so when a book was refused; futu-api would swallow an exception in its callback."""
+    if (error := published.exception()) is not None:
+        print("not published:", error)
 
 
 async def main() -> None:

@@ -59,6 +59,9 @@ async def test_publishing_needs_a_server_that_runs() -> None:
     with pytest.raises(StartupError, match="start it first"):
         await server.publish("AAPL", BOOK)
     await server.stop()
+    async with server:
+        with pytest.raises(StartupError, match="runs already"):
+            await server.start()
 
 
 async def test_a_taken_port_is_one_clear_sentence() -> None:
@@ -75,6 +78,7 @@ async def test_a_taken_port_is_one_clear_sentence() -> None:
     ("host", "sentence"),
     [
         ("no-such-host.invalid", "can't be resolved"),
+        ("x" * 64 + ".invalid", "can't be resolved"),
         ("192.0.2.1", "doesn't have that address"),
     ],
 )

@@ -57,7 +57,7 @@ def test_production_lets_its_own_host_and_the_list_in(origin: str | None, allowe
         environment="production",
         auth_mode="none",
         host="0.0.0.0",
-        allowed_origins=["https://app.example.com"],
+        allowed_origins=["https://app.example.com:443"],
     )
     assert allows(OriginPolicy.of(settings), origin, host="stream.example.com") is allowed
 

@@ -66,4 +66,4 @@ def test_a_feed_that_cannot_run_is_one_sentence_and_code_2(
 
     monkeypatch.setattr(vendor, "find_spec", lambda _name: None)
     assert cli.main(["serve", "--feed", "futu", "--port", "0"]) == 2
-    assert "bookcast[futu]" in capsys.readouterr().err
+    assert "pip install futu-api" in capsys.readouterr().err

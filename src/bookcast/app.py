@@ -114,6 +114,8 @@ class Server:
         Raises:
             StartupError: when the port can't be had or the feed can't run.
         """
+        if self._http is not None:
+            raise StartupError("The server runs already")
         settings = self.settings
         loop = self._loop = asyncio.get_running_loop()
         if settings.redis_url is not None:
@@ -261,7 +263,7 @@ def _feeds(settings: Settings, publish: Publish) -> list[Feed]:
             ]
         case "futu":
             # Only here: the vendor's package is an extra.
-            from bookcast.feeds.futu import FutuFeed, require_futu  # noqa: PLC0415
+            from bookcast.feeds.futu import FutuFeed, require_futu  # noqa: PLC0415 - see above
 
             require_futu()
             return [
@@ -307,7 +309,7 @@ async def _listen(host: str, port: int) -> list[socket.socket]:
         found = await asyncio.get_running_loop().getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise StartupError(f"HOST is {host!r}, which can't be resolved: {error}") from None
     sockets: list[socket.socket] = []
     try:

@@ -18,7 +18,7 @@ class OriginPolicy:
     """
 
     def __init__(self, *, allowed: Sequence[str], development: bool, listens_locally: bool) -> None:
-        self._allowed = frozenset(origin.rstrip("/").lower() for origin in allowed)
+        self._allowed = frozenset(_as_browsers_send(origin) for origin in allowed)
         self._development = development
         self._listens_locally = listens_locally
 
@@ -59,3 +59,12 @@ class OriginPolicy:
             if self._listens_locally:
                 return False
         return parts.scheme in {"http", "https"} and parts.netloc == host
+
+
+def _as_browsers_send(origin: str) -> str:
+    """Write an origin in lower case and without the port that its scheme implies."""
+    origin = origin.lower()
+    for scheme, port in (("https://", ":443"), ("http://", ":80")):
+        if origin.startswith(scheme):
+            return origin.removesuffix(port)
+    return origin

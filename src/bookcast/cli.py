@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StartupError as error:
         print(f"bookcast: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 async def serve_until_stopped(loaded: Loaded) -> int:
@@ -91,7 +93,7 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     try:
         # Not on every platform; asyncio's own loop serves as well, at more CPU a message.
-        import uvloop  # noqa: PLC0415
+        import uvloop  # noqa: PLC0415 - only the command chooses a loop
 
         loop_factory = uvloop.new_event_loop
     except ImportError:

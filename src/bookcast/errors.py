@@ -46,16 +46,21 @@ class InvalidInput(BookcastError):
 _PLACE: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _MISSING: Final = re.compile(r"^Object missing required field `(.+)`$")
 _WORDS: Final = {
-    "int | float": "a number",
     "int": "a whole number",
     "float": "a number",
     "str": "text",
     "bool": "true or false",
     "object": "an object",
     "array": "a list",
-    "null": "null",
-    "object | array": "an object or a list",
 }
+
+
+def _words(quoted: re.Match[str]) -> str:
+    """Say in words what types a validation error names."""
+    types = quoted[1].split(" | ")
+    if "float" in types and "int" in types:
+        types.remove("int")
+    return " or ".join(_WORDS.get(name, name) for name in types)
 
 
 def explain(error: msgspec.ValidationError) -> tuple[str, str]:
@@ -67,7 +72,7 @@ def explain(error: msgspec.ValidationError) -> tuple[str, str]:
     if missing is not None:
         path = f"{path}.{missing[1]}" if path else missing[1]
         return path, f"{path} is missing"
-    what = re.sub("`([^`]*)`", lambda quoted: _WORDS.get(quoted[1], quoted[1]), match["what"])
+    what = re.sub("`([^`]*)`", _words, match["what"])
     what = what[:1].lower() + what[1:]
     return path, f"{path}: {what}" if path else what
 

@@ -36,6 +36,8 @@ def parse_symbol(text: str, default_market: str) -> Symbol:
     Raises:
         InvalidInput: when the text is empty, too long or not printable, or has no code.
     """
+    if not isinstance(text, str):
+        raise InvalidInput("invalid_symbol", "A symbol is text", path="symbol")
     if not text:
         raise InvalidInput("invalid_symbol", "A symbol can't be empty", path="symbol")
     if len(text) > MAX_SYMBOL_LENGTH:

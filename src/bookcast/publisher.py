@@ -35,14 +35,14 @@ class Publisher:
         self.refused = 0
         """Publications refused since the start."""
 
-    async def orderbook(self, symbol: str, data: Any) -> Published:
-        """Publish an order book, as a JSON reader gives it.
+    async def orderbook(self, symbol: str, data: Any, text: bytes | None = None) -> Published:
+        """Publish an order book, as a JSON reader gave it from ``text``.
 
         Raises:
             InvalidInput: with the path of the wrong field; then nothing was published.
         """
         try:
-            publication = parse_orderbook(symbol, data, self._default_market)
+            publication = parse_orderbook(symbol, data, self._default_market, text)
         except InvalidInput as error:
             self.refuse(error)
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
@@ -19,6 +20,9 @@ from msgspec import Meta
 
 from bookcast.errors import InvalidInput, SettingError, explain
 from bookcast.model import MARKETS, parse_symbol
+
+ORIGIN: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?")
+"""What a browser may send as the origin of a page."""
 
 MAX_SIMULATED: Final = 100_000
 """Symbols that the simulator may be asked for by number."""
@@ -58,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="The simulator's symbols: a list, or a number N for US.S0001…"),
     ] = ("US.AAPL", "US.MSFT", "US.NVDA", "US.TSLA", "HK.00700", "HK.09988")
     simulator_rate: Annotated[
-        float, Meta(gt=0, le=100_000, description="Book updates per second and symbol")
+        float, Meta(ge=0.001, le=100_000, description="Book updates per second and symbol")
     ] = 10.0
     simulator_seed: Annotated[
         int, Meta(ge=0, description="The same seed makes the same market")
@@ -249,12 +253,13 @@ def check(settings: Settings, sources: Mapping[str, str]) -> None:
             "set AUTH_MODE=none to serve everybody who can reach it"
         )
     _check_symbols(settings, _from(sources, "simulator_symbols"))
+    if settings.host == "*":
+        raise SettingError(f"HOST is '*'{_from(sources, 'host')}; 0.0.0.0 listens everywhere")
     for origin in settings.allowed_origins:
-        scheme, separator, host = origin.partition("://")
-        if origin != "*" and (not separator or not scheme or not host or "/" in host):
+        if origin != "*" and not ORIGIN.fullmatch(origin):
             raise SettingError(
-                f"ALLOWED_ORIGINS has {origin!r}{_from(sources, 'allowed_origins')}; "
-                "an origin is scheme://host or scheme://host:port, with no path"
+                f"ALLOWED_ORIGINS has {origin!r}{_from(sources, 'allowed_origins')}; an origin is "
+                "scheme://host or scheme://host:port, with no path and no wildcard"
             )
 
 
@@ -263,9 +268,9 @@ def _check_symbols(settings: Settings, source: str) -> None:
     shown = f"SIMULATOR_SYMBOLS is {','.join(names)!r}{source}"
     if not names:
         raise SettingError(f"{shown}; name at least one symbol, or a number of them")
-    if len(names) == 1 and names[0].isdecimal():
-        if not 1 <= int(names[0]) <= MAX_SIMULATED:
-            raise SettingError(f"{shown}; a number must be from 1 to {MAX_SIMULATED}")
+    if len(names) == 1 and re.fullmatch(r"[-+]?[0-9]+(\.[0-9]*)?", names[0]):
+        if not names[0].isdecimal() or not 1 <= int(names[0]) <= MAX_SIMULATED:
+            raise SettingError(f"{shown}; a number must be a whole one from 1 to {MAX_SIMULATED}")
         return
     for name in names:
         try:
@@ -308,13 +313,19 @@ def _find(
     if text := environ.get(name):
         return text, "the environment"
     if description.secret and (path := environ.get(f"{name}_FILE")):
-        try:
-            return Path(path).read_text().strip(), f"the file {path}"
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingError(f"{name}_FILE is {path!r}, which can't be read: {error}") from None
+        return _read_secret(name, path), f"the file {path}"
     if text := env_file.get(name):
         return text, ".env"
+    if description.secret and (path := env_file.get(f"{name}_FILE")):
+        return _read_secret(name, path), f"the file {path}"
     return None
+
+
+def _read_secret(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{name}_FILE is {path!r}, which can't be read: {error}") from None
 
 
 def _convert(field: str, text: str, source: str) -> Any:

@@ -1,10 +1,10 @@
-"""The wheel, installed away from the source tree."""
+"""The wheel, installed into an environment of its own."""
 
-import os
 import signal
+import site
 import subprocess
 import sys
-import zipfile
+import venv
 from pathlib import Path
 
 import httpx
@@ -13,30 +13,42 @@ import pytest
 from tests.support import PATIENCE, ROOT, command
 
 
-@pytest.fixture
-def installed(tmp_path: Path) -> Path:
-    """Build the wheel and install it into a folder of its own."""
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
-        cwd=ROOT,
+def run(*arguments: str | Path, cwd: Path = ROOT) -> str:
+    return subprocess.run(
+        [str(argument) for argument in arguments],
+        cwd=cwd,
         check=True,
         capture_output=True,
-        timeout=PATIENCE * 3,
-    )
+        text=True,
+        timeout=PATIENCE * 5,
+    ).stdout
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """Build the wheel and install it, with dependencies lent by the environment of the tests."""
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path)
     [wheel] = tmp_path.glob("*.whl")
-    target = tmp_path / "installed"
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(target)
-    return target
+    environment = tmp_path / "installed"
+    venv.create(environment, with_pip=False)
+    [packages] = environment.glob("lib/python3*/site-packages")
+    (packages / "lent.pth").write_text("\n".join(site.getsitepackages()))
+    python = environment / "bin" / "python"
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", wheel)
+    run(sys.executable, "-m", "pip", "--python", python, "check")
+    return environment
 
 
 def test_an_installed_wheel_serves_the_demo_and_its_page_without_node(
     installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Everything comes with the wheel."""
+    """Everything comes with the wheel, and its command is there."""
     monkeypatch.chdir(installed)
-    environ = {"PYTHONPATH": str(installed), "PATH": os.path.dirname(sys.executable)}  # noqa: PTH120
-    with command("demo", "--port", "0", environ=environ) as served:
+    where = run(installed / "bin" / "python", "-c", "import bookcast; print(bookcast.__file__)")
+    assert str(installed) in where
+    environ = {"PATH": str(installed / "bin")}
+    prefix = (str(installed / "bin" / "bookcast"),)
+    with command("demo", "--port", "0", environ=environ, prefix=prefix) as served:
         page = httpx.get(served.http_url + "/", trust_env=False)
         assert page.status_code == 200
         assert "<title>" in page.text
@@ -44,14 +56,7 @@ def test_an_installed_wheel_serves_the_demo_and_its_page_without_node(
         assert httpx.get(f"{served.http_url}/{script}", trust_env=False).status_code == 200
         symbols = httpx.get(served.http_url + "/symbols", trust_env=False).json()["symbols"]
         assert symbols[0] == {"symbol": "US.AAPL"}
-        where = subprocess.run(
-            [sys.executable, "-c", "import bookcast; print(bookcast.__file__)"],
-            env={**os.environ, **environ},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        assert str(installed) in where
         assert served.end(signal.SIGTERM)[0] == 0
-    assert (installed / "bookcast" / "py.typed").is_file()
-    assert any(path.name == "LICENSE" for path in installed.rglob("LICENSE"))
+    [package] = Path(installed).glob("lib/python3*/site-packages/bookcast")
+    assert (package / "py.typed").is_file()
+    assert list((package / "web" / "assets").iterdir())

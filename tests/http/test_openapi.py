@@ -22,6 +22,7 @@ def schema(name: str) -> Any:
         ({"bids": [[1, 2]], "asks": [[3, 4, 5]]}, True),
         ({"bids": [{"price": 1, "volume": 2, "x": 3}], "asks": [], "y": 1}, True),
         ({"bids": [["1", 2]], "asks": []}, False),
+        ({"bids": [{"price": 1}], "asks": []}, False),
         ({"bids": [[1]], "asks": []}, False),
         ({"bids": []}, False),
     ],

@@ -77,6 +77,16 @@ async def test_a_published_book_reaches_its_subscribers(
             None,
         ),
         (
+            {
+                "json": BOOK,
+                "headers": {"Content-Encoding": "gzip"},
+                "params": {"symbol": "A"},
+            },
+            415,
+            "unsupported_media_type",
+            None,
+        ),
+        (
             {"data": {"bids": "x"}, "params": {"symbol": "A"}},
             415,
             "unsupported_media_type",
@@ -165,6 +175,8 @@ async def test_a_known_book_can_be_fetched(http: httpx.AsyncClient) -> None:
     assert (book["symbol"], book["seq"], book["data"]) == ("US.AAPL", 1, BOOK)
     assert book["epoch"] == published["epoch"]
     assert (await http.get("/books/US.")).status_code == 422
+    await broadcast(http, BOOK, "a/b")
+    assert (await http.get("/books/a%2Fb")).json()["symbol"] == "a/b"
 
 
 async def test_symbols_can_be_searched(http: httpx.AsyncClient) -> None:

@@ -109,6 +109,25 @@ def test_a_timestamp_is_understood_where_it_can_be(
     assert published(data)["timestamp"] == timestamp
 
 
+def test_numbers_go_on_digit_by_digit() -> None:
+    """Only white space between the words of the text is left out."""
+    text = b'{ "bids": [[1.10, 1e2]],\n"asks": [], "id": 12345678901234567890.123456789 }'
+    book = parse_book(json.loads(text), text)
+    assert book.published == msgspec.Raw(
+        b'{"bids":[[1.10,1e2]],"asks":[],"id":12345678901234567890.123456789}'
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"bids": [{"price": 1, "\ud800": 1}], "asks": []}, {"bids": [], "asks": [], "x": "\ud800"}],
+)
+def test_text_that_is_none_is_refused(data: Any) -> None:
+    """A program may hand over half a character."""
+    with pytest.raises(InvalidInput):
+        parse_book(data)
+
+
 def test_decimals_of_a_program_are_numbers_on_the_wire() -> None:
     """Exactly those."""
     data = {"bids": [[Decimal("189.90"), Decimal(300)]], "asks": []}

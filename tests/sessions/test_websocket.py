@@ -285,6 +285,14 @@ async def test_a_client_that_floods_and_never_reads_is_not_listened_to(server: S
     await eventually(lambda: server.connection_count == 0, "the client to be gone")
 
 
+async def test_a_handshake_with_a_body_is_refused(server: Server) -> None:
+    """With an answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(handshake("/ws/me", "Content-Length: 5") + b"12345")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 400")
+    writer.close()
+
+
 async def test_a_target_that_is_no_address_is_refused(server: Server) -> None:
     """And no fault of ours."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

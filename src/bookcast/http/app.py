@@ -90,10 +90,10 @@ def build(routes: Routes, origins: OriginPolicy) -> Starlette:
         Route("/livez", routes.livez),
         Route("/readyz", routes.readyz),
         Route("/metrics", routes.metrics),
-        Route("/books/{symbol}", routes.book),
+        Route("/books/{symbol:path}", routes.book),
         Route("/symbols", routes.symbols),
         Route("/openapi.json", openapi.endpoint),
-        Route("/ws/{client_id}", routes.websocket_without_upgrade),
+        Route("/ws/{client_id:path}", routes.websocket_without_upgrade),
         Route("/", _page),
         Route("/favicon.svg", _favicon),
     ]

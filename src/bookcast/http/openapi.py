@@ -72,6 +72,7 @@ def _get(
 def document() -> bytes:
     """Give the document as JSON."""
     _, components = msgspec.json.schema_components(_STRUCTS, ref_template=_REF)
+    components["PublishedLevel"]["anyOf"] = [{"required": ["size"]}, {"required": ["volume"]}]
     paths: dict[str, Any] = {
         "/broadcast/orderbook": {
             "post": {

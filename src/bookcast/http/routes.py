@@ -68,11 +68,12 @@ class Routes:
         """Publish an order book to everybody who subscribed to its symbol."""
         try:
             symbol = _symbol_parameter(request)
-            data = codec.decode_json(await self._json_body(request))
+            text = await self._json_body(request)
+            data = codec.decode_json(text)
         except InvalidInput as error:
             self._publisher.refuse(error)
             raise
-        return Json(await self._publisher.orderbook(symbol, data))
+        return Json(await self._publisher.orderbook(symbol, data, text))
 
     async def health(self, _request: Request) -> Response:
         """Tell how the server and its parts are."""
@@ -185,6 +186,8 @@ class Routes:
                 "unsupported_media_type",
                 "Send the body as JSON, with the header Content-Type: application/json",
             )
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise InvalidInput("unsupported_media_type", "Send the body uncompressed")
         limit = self._settings.max_body_bytes
         body = bytearray()
         try:

@@ -20,7 +20,22 @@ STOP_SECONDS: Final = 2
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """An HTTP connection that leaves nothing behind when it becomes a WebSocket."""
+    """An HTTP connection, before it may become a WebSocket."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Send small answers and frames at once: asyncio's own loop doesn't see to that here."""
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().connection_made(transport)
+
+    def shutdown(self) -> None:
+        """Finish the answer under way, but don't wait for the rest of a request."""
+        cycle: Any = self.cycle  # None before the first request, whatever its type says
+        if cycle is not None and not cycle.response_complete and cycle.more_body:
+            self.transport.close()
+        else:
+            super().shutdown()
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the transport over, and break the cycle that keeps parser and headers alive."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 from typing import Any, Final, cast
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 from websockets.frames import Frame, Opcode
@@ -162,7 +162,9 @@ class WebSocket(asyncio.Protocol):
                 logger.exception("a handshake met a fault of ours")
                 response = server.reject(500, "The server met a fault of its own\n")
             server.send_response(response)
-        self._transport.write(b"".join(server.data_to_send()))
+        answer = b"".join(server.data_to_send())
+        # The library answers nothing to what isn't a handshake at all.
+        self._transport.write(answer or server.reject(400, "Not a handshake\n").serialize())
         if server.state is not OPEN:
             endpoint.registry.refused += 1
             if server.handshake_exc is not None:
@@ -190,13 +192,10 @@ class WebSocket(asyncio.Protocol):
         Raises:
             InvalidInput: when it may not connect, or not like this.
         """
-        try:
-            parts = urlsplit(request.path)
-        except ValueError:
-            raise InvalidInput("not_found", f"Connect to {PATH}{{client_id}}") from None
-        client_id = unquote(parts.path.removeprefix(PATH))
-        if not parts.path.startswith(PATH) or "/" in parts.path.removeprefix(PATH):
-            raise InvalidInput("not_found", f"Connect to {PATH}{{client_id}}, not to {parts.path}")
+        path, _, query = request.path.partition("?")
+        if not path.startswith(PATH) or "/" in path.removeprefix(PATH):
+            raise InvalidInput("not_found", f"Connect to {PATH}{{client_id}}, not to {path}")
+        client_id = unquote(path.removeprefix(PATH))
         if not 1 <= len(client_id) <= MAX_CLIENT_ID_LENGTH or not client_id.isprintable():
             raise InvalidInput(
                 "invalid_client_id",
@@ -207,7 +206,7 @@ class WebSocket(asyncio.Protocol):
         self._endpoint.origins.check(
             ", ".join(origins) if origins else None, ", ".join(request.headers.get_all("Host"))
         )
-        listed = ",".join(parse_qs(parts.query).get("symbols", ()))
+        listed = ",".join(parse_qs(query).get("symbols", ()))
         return client_id, tuple(dict.fromkeys(symbol for symbol in listed.split(",") if symbol))
 
     # Frames in

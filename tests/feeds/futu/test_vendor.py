@@ -68,5 +68,5 @@ async def test_the_vendors_log_is_ours_at_debug_level(
 def test_a_missing_package_is_one_clear_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what to install."""
     monkeypatch.setattr(vendor, "find_spec", lambda _name: None)
-    with pytest.raises(StartupError, match=r'pip install "bookcast\[futu\]"$'):
+    with pytest.raises(StartupError, match=r"pip install futu-api$"):
         vendor.require_futu()

@@ -26,7 +26,7 @@ def require_futu() -> None:
     """
     if find_spec("futu") is None:
         raise StartupError(
-            'FEED=futu needs the package futu-api; install it with: pip install "bookcast[futu]"'
+            "FEED=futu needs the package futu-api; install it with: pip install futu-api"
         )
 
 
