@@ -18,7 +18,7 @@ from typing import IO, Any
 import websockets.asyncio.client
 from websockets.typing import Origin
 
-from bookcast.hub.view import View
+from bookcast.hub.view import ViewSpec
 from bookcast.model import Book, Level, Position, Symbol, Topic, Update
 
 PATIENCE = 10.0
@@ -42,10 +42,11 @@ class RecordingOutbox:
     def __init__(self) -> None:
         self.frames: list[bytes] = []
         self.writable = True
-        self.pending: dict[View, Update | None] = {}
         self.conflated = 0
+        self.shown: dict[Topic, ViewSpec] = {}
+        self.full_after = False
         self.writes: list[bytes] = []
-        self.write: Callable[[bytes], object] = self.writes.append
+        self.write: Callable[[bytes], None] = self.writes.append
 
     def put(self, frame: bytes) -> None:
         self.frames.append(frame)

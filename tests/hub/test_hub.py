@@ -46,9 +46,42 @@ class World:
 
     def client(self, topic: Topic = AAPL, spec: ViewSpec = SPEC) -> RecordingOutbox:
         outbox = RecordingOutbox()
-        self.hub.subscribe(outbox, topic, spec)
+        self.subscribe(outbox, topic, spec)
         outbox.flush()
         return outbox
+
+    def subscribe(self, outbox: RecordingOutbox, topic: Topic, spec: ViewSpec) -> None:
+        self.hub.subscribe(outbox, topic, spec, outbox.shown.get(topic))
+        outbox.shown[topic] = spec
+
+    def unsubscribe(self, outbox: RecordingOutbox, topic: Topic) -> None:
+        self.hub.unsubscribe(outbox, topic, outbox.shown.pop(topic))
+
+    def fill_up(self, outbox: RecordingOutbox) -> None:
+        """Let the next write find the client full, as a transport does."""
+
+        def write(data: bytes) -> None:
+            outbox.writes.append(data)
+            outbox.write = outbox.writes.append
+            outbox.full_after = False
+            self.hold(outbox)
+
+        if outbox.writable:
+            outbox.full_after = True
+            outbox.write = write
+            # The hub took the way to write when it was told of the client.
+            for topic, spec in outbox.shown.items():
+                view = self.hub._topics[topic].views[spec]
+                if outbox in view.ready:
+                    view.ready[outbox] = write
+
+    def hold(self, outbox: RecordingOutbox) -> None:
+        outbox.writable = False
+        self.hub.hold(outbox, outbox.shown)
+
+    def catch_up(self, outbox: RecordingOutbox) -> None:
+        outbox.writable = True
+        self.hub.catch_up(outbox, outbox.shown)
 
 
 def test_an_update_is_rendered_once_for_all_its_subscribers() -> None:
@@ -75,7 +108,7 @@ def test_what_comes_between_two_flushes_goes_out_in_one_write() -> None:
     """All updates of all topics, oldest first, in one write per connection."""
     world = World()
     outbox = world.client()
-    world.hub.subscribe(outbox, TSLA, SPEC)
+    world.subscribe(outbox, TSLA, SPEC)
     world.publish(1, 2)
     world.publish(1, topic=TSLA)
     world.publish(3)
@@ -134,7 +167,7 @@ def test_subscribing_again_replaces_the_view_and_shows_the_state_again() -> None
     outbox = world.client()
     world.publish(1)
     world.timer.run()
-    world.hub.subscribe(outbox, AAPL, OTHER, replaces=SPEC)
+    world.subscribe(outbox, AAPL, OTHER)
     outbox.flush()
     world.publish(2)
     world.timer.run()
@@ -147,14 +180,13 @@ def test_a_client_that_cannot_take_more_gets_only_the_newest_later() -> None:
     """It holds nobody up, nothing is kept for it, and one frame brings it up to date."""
     world = World()
     slow, quick = world.client(), world.client()
-    slow.writable = False
+    world.hold(slow)
     for seq in range(1, 6):
         world.publish(seq)
         world.timer.run()
     assert len(quick.writes) == 5
     assert slow.frames == slow.writes == []
-    slow.writable = True
-    world.hub.catch_up(slow)
+    world.catch_up(slow)
     assert slow.writes == [b"<AAPL 5>"]
     assert slow.conflated == world.hub.conflated == 4
     assert world.hub.delivered == 6
@@ -168,10 +200,9 @@ def test_a_client_that_subscribes_while_it_cannot_take_more_sees_the_state_later
     world.timer.run()
     slow = RecordingOutbox()
     slow.writable = False
-    world.hub.subscribe(slow, AAPL, SPEC)
+    world.subscribe(slow, AAPL, SPEC)
     assert slow.frames == []
-    slow.writable = True
-    world.hub.catch_up(slow)
+    world.catch_up(slow)
     assert slow.writes == [b"<AAPL 1>"]
     assert slow.conflated == world.hub.conflated == 0
 
@@ -180,48 +211,48 @@ def test_catching_up_stops_where_the_client_takes_no_more() -> None:
     """The rest stays held back until it can again."""
     world = World()
     slow = world.client()
-    world.hub.subscribe(slow, TSLA, SPEC)
-    slow.writable = False
+    world.subscribe(slow, TSLA, SPEC)
+    world.hold(slow)
     world.publish(1)
     world.publish(1, topic=TSLA)
     world.timer.run()
 
     def fill_up(frame: bytes) -> None:
         slow.writes.append(frame)
-        slow.writable = False
+        world.hold(slow)
 
-    slow.writable = True
     slow.put = fill_up  # type: ignore[method-assign]
-    world.hub.catch_up(slow)
-    assert (len(slow.writes), len(slow.pending)) == (1, 1)
-    slow.writable = True
-    world.hub.catch_up(slow)
-    assert (len(slow.writes), len(slow.pending)) == (2, 0)
+    world.catch_up(slow)
+    assert len(slow.writes) == 1
+    world.catch_up(slow)
+    assert len(slow.writes) == 2
+    world.catch_up(slow)
+    assert len(slow.writes) == 2
 
 
 def test_a_slow_client_that_left_a_topic_is_not_brought_up_to_date_in_it() -> None:
     """Unsubscribing forgets what was held back."""
     world = World()
     slow = world.client()
-    slow.writable = False
+    world.hold(slow)
     world.publish(1)
     world.timer.run()
-    world.hub.unsubscribe(slow, AAPL, SPEC)
-    slow.writable = True
-    world.hub.catch_up(slow)
+    world.unsubscribe(slow, AAPL)
+    world.catch_up(slow)
     assert slow.writes == []
 
 
 def test_an_idle_hub_sends_at_once_and_a_busy_one_collects() -> None:
     """The next flush begins no sooner than twice the time the last one took, within bounds."""
     world = World(batch_seconds=0.005)
-    outbox = world.client()
+    outbox = RecordingOutbox()
     taking = 0.001
 
     def write_slowly(_data: bytes) -> None:
         world.timer.now += taking
 
     outbox.write = write_slowly
+    world.subscribe(outbox, AAPL, SPEC)
     world.timer.now = 100.0
     world.publish(1)
     assert world.timer.calls[0][0] == 100.0
@@ -239,7 +270,7 @@ def test_an_idle_hub_sends_at_once_and_a_busy_one_collects() -> None:
 def test_debug_logging_tells_where_an_update_went(caplog: pytest.LogCaptureFixture) -> None:
     """To whom it was sent, for whom it was held back, and when nobody wanted it."""
     world = World()
-    world.client().writable = False
+    world.hold(world.client())
     world.client()
     with caplog.at_level(logging.DEBUG, "bookcast.hub"):
         world.publish(1)
@@ -256,6 +287,7 @@ steps = st.lists(
         st.tuples(st.just("subscribe"), st.integers(0, 2), st.integers(0, 1)),
         st.tuples(st.just("unsubscribe"), st.integers(0, 2), st.integers(0, 1)),
         st.tuples(st.just("pause"), st.integers(0, 2), st.just(0)),
+        st.tuples(st.just("fill"), st.integers(0, 2), st.just(0)),
         st.tuples(st.just("resume"), st.integers(0, 2), st.just(0)),
     ),
     max_size=60,
@@ -270,37 +302,32 @@ def test_whatever_happens_every_subscriber_ends_on_the_newest_state(
     world = World()
     topics = (AAPL, TSLA)
     clients = [RecordingOutbox() for _ in range(3)]
-    views: list[dict[Topic, ViewSpec]] = [{} for _ in clients]
     seqs = {AAPL: 0, TSLA: 0}
     for kind, first, second in script:
         if kind == "publish":
-            topic = topics[first]
             for _ in range(second):
-                seqs[topic] += 1
-                world.publish(seqs[topic], topic=topic)
+                seqs[topics[first]] += 1
+                world.publish(seqs[topics[first]], topic=topics[first])
         elif kind == "flush":
             world.timer.run()
-        elif kind == "subscribe" and clients[first].writable:
-            topic = topics[second]
-            spec = ViewSpec("base", topic.symbol)
-            world.hub.subscribe(clients[first], topic, spec, views[first].get(topic))
+        elif kind == "subscribe":
+            world.subscribe(clients[first], topics[second], ViewSpec("base", topics[second].symbol))
             clients[first].flush()
-            views[first][topic] = spec
-        elif kind == "unsubscribe":
-            topic = topics[second]
-            if topic in views[first]:
-                world.hub.unsubscribe(clients[first], topic, views[first].pop(topic))
+        elif kind == "unsubscribe" and topics[second] in clients[first].shown:
+            world.unsubscribe(clients[first], topics[second])
         elif kind == "pause":
-            clients[first].writable = False
-        elif kind == "resume" and not clients[first].writable:
-            clients[first].writable = True
-            world.hub.catch_up(clients[first])
+            world.hold(clients[first])
+        elif kind == "fill":
+            # The next write finds the client full.
+            world.fill_up(clients[first])
+        elif kind == "resume":
+            world.catch_up(clients[first])
     world.timer.run()
-    for client, shown in zip(clients, views, strict=True):
-        client.writable = True
-        world.hub.catch_up(client)
+    for client in clients:
+        for _ in range(3):  # the first time may find it full again
+            world.catch_up(client)
         heard = b"".join(client.writes).decode().strip("<>").split("><")
-        for topic in shown:
+        for topic in client.shown:
             seen = [int(word.split()[1]) for word in heard if word.startswith(f"{topic.symbol} ")]
             if seqs[topic]:
                 assert seen[-1] == seqs[topic]

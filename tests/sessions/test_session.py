@@ -90,11 +90,10 @@ async def test_a_slow_client_catches_up_with_the_newest_book() -> None:
     world = World()
     world.say('{"action":"subscribe","symbol":"AAPL"}')
     world.heard()
-    world.session.outbox.writable = False
+    world.session.hold()
     for size in (1, 2, 3):
         await world.publish(size)
     assert world.heard() == []
-    world.session.outbox.writable = True
     world.session.catch_up()
     assert b'"volume":3' in b"".join(world.written)
     assert world.heard() == ["orderbook_update"]

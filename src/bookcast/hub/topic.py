@@ -45,4 +45,4 @@ class LiveTopic:
 
     def subscriber_count(self) -> int:
         """Count the subscribers of all views."""
-        return sum(len(view.subscribers) for view in self.views.values())
+        return sum(len(view.ready) + len(view.held) for view in self.views.values())

@@ -21,16 +21,14 @@ class ViewSpec(NamedTuple):
 class Outbox(Protocol):
     """What the hub needs of a connection's outgoing queue.
 
-    ``frames`` wait for the next :meth:`flush`; ``write`` sends at once. While ``writable`` is False
-    nothing is sent: ``pending`` notes for each view what this client was last sent, and
-    ``conflated`` counts what it will never see.
+    ``frames`` wait for the next :meth:`flush`; ``write`` sends at once and returns None. While
+    ``writable`` is False nothing is sent; ``conflated`` counts what this client will never see.
     """
 
     frames: list[bytes]
     writable: bool
-    pending: dict[View, Update | None]
     conflated: int
-    write: Callable[[bytes], object]
+    write: Callable[[bytes], None]
 
     def put(self, frame: bytes) -> None:
         """Append a frame; a queue that grows long is flushed at once."""
@@ -44,13 +42,18 @@ Render = Callable[[ViewSpec, Update], bytes]
 
 
 class View:
-    """The subscribers of one spec, and the state they were sent last (``emitted``)."""
+    """The subscribers of one spec, and the state they were sent last (``emitted``).
 
-    __slots__ = ("_frame", "_render", "_rendered", "emitted", "spec", "subscribers")
+    ``ready`` holds those who can take data, with their way to write; ``held`` those who can't, with
+    what they were sent last.
+    """
+
+    __slots__ = ("_frame", "_render", "_rendered", "emitted", "held", "ready", "spec")
 
     def __init__(self, spec: ViewSpec, render: Render, emitted: Update | None) -> None:
         self.spec = spec
-        self.subscribers: dict[Outbox, None] = {}
+        self.ready: dict[Outbox, Callable[[bytes], None]] = {}
+        self.held: dict[Outbox, Update | None] = {}
         self.emitted = emitted
         self._render = render
         self._rendered: Update | None = None

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from bookcast.hub.view import View
-from bookcast.model import Update
-
 FLUSH_BYTES: Final = 32 * 1024
 """A client that gets much at once gets it in writes of about this size."""
 
@@ -20,14 +17,13 @@ class Outbox:
     state, once for everybody) and the session takes no further commands.
     """
 
-    __slots__ = ("_put_bytes", "conflated", "frames", "pending", "writable", "write")
+    __slots__ = ("_put_bytes", "conflated", "frames", "writable", "write")
 
-    def __init__(self, write: Callable[[bytes], object]) -> None:
+    def __init__(self, write: Callable[[bytes], None]) -> None:
         self.write = write
         self._put_bytes = 0
         self.frames: list[bytes] = []
         self.writable = True
-        self.pending: dict[View, Update | None] = {}
         self.conflated = 0
 
     def put(self, frame: bytes) -> None:

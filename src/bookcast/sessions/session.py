@@ -37,7 +37,7 @@ class Session:
         *,
         hub: Hub,
         frame: Frame,
-        write: Callable[[bytes], object],
+        write: Callable[[bytes], None],
         limits: SessionLimits,
     ) -> None:
         self.client_id = client_id
@@ -67,9 +67,15 @@ class Session:
         """Tell the client that something it sent was wrong."""
         self._do([Send(messages.ErrorMessage(message))])
 
+    def hold(self) -> None:
+        """Send nothing more: the client can't take it."""
+        self.outbox.writable = False
+        self._hub.hold(self.outbox, self._connection.subscriptions)
+
     def catch_up(self) -> None:
-        """Send what the client missed while it couldn't take any."""
-        self._hub.catch_up(self.outbox)
+        """Send the newest of what the client missed: it can take data again."""
+        self.outbox.writable = True
+        self._hub.catch_up(self.outbox, self._connection.subscriptions)
 
     def close(self) -> None:
         """End all subscriptions."""

@@ -123,7 +123,7 @@ class WebSocket(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client takes no more: send nothing, and listen to nothing, until it does."""
         if self._session is not None:
-            self._session.outbox.writable = False
+            self._session.hold()
             self._transport.pause_reading()
             logger.debug("client %r is slow: holding back", self._session.client_id)
 
@@ -131,7 +131,6 @@ class WebSocket(asyncio.Protocol):
         """The client takes data again: give it the newest of what it missed."""
         if self._session is None or self._transport.is_closing():
             return
-        self._session.outbox.writable = True
         logger.debug("client %r takes data again: catching up", self._session.client_id)
         self._session.catch_up()
         self._process()
