@@ -116,6 +116,29 @@ def test_what_comes_between_two_flushes_goes_out_in_one_write() -> None:
     assert outbox.writes == [b"<AAPL 1><AAPL 2><AAPL 3><AAPL 1>"]
 
 
+def test_a_topic_that_cannot_be_shown_takes_no_other_down(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The log has why."""
+    world = World()
+    broken, fine = world.client(TSLA), world.client()
+    render = world.render
+
+    def fail_for_tesla(spec: ViewSpec, shown: Update) -> bytes:
+        if shown.topic == TSLA:
+            raise ValueError("year 10000 is out of range")
+        return render(spec, shown)
+
+    for live in world.hub._topics.values():
+        for view in live.views.values():
+            view._render = fail_for_tesla
+    world.publish(1, topic=TSLA)
+    world.publish(1)
+    world.timer.run()
+    assert (broken.writes, fine.writes) == ([], [b"<AAPL 1>"])
+    assert "orderbook:US.TSLA can't be shown" in caplog.text
+
+
 def test_only_subscribers_get_an_update() -> None:
     """Other topics, and topics nobody here wants, go nowhere."""
     world = World()

@@ -285,6 +285,25 @@ async def test_a_client_that_floods_and_never_reads_is_not_listened_to(server: S
     await eventually(lambda: server.connection_count == 0, "the client to be gone")
 
 
+async def test_a_fault_of_ours_in_a_handshake_is_answered_and_forgotten(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With 500, and nothing left behind."""
+
+    def fail(_self: object, _request: object) -> None:
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(WebSocket, "_admit", fail)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(handshake("/ws/me"))
+    assert (await reader.readline()).startswith(b"HTTP/1.1 500")
+    writer.close()
+    assert server._http is not None
+    connections = server._http.server_state.connections
+    await eventually(lambda: len(connections) == 0, "the connection to be forgotten")
+    assert "on purpose" in caplog.text
+
+
 async def test_a_handshake_with_a_body_is_refused(server: Server) -> None:
     """With an answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
