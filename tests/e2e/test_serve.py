@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support import command, connect, run
+from tests.fakes.opend import Controller
+from tests.support import command, connect, eventually, run
 
 WITHOUT_UVLOOP = (
     sys.executable,
@@ -37,6 +38,26 @@ async def test_a_signal_ends_the_command_cleanly_and_soon(number: signal.Signals
         assert seconds < 3
         assert served.process.stderr is not None
         assert "Traceback" not in served.process.stderr.read()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_the_command_with_the_futu_feed_as_soon(
+    number: signal.Signals,
+) -> None:
+    """The vendor's package has a handler and threads of its own, which are kept out of it."""
+    opend = Controller()
+    try:
+        with command("serve", "--port", "0", "--feed", "futu", "--futu-port", str(opend.port)) as s:
+            async with connect(s.http_url.replace("http", "ws") + "/ws/me") as client:
+                await client.subscribe("HK.00700")
+                await eventually(lambda: opend.subscriptions() == ["HK.00700"], "the subscription")
+                code, seconds = s.end(number)
+            assert code == 0
+            assert seconds < 3
+            assert s.process.stderr is not None
+            assert "Traceback" not in s.process.stderr.read()
+    finally:
+        opend.close()
 
 
 async def test_the_server_runs_without_uvloop() -> None:

@@ -168,7 +168,8 @@ async def test_probes_answer(http: httpx.AsyncClient) -> None:
 
 async def test_a_known_book_can_be_fetched(http: httpx.AsyncClient) -> None:
     """As published, with its position, under the spelling that was asked for."""
-    assert (await http.get("/books/AAPL")).json()["code"] == "unknown_symbol"
+    unknown = (await http.get("/books/AAPL")).json()
+    assert (unknown["code"], unknown["retry"]) == ("unknown_symbol", True)
     published = (await broadcast(http, BOOK)).json()
     book = (await http.get("/books/US.AAPL")).json()
     assert list(book) == ["symbol", "epoch", "seq", "data", "timestamp"]

@@ -13,13 +13,17 @@ from bookcast.errors import ERRORS, InvalidInput
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What went wrong with a request. ``path``: the wrong field, for instance bids[3].price."""
+    """What went wrong with a request.
+
+    ``path``: the wrong field, for instance bids[3].price. ``retry``: the same may go well later.
+    """
 
     title: str
     status: int
     detail: str
     code: str
     path: str = ""
+    retry: bool = False
 
 
 class ProblemResponse(Response):
@@ -34,7 +38,7 @@ _CODES = {404: "not_found", 405: "method_not_allowed"}
 def response(code: str, detail: str, *, path: str = "", **headers: str) -> Response:
     """Make the response for an error code of ``errors.ERRORS``."""
     kind = ERRORS[code]
-    problem = Problem(kind.title, kind.status, detail, code, path)
+    problem = Problem(kind.title, kind.status, detail, code, path, kind.retry)
     return ProblemResponse(msgspec.json.encode(problem), kind.status, headers)
 
 
