@@ -125,8 +125,9 @@ def test_a_lost_connection_loses_everything_held_and_every_refusal() -> None:
 def test_what_opend_has_lost_is_subscribed_again() -> None:
     """Whatever it had said."""
     plans = planner(A, B, held_since=0)
-    assert plans.confirm({A, B, C}) == []
-    assert plans.confirm({A}) == [B]
+    assert plans.confirm({A, B, C}, {A, B}) == []
+    assert plans.confirm({A}, {A}) == []
+    assert plans.confirm({A}, {A, B}) == [B]
     assert plans.next_action(1) == Subscribe((B,))
 
 

@@ -56,6 +56,7 @@ class FutuFeed(Feed):
         self._state: Literal["starting", "connected", "disconnected", "stopped"] = "starting"
         self._detail: str | None = None
         self._changed = asyncio.Event()  # demand or the connection
+        self._settled = asyncio.Event()  # what is wanted has been asked for
         self._was_connected = False
 
     def status(self) -> FeedStatus:
@@ -127,10 +128,12 @@ class FutuFeed(Feed):
         except OSError as error:
             return f"FUTU_HOST is {self._host!r}, which can't be resolved: {_reason(error)}"
         connection = Connection(books, self._changed)
+        check = asyncio.create_task(self._check_held(connection))
         try:
             await thread.call(lambda: connection.open(futu, address, self._port))
             return await self._drive(connection, thread)
         finally:
+            check.cancel()
             self._planner.disconnected()
             await connection.close()
 
@@ -138,7 +141,7 @@ class FutuFeed(Feed):
         """Do what the planner wants until the connection is lost."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + CONNECT_SECONDS
-        handshaking = checked = False
+        handshaking = False
         while True:
             self._changed.clear()
             wake_at: float | None = deadline
@@ -153,10 +156,8 @@ class FutuFeed(Feed):
                     if not await self._perform(action, connection, thread):
                         return f"{self._address} doesn't answer"
                     continue
-                if self._planner.held and not checked:
-                    checked = True
-                    await self._check_held(connection, thread)
-                    continue
+                if self._planner.held:
+                    self._settled.set()
                 wake_at = self._planner.next_time()
             elif loop.time() >= deadline:
                 return f"{self._address} doesn't answer"
@@ -191,11 +192,22 @@ class FutuFeed(Feed):
             logger.debug("not %s together: %s: %s", what, ", ".join(action.symbols), answer)
         return True
 
-    async def _check_held(self, connection: Connection, thread: VendorThread) -> None:
-        """Compare what OpenD says is subscribed with what it had promised."""
-        actual = await thread.call(connection.subscribed)
-        if actual is not None and (lost := self._planner.confirm(actual)):
+    async def _check_held(self, connection: Connection) -> None:
+        """Compare, once a connection, what OpenD says is subscribed with what it had promised.
+
+        On a thread of its own: an OpenD that doesn't answer this must not hold up the demand.
+        """
+        self._settled.clear()
+        await self._settled.wait()
+        promised = frozenset(self._planner.held)
+        thread = VendorThread(asyncio.get_running_loop(), "bookcast-futu-check")
+        try:
+            actual = await thread.call(connection.subscribed)
+        finally:
+            thread.stop()
+        if actual is not None and (lost := self._planner.confirm(promised & actual, promised)):
             logger.warning("OpenD has lost %s; subscribing again", ", ".join(lost))
+            self._changed.set()
 
 
 def _resolve(host: str) -> str:

@@ -148,12 +148,12 @@ class SubscriptionPlanner:
         self._refusals[symbol] = Refusal(reason, now + RETRY_SECONDS)
         return symbol
 
-    def confirm(self, actual: Collection[Symbol]) -> list[Symbol]:
-        """Compare with what OpenD says is subscribed, and give what it has lost.
+    def confirm(self, actual: Collection[Symbol], promised: Collection[Symbol]) -> list[Symbol]:
+        """Compare what OpenD says is subscribed with what it had promised, and give what it lost.
 
         The lost are no longer held, so they are asked for again if still wanted.
         """
-        lost = [symbol for symbol in self._releasable_at if symbol not in actual]
+        lost = [s for s in self._releasable_at if s in promised and s not in actual]
         for symbol in lost:
             del self._releasable_at[symbol]
         return lost
