@@ -205,6 +205,25 @@ async def test_abuse_closes_the_connection_with_its_code(
     await eventually(lambda: server.connection_count == 0, "the client to be gone")
 
 
+async def test_what_comes_after_our_goodbye_is_not_kept(server: Server) -> None:
+    """However much it is."""
+    client = await raw(server)
+    assert server._http is not None
+    [websocket] = [
+        connection
+        for connection in server._http.server_state.connections
+        if isinstance(connection, WebSocket)
+    ]
+    client.send(TEXT, b"\xff")
+    for _ in range(100):
+        client.send(TEXT, b"x" * 60_000)
+        client.send(TEXT, b"x" * 60_000, fin=False)
+        client.send(CONTINUATION, b"x")
+        await asyncio.sleep(0)
+    assert await client.close_code() == 1007
+    assert websocket._inbox == websocket._fragments == []
+
+
 async def test_a_character_split_between_fragments_is_fine(server: Server) -> None:
     """UTF-8 is judged by the whole message."""
     client = await raw(server)
