@@ -18,8 +18,10 @@ from typing import IO, Any
 import websockets.asyncio.client
 from websockets.typing import Origin
 
+from bookcast import Server
 from bookcast.hub.view import ViewSpec
 from bookcast.model import Book, Level, Position, Symbol, Topic, Update
+from bookcast.sessions.websocket import WebSocket
 
 PATIENCE = 10.0
 """Seconds that anything may take before its test fails."""
@@ -77,6 +79,13 @@ class ManualTimer:
             when, function = self.calls.pop(0)
             self.now = max(self.now, when)
             function()
+
+
+def websockets_of(server: Server) -> list[WebSocket]:
+    """Give the WebSockets that a server holds."""
+    assert server._http is not None
+    connections = server._http.server_state.connections
+    return [connection for connection in connections if isinstance(connection, WebSocket)]
 
 
 async def eventually(condition: Callable[[], bool], what: str) -> None:

@@ -154,15 +154,16 @@ class Server:
             metrics=registry_of(self._numbers(hub)),
             ready=lambda: self._ready,
         )
-        self._http = HttpServer(
+        http = HttpServer(
             http_app.build(routes, origins), lambda connections: WebSocket(endpoint, connections)
         )
         try:
-            await self._http.start(sockets)
+            await http.start(sockets)
         except BaseException:
             for sock in sockets:
                 sock.close()
             raise
+        self._http = http
         for feed in self._feeds:
             feed.start()
         self._publisher = publisher
@@ -263,7 +264,7 @@ def _feeds(settings: Settings, publish: Publish) -> list[Feed]:
             ]
         case "futu":
             # Only here: the vendor's package is an extra.
-            from bookcast.feeds.futu import FutuFeed, require_futu  # noqa: PLC0415 - see above
+            from bookcast.feeds.futu import FutuFeed, require_futu  # noqa: PLC0415 - an extra
 
             require_futu()
             return [

@@ -10,9 +10,8 @@ import pytest
 
 from bookcast import serve
 from bookcast.http.server import HttpProtocol
-from bookcast.sessions.websocket import WebSocket
 from tests.conftest import LOOPS
-from tests.support import connect, eventually
+from tests.support import connect, eventually, websockets_of
 
 HALF_A_POST = (
     b"POST /broadcast/orderbook?symbol=A HTTP/1.1\r\nHost: x\r\n"
@@ -65,12 +64,7 @@ async def test_small_messages_are_not_held_back_for_company(
     """On no loop does the kernel wait for more to send."""
     async with serve(port=0) as server, connect(server.ws_url + "me") as client:
         assert await client.silent()
-        assert server._http is not None
-        [websocket] = [
-            connection
-            for connection in server._http.server_state.connections
-            if isinstance(connection, WebSocket)
-        ]
+        [websocket] = websockets_of(server)
         sock = websocket._transport.get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 

@@ -11,7 +11,7 @@ from bookcast import Server, serve
 from bookcast.sessions.session import Session
 from bookcast.sessions.websocket import WebSocket
 from tests.conftest import LOOPS
-from tests.support import PATIENCE, connect, eventually, handshake, masked_frame
+from tests.support import PATIENCE, connect, eventually, handshake, masked_frame, websockets_of
 
 BOOK = {"bids": [[189.5, 300]], "asks": [[189.6, 100]]}
 TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
@@ -208,12 +208,7 @@ async def test_abuse_closes_the_connection_with_its_code(
 async def test_what_comes_after_our_goodbye_is_not_kept(server: Server) -> None:
     """However much it is."""
     client = await raw(server)
-    assert server._http is not None
-    [websocket] = [
-        connection
-        for connection in server._http.server_state.connections
-        if isinstance(connection, WebSocket)
-    ]
+    [websocket] = websockets_of(server)
     client.send(TEXT, b"\xff")
     for _ in range(100):
         client.send(TEXT, b"x" * 60_000)
@@ -317,9 +312,7 @@ async def test_a_fault_of_ours_in_a_handshake_is_answered_and_forgotten(
     writer.write(handshake("/ws/me"))
     assert (await reader.readline()).startswith(b"HTTP/1.1 500")
     writer.close()
-    assert server._http is not None
-    connections = server._http.server_state.connections
-    await eventually(lambda: len(connections) == 0, "the connection to be forgotten")
+    await eventually(lambda: websockets_of(server) == [], "the connection to be forgotten")
     assert "on purpose" in caplog.text
 
 
@@ -365,12 +358,7 @@ async def test_who_subscribes_to_much_on_the_address_and_never_reads_costs_littl
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         await server.publish("S0", wide)
         await eventually(lambda: server.connection_count == 3, "the client")
-        assert server._http is not None
-        waiting = [
-            connection._transport.get_write_buffer_size()
-            for connection in server._http.server_state.connections
-            if isinstance(connection, WebSocket)
-        ]
+        waiting = [w._transport.get_write_buffer_size() for w in websockets_of(server)]
         assert len(waiting) == 3
         assert max(waiting) < 2**20
         writer.transport.abort()

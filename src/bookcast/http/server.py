@@ -22,7 +22,10 @@ STOP_SECONDS: Final = 2
 class HttpProtocol(HttpToolsProtocol):
     """An HTTP connection, before it may become a WebSocket."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(
+        self,
+        transport: asyncio.Transport,  # type: ignore[override] # uvicorn narrows asyncio's type
+    ) -> None:
         """Send small answers and frames at once: asyncio's own loop doesn't see to that here."""
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:

@@ -216,6 +216,12 @@ async def test_a_bad_host_name_is_said_and_tried_again(
         await connected(running)
 
 
+async def test_a_host_name_that_cannot_be_one_is_said_as_well(run_feed: RunFeed) -> None:
+    """Although Python says so in another way."""
+    async with run_feed(1, host="x" * 64) as running:
+        await eventually(lambda: "FUTU_HOST is 'xxx" in detail(running), "the complaint")
+
+
 @pytest.mark.parametrize("state", ["starting", "connected", "unreachable", "mute", "silent"])
 async def test_the_feed_ends_at_once_whatever_opend_does(
     opend: Controller, run_feed: RunFeed, state: str

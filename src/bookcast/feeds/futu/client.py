@@ -125,7 +125,7 @@ class FutuFeed(Feed):
         """Serve one connection to its end, and tell in words why it ended."""
         try:
             address = await thread.call(lambda: _resolve(self._host))
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             return f"FUTU_HOST is {self._host!r}, which can't be resolved: {_reason(error)}"
         connection = Connection(books, self._changed)
         check = asyncio.create_task(self._check_held(connection))
@@ -216,5 +216,5 @@ def _resolve(host: str) -> str:
     return str(found[0][4][0])
 
 
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
+def _reason(error: OSError | UnicodeError) -> str:
+    return getattr(error, "strerror", None) or str(error)
