@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,8 +22,24 @@ import websockets.asyncio.client
 from websockets.typing import Origin
 
 from bookcast import Server
-from bookcast.hub.view import ViewSpec
-from bookcast.model import Book, Level, Position, Symbol, Topic, Update
+from bookcast.engine.history import Gap
+from bookcast.hub.status import Status
+from bookcast.hub.subscription import Subscription
+from bookcast.hub.view import Shown, ViewSpec
+from bookcast.model import (
+    Book,
+    Candle,
+    Data,
+    Level,
+    Position,
+    Publication,
+    Quote,
+    Symbol,
+    Topic,
+    Trade,
+    Trades,
+    Update,
+)
 from bookcast.sessions.websocket import WebSocket
 
 PATIENCE = 10.0
@@ -30,12 +49,36 @@ ROOT = Path(__file__).parent.parent
 
 AAPL = Topic("orderbook", Symbol("US.AAPL"))
 TSLA = Topic("orderbook", Symbol("US.TSLA"))
+TRADES = Topic("trades", Symbol("US.AAPL"))
+CANDLES = Topic("candles", Symbol("US.AAPL"), "1m")
+QUOTE = Topic("quote", Symbol("US.AAPL"))
 
 
 def update(seq: int, topic: Topic = AAPL, epoch: str = "e") -> Update:
-    """Make an update whose book tells its number: the best bid's size."""
-    book = Book(bids=(Level(100, seq),), asks=(Level(101, 1),))
-    return Update(topic, Position(epoch, seq), book, server_ms=0)
+    """Make an update whose data tell its number: the best bid's size, a trade's, a volume."""
+    data: dict[str, Data] = {
+        "orderbook": Book(bids=(Level(100, seq),), asks=(Level(101, 1),)),
+        "trades": trades(seq),
+        "candles": candle(seq),
+        "quote": Quote(volume=seq),
+    }
+    return Update(topic, Position(epoch, seq), data[topic.channel], server_ms=0)
+
+
+def trades(*sizes: int) -> Trades:
+    """Make trades of these sizes, published together."""
+    return Trades(tuple(Trade(100.5, size, "buy", 1_700_000_000_000, size) for size in sizes))
+
+
+def candle(volume: int, *, final: bool = False) -> Candle:
+    """Make a candle of this volume."""
+    return Candle(time=0, open=1, high=2, low=1, close=2, volume=volume, final=final)
+
+
+def published_book(publication: Publication) -> Book:
+    """Give the book of a publication."""
+    assert isinstance(publication.data, Book)
+    return publication.data
 
 
 class RecordingOutbox:
@@ -43,12 +86,16 @@ class RecordingOutbox:
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
+        self.append: Callable[[bytes], None] = self.frames.append
         self.writable = True
-        self.conflated = 0
-        self.shown: dict[Topic, ViewSpec] = {}
-        self.full_after = False
+        self.shown: dict[Topic, Subscription] = {}
         self.writes: list[bytes] = []
-        self.write: Callable[[bytes], None] = self.writes.append
+        self.on_write: Callable[[], None] = lambda: None
+        self.write: Callable[[bytes], None] = self._write
+
+    def _write(self, data: bytes) -> None:
+        self.writes.append(data)
+        self.on_write()
 
     def put(self, frame: bytes) -> None:
         self.frames.append(frame)
@@ -57,6 +104,117 @@ class RecordingOutbox:
         if self.frames:
             self.write(b"".join(self.frames))
             self.frames.clear()
+
+
+def line(text: bytes, _deflate: bool) -> bytes:
+    """Frame a message as a line of text."""
+    return text + b"\n"
+
+
+class Replica:
+    """What a client of ``bookcast.v1`` knows of one topic, and that it can prove.
+
+    It fails when a message doesn't continue what came before, or a checksum doesn't agree.
+    """
+
+    def __init__(self) -> None:
+        self.bids: dict[float, list[float]] = {}
+        self.asks: dict[float, list[float]] = {}
+        self.place: tuple[str | None, int | None] = (None, None)
+        self.trades: list[int] = []
+        self.gaps: list[tuple[int, int]] = []
+        self.kinds: list[str] = []
+
+    def hear(self, message: Any) -> None:
+        """Take one message of the server."""
+        self.kinds.append(message["type"])
+        match message["type"]:
+            case "subscription_confirmed":
+                self.place = (message["epoch"], message["seq"])
+            case "orderbook_update":
+                self.bids = {level[0]: level for level in message["data"]["bids"]}
+                self.asks = {level[0]: level for level in message["data"]["asks"]}
+                self.place = (message["epoch"], message["seq"])
+            case "orderbook_delta":
+                self._continue(message)
+                for side, changed in ((self.bids, "bids"), (self.asks, "asks")):
+                    for level in message["data"][changed]:
+                        if level[1]:
+                            side[level[0]] = level
+                        else:
+                            del side[level[0]]
+                assert self.checksum() == message["checksum"]
+            case "trade":
+                self._continue(message)
+                self.trades += [trade["size"] for trade in message["data"]["trades"]]
+            case "gap":
+                assert message["from_seq"] == (self.place[1] or 0) + 1
+                self.gaps.append((message["from_seq"], message["to_seq"]))
+                self.place = (message["epoch"], message["to_seq"])
+
+    def _continue(self, message: Any) -> None:
+        assert self.place in {(message["epoch"], message["prev_seq"]), (None, None)}
+        assert message["seq"] > message["prev_seq"]
+        self.place = (message["epoch"], message["seq"])
+
+    def sides(self) -> tuple[list[list[float]], list[list[float]]]:
+        """Give both sides, best level first."""
+        return (
+            [self.bids[price] for price in sorted(self.bids, reverse=True)],
+            [self.asks[price] for price in sorted(self.asks)],
+        )
+
+    def checksum(self) -> int:
+        """Compute the book's checksum from the wire alone."""
+        best = (level for side in self.sides() for level in side[:10])
+        return zlib.crc32("".join(f"{js(price)}:{js(size)};" for price, size, *_ in best).encode())
+
+
+def js(number: float) -> str:
+    """Write a number as JavaScript does, the long way round: digits and a power of ten."""
+    sign, digits, exponent = Decimal(repr(number)).as_tuple()
+    assert isinstance(exponent, int)
+    text = "".join(map(str, digits)).lstrip("0")
+    stripped = text.rstrip("0")
+    exponent += len(text) - len(stripped)
+    text, point = stripped, len(stripped) + exponent
+    if not text:
+        return "0"
+    if 0 < point <= 21:
+        whole = text.ljust(point, "0")
+        written = whole[:point] + ("." + whole[point:] if whole[point:] else "")
+    elif -6 < point <= 0:
+        written = "0." + "0" * -point + text
+    else:
+        written = text[0] + ("." + text[1:] if text[1:] else "") + f"e{point - 1:+d}"
+    return ("-" if sign else "") + written
+
+
+class NumberRenderer:
+    """Shows an update as its spelling and number, a gap and a status in a word."""
+
+    def __init__(self) -> None:
+        self.rendered = 0
+
+    def updates(
+        self,
+        spec: ViewSpec,
+        before: Update | None,
+        updates: Sequence[Update],
+        *,
+        unchanged_too: bool = False,
+    ) -> Shown:
+        self.rendered += len(updates)
+        frames = b"".join(
+            b"<%s %d>" % (spec.spelling.encode(), shown.position.seq) for shown in updates
+        )
+        return Shown(frames, updates[-1] if updates else before, len(updates))
+
+    def gap(self, spec: ViewSpec, topic: Topic, gap: Gap) -> bytes:
+        return f"<{spec.spelling} gap {gap.from_seq}-{gap.to_seq}>".encode()
+
+    def status(self, spec: ViewSpec, topic: Topic, status: Status) -> bytes:
+        return b"" if spec.flavour == "base" else f"<{spec.spelling} {status.state}>".encode()
 
 
 class ManualTimer:
@@ -74,11 +232,21 @@ class ManualTimer:
 
     def run(self) -> None:
         """Move on to each call's time, in order, until none is left."""
-        while self.calls:
-            self.calls.sort(key=lambda call: call[0])
+        self.run_until(math.inf)
+
+    def run_until(self, moment: float) -> None:
+        """Move on to each call's time, in order, and then to the moment."""
+        while self.calls and min(self.calls, key=_when)[0] <= moment:
+            self.calls.sort(key=_when)
             when, function = self.calls.pop(0)
             self.now = max(self.now, when)
             function()
+        if moment < math.inf:
+            self.now = max(self.now, moment)
+
+
+def _when(call: tuple[float, Callable[[], None]]) -> float:
+    return call[0]
 
 
 def websockets_of(server: Server) -> list[WebSocket]:
@@ -132,9 +300,8 @@ async def connect(url: str, *, origin: str | None = None, **options: Any) -> Asy
     async with websockets.asyncio.client.connect(
         url,
         origin=Origin(origin) if origin is not None else None,
-        compression=None,
         proxy=None,
-        **options,
+        **{"compression": None, **options},
     ) as connection:
         yield Client(connection)
 

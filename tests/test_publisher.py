@@ -1,31 +1,35 @@
 import logging
 
+import msgspec
 import pytest
 
-from bookcast.app import render
 from bookcast.engine.memory import MemoryEngine
 from bookcast.errors import InvalidInput
 from bookcast.hub.hub import Hub
+from bookcast.model import Position
+from bookcast.protocol.published import Rules
+from bookcast.protocol.shapes import PublishedUpdate
 from bookcast.publisher import Publisher
-from tests.support import ManualTimer
+from tests.support import ManualTimer, NumberRenderer
 
 
 def publisher() -> Publisher:
     timer, engine = ManualTimer(), MemoryEngine(epoch="e")
     hub = Hub(
-        render=render,
+        renderer=NumberRenderer(),
+        now=timer.clock,
         clock=timer.clock,
         call_later=timer.call_later,
         want=engine.want,
         release=engine.release,
     )
-    return Publisher(engine=engine, hub=hub, default_market="US")
+    return Publisher(engine=engine, hub=hub, rules=Rules("US"), now=timer.clock)
 
 
 async def test_a_publication_is_told_its_place(caplog: pytest.LogCaptureFixture) -> None:
     """And the debug log where it went."""
     caplog.set_level(logging.DEBUG)
-    published = await publisher().orderbook("AAPL", {"bids": [], "asks": []})
+    published = await publisher().publish("orderbook", "AAPL", {"bids": [], "asks": []})
     assert (published.symbol, published.epoch, published.seq, published.subscribers) == (
         "AAPL",
         "e",
@@ -43,6 +47,29 @@ async def test_a_refused_publication_is_counted_and_logged(
     caplog.set_level(logging.INFO)
     refusing = publisher()
     with pytest.raises(InvalidInput):
-        await refusing.orderbook("AAPL", {"bids": []})
+        await refusing.publish("orderbook", "AAPL", {"bids": []})
     assert refusing.refused == 1
     assert "publication refused: asks is missing" in caplog.text
+
+
+async def test_updates_published_together_go_well_or_wrong_each_by_itself() -> None:
+    """In their order, with the place of each that went well."""
+    refusing = publisher()
+    outcomes = await refusing.publish_all(
+        [
+            PublishedUpdate("quote", "AAPL", msgspec.Raw(b'{"last":1}')),
+            PublishedUpdate("quote", "AAPL", msgspec.Raw(b'{"last":"x"}')),
+            PublishedUpdate("candles", "AAPL", msgspec.Raw(b"{}"), "7m"),
+            PublishedUpdate("quote", "AAPL", msgspec.Raw(b'{"last":2}')),
+        ]
+    )
+    places = [outcome.seq for outcome in outcomes if isinstance(outcome, Position)]
+    faults = [outcome.path for outcome in outcomes if isinstance(outcome, InvalidInput)]
+    assert [type(outcome) for outcome in outcomes] == [
+        Position,
+        InvalidInput,
+        InvalidInput,
+        Position,
+    ]
+    assert (places, faults, refusing.refused) == ([1, 2], ["last", "period"], 2)
+    assert await refusing.publish_all([]) == []

@@ -10,7 +10,9 @@ import socket
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
+
+from prometheus_client import Histogram
 
 from bookcast.auth import OriginPolicy
 from bookcast.engine.base import Engine
@@ -23,17 +25,21 @@ from bookcast.http import app as http_app
 from bookcast.http.routes import Routes
 from bookcast.http.server import HttpServer
 from bookcast.hub.hub import Hub
-from bookcast.hub.view import ViewSpec
-from bookcast.metrics import Number, registry_of
-from bookcast.model import Topic, Update
-from bookcast.protocol import codec
+from bookcast.hub.status import Feed as FeedWord
+from bookcast.metrics import DELAY_BUCKETS, Number, registry_of
+from bookcast.model import CHANNELS, Topic
+from bookcast.protocol.published import Rules
+from bookcast.protocol.render import Renderer
 from bookcast.publisher import Published, Publisher
 from bookcast.sessions.registry import Registry
-from bookcast.sessions.session import SessionLimits
-from bookcast.sessions.websocket import Endpoint, WebSocket, text_frame
+from bookcast.sessions.session import SessionRules
+from bookcast.sessions.websocket import Endpoint, Framer, WebSocket
 from bookcast.settings import Settings, from_keywords
 
 logger = logging.getLogger(__name__)
+
+CHECK_SECONDS: Final = 0.5
+"""How often topics are judged, and clients looked after."""
 
 
 def serve(**settings: Any) -> Server:
@@ -58,12 +64,14 @@ class Server:
         self.settings = settings
         self.port = settings.websocket_port
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._engine: Engine = MemoryEngine()
+        self._engine: Engine = MemoryEngine(history_size=settings.history_size)
         self._registry = Registry()
         self._feeds: list[Supervisor] = []
         self._hub: Hub | None = None
         self._publisher: Publisher | None = None
         self._http: HttpServer | None = None
+        self._checks: asyncio.Task[None] | None = None
+        self._feed_words: dict[Supervisor, FeedWord] = {}
         self._ready = False
 
     async def __aenter__(self) -> Self:
@@ -125,23 +133,51 @@ class Server:
         self._feeds = [Supervisor(feed) for feed in _feeds(settings, self._engine.publish)]
         sockets = await _listen(settings.host, settings.websocket_port)
         self.port = sockets[0].getsockname()[1]
+        framer = Framer(settings.deflate_min_bytes)
+        delays = Histogram(
+            "bookcast_feed_to_socket_seconds",
+            "From when the feed saw an update to when it was written to the sockets",
+            buckets=DELAY_BUCKETS,
+            registry=None,
+        )
         hub = self._hub = Hub(
-            render=render,
-            clock=time.perf_counter,
+            renderer=Renderer(framer),
+            clock=time.monotonic,
+            now=time.time,
             call_later=_call_later(loop),
             want=self._engine.want,
             release=self._engine.release,
             batch_seconds=settings.batch_ms / 1000,
+            history_size=settings.history_size,
+            max_queue_bytes=settings.max_outbox_bytes,
+            stale_after={
+                channel: getattr(settings, f"stale_after_{channel}") for channel in CHANNELS
+            },
+            feed_of=self._feed_of,
+            observe=delays.observe,
         )
         self._engine.attach(deliver=hub.deliver, wanted=self._want, unwanted=self._release)
-        publisher = Publisher(engine=self._engine, hub=hub, default_market=settings.default_market)
+        publisher = Publisher(
+            engine=self._engine,
+            hub=hub,
+            rules=Rules(settings.default_market, settings.refuse_crossed_books),
+        )
         origins = OriginPolicy.of(settings)
         endpoint = Endpoint(
             hub=hub,
             registry=self._registry,
             origins=origins,
-            limits=SessionLimits(settings.default_market, settings.max_subscriptions),
+            rules=SessionRules(
+                settings.default_market,
+                settings.max_subscriptions,
+                settings.slow_timeout,
+                settings.heartbeat_ms,
+            ),
             max_message_bytes=settings.max_message_bytes,
+            framer=framer,
+            deflate=settings.deflate != "off",
+            publish=publisher.publish_all,
+            clock=time.monotonic,
             loop=loop,
         )
         routes = Routes(
@@ -151,7 +187,7 @@ class Server:
             hub=hub,
             registry=self._registry,
             feeds=self._feeds,
-            metrics=registry_of(self._numbers(hub)),
+            metrics=registry_of(self._numbers(hub), delays),
             ready=lambda: self._ready,
         )
         http = HttpServer(
@@ -166,6 +202,7 @@ class Server:
         self._http = http
         for feed in self._feeds:
             feed.start()
+        self._checks = asyncio.create_task(self._check(hub), name="checks")
         self._publisher = publisher
         self._ready = True
         logger.info("serving at %s, WebSockets at %s{client_id}", self.http_url, self.ws_url)
@@ -174,6 +211,9 @@ class Server:
         """Publish no more, end the feed, say goodbye to everybody; once more does nothing."""
         self._ready = False
         self._publisher = None
+        if self._checks is not None:
+            self._checks.cancel()
+            self._checks = None
         for feed in self._feeds:
             await feed.stop()
         if self._http is not None:
@@ -181,16 +221,22 @@ class Server:
             self._http = None
             logger.info("stopped")
 
-    async def publish(self, symbol: str, data: Any) -> Published:
-        """Publish an order book, in any shape that ``POST /broadcast/orderbook`` takes.
+    async def publish(
+        self, symbol: str, data: Any, *, channel: str = "orderbook", period: str | None = None
+    ) -> Published:
+        """Publish data of a channel, in any shape that ``POST /broadcast/{channel}`` takes.
+
+        ``data`` is an object as a JSON reader gives it, or JSON text as bytes.
 
         Raises:
             InvalidInput: with the path of the wrong field; then nothing was published.
             StartupError: when the server doesn't run.
         """
-        return await self._running().orderbook(symbol, data)
+        return await self._running().publish(channel, symbol, data, period=period)
 
-    def publish_threadsafe(self, symbol: str, data: Any) -> concurrent.futures.Future[Published]:
+    def publish_threadsafe(
+        self, symbol: str, data: Any, *, channel: str = "orderbook", period: str | None = None
+    ) -> concurrent.futures.Future[Published]:
         """Publish from another thread, for instance from a callback of futu-api.
 
         Raises:
@@ -198,7 +244,9 @@ class Server:
         """
         publisher = self._running()
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(publisher.orderbook(symbol, data), self._loop)
+        return asyncio.run_coroutine_threadsafe(
+            publisher.publish(channel, symbol, data, period=period), self._loop
+        )
 
     def _running(self) -> Publisher:
         if self._publisher is None:
@@ -212,6 +260,26 @@ class Server:
     def _release(self, topic: Topic) -> None:
         for feed in self._feeds:
             feed.release(topic)
+
+    def _feed_of(self, topic: Topic) -> FeedWord | None:
+        for feed in self._feeds:
+            if feed.serves(topic):
+                return self._feed_words.get(feed)
+        return None
+
+    async def _check(self, hub: Hub) -> None:
+        """Look, again and again, at what no event tells: silence."""
+        while True:
+            try:
+                for feed in self._feeds:
+                    status = feed.status()
+                    alive = status.state in {"starting", "connected"}
+                    self._feed_words[feed] = FeedWord(status.name, alive, status.detail)
+                hub.check()
+                self._registry.check(time.monotonic())
+            except Exception:
+                logger.exception("a check met a fault of ours")
+            await asyncio.sleep(CHECK_SECONDS)
 
     def _numbers(self, hub: Hub) -> list[Number]:
         registry = self._registry
@@ -237,12 +305,13 @@ class Server:
                 "Updates that a newer one replaced before a client could take them",
                 lambda: hub.conflated,
             ),
+            Number(
+                "messages_gapped",
+                "counter",
+                "Updates that clients were told are lost",
+                lambda: hub.gapped,
+            ),
         ]
-
-
-def render(spec: ViewSpec, update: Update) -> bytes:
-    """Give the finished frame of an update in a view."""
-    return text_frame(codec.encode_update(spec, update))
 
 
 def _feeds(settings: Settings, publish: Publish) -> list[Feed]:
@@ -259,6 +328,7 @@ def _feeds(settings: Settings, publish: Publish) -> list[Feed]:
                     symbols=settings.simulator_symbols,
                     rate=settings.simulator_rate,
                     seed=settings.simulator_seed,
+                    depth=settings.simulator_depth,
                     default_market=settings.default_market,
                 )
             ]

@@ -87,9 +87,11 @@ class ErrorKind(msgspec.Struct, frozen=True):
 
 ERRORS: Final[dict[str, ErrorKind]] = {
     "invalid_json": ErrorKind(400, "Not valid JSON"),
+    "unknown_protocol": ErrorKind(400, "Unknown protocol"),
     "invalid_client_id": ErrorKind(400, "Invalid client id"),
     "origin_not_allowed": ErrorKind(403, "Origin not allowed"),
     "not_found": ErrorKind(404, "Not found"),
+    "unknown_channel": ErrorKind(404, "Unknown channel"),
     "unknown_symbol": ErrorKind(404, "No data for this symbol yet", retry=True),
     "method_not_allowed": ErrorKind(405, "Method not allowed"),
     "body_too_large": ErrorKind(413, "Body too large"),
@@ -97,6 +99,11 @@ ERRORS: Final[dict[str, ErrorKind]] = {
     "invalid_symbol": ErrorKind(422, "Invalid symbol"),
     "invalid_message": ErrorKind(422, "Invalid message"),
     "invalid_book": ErrorKind(422, "Invalid order book"),
+    "invalid_data": ErrorKind(422, "Invalid data"),
+    "unknown_action": ErrorKind(422, "Unknown action"),
+    "not_subscribed": ErrorKind(422, "Not subscribed"),
+    "not_supported": ErrorKind(422, "Not supported here"),
+    "unknown_session": ErrorKind(422, "Unknown session"),
     "too_many_subscriptions": ErrorKind(422, "Too many subscriptions"),
     "upgrade_required": ErrorKind(426, "Upgrade required"),
     "internal_error": ErrorKind(500, "Internal error", retry=True),
@@ -116,6 +123,7 @@ class CloseCode(enum.IntEnum):
     TOO_BIG = 1009
     INTERNAL = 1011
     RESTART = 1012
+    TOO_SLOW = 4008
 
 
 FINAL_CODES: Final = range(4500, 5000)
@@ -135,4 +143,5 @@ CLOSE_REASONS: Final[dict[CloseCode, CloseReason]] = {
     CloseCode.TOO_BIG: CloseReason("message too big", reconnect=True),
     CloseCode.INTERNAL: CloseReason("internal error", reconnect=True),
     CloseCode.RESTART: CloseReason("the server restarts", reconnect=True),
+    CloseCode.TOO_SLOW: CloseReason("nothing was taken for SLOW_TIMEOUT", reconnect=True),
 }

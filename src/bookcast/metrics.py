@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+DELAY_BUCKETS: Final = (
+    0.0005,
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.5,
+    1.0,
+    5.0,
+)
+"""Seconds. What is beyond the last one is stuck."""
 
 
 class Number(NamedTuple):
@@ -29,8 +44,9 @@ class _Numbers(Collector):
             yield family(f"bookcast_{number.name}", number.help, value=number.read())
 
 
-def registry_of(numbers: Sequence[Number]) -> CollectorRegistry:
-    """Make a registry of these numbers, apart from the process-wide default one."""
+def registry_of(numbers: Sequence[Number], *others: Collector) -> CollectorRegistry:
+    """Make a registry of these numbers and others, apart from the process-wide default one."""
     registry = CollectorRegistry()
-    registry.register(_Numbers(numbers))
+    for collector in (_Numbers(numbers), *others):
+        registry.register(collector)
     return registry

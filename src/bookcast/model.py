@@ -1,14 +1,23 @@
-"""What travels the path: symbols, topics, positions, books. Frozen values that do no I/O."""
+"""What travels the path: symbols, topics, positions, market data. Frozen values that do no I/O."""
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple, NewType
+from typing import Final, Literal, NamedTuple, NewType, get_args
 
 import msgspec
 
 from bookcast.errors import InvalidInput
 
-Channel = Literal["orderbook"]
+Channel = Literal["orderbook", "quote", "trades", "candles", "brokers"]
+
+CHANNELS: Final[tuple[Channel, ...]] = get_args(Channel)
+
+Period = Literal[
+    "1m", "3m", "5m", "10m", "15m", "30m", "1h", "2h", "3h", "4h", "1d", "1w", "1M", "1Q", "1Y"
+]
+"""How long a candle lasts: m minutes, h hours, d day, w week, M month, Q quarter, Y year."""
+
+PERIODS: Final[tuple[Period, ...]] = get_args(Period)
 
 Symbol = NewType("Symbol", str)
 """A symbol in its canonical spelling, ``MARKET.CODE``, for instance ``US.AAPL``."""
@@ -22,6 +31,9 @@ MAX_SYMBOL_LENGTH: Final = 64
 
 MAX_TIME_MS: Final = 253_402_300_799_999
 """The last millisecond of the year 9999, after which times can't be written."""
+
+CHECKSUM_LEVELS: Final = 10
+"""So many levels of each side a book's checksum covers."""
 
 MAX_NUMBER: Final = 2.0**53
 """Prices and sizes stay below this magnitude, so that every JSON reader holds them exactly."""
@@ -65,7 +77,7 @@ def parse_symbol(text: str, default_market: str) -> Symbol:
 class Topic(NamedTuple):
     """The unit of sequence numbers: one kind of data of one symbol.
 
-    ``variant`` tells apart topics of one channel and symbol (a candle's period); books have none.
+    ``variant`` tells apart topics of one channel and symbol: a candle's period. Others have none.
     """
 
     channel: Channel
@@ -83,34 +95,114 @@ class Position(msgspec.Struct, frozen=True):
     seq: int
 
 
+Number = int | float
+"""A finite number as its source wrote it: whole ones stay whole."""
+
+
 class Level(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """One price of a book. ``size`` is in shares or contracts, ``orders`` counts the orders."""
 
-    price: int | float
-    size: int | float
+    price: Number
+    size: Number
     orders: int | None = None
 
 
 class Book(msgspec.Struct, frozen=True):
     """An order book, best level first on both sides.
 
-    ``exchange_ms`` and ``feed_ms`` are milliseconds since 1970: when the exchange, and when the
-    feed, saw this state; None where unknown. ``published`` is the JSON object exactly as an outside
-    publisher gave it, which base clients get unchanged; a feed of ours leaves it None.
+    ``published`` is the JSON object exactly as an outside publisher gave it, which base clients get
+    unchanged; a feed of ours leaves it None.
     """
 
     bids: tuple[Level, ...]
     asks: tuple[Level, ...]
-    exchange_ms: float | None = None
-    feed_ms: float | None = None
     published: msgspec.Raw | None = None
 
 
+class Quote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The basic figures of a symbol; None where unknown.
+
+    Prices are in the symbol's currency, ``volume`` in shares or contracts, ``turnover`` in the
+    currency; ``bid`` and ``ask`` are the best prices. ``suspended``: it isn't traded now.
+    """
+
+    last: Number | None = None
+    open: Number | None = None
+    high: Number | None = None
+    low: Number | None = None
+    prev_close: Number | None = None
+    volume: Number | None = None
+    turnover: Number | None = None
+    bid: Number | None = None
+    ask: Number | None = None
+    suspended: bool | None = None
+
+
+class Trade(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One trade. ``timestamp``: milliseconds since 1970. ``side``: who took liquidity.
+
+    ``backfill`` marks a trade that happened before the feed began to listen.
+    """
+
+    price: Number
+    size: Number
+    side: Literal["buy", "sell", "neutral"]
+    timestamp: Number
+    id: str | int | None = None
+    backfill: bool = False
+
+
+class Trades(msgspec.Struct, frozen=True):
+    """Trades that were published together, oldest first; at least one."""
+
+    trades: tuple[Trade, ...]
+
+
+class Candle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What happened in one period. ``time``: its beginning, in milliseconds since 1970.
+
+    A candle that isn't ``final`` is still forming, and the next one replaces it.
+    """
+
+    time: Number
+    open: Number
+    high: Number
+    low: Number
+    close: Number
+    volume: Number
+    turnover: Number | None = None
+    final: bool
+
+
+class Broker(msgspec.Struct, frozen=True):
+    """A broker in the queue of one side. ``pos`` counts price levels from the best one, 1."""
+
+    id: str | int
+    name: str
+    pos: int
+
+
+class Brokers(msgspec.Struct, frozen=True):
+    """Who stands in the queues of both sides, best first."""
+
+    bids: tuple[Broker, ...]
+    asks: tuple[Broker, ...]
+
+
+Data = Book | Quote | Trades | Candle | Brokers
+
+
 class Publication(NamedTuple):
-    """What a feed or a publisher hands to the engine."""
+    """What a feed or a publisher hands to the engine.
+
+    ``exchange_ms`` and ``feed_ms`` are milliseconds since 1970: when the exchange, and when the
+    feed, saw this; None where unknown.
+    """
 
     topic: Topic
-    data: Book
+    data: Data
+    exchange_ms: float | None = None
+    feed_ms: float | None = None
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -118,5 +210,12 @@ class Update(msgspec.Struct, frozen=True):
 
     topic: Topic
     position: Position
-    data: Book
+    data: Data
     server_ms: float
+    exchange_ms: float | None = None
+    feed_ms: float | None = None
+
+
+def is_lossless(data: Data) -> bool:
+    """Tell whether every such update counts, not only the newest: trades, and final candles."""
+    return isinstance(data, Trades) or (isinstance(data, Candle) and data.final)

@@ -1,8 +1,10 @@
-"""How a publication from outside gets into the engine: over HTTP or in process, it is this."""
+"""How a publication from outside gets into the engine: over HTTP, a socket or in process."""
 
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +12,9 @@ import msgspec
 from bookcast.engine.base import Engine
 from bookcast.errors import InvalidInput
 from bookcast.hub.hub import Hub
-from bookcast.protocol.published import parse_orderbook
+from bookcast.model import Position, Publication, Topic
+from bookcast.protocol.published import Rules, parse_publication
+from bookcast.protocol.shapes import PublishedUpdate
 
 logger = logging.getLogger(__name__)
 
@@ -26,34 +30,75 @@ class Published(msgspec.Struct, frozen=True):
 
 
 class Publisher:
-    """Checks what publishers send, hands it to the engine, and counts."""
+    """Checks what publishers send, hands it to the engine, and counts.
 
-    def __init__(self, *, engine: Engine, hub: Hub, default_market: str) -> None:
+    ``now`` gives seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        hub: Hub,
+        rules: Rules,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._engine = engine
         self._hub = hub
-        self._default_market = default_market
+        self._rules = rules
+        self._now = now
         self.refused = 0
         """Publications refused since the start."""
 
-    async def orderbook(self, symbol: str, data: Any, text: bytes | None = None) -> Published:
-        """Publish an order book, as a JSON reader gave it from ``text``.
+    async def publish(
+        self, channel: str, symbol: str, source: Any, *, period: str | None = None
+    ) -> Published:
+        """Publish one update; ``source`` is JSON text as bytes, or what a JSON reader gives.
 
         Raises:
             InvalidInput: with the path of the wrong field; then nothing was published.
         """
         try:
-            publication = parse_orderbook(symbol, data, self._default_market, text)
+            publication = self._parse(channel, symbol, source, period)
         except InvalidInput as error:
             self.refuse(error)
             raise
         [position] = await self._engine.publish([publication])
-        subscribers = self._hub.subscriber_count(publication.topic)
-        logger.debug(
-            "%s seq %d published, %d want it here", publication.topic, position.seq, subscribers
-        )
+        subscribers = self._note(publication.topic, position)
         return Published("ok", symbol, position.epoch, position.seq, subscribers)
 
+    async def publish_all(
+        self, updates: Sequence[PublishedUpdate]
+    ) -> list[Position | InvalidInput]:
+        """Publish updates in order, and give the place of each, or what is wrong with it."""
+        outcomes: list[Position | InvalidInput | None] = []
+        publications: list[Publication] = []
+        for update in updates:
+            try:
+                publications.append(
+                    self._parse(update.channel, update.symbol, bytes(update.data), update.period)
+                )
+            except InvalidInput as error:
+                self.refuse(error)
+                outcomes.append(error)
+            else:
+                outcomes.append(None)
+        positions = iter(await self._engine.publish(publications))
+        logger.debug("%d updates published together", len(publications))
+        return [next(positions) if outcome is None else outcome for outcome in outcomes]
+
     def refuse(self, error: InvalidInput) -> None:
-        """Note that a publication was refused before it came to the book in it."""
+        """Note that a publication was refused, for instance before it came to the data in it."""
         self.refused += 1
         logger.info("publication refused: %s", error.message)
+
+    def _parse(self, channel: str, symbol: str, source: Any, period: str | None) -> Publication:
+        now_ms = round(self._now() * 1000, 3)
+        return parse_publication(
+            channel, symbol, source, rules=self._rules, now_ms=now_ms, period=period
+        )
+
+    def _note(self, topic: Topic, position: Position) -> int:
+        subscribers = self._hub.subscriber_count(topic)
+        logger.debug("%s seq %d published, %d want it here", topic, position.seq, subscribers)
+        return subscribers

@@ -35,6 +35,12 @@ def _secret(description: str) -> Meta:
     return Meta(description=description, extra={"secret": True})
 
 
+_Stale = Annotated[
+    float,
+    Meta(ge=0, description="Seconds without an update until a symbol's status is stale; 0: never"),
+]
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the server can be told. The environment name of a field is its name in capitals."""
 
@@ -64,6 +70,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     simulator_rate: Annotated[
         float, Meta(ge=0.001, le=100_000, description="Book updates per second and symbol")
     ] = 10.0
+    simulator_depth: Annotated[
+        int, Meta(ge=1, le=200, description="Levels of a simulated book on each side")
+    ] = 20
     simulator_seed: Annotated[
         int, Meta(ge=0, description="The same seed makes the same market")
     ] = 1
@@ -96,6 +105,48 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_subscriptions: Annotated[int, Meta(ge=1, description="Subscriptions of one connection")] = (
         256
     )
+    max_outbox_bytes: Annotated[
+        int,
+        Meta(
+            ge=64 * 1024,
+            description="The most that is sent to a client at once when it can take data again; "
+            "what is more is a gap",
+        ),
+    ] = 1024 * 1024
+    history_size: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Trades, or final candles, kept of each symbol"),
+    ] = 1000
+    slow_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="A client that takes nothing for so many seconds is closed with 4008",
+        ),
+    ] = 30.0
+    heartbeat_ms: Annotated[
+        int,
+        Meta(
+            ge=1000,
+            description="bookcast.v1 clients hear a heartbeat after so many ms of silence",
+        ),
+    ] = 10_000
+    deflate: Annotated[
+        Literal["off", "auto"],
+        Meta(description="auto compresses for clients that offer permessage-deflate"),
+    ] = "auto"
+    deflate_min_bytes: Annotated[
+        int, Meta(ge=0, description="Messages shorter than this go out as they are")
+    ] = 200
+    refuse_crossed_books: Annotated[
+        bool,
+        Meta(description="Refuse published books whose best bid isn't below the best ask"),
+    ] = False
+    stale_after_orderbook: _Stale = 30.0
+    stale_after_quote: _Stale = 30.0
+    stale_after_trades: _Stale = 300.0
+    stale_after_candles: _Stale = 300.0
+    stale_after_brokers: _Stale = 300.0
     batch_ms: Annotated[
         float,
         Meta(

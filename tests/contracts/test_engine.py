@@ -7,9 +7,9 @@ import pytest
 from bookcast.engine.base import Engine
 from bookcast.engine.memory import MemoryEngine
 from bookcast.model import Book, Level, Publication, Topic, Update
-from tests.support import AAPL, TSLA
+from tests.support import AAPL, CANDLES, TRADES, TSLA, candle, trades
 
-ENGINES: dict[str, Callable[[], Engine]] = {"memory": MemoryEngine}
+ENGINES: dict[str, Callable[[], Engine]] = {"memory": lambda: MemoryEngine(history_size=3)}
 
 
 class Node:
@@ -66,6 +66,33 @@ async def test_only_what_is_wanted_is_delivered_in_order(node: Node) -> None:
         (AAPL, 1),
         (AAPL, 2),
     ]
+
+
+async def test_where_every_update_counts_delivery_begins_with_the_history(node: Node) -> None:
+    """Bounded, oldest first: trades, and final candles before the one that is forming."""
+    await node.engine.publish([Publication(TRADES, trades(size)) for size in range(1, 6)])
+    await node.engine.publish(
+        [Publication(CANDLES, candle(volume, final=volume in {2, 3})) for volume in range(1, 6)]
+    )
+    node.engine.want(TRADES)
+    node.engine.want(CANDLES)
+    assert [(update.topic.channel, update.position.seq) for update in node.delivered] == [
+        ("trades", 3),
+        ("trades", 4),
+        ("trades", 5),
+        ("candles", 2),
+        ("candles", 3),
+        ("candles", 5),
+    ]
+
+
+async def test_the_times_of_a_publication_go_with_it(node: Node) -> None:
+    """When the exchange and the feed saw it, and when the server did."""
+    await node.engine.publish([Publication(AAPL, book(1), 5.0, 6.0)])
+    snapshot = await node.engine.snapshot(AAPL)
+    assert snapshot is not None
+    assert (snapshot.exchange_ms, snapshot.feed_ms) == (5.0, 6.0)
+    assert snapshot.server_ms > 1e12
 
 
 async def test_demand_reaches_the_feed(node: Node) -> None:

@@ -5,9 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from bookcast.feeds.simulator import DEPTH, MAX_BATCH, Simulator, parse_symbols
-from bookcast.model import Book, Publication
-from tests.support import eventually
+from bookcast.feeds.simulated_book import DEPTH
+from bookcast.feeds.simulator import MAX_BATCH, Simulator, parse_symbols
+from bookcast.model import Book, Publication, Symbol, Topic
+from tests.support import eventually, published_book
 
 
 async def nowhere(_publications: Sequence[Publication]) -> None:
@@ -19,7 +20,7 @@ def market(*symbols: str, seed: int = 1) -> Simulator:
 
 
 def books(simulator: Simulator, count: int) -> list[Book]:
-    return [publication.data for publication in simulator.make(count)]
+    return [published_book(publication) for publication in simulator.make(count)]
 
 
 def test_symbols_are_a_list_or_a_number() -> None:
@@ -80,11 +81,31 @@ def test_prices_walk_together() -> None:
     assert statistics.mean(together) > 0.1
 
 
-def test_orders_trade() -> None:
-    """Some of them take what others offer."""
+def test_other_channels_come_where_they_are_wanted() -> None:
+    """After the book that they follow from, until they are wanted no more."""
+    simulator = market("A", "B")
+    symbol = Symbol("US.A")
+    topics = [
+        Topic("trades", symbol),
+        Topic("quote", symbol),
+        Topic("brokers", symbol),
+        Topic("candles", symbol, "1m"),
+    ]
+    for topic in (*topics, Topic("quote", Symbol("US.X"))):
+        simulator.want(topic)
+    made = [publication.topic for publication in simulator.make(400)]
+    assert set(made) == {*topics, *(Topic("orderbook", symbol) for symbol in simulator.symbols())}
+    assert made.count(topics[1]) == 200
+    for topic in (*topics, Topic("quote", Symbol("US.X"))):
+        simulator.release(topic)
+    assert {publication.topic.channel for publication in simulator.make(400)} == {"orderbook"}
+
+
+def test_it_serves_the_symbols_it_has() -> None:
+    """And no others."""
     simulator = market("A")
-    simulator.make(1000)
-    assert simulator._entries[0].book.traded > 0
+    assert simulator.serves(Topic("quote", Symbol("US.A")))
+    assert not simulator.serves(Topic("quote", Symbol("US.B")))
 
 
 class Clock:

@@ -221,3 +221,76 @@ async def test_a_server_with_a_feed_lists_the_feeds_symbols_and_state() -> None:
         assert (await http.get("/health")).json()["feeds"] == [
             {"name": "simulator", "state": "connected", "symbols": 2}
         ]
+
+
+UPDATES: dict[str, dict[str, Any]] = {
+    "orderbook": BOOK,
+    "quote": {"last": 189.5, "volume": 10},
+    "trades": {"trades": [{"price": 189.5, "size": 3, "side": "buy"}]},
+    "candles": {"time": 0, "open": 1, "high": 2, "low": 1, "close": 2, "volume": 5, "period": "1m"},
+    "brokers": {"bids": [{"id": 1, "name": "One", "pos": 1}], "asks": []},
+}
+
+
+@pytest.mark.parametrize("channel", UPDATES)
+async def test_every_channel_can_be_published(
+    server: Server, http: httpx.AsyncClient, channel: str
+) -> None:
+    """And reaches those who asked for it."""
+    async with connect(server.ws_url + "me?protocol=bookcast.v1") as client:
+        period = {"period": "1m"} if channel == "candles" else {}
+        await client.hear()
+        await client.ask({"action": "subscribe", "symbol": "AAPL", "channel": channel, **period})
+        assert (await client.hear())["state"] == "pending"
+        answer = await http.post(f"/broadcast/{channel}?symbol=AAPL", json=UPDATES[channel])
+        assert (answer.status_code, answer.json()["subscribers"]) == (200, 1)
+        update = await client.hear()
+        assert (update["channel"], update["seq"]) == (channel, 1)
+        assert (await client.hear())["state"] == "live"
+
+
+async def test_a_period_may_stand_in_the_address(http: httpx.AsyncClient) -> None:
+    """Unless the data say otherwise."""
+    candle = {**UPDATES["candles"], "period": None}
+    assert (await http.post("/broadcast/candles?symbol=A&period=1h", json=candle)).json()[
+        "seq"
+    ] == 1
+    refused = await http.post("/broadcast/candles?symbol=A", json=candle)
+    assert (refused.status_code, refused.json()["path"]) == (422, "period")
+    [topic] = (await http.get("/stats")).json()["topics"]
+    assert (topic["channel"], topic["period"]) == ("candles", "1h")
+
+
+async def test_an_unknown_channel_is_not_found(http: httpx.AsyncClient) -> None:
+    """The answer lists those that there are."""
+    answer = await http.post("/broadcast/books?symbol=A", json=BOOK)
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_channel")
+    assert "orderbook, quote, trades" in answer.json()["detail"]
+
+
+async def test_a_batch_goes_well_or_wrong_update_by_update(http: httpx.AsyncClient) -> None:
+    """In its order, with the path of each fault."""
+    updates = [
+        {"channel": channel, "symbol": "AAPL", "data": data} for channel, data in UPDATES.items()
+    ]
+    answer = (await http.post("/broadcast", json={"updates": updates})).json()
+    assert answer["status"] == "ok"
+    assert [result["seq"] for result in answer["results"]] == [1] * 5
+    updates.insert(1, {"channel": "quote", "symbol": "AAPL", "data": {"last": "x"}})
+    answer = (await http.post("/broadcast", json={"updates": updates})).json()
+    assert answer["status"] == "partial"
+    assert [result.get("seq") for result in answer["results"]] == [2, None, 2, 2, 2, 2]
+    assert answer["results"][1]["error"] == {
+        "code": "invalid_data",
+        "message": "last: expected a number or null, got text",
+        "path": "last",
+    }
+
+
+@pytest.mark.parametrize(("body", "path"), [({}, "updates"), ({"updates": [5]}, "updates[0]")])
+async def test_what_is_no_batch_is_refused(
+    http: httpx.AsyncClient, body: object, path: str
+) -> None:
+    """As a whole."""
+    answer = await http.post("/broadcast", json=body)
+    assert (answer.status_code, answer.json()["path"]) == (422, path)

@@ -1,87 +1,97 @@
 import logging
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bookcast.hub.hub import Hub
-from bookcast.hub.view import ViewSpec
+from bookcast.hub.status import Feed
+from bookcast.hub.view import Shown, ViewSpec
 from bookcast.model import Topic, Update
-from tests.support import AAPL, TSLA, ManualTimer, RecordingOutbox, update
+from tests.support import (
+    AAPL,
+    CANDLES,
+    TRADES,
+    TSLA,
+    ManualTimer,
+    NumberRenderer,
+    RecordingOutbox,
+    update,
+)
 
 SPEC = ViewSpec("base", "AAPL")
 OTHER = ViewSpec("base", "US.AAPL")
+V1 = ViewSpec("v1", "AAPL")
 
 
 class World:
     """A hub with a stopped clock, and an engine that only notes what it is asked."""
 
-    def __init__(self, *, batch_seconds: float = 0.0) -> None:
+    def __init__(self, *, batch_seconds: float = 0.0, **options: Any) -> None:
         self.timer = ManualTimer()
-        self.rendered = 0
+        self.renderer = NumberRenderer()
         self.asked: list[tuple[str, Topic]] = []
-        self.newest: dict[Topic, Update] = {}
+        self.known: dict[Topic, list[Update]] = {}
+        self.delays: list[float] = []
         self.hub = Hub(
-            render=self.render,
+            renderer=self.renderer,
             clock=self.timer.clock,
+            now=self.timer.clock,
             call_later=self.timer.call_later,
             want=self.want,
             release=lambda topic: self.asked.append(("release", topic)),
             batch_seconds=batch_seconds,
+            observe=self.delays.append,
+            **options,
         )
-
-    def render(self, spec: ViewSpec, shown: Update) -> bytes:
-        self.rendered += 1
-        return b"<%s %d>" % (spec.spelling.encode(), shown.position.seq)
 
     def want(self, topic: Topic) -> None:
         self.asked.append(("want", topic))
-        if topic in self.newest:
-            self.hub.deliver(self.newest[topic])
+        for known in self.known.get(topic, ()):
+            self.hub.deliver(known)
 
     def publish(self, *seqs: int, topic: Topic = AAPL) -> None:
         for seq in seqs:
-            self.newest[topic] = update(seq, topic)
-            self.hub.deliver(self.newest[topic])
+            self.deliver(update(seq, topic))
 
-    def client(self, topic: Topic = AAPL, spec: ViewSpec = SPEC) -> RecordingOutbox:
+    def deliver(self, new: Update) -> None:
+        keeps = new.topic.channel == "trades"
+        self.known[new.topic] = [*(self.known.get(new.topic, ()) if keeps else ()), new]
+        self.hub.deliver(new)
+
+    def client(
+        self, topic: Topic = AAPL, spec: ViewSpec = SPEC, history: int = 0
+    ) -> RecordingOutbox:
         outbox = RecordingOutbox()
-        self.subscribe(outbox, topic, spec)
+        self.subscribe(outbox, topic, spec, history)
         outbox.flush()
         return outbox
 
-    def subscribe(self, outbox: RecordingOutbox, topic: Topic, spec: ViewSpec) -> None:
-        self.hub.subscribe(outbox, topic, spec, outbox.shown.get(topic))
-        outbox.shown[topic] = spec
-
-    def unsubscribe(self, outbox: RecordingOutbox, topic: Topic) -> None:
-        self.hub.unsubscribe(outbox, topic, outbox.shown.pop(topic))
+    def subscribe(
+        self, outbox: RecordingOutbox, topic: Topic, spec: ViewSpec, history: int = 0
+    ) -> None:
+        self.hub.subscribe(outbox, topic, spec, history=history)
+        self.hub.begin(outbox, topic)
 
     def fill_up(self, outbox: RecordingOutbox) -> None:
         """Let the next write find the client full, as a transport does."""
 
-        def write(data: bytes) -> None:
-            outbox.writes.append(data)
-            outbox.write = outbox.writes.append
-            outbox.full_after = False
+        def full() -> None:
+            outbox.on_write = lambda: None
             self.hold(outbox)
 
         if outbox.writable:
-            outbox.full_after = True
-            outbox.write = write
-            # The hub took the way to write when it was told of the client.
-            for topic, spec in outbox.shown.items():
-                view = self.hub._topics[topic].views[spec]
-                if outbox in view.ready:
-                    view.ready[outbox] = write
+            outbox.on_write = full
 
     def hold(self, outbox: RecordingOutbox) -> None:
         outbox.writable = False
-        self.hub.hold(outbox, outbox.shown)
+        self.hub.hold(outbox)
 
     def catch_up(self, outbox: RecordingOutbox) -> None:
         outbox.writable = True
-        self.hub.catch_up(outbox, outbox.shown)
+        self.hub.catch_up(outbox)
 
 
 def test_an_update_is_rendered_once_for_all_its_subscribers() -> None:
@@ -91,7 +101,7 @@ def test_an_update_is_rendered_once_for_all_its_subscribers() -> None:
     world.publish(1)
     world.timer.run()
     assert [client.writes for client in clients] == [[b"<AAPL 1>"]] * 3
-    assert world.rendered == 1
+    assert world.renderer.rendered == 1
     assert world.hub.delivered == 3
 
 
@@ -117,21 +127,19 @@ def test_what_comes_between_two_flushes_goes_out_in_one_write() -> None:
 
 
 def test_a_topic_that_cannot_be_shown_takes_no_other_down(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log has why."""
     world = World()
     broken, fine = world.client(TSLA), world.client()
-    render = world.render
+    render = world.renderer.updates
 
-    def fail_for_tesla(spec: ViewSpec, shown: Update) -> bytes:
-        if shown.topic == TSLA:
+    def fail_for_tesla(spec: ViewSpec, before: Any, updates: Any, **options: Any) -> Shown:
+        if updates[0].topic == TSLA:
             raise ValueError("year 10000 is out of range")
-        return render(spec, shown)
+        return render(spec, before, updates, **options)
 
-    for live in world.hub._topics.values():
-        for view in live.views.values():
-            view._render = fail_for_tesla
+    monkeypatch.setattr(world.renderer, "updates", fail_for_tesla)
     world.publish(1, topic=TSLA)
     world.publish(1)
     world.timer.run()
@@ -152,10 +160,10 @@ def test_the_first_subscriber_makes_the_engine_deliver_and_the_last_ends_it() ->
     """Demand is counted: want once, release once."""
     world = World()
     first, second = world.client(), world.client()
-    world.hub.unsubscribe(first, AAPL, SPEC)
+    world.hub.unsubscribe(first, AAPL)
     assert world.asked == [("want", AAPL)]
-    world.hub.unsubscribe(second, AAPL, SPEC)
-    world.hub.unsubscribe(second, AAPL, SPEC)
+    world.hub.unsubscribe(second, AAPL)
+    world.hub.unsubscribe(second, AAPL)
     assert world.asked == [("want", AAPL), ("release", AAPL)]
     world.publish(1)
     world.timer.run()
@@ -176,10 +184,11 @@ def test_a_newcomer_first_gets_the_state_the_others_were_sent_last() -> None:
 
 
 def test_the_first_subscriber_gets_the_engines_newest_state_once() -> None:
-    """A state known before anybody wanted it arrives with the next flush."""
+    """A state known before anybody wanted it comes at once."""
     world = World()
     world.publish(5)
     outbox = world.client()
+    assert outbox.writes == [b"<AAPL 5>"]
     world.timer.run()
     assert outbox.writes == [b"<AAPL 5>"]
 
@@ -211,7 +220,8 @@ def test_a_client_that_cannot_take_more_gets_only_the_newest_later() -> None:
     assert slow.frames == slow.writes == []
     world.catch_up(slow)
     assert slow.writes == [b"<AAPL 5>"]
-    assert slow.conflated == world.hub.conflated == 4
+    assert world.hub.word(slow, AAPL).tally == (5, 1, 0, 0)
+    assert world.hub.conflated == 4
     assert world.hub.delivered == 6
 
 
@@ -227,7 +237,8 @@ def test_a_client_that_subscribes_while_it_cannot_take_more_sees_the_state_later
     assert slow.frames == []
     world.catch_up(slow)
     assert slow.writes == [b"<AAPL 1>"]
-    assert slow.conflated == world.hub.conflated == 0
+    assert world.hub.word(slow, AAPL).tally == (1, 1, 0, 0)
+    assert world.hub.conflated == 0
 
 
 def test_catching_up_stops_where_the_client_takes_no_more() -> None:
@@ -260,7 +271,7 @@ def test_a_slow_client_that_left_a_topic_is_not_brought_up_to_date_in_it() -> No
     world.hold(slow)
     world.publish(1)
     world.timer.run()
-    world.unsubscribe(slow, AAPL)
+    world.hub.unsubscribe(slow, AAPL)
     world.catch_up(slow)
     assert slow.writes == []
 
@@ -271,10 +282,10 @@ def test_an_idle_hub_sends_at_once_and_a_busy_one_collects() -> None:
     outbox = RecordingOutbox()
     taking = 0.001
 
-    def write_slowly(_data: bytes) -> None:
+    def write_slowly() -> None:
         world.timer.now += taking
 
-    outbox.write = write_slowly
+    outbox.on_write = write_slowly
     world.subscribe(outbox, AAPL, SPEC)
     world.timer.now = 100.0
     world.publish(1)
@@ -301,6 +312,214 @@ def test_debug_logging_tells_where_an_update_went(caplog: pytest.LogCaptureFixtu
         world.publish(1, topic=TSLA)
     assert "sent to 1, held back for 1" in caplog.text
     assert "nobody here wants it" in caplog.text
+
+
+def test_a_view_with_an_interval_shows_the_newest_state_once_in_it() -> None:
+    """A quiet one at once, a busy one on time, and it always ends on the latest."""
+    world = World()
+    outbox = world.client(spec=V1._replace(interval_ms=100))
+    plain = world.client()
+    world.timer.now = 10.035
+    world.publish(1)
+    world.timer.run_until(10.035)
+    assert outbox.writes == [b"<AAPL pending>", b"<AAPL 1>", b"<AAPL live>"]
+    for moment in range(1, 60):
+        world.timer.run_until(10.035 + moment / 100)
+        world.publish(1 + moment)
+    world.timer.run()
+    assert len(plain.writes) == 60
+    # Off the grid at first, then on it: 10.035, 10.2, 10.3, ...
+    assert outbox.writes[3:] == [b"<AAPL %d>" % seq for seq in (17, 27, 37, 47, 57, 60)]
+    assert world.hub.word(outbox, AAPL).tally.sent == 7
+
+
+def test_views_with_one_interval_share_their_writes() -> None:
+    """What is busy comes out together, topic by topic, in one write."""
+    world = World()
+    spec = ViewSpec("base", "AAPL", interval_ms=100)
+    outbox = world.client(spec=spec)
+    world.subscribe(outbox, TSLA, spec._replace(spelling="TSLA"))
+    for moment in range(40):
+        world.timer.run_until(10.004 + moment / 100)
+        world.publish(moment + 1, topic=(AAPL, TSLA)[moment % 2])
+    world.timer.run()
+    assert all(write.count(b"<") == 2 for write in outbox.writes[2:])
+
+
+def test_a_newcomer_to_a_view_with_an_interval_begins_where_the_others_stand() -> None:
+    """It shares their place in the sequence, and what comes next with them."""
+    world = World()
+    spec = ViewSpec("base", "AAPL", interval_ms=100)
+    old = world.client(spec=spec)
+    world.timer.now = 10.0
+    world.publish(1)
+    world.timer.run_until(10.0)
+    world.publish(2)
+    world.timer.run_until(10.01)
+    newcomer = world.client(spec=spec)
+    world.timer.run()
+    assert newcomer.writes == [b"<AAPL 1>", b"<AAPL 2>"] == old.writes
+
+
+def test_trades_are_kept_for_who_cannot_take_them_and_then_come_all() -> None:
+    """In order, each once, and nothing counts as conflated."""
+    world = World()
+    slow = world.client(TRADES)
+    world.publish(1, topic=TRADES)
+    world.timer.run()
+    world.hold(slow)
+    for seq in range(2, 30):
+        world.publish(seq, topic=TRADES)
+        world.timer.run()
+    world.catch_up(slow)
+    world.publish(30, topic=TRADES)
+    world.timer.run()
+    assert b"".join(slow.writes) == b"".join(b"<AAPL %d>" % seq for seq in range(1, 31))
+    assert world.hub.word(slow, TRADES).tally == (30, 30, 0, 0)
+    assert world.hub.conflated == 0
+
+
+def test_past_the_bound_trades_are_a_gap_and_never_lost_silently() -> None:
+    """The client is told which are missing, and so are the numbers."""
+    world = World(history_size=10)
+    slow = world.client(TRADES)
+    world.hold(slow)
+    for seq in range(1, 31):
+        world.publish(seq, topic=TRADES)
+        world.timer.run()
+    world.catch_up(slow)
+    kept = b"".join(b"<AAPL %d>" % seq for seq in range(21, 31))
+    assert slow.writes == [b"<AAPL gap 1-20>" + kept]
+    assert world.hub.word(slow, TRADES).tally == (30, 10, 20, 0)
+    assert world.hub.gapped == 20
+
+
+def test_more_bytes_than_may_wait_for_one_client_are_a_gap_too() -> None:
+    """It goes on from where the others stand."""
+    world = World(max_queue_bytes=50)
+    slow = world.client(TRADES)
+    world.publish(1, topic=TRADES)
+    world.timer.run()
+    world.hold(slow)
+    for seq in range(2, 31):
+        world.publish(seq, topic=TRADES)
+        world.timer.run()
+    world.catch_up(slow)
+    world.publish(31, topic=TRADES)
+    world.timer.run()
+    assert slow.writes == [b"<AAPL 1>", b"<AAPL gap 2-30>", b"<AAPL 31>"]
+    assert world.hub.word(slow, TRADES).tally == (31, 2, 29, 0)
+
+
+def test_a_newcomer_to_trades_gets_the_history_it_asked_for_and_then_what_is_new() -> None:
+    """Without one, what is new alone; the engine's history counts as past."""
+    world = World()
+    world.publish(*range(1, 6), topic=TRADES)
+    new, old = world.client(TRADES), world.client(TRADES, history=2)
+    world.publish(6, topic=TRADES)
+    world.timer.run()
+    assert (new.writes, old.writes) == ([b"<AAPL 6>"], [b"<AAPL 4><AAPL 5>", b"<AAPL 6>"])
+
+
+def test_a_subscription_tells_the_place_it_begins_at() -> None:
+    """That of the state shown first; for trades, the one before the first."""
+    world = World()
+    outbox = RecordingOutbox()
+    assert world.hub.subscribe(outbox, AAPL, SPEC) is None
+    world.publish(*range(1, 6), topic=TRADES)
+    for history, seq in ((0, 5), (2, 3)):
+        place = world.hub.subscribe(outbox, TRADES, SPEC, history=history)
+        assert place is not None
+        assert place.seq == seq
+    world.publish(1)
+    world.timer.run()
+    place = world.hub.subscribe(outbox, AAPL, OTHER)
+    assert place is not None
+    assert place.seq == 1
+
+
+def test_a_client_may_ask_for_the_whole_state_again() -> None:
+    """At once; one that can't take it has it coming anyway."""
+    world = World()
+    outbox = world.client()
+    world.publish(1)
+    world.timer.run()
+    world.hub.resync(outbox, AAPL)
+    outbox.flush()
+    assert outbox.writes == [b"<AAPL 1>"] * 2
+    world.hold(outbox)
+    world.hub.resync(outbox, AAPL)
+    assert outbox.frames == []
+
+
+def test_subscribers_hear_when_a_topic_stands_differently() -> None:
+    """Once for each change; who can't take it hears the last of it later."""
+    feed = Feed("futu", alive=True)
+    world = World(stale_after={"orderbook": 30}, feed_of=lambda _topic: feed)
+    quick, slow, base = world.client(spec=V1), world.client(spec=V1), world.client()
+    world.publish(1)
+    world.timer.run()
+    world.hold(slow)
+    world.timer.now = 31
+    world.hub.check()
+    world.hub.check()
+    feed = Feed("futu", alive=False)
+    world.hub.check()
+    assert quick.writes == [
+        b"<AAPL pending>",
+        b"<AAPL 1>",
+        b"<AAPL live>",
+        b"<AAPL stale>",
+        b"<AAPL feed_down>",
+    ]
+    assert base.writes == [b"<AAPL 1>"]
+    world.catch_up(slow)
+    assert slow.writes[3:] == [b"<AAPL feed_down>"]
+    newcomer = world.client(spec=V1)
+    assert newcomer.writes == [b"<AAPL 1><AAPL feed_down>"]
+
+
+def test_each_update_is_timed_from_the_feed_to_the_sockets() -> None:
+    """By the engine's time where the feed's is unknown; what was known before isn't timed."""
+    world = World()
+    world.timer.now = 2.0
+    world.publish(1)
+    world.client()
+    world.hub.deliver(msgspec.structs.replace(update(2), feed_ms=1500.0))
+    world.timer.run()
+    world.hub.deliver(msgspec.structs.replace(update(3), server_ms=1900.0))
+    world.timer.run()
+    assert world.delays == pytest.approx([0.5, 0.1])
+
+
+def test_a_long_flush_is_written_piece_by_piece() -> None:
+    """What waits for one client is bounded, however many topics are dirty."""
+    world = World()
+    outbox = world.client(spec=SPEC._replace(spelling="x" * 60_000))
+    for topic in (TSLA, TRADES, CANDLES):
+        world.subscribe(outbox, topic, SPEC._replace(spelling="x" * 60_000))
+    for topic in (AAPL, TSLA, TRADES, CANDLES):
+        world.publish(1, topic=topic)
+    world.timer.run()
+    assert [write.count(b"<") for write in outbox.writes] == [3, 1]
+
+
+def test_a_client_is_told_what_limits_it() -> None:
+    """What came, what was sent, what waits, and why."""
+    world = World()
+    spec = V1._replace(interval_ms=100)
+    outbox = world.client(spec=spec)
+    world.timer.now = 10.0
+    world.publish(1)
+    world.timer.run_until(10.0)
+    world.publish(2, 3)
+    world.timer.run_until(10.01)
+    world.publish(4)
+    word = world.hub.word(outbox, AAPL)
+    assert (word.tally.received, word.tally.sent, word.waiting, word.behind) == (3, 1, 1, True)
+    assert (word.held, word.view, word.status.state) == (False, spec, "live")
+    world.hold(outbox)
+    assert world.hub.word(outbox, AAPL).held
 
 
 steps = st.lists(
@@ -337,7 +556,7 @@ def test_whatever_happens_every_subscriber_ends_on_the_newest_state(
             world.subscribe(clients[first], topics[second], ViewSpec("base", topics[second].symbol))
             clients[first].flush()
         elif kind == "unsubscribe" and topics[second] in clients[first].shown:
-            world.unsubscribe(clients[first], topics[second])
+            world.hub.unsubscribe(clients[first], topics[second])
         elif kind == "pause":
             world.hold(clients[first])
         elif kind == "fill":

@@ -1,25 +1,64 @@
-from bookcast.hub.view import View, ViewSpec
+from bookcast.hub.subscription import Subscription
+from bookcast.hub.view import Shown, View, ViewSpec
 from bookcast.model import Update
-from tests.support import update
+from tests.support import AAPL, RecordingOutbox, update
+
+SPEC = ViewSpec("base", "AAPL")
 
 
-def test_an_update_is_rendered_once_per_view() -> None:
-    """However often a frame is asked for, the same bytes come back."""
+def joined(view: View, outbox: RecordingOutbox | None = None) -> Subscription:
+    subscription = Subscription(outbox or RecordingOutbox(), AAPL, view)
+    view.hold(subscription, None)
+    return subscription
+
+
+def test_those_who_fell_behind_at_one_place_share_what_brings_them_up_to_date() -> None:
+    """It is rendered once, and forgotten when the view goes on."""
+    view = View(SPEC, update(5))
     rendered: list[int] = []
 
-    def render(spec: ViewSpec, shown: Update) -> bytes:
-        rendered.append(shown.position.seq)
-        return b"%d" % shown.position.seq
+    def render(newest: Update) -> Shown:
+        rendered.append(newest.position.seq)
+        return Shown(b"x", newest, 1)
 
-    view = View(ViewSpec("base", "AAPL"), render, emitted=None)
-    assert view.last_frame() is None
+    for last in (update(1), update(1), update(2), None, None):
+        assert view.catch_up_from(last, render).frames == b"x"
+    assert rendered == [5, 5, 5]
+    view.advance(Shown(b"y", update(6), 1), now=1.0)
+    view.catch_up_from(update(1), render)
+    assert rendered == [5, 5, 5, 6]
+
+
+def test_who_was_shown_the_newest_needs_nothing() -> None:
+    """Nor does anybody, while there is nothing to show."""
+    view = View(SPEC, None)
+    assert view.catch_up_from(None, lambda _newest: Shown(b"x", None, 1)).frames == b""
+    newest = update(1)
+    view.advance(Shown(b"y", newest, 1), now=1.0)
+    assert view.catch_up_from(newest, lambda _newest: Shown(b"x", None, 1)).frames == b""
+
+
+def test_only_the_ready_are_written_to() -> None:
+    """Those who come, go or fall behind change who that is."""
+    view = View(SPEC, None)
+    first, second = joined(view), joined(view)
+    assert (view.outboxes(), view.writes(), view.appends()) == ((), (), ())
+    view.let_go(first)
+    view.let_go(second)
+    assert view.outboxes() == (first.outbox, second.outbox)
+    assert view.writes() == (first.outbox.write, second.outbox.write)
+    view.hold(first, None)
+    assert view.outboxes() == (second.outbox,)
+    assert view.appends() == (second.outbox.append,)
+    view.leave(second)
+    assert view.outboxes() == ()
+    view.leave(first)
+    assert not view.held
+
+
+def test_a_step_that_shows_nothing_moves_nobody() -> None:
+    """The place in the sequence stays where the last frame left it."""
     first = update(1)
-    assert view.emit(first) is view.emit(first) is view.last_frame()
-    view.emit(update(2))
-    assert rendered == [1, 2]
-
-
-def test_a_new_view_of_a_known_topic_begins_with_the_state_shown() -> None:
-    """It shows what the other views were sent last."""
-    view = View(ViewSpec("base", "AAPL"), lambda _spec, shown: b"x", emitted=update(7))
-    assert view.last_frame() == b"x"
+    view = View(SPEC, first)
+    view.advance(Shown(b"", first, 0), now=9.0)
+    assert (view.emitted, view.shown_at, view.tally()) == (first, 0.0, (0, 0, 0, 0))

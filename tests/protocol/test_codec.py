@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bookcast.errors import InvalidInput
-from bookcast.hub.view import ViewSpec
 from bookcast.model import Book, Level, Position, Update
 from bookcast.protocol import codec, messages
 from tests.support import AAPL
@@ -89,9 +88,10 @@ def test_any_object_is_a_command_or_a_clear_error(data: object) -> None:
 
 def test_a_book_of_our_own_feeds_has_futus_level_shape() -> None:
     """Price, volume, orders; and the moment the exchange saw it."""
-    book = Book((Level(189.5, 300, 4),), (Level(189.6, 2.5),), exchange_ms=1_700_000_000_123)
-    shown = Update(AAPL, Position("e", 1), book, server_ms=1_700_000_000_456)
-    assert json.loads(codec.encode_update(ViewSpec("base", "AAPL"), shown)) == {
+    book = Book((Level(189.5, 300, 4),), (Level(189.6, 2.5),))
+    times = {"server_ms": 1_700_000_000_456, "exchange_ms": 1_700_000_000_123}
+    shown = Update(AAPL, Position("e", 1), book, **times)
+    assert json.loads(codec.encode_update("AAPL", shown)) == {
         "type": "orderbook_update",
         "symbol": "AAPL",
         "data": {
@@ -107,13 +107,18 @@ def test_a_published_book_goes_out_as_it_came() -> None:
     """Its bytes are those of the publication."""
     raw = msgspec.Raw(b'{"bids":[],"asks":[],"mine":1}')
     shown = Update(AAPL, Position("e", 1), Book((), (), published=raw), server_ms=0)
-    assert b'"data":{"bids":[],"asks":[],"mine":1}' in codec.encode_update(
-        ViewSpec("base", "AAPL"), shown
-    )
+    assert b'"data":{"bids":[],"asks":[],"mine":1}' in codec.encode_update("AAPL", shown)
 
 
-def test_json_that_is_none_is_refused() -> None:
-    """The refusal says why."""
-    with pytest.raises(InvalidInput, match="Not valid JSON"):
-        codec.decode_json(b"{'bids':[]}")
-    assert codec.decode_json(b'{"a":1}') == {"a": 1}
+def test_what_cannot_be_read_is_refused_with_the_place_of_the_fault() -> None:
+    """Text that isn't JSON at all has a code of its own."""
+    decoder = msgspec.json.Decoder(messages.Subscribe)
+    assert codec.read(decoder, b'{"action":"subscribe","symbol":"A"}', "c", "It").symbol == "A"
+    for source, code, path in (
+        (b"{'symbol':1}", "invalid_json", ""),
+        (b'{"action":"subscribe","symbol":NaN}', "c", "symbol"),
+        ({"action": "subscribe", "symbol": 1}, "c", "symbol"),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            codec.read(decoder, source, code if code == "c" else "x", "It")
+        assert (caught.value.code, caught.value.path) == (code, path)

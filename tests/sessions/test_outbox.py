@@ -6,7 +6,7 @@ def test_frames_are_joined_into_one_write() -> None:
     writes: list[bytes] = []
     outbox = Outbox(writes.append)
     outbox.put(b"a")
-    outbox.frames.append(b"b")
+    outbox.append(b"b")
     outbox.flush()
     outbox.flush()
     outbox.put(b"c")

@@ -1,27 +1,32 @@
 import json
 import logging
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from bookcast.app import render
 from bookcast.engine.memory import MemoryEngine
+from bookcast.errors import CloseCode, InvalidInput
 from bookcast.hub.hub import Hub
-from bookcast.hub.view import ViewSpec
-from bookcast.model import Book, Level, Position, Publication, Update
-from bookcast.protocol import codec
-from bookcast.sessions.session import Session, SessionLimits
-from tests.support import AAPL, ManualTimer
+from bookcast.model import Book, Level, Position, Publication
+from bookcast.protocol.published import Rules
+from bookcast.protocol.render import Renderer
+from bookcast.protocol.shapes import PublishedUpdate
+from bookcast.publisher import Publisher
+from bookcast.sessions.session import Peer, Session, SessionRules
+from tests.support import AAPL, ManualTimer, line
 
 
 class World:
     """An engine, a hub and one session that writes plain texts to a list."""
 
-    def __init__(self, max_subscriptions: int = 256) -> None:
+    def __init__(self, max_subscriptions: int = 256, *, v1: bool = False) -> None:
         self.timer = ManualTimer()
-        self.engine = MemoryEngine()
+        self.engine = MemoryEngine(epoch="e", clock=self.timer.clock)
         self.hub = Hub(
-            render=lambda spec, update: codec.encode_update(spec, update) + b"\n",
+            renderer=Renderer(line),
             clock=self.timer.clock,
+            now=self.timer.clock,
             call_later=self.timer.call_later,
             want=self.engine.want,
             release=self.engine.release,
@@ -29,14 +34,20 @@ class World:
         self.engine.attach(
             deliver=self.hub.deliver, wanted=lambda _topic: None, unwanted=lambda _topic: None
         )
+        self.publisher = Publisher(engine=self.engine, hub=self.hub, rules=Rules("US"))
         self.written: list[bytes] = []
-        self.session = Session(
+        self.backlog = 0
+        self.ended: list[CloseCode] = []
+        peer = Peer(
             "me",
-            hub=self.hub,
-            frame=lambda text: text + b"\n",
+            v1=v1,
+            deflate=False,
             write=self.written.append,
-            limits=SessionLimits("US", max_subscriptions),
+            backlog=lambda: self.backlog,
+            end=self.ended.append,
         )
+        rules = SessionRules("US", max_subscriptions, 30.0, 10_000, self.timer.clock)
+        self.session = Session(peer, hub=self.hub, frame=line, rules=rules)
 
     async def publish(self, size: int) -> None:
         await self.engine.publish([Publication(AAPL, Book((Level(1, size),), ()))])
@@ -44,9 +55,13 @@ class World:
 
     def heard(self) -> list[str]:
         """Give the types of the messages written so far, and forget them."""
+        return [message["type"] for message in self.messages()]
+
+    def messages(self) -> list[Any]:
+        """Give the messages written so far, and forget them."""
         lines = b"".join(self.written).splitlines()
         self.written.clear()
-        return [json.loads(line)["type"] for line in lines]
+        return [json.loads(line) for line in lines]
 
     def say(self, text: str) -> None:
         self.session.receive(text.encode())
@@ -90,14 +105,14 @@ async def test_a_slow_client_catches_up_with_the_newest_book() -> None:
     world = World()
     world.say('{"action":"subscribe","symbol":"AAPL"}')
     world.heard()
-    world.session.hold()
+    world.session.hold(0.0)
     for size in (1, 2, 3):
         await world.publish(size)
     assert world.heard() == []
     world.session.catch_up()
     assert b'"volume":3' in b"".join(world.written)
     assert world.heard() == ["orderbook_update"]
-    assert world.session.outbox.conflated == 2
+    assert world.hub.conflated == 2
 
 
 async def test_a_refusal_is_told_to_the_client_and_to_the_log(
@@ -112,10 +127,92 @@ async def test_a_refusal_is_told_to_the_client_and_to_the_log(
     assert "client 'me' refused: Not valid JSON" in caplog.text
 
 
-def test_a_rendered_update_is_a_finished_frame() -> None:
-    """It can be written to any number of sockets."""
-    shown = Update(AAPL, Position("e", 1), Book((), ()), server_ms=0)
-    frame = render(ViewSpec("base", "AAPL"), shown)
-    assert frame[0] == 0x81
-    assert frame[1] == 126  # the length follows in two bytes
-    assert int.from_bytes(frame[2:4], "big") == len(frame) - 4
+async def test_a_v1_client_is_welcomed_and_told_where_it_begins() -> None:
+    """The position of the book that follows."""
+    world = World(v1=True)
+    await world.publish(1)
+    world.session.open(["AAPL"])
+    welcome, confirmed, book = world.messages()
+    assert (welcome["type"], welcome["client_id"]) == ("welcome", "me")
+    assert len(welcome["session"]) > 20
+    assert (confirmed["type"], confirmed["seq"]) == ("subscription_confirmed", 1)
+    assert (book["type"], book["seq"]) == ("orderbook_update", 1)
+
+
+async def test_a_client_can_ask_why_and_for_the_whole_state() -> None:
+    """Both are about its own subscription."""
+    world = World(v1=True)
+    await world.publish(1)
+    world.say('{"action":"subscribe","symbol":"AAPL","mode":"delta"}')
+    await world.publish(2)
+    assert world.heard() == ["subscription_confirmed", "orderbook_update", "orderbook_delta"]
+    world.say('{"action":"resync","symbol":"AAPL"}')
+    world.say('{"action":"why","symbol":"AAPL","id":1}')
+    book, why = world.messages()
+    assert (book["type"], book["seq"]) == ("orderbook_update", 2)
+    # The book shown at first counts as come and sent, the one shown again doesn't.
+    assert (why["received"], why["sent"], why["conflated"], why["limited_by"]) == (2, 2, 0, "none")
+
+
+async def test_what_a_client_publishes_is_answered_in_order() -> None:
+    """Each by itself, good or bad, and not to a client that has left."""
+    world = World(v1=True)
+    for data in ('{"last":1}', '{"last":"x"}', '{"last":2}'):
+        world.say(f'{{"action":"publish","channel":"quote","symbol":"A","data":{data}}}')
+    assert world.heard() == []
+    assert world.session.has_to_publish
+    await world.session.publish(world.publisher.publish_all)
+    assert [(m["type"], m.get("seq")) for m in world.messages()] == [
+        ("published", 1),
+        ("error", None),
+        ("published", 2),
+    ]
+    assert not world.session.has_to_publish
+    world.say('{"action":"publish","channel":"quote","symbol":"A","data":{"last":1}}')
+
+    async def leaving(updates: Sequence[PublishedUpdate]) -> Sequence[Position | InvalidInput]:
+        world.session.close()
+        return await world.publisher.publish_all(updates)
+
+    await world.session.publish(leaving)
+    assert world.heard() == []
+
+
+async def test_a_client_that_takes_nothing_for_too_long_is_ended() -> None:
+    """One that takes a little is not."""
+    world = World()
+    world.say('{"action":"subscribe","symbol":"AAPL"}')
+    world.backlog = 1000
+    world.session.hold(100.0)
+    world.session.check(129.0)
+    world.backlog = 900
+    world.session.check(130.0)
+    world.session.check(159.0)
+    assert world.ended == []
+    world.session.check(160.0)
+    assert world.ended == [CloseCode.TOO_SLOW]
+
+
+async def test_a_long_silence_is_broken_by_a_heartbeat() -> None:
+    """Data and answers are no silence; a base client hears nothing unasked."""
+    world, base = World(v1=True), World()
+    world.say('{"action":"subscribe","symbol":"AAPL"}')
+    heard = []
+    for second in range(60):
+        world.timer.now = float(second)
+        if second == 15:
+            await world.publish(1)
+        if second == 30:
+            world.say('{"action":"ping"}')
+        world.session.check(world.timer.now)
+        base.session.check(world.timer.now)
+        heard += [(second, kind) for kind in world.heard() if kind in {"heartbeat", "pong"}]
+    assert heard == [
+        (10, "heartbeat"),
+        (25, "heartbeat"),
+        (30, "pong"),
+        (39, "heartbeat"),
+        (49, "heartbeat"),
+        (59, "heartbeat"),
+    ]
+    assert base.heard() == []

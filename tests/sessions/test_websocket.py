@@ -3,15 +3,25 @@ import contextlib
 import json
 import logging
 import socket
+import zlib
 
 import pytest
 import websockets.exceptions
+from websockets.typing import Subprotocol
 
 from bookcast import Server, serve
 from bookcast.sessions.session import Session
-from bookcast.sessions.websocket import WebSocket
+from bookcast.sessions.websocket import Framer, WebSocket
 from tests.conftest import LOOPS
-from tests.support import PATIENCE, connect, eventually, handshake, masked_frame, websockets_of
+from tests.support import (
+    PATIENCE,
+    Replica,
+    connect,
+    eventually,
+    handshake,
+    masked_frame,
+    websockets_of,
+)
 
 BOOK = {"bids": [[189.5, 300]], "asks": [[189.6, 100]]}
 TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
@@ -378,3 +388,196 @@ async def test_a_fault_of_ours_closes_with_1011_and_leaves_a_trace_in_the_log(
         client.send(TEXT, b"{}")
         assert await client.close_code() == 1011
     assert "on purpose" in caplog.text
+
+
+V1 = "Sec-WebSocket-Protocol: bookcast.v1"
+DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
+
+
+async def test_bookcast_v1_is_spoken_with_whom_asks_for_it(server: Server) -> None:
+    """As a subprotocol among others, or on the address where a tool can't set one."""
+    offered = [Subprotocol("other.v9"), Subprotocol("bookcast.v1")]
+    async with connect(server.ws_url + "me", subprotocols=offered) as client:
+        assert client.connection.subprotocol == "bookcast.v1"
+        assert (await client.hear())["type"] == "welcome"
+    async with connect(server.ws_url + "me?protocol=bookcast.v1") as client:
+        assert client.connection.subprotocol is None
+        assert (await client.hear())["type"] == "welcome"
+    for path, *headers in (("/ws/me",), ("/ws/me", "Sec-WebSocket-Protocol: other.v9")):
+        client_without = await raw(server, path, *headers)
+        assert "Sec-WebSocket-Protocol" not in client_without.head
+        client_without.send(TEXT, b'{"action":"ping"}')
+        assert await client_without.frame() == (TEXT, b'{"type":"pong"}')
+        client_without.writer.close()
+
+
+async def test_an_unknown_protocol_on_the_address_is_refused(server: Server) -> None:
+    """Instead of speaking another one."""
+    client = await raw(server, "/ws/me?protocol=bookcast.v9")
+    assert client.head.startswith("HTTP/1.1 400")
+    client.writer.close()
+
+
+@pytest.mark.parametrize(
+    ("offer", "accepted"),
+    [
+        ("permessage-deflate", True),
+        ("permessage-deflate; client_max_window_bits", True),
+        ("permessage-deflate; server_max_window_bits=15", True),
+        ("permessage-deflate; server_max_window_bits=10", False),
+        ("permessage-deflate; server_max_window_bits=10, permessage-deflate", True),
+        ("x-webkit-deflate-frame", False),
+    ],
+)
+async def test_compression_is_negotiated_for_frames_that_are_shared(
+    server: Server, offer: str, accepted: bool
+) -> None:
+    """No memory from frame to frame either way, and the full window."""
+    client = await raw(server, "/ws/me", f"Sec-WebSocket-Extensions: {offer}")
+    assert ("permessage-deflate" in client.head) is accepted
+    if accepted:
+        assert "server_no_context_takeover" in client.head
+        assert "client_no_context_takeover" in client.head
+    client.writer.close()
+
+
+async def test_long_messages_are_compressed_and_short_ones_are_not(server: Server) -> None:
+    """A client that can take it reads the same either way; each frame stands for itself."""
+    deep = {"bids": [[1000 - price, 7] for price in range(200)], "asks": []}
+    options = {"compression": "deflate"}
+    async with (
+        connect(server.ws_url + "a?symbols=AAPL", **options) as packed,
+        connect(server.ws_url + "b?symbols=AAPL", **options) as late,
+        connect(server.ws_url + "c?symbols=AAPL") as plain,
+    ):
+        for client in (packed, late, plain):
+            await client.hear()
+        for _ in range(3):
+            await server.publish("AAPL", deep)
+            for client in (packed, plain):
+                assert (await client.hear())["data"] == deep
+        await server.publish("AAPL", BOOK)
+        heard = [(await client.hear())["data"] for client in (packed, *[late] * 4)]
+        assert heard == [BOOK, deep, deep, deep, BOOK]
+    by_hand = await raw(server, "/ws/me?symbols=AAPL,TSLA", DEFLATE)
+    await server.publish("TSLA", deep)
+    frames = [await by_hand.frame() for _ in range(4)]
+    assert max(len(payload) for _, payload in frames) < 1000 < len(json.dumps(deep))
+    by_hand.writer.close()
+
+
+async def test_compression_can_be_switched_off() -> None:
+    """Then no offer is accepted."""
+    async with serve(port=0, deflate="off") as server:
+        client = await raw(server, "/ws/me", DEFLATE)
+        assert "permessage-deflate" not in client.head
+        client.writer.close()
+
+
+async def test_a_compressed_message_is_read_and_a_bomb_is_not(server: Server) -> None:
+    """What it would grow to counts, not what was sent."""
+    client = await raw(server, "/ws/me", DEFLATE)
+    client.writer.write(compressed_frame(b'{"action":"ping"}'))
+    assert await client.frame() == (TEXT, b'{"type":"pong"}')
+    client.writer.write(compressed_frame(b" " * 10_000_000))
+    assert await client.close_code() == 1009
+
+
+def compressed_frame(payload: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    packed = packer.compress(payload) + packer.flush(zlib.Z_SYNC_FLUSH)
+    frame = bytearray(masked_frame(TEXT, packed[:-4]))
+    frame[0] |= 0x40
+    return bytes(frame)
+
+
+async def test_a_client_can_publish_over_its_socket(server: Server) -> None:
+    """Many at once are answered in order, and what it says next is heard after that."""
+    async with connect(server.ws_url + "me?protocol=bookcast.v1") as client:
+        await client.hear()
+        for number in range(600):
+            await client.say(
+                {
+                    "action": "publish",
+                    "channel": "trades",
+                    "symbol": "AAPL",
+                    "data": {"trades": [{"price": 1, "size": number}]},
+                    "id": number,
+                }
+            )
+        await client.say({"action": "ping", "id": "end"})
+        heard = [await client.hear() for _ in range(601)]
+    assert [answer["id"] for answer in heard] == [*range(600), "end"]
+    assert [answer["seq"] for answer in heard[:600]] == list(range(1, 601))
+
+
+async def test_a_fault_while_publishing_closes_with_1011(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log has why."""
+
+    async def fail(_self: object, _publish: object) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(Session, "publish", fail)
+    client = await raw(server, "/ws/me", V1)
+    client.send(TEXT, b'{"action":"publish","channel":"quote","symbol":"A","data":{"last":1}}')
+    assert await client.close_code() == 1011
+    assert "out of order" in caplog.text
+
+
+async def test_a_client_that_takes_nothing_is_closed_as_too_slow() -> None:
+    """When it reads again at last, it finds why."""
+    async with serve(port=0, slow_timeout=0.3) as server:
+        client = await raw(server, "/ws/me?symbols=AAPL")
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        big = {"bids": [[price, 1] for price in range(20_000, 0, -1)], "asks": []}
+
+        async def publish_until_gone() -> None:
+            while server.connection_count:
+                await server.publish("AAPL", big)
+                await asyncio.sleep(0.01)
+
+        await asyncio.wait_for(publish_until_gone(), PATIENCE)
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert await client.close_code() == 4008
+
+
+async def test_a_slow_v1_client_is_caught_up_by_one_delta_that_proves_the_book(
+    server: Server,
+) -> None:
+    """From where it was to the newest, with its checksum."""
+    client = await raw(server, "/ws/me?protocol=bookcast.v1")
+    client.send(TEXT, b'{"action":"subscribe","symbol":"AAPL","mode":"delta"}')
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    replica = Replica()
+    [socket_] = websockets_of(server)
+
+    def wide(number: int) -> dict[str, list[list[float]]]:
+        return {"bids": [[price, number] for price in range(5000, 0, -1)], "asks": []}
+
+    number = 0
+    await server.publish("AAPL", wide(1))
+    await eventually(lambda: socket_._session is not None, "the session")
+    while socket_._session is not None and socket_._session.outbox.writable:
+        number += 1
+        await server.publish("AAPL", wide(number))
+        await asyncio.sleep(0)
+    for _ in range(50):
+        number += 1
+        await server.publish("AAPL", wide(number))
+    client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+    while not replica.bids or replica.bids[1] != [1, number]:
+        replica.hear(json.loads((await client.frame())[1]))
+    assert replica.kinds.count("orderbook_delta") < number - 20
+    client.writer.close()
+
+
+async def test_clients_that_offer_no_compression_have_views_of_their_own(server: Server) -> None:
+    """What they get is never compressed."""
+    assert Framer(0)(b"x" * 100, False)[:2] == bytes([0x81, 100])
+    packed = Framer(0)(b"x" * 100, True)
+    assert packed[0] == 0xC1
+    assert len(packed) < 20
+    assert Framer(101)(b"x" * 100, True)[0] == 0x81
+    assert Framer(0)(b"ab", True) == b"\x81\x02ab"

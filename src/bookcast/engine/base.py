@@ -52,7 +52,10 @@ class Engine(ABC):
 
     @abstractmethod
     def want(self, topic: Topic) -> None:
-        """Deliver this topic to this node from now on, beginning with its newest update."""
+        """Deliver this topic to this node from now on, beginning with what is known of it.
+
+        That is its newest update, or, where every update counts, its history, oldest first.
+        """
 
     @abstractmethod
     def release(self, topic: Topic) -> None:

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from bookcast.engine.base import Engine, EngineStatus
-from bookcast.model import Position, Publication, Topic, Update
+from bookcast.engine.history import History
+from bookcast.model import Position, Publication, Topic, Update, is_lossless
 
 logger = logging.getLogger(__name__)
 
@@ -16,12 +17,20 @@ logger = logging.getLogger(__name__)
 class MemoryEngine(Engine):
     """Keeps the newest update per topic. Its epoch is new each time the process starts.
 
-    ``clock`` gives seconds since 1970.
+    ``clock`` gives seconds since 1970. Where every update counts, it keeps ``history_size``.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.time, epoch: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.time,
+        epoch: str | None = None,
+        history_size: int = 1000,
+    ) -> None:
         super().__init__()
         self._clock = clock
+        self._history_size = history_size
+        self._histories: dict[Topic, History] = {}
         self._epoch = epoch or f"m-{secrets.token_hex(4)}"
         self._newest: dict[Topic, Update] = {}
         self._delivering: set[Topic] = set()
@@ -29,13 +38,15 @@ class MemoryEngine(Engine):
     async def publish(self, publications: Sequence[Publication]) -> list[Position]:
         """Give positions in the order given; never fails and never waits."""
         positions = []
-        server_ms = self._clock() * 1000
-        for topic, data in publications:
+        server_ms = round(self._clock() * 1000, 3)
+        for topic, data, exchange_ms, feed_ms in publications:
             previous = self._newest.get(topic)
             position = Position(self._epoch, previous.position.seq + 1 if previous else 1)
-            update = Update(topic, position, data, server_ms)
+            update = Update(topic, position, data, server_ms, exchange_ms, feed_ms)
             self._newest[topic] = update
             positions.append(position)
+            if is_lossless(data):
+                self._remember(update)
             if topic in self._delivering:
                 self._deliver(update)
             elif logger.isEnabledFor(logging.DEBUG):
@@ -47,11 +58,15 @@ class MemoryEngine(Engine):
         return self._newest.get(topic)
 
     def want(self, topic: Topic) -> None:
-        """Deliver the newest update at once, and each one from now on."""
+        """Deliver what is known at once, and each update from now on."""
         self._delivering.add(topic)
+        history = self._histories.get(topic)
+        past = list(history.updates) if history is not None else []
         newest = self._newest.get(topic)
-        if newest is not None:
-            self._deliver(newest)
+        if newest is not None and (not past or past[-1] is not newest):
+            past.append(newest)
+        for update in past:
+            self._deliver(update)
         self._wanted(topic)
 
     def release(self, topic: Topic) -> None:
@@ -62,6 +77,12 @@ class MemoryEngine(Engine):
     async def newest(self) -> Sequence[Update]:
         """Give the newest update of every topic that has one."""
         return list(self._newest.values())
+
+    def _remember(self, update: Update) -> None:
+        history = self._histories.get(update.topic)
+        if history is None:
+            history = self._histories[update.topic] = History(self._history_size)
+        history.append(update)
 
     def status(self) -> EngineStatus:
         """Memory is always there."""

@@ -49,6 +49,10 @@ class Feed(ABC):
     def release(self, topic: Topic) -> None:  # noqa: B027 - a feed may publish all it has
         """Nobody wants this topic any more."""
 
+    def serves(self, topic: Topic) -> bool:  # noqa: ARG002 - a feed may have everything
+        """Tell whether this topic comes from this feed, as far as it knows."""
+        return True
+
     def symbols(self) -> Sequence[Symbol]:
         """The symbols this feed is known to have, for search; empty where it can't tell."""
         return ()

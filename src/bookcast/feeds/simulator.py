@@ -1,63 +1,27 @@
-"""A market that isn't there: order flow on real limit order books, the same for the same seed.
+"""A market that isn't there, the same for the same seed: books, quotes, trades, candles, brokers.
 
-Each symbol has a book of queues. Every step a few orders arrive: most join or leave queues near the
-touch, some take liquidity. Whether they buy or sell leans with a sentiment that all symbols share
-and one of the symbol's own, so that prices walk, and walk together.
+Books are published for all symbols, the other channels where somebody wants them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
-from typing import Final, NamedTuple
+from typing import Final
 
 from bookcast.feeds.base import Feed, FeedStatus, Publish
-from bookcast.model import Book, Level, Publication, Symbol, Topic, parse_symbol
-
-DEPTH: Final = 20
-"""Levels published on each side."""
+from bookcast.feeds.simulated_book import DEPTH, Sentiment, SimulatedBook
+from bookcast.feeds.simulated_tape import SimulatedTape
+from bookcast.model import Publication, Symbol, Topic, parse_symbol
 
 MAX_BATCH: Final = 256
 """Books made before the event loop gets its turn again."""
 
-TAKING: Final = 0.12
-JOINING: Final = 0.53
-"""How likely an order takes liquidity, or adds some; the rest withdraws some."""
-
-CLOSING_IN: Final = 0.8
-"""How likely an order that adds goes into a gap between the sides."""
-
-EMPTY_PRICE: Final = 0.1
-"""How likely a price far from the touch has no orders."""
-
-MAX_SWEPT: Final = 2
-"""Queues that one order may trade against."""
-
 SHORTEST_SLEEP: Final = 0.001
 MAX_LAG: Final = 1.0
 """Seconds the market may fall behind its rate before it gives up catching up."""
-
-# Smallest price steps: (below this price, the step). Hong Kong's grows with the price.
-_TICKS: Final[dict[str, tuple[tuple[float, float], ...]]] = {
-    "HK": (
-        (10, 0.01),
-        (20, 0.02),
-        (100, 0.05),
-        (200, 0.1),
-        (500, 0.2),
-        (1000, 0.5),
-        (math.inf, 1.0),
-    ),
-    "JP": ((3000, 1.0), (math.inf, 5.0)),
-}
-_TICK: Final = ((math.inf, 0.01),)
-
-_PRICES: Final = {"JP": (800.0, 15_000.0)}
-_PRICE: Final = (20.0, 500.0)
-"""Where prices begin: hundreds of ticks above zero, which they must never reach."""
 
 
 def parse_symbols(names: Sequence[str], default_market: str) -> list[Symbol]:
@@ -73,148 +37,22 @@ def parse_symbols(names: Sequence[str], default_market: str) -> list[Symbol]:
     return list(dict.fromkeys(parse_symbol(name, default_market) for name in names))
 
 
-class _Queue:
-    """The orders waiting at one price, which is counted in ticks."""
+class _Symbol:
+    """One symbol of the market, and what is wanted of it besides its book."""
 
-    __slots__ = ("orders", "price", "size")
+    def __init__(self, symbol: Symbol, seed: int, depth: int) -> None:
+        self.topic = Topic("orderbook", symbol)
+        self.book = SimulatedBook(symbol, seed, depth)
+        self.tape = SimulatedTape(symbol, seed, self.book.best()[0])
 
-    def __init__(self, price: int, size: int, orders: int) -> None:
-        self.price = price
-        self.size = size
-        self.orders = orders
-
-
-class Sentiment:
-    """A mean-reverting walk around 0: how much more there are who want to buy than to sell."""
-
-    def __init__(self, random: Random, *, pull: float, noise: float) -> None:
-        self._random = random
-        self._pull = pull
-        self._noise = noise
-        self.value = 0.0
-
-    def step(self) -> float:
-        """Walk on by one step."""
-        self.value += self._random.gauss(0, self._noise) - self._pull * self.value
-        return self.value
-
-
-class SimulatedBook:
-    """The limit order book of one symbol.
-
-    Prices are whole numbers of ticks and sizes whole numbers of lots until they are published.
-    """
-
-    def __init__(self, symbol: Symbol, seed: int) -> None:
-        self._random = Random(f"{seed}/{symbol}")
-        market = symbol.partition(".")[0]
-        lowest, highest = _PRICES.get(market, _PRICE)
-        price = math.exp(self._random.uniform(math.log(lowest), math.log(highest)))
-        self._tick = next(tick for below, tick in _TICKS.get(market, _TICK) if price < below)
-        self._decimals = max(0, -math.floor(math.log10(self._tick)))
-        self._lot = self._random.choice((100, 100, 200, 500)) if market == "HK" else 1
-        self._mood = Sentiment(self._random, pull=0.05, noise=0.05)
-        middle = round(price / self._tick)
-        self.bids = [_Queue(middle, self._size(), 1)]
-        self.asks = [_Queue(middle + 1, self._size(), 1)]
-        self.traded = 0
-        self._fill()
-
-    def step(self, market: float) -> None:
-        """Let a few orders arrive, leaning with the market's sentiment and the symbol's own."""
-        lean = 0.4 * math.tanh(market + self._mood.step())
-        for _ in range(1 + int(self._random.expovariate(0.7))):
-            buys = self._random.random() < 0.5 + lean
-            roll = self._random.random()
-            if roll < TAKING:
-                self._take(self.asks if buys else self.bids)
-            elif roll < TAKING + JOINING:
-                self._join(buys)
-            else:
-                self._leave(self.asks if buys else self.bids)
-            self._fill()
-
-    def book(self, now_ms: float) -> Book:
-        """Give the best levels of both sides."""
-        return Book(self._levels(self.bids), self._levels(self.asks), feed_ms=now_ms)
-
-    def _levels(self, side: list[_Queue]) -> tuple[Level, ...]:
-        return tuple(
-            Level(
-                round(queue.price * self._tick, self._decimals),
-                queue.size * self._lot,
-                queue.orders,
-            )
-            for queue in side[:DEPTH]
-        )
-
-    def _size(self) -> int:
-        return 1 + int(self._random.paretovariate(1.3) * 20)
-
-    def _fill(self) -> None:
-        """Keep both sides as deep as what is published: far away there are always orders."""
-        for side, direction in ((self.bids, -1), (self.asks, +1)):
-            while len(side) < DEPTH:
-                gap = 1 + (self._random.random() < EMPTY_PRICE)
-                price = side[-1].price + direction * gap
-                if price < 1:
-                    break
-                orders = 1 + int(self._random.expovariate(0.25))
-                side.append(_Queue(price, sum(self._size() for _ in range(orders)), orders))
-
-    def _take(self, side: list[_Queue]) -> None:
-        """Trade against the best queues, a few at the most: what would sweep a book is split up."""
-        wanted = self._size() * self._random.randint(1, 3)
-        for _ in range(MAX_SWEPT):
-            traded = min(wanted, side[0].size)
-            wanted -= traded
-            self.traded += traded
-            self._shrink(side, 0, traded)
-            if not wanted:
-                break
-
-    def _leave(self, side: list[_Queue]) -> None:
-        """Withdraw an order, more likely near the touch."""
-        index = min(int(self._random.expovariate(0.25)), len(side) - 1)
-        queue = side[index]
-        self._shrink(side, index, max(1, queue.size // queue.orders))
-
-    def _shrink(self, side: list[_Queue], index: int, size: int) -> None:
-        queue = side[index]
-        queue.size -= size
-        queue.orders = max(1, min(queue.orders - 1, queue.size))
-        if queue.size <= 0 and (len(side) > 1):
-            del side[index]
-        elif queue.size <= 0:
-            queue.size = self._size()
-
-    def _join(self, buys: bool) -> None:  # noqa: FBT001 - the order's side
-        """Add an order: into a gap between the sides, or to a queue, more likely near the touch."""
-        side, other, direction = (self.bids, self.asks, -1) if buys else (self.asks, self.bids, +1)
-        gap = abs(side[0].price - other[0].price) - 1
-        if gap > 0 and self._random.random() < CLOSING_IN:
-            # Whoever wants to trade goes next to the other side, which is how a price moves on.
-            away = 1 + min(int(self._random.expovariate(0.8)), gap - 1)
-            side.insert(0, _Queue(other[0].price + direction * away, self._size(), 1))
-            del side[2 * DEPTH :]
-            return
-        wanted = side[0].price + direction * min(int(self._random.expovariate(0.3)), DEPTH)
-        if wanted < 1:
-            return
-        for index, queue in enumerate(side):
-            if queue.price == wanted:
-                queue.size += self._size()
-                queue.orders += 1
-                return
-            if (queue.price - wanted) * direction > 0:
-                side.insert(index, _Queue(wanted, self._size(), 1))
-                del side[2 * DEPTH :]
-                return
-
-
-class _Entry(NamedTuple):
-    topic: Topic
-    book: SimulatedBook
+    def step(self, market: float, now_ms: float) -> list[Publication]:
+        """Let orders arrive, and publish what they did."""
+        self.book.step(market)
+        self.tape.note(self.book.fills, self.book.best(), now_ms)
+        return [
+            Publication(self.topic, self.book.book(), None, now_ms),
+            *(Publication(topic, data, None, now_ms) for topic, data in self.tape.publish(now_ms)),
+        ]
 
 
 class Simulator(Feed):
@@ -235,16 +73,18 @@ class Simulator(Feed):
         symbols: Sequence[str],
         rate: float,
         seed: int,
+        depth: int = DEPTH,
         default_market: str = "US",
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         super().__init__(publish)
-        self._entries = [
-            _Entry(Topic("orderbook", symbol), SimulatedBook(symbol, seed))
+        self._symbols = {
+            symbol: _Symbol(symbol, seed, depth)
             for symbol in parse_symbols(symbols, default_market)
-        ]
+        }
+        self._turns = list(self._symbols.values())
         self._market = Sentiment(Random(seed), pull=0.03, noise=0.35)
         self._rate = rate
         self._clock = clock
@@ -255,20 +95,32 @@ class Simulator(Feed):
 
     def symbols(self) -> Sequence[Symbol]:
         """All symbols of the simulated market."""
-        return [entry.topic.symbol for entry in self._entries]
+        return list(self._symbols)
+
+    def serves(self, topic: Topic) -> bool:
+        """Whether the simulated market has the symbol."""
+        return topic.symbol in self._symbols
+
+    def want(self, topic: Topic) -> None:
+        """Publish a channel of a symbol from now on; books are published anyway."""
+        if topic.symbol in self._symbols:
+            self._symbols[topic.symbol].tape.want(topic)
+
+    def release(self, topic: Topic) -> None:
+        """Publish it no more."""
+        if topic.symbol in self._symbols:
+            self._symbols[topic.symbol].tape.release(topic)
 
     def status(self) -> FeedStatus:
         """It is connected for as long as it runs."""
-        return FeedStatus(
-            self.name, "connected" if self._running else "starting", len(self._entries)
-        )
+        return FeedStatus(self.name, "connected" if self._running else "starting", len(self._turns))
 
     async def run(self) -> None:
         """Publish until cancelled, every symbol once at the very start."""
         self._running = True
         try:
-            await self.publish(self.make(len(self._entries)))
-            per_second = self._rate * len(self._entries)
+            await self.publish(self.make(len(self._turns)))
+            per_second = self._rate * len(self._turns)
             begun = self._clock() - self._made / per_second
             while True:
                 due = int((self._clock() - begun) * per_second) - self._made
@@ -284,15 +136,16 @@ class Simulator(Feed):
             self._running = False
 
     def make(self, count: int) -> list[Publication]:
-        """Make the next books, symbol by symbol; the same sequence for the same seed."""
-        now_ms = self._now() * 1000
-        publications = []
+        """Make the next books, symbol by symbol, and what else is wanted of these symbols.
+
+        The same sequence for the same seed.
+        """
+        now_ms = round(self._now() * 1000, 3)
+        publications: list[Publication] = []
         for _ in range(count):
-            index = self._made % len(self._entries)
+            index = self._made % len(self._turns)
             if index == 0:
                 self._market.step()
-            entry = self._entries[index]
-            entry.book.step(self._market.value)
-            publications.append(Publication(entry.topic, entry.book.book(now_ms)))
+            publications += self._turns[index].step(self._market.value, now_ms)
             self._made += 1
         return publications

@@ -62,6 +62,10 @@ class Supervisor:
         """Tell the feed that nobody wants a topic any more."""
         self._feed.release(topic)
 
+    def serves(self, topic: Topic) -> bool:
+        """Tell whether this topic comes from this feed, as far as it knows."""
+        return self._feed.serves(topic)
+
     def symbols(self) -> Sequence[Symbol]:
         """The symbols that the feed is known to have."""
         return self._feed.symbols()

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bookcast.auth import OriginPolicy
 from bookcast.errors import InvalidInput
-from bookcast.http import openapi, problem
+from bookcast.http import asyncapi, openapi, problem
 from bookcast.http.routes import Routes
 
 PAGE: Final = Path(__file__).parent.parent / "web"
@@ -84,7 +84,8 @@ async def _page(_request: Request) -> Response:
 def build(routes: Routes, origins: OriginPolicy) -> Starlette:
     """Make the ASGI application."""
     table: list[BaseRoute] = [
-        Route("/broadcast/orderbook", routes.broadcast_orderbook, methods=["POST"]),
+        Route("/broadcast/{channel}", routes.broadcast, methods=["POST"]),
+        Route("/broadcast", routes.broadcast_batch, methods=["POST"]),
         Route("/health", routes.health),
         Route("/stats", routes.stats),
         Route("/livez", routes.livez),
@@ -93,6 +94,7 @@ def build(routes: Routes, origins: OriginPolicy) -> Starlette:
         Route("/books/{symbol:path}", routes.book),
         Route("/symbols", routes.symbols),
         Route("/openapi.json", openapi.endpoint),
+        Route("/asyncapi.json", asyncapi.endpoint),
         Route("/ws/{client_id:path}", routes.websocket_without_upgrade),
         Route("/", _page),
         Route("/favicon.svg", _favicon),

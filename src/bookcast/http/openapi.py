@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bookcast.http import problem, schemas
-from bookcast.protocol.messages import PublishedBook
+from bookcast.model import CHANNELS, PERIODS
+from bookcast.protocol import shapes
 from bookcast.publisher import Published
 from bookcast.version import __version__
 
@@ -21,9 +22,14 @@ _SYMBOL: Final = {
     "required": True,
 }
 _STRUCTS: Final = (
-    PublishedBook,
+    shapes.PublishedBook,
+    shapes.PublishedQuote,
+    shapes.PublishedTrades,
+    shapes.PublishedCandle,
+    shapes.PublishedBrokers,
     problem.Problem,
     Published,
+    schemas.BatchResult,
     schemas.Health,
     schemas.Stats,
     schemas.KnownBook,
@@ -68,32 +74,88 @@ def _get(
     }
 
 
+_PUBLISHED: Final[dict[str, type[msgspec.Struct]]] = {
+    "orderbook": shapes.PublishedBook,
+    "quote": shapes.PublishedQuote,
+    "trades": shapes.PublishedTrades,
+    "candles": shapes.PublishedCandle,
+    "brokers": shapes.PublishedBrokers,
+}
+_PERIOD: Final = {
+    "name": "period",
+    "in": "query",
+    "description": "May stand in the data instead",
+    "schema": {"enum": list(PERIODS)},
+}
+_UPDATE: Final = {
+    "title": "PublishedUpdate",
+    "type": "object",
+    "properties": {
+        "channel": {"enum": list(CHANNELS)},
+        "symbol": _SYMBOL["schema"],
+        "period": {"enum": [*PERIODS, None]},
+        "data": {"anyOf": [_reference(struct) for struct in _PUBLISHED.values()]},
+    },
+    "required": ["channel", "symbol", "data"],
+}
+
+
+def _broadcast(channel: str) -> dict[str, Any]:
+    parameters: list[dict[str, Any]] = [{"name": "symbol", "in": "query", **_SYMBOL}]
+    if channel == "candles":
+        parameters.append(_PERIOD)
+    return _post(
+        f"Publish to everybody who subscribed to a symbol's {channel}",
+        _reference(_PUBLISHED[channel]),
+        Published,
+        parameters,
+    )
+
+
+def _post(
+    summary: str,
+    body: dict[str, Any],
+    answer: type[msgspec.Struct],
+    parameters: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    refusals = {
+        400: "The body is not JSON",
+        413: "The body is too large",
+        415: "The body is not application/json",
+        422: "The symbol or the data are wrong; path names the field",
+    }
+    return {
+        "post": {
+            "summary": summary,
+            "parameters": parameters or [],
+            "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+            "responses": _answers(answer, refusals, "application/json"),
+        }
+    }
+
+
 @lru_cache(maxsize=1)
 def document() -> bytes:
     """Give the document as JSON."""
     _, components = msgspec.json.schema_components(_STRUCTS, ref_template=_REF)
     components["PublishedLevel"]["anyOf"] = [{"required": ["size"]}, {"required": ["volume"]}]
+    components["PublishedUpdate"] = _UPDATE
     paths: dict[str, Any] = {
-        "/broadcast/orderbook": {
-            "post": {
-                "summary": "Publish an order book to everybody who subscribed to its symbol",
-                "parameters": [{"name": "symbol", "in": "query", **_SYMBOL}],
-                "requestBody": {
-                    "required": True,
-                    "content": {"application/json": {"schema": _reference(PublishedBook)}},
+        **{f"/broadcast/{channel}": _broadcast(channel) for channel in CHANNELS},
+        "/broadcast": _post(
+            "Publish updates of any topics, in order; each goes well or wrong by itself",
+            {
+                "type": "object",
+                "properties": {
+                    "updates": {
+                        "type": "array",
+                        "items": {"$ref": _REF.format(name="PublishedUpdate")},
+                    }
                 },
-                "responses": _answers(
-                    Published,
-                    {
-                        400: "The body is not JSON",
-                        413: "The body is too large",
-                        415: "The body is not application/json",
-                        422: "The symbol or the book is wrong; path names the field",
-                    },
-                    "application/json",
-                ),
-            }
-        },
+                "required": ["updates"],
+            },
+            schemas.BatchResult,
+        ),
         "/books/{symbol}": _get(
             "The newest book of a symbol",
             schemas.KnownBook,

@@ -18,6 +18,7 @@ from bookcast.http import problem, schemas
 from bookcast.hub.hub import Hub
 from bookcast.model import Topic, parse_symbol
 from bookcast.protocol import codec
+from bookcast.protocol.published import decode_batch
 from bookcast.publisher import Publisher
 from bookcast.sessions.registry import Registry
 from bookcast.settings import Settings
@@ -64,16 +65,34 @@ class Routes:
         self._clock = clock
         self._started = clock()
 
-    async def broadcast_orderbook(self, request: Request) -> Response:
-        """Publish an order book to everybody who subscribed to its symbol."""
+    async def broadcast(self, request: Request) -> Response:
+        """Publish one update to everybody who subscribed to its topic."""
+        channel = request.path_params["channel"]
         try:
             symbol = _symbol_parameter(request)
             text = await self._json_body(request)
-            data = codec.decode_json(text)
         except InvalidInput as error:
             self._publisher.refuse(error)
             raise
-        return Json(await self._publisher.orderbook(symbol, data, text))
+        period = request.query_params.get("period")
+        return Json(await self._publisher.publish(channel, symbol, text, period=period))
+
+    async def broadcast_batch(self, request: Request) -> Response:
+        """Publish updates of any topics, in order; each goes well or wrong by itself."""
+        try:
+            updates = decode_batch(await self._json_body(request))
+        except InvalidInput as error:
+            self._publisher.refuse(error)
+            raise
+        outcomes = await self._publisher.publish_all(updates)
+        results = [
+            schemas.Outcome(error=schemas.Refusal(outcome.code, outcome.message, outcome.path))
+            if isinstance(outcome, InvalidInput)
+            else schemas.Outcome(outcome.epoch, outcome.seq)
+            for outcome in outcomes
+        ]
+        well = not any(isinstance(outcome, InvalidInput) for outcome in outcomes)
+        return Json(schemas.BatchResult("ok" if well else "partial", results))
 
     async def health(self, _request: Request) -> Response:
         """Tell how the server and its parts are."""
@@ -99,6 +118,7 @@ class Routes:
             schemas.TopicStats(
                 channel=update.topic.channel,
                 symbol=update.topic.symbol,
+                period=update.topic.variant or None,
                 epoch=update.position.epoch,
                 seq=update.position.seq,
                 subscribers=subscribers.get(update.topic, 0),
@@ -119,7 +139,10 @@ class Routes:
                 publishes_refused=self._publisher.refused,
                 messages_delivered=self._hub.delivered,
                 messages_conflated=self._hub.conflated,
-                topics=sorted(topics, key=lambda topic: (topic.channel, topic.symbol)),
+                messages_gapped=self._hub.gapped,
+                topics=sorted(
+                    topics, key=lambda topic: (topic.channel, topic.symbol, topic.period or "")
+                ),
             )
         )
 
@@ -155,7 +178,7 @@ class Routes:
     async def symbols(self, request: Request) -> Response:
         """List the symbols that contain ``q``, or all: the feed's in its order, then others."""
         wanted = request.query_params.get("q", "").upper()
-        published = sorted(update.topic.symbol for update in await self._engine.newest())
+        published = sorted({update.topic.symbol for update in await self._engine.newest()})
         known = dict.fromkeys([s for feed in self._feeds for s in feed.symbols()] + published)
         found = [symbol for symbol in known if wanted in symbol.upper()]
         return Json(schemas.KnownSymbols([schemas.KnownSymbol(symbol) for symbol in found]))
@@ -208,7 +231,7 @@ def _symbol_parameter(request: Request) -> str:
     if symbol is None:
         raise InvalidInput(
             "invalid_symbol",
-            "Name the symbol in the address: /broadcast/orderbook?symbol=AAPL",
+            f"Name the symbol in the address: {request.url.path}?symbol=AAPL",
             path="symbol",
         )
     return symbol

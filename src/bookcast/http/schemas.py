@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from bookcast.engine.base import EngineStatus
@@ -19,11 +21,35 @@ class Health(msgspec.Struct, frozen=True):
     feeds: list[FeedStatus]
 
 
+class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is wrong with one update of a batch; ``path``: where in its data."""
+
+    code: str
+    message: str
+    path: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one update of a batch: its place, or what is wrong with it."""
+
+    epoch: str | None = None
+    seq: int | None = None
+    error: Refusal | None = None
+
+
+class BatchResult(msgspec.Struct, frozen=True):
+    """What became of a batch, in its order. ``partial``: some were refused."""
+
+    status: Literal["ok", "partial"]
+    results: list[Outcome]
+
+
 class TopicStats(msgspec.Struct, frozen=True):
     """One topic: its position, its subscribers here, and the age of its newest update."""
 
     channel: str
     symbol: str
+    period: str | None
     epoch: str
     seq: int
     subscribers: int
@@ -44,6 +70,7 @@ class Stats(msgspec.Struct, frozen=True):
     publishes_refused: int
     messages_delivered: int
     messages_conflated: int
+    messages_gapped: int
     topics: list[TopicStats]
 
 

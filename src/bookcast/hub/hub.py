@@ -1,61 +1,109 @@
 """The fan-out. An update marks its topic dirty and schedules one flush for all that is dirty.
 
-The clock, the timer and the renderer are passed in: nothing here waits, sends or encodes by itself.
+Clocks, timer and renderer are passed in: nothing here waits, sends or encodes by itself.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from itertools import repeat
 from operator import call
+from typing import Final, NamedTuple
 
-from bookcast.hub.topic import LiveTopic
-from bookcast.hub.view import Outbox, Render, View, ViewSpec
-from bookcast.model import Topic, Update
+from bookcast.engine.history import Gap
+from bookcast.hub.status import Feed, Status, status_of
+from bookcast.hub.subscription import Outbox, Subscription, Tally
+from bookcast.hub.topic import LiveTopic, Step, live_topic
+from bookcast.hub.view import Renderer, Shown, View, ViewSpec
+from bookcast.model import Channel, Position, Topic, Update
 
 logger = logging.getLogger(__name__)
 
 CallLater = Callable[[float, Callable[[], None]], object]
 """Calls a function after so many seconds (0: as soon as the event loop can)."""
 
+PENDING_BYTES: Final = 128 * 1024
+"""When so much has been appended in one flush, all outboxes write: that bounds each of them."""
+
+EARLY_SECONDS: Final = 0.002
+"""Timers are allowed to be this much early."""
+
+
+class Word(NamedTuple):
+    """What the hub knows of one client and one topic, to tell why messages do or don't arrive.
+
+    ``waiting``: updates that the next flush takes; ``behind``: the newest state is still to come,
+    when the client can take data again or its interval is over. ``held``: the client can't now.
+    """
+
+    tally: Tally
+    waiting: int
+    behind: bool
+    held: bool
+    view: ViewSpec
+    status: Status
+    last_update_ms: float | None
+
 
 class Hub:
     """Sends each update once per view to every subscriber that can take it.
 
     Args:
-        render: gives the finished frame of an update in a view.
+        renderer: makes finished frames.
         clock: monotonic seconds.
+        now: seconds since 1970.
         call_later: the event loop's timer.
-        want: asked to begin delivering a topic, which may deliver its newest update at once.
+        want: asked to begin delivering a topic, which may deliver what is known of it at once.
         release: asked to stop delivering it.
         batch_seconds: under load a flush waits at most this long for company; 0: never.
+        history_size: so many updates are kept of a topic whose every update counts.
+        max_queue_bytes: a client that was held is sent no more than this of them at once.
+        stale_after: per channel, seconds without an update until a topic is stale; 0: never.
+        feed_of: tells which feed a topic comes from, and how that feed is.
+        observe: is told the seconds that each update took from the feed to the sockets.
     """
 
     def __init__(
         self,
         *,
-        render: Render,
+        renderer: Renderer,
         clock: Callable[[], float],
+        now: Callable[[], float],
         call_later: CallLater,
         want: Callable[[Topic], None],
         release: Callable[[Topic], None],
         batch_seconds: float = 0.0,
+        history_size: int = 1000,
+        max_queue_bytes: int = 1 << 20,
+        stale_after: Mapping[Channel, float] | None = None,
+        feed_of: Callable[[Topic], Feed | None] = lambda _topic: None,
+        observe: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
-        self._render = render
+        self._renderer = renderer
         self._clock = clock
+        self._now = now
         self._call_later = call_later
         self._want = want
         self._release = release
         self._batch_seconds = batch_seconds
+        self._history_size = history_size
+        self._max_queue_bytes = max_queue_bytes
+        self._stale_after = stale_after or {}
+        self._feed_of = feed_of
+        self._observe = observe
         self._topics: dict[Topic, LiveTopic] = {}
         self._dirty: dict[Topic, LiveTopic] = {}
         self._scheduled = False
         self._not_before = 0.0
+        self._wakes: dict[float, dict[Topic, LiveTopic]] = {}
         self.delivered = 0
         """Frames handed to outboxes."""
         self.conflated = 0
-        """Frames that a newer one replaced before a subscriber could take them."""
+        """Updates that a newer one replaced before a subscriber could take them."""
+        self.gapped = 0
+        """Updates that subscribers were told are lost."""
 
     # From the engine
 
@@ -74,66 +122,94 @@ class Hub:
     # From the sessions
 
     def subscribe(
-        self, outbox: Outbox, topic: Topic, spec: ViewSpec, replaces: ViewSpec | None = None
-    ) -> None:
-        """Show a topic to a client from now on, beginning with its newest state if there is one.
+        self, outbox: Outbox, topic: Topic, spec: ViewSpec, *, history: int = 0
+    ) -> Position | None:
+        """Subscribe a client to a topic, instead of how it saw the topic before.
 
-        The state shown first is the one that the view's other subscribers were sent last, so that
-        all of them go on from the same place.
+        Nothing is sent yet: call :meth:`begin`. A newcomer is first shown the state that the view's
+        other subscribers were sent last, so that all of them go on from the same place; or, where
+        every update counts, what comes after that place or after the last ``history`` updates.
+
+        Returns:
+            The position that the client begins with, None when nothing is known of the topic.
         """
         live = self._topics.get(topic)
-        newly_wanted = live is None
         if live is None:
-            live = self._topics[topic] = LiveTopic()
-        if replaces is not None and replaces != spec:
-            self._leave(live, outbox, replaces)
-        view = live.view(spec, self._render)
-        view.held[outbox] = None
-        self._catch_up_in(view, outbox)
-        if newly_wanted:
-            # The engine may deliver the newest state at once: the next flush takes it along.
+            live = self._topics[topic] = live_topic(topic, self._history_size)
+            # What the engine knows, and delivers at once, is where the first view begins.
             self._want(topic)
+            live.take()
+            self._dirty.pop(topic, None)
+            live.status = self._status_of(live)
+        self._leave(live, outbox)
+        view = live.view(spec)
+        subscription = outbox.shown[topic] = Subscription(outbox, topic, view)
+        beginning = live.beginning(view.emitted, history)
+        view.hold(subscription, beginning)
+        place = beginning or view.emitted
+        return place.position if place is not None else None
 
-    def unsubscribe(self, outbox: Outbox, topic: Topic, spec: ViewSpec) -> None:
+    def begin(self, outbox: Outbox, topic: Topic) -> None:
+        """Show a new subscriber where its view stands."""
+        subscription = outbox.shown[topic]
+        if outbox.writable:
+            self._catch_up(subscription)
+            self._tell(self._topics[topic], subscription)
+
+    def resync(self, outbox: Outbox, topic: Topic) -> None:
+        """Show a subscriber the whole state once more, as if it were new."""
+        subscription = outbox.shown[topic]
+        live, view = self._topics[topic], subscription.view
+        if subscription in view.held:
+            return  # it gets there by itself
+        subscription.hold()
+        view.hold(subscription, live.beginning(view.emitted, 0))
+        self._catch_up(subscription, again=True)
+
+    def unsubscribe(self, outbox: Outbox, topic: Topic) -> None:
         """Show the topic to this client no more."""
         live = self._topics.get(topic)
         if live is None:
             return
-        self._leave(live, outbox, spec)
+        self._leave(live, outbox)
         if not live.views:
             del self._topics[topic]
             self._dirty.pop(topic, None)
             self._release(topic)
 
-    def hold(self, outbox: Outbox, shown: Mapping[Topic, ViewSpec]) -> None:
+    def hold(self, outbox: Outbox) -> None:
         """Send nothing more to a client that can't take it, in none of the views shown to it."""
-        for topic, spec in shown.items():
-            view = self._find(topic, spec)
-            if view is not None and view.ready.pop(outbox, None) is not None:
-                view.held[outbox] = view.emitted
+        for subscription in outbox.shown.values():
+            view = subscription.view
+            if subscription in view.ready:
+                subscription.hold()
+                view.hold(subscription, view.emitted)
 
-    def catch_up(self, outbox: Outbox, shown: Mapping[Topic, ViewSpec]) -> None:
+    def catch_up(self, outbox: Outbox) -> None:
         """Give a client that can take data again ONE frame per view it fell behind in."""
-        for topic, spec in shown.items():
+        for topic, subscription in outbox.shown.items():
             if not outbox.writable:
                 break  # it took some, and then no more
-            self._catch_up_in(self._find(topic, spec), outbox)
+            self._catch_up(subscription)
+            self._tell(self._topics[topic], subscription)
         outbox.flush()
 
-    def _find(self, topic: Topic, spec: ViewSpec) -> View | None:
-        """Give a view that a client sees, or None while it is still being shown to it."""
-        live = self._topics.get(topic)
-        return live.views.get(spec) if live is not None else None
-
-    def _catch_up_in(self, view: View | None, outbox: Outbox) -> None:
-        if view is None or not outbox.writable or outbox not in view.held:
-            return
-        last = view.held.pop(outbox)
-        view.ready[outbox] = outbox.write
-        frame = view.last_frame()
-        if frame is not None and view.emitted is not last:
-            self.delivered += 1
-            outbox.put(frame)
+    def word(self, outbox: Outbox, topic: Topic) -> Word:
+        """Tell what one client was sent of one topic, and what of it waits."""
+        subscription = outbox.shown[topic]
+        live, view = self._topics[topic], subscription.view
+        held = subscription in view.held
+        behind = view.held[subscription] is not view.emitted if held else view.pending
+        newest = live.newest
+        return Word(
+            tally=subscription.tally(held=held),
+            waiting=live.waiting_count(),
+            behind=behind,
+            held=held,
+            view=view.spec,
+            status=self._status_of(live),
+            last_update_ms=newest.server_ms if newest is not None else None,
+        )
 
     def subscriber_count(self, topic: Topic) -> int:
         """Count this node's subscribers of a topic."""
@@ -153,65 +229,213 @@ class Hub:
         dirty, self._dirty = self._dirty, {}
         # An outbox has one view of a topic at most: when a single topic is dirty, there is nothing
         # to join, and each frame is written right away.
-        touched: list[Outbox] | None = [] if len(dirty) > 1 else None
+        batch = _Batch() if len(dirty) > 1 else None
+        fresh = []
         for topic, live in dirty.items():
             try:
-                self._emit(topic, live, touched)
+                if self._emit(live, started, batch):
+                    fresh.append(live)
             except Exception:
                 # One topic that can't be shown must not take the others' updates with it.
                 logger.exception("%s can't be shown", topic)
-        for outbox in touched or ():
-            outbox.flush()
+        if batch is not None:
+            batch.write()
+        now_ms = self._now() * 1000
+        for live in fresh:
+            self._after_flush(live, now_ms)
         # Under load, collect for about as long as sending takes: fewer and larger writes.
         took = self._clock() - started
         self._not_before = started + min(2 * took, self._batch_seconds)
 
-    def _emit(self, topic: Topic, live: LiveTopic, touched: list[Outbox] | None) -> None:
-        updates = live.take()
-        count = len(updates)
+    def check(self) -> None:
+        """Tell subscribers whose topic stands differently than a moment ago; call it regularly."""
+        for live in tuple(self._topics.values()):
+            self._check(live)
+
+    def _emit(self, live: LiveTopic, now: float, batch: _Batch | None) -> bool:
+        """Show in each view of a topic what is due, and tell whether anything had come."""
+        count = live.take()
         for view in live.views.values():
+            view.received += count
+            if not self._is_due(live, view, count, now):
+                continue
+            step = live.step(view)
             before = view.emitted
-            frames = [view.emit(update) for update in updates]
-            chunk = frames[0] if count == 1 else b"".join(frames)
-            # Copies: a write may find a client full, which then moves from ready to held.
-            if touched is None:
-                # Each write returns None, so any() runs through them all, with no bytecode between
-                # two system calls: measured, a tenth of a frame's whole cost.
-                writes = tuple(view.ready.values())
-                any(map(call, writes, repeat(chunk)))
-                self.delivered += count * len(writes)
-            else:
-                for outbox in tuple(view.ready):
-                    if not outbox.frames:
-                        touched.append(outbox)
-                    outbox.put(chunk)
-                    self.delivered += count
-            for outbox, last in view.held.items():
-                if last is not view.emitted:
-                    # One frame will bring it up to date; the others it never sees.
-                    unseen = count - 1 if last is before else count
-                    outbox.conflated += unseen
-                    self.conflated += unseen
+            shown = self._render(live.topic, view.spec, before, step)
+            view.unchanged += len(step.updates) - shown.updates
+            view.advance(shown, now)
+            if shown.frames:
+                # Copies: a write may find a client full, which then moves from ready to held.
+                if batch is None:
+                    # Each write returns None, so any() runs through them all, with no bytecode
+                    # between two system calls: measured, a tenth of a frame's whole cost.
+                    any(map(call, view.writes(), repeat(shown.frames)))
+                else:
+                    batch.append(view, shown.frames)
+                self.delivered += shown.updates * len(view.ready)
+                if live.conflates and view.held:
+                    # Who is held will see one of these at most.
+                    self.conflated += shown.updates * len(view.held) - view.newly_held
+                    view.newly_held = 0
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug(
-                    "%s seq %d as %s: sent to %d, held back for %d that can't take it now",
-                    topic,
-                    updates[-1].position.seq,
+                    "%s seq %d as %s: %s to %d, held back for %d that can't take it now",
+                    live.topic,
+                    step.updates[-1].position.seq if step.updates else 0,
                     view.spec.spelling,
+                    "sent" if shown.frames else "nothing new",
                     len(view.ready),
                     len(view.held),
                 )
+        return count > 0
+
+    def _is_due(self, live: LiveTopic, view: View, count: int, now: float) -> bool:
+        """Tell whether a view shows something in this flush; see to it that it does in time."""
+        if not view.spec.interval_ms:
+            return count > 0
+        if not count and not view.pending:
+            return False
+        interval = view.spec.interval_ms / 1000
+        if now < view.due - EARLY_SECONDS:
+            view.pending = True
+            self._wake_at(view.due, live)
+            return False
+        # Views that are busy emit on one grid, so that what a client gets of several topics shares
+        # a write; one that was quiet emits at once, and joins the grid a whole interval later.
+        steps = (now + EARLY_SECONDS) / interval
+        view.due = interval * (math.floor(steps) + 1 if view.pending else math.ceil(steps + 1))
+        view.pending = False
+        return True
+
+    def _wake_at(self, due: float, live: LiveTopic) -> None:
+        waking = self._wakes.get(due)
+        if waking is None:
+            waking = self._wakes[due] = {}
+            self._call_later(due - self._clock(), lambda: self._wake(due))
+        waking[live.topic] = live
+
+    def _wake(self, due: float) -> None:
+        for topic, live in self._wakes.pop(due).items():
+            if self._topics.get(topic) is live:
+                self._dirty[topic] = live
+                self._schedule()
+
+    def _render(
+        self,
+        topic: Topic,
+        spec: ViewSpec,
+        before: Update | None,
+        step: Step,
+        *,
+        unchanged_too: bool = False,
+    ) -> Shown:
+        shown = self._renderer.updates(spec, before, step.updates, unchanged_too=unchanged_too)
+        gap = step.gap
+        if gap is None:
+            return shown
+        count = gap.to_seq - gap.from_seq + 1 if gap.to_seq and gap.from_seq else 0
+        word = self._renderer.gap(spec, topic, gap)
+        return shown._replace(frames=word + shown.frames, gapped=count)
+
+    def _catch_up(self, subscription: Subscription, *, again: bool = False) -> None:
+        """Show a held client what it missed; ``again``: what it has been shown doesn't count."""
+        view = subscription.view
+        if subscription not in view.held:
+            return
+        live = self._topics[subscription.topic]
+        last = view.let_go(subscription)
+        view.newly_held = min(view.newly_held, len(view.held))
+        shown = view.catch_up_from(last, lambda newest: self._between(live, view, last, newest))
+        subscription.catch_up(sent=0 if again else shown.updates, gapped=shown.gapped)
+        self.delivered += shown.updates
+        self.gapped += shown.gapped
+        if shown.frames:
+            subscription.outbox.put(shown.frames)
+
+    def _between(self, live: LiveTopic, view: View, last: Update | None, newest: Update) -> Shown:
+        step = live.catch_up(last, newest)
+        # Even when nothing changed in the end: the client's place in the sequence has.
+        shown = self._render(live.topic, view.spec, last, step, unchanged_too=True)
+        if len(shown.frames) <= self._max_queue_bytes or last is None or len(step.updates) == 1:
+            return shown
+        # More than may wait for one client: it is told so, and goes on from here.
+        epoch, seq = newest.position.epoch, newest.position.seq
+        first = last.position.seq + 1 if last.position.epoch == epoch else None
+        return self._render(
+            live.topic, view.spec, last, Step(Gap(epoch, first, seq, "overflow"), ())
+        )
+
+    def _after_flush(self, live: LiveTopic, now_ms: float) -> None:
+        """Note how long the updates took, and that a topic is live again."""
+        update = live.emitted
+        if update is None:
+            return
+        self._observe(max(0.0, now_ms - (update.feed_ms or update.server_ms)) / 1000)
+        if live.status.state != "live":
+            self._check(live)
+
+    def _status_of(self, live: LiveTopic) -> Status:
+        topic = live.topic
+        return status_of(
+            live.newest,
+            now_ms=self._now() * 1000,
+            stale_after=self._stale_after.get(topic.channel, 0.0),
+            feed=self._feed_of(topic),
+        )
+
+    def _check(self, live: LiveTopic) -> None:
+        status = self._status_of(live)
+        changed = status.state != live.status.state
+        live.status = status
+        if not changed:
+            return
+        logger.debug("%s is %s: %s", live.topic, status.state, status.reason)
+        for view in live.views.values():
+            for subscription in tuple(view.ready):
+                self._tell(live, subscription)
+                subscription.outbox.flush()
+
+    def _tell(self, live: LiveTopic, subscription: Subscription) -> None:
+        """Tell a subscriber how the topic stands, if it doesn't know."""
+        if subscription.told != live.status.state and subscription.outbox.writable:
+            subscription.told = live.status.state
+            word = self._renderer.status(subscription.view.spec, live.topic, live.status)
+            if word:
+                subscription.outbox.put(word)
 
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
             self._call_later(max(0.0, self._not_before - self._clock()), self.flush)
 
-    def _leave(self, live: LiveTopic, outbox: Outbox, spec: ViewSpec) -> None:
-        view = live.views.get(spec)
-        if view is None:
+    def _leave(self, live: LiveTopic, outbox: Outbox) -> None:
+        subscription = outbox.shown.pop(live.topic, None)
+        if subscription is None:
             return
-        view.ready.pop(outbox, None)
-        view.held.pop(outbox, None)
+        view = subscription.view
+        view.leave(subscription)
         if not view.ready and not view.held:
-            del live.views[spec]
+            del live.views[view.spec]
+
+
+class _Batch:
+    """What one flush sends, until it is written: one write for each outbox."""
+
+    def __init__(self) -> None:
+        self._touched: set[Outbox] = set()
+        self._bytes = 0
+
+    def append(self, view: View, frames: bytes) -> None:
+        """Append to the outbox of everybody who is ready."""
+        any(map(call, view.appends(), repeat(frames)))
+        self._touched.update(view.outboxes())
+        self._bytes += len(frames)
+        if self._bytes >= PENDING_BYTES:
+            self.write()
+
+    def write(self) -> None:
+        """Let each outbox write what it has."""
+        touched, self._touched = self._touched, set()
+        self._bytes = 0
+        for outbox in touched:
+            outbox.flush()

@@ -2,47 +2,198 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
-from bookcast.hub.view import Render, View, ViewSpec
-from bookcast.model import Update
+import msgspec
+
+from bookcast.engine.history import Gap, History
+from bookcast.hub.status import Status
+from bookcast.hub.view import View, ViewSpec
+from bookcast.model import Position, Topic, Update, is_lossless
 
 MAX_WAITING: Final = 16
-"""So many updates of one topic go out in one flush; past that, the newest takes the last place."""
+"""So many updates of one state go out in one flush; past that, the newest takes the last place."""
+
+LOSSLESS: Final = frozenset({"trades", "candles"})
+
+
+class Step(NamedTuple):
+    """What takes a client on: updates, after word of those that are lost."""
+
+    gap: Gap | None
+    updates: Sequence[Update]
 
 
 class LiveTopic:
-    """A topic that somebody on this node wants."""
+    """A topic that somebody on this node wants.
 
-    __slots__ = ("emitted", "views", "waiting")
+    Attributes:
+        newest: the newest update that came, whether shown already or not.
+        emitted: the newest one that has been through a flush.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("emitted", "newest", "status", "topic", "views")
+
+    conflates = False
+    """Whether a client that can't take data misses updates, and gets the newest instead."""
+
+    def __init__(self, topic: Topic) -> None:
+        self.topic = topic
+        self.newest: Update | None = None
         self.emitted: Update | None = None
-        self.waiting: list[Update] = []
+        self.status = Status("pending")
         self.views: dict[ViewSpec, View] = {}
 
     def add(self, update: Update) -> int:
-        """Let an update wait for the next flush; give how many updates it displaced."""
-        if len(self.waiting) < MAX_WAITING:
-            self.waiting.append(update)
-            return 0
-        self.waiting[-1] = update
-        return 1
+        """Let an update wait for the next flush; give how many it displaced."""
+        raise NotImplementedError
 
-    def take(self) -> list[Update]:
-        """Give what waits, oldest first, and note the last of it as emitted."""
-        updates, self.waiting = self.waiting, []
-        if updates:
-            self.emitted = updates[-1]
-        return updates
+    def take(self) -> int:
+        """Begin a flush with what waits, and give how many updates that is."""
+        raise NotImplementedError
 
-    def view(self, spec: ViewSpec, render: Render) -> View:
+    def step(self, view: View) -> Step:
+        """Give what a flush shows in a view."""
+        raise NotImplementedError
+
+    def catch_up(self, last: Update | None, newest: Update) -> Step:
+        """Give what takes a client from the last update it was shown to a newer one."""
+        raise NotImplementedError
+
+    def beginning(self, emitted: Update | None, history: int) -> Update | None:
+        """Give the place where a newcomer begins, who is then caught up to what is emitted."""
+        raise NotImplementedError
+
+    def waiting_count(self) -> int:
+        """Count the updates that wait for the next flush."""
+        raise NotImplementedError
+
+    def view(self, spec: ViewSpec) -> View:
         """Give the view of a spec, made when there is none."""
         view = self.views.get(spec)
         if view is None:
-            view = self.views[spec] = View(spec, render, self.emitted)
+            view = self.views[spec] = View(spec, self.emitted)
         return view
 
     def subscriber_count(self) -> int:
         """Count the subscribers of all views."""
         return sum(len(view.ready) + len(view.held) for view in self.views.values())
+
+
+class StateTopic(LiveTopic):
+    """A book, a quote, brokers: each update is the whole state, and the newest one counts."""
+
+    __slots__ = ("_taken", "_waiting")
+
+    conflates = True
+
+    def __init__(self, topic: Topic) -> None:
+        super().__init__(topic)
+        self._waiting: list[Update] = []
+        self._taken: list[Update] = []
+
+    def add(self, update: Update) -> int:
+        """Let an update wait for the next flush; give how many it displaced."""
+        self.newest = update
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting.append(update)
+            return 0
+        self._waiting[-1] = update
+        return 1
+
+    def take(self) -> int:
+        """Begin a flush with what waits, and give how many updates that is."""
+        self._taken, self._waiting = self._waiting, []
+        if self._taken:
+            self.emitted = self._taken[-1]
+        return len(self._taken)
+
+    def step(self, view: View) -> Step:
+        """Give what was taken; in a view with an interval, the newest of it."""
+        assert self.emitted is not None  # nothing is flushed before something came
+        return Step(None, [self.emitted] if view.spec.interval_ms else self._taken)
+
+    def catch_up(self, _last: Update | None, newest: Update) -> Step:
+        """Give the newest state, whatever was shown last."""
+        return Step(None, [newest])
+
+    def beginning(self, _emitted: Update | None, _history: int) -> Update | None:
+        """Begin with nothing, which is then caught up with the whole state."""
+        return None
+
+    def waiting_count(self) -> int:
+        """Count the updates that wait for the next flush."""
+        return len(self._waiting)
+
+
+class EventTopic(LiveTopic):
+    """Trades, candles: every trade and every final candle must be seen, in order.
+
+    What hasn't been shown to everybody is found in the bounded history that all share.
+    """
+
+    __slots__ = ("_history", "_waiting")
+
+    def __init__(self, topic: Topic, history_size: int) -> None:
+        super().__init__(topic)
+        self._history = History(history_size)
+        self._waiting = 0
+
+    def add(self, update: Update) -> int:
+        """Let an update wait for the next flush; give how many forming candles it displaced."""
+        previous, self.newest = self.newest, update
+        self._waiting += 1
+        if is_lossless(update.data):
+            self._history.append(update)
+        displaces = previous is not None and self._waiting > 1 and not is_lossless(previous.data)
+        return int(displaces)
+
+    def take(self) -> int:
+        """Begin a flush with what waits, and give how many updates that is."""
+        count, self._waiting = self._waiting, 0
+        self.emitted = self.newest
+        return count
+
+    def step(self, view: View) -> Step:
+        """Give all that came since the view was shown something, and a candle that is forming."""
+        assert self.emitted is not None
+        return self.catch_up(view.emitted, self.emitted)
+
+    def catch_up(self, last: Update | None, newest: Update) -> Step:
+        """Give all between the two that must be seen."""
+        gap, updates = self._history.after(last.position if last is not None else None)
+        until = newest.position
+        updates = [
+            update
+            for update in updates
+            if update.position.epoch != until.epoch or update.position.seq <= until.seq
+        ]
+        if gap is not None and gap.to_seq is not None and gap.to_seq > until.seq:
+            gap = gap._replace(to_seq=until.seq)
+        if not is_lossless(newest.data):
+            updates.append(newest)
+        return Step(gap, updates)
+
+    def beginning(self, emitted: Update | None, history: int) -> Update | None:
+        """Begin at what is emitted, or before the newest of the history.
+
+        A newcomer to candles is shown the newest one in any case.
+        """
+        if emitted is None:
+            return None
+        past = self._history.newest(history, emitted.position)
+        if not past and self.topic.channel == "trades":
+            return emitted
+        first = past[0] if past else emitted
+        before = Position(first.position.epoch, first.position.seq - 1)
+        return msgspec.structs.replace(first, position=before)
+
+    def waiting_count(self) -> int:
+        """Count the updates that wait for the next flush."""
+        return self._waiting
+
+
+def live_topic(topic: Topic, history_size: int) -> LiveTopic:
+    """Make what a topic's channel needs."""
+    return EventTopic(topic, history_size) if topic.channel in LOSSLESS else StateTopic(topic)

@@ -1,76 +1,182 @@
-"""One way of showing one topic: each update is encoded and framed once for all who see it so."""
+"""One way of showing one topic: each step is encoded, framed and compressed once for all.
+
+A step takes the clients of a view from what they were shown last to something newer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from bookcast.model import Update
+from bookcast.engine.history import Gap
+from bookcast.hub.status import Status
+from bookcast.hub.subscription import Outbox, Subscription, Tally
+from bookcast.model import Topic, Update
 
 
 class ViewSpec(NamedTuple):
     """How a client wants a topic. Clients with equal specs share every frame.
 
-    ``flavour`` is the protocol spoken, ``spelling`` the symbol as the client wrote it.
+    Attributes:
+        flavour: the protocol spoken, ``base`` or ``v1``.
+        spelling: the symbol as the client wrote it.
+        depth: levels of a book on each side, None for all.
+        delta: changes of a book, instead of whole ones.
+        interval_ms: at most one message in so many milliseconds; 0 sends all.
+        deflate: compressed, above a size.
     """
 
     flavour: str
     spelling: str
+    depth: int | None = None
+    delta: bool = False
+    interval_ms: int = 0
+    deflate: bool = False
 
 
-class Outbox(Protocol):
-    """What the hub needs of a connection's outgoing queue.
+class Shown(NamedTuple):
+    """Finished frames, the last update they show, and how many they show or say are lost."""
 
-    ``frames`` wait for the next :meth:`flush`; ``write`` sends at once and returns None. While
-    ``writable`` is False nothing is sent; ``conflated`` counts what this client will never see.
-    """
-
-    frames: list[bytes]
-    writable: bool
-    conflated: int
-    write: Callable[[bytes], None]
-
-    def put(self, frame: bytes) -> None:
-        """Append a frame; a queue that grows long is flushed at once."""
-
-    def flush(self) -> None:
-        """Write all frames in one go."""
+    frames: bytes
+    last: Update | None
+    updates: int
+    gapped: int = 0
 
 
-Render = Callable[[ViewSpec, Update], bytes]
-"""Gives the finished frame that shows an update the way a spec asks for."""
+class Renderer(Protocol):
+    """Makes finished frames. An empty one means that there is nothing to say in this view."""
+
+    def updates(
+        self,
+        spec: ViewSpec,
+        before: Update | None,
+        updates: Sequence[Update],
+        *,
+        unchanged_too: bool = False,
+    ) -> Shown:
+        """Show updates to clients whose last one was ``before``.
+
+        What changes nothing in the view isn't shown, unless ``unchanged_too``.
+        """
+
+    def gap(self, spec: ViewSpec, topic: Topic, gap: Gap) -> bytes:
+        """Say that updates are missing."""
+
+    def status(self, spec: ViewSpec, topic: Topic, status: Status) -> bytes:
+        """Say how a topic stands."""
 
 
 class View:
-    """The subscribers of one spec, and the state they were sent last (``emitted``).
+    """The subscribers of one spec, and the update they were shown last (``emitted``).
 
-    ``ready`` holds those who can take data, with their way to write; ``held`` those who can't, with
-    what they were sent last.
+    ``ready`` holds those who can take data; ``held`` those who can't, with what they were shown
+    last. ``shown_at`` is when it showed something last, ``due`` when a view with an interval may
+    show something again, ``pending`` that it will. Times are the hub's seconds.
     """
 
-    __slots__ = ("_frame", "_render", "_rendered", "emitted", "held", "ready", "spec")
+    __slots__ = (
+        "_appends",
+        "_catch_ups",
+        "_outboxes",
+        "_writes",
+        "due",
+        "emitted",
+        "gapped",
+        "held",
+        "newly_held",
+        "pending",
+        "ready",
+        "received",
+        "sent",
+        "shown_at",
+        "spec",
+        "unchanged",
+    )
 
-    def __init__(self, spec: ViewSpec, render: Render, emitted: Update | None) -> None:
+    def __init__(self, spec: ViewSpec, emitted: Update | None) -> None:
         self.spec = spec
-        self.ready: dict[Outbox, Callable[[bytes], None]] = {}
-        self.held: dict[Outbox, Update | None] = {}
         self.emitted = emitted
-        self._render = render
-        self._rendered: Update | None = None
-        self._frame = b""
+        self.ready: dict[Subscription, None] = {}
+        self.held: dict[Subscription, Update | None] = {}
+        self.newly_held = 0
+        """Of them, those for whom nothing has come since."""
+        self.due = self.shown_at = 0.0
+        self.pending = False
+        self.received = 0
+        self.sent = 0
+        self.gapped = 0
+        self.unchanged = 0
+        # Frames from a position that some client was left at to the one emitted.
+        self._catch_ups: dict[tuple[str, int] | None, Shown] = {}
+        self._writes: tuple[Callable[[bytes], None], ...] | None = None
+        self._appends: tuple[Callable[[bytes], None], ...] | None = None
+        self._outboxes: tuple[Outbox, ...] | None = None
 
-    def emit(self, update: Update) -> bytes:
-        """Make this update the state shown, and give its frame."""
-        frame = self._frame_of(update)
-        self.emitted = update
-        return frame
+    def advance(self, shown: Shown, now: float) -> None:
+        """Take note that the ready clients are shown something newer."""
+        if shown.frames:
+            self.shown_at = now
+        if shown.last is not self.emitted:
+            self.emitted = shown.last
+            self._catch_ups.clear()
+        self.sent += shown.updates
+        self.gapped += shown.gapped
 
-    def last_frame(self) -> bytes | None:
-        """Give the frame of the state shown, for a newcomer or one who fell behind."""
-        return None if self.emitted is None else self._frame_of(self.emitted)
+    def tally(self) -> Tally:
+        """Give the counts of updates since the view began."""
+        return Tally(self.received, self.sent, self.gapped, self.unchanged)
 
-    def _frame_of(self, update: Update) -> bytes:
-        if update is not self._rendered:
-            self._frame = self._render(self.spec, update)
-            self._rendered = update
-        return self._frame
+    def catch_up_from(self, last: Update | None, render: Callable[[Update], Shown]) -> Shown:
+        """Give what takes a client from ``last`` to what is emitted, rendered once for all."""
+        emitted = self.emitted
+        if emitted is None or emitted is last:
+            return Shown(b"", emitted, 0)
+        key = None if last is None else (last.position.epoch, last.position.seq)
+        shown = self._catch_ups.get(key)
+        if shown is None:
+            shown = self._catch_ups[key] = render(emitted)
+        return shown
+
+    def hold(self, subscription: Subscription, last: Update | None) -> None:
+        """Show nothing more to a client, who was shown ``last``."""
+        if self.ready.pop(subscription, subscription) is None:
+            self._forget_tuples()
+        self.held[subscription] = last
+        self.newly_held += 1
+
+    def let_go(self, subscription: Subscription) -> Update | None:
+        """Let a held client be ready, and give what it was shown last."""
+        last = self.held.pop(subscription)
+        self.ready[subscription] = None
+        self._forget_tuples()
+        return last
+
+    def leave(self, subscription: Subscription) -> None:
+        """Forget a client."""
+        if self.ready.pop(subscription, subscription) is None:
+            self._forget_tuples()
+        self.held.pop(subscription, None)
+
+    # The ready clients' outboxes, and bound methods of theirs: kept for as long as nobody comes or
+    # goes, so that the flush runs through them without a line of bytecode in between.
+
+    def outboxes(self) -> tuple[Outbox, ...]:
+        """Give the outboxes of those who are ready."""
+        if self._outboxes is None:
+            self._outboxes = tuple(subscription.outbox for subscription in self.ready)
+        return self._outboxes
+
+    def writes(self) -> tuple[Callable[[bytes], None], ...]:
+        """Give their ways to write at once."""
+        if self._writes is None:
+            self._writes = tuple(outbox.write for outbox in self.outboxes())
+        return self._writes
+
+    def appends(self) -> tuple[Callable[[bytes], None], ...]:
+        """Give their ways to append to what the next flush writes."""
+        if self._appends is None:
+            self._appends = tuple(outbox.append for outbox in self.outboxes())
+        return self._appends
+
+    def _forget_tuples(self) -> None:
+        self._writes = self._appends = self._outboxes = None

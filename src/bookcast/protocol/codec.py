@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from bookcast.errors import InvalidInput, explain
-from bookcast.hub.view import ViewSpec
-from bookcast.model import Level, Update
+from bookcast.model import Book, Level, Update
 from bookcast.protocol import messages
+
+T = TypeVar("T")
 
 _encoder: Final = msgspec.json.Encoder()
 
@@ -51,28 +53,46 @@ def decode_command(data: bytes | str) -> messages.Command:
         raise InvalidInput("invalid_json", not_json(error)) from None
 
 
-def decode_json(data: bytes) -> Any:
-    """Read any JSON.
+def read(decoder: msgspec.json.Decoder[T], source: Any, code: str, whole: str) -> T:
+    """Read a Struct from JSON text as bytes, or from what a JSON reader gave.
 
     Raises:
-        InvalidInput: when it isn't JSON.
+        InvalidInput: with ``code`` and the path of the fault when it isn't such a Struct; ``whole``
+            is what to call all of it.
     """
     try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        if isinstance(source, bytes):
+            return decoder.decode(source)
+        return msgspec.convert(source, decoder.type)
+    except msgspec.ValidationError as error:
+        raise invalid(code, error, whole) from None
+    except (ValueError, RecursionError) as error:
+        if not isinstance(source, bytes):
+            raise InvalidInput(code, f"{whole} can't be written as JSON: {error}") from None
+        _find_number(decoder, source, code, whole)
         raise InvalidInput("invalid_json", not_json(error)) from None
 
 
-def encode(message: messages.Message) -> bytes:
-    """Write a message to a base client."""
+def _find_number(decoder: msgspec.json.Decoder[Any], text: bytes, code: str, whole: str) -> None:
+    """Find the place of a number that JSON doesn't have, though some programs write it: NaN."""
+    try:
+        msgspec.convert(json.loads(text), decoder.type)
+    except msgspec.ValidationError as error:
+        raise invalid(code, error, whole) from None
+    except (ValueError, RecursionError):
+        return
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """Write a message to a client."""
     return _encoder.encode(message)
 
 
-def encode_update(spec: ViewSpec, update: Update) -> bytes:
-    """Write an update the way a view shows it."""
+def encode_update(spelling: str, update: Update) -> bytes:
+    """Write a book the way base clients see it."""
     return _encoder.encode(
         messages.OrderbookUpdate(
-            symbol=spec.spelling,
+            symbol=spelling,
             data=as_published(update),
             timestamp=iso_utc(update.server_ms),
         )
@@ -82,9 +102,10 @@ def encode_update(spec: ViewSpec, update: Update) -> bytes:
 def as_published(update: Update) -> msgspec.Raw:
     """Give the book as its publisher wrote it; for our own feeds, in the shape of Futu's levels."""
     book = update.data
+    assert isinstance(book, Book)
     if book.published is not None:
         return book.published
-    moment = book.exchange_ms or book.feed_ms or update.server_ms
+    moment = update.exchange_ms or update.feed_ms or update.server_ms
     return msgspec.Raw(
         _encoder.encode(
             {

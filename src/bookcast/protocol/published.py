@@ -2,122 +2,227 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from datetime import datetime
-from operator import gt, lt
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from bookcast.errors import InvalidInput
-from bookcast.model import MAX_TIME_MS, Book, Level, Publication, Topic, parse_symbol
-from bookcast.protocol.codec import invalid
-from bookcast.protocol.messages import PublishedBook, PublishedLevel, PublishedTuple
+from bookcast.model import (
+    CHANNELS,
+    MAX_TIME_MS,
+    PERIODS,
+    Broker,
+    Brokers,
+    Candle,
+    Channel,
+    Data,
+    Number,
+    Publication,
+    Quote,
+    Topic,
+    Trade,
+    Trades,
+    parse_symbol,
+)
+from bookcast.protocol.book import parse_book
+from bookcast.protocol.codec import read
+from bookcast.protocol.shapes import (
+    PublishedBatch,
+    PublishedBrokers,
+    PublishedCandle,
+    PublishedQuote,
+    PublishedTrades,
+    PublishedUpdate,
+)
 
-# In process, prices may come as decimals.
-_encoder: Final = msgspec.json.Encoder(decimal_format="number")
+
+class Rules(NamedTuple):
+    """What holds for everything published here."""
+
+    default_market: str
+    refuse_crossed: bool = False
 
 
-def parse_orderbook(
-    symbol: str, data: Any, default_market: str, text: bytes | None = None
+class _Parsed(NamedTuple):
+    data: Data
+    timestamp: Any
+    variant: str = ""
+
+
+def parse_publication(
+    channel: str,
+    symbol: str,
+    source: Any,
+    *,
+    rules: Rules,
+    now_ms: float,
+    period: str | None = None,
 ) -> Publication:
-    """Turn a published order book into a publication.
+    """Turn what was published into a publication.
 
-    ``data`` is what a JSON reader gives: ``{"bids": [...], "asks": [...], ...}``, levels as
-    ``[price, size]``, ``[price, size, orders]`` or ``{"price", "size"|"volume", "orders"?, ...}``.
-    ``text`` is the JSON it was read from, if it was.
+    ``source`` is JSON text as bytes, or what a JSON reader gives. ``period`` is for candles.
 
     Raises:
         InvalidInput: with the path of the wrong field.
     """
-    topic = Topic("orderbook", parse_symbol(symbol, default_market))
-    return Publication(topic, parse_book(data, text))
-
-
-def parse_book(data: Any, text: bytes | None = None) -> Book:
-    """Check a published book and keep it both normalised and as published.
-
-    Levels of size 0 are no levels and are dropped; the rest must be best first, each price once.
-    Crossed and locked books are accepted, since auctions cross. Of ``text``, every number goes on
-    to clients digit by digit.
-
-    Raises:
-        InvalidInput: with the path of the wrong field.
-    """
-    try:
-        book = msgspec.convert(data, PublishedBook)
-    except msgspec.ValidationError as error:
-        raise invalid("invalid_book", error, "The book") from None
-    except (ValueError, RecursionError) as error:
-        raise _not_json(error) from None
-    bids = _side("bids", book.bids, gt, "highest")
-    asks = _side("asks", book.asks, lt, "lowest")
-    try:
-        if text is not None and len(bids) == len(book.bids) and len(asks) == len(book.asks):
-            published = msgspec.json.format(text, indent=-1)
-        else:
-            published = _encoder.encode(
-                {
-                    **data,
-                    "bids": _with_size(data["bids"], book.bids),
-                    "asks": _with_size(data["asks"], book.asks),
-                }
-            )
-    except (TypeError, ValueError, RecursionError) as error:
-        raise _not_json(error) from None
-    return Book(
-        bids,
-        asks,
-        exchange_ms=_milliseconds(data.get("timestamp")),
-        published=msgspec.Raw(published),
+    name = parse_channel(channel)
+    canonical = parse_symbol(symbol, rules.default_market)
+    if period is not None:
+        parse_period(name, period)
+    match name:
+        case "orderbook":
+            parsed = _Parsed(*parse_book(source, refuse_crossed=rules.refuse_crossed))
+        case "trades":
+            parsed = _trades(source, now_ms)
+        case "candles":
+            parsed = _candle(source, period)
+        case "quote":
+            parsed = _quote(source)
+        case "brokers":
+            parsed = _brokers(source)
+    return Publication(
+        Topic(name, canonical, parsed.variant), parsed.data, milliseconds(parsed.timestamp)
     )
 
 
-def _not_json(error: Exception) -> InvalidInput:
-    return InvalidInput("invalid_book", f"The book can't be written as JSON: {error}")
+def parse_channel(name: str) -> Channel:
+    """Give the channel of a name.
+
+    Raises:
+        InvalidInput: when there is none.
+    """
+    if name not in CHANNELS:
+        raise InvalidInput(
+            "unknown_channel",
+            f"There is no channel {name!r}; there are {', '.join(CHANNELS)}",
+            path="channel",
+        )
+    return name
 
 
-def _side(
-    name: str,
-    given: Sequence[PublishedTuple | PublishedLevel],
-    better: Callable[[float, float], bool],
-    best: str,
-) -> tuple[Level, ...]:
-    levels: list[Level] = []
-    for index, level in enumerate(given):
-        size = _size(level)
-        if size is msgspec.UNSET:
+def parse_period(channel: Channel, period: str | None) -> str:
+    """Give the variant of a topic: candles have a period, the other channels none.
+
+    Raises:
+        InvalidInput: for a period that doesn't exist, or one too many, or none where one is needed.
+    """
+    if channel != "candles":
+        if period is not None:
+            raise InvalidInput("invalid_message", "period: only candles have one", path="period")
+        return ""
+    if period not in PERIODS:
+        given = "is missing" if period is None else f"can't be {period!r}"
+        raise InvalidInput(
+            "invalid_message", f"period {given}; it is one of {', '.join(PERIODS)}", path="period"
+        )
+    return period
+
+
+_batch: Final = msgspec.json.Decoder(PublishedBatch)
+_quote_decoder: Final = msgspec.json.Decoder(PublishedQuote)
+_trades_decoder: Final = msgspec.json.Decoder(PublishedTrades)
+_candle_decoder: Final = msgspec.json.Decoder(PublishedCandle)
+_brokers_decoder: Final = msgspec.json.Decoder(PublishedBrokers)
+
+
+def decode_batch(text: bytes) -> list[PublishedUpdate]:
+    """Read the updates of a batch; their data are read when each is published.
+
+    Raises:
+        InvalidInput: when it isn't a batch at all.
+    """
+    batch = read(_batch, text, "invalid_data", "The batch")
+    return batch.updates
+
+
+def _quote(source: Any) -> _Parsed:
+    given = read(_quote_decoder, source, "invalid_data", "The quote")
+    values = {name: getattr(given, name) for name in Quote.__struct_fields__}
+    if all(value is None for value in values.values()):
+        raise InvalidInput(
+            "invalid_data", f"The quote: it needs at least one of {', '.join(values)}"
+        )
+    return _Parsed(
+        Quote(**{name: _no_minus(value) for name, value in values.items()}), given.timestamp
+    )
+
+
+def _trades(source: Any, now_ms: float) -> _Parsed:
+    given = read(_trades_decoder, source, "invalid_data", "The trades")
+    return _Parsed(
+        Trades(
+            tuple(
+                Trade(
+                    _no_minus(trade.price),
+                    trade.size,
+                    trade.side,
+                    now_ms
+                    if trade.timestamp is None
+                    else _moment(trade.timestamp, f"trades[{index}].timestamp"),
+                    trade.id,
+                    trade.backfill,
+                )
+                for index, trade in enumerate(given.trades)
+            )
+        ),
+        given.timestamp,
+    )
+
+
+def _candle(source: Any, period: str | None) -> _Parsed:
+    given = read(_candle_decoder, source, "invalid_data", "The candle")
+    if period is not None and given.period not in {None, period}:
+        raise InvalidInput(
+            "invalid_data", f"period: {given.period} in the data, {period} beside it", path="period"
+        )
+    for name, fault in (("high", max), ("low", min)):
+        bound, wanted = getattr(given, name), fault(given.open, given.close, given.high, given.low)
+        if bound != wanted:
             raise InvalidInput(
-                "invalid_book",
-                f"{name}[{index}]: a level needs 'size' (or 'volume')",
-                path=f"{name}[{index}].size",
+                "invalid_data",
+                f"{name}: {bound} isn't the {name}est price of the candle",
+                path=name,
             )
-        if size == 0:
-            continue
-        price = level.price or 0  # -0 is 0
-        if levels and not better(levels[-1].price, price):
-            place = f"{name}[{index}]" + ("[0]" if isinstance(level, PublishedTuple) else ".price")
-            fault = (
-                "stands there twice"
-                if levels[-1].price == price
-                else f"comes after {levels[-1].price}; {name} begin with the {best} price"
-            )
-            raise InvalidInput("invalid_book", f"{place}: {price} {fault}", path=place)
-        levels.append(Level(price, size, level.orders))
-    return tuple(levels)
+    candle = Candle(
+        time=_moment(given.time, "time"),
+        open=given.open,
+        high=given.high,
+        low=given.low,
+        close=given.close,
+        volume=given.volume,
+        turnover=given.turnover,
+        final=given.final,
+    )
+    return _Parsed(candle, given.timestamp, parse_period("candles", period or given.period))
 
 
-def _with_size(raw: Sequence[Any], given: Sequence[PublishedTuple | PublishedLevel]) -> list[Any]:
-    return [item for item, level in zip(raw, given, strict=True) if _size(level)]
+def _brokers(source: Any) -> _Parsed:
+    given = read(_brokers_decoder, source, "invalid_data", "The brokers")
+    bids, asks = (
+        tuple(Broker(broker.id, broker.name, broker.pos) for broker in side)
+        for side in (given.bids, given.asks)
+    )
+    return _Parsed(Brokers(bids, asks), given.timestamp)
 
 
-def _size(level: PublishedTuple | PublishedLevel) -> Any:
-    if isinstance(level, PublishedLevel) and level.size is msgspec.UNSET:
-        return level.volume
-    return level.size
+def _no_minus(value: Any) -> Any:
+    """-0 is 0."""
+    return 0 if value == 0 and not isinstance(value, bool) else value
 
 
-def _milliseconds(timestamp: Any) -> float | None:
+def _moment(value: Any, path: str) -> Number:
+    moment = milliseconds(value)
+    if moment is None:
+        raise InvalidInput(
+            "invalid_data",
+            f"{path}: {value!r} is neither milliseconds since 1970 nor ISO 8601 with an offset",
+            path=path,
+        )
+    return moment
+
+
+def milliseconds(timestamp: Any) -> Number | None:
     """Understand a publisher's timestamp where that is possible."""
     if isinstance(timestamp, str):
         try:
@@ -125,7 +230,7 @@ def _milliseconds(timestamp: Any) -> float | None:
         except ValueError:
             return None
         # A time without an offset could be anybody's local time.
-        return moment.timestamp() * 1000 if moment.tzinfo is not None else None
+        return round(moment.timestamp() * 1000, 3) if moment.tzinfo is not None else None
     if isinstance(timestamp, int | float) and not isinstance(timestamp, bool):
-        return float(timestamp) if 0 <= timestamp <= MAX_TIME_MS else None
+        return timestamp if 0 <= timestamp <= MAX_TIME_MS else None
     return None

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from bookcast.hub.subscription import Subscription
+from bookcast.model import Topic
+
 FLUSH_BYTES: Final = 32 * 1024
 """A client that gets much at once gets it in writes of about this size."""
 
@@ -12,30 +15,32 @@ FLUSH_BYTES: Final = 32 * 1024
 class Outbox:
     """Frames for one client, joined into one write per flush.
 
-    The queue is bounded by :data:`FLUSH_BYTES` and one frame: a longer one is written at once, and
-    when the client then isn't ``writable``, the hub appends nothing more (it keeps only the newest
-    state, once for everybody) and the session takes no further commands.
+    The queue is bounded: :meth:`put` writes when :data:`FLUSH_BYTES` are reached, the hub's flush
+    writes when it has appended its own bound. When the client isn't ``writable``, the hub appends
+    nothing more (it keeps only what the client was shown last, a reference) and the session takes
+    no further commands.
     """
 
-    __slots__ = ("_put_bytes", "conflated", "frames", "writable", "write")
+    __slots__ = ("_frames", "_put_bytes", "append", "shown", "writable", "write")
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self.write = write
         self._put_bytes = 0
-        self.frames: list[bytes] = []
+        self._frames: list[bytes] = []
+        self.append = self._frames.append
         self.writable = True
-        self.conflated = 0
+        self.shown: dict[Topic, Subscription] = {}
 
     def put(self, frame: bytes) -> None:
         """Append a frame; it goes out with the next flush, or now when much is waiting."""
-        self.frames.append(frame)
+        self._frames.append(frame)
         self._put_bytes += len(frame)
         if self._put_bytes >= FLUSH_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Write all frames in one go."""
-        frames = self.frames
+        frames = self._frames
         if not frames:
             return
         data = frames[0] if len(frames) == 1 else b"".join(frames)

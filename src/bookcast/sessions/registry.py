@@ -29,6 +29,11 @@ class Registry:
     def __len__(self) -> int:
         return len(self._sessions)
 
+    def check(self, now: float) -> None:
+        """End the sessions that are stuck, and break long silences; monotonic seconds."""
+        for session in tuple(self._sessions):
+            session.check(now)
+
     def subscription_count(self) -> int:
         """Count the subscriptions of all sessions."""
         return sum(session.subscription_count for session in self._sessions)

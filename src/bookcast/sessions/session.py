@@ -3,58 +3,104 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
 
 import msgspec
 
-from bookcast.errors import InvalidInput
+from bookcast.errors import CloseCode, InvalidInput
 from bookcast.hub.hub import Hub
-from bookcast.protocol import codec, messages
-from bookcast.protocol.connection import Action, BaseConnection, Hide, Send, Show
+from bookcast.model import Position
+from bookcast.protocol import codec
+from bookcast.protocol.actions import Action, Explain, Hide, Message, Publish, Resync, Send, Show
+from bookcast.protocol.connection import BaseConnection
+from bookcast.protocol.connection_v1 import V1Connection
+from bookcast.protocol.render import Frame
+from bookcast.protocol.shapes import PublishedUpdate
 from bookcast.sessions.outbox import Outbox
 
 logger = logging.getLogger(__name__)
 
-Frame = Callable[[bytes], bytes]
-"""Puts a message's text into a WebSocket frame."""
+EARLY_SECONDS: Final = 1.0
+"""Sessions are checked about twice a second; a heartbeat is rather early than late."""
+
+PublishAll = Callable[[Sequence[PublishedUpdate]], Awaitable[Sequence[Position | InvalidInput]]]
+"""Publishes updates in order, and gives the place of each or what is wrong with it."""
 
 
-class SessionLimits(msgspec.Struct, frozen=True):
-    """What a session may do."""
+class SessionRules(msgspec.Struct, frozen=True):
+    """What holds for every session. Times are in seconds, ``now`` gives those since 1970."""
 
-    default_market: str
-    max_subscriptions: int
+    default_market: str = "US"
+    max_subscriptions: int = 256
+    slow_timeout: float = 30.0
+    heartbeat_ms: int = 10_000
+    now: Callable[[], float] = time.time
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """The client's side of a session, as its WebSocket gives it.
+
+    ``backlog`` tells how many bytes wait in this process; ``end`` closes the connection.
+    """
+
+    client_id: str
+    v1: bool
+    deflate: bool
+    write: Callable[[bytes], None]
+    backlog: Callable[[], int]
+    end: Callable[[CloseCode], None]
 
 
 class Session:
     """Does what the protocol decides, and tells the hub."""
 
-    __slots__ = ("_connection", "_frame", "_hub", "client_id", "outbox")
+    __slots__ = (
+        "_backlog",
+        "_checked_at",
+        "_closed",
+        "_connection",
+        "_deferred",
+        "_frame",
+        "_hub",
+        "_peer",
+        "_quiet_since",
+        "_rules",
+        "_said",
+        "_stuck_since",
+        "outbox",
+    )
 
-    def __init__(
-        self,
-        client_id: str,
-        *,
-        hub: Hub,
-        frame: Frame,
-        write: Callable[[bytes], None],
-        limits: SessionLimits,
-    ) -> None:
-        self.client_id = client_id
-        self.outbox = Outbox(write)
+    def __init__(self, peer: Peer, *, hub: Hub, frame: Frame, rules: SessionRules) -> None:
+        self.outbox = Outbox(peer.write)
+        self._peer = peer
         self._hub = hub
         self._frame = frame
-        self._connection = BaseConnection(
-            default_market=limits.default_market, max_subscriptions=limits.max_subscriptions
-        )
+        self._rules = rules
+        self._connection = _connection(peer, rules)
+        # What the client published, and what it said since: publishing takes time.
+        self._deferred: list[Action] = []
+        self._closed = self._said = False
+        self._backlog = 0
+        self._checked_at = self._quiet_since = self._stuck_since = 0.0
 
-    def open(self, symbols: Iterable[str]) -> None:
+    @property
+    def client_id(self) -> str:
+        """The id that the client connected under."""
+        return self._peer.client_id
+
+    @property
+    def subscription_count(self) -> int:
+        """How many topics this client sees."""
+        return len(self._connection.subscriptions)
+
+    # What the client says
+
+    def open(self, symbols: Sequence[str]) -> None:
         """Begin with these symbols, as if the client had subscribed to each."""
-        for symbol in symbols:
-            try:
-                self._do(self._connection.subscribe(symbol))
-            except InvalidInput as error:
-                self._do([Send(messages.ErrorMessage(error.message))])
+        self._do(self._connection.open(symbols))
         self.outbox.flush()
 
     def receive(self, data: bytes) -> None:
@@ -65,39 +111,124 @@ class Session:
 
     def refuse(self, message: str) -> None:
         """Tell the client that something it sent was wrong."""
-        self._do([Send(messages.ErrorMessage(message))])
+        self._do(self._connection.refuse(InvalidInput("invalid_message", message)))
 
-    def hold(self) -> None:
-        """Send nothing more: the client can't take it."""
+    @property
+    def has_to_publish(self) -> bool:
+        """Whether the client published something that :meth:`publish` has still to do."""
+        return bool(self._deferred)
+
+    async def publish(self, publish: PublishAll) -> None:
+        """Publish what the client sent, answer for each, and do what it said after that."""
+        actions, self._deferred = self._deferred, []
+        outcomes = iter(
+            await publish([action.update for action in actions if isinstance(action, Publish)])
+        )
+        if self._closed:
+            return
+        for action in actions:
+            if not isinstance(action, Publish):
+                self._perform(action)
+            elif isinstance(outcome := next(outcomes), InvalidInput):
+                self._say(action.refuse(outcome))
+            else:
+                self._say(action.answer(outcome))
+        self.outbox.flush()
+
+    def close(self) -> None:
+        """End all subscriptions, and say no more."""
+        self._deferred.clear()
+        self._do(self._connection.close())
+        self._closed = True
+
+    # What the client can take
+
+    def hold(self, now: float) -> None:
+        """Send nothing more: the client can't take it. ``now``: monotonic seconds."""
         self.outbox.writable = False
-        self._hub.hold(self.outbox, self._connection.subscriptions)
+        self._stuck_since = now
+        self._backlog = self._peer.backlog()
+        self._hub.hold(self.outbox)
 
     def catch_up(self) -> None:
         """Send the newest of what the client missed: it can take data again."""
         self.outbox.writable = True
-        self._hub.catch_up(self.outbox, self._connection.subscriptions)
+        self._hub.catch_up(self.outbox)
 
-    def close(self) -> None:
-        """End all subscriptions."""
-        self._do(self._connection.close())
+    def check(self, now: float) -> None:
+        """End what is stuck, and break a long silence; call it regularly, in monotonic seconds."""
+        if not self.outbox.writable:
+            self._check_progress(now)
+        elif isinstance(self._connection, V1Connection):
+            self._check_silence(now, self._connection)
 
-    @property
-    def subscription_count(self) -> int:
-        """How many topics this client sees."""
-        return len(self._connection.subscriptions)
+    def _check_progress(self, now: float) -> None:
+        backlog = self._peer.backlog()
+        if backlog != self._backlog:
+            self._backlog, self._stuck_since = backlog, now
+        elif now - self._stuck_since >= self._rules.slow_timeout:
+            logger.info("client %r has taken nothing for too long", self.client_id)
+            self._peer.end(CloseCode.TOO_SLOW)
+
+    def _check_silence(self, now: float, connection: V1Connection) -> None:
+        since, self._checked_at = self._checked_at, now
+        if self._said or any(
+            subscription.view.shown_at >= since for subscription in self.outbox.shown.values()
+        ):
+            self._said = False
+            self._quiet_since = now
+        elif now - self._quiet_since >= self._rules.heartbeat_ms / 1000 - EARLY_SECONDS:
+            self._say(connection.heartbeat())
+            self.outbox.flush()
+
+    # What the protocol decides
 
     def _do(self, actions: Iterable[Action]) -> None:
         for action in actions:
-            match action:
-                case Send(message):
-                    if isinstance(message, messages.ErrorMessage):
-                        logger.info("client %r refused: %s", self.client_id, message.message)
-                    else:
-                        logger.debug("client %r is told %s", self.client_id, message)
-                    self.outbox.put(self._frame(codec.encode(message)))
-                case Show(topic, spec, replaces):
-                    logger.debug("client %r sees %s", self.client_id, topic)
-                    self._hub.subscribe(self.outbox, topic, spec, replaces)
-                case Hide(topic, spec):
-                    logger.debug("client %r no longer sees %s", self.client_id, topic)
-                    self._hub.unsubscribe(self.outbox, topic, spec)
+            if self._deferred or isinstance(action, Publish):
+                self._deferred.append(action)
+            else:
+                self._perform(action)
+
+    def _perform(self, action: Send | Show | Hide | Resync | Explain) -> None:
+        match action:
+            case Send(message):
+                self._say(message)
+            case Show(topic, spec, confirm, history):
+                logger.debug("client %r sees %s", self.client_id, topic)
+                place = self._hub.subscribe(self.outbox, topic, spec, history=history)
+                self._say(confirm(place))
+                self._hub.begin(self.outbox, topic)
+            case Hide(topic):
+                logger.debug("client %r no longer sees %s", self.client_id, topic)
+                self._hub.unsubscribe(self.outbox, topic)
+            case Resync(topic):
+                self._hub.resync(self.outbox, topic)
+            case Explain(topic, answer):
+                self._say(answer(self._hub.word(self.outbox, topic)))
+
+    def _say(self, message: Message) -> None:
+        if message.__struct_config__.tag == "error":
+            logger.info("client %r refused: %s", self.client_id, getattr(message, "message", ""))
+        else:
+            logger.debug("client %r is told %s", self.client_id, message)
+        self._said = True
+        self.outbox.put(self._frame(codec.encode(message), False))  # noqa: FBT003 - for one alone
+
+
+def _connection(peer: Peer, rules: SessionRules) -> BaseConnection | V1Connection:
+    if not peer.v1:
+        return BaseConnection(
+            default_market=rules.default_market,
+            max_subscriptions=rules.max_subscriptions,
+            deflate=peer.deflate,
+        )
+    return V1Connection(
+        client_id=peer.client_id,
+        session=secrets.token_urlsafe(16),
+        default_market=rules.default_market,
+        max_subscriptions=rules.max_subscriptions,
+        deflate=peer.deflate,
+        heartbeat_ms=rules.heartbeat_ms,
+        now=rules.now,
+    )

@@ -9,20 +9,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import zlib
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 from urllib.parse import parse_qs, unquote
 
 import msgspec
+from websockets.exceptions import NegotiationError
+from websockets.extensions.base import Extension
+from websockets.extensions.permessage_deflate import (
+    PerMessageDeflate,
+    ServerPerMessageDeflateFactory,
+)
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN, SEND_EOF, SERVER, Protocol
 from websockets.server import ServerProtocol
+from websockets.typing import ExtensionName, Subprotocol
 
 from bookcast.auth import OriginPolicy
 from bookcast.errors import CLOSE_REASONS, ERRORS, CloseCode, InvalidInput
 from bookcast.hub.hub import Hub
+from bookcast.protocol.messages_v1 import SUBPROTOCOL
 from bookcast.sessions.registry import Registry
-from bookcast.sessions.session import Session, SessionLimits
+from bookcast.sessions.session import Peer, PublishAll, Session, SessionRules
 
 logger = logging.getLogger(__name__)
 # Handshakes and frames, as the WebSocket library sees them: debug only, and only when asked for.
@@ -40,29 +50,91 @@ HIGH_WATER: Final = 32 * 1024
 NOT_SENT_LOW_WATER: Final = 16 * 1024
 """So many unsent bytes may wait in the kernel; by default megabytes would hide a slow client."""
 
+DEFLATE_LEVEL: Final = 6
+FLUSH_END: Final = b"\x00\x00\xff\xff"
+
 CLOSE_SECONDS: Final = 1.0
 """How long a client has to answer our close frame, or to close after its own was answered."""
 
-UNACKNOWLEDGED_SECONDS: Final = 30
-"""A peer that acknowledges nothing for so long is gone."""
+TOO_SLOW_SECONDS: Final = 10.0
+"""How long a client that was too slow has to take what waits, and our close frame behind it."""
+
+MAX_INBOX: Final = 256
+"""So many messages wait while an earlier publication of the client is under way."""
 
 KEEP_ALIVE_SECONDS: Final = 20
 """The kernel asks a peer of whom nothing is heard this often."""
 
 
-def text_frame(payload: bytes) -> bytes:
-    """Put a text into an unfragmented, unmasked frame, to be shared by all who get it."""
-    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+class Framer:
+    """Puts texts into unfragmented, unmasked frames, to be shared by all who get them.
+
+    Texts of ``deflate_min_bytes`` or more are compressed for clients who can take that.
+    """
+
+    def __init__(self, deflate_min_bytes: int = 0) -> None:
+        self._deflate_min_bytes = deflate_min_bytes
+        self._deflate = [SharedCompression()]
+
+    def __call__(self, payload: bytes, deflate: bool) -> bytes:  # noqa: FBT001 - the kind of frame
+        """Make a frame."""
+        frame = Frame(Opcode.TEXT, payload)
+        if deflate and len(payload) >= self._deflate_min_bytes:
+            return frame.serialize(mask=False, extensions=self._deflate)
+        return frame.serialize(mask=False)
+
+
+class SharedCompression(Extension):
+    """permessage-deflate for frames that are the same for everybody.
+
+    No frame refers to what an earlier one held (no context takeover), or it could not be shared.
+    """
+
+    name = ExtensionName("permessage-deflate")
+
+    def __init__(self) -> None:
+        # One for all: a full flush makes it forget what it has seen, cheaper than a new one.
+        self._compressor = zlib.compressobj(level=DEFLATE_LEVEL, wbits=-15)
+
+    def encode(self, frame: Frame) -> Frame:
+        """Compress a frame, unless that makes it longer."""
+        compressed = self._compressor.compress(frame.data)
+        compressed += self._compressor.flush(zlib.Z_FULL_FLUSH)
+        # The end of every flush is known to the other side, and left out (RFC 7692, 7.2.1).
+        compressed = compressed[: -len(FLUSH_END)]
+        if len(compressed) >= len(frame.data):
+            return frame
+        return Frame(frame.opcode, compressed, frame.fin, rsv1=True)
+
+
+class SharedDeflate(ServerPerMessageDeflateFactory):
+    """Negotiates compression of frames that are the same for everybody."""
+
+    def __init__(self) -> None:
+        super().__init__(server_no_context_takeover=True, client_no_context_takeover=True)
+
+    def process_request_params(
+        self, params: Sequence[tuple[str, str | None]], accepted_extensions: Sequence[Any]
+    ) -> tuple[list[tuple[str, str | None]], PerMessageDeflate]:
+        """Accept an offer, unless it asks for a smaller window: that client can't share."""
+        for name, value in params:
+            if name == "server_max_window_bits" and value != "15":
+                raise NegotiationError("frames are compressed with the full window")
+        return super().process_request_params(params, accepted_extensions)
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """What every connection of a server shares."""
+    """What every connection of a server shares. ``clock`` gives the hub's monotonic seconds."""
 
     hub: Hub
     registry: Registry
     origins: OriginPolicy
-    limits: SessionLimits
+    rules: SessionRules
     max_message_bytes: int
+    framer: Framer
+    deflate: bool
+    publish: PublishAll
+    clock: Callable[[], float]
     loop: asyncio.AbstractEventLoop
 
 
@@ -76,6 +148,7 @@ class WebSocket(asyncio.Protocol):
         "_inbox",
         "_is_text",
         "_protocol",
+        "_publishing",
         "_session",
         "_transport",
     )
@@ -86,6 +159,7 @@ class WebSocket(asyncio.Protocol):
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._protocol: Protocol | None = None
         self._session: Session | None = None
+        self._publishing: asyncio.Task[None] | None = None
         # Messages not yet acted on; None stands for a binary one.
         self._inbox: list[bytes | None] = []
         self._fragments: list[bytes] = []
@@ -99,7 +173,7 @@ class WebSocket(asyncio.Protocol):
         # Before anything is written: else the HTTP side would be told that the client is slow.
         self._transport.set_protocol(self)
         self._connections.add(self)
-        _make_slowness_visible(self._transport)
+        _make_slowness_visible(self._transport, self._endpoint.rules.slow_timeout)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client: first its handshake, then its frames."""
@@ -111,6 +185,8 @@ class WebSocket(asyncio.Protocol):
         self._process()
         if self._protocol.state is not OPEN:
             self._end_session()
+        elif self._publishing is not None and len(self._inbox) > MAX_INBOX:
+            self._transport.pause_reading()
         self._write_answers(self._protocol)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -123,7 +199,7 @@ class WebSocket(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client takes no more: send nothing, and listen to nothing, until it does."""
         if self._session is not None:
-            self._session.hold()
+            self._session.hold(self._endpoint.clock())
             self._transport.pause_reading()
             logger.debug("client %r is slow: holding back", self._session.client_id)
 
@@ -134,7 +210,11 @@ class WebSocket(asyncio.Protocol):
         logger.debug("client %r takes data again: catching up", self._session.client_id)
         self._session.catch_up()
         self._process()
-        if self._session.outbox.writable:
+        self._read_on()
+
+    def _read_on(self) -> None:
+        session = self._session
+        if session is not None and session.outbox.writable and len(self._inbox) <= MAX_INBOX:
             self._transport.resume_reading()
 
     # uvicorn's side
@@ -147,13 +227,18 @@ class WebSocket(asyncio.Protocol):
 
     def _handshake(self, data: bytes) -> None:
         endpoint = self._endpoint
-        server = ServerProtocol(logger=wire_logger)
+        server = ServerProtocol(
+            extensions=[SharedDeflate()] if endpoint.deflate else None,
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            select_subprotocol=_select_subprotocol,
+            logger=wire_logger,
+        )
         server.receive_data(data)
         request = next(iter(server.events_received()), None)
-        client_id, symbols = "", tuple[str, ...]()
+        client_id, symbols, v1 = "", tuple[str, ...](), False
         if isinstance(request, Request):
             try:
-                client_id, symbols = self._admit(request)
+                client_id, symbols, v1 = self._admit(request)
                 response = server.accept(request)
             except InvalidInput as refusal:
                 response = _refusal(server, refusal)
@@ -174,19 +259,24 @@ class WebSocket(asyncio.Protocol):
         self._protocol = Protocol(
             SERVER, state=OPEN, max_size=endpoint.max_message_bytes, logger=wire_logger
         )
-        session = self._session = Session(
+        self._protocol.extensions = server.extensions
+        peer = Peer(
             client_id,
-            hub=endpoint.hub,
-            frame=text_frame,
+            v1=v1 or server.subprotocol is not None,
+            deflate=bool(server.extensions),
             write=self._transport.write,
-            limits=endpoint.limits,
+            backlog=self._transport.get_write_buffer_size,
+            end=self._close,
+        )
+        session = self._session = Session(
+            peer, hub=endpoint.hub, frame=endpoint.framer, rules=endpoint.rules
         )
         endpoint.registry.add(session)
         logger.info("client %r connected", client_id)
         session.open(symbols)
 
-    def _admit(self, request: Request) -> tuple[str, tuple[str, ...]]:
-        """Give the client's id and the symbols it begins with.
+    def _admit(self, request: Request) -> tuple[str, tuple[str, ...], bool]:
+        """Give the client's id, the symbols it begins with, and whether it speaks bookcast.v1.
 
         Raises:
             InvalidInput: when it may not connect, or not like this.
@@ -205,8 +295,18 @@ class WebSocket(asyncio.Protocol):
         self._endpoint.origins.check(
             ", ".join(origins) if origins else None, ", ".join(request.headers.get_all("Host"))
         )
-        listed = ",".join(parse_qs(query).get("symbols", ()))
-        return client_id, tuple(dict.fromkeys(symbol for symbol in listed.split(",") if symbol))
+        asked = parse_qs(query)
+        listed = ",".join(asked.get("symbols", ()))
+        symbols = tuple(dict.fromkeys(symbol for symbol in listed.split(",") if symbol))
+        # Some tools can't set a subprotocol.
+        protocols = asked.get("protocol", [])
+        if protocols not in ([], [SUBPROTOCOL]):
+            raise InvalidInput(
+                "unknown_protocol",
+                f"?protocol={','.join(protocols)} isn't spoken here; leave it out for the base "
+                f"protocol, or say {SUBPROTOCOL}",
+            )
+        return client_id, symbols, bool(protocols)
 
     # Frames in
 
@@ -233,7 +333,7 @@ class WebSocket(asyncio.Protocol):
     def _process(self) -> None:
         """Act on what the client said, for as long as it takes our answers."""
         session, inbox = self._session, self._inbox
-        if session is None:
+        if session is None or self._publishing is not None:
             return
         done = 0
         try:
@@ -247,11 +347,25 @@ class WebSocket(asyncio.Protocol):
                 else:
                     session.receive(message)
             session.outbox.flush()
+            if session.has_to_publish:
+                # What the client says next waits for the answers to this.
+                self._publishing = self._endpoint.loop.create_task(self._publish(session))
         except Exception:
             logger.exception("client %r met a fault of ours", session.client_id)
             self._close(CloseCode.INTERNAL)
         finally:
             del inbox[:done]
+
+    async def _publish(self, session: Session) -> None:
+        try:
+            await session.publish(self._endpoint.publish)
+        except Exception:
+            logger.exception("client %r met a fault of ours", session.client_id)
+            self._close(CloseCode.INTERNAL)
+        finally:
+            self._publishing = None
+        self._process()
+        self._read_on()
 
     # Frames out
 
@@ -279,11 +393,11 @@ class WebSocket(asyncio.Protocol):
             protocol.send_close(code, CLOSE_REASONS[code].reason)
             self._end_session()
             self._write_answers(protocol)
-            self._close_soon()
+            self._close_soon(TOO_SLOW_SECONDS if code is CloseCode.TOO_SLOW else CLOSE_SECONDS)
 
-    def _close_soon(self) -> None:
+    def _close_soon(self, seconds: float = CLOSE_SECONDS) -> None:
         self._transport.resume_reading()  # or the client's goodbye would go unheard
-        self._endpoint.loop.call_later(CLOSE_SECONDS, self._transport.abort)
+        self._endpoint.loop.call_later(seconds, self._transport.abort)
 
     def _end_session(self) -> None:
         """Let nothing follow a close frame, and free what the session holds."""
@@ -323,7 +437,12 @@ def _why(protocol: Protocol | None) -> str:
     return "the connection was lost"
 
 
-def _make_slowness_visible(transport: asyncio.Transport) -> None:
+def _select_subprotocol(_server: ServerProtocol, offered: Sequence[Any]) -> Any:
+    """Speak bookcast.v1 with whom offers it, and the base protocol with everybody else."""
+    return SUBPROTOCOL if SUBPROTOCOL in offered else None
+
+
+def _make_slowness_visible(transport: asyncio.Transport, slow_timeout: float) -> None:
     """Let the transport tell us about a slow client after tens of frames instead of megabytes."""
     transport.set_write_buffer_limits(high=HIGH_WATER)
     sock = transport.get_extra_info("socket")
@@ -331,7 +450,8 @@ def _make_slowness_visible(transport: asyncio.Transport) -> None:
         return
     for name, value in (
         ("TCP_NOTSENT_LOWAT", NOT_SENT_LOW_WATER),
-        ("TCP_USER_TIMEOUT", UNACKNOWLEDGED_SECONDS * 1000),
+        # Later than our own word to it, which has a reason in it.
+        ("TCP_USER_TIMEOUT", round((slow_timeout + TOO_SLOW_SECONDS) * 1000)),
         ("TCP_KEEPIDLE", KEEP_ALIVE_SECONDS),
         ("TCP_KEEPINTVL", KEEP_ALIVE_SECONDS),
     ):

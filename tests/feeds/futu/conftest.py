@@ -26,15 +26,21 @@ class Running:
     """A feed that runs, and what it published: the newest book of each symbol."""
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        self.books: dict[str, Book] = {}
+        self.newest: dict[str, Publication] = {}
         self.published = 0
         self.feed = FutuFeed(self._publish, host=host, port=port, min_subscription_seconds=0.2)
         self.task: asyncio.Task[None] | None = None
 
     async def _publish(self, publications: Sequence[Publication]) -> None:
         for publication in publications:
-            self.books[publication.topic.symbol] = publication.data
+            self.newest[publication.topic.symbol] = publication
             self.published += 1
+
+    def book(self, symbol: str) -> Book:
+        """Give the newest book of a symbol."""
+        book = self.newest[symbol].data
+        assert isinstance(book, Book)
+        return book
 
 
 RunFeed = Callable[..., contextlib.AbstractAsyncContextManager[Running]]

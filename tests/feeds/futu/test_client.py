@@ -9,10 +9,10 @@ import pytest
 from bookcast import serve
 from bookcast.feeds.futu import client, connection
 from bookcast.feeds.futu.decode import decode_order_book
-from bookcast.model import Book, Level, Symbol, Topic
+from bookcast.model import Level, Publication, Symbol, Topic
 from tests.fakes.opend import SUB, Controller
 from tests.feeds.futu.conftest import RunFeed, Running
-from tests.support import AAPL, PATIENCE, TSLA, connect, eventually
+from tests.support import AAPL, PATIENCE, TSLA, connect, eventually, published_book
 
 
 def book(code: str = "US.AAPL", size: float = 300) -> dict[str, object]:
@@ -56,14 +56,14 @@ async def test_a_book_pushed_is_published_number_for_number(
         await subscribed(opend, "US.AAPL")
         before = time.time() * 1000
         opend.push(book(size=0.125) | {"time": 1_700_000_000.123})
-        await eventually(lambda: "US.AAPL" in running.books, "the book")
-        got = running.books["US.AAPL"]
+        await eventually(lambda: "US.AAPL" in running.newest, "the book")
+        got, times = running.book("US.AAPL"), running.newest["US.AAPL"]
         assert got.bids == (Level(189.5, 0.125, 4),)
         assert got.asks == (Level(189.6, 100, 2),)
         assert type(got.asks[0].size) is int
-        assert got.exchange_ms == 1_700_000_000_123
-        assert got.feed_ms is not None
-        assert before - 1 <= got.feed_ms <= time.time() * 1000 + 1
+        assert times.exchange_ms == 1_700_000_000_123
+        assert times.feed_ms is not None
+        assert before - 1 <= times.feed_ms <= time.time() * 1000 + 1
 
 
 async def test_demand_is_followed(opend: Controller, run_feed: RunFeed) -> None:
@@ -88,7 +88,7 @@ async def test_the_last_known_book_comes_with_the_subscription(
     opend.push(book("HK.00700"))
     async with run_feed(opend.port) as running:
         running.feed.want(Topic("orderbook", Symbol("HK.00700")))
-        await eventually(lambda: "HK.00700" in running.books, "the first push")
+        await eventually(lambda: "HK.00700" in running.newest, "the first push")
 
 
 async def test_books_of_odd_lots_are_passed_over(opend: Controller, run_feed: RunFeed) -> None:
@@ -97,9 +97,9 @@ async def test_books_of_odd_lots_are_passed_over(opend: Controller, run_feed: Ru
         running.feed.want(AAPL)
         await subscribed(opend, "US.AAPL")
         opend.push(book(size=1) | {"type": 1}, book(size=2))
-        await eventually(lambda: "US.AAPL" in running.books, "the book")
+        await eventually(lambda: "US.AAPL" in running.newest, "the book")
         assert running.published == 1
-        assert running.books["US.AAPL"].bids[0].size == 2
+        assert running.book("US.AAPL").bids[0].size == 2
 
 
 async def test_a_refused_code_takes_no_other_down(
@@ -126,7 +126,7 @@ async def test_what_opend_will_not_let_go_of_stays(run_feed: RunFeed) -> None:
             running.feed.release(AAPL)
             await eventually(lambda: opend.requests().count(SUB) == 2, "the attempt")
             opend.push(book())
-            await eventually(lambda: "US.AAPL" in running.books, "the book")
+            await eventually(lambda: "US.AAPL" in running.newest, "the book")
             assert running.feed.status().symbols == 1
     finally:
         opend.close()
@@ -165,7 +165,7 @@ async def test_after_a_drop_everything_wanted_is_subscribed_again(
         running.feed.want(Topic("orderbook", Symbol("US.MSFT")))
         await subscribed(opend, "US.AAPL", "US.MSFT")
         opend.push(book(size=7))
-        await eventually(lambda: "US.AAPL" in running.books, "data")
+        await eventually(lambda: "US.AAPL" in running.newest, "data")
 
 
 async def test_a_subscription_that_opend_confirmed_but_lost_is_made_again(
@@ -264,10 +264,10 @@ async def test_a_stalled_loop_finds_only_the_newest_book_of_each_symbol(
     """What came while it was busy is not queued."""
     decoded: list[float] = []
 
-    def note(s2c: object, received_ms: float) -> tuple[Symbol, Book] | None:
+    def note(s2c: object, received_ms: float) -> Publication | None:
         made = decode_order_book(s2c, received_ms)
         assert made is not None
-        decoded.append(made[1].bids[0].size)
+        decoded.append(published_book(made).bids[0].size)
         return made
 
     monkeypatch.setattr(connection, "decode_order_book", note)
@@ -281,5 +281,5 @@ async def test_a_stalled_loop_finds_only_the_newest_book_of_each_symbol(
             assert time.monotonic() < deadline
             time.sleep(0.01)  # noqa: ASYNC251 - standing still is the point
         await eventually(lambda: running.published > 0, "the newest book")
-        assert running.books["US.AAPL"].bids[0].size == 1000
+        assert running.book("US.AAPL").bids[0].size == 1000
         assert running.published == 1

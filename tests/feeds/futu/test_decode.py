@@ -6,7 +6,8 @@ import pytest
 
 from bookcast.feeds.futu.decode import MARKET_PREFIXES, decode_order_book
 from bookcast.model import MARKETS as KNOWN
-from bookcast.model import Level
+from bookcast.model import Book, Level, Publication
+from tests.support import AAPL
 
 
 class Message:
@@ -41,6 +42,13 @@ def push(bids: list[Message], asks: list[Message], **more: Any) -> SimpleNamespa
     return SimpleNamespace(**fields)
 
 
+def decode(s2c: object) -> Book:
+    decoded = decode_order_book(s2c, 0)
+    assert decoded is not None
+    assert isinstance(decoded.data, Book)
+    return decoded.data
+
+
 def test_a_book_is_decoded_with_its_times() -> None:
     """The exchange's time is the newer of both sides'."""
     decoded = decode_order_book(
@@ -52,18 +60,15 @@ def test_a_book_is_decoded_with_its_times() -> None:
         ),
         received_ms=3000,
     )
-    assert decoded is not None
-    symbol, book = decoded
-    assert symbol == "US.AAPL"
-    assert (book.bids, book.asks) == ((Level(10.1, 300, 4),), (Level(10.2, 100, 2),))
-    assert (book.exchange_ms, book.feed_ms, book.published) == (2500, 3000, None)
+    book = Book((Level(10.1, 300, 4),), (Level(10.2, 100, 2),))
+    assert decoded == Publication(AAPL, book, exchange_ms=2500, feed_ms=3000)
 
 
 def test_an_unknown_time_is_unknown() -> None:
     """OpenD says 0 then."""
     decoded = decode_order_book(push([], []), 0)
     assert decoded is not None
-    assert decoded[1].exchange_ms is None
+    assert decoded.exchange_ms is None
 
 
 @pytest.mark.parametrize(
@@ -73,36 +78,30 @@ def test_the_precise_volume_counts_where_there_is_one(
     volume: int, precise: float | None, size: float
 ) -> None:
     """Fractional shares are exact, whole ones are ints."""
-    decoded = decode_order_book(push([level(1, volume, precise=precise)], []), 0)
-    assert decoded is not None
-    assert decoded[1].bids[0].size == size
-    assert type(decoded[1].bids[0].size) is type(size)
+    book = decode(push([level(1, volume, precise=precise)], []))
+    assert book.bids[0].size == size
+    assert type(book.bids[0].size) is type(size)
 
 
 def test_levels_without_size_are_dropped_and_sides_are_in_order() -> None:
     """Whatever OpenD sends, a book is a book."""
-    decoded = decode_order_book(
-        push([level(1, 5), level(2, 5), level(3, 0)], [level(6, 5), level(5, 5)]), 0
-    )
-    assert decoded is not None
-    assert [item.price for item in decoded[1].bids] == [2, 1]
-    assert [item.price for item in decoded[1].asks] == [5, 6]
+    book = decode(push([level(1, 5), level(2, 5), level(3, 0)], [level(6, 5), level(5, 5)]))
+    assert [item.price for item in book.bids] == [2, 1]
+    assert [item.price for item in book.asks] == [5, 6]
 
 
 def test_levels_of_one_price_are_joined() -> None:
     """No reader could make sense of two of them."""
-    decoded = decode_order_book(push([level(2, 5, 1), level(2, 7, 3), level(1, 1)], []), 0)
-    assert decoded is not None
-    assert decoded[1].bids == (Level(2, 12, 4), Level(1, 1, 1))
+    book = decode(push([level(2, 5, 1), level(2, 7, 3), level(1, 1)], []))
+    assert book.bids == (Level(2, 12, 4), Level(1, 1, 1))
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 2.0**53])
 def test_numbers_that_json_cannot_carry_are_dropped(bad: float) -> None:
     """As prices and as sizes."""
-    decoded = decode_order_book(push([level(bad, 5), level(1, 5)], [level(2, 5, precise=bad)]), 0)
-    assert decoded is not None
-    assert decoded[1].bids == (Level(1, 5, 1),)
-    assert decoded[1].asks == ()
+    book = decode(push([level(bad, 5), level(1, 5)], [level(2, 5, precise=bad)]))
+    assert book.bids == (Level(1, 5, 1),)
+    assert book.asks == ()
 
 
 def test_odd_lots_and_unknown_markets_are_no_books_of_ours() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 
 from bookcast.feeds.futu.thread import call_in
-from bookcast.model import Book, Symbol
+from bookcast.model import Publication, Topic
 
 
 class LatestBooks:
@@ -18,21 +18,21 @@ class LatestBooks:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._lock = threading.Lock()
-        self._books: dict[Symbol, Book] = {}
+        self._books: dict[Topic, Publication] = {}
         self._arrived = asyncio.Event()
 
-    def put(self, symbol: Symbol, book: Book) -> None:
+    def put(self, book: Publication) -> None:
         """Leave a book, from any thread."""
         with self._lock:
             wake = not self._books
-            self._books[symbol] = book
+            self._books[book.topic] = book
         if wake:
             call_in(self._loop, self._arrived.set)
 
-    async def take(self) -> list[tuple[Symbol, Book]]:
+    async def take(self) -> list[Publication]:
         """Wait until there are books, and take them all."""
         await self._arrived.wait()
         self._arrived.clear()
         with self._lock:
             books, self._books = self._books, {}
-        return list(books.items())
+        return list(books.values())

@@ -25,7 +25,7 @@ from bookcast.feeds.futu.connection import ACCEPTED, UNANSWERED, Connection
 from bookcast.feeds.futu.subscriptions import Action, Subscribe, SubscriptionPlanner
 from bookcast.feeds.futu.thread import VendorThread
 from bookcast.feeds.futu.vendor import load_futu
-from bookcast.model import Publication, Topic
+from bookcast.model import Topic
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +81,10 @@ class FutuFeed(Feed):
             self._planner.release(topic.symbol)
             self._changed.set()
 
+    def serves(self, topic: Topic) -> bool:
+        """Order books come from here."""
+        return topic.channel == "orderbook"
+
     async def run(self) -> None:
         """Stay connected until cancelled; then everything of the vendor's is closed."""
         loop = asyncio.get_running_loop()
@@ -96,12 +100,7 @@ class FutuFeed(Feed):
 
     async def _publish(self, books: LatestBooks) -> None:
         while True:
-            await self.publish(
-                [
-                    Publication(Topic("orderbook", symbol), book)
-                    for symbol, book in await books.take()
-                ]
-            )
+            await self.publish(await books.take())
 
     async def _stay_connected(self, thread: VendorThread, books: LatestBooks) -> None:
         futu = await thread.call(load_futu)

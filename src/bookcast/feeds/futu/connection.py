@@ -107,7 +107,7 @@ class Connection:
                 logger.exception("an order book of OpenD can't be decoded")
             return
         if decoded is not None:
-            self._books.put(*decoded)
+            self._books.put(decoded)
 
 
 _VENDOR_TROUBLES: Final = frozenset(

@@ -1,11 +1,11 @@
-"""Turns what OpenD pushes into books. Pure: protobuf messages in, values out."""
+"""Turns what OpenD pushes into publications. Pure: protobuf messages in, values out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, Final
 
-from bookcast.model import MAX_NUMBER, MAX_TIME_MS, Book, Level, Symbol
+from bookcast.model import MAX_NUMBER, MAX_TIME_MS, Book, Level, Publication, Symbol, Topic
 
 MARKET_PREFIXES: Final = {
     1: "HK",
@@ -28,12 +28,12 @@ ODD_LOT: Final = 1
 """``orderBookType`` of a book of odd lots, which shares its message with the usual one."""
 
 
-def decode_order_book(s2c: Any, received_ms: float) -> tuple[Symbol, Book] | None:
+def decode_order_book(s2c: Any, received_ms: float) -> Publication | None:
     """Read a ``Qot_UpdateOrderBook.S2C`` that arrived at ``received_ms`` (since 1970).
 
     Returns:
-        The symbol and its book, best levels first, or None for what is no book of ours: odd lots,
-        and markets that have no prefix.
+        The book, best levels first, or None for what is no book of ours: odd lots, and markets
+        that have no prefix.
     """
     if s2c.orderBookType == ODD_LOT:
         return None
@@ -44,13 +44,15 @@ def decode_order_book(s2c: Any, received_ms: float) -> tuple[Symbol, Book] | Non
     exchange_seconds = max(s2c.svrRecvTimeBidTimestamp, s2c.svrRecvTimeAskTimestamp)
     # As float64 they carry noise below the microsecond, which nobody needs to read.
     exchange_ms = round(exchange_seconds * 1000, 3)
-    book = Book(
-        bids=_side(s2c.orderBookBidList, highest_first=True),
-        asks=_side(s2c.orderBookAskList, highest_first=False),
+    return Publication(
+        Topic("orderbook", Symbol(f"{prefix}.{s2c.security.code}")),
+        Book(
+            bids=_side(s2c.orderBookBidList, highest_first=True),
+            asks=_side(s2c.orderBookAskList, highest_first=False),
+        ),
         exchange_ms=exchange_ms if 0 < exchange_ms <= MAX_TIME_MS else None,
         feed_ms=received_ms,
     )
-    return Symbol(f"{prefix}.{s2c.security.code}"), book
 
 
 def _side(levels: Iterable[Any], *, highest_first: bool) -> tuple[Level, ...]:

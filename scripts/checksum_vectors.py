@@ -1,0 +1,60 @@
+"""Writes tests/vectors/checksum.json: books and their checksums, for clients in any language.
+
+python -m scripts.checksum_vectors
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import msgspec
+
+from bookcast.hub.delta import checksum
+from bookcast.model import Level
+
+TARGET = Path(__file__).parent.parent / "tests" / "vectors" / "checksum.json"
+AWKWARD = (
+    *(0.1 + 0.2, 1e-4, 1.5e-5, 1.25e-6, 1e-6, 9.999e-7, 1e-7, 1.5e-10, 5e-324),
+    *(1.0, 100.0, 2**53 - 1, 2.0**53 - 1, 4503599627370497.5, 123456789.125, 0.30000000000000004),
+)
+
+
+def vectors() -> list[dict[str, object]]:
+    """Make the books: an empty one, one of each awkward number, and random ones."""
+    chance = random.Random(1)
+    books: list[tuple[list[Level], list[Level]]] = [([], [])]
+    books += [([Level(-number, number)], [Level(number, 1, 3)]) for number in AWKWARD]
+    for _ in range(60):
+        bids, asks = (
+            sorted(
+                {
+                    round(chance.uniform(1, 1000), chance.randrange(6)): None
+                    for _ in range(chance.randrange(14))
+                },
+                reverse=side == "bids",
+            )
+            for side in ("bids", "asks")
+        )
+        books.append(
+            tuple(  # type: ignore[arg-type] # two sides
+                [
+                    Level(price, chance.choice([chance.randrange(1, 10**6), chance.random()]))
+                    for price in prices
+                ]
+                for prices in (bids, asks)
+            )
+        )
+    return [
+        {
+            "bids": [[level.price, level.size] for level in bids],
+            "asks": [[level.price, level.size] for level in asks],
+            "checksum": checksum(tuple(bids), tuple(asks)),
+        }
+        for bids, asks in books
+    ]
+
+
+if __name__ == "__main__":
+    text = b",\n".join(msgspec.json.encode(vector) for vector in vectors())
+    TARGET.write_bytes(b"[\n" + text + b"\n]\n")

@@ -1,0 +1,92 @@
+"""The recent past of a topic whose every update counts, bounded."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Literal, NamedTuple
+
+from bookcast.model import Position, Trades, Update
+
+Reason = Literal["overflow", "history", "epoch"]
+"""Why updates are missing: the bound was passed, they never came here, or continuity was lost."""
+
+
+class Gap(NamedTuple):
+    """Updates that nobody can be shown any more, from and to inclusive; None where unknown."""
+
+    epoch: str
+    from_seq: int | None
+    to_seq: int | None
+    reason: Reason
+
+
+class History:
+    """The newest updates of one topic in one epoch, ``size`` of them; a trade counts as one."""
+
+    __slots__ = ("_first", "_lost", "_reason", "_size", "_weight", "updates")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._weight = 0
+        self._first = self._lost = 0
+        self._reason: Reason = "history"
+        self.updates: deque[Update] = deque()
+
+    def append(self, update: Update) -> None:
+        """Add the newest update. The oldest make room, though never for good: see :meth:`after`."""
+        updates = self.updates
+        counted = isinstance(update.data, Trades)  # the numbers of final candles have holes
+        if not updates or updates[-1].position.epoch != update.position.epoch:
+            self._forget(update.position.seq - 1 if counted else 0, "history")
+            self._first = update.position.seq
+        elif counted and updates[-1].position.seq + 1 < update.position.seq:
+            # Some never came here: whoever needs them must hear of it.
+            self._forget(update.position.seq - 1, "history")
+        updates.append(update)
+        self._weight += _weight(update)
+        while self._weight > self._size and len(updates) > 1:
+            oldest = updates.popleft()
+            self._weight -= _weight(oldest)
+            self._lost, self._reason = oldest.position.seq, "overflow"
+
+    def after(self, shown: Position | None) -> tuple[Gap | None, list[Update]]:
+        """Give what came after a position, and what of that is lost. None: since the beginning."""
+        updates = self.updates
+        if not updates:
+            return None, []
+        epoch = updates[-1].position.epoch
+        if shown is None:
+            shown = Position(epoch, self._first - 1)
+        if shown.epoch != epoch:
+            return Gap(epoch, None, None, "epoch"), list(updates)
+        gap = None
+        if shown.seq < self._lost:
+            gap = Gap(epoch, shown.seq + 1, self._lost, self._reason)
+        newer: list[Update] = []
+        for update in reversed(updates):
+            if update.position.seq <= shown.seq:
+                break
+            newer.append(update)
+        newer.reverse()
+        return gap, newer
+
+    def newest(self, count: int, until: Position) -> list[Update]:
+        """Give so many up to a position, rounded up to what was published together."""
+        found: list[Update] = []
+        for update in reversed(self.updates):
+            if count <= 0:
+                break
+            if update.position.seq <= until.seq:
+                found.append(update)
+                count -= _weight(update)
+        found.reverse()
+        return found
+
+    def _forget(self, lost: int, reason: Reason) -> None:
+        self.updates.clear()
+        self._weight = 0
+        self._lost, self._reason = lost, reason
+
+
+def _weight(update: Update) -> int:
+    return len(update.data.trades) if isinstance(update.data, Trades) else 1

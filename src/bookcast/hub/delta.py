@@ -1,0 +1,83 @@
+"""What changed between two books, how to apply it, and the checksum that proves the outcome.
+
+A client that keeps a book from deltas does what :func:`apply` and :func:`checksum` do.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+from bookcast.model import CHECKSUM_LEVELS, Level, Number
+
+SMALLEST_PLAIN_POWER: Final = -6
+"""ECMAScript writes smaller numbers with an exponent."""
+
+Side = tuple[Level, ...]
+"""One side of a book, best level first."""
+
+
+def changes(before: Side, after: Side, *, highest_first: bool) -> Side:
+    """Give the levels that turn one side into another: new or changed ones, gone ones of size 0.
+
+    Sorted best first, as the sides are.
+    """
+    if before == after:
+        return ()
+    old = {level.price: level for level in before}
+    changed = [level for level in after if old.pop(level.price, None) != level]
+    if old:
+        changed += [Level(price, 0) for price in old]
+        changed.sort(key=_price, reverse=highest_first)
+    return tuple(changed)
+
+
+def apply(side: Side, changed: Sequence[Level], *, highest_first: bool) -> Side:
+    """Apply changes to one side, as a client does: size 0 takes a level out, others put it in."""
+    levels = {level.price: level for level in side}
+    for level in changed:
+        if level.size:
+            levels[level.price] = level
+        else:
+            levels.pop(level.price, None)
+    return tuple(sorted(levels.values(), key=_price, reverse=highest_first))
+
+
+def checksum(bids: Side, asks: Side) -> int:
+    """Give the CRC-32 of the best levels of both sides, bids first, each as ``price:size;``."""
+    text = "".join(
+        [
+            f"{number_text(level.price)}:{number_text(level.size)};"
+            for side in (bids, asks)
+            for level in side[:CHECKSUM_LEVELS]
+        ]
+    )
+    return zlib.crc32(text.encode())
+
+
+def number_text(number: Number) -> str:
+    """Write a number as ECMAScript's ``String(number)`` does, for magnitudes below 2**53."""
+    if type(number) is int:
+        return str(number)
+    text = repr(number)
+    if text.endswith(".0"):
+        return "0" if text == "-0.0" else text[:-2]
+    if "e" in text:
+        return _small_number_text(text)
+    return text
+
+
+def _small_number_text(text: str) -> str:
+    """Python writes an exponent below 1e-4, ECMAScript below 1e-6, and with fewer zeros."""
+    mantissa, _, exponent = text.partition("e")
+    power = int(exponent)
+    if power < SMALLEST_PLAIN_POWER:
+        return f"{mantissa}e{power}"
+    sign = "-" if mantissa.startswith("-") else ""
+    digits = mantissa.removeprefix("-").replace(".", "")
+    return f"{sign}0.{'0' * (-power - 1)}{digits}"
+
+
+def _price(level: Level) -> Number:
+    return level.price

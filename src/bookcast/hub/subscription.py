@@ -1,0 +1,88 @@
+"""One client's subscription to one topic: what it has been shown of it, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import add, sub
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from bookcast.model import Topic
+
+if TYPE_CHECKING:
+    from bookcast.hub.view import View
+
+
+class Outbox(Protocol):
+    """What the hub needs of a connection's outgoing queue.
+
+    ``append`` puts a frame into the queue for the next :meth:`flush`; ``write`` sends at once; both
+    return None. While ``writable`` is False nothing is sent. ``shown`` is the hub's: what this
+    client subscribed to.
+    """
+
+    writable: bool
+    write: Callable[[bytes], None]
+    append: Callable[[bytes], None]
+    shown: dict[Topic, Subscription]
+
+    def put(self, frame: bytes) -> None:
+        """Append a frame; a queue that grows long is flushed at once."""
+
+    def flush(self) -> None:
+        """Write all frames in one go."""
+
+
+class Tally(NamedTuple):
+    """Updates of a topic: how many came, and what became of them.
+
+    ``unchanged``: they changed nothing that a view shows. What is missing in the sum was conflated.
+    """
+
+    received: int = 0
+    sent: int = 0
+    gapped: int = 0
+    unchanged: int = 0
+
+    def __add__(self, other: Tally) -> Tally:  # type: ignore[override] # sums, not a longer tuple
+        return Tally(*map(add, self, other))
+
+    def __sub__(self, other: Tally) -> Tally:
+        return Tally(*map(sub, self, other))
+
+
+class Subscription:
+    """Counts for one client what its view counts for all, leaving out the times it was held.
+
+    ``told`` is the state of the topic that the client heard of last, ``live`` unless told.
+    """
+
+    __slots__ = ("_begun", "_mark", "_total", "outbox", "told", "topic", "view")
+
+    def __init__(self, outbox: Outbox, topic: Topic, view: View) -> None:
+        self.outbox = outbox
+        self.topic = topic
+        self.view = view
+        self.told = "live"
+        self._begun = False
+        self._total = _NOTHING
+        self._mark = view.tally()
+
+    def tally(self, *, held: bool) -> Tally:
+        """Give the counts so far; of what comes while a client is held, nothing is decided yet."""
+        since = self.view.tally() - self._mark
+        return self._total + (since._replace(sent=0, gapped=0, unchanged=0) if held else since)
+
+    def hold(self) -> None:
+        """Note that from now on the view's frames don't go to this client."""
+        self._total = self.tally(held=False)
+        self._mark = self.view.tally()
+
+    def catch_up(self, *, sent: int, gapped: int) -> None:
+        """Note what a client got that had been held; for a newcomer, that had come before."""
+        came = self.tally(held=True) if self._begun else Tally(received=sent + gapped)
+        self._begun = True
+        self._total = came + Tally(sent=sent, gapped=gapped)
+        self._mark = self.view.tally()
+
+
+_NOTHING: Final = Tally()

@@ -1,0 +1,385 @@
+"""The messages of ``bookcast.v1``: what a client may say, and what it is told.
+
+Times are milliseconds since 1970. ``ts`` tells when the exchange, the feed and the server saw an
+update; null where unknown. Levels are ``[price, size]`` or ``[price, size, orders]``, best first.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from bookcast.hub.status import State
+from bookcast.model import Brokers, Candle, Channel, Quote, Trade
+
+SUBPROTOCOL = "bookcast.v1"
+
+Id = str | int | None | UnsetType
+"""What a client may put into any message, to find it in the answers."""
+
+Ts = tuple[float | None, float | None, float]
+
+MAX_DEPTH = 1000
+MAX_INTERVAL_MS = 60_000
+MAX_HISTORY = 10_000
+
+# From a client
+
+
+class Subscribe(msgspec.Struct, frozen=True, tag_field="action", tag="subscribe"):
+    """Asks for symbols of a channel. Each one is confirmed, or refused, by itself.
+
+    ``depth``: levels of a book on each side; ``mode``: whole books, or what changed in them;
+    ``interval_ms``: at most one message in so many milliseconds; ``period``: of candles;
+    ``history``: so many past trades or candles first.
+    """
+
+    symbol: str | UnsetType = UNSET
+    symbols: list[str] | UnsetType = UNSET
+    channel: str = "orderbook"
+    depth: Annotated[int, Meta(ge=1, le=MAX_DEPTH)] | None = None
+    mode: Literal["full", "delta"] = "full"
+    interval_ms: Annotated[int, Meta(ge=0, le=MAX_INTERVAL_MS)] = 0
+    period: str | None = None
+    history: Annotated[int, Meta(ge=0, le=MAX_HISTORY)] = 0
+    id: Id = UNSET
+
+
+class Unsubscribe(msgspec.Struct, frozen=True, tag_field="action", tag="unsubscribe"):
+    """Asks for no more of them."""
+
+    symbol: str | UnsetType = UNSET
+    symbols: list[str] | UnsetType = UNSET
+    channel: str = "orderbook"
+    period: str | None = None
+    id: Id = UNSET
+
+
+class Ping(msgspec.Struct, frozen=True, tag_field="action", tag="ping"):
+    """Asks whether the server is there."""
+
+    id: Id = UNSET
+
+
+class ListSubscriptions(msgspec.Struct, frozen=True, tag_field="action", tag="list"):
+    """Asks what this connection is subscribed to."""
+
+    id: Id = UNSET
+
+
+class Resync(msgspec.Struct, frozen=True, tag_field="action", tag="resync"):
+    """Asks for the whole state once more, for instance after a checksum that didn't agree."""
+
+    symbol: str
+    channel: str = "orderbook"
+    period: str | None = None
+    id: Id = UNSET
+
+
+class Why(msgspec.Struct, frozen=True, tag_field="action", tag="why"):
+    """Asks what became of the updates of a symbol, and what limits them."""
+
+    symbol: str
+    channel: str = "orderbook"
+    period: str | None = None
+    id: Id = UNSET
+
+
+class Publish(msgspec.Struct, frozen=True, tag_field="action", tag="publish"):
+    """Publishes data of a channel, in the shapes that ``POST /broadcast/{channel}`` takes."""
+
+    channel: str
+    symbol: str
+    data: msgspec.Raw
+    period: str | None = None
+    id: Id = UNSET
+
+
+class Resume(msgspec.Struct, frozen=True, tag_field="action", tag="resume"):
+    """Asks to go on with an earlier session."""
+
+    session: str
+    positions: list[dict[str, Any]] = []
+    id: Id = UNSET
+
+
+class Authenticate(msgspec.Struct, frozen=True, tag_field="action", tag="authenticate"):
+    """Presents a token."""
+
+    token: str
+    id: Id = UNSET
+
+
+Command = (
+    Subscribe
+    | Unsubscribe
+    | Ping
+    | ListSubscriptions
+    | Resync
+    | Why
+    | Publish
+    | Resume
+    | Authenticate
+)
+
+
+# To a client
+
+
+class Welcome(msgspec.Struct, frozen=True, tag_field="type", tag="welcome"):
+    """The first message. After ``heartbeat_ms`` of silence there is a heartbeat."""
+
+    protocol: str
+    client_id: str
+    session: str
+    heartbeat_ms: int
+    server_time: float
+
+
+class SeenAs(msgspec.Struct, frozen=True):
+    """How a subscription shows its topic. ``depth`` null: all levels."""
+
+    depth: int | None
+    mode: Literal["full", "delta"]
+    interval_ms: int
+
+
+class SubscriptionConfirmed(
+    msgspec.Struct, frozen=True, tag_field="type", tag="subscription_confirmed", kw_only=True
+):
+    """The topic comes from now on, beginning with this position; null when nothing is known yet.
+
+    For trades it is the first ``prev_seq``.
+    """
+
+    id: Id = UNSET
+    channel: Channel
+    symbol: str
+    period: str | UnsetType = UNSET
+    view: SeenAs
+    epoch: str | None
+    seq: int | None
+
+
+class UnsubscriptionConfirmed(
+    msgspec.Struct, frozen=True, tag_field="type", tag="unsubscription_confirmed", kw_only=True
+):
+    """The topic comes no more."""
+
+    id: Id = UNSET
+    channel: Channel
+    symbol: str
+    period: str | UnsetType = UNSET
+
+
+class Sides(msgspec.Struct, frozen=True):
+    """Levels of both sides, best first; in a delta, those of size 0 are gone."""
+
+    bids: list[Any]
+    asks: list[Any]
+
+
+class OrderbookUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="orderbook_update"):
+    """A whole book, as deep as the view."""
+
+    channel: Channel
+    symbol: str
+    epoch: str
+    seq: int
+    ts: Ts
+    data: Sides
+
+
+class OrderbookDelta(msgspec.Struct, frozen=True, tag_field="type", tag="orderbook_delta"):
+    """What changed since ``prev_seq``, the last that this client was sent of this view.
+
+    ``checksum``: CRC-32 of the best 10 bids, then asks, after the change, as ``price:size;`` each.
+    """
+
+    channel: Channel
+    symbol: str
+    epoch: str
+    seq: int
+    ts: Ts
+    prev_seq: int
+    checksum: int
+    data: Sides
+
+
+class TradesData(msgspec.Struct, frozen=True):
+    """Trades, oldest first."""
+
+    trades: list[Trade]
+
+
+class TradeMessage(msgspec.Struct, frozen=True, tag_field="type", tag="trade"):
+    """All trades after ``prev_seq`` up to ``seq``."""
+
+    channel: Channel
+    symbol: str
+    epoch: str
+    seq: int
+    ts: Ts
+    prev_seq: int
+    data: TradesData
+
+
+class QuoteUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="quote_update"):
+    """The newest quote; figures that are unknown are absent."""
+
+    channel: Channel
+    symbol: str
+    epoch: str
+    seq: int
+    ts: Ts
+    data: Quote
+
+
+class CandleUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="candle_update"):
+    """A candle: each final one, and the newest state of the one that is forming."""
+
+    channel: Channel
+    symbol: str
+    epoch: str
+    seq: int
+    ts: Ts
+    period: str
+    data: Candle
+
+
+class BrokersUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="brokers_update"):
+    """The brokers in the queues."""
+
+    channel: Channel
+    symbol: str
+    epoch: str
+    seq: int
+    ts: Ts
+    data: Brokers
+
+
+class StatusMessage(msgspec.Struct, frozen=True, tag_field="type", tag="status", kw_only=True):
+    """How a topic stands, sent when that changes, and at the beginning unless it is live.
+
+    ``age_ms``: how long ago the newest update came. ``source``: the feed it comes from.
+    """
+
+    channel: Channel
+    symbol: str
+    period: str | UnsetType = UNSET
+    state: State
+    age_ms: float | None
+    reason: str | UnsetType = UNSET
+    source: str | UnsetType = UNSET
+
+
+class GapMessage(msgspec.Struct, frozen=True, tag_field="type", tag="gap", kw_only=True):
+    """These updates, from and to inclusive, won't come; null where unknown."""
+
+    channel: Channel
+    symbol: str
+    period: str | UnsetType = UNSET
+    epoch: str
+    from_seq: int | None
+    to_seq: int | None
+    reason: Literal["overflow", "history", "epoch", "engine_restored"]
+
+
+LimitedBy = Literal["none", "interval", "slow", "rate", "quota", "right"]
+
+
+class WhyMessage(msgspec.Struct, frozen=True, tag_field="type", tag="why", kw_only=True):
+    """What became of the updates of a topic since this client subscribed.
+
+    ``queued`` ones wait, ``conflated`` ones were replaced by newer ones, ``unchanged`` ones changed
+    nothing that this view shows.
+    """
+
+    id: Id = UNSET
+    channel: Channel
+    symbol: str
+    period: str | UnsetType = UNSET
+    received: int
+    sent: int
+    conflated: int
+    queued: int
+    gapped: int
+    unchanged: int
+    state: State
+    limited_by: LimitedBy
+    last_update_ms: float | None
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """One subscription."""
+
+    channel: Channel
+    symbol: str
+    period: str | UnsetType = UNSET
+    view: SeenAs
+
+
+class ListMessage(msgspec.Struct, frozen=True, tag_field="type", tag="list", kw_only=True):
+    """All subscriptions of this connection."""
+
+    id: Id = UNSET
+    subscriptions: list[Listed]
+
+
+class ErrorMessage(msgspec.Struct, frozen=True, tag_field="type", tag="error", kw_only=True):
+    """What was wrong with a command: a code for programs, a sentence for people."""
+
+    id: Id = UNSET
+    code: str
+    message: str
+    channel: str | UnsetType = UNSET
+    symbol: str | UnsetType = UNSET
+    retry_after_ms: int | UnsetType = UNSET
+
+
+class PublishedMessage(
+    msgspec.Struct, frozen=True, tag_field="type", tag="published", kw_only=True
+):
+    """The publication has its place."""
+
+    id: Id = UNSET
+    channel: Channel
+    symbol: str
+    epoch: str
+    seq: int
+
+
+class Pong(msgspec.Struct, frozen=True, tag_field="type", tag="pong", kw_only=True):
+    """The server is there."""
+
+    id: Id = UNSET
+    server_time: float
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag_field="type", tag="heartbeat"):
+    """The server is there, though it has had nothing to say for a while."""
+
+    server_time: float
+
+
+Message = (
+    Welcome
+    | SubscriptionConfirmed
+    | UnsubscriptionConfirmed
+    | OrderbookUpdate
+    | OrderbookDelta
+    | TradeMessage
+    | QuoteUpdate
+    | CandleUpdate
+    | BrokersUpdate
+    | StatusMessage
+    | GapMessage
+    | WhyMessage
+    | ListMessage
+    | ErrorMessage
+    | PublishedMessage
+    | Pong
+    | Heartbeat
+)

@@ -1,0 +1,129 @@
+"""What publishers may send, as Structs: their types check it, and document it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from bookcast.model import MAX_NUMBER, Period
+
+Price = (
+    Annotated[int, Meta(gt=-int(MAX_NUMBER), lt=int(MAX_NUMBER))]
+    | Annotated[float, Meta(gt=-MAX_NUMBER, lt=MAX_NUMBER)]
+)
+Size = Annotated[int, Meta(ge=0, lt=int(MAX_NUMBER))] | Annotated[float, Meta(ge=0, lt=MAX_NUMBER)]
+Count = Annotated[int, Meta(ge=0, lt=int(MAX_NUMBER))]
+Id = str | Count
+
+
+class PublishedTuple(NamedTuple):
+    """A level as ``[price, size]`` or ``[price, size, orders]``."""
+
+    price: Price
+    size: Size
+    orders: Count | None = None
+
+
+class PublishedLevel(msgspec.Struct, frozen=True):
+    """A level as an object. ``volume`` is another word for ``size``; other fields are kept."""
+
+    price: Price
+    size: Size | msgspec.UnsetType = msgspec.UNSET
+    volume: Size | msgspec.UnsetType = msgspec.UNSET
+    orders: Count | None = None
+
+
+class PublishedBook(msgspec.Struct, frozen=True):
+    """An order book, best level first; other fields are kept for base clients.
+
+    ``timestamp`` may be anything; ISO 8601 text and milliseconds since 1970 are understood.
+    """
+
+    bids: list[PublishedTuple | PublishedLevel]
+    asks: list[PublishedTuple | PublishedLevel]
+    timestamp: Any = None
+
+
+class PublishedQuote(msgspec.Struct, frozen=True):
+    """The basic figures of a symbol, at least one; absent where unknown."""
+
+    last: Price | None = None
+    open: Price | None = None
+    high: Price | None = None
+    low: Price | None = None
+    prev_close: Price | None = None
+    volume: Size | None = None
+    turnover: Size | None = None
+    bid: Price | None = None
+    ask: Price | None = None
+    suspended: bool | None = None
+    timestamp: Any = None
+
+
+class PublishedTrade(msgspec.Struct, frozen=True):
+    """One trade. ``timestamp``: ISO 8601 or milliseconds since 1970; without one, now."""
+
+    price: Price
+    size: Size
+    side: Literal["buy", "sell", "neutral"] = "neutral"
+    timestamp: str | Size | None = None
+    id: Id | None = None
+    backfill: bool = False
+
+
+class PublishedTrades(msgspec.Struct, frozen=True):
+    """Trades, oldest first."""
+
+    trades: Annotated[list[PublishedTrade], Meta(min_length=1)]
+    timestamp: Any = None
+
+
+class PublishedCandle(msgspec.Struct, frozen=True):
+    """A candle; ``time`` is its beginning, ISO 8601 or milliseconds since 1970.
+
+    ``period`` may stand here or beside the data. A final candle won't change any more.
+    """
+
+    time: str | Size
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    volume: Size
+    turnover: Size | None = None
+    final: bool = False
+    period: Period | None = None
+    timestamp: Any = None
+
+
+class PublishedBroker(msgspec.Struct, frozen=True):
+    """A broker in a queue; ``pos`` counts price levels from the best one, 1."""
+
+    id: Id
+    name: str
+    pos: Count
+
+
+class PublishedBrokers(msgspec.Struct, frozen=True):
+    """The brokers of both sides, best first."""
+
+    bids: list[PublishedBroker]
+    asks: list[PublishedBroker]
+    timestamp: Any = None
+
+
+class PublishedUpdate(msgspec.Struct, frozen=True):
+    """One update of a batch, or of a ``publish`` action. ``period``: for candles."""
+
+    channel: str
+    symbol: str
+    data: msgspec.Raw
+    period: str | None = None
+
+
+class PublishedBatch(msgspec.Struct, frozen=True):
+    """Updates to publish together, in this order."""
+
+    updates: list[PublishedUpdate]

@@ -1,0 +1,76 @@
+from bookcast.engine.history import History
+from bookcast.model import Position, Update
+from tests.support import CANDLES, TRADES, candle, trades, update
+
+
+def history(size: int, *seqs: int, epoch: str = "e") -> History:
+    kept = History(size)
+    for seq in seqs:
+        kept.append(update(seq, TRADES, epoch))
+    return kept
+
+
+def seqs(updates: list[Update]) -> list[int]:
+    return [kept.position.seq for kept in updates]
+
+
+def test_what_came_after_a_position_is_given_in_order() -> None:
+    """With no position, all there is."""
+    kept = history(10, 1, 2, 3)
+    assert [seqs(kept.after(Position("e", seq))[1]) for seq in (0, 1, 3)] == [[1, 2, 3], [2, 3], []]
+    assert seqs(kept.after(None)[1]) == [1, 2, 3]
+
+
+def test_the_oldest_make_room_and_are_a_gap_for_whom_they_are_missing() -> None:
+    """Who has seen them misses nothing."""
+    kept = history(2, 1, 2, 3, 4)
+    assert kept.after(Position("e", 0))[0] == ("e", 1, 2, "overflow")
+    assert kept.after(Position("e", 2))[0] is None
+
+
+def test_a_trade_counts_as_one_however_they_were_published() -> None:
+    """What was published last is kept, even when it is longer than the bound."""
+    kept = history(3, 1, 2)
+    kept.append(Update(TRADES, Position("e", 3), trades(*range(5)), server_ms=0))
+    gap, updates = kept.after(Position("e", 0))
+    assert (gap, seqs(updates)) == (("e", 1, 2, "overflow"), [3])
+
+
+def test_what_never_came_is_a_gap_as_well() -> None:
+    """A hole in the numbers is told to everybody who stands before it."""
+    kept = history(10, 1, 2, 5)
+    assert kept.after(Position("e", 2)) == (("e", 3, 4, "history"), [update(5, TRADES)])
+    assert kept.after(Position("e", 4))[0] is None
+
+
+def test_only_final_candles_stand_in_a_history_and_their_numbers_have_holes() -> None:
+    """The forming states between them are no loss."""
+    kept = History(10)
+    for seq in (3, 7):
+        kept.append(Update(CANDLES, Position("e", seq), candle(seq, final=True), server_ms=0))
+    assert seqs(kept.after(Position("e", 3))[1]) == [7]
+    assert kept.after(Position("e", 3))[0] is None
+
+
+def test_another_epoch_begins_anew() -> None:
+    """What belongs to the old one is a gap of unknown length."""
+    kept = history(10, 1, 2)
+    kept.append(update(1, TRADES, "f"))
+    assert kept.after(Position("e", 2)) == (("f", None, None, "epoch"), [update(1, TRADES, "f")])
+    assert kept.after(Position("f", 0))[0] is None
+
+
+def test_the_newest_up_to_a_position_are_rounded_up_to_whole_publications() -> None:
+    """Asking for none gives none."""
+    kept = history(100, 1, 2)
+    kept.append(Update(TRADES, Position("e", 3), trades(8, 9), server_ms=0))
+    kept.append(update(4, TRADES))
+    until = Position("e", 4)
+    assert [seqs(kept.newest(n, until)) for n in (0, 1, 2, 3, 9)] == [
+        [],
+        [4],
+        [3, 4],
+        [3, 4],
+        [1, 2, 3, 4],
+    ]
+    assert seqs(kept.newest(1, Position("e", 2))) == [2]
