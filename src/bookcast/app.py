@@ -292,6 +292,18 @@ class Server:
                 registry.subscription_count,
             ),
             Number(
+                "connections_held",
+                "gauge",
+                "Clients that can't take data now",
+                registry.held_count,
+            ),
+            Number(
+                "connections_too_slow",
+                "counter",
+                "Clients closed because they took no data",
+                lambda: registry.too_slow,
+            ),
+            Number(
                 "connections_accepted", "counter", "Handshakes accepted", lambda: registry.accepted
             ),
             Number("handshakes_refused", "counter", "Handshakes refused", lambda: registry.refused),

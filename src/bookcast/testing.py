@@ -44,13 +44,16 @@ class ServerThread:
         """Where WebSockets connect; append a client id."""
         return self._server.ws_url
 
-    def publish(self, symbol: str, data: Any) -> Published:
-        """Publish an order book.
+    def publish(
+        self, symbol: str, data: Any, *, channel: str = "orderbook", period: str | None = None
+    ) -> Published:
+        """Publish data of a channel.
 
         Raises:
             InvalidInput: with the path of the wrong field.
         """
-        return self._server.publish_threadsafe(symbol, data).result(PATIENCE)
+        publishing = self._server.publish_threadsafe(symbol, data, channel=channel, period=period)
+        return publishing.result(PATIENCE)
 
     def start(self) -> None:
         """Start the server, and return when it serves.

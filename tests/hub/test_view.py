@@ -1,5 +1,5 @@
 from bookcast.hub.subscription import Subscription
-from bookcast.hub.view import Shown, View, ViewSpec
+from bookcast.hub.view import MAX_CATCH_UPS, Shown, View, ViewSpec
 from bookcast.model import Update
 from tests.support import AAPL, RecordingOutbox, update
 
@@ -27,6 +27,14 @@ def test_those_who_fell_behind_at_one_place_share_what_brings_them_up_to_date() 
     view.advance(Shown(b"y", update(6), 1), now=1.0)
     view.catch_up_from(update(1), render)
     assert rendered == [5, 5, 5, 6]
+
+
+def test_what_is_kept_to_catch_up_is_bounded() -> None:
+    """However many places clients were left at."""
+    view = View(SPEC, update(1000))
+    for seq in range(500):
+        view.catch_up_from(update(seq), lambda newest: Shown(b"x", newest, 1))
+        assert len(view._catch_ups) <= MAX_CATCH_UPS
 
 
 def test_who_was_shown_the_newest_needs_nothing() -> None:

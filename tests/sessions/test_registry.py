@@ -4,8 +4,22 @@ from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import Session
 
 
+class Writable:
+    def __init__(self, writable: bool) -> None:
+        self.writable = writable
+
+
 class Two:
+    """A session with two subscriptions that notes when it is checked."""
+
     subscription_count = 2
+
+    def __init__(self, writable: bool = True) -> None:
+        self.outbox = Writable(writable)
+        self.checked: list[float] = []
+
+    def check(self, now: float) -> None:
+        self.checked.append(now)
 
 
 def test_the_registry_counts_who_is_there_and_who_came() -> None:
@@ -18,3 +32,14 @@ def test_the_registry_counts_who_is_there_and_who_came() -> None:
     registry.remove(first)
     registry.remove(first)
     assert (len(registry), registry.accepted) == (1, 2)
+
+
+def test_every_session_is_looked_after() -> None:
+    """Those that can't take data are counted."""
+    registry = Registry()
+    sessions = Two(), Two(writable=False)
+    for session in sessions:
+        registry.add(cast("Session", session))
+    registry.check(5.0)
+    assert [session.checked for session in sessions] == [[5.0], [5.0]]
+    assert registry.held_count() == 1

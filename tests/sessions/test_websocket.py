@@ -541,6 +541,7 @@ async def test_a_client_that_takes_nothing_is_closed_as_too_slow() -> None:
         await asyncio.wait_for(publish_until_gone(), PATIENCE)
         client.writer.transport.resume_reading()  # type: ignore[attr-defined]
         assert await client.close_code() == 4008
+        assert server._registry.too_slow == 1
 
 
 async def test_a_slow_v1_client_is_caught_up_by_one_delta_that_proves_the_book(

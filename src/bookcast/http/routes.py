@@ -132,6 +132,8 @@ class Routes:
                 uptime_s=self._uptime(),
                 connections=len(self._registry),
                 subscriptions=self._registry.subscription_count(),
+                connections_held=self._registry.held_count(),
+                connections_too_slow=self._registry.too_slow,
                 connections_accepted=self._registry.accepted,
                 handshakes_refused=self._registry.refused,
                 messages_received=self._registry.received,

@@ -57,13 +57,20 @@ class TopicStats(msgspec.Struct, frozen=True):
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """What the server has done since it started."""
+    """What the server has done since it started.
+
+    ``connections_held`` can't take data now; ``connections_too_slow`` took none for too long and
+    were closed. ``messages_conflated``: a newer update took their place; ``messages_gapped``: their
+    clients were told that they are lost.
+    """
 
     version: str
     uptime_s: float
     connections: int
     subscriptions: int
+    connections_held: int
     connections_accepted: int
+    connections_too_slow: int
     handshakes_refused: int
     messages_received: int
     updates_published: int

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from bookcast.model import CHECKSUM_LEVELS, Level, Number
@@ -56,6 +57,7 @@ def checksum(bids: Side, asks: Side) -> int:
     return zlib.crc32(text.encode())
 
 
+@lru_cache(maxsize=65_536)  # the same prices and sizes come again and again
 def number_text(number: Number) -> str:
     """Write a number as ECMAScript's ``String(number)`` does, for magnitudes below 2**53."""
     if type(number) is int:

@@ -6,12 +6,15 @@ A step takes the clients of a view from what they were shown last to something n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from bookcast.engine.history import Gap
 from bookcast.hub.status import Status
 from bookcast.hub.subscription import Outbox, Subscription, Tally
 from bookcast.model import Topic, Update
+
+MAX_CATCH_UPS: Final = 64
+"""So many places that clients were left at share what brings them up to date."""
 
 
 class ViewSpec(NamedTuple):
@@ -134,6 +137,8 @@ class View:
         key = None if last is None else (last.position.epoch, last.position.seq)
         shown = self._catch_ups.get(key)
         if shown is None:
+            if len(self._catch_ups) >= MAX_CATCH_UPS:
+                self._catch_ups.clear()
             shown = self._catch_ups[key] = render(emitted)
         return shown
 

@@ -14,6 +14,8 @@ class Registry:
         """Connections accepted since the start."""
         self.refused = 0
         """Handshakes refused since the start."""
+        self.too_slow = 0
+        """Connections closed since the start because they took nothing."""
         self.received = 0
         """Messages received since the start."""
 
@@ -33,6 +35,10 @@ class Registry:
         """End the sessions that are stuck, and break long silences; monotonic seconds."""
         for session in tuple(self._sessions):
             session.check(now)
+
+    def held_count(self) -> int:
+        """Count the sessions that can't take data now."""
+        return sum(not session.outbox.writable for session in self._sessions)
 
     def subscription_count(self) -> int:
         """Count the subscriptions of all sessions."""

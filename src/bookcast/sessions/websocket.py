@@ -390,6 +390,7 @@ class WebSocket(asyncio.Protocol):
         if protocol is None:
             self._transport.close()
         elif protocol.state is OPEN:
+            self._endpoint.registry.too_slow += code is CloseCode.TOO_SLOW
             protocol.send_close(code, CLOSE_REASONS[code].reason)
             self._end_session()
             self._write_answers(protocol)
