@@ -177,6 +177,7 @@ class Server:
             framer=framer,
             deflate=settings.deflate != "off",
             publish=publisher.publish_all,
+            publishing_waits=self._engine.waits,
             clock=time.monotonic,
             loop=loop,
         )

@@ -1,4 +1,7 @@
-"""What travels the path: symbols, topics, positions, market data. Frozen values that do no I/O."""
+"""What travels the path: symbols, topics, positions, market data. Frozen values that do no I/O.
+
+Those that hold numbers and text alone are left out of the garbage collector's rounds.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +91,7 @@ class Topic(NamedTuple):
         return f"{self.channel}:{self.symbol}" + (f":{self.variant}" if self.variant else "")
 
 
-class Position(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, frozen=True, gc=False):
     """Where a topic stands. ``seq`` grows by 1 per update and compares only within one epoch."""
 
     epoch: str
@@ -99,7 +102,7 @@ Number = int | float
 """A finite number as its source wrote it: whole ones stay whole."""
 
 
-class Level(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+class Level(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """One price of a book. ``size`` is in shares or contracts, ``orders`` counts the orders."""
 
     price: Number
@@ -119,7 +122,7 @@ class Book(msgspec.Struct, frozen=True):
     published: msgspec.Raw | None = None
 
 
-class Quote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Quote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The basic figures of a symbol; None where unknown.
 
     Prices are in the symbol's currency, ``volume`` in shares or contracts, ``turnover`` in the
@@ -138,7 +141,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     suspended: bool | None = None
 
 
-class Trade(msgspec.Struct, frozen=True, omit_defaults=True):
+class Trade(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One trade. ``timestamp``: milliseconds since 1970. ``side``: who took liquidity.
 
     ``backfill`` marks a trade that happened before the feed began to listen.
@@ -158,7 +161,7 @@ class Trades(msgspec.Struct, frozen=True):
     trades: tuple[Trade, ...]
 
 
-class Candle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Candle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What happened in one period. ``time``: its beginning, in milliseconds since 1970.
 
     A candle that isn't ``final`` is still forming, and the next one replaces it.
@@ -174,7 +177,7 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     final: bool
 
 
-class Broker(msgspec.Struct, frozen=True):
+class Broker(msgspec.Struct, frozen=True, gc=False):
     """A broker in the queue of one side. ``pos`` counts price levels from the best one, 1."""
 
     id: str | int

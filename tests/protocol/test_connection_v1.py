@@ -258,9 +258,8 @@ def test_why_tells_what_became_of_the_updates_and_what_limits_them(
     assert isinstance(explain, Explain)
     assert explain.topic == TRADES
     word = Word(
-        tally=Tally(received=20, sent=10, gapped=3, unchanged=2),
-        waiting=4,
-        behind=True,
+        tally=Tally(received=24, sent=10, gapped=3, unchanged=2),
+        queued=5,
         held=held,
         view=ViewSpec("v1", "AAPL", interval_ms=interval_ms),
         status=Status("live"),

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from bookcast.engine.history import Gap
 from bookcast.engine.memory import MemoryEngine
+from bookcast.hub import batch
 from bookcast.hub.hub import Hub
 from bookcast.hub.status import Status
 from bookcast.hub.view import ViewSpec
@@ -28,6 +30,7 @@ from tests.support import (
     CANDLES,
     QUOTE,
     TRADES,
+    TSLA,
     ManualTimer,
     RecordingOutbox,
     Replica,
@@ -207,7 +210,7 @@ class Client(RecordingOutbox):
         """Take what was written."""
         for text in b"".join(self.writes).splitlines():
             message = json.loads(text)
-            self.replicas[message["channel"]].hear(message)
+            self.replicas[message["channel"] + message["symbol"]].hear(message)
         self.writes.clear()
 
 
@@ -238,8 +241,8 @@ class World:
             publishing.send(None)
 
     def subscribe(self, client: Client, topic: Topic, spec: ViewSpec, history: int = 0) -> None:
-        replica = client.replicas[topic.channel] = Replica()
-        client.writes.clear()
+        replica = client.replicas[topic.channel + spec.spelling] = Replica()
+        client.listen()
         place = self.hub.subscribe(client, topic, spec, history=history)
         replica.place = (place.epoch, place.seq) if place else (None, None)
         self.hub.begin(client, topic)
@@ -283,6 +286,7 @@ specs = st.builds(
     st.sampled_from([0, 0, 10, 100]),
 )
 who = st.integers(0, 2)
+topics = st.sampled_from([AAPL, TSLA])
 
 
 def written(side: dict[float, tuple[float, int | None]], *, reverse: bool) -> tuple[Level, ...]:
@@ -294,42 +298,54 @@ books = st.builds(
 )
 happenings = st.lists(
     st.one_of(
-        st.tuples(st.just("book"), books, st.none()),
-        st.tuples(st.just("book"), books, st.none()),
-        st.tuples(st.just("wait"), st.sampled_from([0.0, 0.003, 0.03, 0.3]), st.none()),
-        st.tuples(st.just("subscribe"), who, specs),
-        st.tuples(st.just("unsubscribe"), who, st.none()),
+        st.tuples(st.just("book"), books, topics),
+        st.tuples(st.just("book"), books, topics),
+        st.tuples(st.just("book"), books, topics),
+        st.tuples(st.just("wait"), st.sampled_from([0.0, 0.003, 0.03, 0.3]), topics),
+        st.tuples(st.just("subscribe"), who, st.tuples(topics, specs)),
+        st.tuples(st.just("unsubscribe"), who, topics),
         st.tuples(st.just("hold"), who, st.none()),
         st.tuples(st.just("fill"), who, st.none()),
         st.tuples(st.just("catch_up"), who, st.none()),
-        st.tuples(st.just("resync"), who, st.none()),
+        st.tuples(st.just("resync"), who, topics),
     ),
     max_size=50,
 )
 
 
+@pytest.fixture(params=["joined", "piecemeal"], scope="module")
+def pending_bytes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let a flush write everything at its end, or each frame at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "piecemeal":
+            patch.setattr(batch, "PENDING_BYTES", 1)
+        yield
+
+
+@pytest.mark.usefixtures("pending_bytes")
 @given(happenings)
 def test_whatever_happens_every_book_is_true_and_can_be_proved(
     script: list[tuple[str, Any, Any]],
 ) -> None:
     """Each delta continues the last one, each checksum agrees, and all end on the server's book."""
     world = World(history_size=10)
-    newest: Book | None = None
-    subscribed: dict[int, ViewSpec] = {}
+    newest: dict[Topic, Book] = {}
+    subscribed: dict[tuple[int, Topic], ViewSpec] = {}
     for what, first, second in script:
         if what == "book":
-            newest = first
-            world.publish(AAPL, first)
+            newest[second] = first
+            world.publish(second, first)
         elif what == "wait":
             world.timer.run_until(world.timer.now + first)
         elif what == "subscribe":
-            subscribed[first] = second
-            world.subscribe(world.clients[first], AAPL, second)
+            topic, spec = second
+            subscribed[first, topic] = spec = spec._replace(spelling=topic.symbol)
+            world.subscribe(world.clients[first], topic, spec)
         elif what == "unsubscribe":
-            world.hub.unsubscribe(world.clients[first], AAPL)
-            subscribed.pop(first, None)
-        elif what == "resync" and first in subscribed:
-            world.hub.resync(world.clients[first], AAPL)
+            world.hub.unsubscribe(world.clients[first], second)
+            subscribed.pop((first, second), None)
+        elif what == "resync" and (first, second) in subscribed:
+            world.hub.resync(world.clients[first], second)
             world.clients[first].flush()
         elif what in {"hold", "fill", "catch_up"}:
             act = {"hold": world.hold, "fill": world.fill_up, "catch_up": world.catch_up}[what]
@@ -337,9 +353,9 @@ def test_whatever_happens_every_book_is_true_and_can_be_proved(
         for client in world.clients:
             client.listen()
     world.settle()
-    for number, spec in subscribed.items():
-        replica = world.clients[number].replicas["orderbook"]
-        if newest is None:
+    for (number, topic), spec in subscribed.items():
+        replica = world.clients[number].replicas[f"orderbook{topic.symbol}"]
+        if topic not in newest:
             assert replica.kinds == ["status"] * len(replica.kinds)
             continue
         assert replica.sides() == tuple(
@@ -347,7 +363,7 @@ def test_whatever_happens_every_book_is_true_and_can_be_proved(
                 [level.price, level.size] + ([] if level.orders is None else [level.orders])
                 for level in side[: spec.depth]
             ]
-            for side in (newest.bids, newest.asks)
+            for side in (newest[topic].bids, newest[topic].asks)
         )
 
 
@@ -396,7 +412,7 @@ def test_every_trade_comes_once_in_order_or_is_told_as_a_gap(
             client.listen()
     world.settle()
     for number, seq in begun.items():
-        replica = world.clients[number].replicas["trades"]
+        replica = world.clients[number].replicas["tradesAAPL"]
         missing = {lost for gap in replica.gaps for lost in range(gap[0], gap[1] + 1)}
         expected = [
             size

@@ -13,7 +13,7 @@ from bookcast.protocol.published import Rules
 from bookcast.protocol.render import Renderer
 from bookcast.protocol.shapes import PublishedUpdate
 from bookcast.publisher import Publisher
-from bookcast.sessions.session import Peer, Session, SessionRules
+from bookcast.sessions.session import Session, SessionRules
 from tests.support import AAPL, ManualTimer, line
 
 
@@ -36,18 +36,24 @@ class World:
         )
         self.publisher = Publisher(engine=self.engine, hub=self.hub, rules=Rules("US"))
         self.written: list[bytes] = []
-        self.backlog = 0
+        self.waiting = 0
         self.ended: list[CloseCode] = []
-        peer = Peer(
+        self.session = Session(
             "me",
+            peer=self,
+            write=self.written.append,
             v1=v1,
             deflate=False,
-            write=self.written.append,
-            backlog=lambda: self.backlog,
-            end=self.ended.append,
+            hub=self.hub,
+            frame=line,
+            rules=SessionRules("US", max_subscriptions, 30.0, 10_000, self.timer.clock),
         )
-        rules = SessionRules("US", max_subscriptions, 30.0, 10_000, self.timer.clock)
-        self.session = Session(peer, hub=self.hub, frame=line, rules=rules)
+
+    def backlog(self) -> int:
+        return self.waiting
+
+    def end(self, code: CloseCode) -> None:
+        self.ended.append(code)
 
     async def publish(self, size: int) -> None:
         await self.engine.publish([Publication(AAPL, Book((Level(1, size),), ()))])
@@ -162,6 +168,8 @@ async def test_what_a_client_publishes_is_answered_in_order() -> None:
     assert world.heard() == []
     assert world.session.has_to_publish
     await world.session.publish(world.publisher.publish_all)
+    assert world.heard() == []  # the answers go out with the books
+    world.timer.run()
     assert [(m["type"], m.get("seq")) for m in world.messages()] == [
         ("published", 1),
         ("error", None),
@@ -182,10 +190,10 @@ async def test_a_client_that_takes_nothing_for_too_long_is_ended() -> None:
     """One that takes a little is not."""
     world = World()
     world.say('{"action":"subscribe","symbol":"AAPL"}')
-    world.backlog = 1000
+    world.waiting = 1000
     world.session.hold(100.0)
     world.session.check(129.0)
-    world.backlog = 900
+    world.waiting = 900
     world.session.check(130.0)
     world.session.check(159.0)
     assert world.ended == []

@@ -4,14 +4,17 @@ import json
 import logging
 import socket
 import zlib
+from collections.abc import Callable
+from typing import Any
 
+import msgspec
 import pytest
 import websockets.exceptions
 from websockets.typing import Subprotocol
 
 from bookcast import Server, serve
 from bookcast.sessions.session import Session
-from bookcast.sessions.websocket import Framer, WebSocket
+from bookcast.sessions.websocket import Framer, WebSocket, run_through
 from tests.conftest import LOOPS
 from tests.support import (
     PATIENCE,
@@ -509,6 +512,106 @@ async def test_a_client_can_publish_over_its_socket(server: Server) -> None:
         heard = [await client.hear() for _ in range(601)]
     assert [answer["id"] for answer in heard] == [*range(600), "end"]
     assert [answer["seq"] for answer in heard[:600]] == list(range(1, 601))
+
+
+async def test_what_a_publisher_sends_under_load_waits_and_keeps_its_order(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing overtakes what waits, neither when the load is over nor when the publisher leaves."""
+    assert server._hub is not None
+    resting = False
+    monkeypatch.setattr(server._hub, "is_resting", lambda: resting)
+    held: list[Callable[[], None]] = []
+
+    def publication(number: int) -> bytes:
+        return masked_frame(
+            TEXT,
+            b'{"action":"publish","channel":"trades","symbol":"AAPL",'
+            b'"data":{"trades":[{"price":1,"size":%d}]}}' % number,
+        )
+
+    async with connect(server.ws_url + "me?protocol=bookcast.v1") as client:
+        await client.hear()
+        await client.ask({"action": "subscribe", "symbol": "AAPL", "channel": "trades"})
+        await client.hear()
+        publisher = await raw(server, "/ws/pub?protocol=bookcast.v1")
+        publisher.writer.write(publication(1))  # from here on it is known as a publisher
+        assert (await client.hear())["type"] == "trade"
+        await client.hear()
+        resting = True
+        with monkeypatch.context() as patch:
+            patch.setattr(server._hub, "before_flush", held.append)
+            publisher.writer.write(publication(2)[:20])
+            await eventually(lambda: len(held) == 1, "the bytes to wait")
+        resting = False
+        publisher.writer.write(publication(2)[20:] + publication(3))
+        await asyncio.sleep(0.01)
+        publisher.writer.close()
+        sizes: list[int] = []
+        while len(sizes) < 2:
+            message = await client.hear()
+            sizes += [trade["size"] for trade in message["data"]["trades"]]
+        assert sizes == [2, 3]
+    for function in held:
+        function()  # its flush comes too late, and finds nothing
+
+
+async def test_much_that_a_publisher_sends_waits_for_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits is bounded."""
+    assert server._hub is not None
+    monkeypatch.setattr(server._hub, "is_resting", lambda: True)
+    monkeypatch.setattr(server._hub, "before_flush", lambda _function: None)
+    deep = {"bids": [[price, 1] for price in range(5000, 0, -1)], "asks": []}
+    async with connect(server.ws_url + "me?protocol=bookcast.v1") as client:
+        await client.hear()
+        for _ in range(5):
+            await client.say(
+                {"action": "publish", "channel": "orderbook", "symbol": "AAPL", "data": deep}
+            )
+        assert [(await client.hear())["seq"] for _ in range(4)] == [1, 2, 3, 4]
+
+
+async def test_an_engine_that_waits_gets_a_task(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what the client says meanwhile waits for the answers."""
+    assert server._publisher is not None
+    publish_all = server._publisher.publish_all
+    released = asyncio.Event()
+
+    async def slowly(updates: Any) -> Any:
+        await released.wait()
+        return await publish_all(updates)
+
+    async with connect(server.ws_url + "me?protocol=bookcast.v1") as client:
+        [socket_] = websockets_of(server)
+        endpoint = msgspec.structs.replace(
+            socket_._endpoint, publish=slowly, publishing_waits=True, max_message_bytes=1 << 20
+        )
+        monkeypatch.setattr(socket_, "_endpoint", endpoint)
+        await client.hear()
+        publish = {"action": "publish", "channel": "quote", "symbol": "A", "data": {"last": 1}}
+        await client.say({**publish, "id": 1})
+        await client.say({"action": "ping", "id": 2})
+        await eventually(lambda: socket_._publishing is not None, "the publication")
+        for number in range(600):
+            await client.say({"action": "ping", "id": number})
+        released.set()
+        heard = [(await client.hear())["type"] for _ in range(602)]
+    assert heard == ["published", *["pong"] * 601]
+
+
+def test_a_coroutine_that_waits_is_not_run_through() -> None:
+    """That would be a fault of ours."""
+
+    async def nothing() -> None:
+        return
+
+    run_through(nothing())
+    with pytest.raises(AssertionError, match="waits"):
+        run_through(asyncio.sleep(0))
 
 
 async def test_a_fault_while_publishing_closes_with_1011(

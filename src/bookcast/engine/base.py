@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import msgspec
 
@@ -30,6 +31,9 @@ class Engine(ABC):
     Positions are given here and nowhere else, so that nodes sharing an engine never number an
     update differently; the snapshot is stored in the same step.
     """
+
+    waits: ClassVar[bool] = True
+    """Whether :meth:`publish` may wait for something; where it never does, it needs no task."""
 
     def __init__(self) -> None:
         self._deliver: Deliver = lambda _update: None

@@ -20,6 +20,8 @@ class MemoryEngine(Engine):
     ``clock`` gives seconds since 1970. Where every update counts, it keeps ``history_size``.
     """
 
+    waits = False
+
     def __init__(
         self,
         *,

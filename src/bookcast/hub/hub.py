@@ -8,14 +8,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
-from itertools import repeat
-from operator import call
 from typing import Final, NamedTuple
 
 from bookcast.engine.history import Gap
+from bookcast.hub.batch import Batch, to_all
 from bookcast.hub.status import Feed, Status, status_of
 from bookcast.hub.subscription import Outbox, Subscription, Tally
-from bookcast.hub.topic import LiveTopic, Step, live_topic
+from bookcast.hub.topic import MAX_WAITING, LiveTopic, Step, live_topic
 from bookcast.hub.view import Renderer, Shown, View, ViewSpec
 from bookcast.model import Channel, Position, Topic, Update
 
@@ -24,8 +23,8 @@ logger = logging.getLogger(__name__)
 CallLater = Callable[[float, Callable[[], None]], object]
 """Calls a function after so many seconds (0: as soon as the event loop can)."""
 
-PENDING_BYTES: Final = 128 * 1024
-"""When so much has been appended in one flush, all outboxes write: that bounds each of them."""
+REST: Final = 5.0
+"""Under load the next flush begins no sooner than so many times the time that the last one took."""
 
 EARLY_SECONDS: Final = 0.002
 """Timers are allowed to be this much early."""
@@ -34,13 +33,12 @@ EARLY_SECONDS: Final = 0.002
 class Word(NamedTuple):
     """What the hub knows of one client and one topic, to tell why messages do or don't arrive.
 
-    ``waiting``: updates that the next flush takes; ``behind``: the newest state is still to come,
-    when the client can take data again or its interval is over. ``held``: the client can't now.
+    ``tally`` includes what came since the last flush; ``queued`` of it are still to be sent, the
+    rest was conflated. ``held``: the client can't take data now.
     """
 
     tally: Tally
-    waiting: int
-    behind: bool
+    queued: int
     held: bool
     view: ViewSpec
     status: Status
@@ -95,6 +93,8 @@ class Hub:
         self._observe = observe
         self._topics: dict[Topic, LiveTopic] = {}
         self._dirty: dict[Topic, LiveTopic] = {}
+        self._first: list[Callable[[], None]] = []
+        self._joining: set[Outbox] = set()
         self._scheduled = False
         self._not_before = 0.0
         self._wakes: dict[float, dict[Topic, LiveTopic]] = {}
@@ -114,10 +114,11 @@ class Hub:
             logger.debug("%s seq %d: nobody here wants it", update.topic, update.position.seq)
             return
         if live.add(update):
-            self.conflated += live.subscriber_count()
+            self.conflated += live.subscriber_count(every_update=True)
             logger.debug("%s seq %d: displaced an older one", update.topic, update.position.seq)
-        self._dirty[update.topic] = live
-        self._schedule()
+        if live.is_waited_for():
+            self._dirty[update.topic] = live
+            self._schedule()
 
     # From the sessions
 
@@ -194,17 +195,39 @@ class Hub:
             self._tell(self._topics[topic], subscription)
         outbox.flush()
 
+    def is_resting(self) -> bool:
+        """Tell whether there is load, and what comes now has to wait for company anyway."""
+        return self._clock() < self._not_before
+
+    def before_flush(self, function: Callable[[], None]) -> None:
+        """Call a function when the next flush begins: what it publishes goes out with that."""
+        self._first.append(function)
+        self._schedule()
+
+    def join(self, outbox: Outbox) -> None:
+        """Let what an outbox holds be written with the next flush: answers that may wait for it.
+
+        Frames of views never wait so: a flush may write newer ones past them.
+        """
+        self._joining.add(outbox)
+        self._schedule()
+
     def word(self, outbox: Outbox, topic: Topic) -> Word:
         """Tell what one client was sent of one topic, and what of it waits."""
         subscription = outbox.shown[topic]
         live, view = self._topics[topic], subscription.view
         held = subscription in view.held
+        waiting, newest = live.waiting_count(), live.newest
+        tally = subscription.tally(held=held) + Tally(received=waiting)
         behind = view.held[subscription] is not view.emitted if held else view.pending
-        newest = live.newest
+        queued = tally.received - tally.sent - tally.gapped - tally.unchanged
+        if not (behind or waiting):
+            queued = 0
+        elif live.conflates:
+            queued = 1 if held or view.spec.interval_ms else min(waiting, MAX_WAITING)
         return Word(
-            tally=subscription.tally(held=held),
-            waiting=live.waiting_count(),
-            behind=behind,
+            tally=tally,
+            queued=queued,
             held=held,
             view=view.spec,
             status=self._status_of(live),
@@ -225,11 +248,17 @@ class Hub:
     def flush(self) -> None:
         """Send what waits: each view's frames to its subscribers, then one write per outbox."""
         started = self._clock()
+        first, self._first = self._first, []
+        for function in first:
+            try:
+                function()
+            except Exception:
+                logger.exception("what goes before a flush failed")
         self._scheduled = False
         dirty, self._dirty = self._dirty, {}
         # An outbox has one view of a topic at most: when a single topic is dirty, there is nothing
         # to join, and each frame is written right away.
-        batch = _Batch() if len(dirty) > 1 else None
+        batch = Batch() if len(dirty) > 1 else None
         fresh = []
         for topic, live in dirty.items():
             try:
@@ -240,19 +269,22 @@ class Hub:
                 logger.exception("%s can't be shown", topic)
         if batch is not None:
             batch.write()
+        joining, self._joining = self._joining, set()
+        for outbox in joining:
+            outbox.flush()
         now_ms = self._now() * 1000
         for live in fresh:
             self._after_flush(live, now_ms)
-        # Under load, collect for about as long as sending takes: fewer and larger writes.
+        # Under load, collect for longer than sending takes: fewer and larger writes.
         took = self._clock() - started
-        self._not_before = started + min(2 * took, self._batch_seconds)
+        self._not_before = started + min(REST * took, self._batch_seconds)
 
     def check(self) -> None:
         """Tell subscribers whose topic stands differently than a moment ago; call it regularly."""
         for live in tuple(self._topics.values()):
             self._check(live)
 
-    def _emit(self, live: LiveTopic, now: float, batch: _Batch | None) -> bool:
+    def _emit(self, live: LiveTopic, now: float, batch: Batch | None) -> bool:
         """Show in each view of a topic what is due, and tell whether anything had come."""
         count = live.take()
         for view in live.views.values():
@@ -265,14 +297,11 @@ class Hub:
             view.unchanged += len(step.updates) - shown.updates
             view.advance(shown, now)
             if shown.frames:
-                # Copies: a write may find a client full, which then moves from ready to held.
+                self.delivered += shown.updates * len(view.ready)
                 if batch is None:
-                    # Each write returns None, so any() runs through them all, with no bytecode
-                    # between two system calls: measured, a tenth of a frame's whole cost.
-                    any(map(call, view.writes(), repeat(shown.frames)))
+                    to_all(view.writes(), shown.frames)
                 else:
                     batch.append(view, shown.frames)
-                self.delivered += shown.updates * len(view.ready)
                 if live.conflates and view.held:
                     # Who is held will see one of these at most.
                     self.conflated += shown.updates * len(view.held) - view.newly_held
@@ -416,26 +445,3 @@ class Hub:
         view.leave(subscription)
         if not view.ready and not view.held:
             del live.views[view.spec]
-
-
-class _Batch:
-    """What one flush sends, until it is written: one write for each outbox."""
-
-    def __init__(self) -> None:
-        self._touched: set[Outbox] = set()
-        self._bytes = 0
-
-    def append(self, view: View, frames: bytes) -> None:
-        """Append to the outbox of everybody who is ready."""
-        any(map(call, view.appends(), repeat(frames)))
-        self._touched.update(view.outboxes())
-        self._bytes += len(frames)
-        if self._bytes >= PENDING_BYTES:
-            self.write()
-
-    def write(self) -> None:
-        """Let each outbox write what it has."""
-        touched, self._touched = self._touched, set()
-        self._bytes = 0
-        for outbox in touched:
-            outbox.flush()

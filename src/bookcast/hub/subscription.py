@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from operator import add, sub
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -79,10 +80,17 @@ class Subscription:
 
     def catch_up(self, *, sent: int, gapped: int) -> None:
         """Note what a client got that had been held; for a newcomer, that had come before."""
-        came = self.tally(held=True) if self._begun else Tally(received=sent + gapped)
-        self._begun = True
-        self._total = came + Tally(sent=sent, gapped=gapped)
+        if self._begun:
+            self._total = self.tally(held=True) + Tally(sent=sent, gapped=gapped)
+        else:
+            self._total = _beginning(sent, gapped)
+            self._begun = True
         self._mark = self.view.tally()
 
 
 _NOTHING: Final = Tally()
+
+
+@lru_cache  # thousands of clients begin with the same
+def _beginning(sent: int, gapped: int) -> Tally:
+    return Tally(received=sent + gapped, sent=sent, gapped=gapped)

@@ -50,7 +50,7 @@ class LiveTopic:
         raise NotImplementedError
 
     def take(self) -> int:
-        """Begin a flush with what waits, and give how many updates that is."""
+        """Begin a flush with what waits, and give how many updates have come since the last."""
         raise NotImplementedError
 
     def step(self, view: View) -> Step:
@@ -76,26 +76,36 @@ class LiveTopic:
             view = self.views[spec] = View(spec, self.emitted)
         return view
 
-    def subscriber_count(self) -> int:
-        """Count the subscribers of all views."""
-        return sum(len(view.ready) + len(view.held) for view in self.views.values())
+    def is_waited_for(self) -> bool:
+        """Tell whether some view shows the next update without being woken for it."""
+        return any(not view.pending for view in self.views.values())
+
+    def subscriber_count(self, *, every_update: bool = False) -> int:
+        """Count the subscribers of all views, or of those that show every update."""
+        return sum(
+            len(view.ready) + len(view.held)
+            for view in self.views.values()
+            if not (every_update and view.spec.interval_ms)
+        )
 
 
 class StateTopic(LiveTopic):
     """A book, a quote, brokers: each update is the whole state, and the newest one counts."""
 
-    __slots__ = ("_taken", "_waiting")
+    __slots__ = ("_came", "_taken", "_waiting")
 
     conflates = True
 
     def __init__(self, topic: Topic) -> None:
         super().__init__(topic)
+        self._came = 0
         self._waiting: list[Update] = []
         self._taken: list[Update] = []
 
     def add(self, update: Update) -> int:
         """Let an update wait for the next flush; give how many it displaced."""
         self.newest = update
+        self._came += 1
         if len(self._waiting) < MAX_WAITING:
             self._waiting.append(update)
             return 0
@@ -107,7 +117,8 @@ class StateTopic(LiveTopic):
         self._taken, self._waiting = self._waiting, []
         if self._taken:
             self.emitted = self._taken[-1]
-        return len(self._taken)
+        came, self._came = self._came, 0
+        return came
 
     def step(self, view: View) -> Step:
         """Give what was taken; in a view with an interval, the newest of it."""
@@ -123,8 +134,8 @@ class StateTopic(LiveTopic):
         return None
 
     def waiting_count(self) -> int:
-        """Count the updates that wait for the next flush."""
-        return len(self._waiting)
+        """Count the updates that have come since the last flush."""
+        return self._came
 
 
 class EventTopic(LiveTopic):

@@ -81,6 +81,7 @@ class View:
         "_appends",
         "_catch_ups",
         "_outboxes",
+        "_tally",
         "_writes",
         "due",
         "emitted",
@@ -109,6 +110,7 @@ class View:
         self.sent = 0
         self.gapped = 0
         self.unchanged = 0
+        self._tally = Tally()
         # Frames from a position that some client was left at to the one emitted.
         self._catch_ups: dict[tuple[str, int] | None, Shown] = {}
         self._writes: tuple[Callable[[bytes], None], ...] | None = None
@@ -126,8 +128,11 @@ class View:
         self.gapped += shown.gapped
 
     def tally(self) -> Tally:
-        """Give the counts of updates since the view began."""
-        return Tally(self.received, self.sent, self.gapped, self.unchanged)
+        """Give the counts of updates since the view began; the same object while nothing comes."""
+        tally = Tally(self.received, self.sent, self.gapped, self.unchanged)
+        if tally != self._tally:
+            self._tally = tally
+        return self._tally
 
     def catch_up_from(self, last: Update | None, render: Callable[[Update], Shown]) -> Shown:
         """Give what takes a client from ``last`` to what is emitted, rendered once for all."""

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from bookcast.errors import InvalidInput, explain
 from bookcast.hub.hub import Word
 from bookcast.hub.view import ViewSpec
-from bookcast.model import Position, Topic, parse_symbol
+from bookcast.model import Position, Topic
 from bookcast.protocol import codec
 from bookcast.protocol import messages_v1 as v1
 from bookcast.protocol.actions import (
@@ -25,7 +25,7 @@ from bookcast.protocol.actions import (
     Send,
     Show,
 )
-from bookcast.protocol.published import parse_channel, parse_period
+from bookcast.protocol.published import parse_channel, topic_of
 from bookcast.protocol.render import V1
 from bookcast.protocol.shapes import PublishedUpdate
 
@@ -43,12 +43,6 @@ _head: Final = msgspec.json.Decoder(_Head)
 _answerable: Final = msgspec.json.Decoder(_Answerable)
 _command: Final[msgspec.json.Decoder[v1.Command]] = msgspec.json.Decoder(v1.Command)
 _ACTIONS: Final = tuple(str(kind.__struct_config__.tag) for kind in v1.Command.__args__)
-
-
-@lru_cache(maxsize=16_384)
-def _topic_of(channel: str, spelling: str, period: str | None, default_market: str) -> Topic:
-    name = parse_channel(channel)
-    return Topic(name, parse_symbol(spelling, default_market), parse_period(name, period))
 
 
 @lru_cache(maxsize=16_384)
@@ -180,7 +174,7 @@ class V1Connection:
         return actions
 
     def _show(self, command: v1.Subscribe, symbol: str) -> Show:
-        topic = _topic_of(command.channel, symbol, command.period, self._default_market)
+        topic = topic_of(command.channel, symbol, self._default_market, command.period)
         _check_view(command, topic)
         if topic not in self.subscriptions and len(self.subscriptions) >= self._max_subscriptions:
             raise InvalidInput(
@@ -209,7 +203,7 @@ class V1Connection:
         actions: list[Action] = []
         for symbol in _symbols(command):
             try:
-                topic = _topic_of(command.channel, symbol, command.period, self._default_market)
+                topic = topic_of(command.channel, symbol, self._default_market, command.period)
             except InvalidInput as error:
                 actions.append(Send(_error(error, command.id, command.channel, symbol)))
                 continue
@@ -239,7 +233,7 @@ class V1Connection:
         )
 
     def _subscribed(self, command: v1.Resync | v1.Why) -> Topic:
-        topic = _topic_of(command.channel, command.symbol, command.period, self._default_market)
+        topic = topic_of(command.channel, command.symbol, self._default_market, command.period)
         if topic not in self.subscriptions:
             raise InvalidInput(
                 "not_subscribed", f"This connection isn't subscribed to {topic}", path="symbol"
@@ -251,17 +245,16 @@ class V1Connection:
 
         def answer(word: Word) -> Message:
             tally = word.tally
-            known = tally.sent + tally.gapped + tally.unchanged
-            behind = int(word.behind)
+            known = tally.sent + tally.gapped + tally.unchanged + word.queued
             return v1.WhyMessage(
                 id=command.id,
                 channel=topic.channel,
                 symbol=command.symbol,
                 period=topic.variant or UNSET,
-                received=tally.received + word.waiting,
+                received=tally.received,
                 sent=tally.sent,
-                conflated=max(0, tally.received - known - behind),
-                queued=word.waiting + behind,
+                conflated=max(0, tally.received - known),
+                queued=word.queued,
                 gapped=tally.gapped,
                 unchanged=tally.unchanged,
                 state=word.status.state,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -66,24 +67,40 @@ def parse_publication(
     Raises:
         InvalidInput: with the path of the wrong field.
     """
-    name = parse_channel(channel)
-    canonical = parse_symbol(symbol, rules.default_market)
-    if period is not None:
-        parse_period(name, period)
-    match name:
+    # What a candle's period is may stand in the data.
+    topic = topic_of(channel, symbol, rules.default_market, period, in_data=channel == "candles")
+    match topic.channel:
         case "orderbook":
             parsed = _Parsed(*parse_book(source, refuse_crossed=rules.refuse_crossed))
         case "trades":
             parsed = _trades(source, now_ms)
         case "candles":
             parsed = _candle(source, period)
+            topic = topic._replace(variant=parsed.variant)
         case "quote":
             parsed = _quote(source)
         case "brokers":
             parsed = _brokers(source)
-    return Publication(
-        Topic(name, canonical, parsed.variant), parsed.data, milliseconds(parsed.timestamp)
-    )
+    return Publication(topic, parsed.data, milliseconds(parsed.timestamp))
+
+
+@lru_cache(maxsize=65_536)  # the same few come again and again
+def topic_of(
+    channel: str,
+    spelling: str,
+    default_market: str,
+    period: str | None = None,
+    *,
+    in_data: bool = False,
+) -> Topic:
+    """Give the topic that a message names. ``in_data``: the period may be found elsewhere.
+
+    Raises:
+        InvalidInput: for a channel, symbol or period that doesn't exist.
+    """
+    name = parse_channel(channel)
+    symbol = parse_symbol(spelling, default_market)
+    return Topic(name, symbol, "" if in_data and period is None else parse_period(name, period))
 
 
 def parse_channel(name: str) -> Channel:

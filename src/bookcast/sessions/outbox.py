@@ -38,6 +38,10 @@ class Outbox:
         if self._put_bytes >= FLUSH_BYTES:
             self.flush()
 
+    def clear(self) -> None:
+        """Forget what waits: nobody is there any more."""
+        self._frames.clear()
+
     def flush(self) -> None:
         """Write all frames in one go."""
         frames = self._frames

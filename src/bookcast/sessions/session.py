@@ -6,7 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -40,22 +40,27 @@ class SessionRules(msgspec.Struct, frozen=True):
     now: Callable[[], float] = time.time
 
 
-class Peer(msgspec.Struct, frozen=True):
-    """The client's side of a session, as its WebSocket gives it.
+class Peer(Protocol):
+    """The client's side of a session: its WebSocket."""
 
-    ``backlog`` tells how many bytes wait in this process; ``end`` closes the connection.
-    """
+    def backlog(self) -> int:
+        """Tell how many bytes wait in this process."""
 
-    client_id: str
-    v1: bool
-    deflate: bool
-    write: Callable[[bytes], None]
-    backlog: Callable[[], int]
-    end: Callable[[CloseCode], None]
+    def end(self, code: CloseCode) -> None:
+        """Close the connection."""
 
 
 class Session:
-    """Does what the protocol decides, and tells the hub."""
+    """Does what the protocol decides, and tells the hub.
+
+    Args:
+        client_id: as the client connected.
+        peer: its WebSocket.
+        write: sends bytes at once.
+        v1: it speaks ``bookcast.v1``, else the base protocol.
+        deflate: it can take compressed messages.
+        hub, frame, rules: what all sessions share.
+    """
 
     __slots__ = (
         "_backlog",
@@ -70,26 +75,50 @@ class Session:
         "_rules",
         "_said",
         "_stuck_since",
+        "client_id",
         "outbox",
     )
 
-    def __init__(self, peer: Peer, *, hub: Hub, frame: Frame, rules: SessionRules) -> None:
-        self.outbox = Outbox(peer.write)
+    def __init__(
+        self,
+        client_id: str,
+        *,
+        peer: Peer,
+        write: Callable[[bytes], None],
+        v1: bool,
+        deflate: bool,
+        hub: Hub,
+        frame: Frame,
+        rules: SessionRules,
+    ) -> None:
+        self.client_id = client_id
+        self.outbox = Outbox(write)
         self._peer = peer
         self._hub = hub
         self._frame = frame
         self._rules = rules
-        self._connection = _connection(peer, rules)
+        self._connection = (
+            V1Connection(
+                client_id=client_id,
+                session=secrets.token_urlsafe(16),
+                default_market=rules.default_market,
+                max_subscriptions=rules.max_subscriptions,
+                deflate=deflate,
+                heartbeat_ms=rules.heartbeat_ms,
+                now=rules.now,
+            )
+            if v1
+            else BaseConnection(
+                default_market=rules.default_market,
+                max_subscriptions=rules.max_subscriptions,
+                deflate=deflate,
+            )
+        )
         # What the client published, and what it said since: publishing takes time.
         self._deferred: list[Action] = []
         self._closed = self._said = False
         self._backlog = 0
         self._checked_at = self._quiet_since = self._stuck_since = 0.0
-
-    @property
-    def client_id(self) -> str:
-        """The id that the client connected under."""
-        return self._peer.client_id
 
     @property
     def subscription_count(self) -> int:
@@ -121,9 +150,8 @@ class Session:
     async def publish(self, publish: PublishAll) -> None:
         """Publish what the client sent, answer for each, and do what it said after that."""
         actions, self._deferred = self._deferred, []
-        outcomes = iter(
-            await publish([action.update for action in actions if isinstance(action, Publish)])
-        )
+        updates = [action.update for action in actions if isinstance(action, Publish)]
+        outcomes = iter(await publish(updates))
         if self._closed:
             return
         for action in actions:
@@ -133,11 +161,15 @@ class Session:
                 self._say(action.refuse(outcome))
             else:
                 self._say(action.answer(outcome))
-        self.outbox.flush()
+        if len(actions) == len(updates):
+            self._hub.join(self.outbox)
+        else:
+            self.outbox.flush()
 
     def close(self) -> None:
         """End all subscriptions, and say no more."""
         self._deferred.clear()
+        self.outbox.clear()
         self._do(self._connection.close())
         self._closed = True
 
@@ -214,21 +246,3 @@ class Session:
             logger.debug("client %r is told %s", self.client_id, message)
         self._said = True
         self.outbox.put(self._frame(codec.encode(message), False))  # noqa: FBT003 - for one alone
-
-
-def _connection(peer: Peer, rules: SessionRules) -> BaseConnection | V1Connection:
-    if not peer.v1:
-        return BaseConnection(
-            default_market=rules.default_market,
-            max_subscriptions=rules.max_subscriptions,
-            deflate=peer.deflate,
-        )
-    return V1Connection(
-        client_id=peer.client_id,
-        session=secrets.token_urlsafe(16),
-        default_market=rules.default_market,
-        max_subscriptions=rules.max_subscriptions,
-        deflate=peer.deflate,
-        heartbeat_ms=rules.heartbeat_ms,
-        now=rules.now,
-    )
