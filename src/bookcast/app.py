@@ -296,7 +296,7 @@ class Server:
                 "connections_held",
                 "gauge",
                 "Clients that can't take data now",
-                registry.held_count,
+                lambda: len(registry.held()),
             ),
             Number(
                 "connections_too_slow",

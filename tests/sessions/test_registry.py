@@ -42,4 +42,4 @@ def test_every_session_is_looked_after() -> None:
         registry.add(cast("Session", session))
     registry.check(5.0)
     assert [session.checked for session in sessions] == [[5.0], [5.0]]
-    assert registry.held_count() == 1
+    assert registry.held() == [cast("Session", sessions[1])]

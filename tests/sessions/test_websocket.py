@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 import websockets.exceptions
@@ -641,7 +642,15 @@ async def test_a_client_that_takes_nothing_is_closed_as_too_slow() -> None:
                 await server.publish("AAPL", big)
                 await asyncio.sleep(0.01)
 
-        await asyncio.wait_for(publish_until_gone(), PATIENCE)
+        publishing = asyncio.create_task(publish_until_gone())
+        await eventually(lambda: bool(server._registry.held()), "the client to be full")
+        async with httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http:
+            stats = (await http.get("/stats")).json()
+        assert stats["connections_held"] in {0, 1}  # it may be gone by now
+        for held in stats["held"]:
+            assert (held["client_id"], held["subscriptions"]) == ("me", 1)
+            assert held["bytes_waiting"] > 0
+        await asyncio.wait_for(publishing, PATIENCE)
         client.writer.transport.resume_reading()  # type: ignore[attr-defined]
         assert await client.close_code() == 4008
         assert server._registry.too_slow == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -23,6 +23,9 @@ from bookcast.publisher import Publisher
 from bookcast.sessions.registry import Registry
 from bookcast.settings import Settings
 from bookcast.version import __version__
+
+MAX_LISTED: Final = 20
+"""So many clients who can't take data are listed by name."""
 
 
 class Json(Response):
@@ -113,6 +116,7 @@ class Routes:
     async def stats(self, _request: Request) -> Response:
         """Tell what the server has done since it started, and how each topic stands."""
         now_ms = self._clock() * 1000
+        held = self._registry.held()
         subscribers = self._hub.topics()
         topics = [
             schemas.TopicStats(
@@ -132,7 +136,7 @@ class Routes:
                 uptime_s=self._uptime(),
                 connections=len(self._registry),
                 subscriptions=self._registry.subscription_count(),
-                connections_held=self._registry.held_count(),
+                connections_held=len(held),
                 connections_too_slow=self._registry.too_slow,
                 connections_accepted=self._registry.accepted,
                 handshakes_refused=self._registry.refused,
@@ -142,6 +146,12 @@ class Routes:
                 messages_delivered=self._hub.delivered,
                 messages_conflated=self._hub.conflated,
                 messages_gapped=self._hub.gapped,
+                held=[
+                    schemas.HeldClient(
+                        session.client_id, session.subscription_count, session.backlog
+                    )
+                    for session in held[:MAX_LISTED]
+                ],
                 topics=sorted(
                     topics, key=lambda topic: (topic.channel, topic.symbol, topic.period or "")
                 ),

@@ -56,12 +56,20 @@ class TopicStats(msgspec.Struct, frozen=True):
     age_ms: float
 
 
+class HeldClient(msgspec.Struct, frozen=True):
+    """A client that can't take data now, and the bytes that wait for it in this process."""
+
+    client_id: str
+    subscriptions: int
+    bytes_waiting: int
+
+
 class Stats(msgspec.Struct, frozen=True):
     """What the server has done since it started.
 
     ``connections_held`` can't take data now; ``connections_too_slow`` took none for too long and
     were closed. ``messages_conflated``: a newer update took their place; ``messages_gapped``: their
-    clients were told that they are lost.
+    clients were told that they are lost. ``held`` lists a few of those who can't take data now.
     """
 
     version: str
@@ -78,6 +86,7 @@ class Stats(msgspec.Struct, frozen=True):
     messages_delivered: int
     messages_conflated: int
     messages_gapped: int
+    held: list[HeldClient]
     topics: list[TopicStats]
 
 

@@ -36,9 +36,9 @@ class Registry:
         for session in tuple(self._sessions):
             session.check(now)
 
-    def held_count(self) -> int:
-        """Count the sessions that can't take data now."""
-        return sum(not session.outbox.writable for session in self._sessions)
+    def held(self) -> list[Session]:
+        """List the sessions that can't take data now."""
+        return [session for session in self._sessions if not session.outbox.writable]
 
     def subscription_count(self) -> int:
         """Count the subscriptions of all sessions."""

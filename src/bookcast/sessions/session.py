@@ -125,6 +125,11 @@ class Session:
         """How many topics this client sees."""
         return len(self._connection.subscriptions)
 
+    @property
+    def backlog(self) -> int:
+        """How many bytes wait in this process for the client to take."""
+        return self._peer.backlog()
+
     # What the client says
 
     def open(self, symbols: Sequence[str]) -> None:
