@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bookcast.engine.history import Gap
@@ -293,7 +293,9 @@ def written(side: dict[float, tuple[float, int | None]], *, reverse: bool) -> tu
     return tuple(Level(price, *side[price]) for price in sorted(side, reverse=reverse))
 
 
-books = st.builds(
+# Books that come back, so that a client may end where it was after all.
+FEW = [book((5, 1)), book((5, 1), (4, 1)), book((5, 2), (4, 1))]
+books = st.sampled_from(FEW) | st.builds(
     lambda bids, asks: Book(written(bids, reverse=True), written(asks, reverse=False)), sides, sides
 )
 happenings = st.lists(
@@ -323,6 +325,7 @@ def pending_bytes(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("pending_bytes")
+@settings(max_examples=300)
 @given(happenings)
 def test_whatever_happens_every_book_is_true_and_can_be_proved(
     script: list[tuple[str, Any, Any]],
@@ -365,6 +368,25 @@ def test_whatever_happens_every_book_is_true_and_can_be_proved(
             ]
             for side in (newest[topic].bids, newest[topic].asks)
         )
+
+
+def test_a_client_whose_book_came_back_to_where_it_was_is_told_its_new_place() -> None:
+    """An empty delta: the next one continues the others' place in the sequence, not its own."""
+    world = World(history_size=10)
+    quick, slow = world.clients[:2]
+    for client in (quick, slow):
+        world.subscribe(client, AAPL, DELTA)
+    for number, shown_book in enumerate([FEW[0], FEW[1], FEW[0], FEW[2]]):
+        if number == 1:
+            world.hold(slow)
+        if number == 3:
+            world.catch_up(slow)
+        world.publish(AAPL, shown_book)
+        world.timer.run()
+        for client in (quick, slow):
+            client.listen()
+    assert slow.replicas["orderbookAAPL"].kinds[-2:] == ["orderbook_delta"] * 2
+    assert slow.replicas["orderbookAAPL"].sides() == quick.replicas["orderbookAAPL"].sides()
 
 
 events = st.lists(
