@@ -35,8 +35,8 @@ fix: setup ## format, and mend what can be mended by itself
 	$(BIN)/python -m scripts.settings_table
 	$(BIN)/python -m scripts.close_codes
 
-bench: setup ## what a delivered frame costs, beside a plain C loop
-	$(BIN)/python benchmarks/fanout.py
+bench: setup ## what delivering costs, beside a plain C loop and others; ARGS="--only a,b" for some
+	$(BIN)/python benchmarks/run.py $(ARGS)
 
 screenshots: setup ## the pictures of the page in docs/images
 	$(BIN)/python -m scripts.screenshots

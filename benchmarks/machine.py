@@ -1,0 +1,93 @@
+"""What the kernel tells: CPU time, memory, and whether others use the machine meanwhile."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import time
+from pathlib import Path
+
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
+"""The server has one core to itself; publishers and receivers share another."""
+
+QUIET = 0.15
+"""Cores that others may use during a measurement without a word about it."""
+
+
+def pinned(core: int, *command: object) -> list[str]:
+    """Make a command that runs on one core."""
+    return ["taskset", "-c", str(core), *map(str, command)]
+
+
+def family(pid: int) -> list[int]:
+    """List a process and all that descend from it."""
+    found = [pid]
+    try:
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in children.read_text().split():
+                found += family(int(child))
+    except OSError:
+        pass  # it has just ended
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """Give the CPU time that a process and its descendants have used, to the microsecond."""
+    total = 0
+    for member in family(pid):
+        for thread in Path(f"/proc/{member}/task").glob("*/schedstat"):
+            try:
+                total += int(thread.read_text().split()[0])
+            except OSError:
+                pass
+    return total / 1e9
+
+
+def rss_kb(pid: int) -> int:
+    """Give the memory that a process and its descendants hold."""
+    total = 0
+    for member in family(pid):
+        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{member}/status").read_text())
+        total += int(found[1]) if found else 0
+    return total
+
+
+def open_files() -> int:
+    """Give how many files a process started from here may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+class Others:
+    """How many cores everybody else has used since this was made."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._idle, self._own = _idle_seconds(), _own_seconds()
+
+    def cores(self) -> float:
+        """Give the cores used by others, on average."""
+        passed = time.monotonic() - self._began
+        busy = passed * (os.cpu_count() or 1) - (_idle_seconds() - self._idle)
+        return max(0.0, (busy - (_own_seconds() - self._own)) / passed)
+
+
+def wait_for_quiet(limit: float = 15.0) -> None:
+    """Wait until nobody else needs the machine, for so many seconds at most."""
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        others = Others()
+        time.sleep(0.25)
+        if others.cores() < QUIET:
+            return
+
+
+def _idle_seconds() -> float:
+    fields = Path("/proc/stat").read_text().split(maxsplit=6)
+    return (int(fields[4]) + int(fields[5])) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_seconds() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime + cpu_seconds(os.getpid())

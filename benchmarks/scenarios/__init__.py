@@ -1,0 +1,17 @@
+"""The scenarios by their letters. Each runs once and gives its rows."""
+
+from collections.abc import Callable
+
+from measure import Bench
+from rows import Row
+from scenarios import conflation, deltas, fanout, idle, ingest, size, stalled
+
+ALL: dict[str, tuple[str, Callable[[Bench], list[Row]]]] = {
+    "a": (fanout.TITLE, fanout.run),
+    "b": (deltas.TITLE, deltas.run),
+    "c": (idle.TITLE, idle.run),
+    "d": (stalled.TITLE, stalled.run),
+    "e": (size.TITLE, size.run),
+    "f": (conflation.TITLE, conflation.run),
+    "g": (ingest.TITLE, ingest.run),
+}

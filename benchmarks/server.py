@@ -1,0 +1,154 @@
+"""Programs under test: started on their own core, watched, and stopped again."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+
+import machine
+
+START_SECONDS = 20.0
+STOP_SECONDS = 5.0
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+class Program:
+    """A server, alone on its core. Use it in a with statement: it ends there, by its process id."""
+
+    def __init__(
+        self, command: Sequence[object], port: int, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.port = port
+        self._cleanups: list[Callable[[], None]] = []
+        # A file, since a pipe would have to be emptied by somebody.
+        self._log = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            machine.pinned(machine.SERVER_CORE, *command),
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            env={**os.environ, **(environment or {})},
+        )
+        self._wait_until_it_listens()
+
+    def cpu_seconds(self) -> float:
+        """Give the CPU time used so far."""
+        return machine.cpu_seconds(self._process.pid)
+
+    def rss_kb(self) -> int:
+        """Give the memory it holds."""
+        return machine.rss_kb(self._process.pid)
+
+    def log(self) -> str:
+        """Give the end of what it wrote."""
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")[-2000:]
+
+    def on_exit(self, cleanup: Callable[[], None]) -> None:
+        """Do this after it has ended."""
+        self._cleanups.append(cleanup)
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            for pid in machine.family(self._process.pid):
+                os.kill(pid, signal.SIGKILL)
+            self._process.wait()
+        self._log.close()
+        for cleanup in self._cleanups:
+            cleanup()
+
+    def _wait_until_it_listens(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        said = self.log()
+        self.__exit__()
+        raise RuntimeError(f"{self._process.args} did not start:\n{said}")
+
+
+def bookcast(**settings: object) -> Program:
+    """Start bookcast with these settings, and with limits that a benchmark would run into lifted."""
+    port = free_port()
+    environment = {
+        "ENVIRONMENT": "development",
+        "LOG_LEVEL": "warning",
+        "MESSAGE_RATE": "1000000",
+        "PUBLISH_RATE": "1000000",
+        **{name.upper(): str(value) for name, value in settings.items()},
+    }
+    command = [sys.executable, "-m", "bookcast", "serve", "--port", port]
+    return Program(command, port, environment)
+
+
+def conflated(port: int) -> int:
+    """Ask bookcast how many frames a newer one has replaced; 0 of a server that can't tell."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats", timeout=5) as answer:
+            return int(json.load(answer).get("messages_conflated", 0))
+    except (OSError, ValueError, http.client.HTTPException):
+        return 0
+
+
+def features(port: int) -> set[str]:
+    """Tell what a bookcast understands beyond the base protocol: v1, socket, batch."""
+    found = set()
+    with socket.create_connection(("127.0.0.1", port), 5) as client:
+        client.sendall(
+            b"GET /ws/probe HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n"
+            b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            b"Sec-WebSocket-Protocol: bookcast.v1\r\n\r\n"
+        )
+        answer = client.recv(4096)
+        if b"bookcast.v1" in answer.partition(b"\r\n\r\n")[0]:
+            found.add("v1")
+            message = (
+                b'{"action":"publish","channel":"orderbook","symbol":"US.PROBE",'
+                b'"data":{"bids":[[1,1]],"asks":[[2,1]]}}'
+            )
+            client.sendall(bytes((0x81, 0x80 | len(message), 0, 0, 0, 0)) + message)
+            client.settimeout(1)
+            try:
+                while b'"published"' not in answer:
+                    answer += client.recv(4096) or b'"published"?'
+            except TimeoutError:
+                pass
+            if b'"published",' in answer:
+                found.add("socket")
+    body = (
+        b'{"updates":[{"channel":"orderbook","symbol":"US.PROBE",'
+        b'"data":{"bids":[[1,1]],"asks":[[2,1]]}}]}'
+    )
+    with socket.create_connection(("127.0.0.1", port), 5) as client:
+        client.sendall(
+            b"POST /broadcast HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        if client.recv(4096).startswith(b"HTTP/1.1 200"):
+            found.add("batch")
+    return found
