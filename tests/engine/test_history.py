@@ -7,6 +7,7 @@ def history(size: int, *seqs: int, epoch: str = "e") -> History:
     kept = History(size)
     for seq in seqs:
         kept.append(update(seq, TRADES, epoch))
+    kept.trim()
     return kept
 
 
@@ -32,6 +33,8 @@ def test_a_trade_counts_as_one_however_they_were_published() -> None:
     """What was published last is kept, even when it is longer than the bound."""
     kept = history(3, 1, 2)
     kept.append(Update(TRADES, Position("e", 3), trades(*range(5)), server_ms=0))
+    assert kept.after(Position("e", 0))[0] is None  # until it is trimmed
+    kept.trim()
     gap, updates = kept.after(Position("e", 0))
     assert (gap, seqs(updates)) == (("e", 1, 2, "overflow"), [3])
 

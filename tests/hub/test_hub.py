@@ -1,4 +1,5 @@
 import logging
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -372,9 +373,28 @@ def test_a_view_with_an_interval_shows_the_newest_state_once_in_it() -> None:
         world.publish(1 + moment)
     world.timer.run()
     assert len(plain.writes) == 60
-    # Off the grid at first, then on it: 10.035, 10.2, 10.3, ...
-    assert outbox.writes[3:] == [b"<AAPL %d>" % seq for seq in (17, 27, 37, 47, 57, 60)]
+    # At 10.035, then at a quarter of the interval that all views share: 10.15, 10.25, ...
+    assert outbox.writes[3:] == [b"<AAPL %d>" % seq for seq in (12, 22, 32, 42, 52, 60)]
     assert world.hub.word(outbox, AAPL).tally.sent == 7
+
+
+@given(st.lists(st.floats(0.001, 0.5), min_size=1, max_size=60))
+def test_two_updates_of_a_view_are_an_interval_apart_and_none_waits_much_longer(
+    pauses: list[float],
+) -> None:
+    """At most a quarter of it."""
+    world = World()
+    outbox = world.client(spec=ViewSpec("base", "AAPL", interval_ms=100))
+    shown: list[float] = []
+    outbox.on_write = lambda: shown.append(world.timer.now)
+    for number, pause in enumerate(pauses, start=1):
+        world.timer.run_until(world.timer.now + pause)
+        published = world.timer.now
+        world.publish(number)
+    world.timer.run()
+    assert all(later - earlier > 0.1 - 0.0041 for earlier, later in pairwise(shown))
+    assert shown[-1] - published <= 0.1251
+    assert outbox.writes[-1] == b"<AAPL %d>" % len(pauses)
 
 
 def test_views_with_one_interval_share_their_writes() -> None:
@@ -423,6 +443,35 @@ def test_updates_that_only_an_interval_waits_for_cause_no_flush() -> None:
     assert world.hub.conflated == 0
 
 
+def test_a_newcomer_does_not_wait_for_somebody_elses_interval() -> None:
+    """It begins with the newest state, or the newest trades, at once."""
+    world = World()
+    patient = ViewSpec("base", "AAPL", interval_ms=60_000)
+    for topic in (AAPL, TRADES):
+        world.client(topic, patient)
+    for seq in range(1, 5):
+        for topic in (AAPL, TRADES):
+            world.publish(seq, topic=topic)
+        world.timer.run_until(world.timer.now + 0.01)
+    assert world.client().writes == [b"<AAPL 4>"]
+    assert world.client(TRADES, history=9).writes == [b"<AAPL 1><AAPL 2><AAPL 3><AAPL 4>"]
+    interested = world.client(TRADES, patient)
+    word = world.hub.word(interested, TRADES)
+    assert word.tally.received == word.tally.sent + word.queued
+
+
+def test_a_client_that_keeps_up_gets_however_many_trades_come_at_once() -> None:
+    """The bound is for those who don't."""
+    world = World(history_size=10)
+    outbox, slow = world.client(TRADES), world.client(TRADES)
+    world.hold(slow)
+    world.publish(*range(1, 101), topic=TRADES)
+    world.timer.run()
+    assert outbox.writes == [b"".join(b"<AAPL %d>" % seq for seq in range(1, 101))]
+    world.catch_up(slow)
+    assert slow.writes[0].startswith(b"<AAPL gap 1-90><AAPL 91>")
+
+
 def test_trades_are_kept_for_who_cannot_take_them_and_then_come_all() -> None:
     """In order, each once, and nothing counts as conflated."""
     world = World()
@@ -457,7 +506,7 @@ def test_past_the_bound_trades_are_a_gap_and_never_lost_silently() -> None:
 
 
 def test_more_bytes_than_may_wait_for_one_client_are_a_gap_too() -> None:
-    """It goes on from where the others stand."""
+    """It gets the newest that fit, and goes on from where the others stand."""
     world = World(max_queue_bytes=50)
     slow = world.client(TRADES)
     world.publish(1, topic=TRADES)
@@ -469,8 +518,9 @@ def test_more_bytes_than_may_wait_for_one_client_are_a_gap_too() -> None:
     world.catch_up(slow)
     world.publish(31, topic=TRADES)
     world.timer.run()
-    assert slow.writes == [b"<AAPL 1>", b"<AAPL gap 2-30>", b"<AAPL 31>"]
-    assert world.hub.word(slow, TRADES).tally == (31, 2, 29, 0)
+    kept = b"".join(b"<AAPL %d>" % seq for seq in range(28, 31))
+    assert slow.writes == [b"<AAPL 1>", b"<AAPL gap 2-27>" + kept, b"<AAPL 31>"]
+    assert world.hub.word(slow, TRADES).tally == (31, 5, 26, 0)
 
 
 def test_a_newcomer_to_trades_gets_the_history_it_asked_for_and_then_what_is_new() -> None:
@@ -501,7 +551,7 @@ def test_a_subscription_tells_the_place_it_begins_at() -> None:
 
 
 def test_a_client_may_ask_for_the_whole_state_again() -> None:
-    """At once; one that can't take it has it coming anyway."""
+    """At once, or as soon as it can take it."""
     world = World()
     outbox = world.client()
     world.publish(1)
@@ -512,6 +562,8 @@ def test_a_client_may_ask_for_the_whole_state_again() -> None:
     world.hold(outbox)
     world.hub.resync(outbox, AAPL)
     assert outbox.frames == []
+    world.catch_up(outbox)
+    assert outbox.writes == [b"<AAPL 1>"] * 3
 
 
 def test_subscribers_hear_when_a_topic_stands_differently() -> None:

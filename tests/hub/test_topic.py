@@ -79,6 +79,8 @@ def test_what_the_history_no_longer_holds_is_a_gap() -> None:
     for seq in range(1, 101):
         live.add(update(seq, TRADES))
     live.take()
+    assert live.step(View(SPEC, update(40, TRADES))).gap is None  # while it is being shown
+    live.settle()
     step = live.step(View(SPEC, update(40, TRADES)))
     assert step.gap == ("e", 41, 90, "overflow")
     assert seqs(step.updates) == list(range(91, 101))
@@ -95,6 +97,7 @@ def test_catching_up_stops_where_the_others_stand() -> None:
     live.add(update(5, TRADES))
     assert seqs(live.catch_up(update(2, TRADES), shown).updates) == [3, 4]
     live.add(Update(TRADES, Position("e", 6), trades(1, 2, 3), server_ms=0))
+    live.settle()
     step = live.catch_up(update(2, TRADES), shown)
     assert (step.gap, step.updates) == (("e", 3, 4, "overflow"), [])
 

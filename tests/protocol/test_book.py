@@ -107,6 +107,25 @@ def test_numbers_go_on_digit_by_digit() -> None:
     )
 
 
+def test_numbers_stay_as_they_were_beside_levels_that_are_left_out() -> None:
+    """Nothing is read but where one thing ends and the next begins."""
+    text = (
+        b'{"bids": [[189.90, 300.00], [189.80, 0.0]], '
+        b'"asks": [{"price": 190.10, "size": 1e2}], "n": 1.10}'
+    )
+    assert parse_book(text).book.published == msgspec.Raw(
+        b'{"bids":[[189.90,300.00]],"asks":[{"price":190.10,"size":1e2}],"n":1.10}'
+    )
+
+
+def test_what_is_passed_on_unread_must_be_text_as_well() -> None:
+    """Else every client of the symbol would be sent a broken message."""
+    for extra in (b'"x":"\xff"', b'"\xff":1', b'"x":"\xed\xa0\x80"'):
+        with pytest.raises(InvalidInput) as caught:
+            parse_book(b'{"bids":[],"asks":[],' + extra + b"}")
+        assert caught.value.code == "invalid_json"
+
+
 @pytest.mark.parametrize(
     "data",
     [{"bids": [{"price": 1, "\ud800": 1}], "asks": []}, {"bids": [], "asks": [], "x": "\ud800"}],

@@ -59,6 +59,14 @@ def test_a_candle_has_its_period_beside_it_or_inside(
     )
 
 
+def test_minus_zero_is_zero_everywhere() -> None:
+    """JavaScript would print it like that."""
+    made = parse("candles", CANDLE | {"volume": -0.0, "time": -0.0, "low": -0.0}, "1m").data
+    assert "-0" not in msgspec.json.encode(made).decode()
+    made = parse("trades", {"trades": [{"price": -0.0, "size": -0.0, "timestamp": -0.0}]}).data
+    assert "-0" not in msgspec.json.encode(made).decode()
+
+
 def test_brokers_are_kept_in_their_order() -> None:
     """Both sides."""
     assert parse("brokers", BROKERS).data == Brokers((Broker(1, "One", 1),), ())
@@ -151,3 +159,6 @@ def test_a_batch_is_read_update_by_update() -> None:
     with pytest.raises(InvalidInput) as caught:
         decode_batch(b'{"updates":[{"channel":"quote"}]}')
     assert caught.value.path == "updates[0].symbol"
+    with pytest.raises(InvalidInput) as caught:
+        decode_batch(b'{"updates":[{"channel":"quote","symbol":"A","data":{"last":NaN}}]}')
+    assert (caught.value.code, caught.value.path) == ("invalid_data", "updates[0].data.last")

@@ -1,5 +1,7 @@
 from typing import cast
 
+import pytest
+
 from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import Session
 
@@ -17,6 +19,7 @@ class Two:
     def __init__(self, writable: bool = True) -> None:
         self.outbox = Writable(writable)
         self.checked: list[float] = []
+        self.client_id = "me"
 
     def check(self, now: float) -> None:
         self.checked.append(now)
@@ -43,3 +46,21 @@ def test_every_session_is_looked_after() -> None:
     registry.check(5.0)
     assert [session.checked for session in sessions] == [[5.0], [5.0]]
     assert registry.held() == [cast("Session", sessions[1])]
+
+
+def test_a_session_that_cannot_be_checked_keeps_no_other_from_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The log has why."""
+
+    class Broken(Two):
+        def check(self, now: float) -> None:
+            raise ValueError(now)
+
+    registry = Registry()
+    sessions = [Broken(), Two(), Broken()]
+    for session in sessions:
+        registry.add(cast("Session", session))
+    registry.check(5.0)
+    assert sessions[1].checked == [5.0]
+    assert caplog.text.count("client 'me' met a fault of ours") == 2

@@ -615,6 +615,38 @@ def test_a_coroutine_that_waits_is_not_run_through() -> None:
         run_through(asyncio.sleep(0))
 
 
+async def test_what_is_asked_after_publishing_waits_and_is_answered_as_the_client_takes_it(
+    server: Server,
+) -> None:
+    """A small question must not make endless answers in the server's memory."""
+    client = await raw(server, "/ws/me?protocol=bookcast.v1")
+    symbols = [f"{'x' * 50}{number}" for number in range(256)]
+    client.send(TEXT, json.dumps({"action": "subscribe", "symbols": symbols}).encode())
+    for _ in range(1 + 2 * len(symbols)):
+        await client.frame()
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    quote = b'{"action":"publish","channel":"quote","symbol":"A","data":{"last":1}}'
+    client.writer.write(masked_frame(TEXT, quote) + masked_frame(TEXT, b'{"action":"list"}') * 1500)
+    [socket_] = websockets_of(server)
+    await eventually(lambda: bool(server._registry.held()), "the client to be full")
+    assert socket_.backlog() < 1 << 20
+    client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+    kinds = [json.loads((await client.frame())[1])["type"] for _ in range(1501)]
+    assert kinds == ["published", *["list"] * 1500]
+    client.writer.close()
+
+
+async def test_a_publisher_that_leaves_at_once_still_gets_its_answers(server: Server) -> None:
+    """Before our goodbye."""
+    client = await raw(server, "/ws/me?protocol=bookcast.v1")
+    await client.frame()
+    quote = b'{"action":"publish","channel":"quote","symbol":"A","data":{"last":1}}'
+    client.writer.write(masked_frame(TEXT, quote) + masked_frame(CLOSE, b"\x03\xe8"))
+    assert json.loads((await client.frame())[1])["type"] == "published"
+    assert (await client.frame())[0] == CLOSE
+    client.writer.close()
+
+
 async def test_a_fault_while_publishing_closes_with_1011(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -33,7 +33,7 @@ class History:
         self.updates: deque[Update] = deque()
 
     def append(self, update: Update) -> None:
-        """Add the newest update. The oldest make room, though never for good: see :meth:`after`."""
+        """Add the newest update; the oldest make room at the next :meth:`trim`."""
         updates = self.updates
         counted = isinstance(update.data, Trades)  # the numbers of final candles have holes
         if not updates or updates[-1].position.epoch != update.position.epoch:
@@ -44,6 +44,10 @@ class History:
             self._forget(update.position.seq - 1, "history")
         updates.append(update)
         self._weight += _weight(update)
+
+    def trim(self) -> None:
+        """Forget the oldest past the bound, though not that they were there: see :meth:`after`."""
+        updates = self.updates
         while self._weight > self._size and len(updates) > 1:
             oldest = updates.popleft()
             self._weight -= _weight(oldest)

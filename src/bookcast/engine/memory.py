@@ -85,6 +85,7 @@ class MemoryEngine(Engine):
         if history is None:
             history = self._histories[update.topic] = History(self._history_size)
         history.append(update)
+        history.trim()
 
     def status(self) -> EngineStatus:
         """Memory is always there."""

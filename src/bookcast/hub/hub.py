@@ -26,6 +26,9 @@ CallLater = Callable[[float, Callable[[], None]], object]
 REST: Final = 5.0
 """Under load the next flush begins no sooner than so many times the time that the last one took."""
 
+PHASES: Final = 4
+"""Views of one interval come together at so many moments in it."""
+
 EARLY_SECONDS: Final = 0.002
 """Timers are allowed to be this much early."""
 
@@ -119,6 +122,8 @@ class Hub:
         if live.is_waited_for():
             self._dirty[update.topic] = live
             self._schedule()
+        else:
+            live.settle()
 
     # From the sessions
 
@@ -142,6 +147,11 @@ class Hub:
             live.take()
             self._dirty.pop(topic, None)
             live.status = self._status_of(live)
+        elif not live.is_waited_for():
+            # What came since waits for the end of somebody's interval, not for this client.
+            came = live.take()
+            for other in live.views.values():
+                other.unshown += came
         self._leave(live, outbox)
         view = live.view(spec)
         subscription = outbox.shown[topic] = Subscription(outbox, topic, view)
@@ -161,10 +171,12 @@ class Hub:
         """Show a subscriber the whole state once more, as if it were new."""
         subscription = outbox.shown[topic]
         live, view = self._topics[topic], subscription.view
+        beginning = live.beginning(view.emitted, 0)
         if subscription in view.held:
-            return  # it gets there by itself
+            view.held[subscription] = beginning  # when it can take data again
+            return
         subscription.hold()
-        view.hold(subscription, live.beginning(view.emitted, 0))
+        view.hold(subscription, beginning)
         self._catch_up(subscription, again=True)
 
     def unsubscribe(self, outbox: Outbox, topic: Topic) -> None:
@@ -217,10 +229,10 @@ class Hub:
         subscription = outbox.shown[topic]
         live, view = self._topics[topic], subscription.view
         held = subscription in view.held
-        waiting, newest = live.waiting_count(), live.newest
+        waiting, newest = live.waiting_count() + view.unshown, live.newest
         tally = subscription.tally(held=held) + Tally(received=waiting)
         behind = view.held[subscription] is not view.emitted if held else view.pending
-        queued = tally.received - tally.sent - tally.gapped - tally.unchanged
+        queued = max(0, tally.received - tally.sent - tally.gapped - tally.unchanged)
         if not (behind or waiting):
             queued = 0
         elif live.conflates:
@@ -248,10 +260,9 @@ class Hub:
     def flush(self) -> None:
         """Send what waits: each view's frames to its subscribers, then one write per outbox."""
         started = self._clock()
-        first, self._first = self._first, []
-        for function in first:
+        while self._first:
             try:
-                function()
+                self._first.pop(0)()
             except Exception:
                 logger.exception("what goes before a flush failed")
         self._scheduled = False
@@ -288,9 +299,11 @@ class Hub:
         """Show in each view of a topic what is due, and tell whether anything had come."""
         count = live.take()
         for view in live.views.values():
-            view.received += count
+            view.unshown += count
             if not self._is_due(live, view, count, now):
                 continue
+            view.received += view.unshown
+            view.unshown = 0
             step = live.step(view)
             before = view.emitted
             shown = self._render(live.topic, view.spec, before, step)
@@ -316,6 +329,7 @@ class Hub:
                     len(view.ready),
                     len(view.held),
                 )
+        live.settle()
         return count > 0
 
     def _is_due(self, live: LiveTopic, view: View, count: int, now: float) -> bool:
@@ -329,10 +343,14 @@ class Hub:
             view.pending = True
             self._wake_at(view.due, live)
             return False
-        # Views that are busy emit on one grid, so that what a client gets of several topics shares
-        # a write; one that was quiet emits at once, and joins the grid a whole interval later.
-        steps = (now + EARLY_SECONDS) / interval
-        view.due = interval * (math.floor(steps) + 1 if view.pending else math.ceil(steps + 1))
+        late = now - view.due
+        if view.pending and late < interval / 2:
+            view.due += interval
+        else:
+            # It was quiet. The next time is on a grid that all views of the interval share, so that
+            # what a client gets of several busy topics shares a write.
+            grid = interval / PHASES
+            view.due = grid * math.ceil((now + interval) / grid)
         view.pending = False
         return True
 
@@ -385,14 +403,22 @@ class Hub:
         step = live.catch_up(last, newest)
         # Even when nothing changed in the end: the client's place in the sequence has.
         shown = self._render(live.topic, view.spec, last, step, unchanged_too=True)
-        if len(shown.frames) <= self._max_queue_bytes or last is None or len(step.updates) == 1:
-            return shown
-        # More than may wait for one client: it is told so, and goes on from here.
-        epoch, seq = newest.position.epoch, newest.position.seq
-        first = last.position.seq + 1 if last.position.epoch == epoch else None
-        return self._render(
-            live.topic, view.spec, last, Step(Gap(epoch, first, seq, "overflow"), ())
-        )
+        updates = step.updates
+        while len(shown.frames) > self._max_queue_bytes and len(updates) > 1:
+            # More than may wait for one client: it is told so, and gets the newest that fit.
+            fitting = len(updates) * self._max_queue_bytes // len(shown.frames)
+            kept = max(1, min(len(updates) - 1, fitting))
+            lost, updates = updates[-kept - 1].position, updates[-kept:]
+            first = (
+                last.position.seq + 1
+                if last is not None and last.position.epoch == lost.epoch
+                else step.updates[0].position.seq
+            )
+            gap = Gap(lost.epoch, first, lost.seq, "overflow")
+            shown = self._render(
+                live.topic, view.spec, last, Step(gap, updates), unchanged_too=True
+            )
+        return shown
 
     def _after_flush(self, live: LiveTopic, now_ms: float) -> None:
         """Note how long the updates took, and that a topic is live again."""

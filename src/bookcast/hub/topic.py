@@ -76,6 +76,9 @@ class LiveTopic:
             view = self.views[spec] = View(spec, self.emitted)
         return view
 
+    def settle(self) -> None:
+        """Forget what is past its bound: everybody who can take it has been shown it."""
+
     def is_waited_for(self) -> bool:
         """Tell whether some view shows the next update without being woken for it."""
         return any(not view.pending for view in self.views.values())
@@ -199,6 +202,10 @@ class EventTopic(LiveTopic):
         first = past[0] if past else emitted
         before = Position(first.position.epoch, first.position.seq - 1)
         return msgspec.structs.replace(first, position=before)
+
+    def settle(self) -> None:
+        """Forget what is past the bound of the history."""
+        self._history.trim()
 
     def waiting_count(self) -> int:
         """Count the updates that wait for the next flush."""

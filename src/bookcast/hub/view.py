@@ -95,6 +95,7 @@ class View:
         "shown_at",
         "spec",
         "unchanged",
+        "unshown",
     )
 
     def __init__(self, spec: ViewSpec, emitted: Update | None) -> None:
@@ -106,6 +107,8 @@ class View:
         """Of them, those for whom nothing has come since."""
         self.due = self.shown_at = 0.0
         self.pending = False
+        self.unshown = 0
+        """Updates that came since the view showed something, in a view with an interval."""
         self.received = 0
         self.sent = 0
         self.gapped = 0

@@ -15,6 +15,8 @@ from bookcast.protocol.shapes import PublishedBook, PublishedLevel, PublishedTup
 # In process, prices may come as decimals.
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 _decoder: Final = msgspec.json.Decoder(PublishedBook)
+_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_levels: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class ParsedBook(NamedTuple):
@@ -64,14 +66,12 @@ def _as_published(source: Any, without_empty: PublishedBook | None) -> bytes:
         if isinstance(source, bytes):
             return msgspec.json.format(source, indent=-1)
         return _encoder.encode(source)
-    data = msgspec.json.decode(source) if isinstance(source, bytes) else source
-    return _encoder.encode(
-        {
-            **data,
-            "bids": _with_size(data["bids"], without_empty.bids),
-            "asks": _with_size(data["asks"], without_empty.asks),
-        }
-    )
+    text = source if isinstance(source, bytes) else _encoder.encode(source)
+    # Nothing is read but where one thing ends: numbers go on digit by digit.
+    fields: dict[str, Any] = _fields.decode(text)
+    for name, given in (("bids", without_empty.bids), ("asks", without_empty.asks)):
+        fields[name] = _with_size(_levels.decode(fields[name]), given)
+    return msgspec.json.format(_encoder.encode(fields), indent=-1)
 
 
 def _unwritable(error: Exception) -> InvalidInput:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -61,26 +62,43 @@ def read(decoder: msgspec.json.Decoder[T], source: Any, code: str, whole: str) -
             is what to call all of it.
     """
     try:
-        if isinstance(source, bytes):
-            return decoder.decode(source)
-        return msgspec.convert(source, decoder.type)
+        if not isinstance(source, bytes):
+            return msgspec.convert(source, decoder.type)
+        source.decode()  # what isn't read is passed on, and must be text as well
+        return decoder.decode(source)
     except msgspec.ValidationError as error:
         raise invalid(code, error, whole) from None
     except (ValueError, RecursionError) as error:
         if not isinstance(source, bytes):
             raise InvalidInput(code, f"{whole} can't be written as JSON: {error}") from None
-        _find_number(decoder, source, code, whole)
-        raise InvalidInput("invalid_json", not_json(error)) from None
+        raise bad_json(source, error, code) from None
 
 
-def _find_number(decoder: msgspec.json.Decoder[Any], text: bytes, code: str, whole: str) -> None:
-    """Find the place of a number that JSON doesn't have, though some programs write it: NaN."""
+def bad_json(text: bytes | str, error: Exception, code: str) -> InvalidInput:
+    """Say why a text isn't JSON.
+
+    Some programs write numbers that JSON doesn't have. Their place is told, under ``code``.
+    """
     try:
-        msgspec.convert(json.loads(text), decoder.type)
-    except msgspec.ValidationError as error:
-        raise invalid(code, error, whole) from None
+        path = _not_finite(json.loads(text))
     except (ValueError, RecursionError):
-        return
+        path = None
+    if path is None:
+        return InvalidInput("invalid_json", not_json(error))
+    return InvalidInput(code, f"{path}: NaN and infinities aren't numbers here", path=path)
+
+
+def _not_finite(value: Any, path: str = "") -> str | None:
+    """Give the path of the first number that isn't finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return path
+    if isinstance(value, dict):
+        inner = [(f"{path}.{key}" if path else str(key), item) for key, item in value.items()]
+    elif isinstance(value, list):
+        inner = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    else:
+        return None
+    return next(filter(None, (_not_finite(item, place) for place, item in inner)), None)
 
 
 def encode(message: msgspec.Struct) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
@@ -28,6 +29,9 @@ from bookcast.protocol.actions import (
 from bookcast.protocol.published import parse_channel, topic_of
 from bookcast.protocol.render import V1
 from bookcast.protocol.shapes import PublishedUpdate
+
+MAX_SYMBOLS: Final = 1000
+"""So many symbols one message may name, or as many as there may be subscriptions."""
 
 
 class _Head(msgspec.Struct):
@@ -166,7 +170,7 @@ class V1Connection:
 
     def _subscribe(self, command: v1.Subscribe) -> list[Action]:
         actions: list[Action] = []
-        for symbol in _symbols(command):
+        for symbol in self._symbols(command):
             try:
                 actions.append(self._show(command, symbol))
             except InvalidInput as error:
@@ -201,7 +205,7 @@ class V1Connection:
 
     def _unsubscribe(self, command: v1.Unsubscribe) -> list[Action]:
         actions: list[Action] = []
-        for symbol in _symbols(command):
+        for symbol in self._symbols(command):
             try:
                 topic = topic_of(command.channel, symbol, self._default_market, command.period)
             except InvalidInput as error:
@@ -217,6 +221,21 @@ class V1Connection:
             )
             actions.append(Send(confirmed))
         return actions
+
+    def _symbols(self, command: v1.Subscribe | v1.Unsubscribe) -> list[str]:
+        one, many = command.symbol, command.symbols
+        if (one is UNSET) == (many is UNSET):
+            raise InvalidInput(
+                "invalid_message", "Name either 'symbol' or a list of 'symbols'", path="symbol"
+            )
+        if not isinstance(many, list):
+            return [str(one)]
+        # Each is answered by itself: short questions must not make endless answers.
+        most = max(MAX_SYMBOLS, self._max_subscriptions)
+        if not 1 <= len(many) <= most:
+            fault = f"at most {most} at once, not {len(many)}" if many else "the list is empty"
+            raise InvalidInput("invalid_message", f"symbols: {fault}", path="symbols")
+        return list(dict.fromkeys(many))
 
     def _list(self, id_: v1.Id) -> v1.ListMessage:
         return v1.ListMessage(
@@ -289,17 +308,6 @@ def _check_view(command: v1.Subscribe, topic: Topic) -> None:
             )
 
 
-def _symbols(command: v1.Subscribe | v1.Unsubscribe) -> list[str]:
-    one, many = command.symbol, command.symbols
-    if (one is UNSET) == (many is UNSET):
-        raise InvalidInput(
-            "invalid_message", "Name either 'symbol' or a list of 'symbols'", path="symbol"
-        )
-    if many == []:
-        raise InvalidInput("invalid_message", "symbols: the list is empty", path="symbols")
-    return list(dict.fromkeys(many)) if isinstance(many, list) else [str(one)]
-
-
 def _publish(command: v1.Publish) -> Publish:
     def answer(position: Position) -> Message:
         return v1.PublishedMessage(
@@ -339,7 +347,7 @@ def _decode(data: bytes | str) -> v1.Command:
     except msgspec.ValidationError as error:
         _, sentence = explain(error)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        raise InvalidInput("invalid_json", codec.not_json(error)) from None
+        raise codec.bad_json(data, error, "invalid_message") from None
     try:
         action = _head.decode(data).action
     except msgspec.ValidationError as error:
@@ -357,5 +365,15 @@ def _id_of(data: bytes | str) -> v1.Id:
     """Find the id in a message that is wrong otherwise."""
     try:
         return _answerable.decode(data).id
+    except msgspec.ValidationError:
+        return UNSET
     except (msgspec.DecodeError, RecursionError, ValueError):
+        return _id_of_almost_json(data)
+
+
+def _id_of_almost_json(data: bytes | str) -> v1.Id:
+    """Find it in a text whose only fault is a number that JSON doesn't have."""
+    try:
+        return msgspec.convert(json.loads(data), _Answerable).id
+    except (msgspec.ValidationError, RecursionError, ValueError):
         return UNSET

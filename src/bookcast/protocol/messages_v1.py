@@ -16,8 +16,13 @@ from bookcast.model import Brokers, Candle, Channel, Quote, Trade
 
 SUBPROTOCOL = "bookcast.v1"
 
-Id = str | int | None | UnsetType
-"""What a client may put into any message, to find it in the answers."""
+Id = (
+    Annotated[str, Meta(max_length=128)]
+    | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    | None
+    | UnsetType
+)
+"""What a client may put into any message, to find it in the answers: short text, or a number."""
 
 Ts = tuple[float | None, float | None, float]
 

@@ -172,7 +172,7 @@ def _trades(source: Any, now_ms: float) -> _Parsed:
             tuple(
                 Trade(
                     _no_minus(trade.price),
-                    trade.size,
+                    _no_minus(trade.size),
                     trade.side,
                     now_ms
                     if trade.timestamp is None
@@ -203,12 +203,12 @@ def _candle(source: Any, period: str | None) -> _Parsed:
             )
     candle = Candle(
         time=_moment(given.time, "time"),
-        open=given.open,
-        high=given.high,
-        low=given.low,
-        close=given.close,
-        volume=given.volume,
-        turnover=given.turnover,
+        open=_no_minus(given.open),
+        high=_no_minus(given.high),
+        low=_no_minus(given.low),
+        close=_no_minus(given.close),
+        volume=_no_minus(given.volume),
+        turnover=_no_minus(given.turnover),
         final=given.final,
     )
     return _Parsed(candle, given.timestamp, parse_period("candles", period or given.period))
@@ -236,7 +236,7 @@ def _moment(value: Any, path: str) -> Number:
             f"{path}: {value!r} is neither milliseconds since 1970 nor ISO 8601 with an offset",
             path=path,
         )
-    return moment
+    return moment or 0
 
 
 def milliseconds(timestamp: Any) -> Number | None:

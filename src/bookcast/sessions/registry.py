@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 from bookcast.sessions.session import Session
+
+logger = logging.getLogger(__name__)
 
 
 class Registry:
@@ -34,7 +38,10 @@ class Registry:
     def check(self, now: float) -> None:
         """End the sessions that are stuck, and break long silences; monotonic seconds."""
         for session in tuple(self._sessions):
-            session.check(now)
+            try:
+                session.check(now)
+            except Exception:
+                logger.exception("checking client %r met a fault of ours", session.client_id)
 
     def held(self) -> list[Session]:
         """List the sessions that can't take data now."""

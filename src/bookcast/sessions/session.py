@@ -152,6 +152,11 @@ class Session:
         """Whether the client published something that :meth:`publish` has still to do."""
         return bool(self._deferred)
 
+    @property
+    def is_deferring(self) -> bool:
+        """Whether something waits for a publication: nothing more is to be received till then."""
+        return bool(self._deferred) and not isinstance(self._deferred[-1], Publish)
+
     async def publish(self, publish: PublishAll) -> None:
         """Publish what the client sent, answer for each, and do what it said after that."""
         actions, self._deferred = self._deferred, []

@@ -339,6 +339,8 @@ class WebSocket(asyncio.Protocol):
         self._take_events(protocol)
         self._process()
         if protocol.state is not OPEN:
+            if self._session is not None:
+                self._session.outbox.flush()
             self._end_session()
         elif self._publishing is not None and len(self._inbox) > MAX_INBOX:
             self._transport.pause_reading()
@@ -370,11 +372,13 @@ class WebSocket(asyncio.Protocol):
         if session is None or self._publishing is not None:
             return
         try:
-            self._take_messages(session)
-            if session.has_to_publish:
-                self._publish(session)
-            else:
-                session.outbox.flush()
+            while True:
+                self._take_messages(session)
+                if not session.has_to_publish:
+                    session.outbox.flush()
+                    break
+                if not self._publish(session):
+                    break
         except Exception:
             logger.exception("client %r met a fault of ours", session.client_id)
             self.end(CloseCode.INTERNAL)
@@ -383,7 +387,7 @@ class WebSocket(asyncio.Protocol):
         done = 0
         try:
             for message in self._inbox:
-                if not session.outbox.writable:
+                if not session.outbox.writable or session.is_deferring:
                     break
                 done += 1
                 self._endpoint.registry.received += 1
@@ -394,15 +398,19 @@ class WebSocket(asyncio.Protocol):
         finally:
             del self._inbox[:done]
 
-    def _publish(self, session: Session) -> None:
-        """Publish what the client sent; what it says next waits for the answers to that."""
+    def _publish(self, session: Session) -> bool:
+        """Publish what the client sent, and tell whether that is done.
+
+        What the client says next waits for the answers.
+        """
         self._publishes = True
         session.outbox.flush()
         publishing = session.publish(self._endpoint.publish)
         if self._endpoint.publishing_waits:
             self._publishing = self._endpoint.loop.create_task(self._go_on_after(publishing))
-        else:
-            run_through(publishing)
+            return False
+        run_through(publishing)
+        return True
 
     async def _go_on_after(self, publishing: Coroutine[Any, Any, None]) -> None:
         try:
