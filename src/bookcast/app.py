@@ -31,9 +31,10 @@ from bookcast.model import CHANNELS, Topic
 from bookcast.protocol.published import Rules
 from bookcast.protocol.render import Renderer
 from bookcast.publisher import Published, Publisher
+from bookcast.sessions.framer import Framer
 from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import SessionRules
-from bookcast.sessions.websocket import Endpoint, Framer, WebSocket
+from bookcast.sessions.websocket import Endpoint, WebSocket
 from bookcast.settings import Settings, from_keywords
 
 logger = logging.getLogger(__name__)

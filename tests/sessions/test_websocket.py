@@ -15,7 +15,7 @@ from websockets.typing import Subprotocol
 
 from bookcast import Server, serve
 from bookcast.sessions.session import Session
-from bookcast.sessions.websocket import Framer, WebSocket, run_through
+from bookcast.sessions.websocket import WebSocket, run_through
 from tests.conftest import LOOPS
 from tests.support import (
     PATIENCE,
@@ -716,13 +716,3 @@ async def test_a_slow_v1_client_is_caught_up_by_one_delta_that_proves_the_book(
         replica.hear(json.loads((await client.frame())[1]))
     assert replica.kinds.count("orderbook_delta") < number - 20
     client.writer.close()
-
-
-async def test_clients_that_offer_no_compression_have_views_of_their_own(server: Server) -> None:
-    """What they get is never compressed."""
-    assert Framer(0)(b"x" * 100, False)[:2] == bytes([0x81, 100])
-    packed = Framer(0)(b"x" * 100, True)
-    assert packed[0] == 0xC1
-    assert len(packed) < 20
-    assert Framer(101)(b"x" * 100, True)[0] == 0x81
-    assert Framer(0)(b"ab", True) == b"\x81\x02ab"

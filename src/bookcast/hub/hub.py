@@ -6,12 +6,12 @@ Clocks, timer and renderer are passed in: nothing here waits, sends or encodes b
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from bookcast.engine.history import Gap
 from bookcast.hub.batch import Batch, to_all
+from bookcast.hub.interval import EARLY_SECONDS, next_due
 from bookcast.hub.status import Feed, Status, status_of
 from bookcast.hub.subscription import Outbox, Subscription, Tally
 from bookcast.hub.topic import MAX_WAITING, LiveTopic, Step, live_topic
@@ -25,12 +25,6 @@ CallLater = Callable[[float, Callable[[], None]], object]
 
 REST: Final = 5.0
 """Under load the next flush begins no sooner than so many times the time that the last one took."""
-
-PHASES: Final = 4
-"""Views of one interval come together at so many moments in it."""
-
-EARLY_SECONDS: Final = 0.002
-"""Timers are allowed to be this much early."""
 
 
 class Word(NamedTuple):
@@ -343,14 +337,7 @@ class Hub:
             view.pending = True
             self._wake_at(view.due, live)
             return False
-        late = now - view.due
-        if view.pending and late < interval / 2:
-            view.due += interval
-        else:
-            # It was quiet. The next time is on a grid that all views of the interval share, so that
-            # what a client gets of several busy topics shares a write.
-            grid = interval / PHASES
-            view.due = grid * math.ceil((now + interval) / grid)
+        view.due = next_due(now, interval, view.due if view.pending else None)
         view.pending = False
         return True
 

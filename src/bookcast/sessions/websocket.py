@@ -9,28 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import zlib
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, cast
 from urllib.parse import parse_qs, unquote
 
 import msgspec
-from websockets.exceptions import NegotiationError
-from websockets.extensions.base import Extension
-from websockets.extensions.permessage_deflate import (
-    PerMessageDeflate,
-    ServerPerMessageDeflateFactory,
-)
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN, SEND_EOF, SERVER, Protocol
 from websockets.server import ServerProtocol
-from websockets.typing import ExtensionName, Subprotocol
+from websockets.typing import Subprotocol
 
 from bookcast.auth import OriginPolicy
 from bookcast.errors import CLOSE_REASONS, ERRORS, CloseCode, InvalidInput
 from bookcast.hub.hub import Hub
 from bookcast.protocol.messages_v1 import SUBPROTOCOL
+from bookcast.sessions.framer import Framer, SharedDeflate
 from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import PublishAll, Session, SessionRules
 
@@ -50,9 +44,6 @@ HIGH_WATER: Final = 32 * 1024
 NOT_SENT_LOW_WATER: Final = 16 * 1024
 """So many unsent bytes may wait in the kernel; by default megabytes would hide a slow client."""
 
-DEFLATE_LEVEL: Final = 6
-FLUSH_END: Final = b"\x00\x00\xff\xff"
-
 CLOSE_SECONDS: Final = 1.0
 """How long a client has to answer our close frame, or to close after its own was answered."""
 
@@ -67,63 +58,6 @@ MAX_INBOX: Final = 256
 
 KEEP_ALIVE_SECONDS: Final = 20
 """The kernel asks a peer of whom nothing is heard this often."""
-
-
-class Framer:
-    """Puts texts into unfragmented, unmasked frames, to be shared by all who get them.
-
-    Texts of ``deflate_min_bytes`` or more are compressed for clients who can take that.
-    """
-
-    def __init__(self, deflate_min_bytes: int = 0) -> None:
-        self._deflate_min_bytes = deflate_min_bytes
-        self._deflate = [SharedCompression()]
-
-    def __call__(self, payload: bytes, deflate: bool) -> bytes:  # noqa: FBT001 - the kind of frame
-        """Make a frame."""
-        frame = Frame(Opcode.TEXT, payload)
-        if deflate and len(payload) >= self._deflate_min_bytes:
-            return frame.serialize(mask=False, extensions=self._deflate)
-        return frame.serialize(mask=False)
-
-
-class SharedCompression(Extension):
-    """permessage-deflate for frames that are the same for everybody.
-
-    No frame refers to what an earlier one held (no context takeover), or it could not be shared.
-    """
-
-    name = ExtensionName("permessage-deflate")
-
-    def __init__(self) -> None:
-        # One for all: a full flush makes it forget what it has seen, cheaper than a new one.
-        self._compressor = zlib.compressobj(level=DEFLATE_LEVEL, wbits=-15)
-
-    def encode(self, frame: Frame) -> Frame:
-        """Compress a frame, unless that makes it longer."""
-        compressed = self._compressor.compress(frame.data)
-        compressed += self._compressor.flush(zlib.Z_FULL_FLUSH)
-        # The end of every flush is known to the other side, and left out (RFC 7692, 7.2.1).
-        compressed = compressed[: -len(FLUSH_END)]
-        if len(compressed) >= len(frame.data):
-            return frame
-        return Frame(frame.opcode, compressed, frame.fin, rsv1=True)
-
-
-class SharedDeflate(ServerPerMessageDeflateFactory):
-    """Negotiates compression of frames that are the same for everybody."""
-
-    def __init__(self) -> None:
-        super().__init__(server_no_context_takeover=True, client_no_context_takeover=True)
-
-    def process_request_params(
-        self, params: Sequence[tuple[str, str | None]], accepted_extensions: Sequence[Any]
-    ) -> tuple[list[tuple[str, str | None]], PerMessageDeflate]:
-        """Accept an offer, unless it asks for a smaller window: that client can't share."""
-        for name, value in params:
-            if name == "server_max_window_bits" and value != "15":
-                raise NegotiationError("frames are compressed with the full window")
-        return super().process_request_params(params, accepted_extensions)
 
 
 class Endpoint(msgspec.Struct, frozen=True):
