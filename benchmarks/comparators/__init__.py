@@ -52,7 +52,7 @@ def everyone() -> list[Comparator]:
             nginx_nchan.start if not nginx_nchan.missing() else None,
             {"way": "http", "path": "/publish", **MESSAGE},
             missing=nginx_nchan.missing(),
-            note="leaves Nagle's algorithm on: joins frames, late",
+            note="joins frames, late (Nagle's algorithm seems to be on)",
         ),
         Comparator(
             "Centrifugo",
