@@ -523,6 +523,34 @@ def test_more_bytes_than_may_wait_for_one_client_are_a_gap_too() -> None:
     assert world.hub.word(slow, TRADES).tally == (31, 5, 26, 0)
 
 
+def test_a_gap_by_number_and_by_bytes_is_one_gap() -> None:
+    """From the first that is missing, also for a client that began when nothing was known."""
+    world = World(history_size=10, max_queue_bytes=50)
+    slow = world.client(TRADES)
+    world.hold(slow)
+    for seq in range(1, 31):
+        world.publish(seq, topic=TRADES)
+        world.timer.run()
+    world.catch_up(slow)
+    assert slow.writes == [b"<AAPL gap 1-27><AAPL 28><AAPL 29><AAPL 30>"]
+
+
+def test_a_gap_in_a_view_with_an_interval_counts_for_each_who_sees_it() -> None:
+    """What came in the interval is bounded as well."""
+    world = World(history_size=10)
+    spec = SPEC._replace(interval_ms=1000)
+    clients = [world.client(TRADES, spec) for _ in range(2)]
+    world.timer.now = 10.0
+    for seq in range(1, 32):
+        world.publish(seq, topic=TRADES)
+        world.timer.run_until(world.timer.now + 0.001)
+    world.timer.run()
+    for client in clients:
+        assert client.writes[1].startswith(b"<AAPL gap 2-21><AAPL 22>")
+        assert world.hub.word(client, TRADES).tally == (31, 11, 20, 0)
+    assert world.hub.gapped == 40
+
+
 def test_a_newcomer_to_trades_gets_the_history_it_asked_for_and_then_what_is_new() -> None:
     """Without one, what is new alone; the engine's history counts as past."""
     world = World()

@@ -305,6 +305,7 @@ class Hub:
             view.advance(shown, now)
             if shown.frames:
                 self.delivered += shown.updates * len(view.ready)
+                self.gapped += shown.gapped * len(view.ready)
                 if batch is None:
                     to_all(view.writes(), shown.frames)
                 else:
@@ -396,11 +397,11 @@ class Hub:
             fitting = len(updates) * self._max_queue_bytes // len(shown.frames)
             kept = max(1, min(len(updates) - 1, fitting))
             lost, updates = updates[-kept - 1].position, updates[-kept:]
-            first = (
-                last.position.seq + 1
-                if last is not None and last.position.epoch == lost.epoch
-                else step.updates[0].position.seq
-            )
+            first = step.updates[0].position.seq
+            if step.gap is not None and step.gap.from_seq is not None:
+                first = step.gap.from_seq
+            elif last is not None and last.position.epoch == lost.epoch:
+                first = last.position.seq + 1
             gap = Gap(lost.epoch, first, lost.seq, "overflow")
             shown = self._render(
                 live.topic, view.spec, last, Step(gap, updates), unchanged_too=True

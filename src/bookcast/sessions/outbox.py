@@ -41,6 +41,7 @@ class Outbox:
     def clear(self) -> None:
         """Forget what waits: nobody is there any more."""
         self._frames.clear()
+        self._put_bytes = 0
 
     def flush(self) -> None:
         """Write all frames in one go."""
