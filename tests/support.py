@@ -216,6 +216,9 @@ class NumberRenderer:
     def status(self, spec: ViewSpec, topic: Topic, status: Status) -> bytes:
         return b"" if spec.flavour == "base" else f"<{spec.spelling} {status.state}>".encode()
 
+    def refusal(self, spec: ViewSpec, topic: Topic, reason: str) -> bytes:
+        return f"<{spec.spelling} refused: {reason}>".encode()
+
 
 class ManualTimer:
     """A clock that stands still and a ``call_later`` that fires only when told to."""

@@ -62,8 +62,8 @@ def test_a_feed_that_cannot_run_is_one_sentence_and_code_2(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without futu-api, FEED=futu says what to install."""
-    from bookcast.feeds.futu import vendor
+    from bookcast.feeds.futu import schema
 
-    monkeypatch.setattr(vendor, "find_spec", lambda _name: None)
+    monkeypatch.setattr(schema, "find_spec", lambda _name: None)
     assert cli.main(["serve", "--feed", "futu", "--port", "0"]) == 2
     assert "pip install futu-api" in capsys.readouterr().err

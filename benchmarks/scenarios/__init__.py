@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from measure import Bench
 from rows import Row
-from scenarios import conflation, deltas, fanout, idle, ingest, size, stalled
+from scenarios import conflation, deltas, fanout, feed, idle, ingest, size, stalled
 
 ALL: dict[str, tuple[str, Callable[[Bench], list[Row]]]] = {
     "a": (fanout.TITLE, fanout.run),
@@ -14,4 +14,5 @@ ALL: dict[str, tuple[str, Callable[[Bench], list[Row]]]] = {
     "e": (size.TITLE, size.run),
     "f": (conflation.TITLE, conflation.run),
     "g": (ingest.TITLE, ingest.run),
+    "h": (feed.TITLE, feed.run),
 }

@@ -25,9 +25,8 @@ from bookcast.http import app as http_app
 from bookcast.http.routes import Routes
 from bookcast.http.server import HttpServer
 from bookcast.hub.hub import Hub
-from bookcast.hub.status import Feed as FeedWord
 from bookcast.metrics import DELAY_BUCKETS, Number, registry_of
-from bookcast.model import CHANNELS, Topic
+from bookcast.model import CHANNELS, Supply, Topic
 from bookcast.protocol.published import Rules
 from bookcast.protocol.render import Renderer
 from bookcast.publisher import Published, Publisher
@@ -72,7 +71,6 @@ class Server:
         self._publisher: Publisher | None = None
         self._http: HttpServer | None = None
         self._checks: asyncio.Task[None] | None = None
-        self._feed_words: dict[Supervisor, FeedWord] = {}
         self._ready = False
 
     async def __aenter__(self) -> Self:
@@ -154,7 +152,7 @@ class Server:
             stale_after={
                 channel: getattr(settings, f"stale_after_{channel}") for channel in CHANNELS
             },
-            feed_of=self._feed_of,
+            supply=self._supply,
             observe=delays.observe,
         )
         self._engine.attach(deliver=hub.deliver, wanted=self._want, unwanted=self._release)
@@ -263,20 +261,16 @@ class Server:
         for feed in self._feeds:
             feed.release(topic)
 
-    def _feed_of(self, topic: Topic) -> FeedWord | None:
+    def _supply(self, topic: Topic) -> Supply | None:
         for feed in self._feeds:
             if feed.serves(topic):
-                return self._feed_words.get(feed)
+                return feed.supply(topic)
         return None
 
     async def _check(self, hub: Hub) -> None:
         """Look, again and again, at what no event tells: silence."""
         while True:
             try:
-                for feed in self._feeds:
-                    status = feed.status()
-                    alive = status.state in {"starting", "connected"}
-                    self._feed_words[feed] = FeedWord(status.name, alive, status.detail)
                 hub.check()
                 self._registry.check(time.monotonic())
             except Exception:
@@ -346,19 +340,11 @@ def _feeds(settings: Settings, publish: Publish) -> list[Feed]:
                     default_market=settings.default_market,
                 )
             ]
-        case "futu":
-            # Only here: the vendor's package is an extra.
-            from bookcast.feeds.futu import FutuFeed, require_futu  # noqa: PLC0415 - an extra
+        case "futu" | "moomoo":
+            # Only here: what it needs is an extra.
+            from bookcast.feeds.futu import futu_feed  # noqa: PLC0415 - an extra
 
-            require_futu()
-            return [
-                FutuFeed(
-                    publish,
-                    host=settings.futu_host,
-                    port=settings.futu_port,
-                    min_subscription_seconds=settings.futu_min_subscription_seconds,
-                )
-            ]
+            return [futu_feed(publish, settings)]
         case "none":
             return []
 

@@ -1,4 +1,4 @@
-"""The command: ``bookcast serve``, ``bookcast demo``, ``bookcast config``."""
+"""The command: ``bookcast serve``, ``demo``, ``doctor``, ``config``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEMO: Final = {"feed": "simulator"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and give its exit code: 0 done, 2 it couldn't begin as told."""
+    """Run the command and give its exit code: 0 done, 1 problems found, 2 not begun."""
     parser = _parser()
     given = vars(parser.parse_args(arguments))
     command = given.pop("command")
@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(show_config(loaded))
             return 0
         logs.configure(loaded.settings)
+        if command == "doctor":
+            return _run(examine(loaded))
         return _run(serve_until_stopped(loaded))
     except StartupError as error:
         print(f"bookcast: {error}", file=sys.stderr)
@@ -66,6 +68,16 @@ async def serve_until_stopped(loaded: Loaded) -> int:
         for number, handler in previous.items():
             signal.signal(number, handler)
     return 0
+
+
+async def examine(loaded: Loaded) -> int:
+    """Say how OpenD and a running server are, and give 1 when something is wrong."""
+    # Only here: what it needs is an extra.
+    from bookcast.feeds.futu.doctor import examine as examine_opend  # noqa: PLC0415 - an extra
+
+    report = await examine_opend(loaded.settings, Server(loaded.settings).http_url)
+    print("\n".join(report.lines))
+    return 1 if report.problems else 0
 
 
 def show_config(loaded: Loaded) -> str:
@@ -114,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, help_ in (
         ("serve", "serve WebSocket clients and publishers"),
         ("demo", "serve a simulated market, with a live page"),
+        ("doctor", "say what is wrong when nothing arrives from OpenD"),
         ("config", "show every setting's value and where it came from"),
     ):
         command = commands.add_parser(name, help=help_, description=help_[0].upper() + help_[1:])

@@ -105,6 +105,7 @@ ERRORS: Final[dict[str, ErrorKind]] = {
     "not_supported": ErrorKind(422, "Not supported here"),
     "unknown_session": ErrorKind(422, "Unknown session"),
     "too_many_subscriptions": ErrorKind(422, "Too many subscriptions"),
+    "feed_refused": ErrorKind(422, "Refused by the feed", retry=True),
     "upgrade_required": ErrorKind(426, "Upgrade required"),
     "internal_error": ErrorKind(500, "Internal error", retry=True),
     "page_not_built": ErrorKind(503, "The live page is not built"),

@@ -11,7 +11,7 @@ import msgspec
 
 from bookcast.errors import InvalidInput
 
-Channel = Literal["orderbook", "quote", "trades", "candles", "brokers"]
+Channel = Literal["orderbook", "quote", "trades", "candles", "brokers", "timeframe"]
 
 CHANNELS: Final[tuple[Channel, ...]] = get_args(Channel)
 
@@ -21,6 +21,12 @@ Period = Literal[
 """How long a candle lasts: m minutes, h hours, d day, w week, M month, Q quarter, Y year."""
 
 PERIODS: Final[tuple[Period, ...]] = get_args(Period)
+
+ODD: Final = "odd"
+"""The variant of a book of odd lots, which is traded beside the usual one."""
+
+TradingSession = Literal["pre", "regular", "after", "overnight"]
+"""Which hours a market has: before, during or after the usual ones, or overnight."""
 
 Symbol = NewType("Symbol", str)
 """A symbol in its canonical spelling, ``MARKET.CODE``, for instance ``US.AAPL``."""
@@ -80,7 +86,8 @@ def parse_symbol(text: str, default_market: str) -> Symbol:
 class Topic(NamedTuple):
     """The unit of sequence numbers: one kind of data of one symbol.
 
-    ``variant`` tells apart topics of one channel and symbol: a candle's period. Others have none.
+    ``variant`` tells apart topics of one channel and symbol: a candle's period, ``odd`` for a book
+    of odd lots. Others have none.
     """
 
     channel: Channel
@@ -102,12 +109,25 @@ Number = int | float
 """A finite number as its source wrote it: whole ones stay whole."""
 
 
+class Order(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One order that stands in a book; ``id`` is the exchange's."""
+
+    id: int
+    size: Number
+
+
 class Level(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """One price of a book. ``size`` is in shares or contracts, ``orders`` counts the orders."""
 
     price: Number
     size: Number
     orders: int | None = None
+
+
+class DetailedLevel(Level, frozen=True, gc=False):
+    """A level whose source tells its orders, first come first."""
+
+    details: tuple[Order, ...] = ()
 
 
 class Book(msgspec.Struct, frozen=True):
@@ -122,11 +142,23 @@ class Book(msgspec.Struct, frozen=True):
     published: msgspec.Raw | None = None
 
 
+class ExtendedQuote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The figures of the hours before or after the usual ones, in the units of a quote."""
+
+    last: Number | None = None
+    high: Number | None = None
+    low: Number | None = None
+    volume: Number | None = None
+    turnover: Number | None = None
+
+
 class Quote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The basic figures of a symbol; None where unknown.
 
     Prices are in the symbol's currency, ``volume`` in shares or contracts, ``turnover`` in the
     currency; ``bid`` and ``ask`` are the best prices. ``suspended``: it isn't traded now.
+    ``session`` is the one its market has now; ``pre``, ``after`` and ``overnight`` tell of the
+    hours around the usual ones, to which all other figures belong.
     """
 
     last: Number | None = None
@@ -139,6 +171,10 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     bid: Number | None = None
     ask: Number | None = None
     suspended: bool | None = None
+    session: TradingSession | None = None
+    pre: ExtendedQuote | None = None
+    after: ExtendedQuote | None = None
+    overnight: ExtendedQuote | None = None
 
 
 class Trade(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -192,24 +228,90 @@ class Brokers(msgspec.Struct, frozen=True):
     asks: tuple[Broker, ...]
 
 
-Data = Book | Quote | Trades | Candle | Brokers
+class TimePoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One minute of the day's line. ``time``: milliseconds since 1970.
+
+    ``average`` is the day's average price so far; ``volume`` and ``turnover`` are the minute's.
+    """
+
+    time: Number
+    price: Number
+    average: Number | None = None
+    prev_close: Number | None = None
+    volume: Number | None = None
+    turnover: Number | None = None
+
+
+Data = Book | Quote | Trades | Candle | Brokers | TimePoint
 
 
 class Publication(NamedTuple):
     """What a feed or a publisher hands to the engine.
 
     ``exchange_ms`` and ``feed_ms`` are milliseconds since 1970: when the exchange, and when the
-    feed, saw this; None where unknown.
+    feed, saw this; None where unknown. ``past``: it happened before anybody asked, and only those
+    who ask for history get it. ``resumes``: what came between the last one and this is lost, so a
+    new epoch begins.
     """
 
     topic: Topic
     data: Data
     exchange_ms: float | None = None
     feed_ms: float | None = None
+    past: bool = False
+    resumes: bool = False
+
+
+class Security(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What can be subscribed. ``tick_size``: the smallest step of its price, where it is now.
+
+    ``kind``: ``stock``, ``fund``, ``index`` and the like; ``lot_size`` in shares or contracts;
+    ``session``: the one its market has now. None where unknown.
+    """
+
+    symbol: Symbol
+    name: str | None = None
+    kind: str | None = None
+    lot_size: int | None = None
+    tick_size: float | None = None
+    session: TradingSession | None = None
+
+
+class Quota(NamedTuple):
+    """What may be subscribed where. ``next_free_ms``: in how long some may come free, if known."""
+
+    used: int
+    limit: int
+    next_free_ms: float | None = None
+
+
+class Supply(NamedTuple):
+    """How a feed can supply a topic now.
+
+    Attributes:
+        source: what the feed calls itself, or how it gets this topic.
+        state: ``live`` when data come as soon as there are any; ``pending`` while the feed tries to
+            get them; ``halted`` and ``closed`` when the symbol or its market isn't traded;
+            ``feed_down`` when the feed is cut off.
+        reason: why, in words.
+        every_ms: the feed asks for data so often, instead of being sent them.
+        quota: what the feed waits for.
+        refusal: why somebody refuses to give the topic, in his words.
+    """
+
+    source: str
+    state: Literal["live", "pending", "halted", "closed", "feed_down"] = "live"
+    reason: str | None = None
+    every_ms: float | None = None
+    quota: Quota | None = None
+    refusal: str | None = None
 
 
 class Update(msgspec.Struct, frozen=True):
-    """A publication that the engine has given its place. ``server_ms``: milliseconds since 1970."""
+    """A publication that the engine has given its place. ``server_ms``: milliseconds since 1970.
+
+    ``past``: it happened before anybody asked; those who asked for history get it.
+    """
 
     topic: Topic
     position: Position
@@ -217,6 +319,7 @@ class Update(msgspec.Struct, frozen=True):
     server_ms: float
     exchange_ms: float | None = None
     feed_ms: float | None = None
+    past: bool = False
 
 
 def is_lossless(data: Data) -> bool:

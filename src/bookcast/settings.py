@@ -60,8 +60,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     feed: Annotated[
-        Literal["none", "simulator", "futu"],
-        Meta(description="Where market data comes from, besides publishers over HTTP"),
+        Literal["none", "simulator", "futu", "moomoo"],
+        Meta(
+            description="Where market data comes from, besides publishers over HTTP; futu and "
+            "moomoo are the same"
+        ),
     ] = "none"
     simulator_symbols: Annotated[
         Names,
@@ -78,6 +81,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 1
     futu_host: Annotated[str, Meta(description="Where OpenD runs")] = "127.0.0.1"
     futu_port: Annotated[int, Meta(ge=1, le=65535, description="OpenD's API port")] = 11111
+    futu_endpoints: Annotated[
+        Names,
+        Meta(
+            description="Several OpenDs as host:port, the primary first, instead of FUTU_HOST and "
+            "FUTU_PORT; a standby is used when those before it can't be reached"
+        ),
+    ] = ()
+    futu_rsa_key_file: Annotated[
+        str | None,
+        Meta(description="The private RSA key that OpenD has as well: encrypts the connection"),
+    ] = None
+    futu_pinned: Annotated[
+        Names,
+        Meta(
+            description="Subscribed always and before all others: symbols (their books), or "
+            "channel:symbol, candles:symbol:period"
+        ),
+    ] = ()
+    futu_session: Annotated[
+        Literal["all", "extended", "regular"],
+        Meta(
+            description="Which hours count in trades, candles and time frames of US stocks: "
+            "extended is without those over night"
+        ),
+    ] = "all"
+    futu_order_details: Annotated[
+        bool,
+        Meta(description="Books with their single orders, where the account has that right"),
+    ] = False
+    futu_linger_seconds: Annotated[
+        float,
+        Meta(ge=0, description="What nobody wants any more stays subscribed for so long"),
+    ] = 10.0
     futu_min_subscription_seconds: Annotated[
         float,
         Meta(ge=0, description="OpenD lets go of a subscription no sooner than this"),
@@ -147,6 +183,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stale_after_trades: _Stale = 300.0
     stale_after_candles: _Stale = 300.0
     stale_after_brokers: _Stale = 300.0
+    stale_after_timeframe: _Stale = 300.0
     batch_ms: Annotated[
         float,
         Meta(

@@ -97,4 +97,4 @@ async def test_demand_is_passed_on() -> None:
     supervisor.want(AAPL)
     supervisor.release(TSLA)
     assert feed.demand == [("want", AAPL), ("release", TSLA)]
-    assert supervisor.symbols() == ()
+    assert await supervisor.search("") == []

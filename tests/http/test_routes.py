@@ -229,6 +229,7 @@ UPDATES: dict[str, dict[str, Any]] = {
     "trades": {"trades": [{"price": 189.5, "size": 3, "side": "buy"}]},
     "candles": {"time": 0, "open": 1, "high": 2, "low": 1, "close": 2, "volume": 5, "period": "1m"},
     "brokers": {"bids": [{"id": 1, "name": "One", "pos": 1}], "asks": []},
+    "timeframe": {"time": 60_000, "price": 189.5, "average": 189.4},
 }
 
 
@@ -275,11 +276,13 @@ async def test_a_batch_goes_well_or_wrong_update_by_update(http: httpx.AsyncClie
     ]
     answer = (await http.post("/broadcast", json={"updates": updates})).json()
     assert answer["status"] == "ok"
-    assert [result["seq"] for result in answer["results"]] == [1] * 5
+    assert [result["seq"] for result in answer["results"]] == [1] * len(UPDATES)
     updates.insert(1, {"channel": "quote", "symbol": "AAPL", "data": {"last": "x"}})
     answer = (await http.post("/broadcast", json={"updates": updates})).json()
     assert answer["status"] == "partial"
-    assert [result.get("seq") for result in answer["results"]] == [2, None, 2, 2, 2, 2]
+    assert [result.get("seq") for result in answer["results"]] == [2, None] + [2] * (
+        len(UPDATES) - 1
+    )
     assert answer["results"][1]["error"] == {
         "code": "invalid_data",
         "message": "last: expected a number or null, got text",

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bookcast.hub.hub import Hub
-from bookcast.hub.status import Feed
 from bookcast.hub.view import Shown, ViewSpec
-from bookcast.model import Topic, Update
+from bookcast.model import Supply, Topic, Update
 from tests.support import (
     AAPL,
     CANDLES,
@@ -596,8 +595,8 @@ def test_a_client_may_ask_for_the_whole_state_again() -> None:
 
 def test_subscribers_hear_when_a_topic_stands_differently() -> None:
     """Once for each change; who can't take it hears the last of it later."""
-    feed = Feed("futu", alive=True)
-    world = World(stale_after={"orderbook": 30}, feed_of=lambda _topic: feed)
+    supply = Supply("futu")
+    world = World(stale_after={"orderbook": 30}, supply=lambda _topic: supply)
     quick, slow, base = world.client(spec=V1), world.client(spec=V1), world.client()
     world.publish(1)
     world.timer.run()
@@ -605,7 +604,7 @@ def test_subscribers_hear_when_a_topic_stands_differently() -> None:
     world.timer.now = 31
     world.hub.check()
     world.hub.check()
-    feed = Feed("futu", alive=False)
+    supply = Supply("futu", "feed_down")
     world.hub.check()
     assert quick.writes == [
         b"<AAPL pending>",
@@ -619,6 +618,66 @@ def test_subscribers_hear_when_a_topic_stands_differently() -> None:
     assert slow.writes[3:] == [b"<AAPL feed_down>"]
     newcomer = world.client(spec=V1)
     assert newcomer.writes == [b"<AAPL 1><AAPL feed_down>"]
+
+
+def test_a_refusal_is_told_once_to_everybody() -> None:
+    """Base clients as well: it answers their subscription. A newcomer hears it too."""
+    supply = Supply("futu", "pending", "no right", refusal="no right")
+    world = World(supply=lambda _topic: supply)
+    v1, base = world.client(spec=V1), world.client()
+    world.hub.check()
+    assert v1.writes == [b"<AAPL refused: no right><AAPL pending>"]
+    assert base.writes == [b"<AAPL refused: no right>"]
+    supply = Supply("futu")
+    world.hub.check()
+    world.publish(1)
+    world.timer.run()
+    supply = Supply("futu", "pending", "gone", refusal="gone")
+    world.hub.check()
+    assert base.writes[1:] == [b"<AAPL 1>", b"<AAPL refused: gone>"]
+
+
+def past(*seqs: int) -> list[Update]:
+    """Give trades from before anybody asked."""
+    return [msgspec.structs.replace(update(seq, TRADES), past=True) for seq in seqs]
+
+
+def test_what_happened_before_goes_to_those_who_asked_for_history() -> None:
+    """So many as they asked for, before anything newer; others begin after it."""
+    world = World()
+    plain = world.client(TRADES)
+    two = world.client(TRADES, history=2)
+    for update_ in (*past(1, 2, 3), update(4, TRADES)):
+        world.hub.deliver(update_)
+    world.timer.run()
+    later = world.client(TRADES, history=2)
+    assert b"".join(plain.writes) == b"<AAPL 4>"
+    assert b"".join(two.writes) == b"<AAPL 2><AAPL 3><AAPL 4>"
+    assert b"".join(later.writes) == b"<AAPL 3><AAPL 4>"
+    tally = world.hub.word(two, TRADES).tally
+    assert (tally.received, tally.sent) == (3, 3)
+
+
+def test_a_held_newcomer_gets_its_history_later() -> None:
+    """When it can take data again."""
+    world = World()
+    outbox = world.client(TRADES, history=2)
+    world.hold(outbox)
+    for update_ in (*past(1, 2, 3), update(4, TRADES)):
+        world.hub.deliver(update_)
+    world.timer.run()
+    world.catch_up(outbox)
+    assert b"".join(outbox.writes) == b"<AAPL 2><AAPL 3><AAPL 4>"
+
+
+def test_what_comes_late_of_the_past_is_shown_to_all() -> None:
+    """Once something newer was shown, leaving it out would be a hole."""
+    world = World()
+    outbox = world.client(TRADES)
+    for update_ in (update(1, TRADES), *past(2)):
+        world.hub.deliver(update_)
+        world.timer.run()
+    assert b"".join(outbox.writes) == b"<AAPL 1><AAPL 2>"
 
 
 def test_each_update_is_timed_from_the_feed_to_the_sockets() -> None:

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -89,7 +90,10 @@ def test_any_object_is_a_command_or_a_clear_error(data: object) -> None:
 def test_a_book_of_our_own_feeds_has_futus_level_shape() -> None:
     """Price, volume, orders; and the moment the exchange saw it."""
     book = Book((Level(189.5, 300, 4),), (Level(189.6, 2.5),))
-    times = {"server_ms": 1_700_000_000_456, "exchange_ms": 1_700_000_000_123}
+    times: dict[str, Any] = {
+        "server_ms": 1_700_000_000_456,
+        "exchange_ms": 1_700_000_000_123,
+    }
     shown = Update(AAPL, Position("e", 1), book, **times)
     assert json.loads(codec.encode_update("AAPL", shown)) == {
         "type": "orderbook_update",

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 class MemoryEngine(Engine):
     """Keeps the newest update per topic. Its epoch is new each time the process starts.
 
+    A topic whose feed lost some of it gets one of its own.
+
     ``clock`` gives seconds since 1970. Where every update counts, it keeps ``history_size``.
     """
 
@@ -34,6 +36,7 @@ class MemoryEngine(Engine):
         self._history_size = history_size
         self._histories: dict[Topic, History] = {}
         self._epoch = epoch or f"m-{secrets.token_hex(4)}"
+        self._breaks = 0
         self._newest: dict[Topic, Update] = {}
         self._delivering: set[Topic] = set()
 
@@ -41,10 +44,14 @@ class MemoryEngine(Engine):
         """Give positions in the order given; never fails and never waits."""
         positions = []
         server_ms = round(self._clock() * 1000, 3)
-        for topic, data, exchange_ms, feed_ms in publications:
+        for topic, data, exchange_ms, feed_ms, past, resumes in publications:
             previous = self._newest.get(topic)
-            position = Position(self._epoch, previous.position.seq + 1 if previous else 1)
-            update = Update(topic, position, data, server_ms, exchange_ms, feed_ms)
+            if previous is None:
+                position = Position(self._epoch, 1)
+            else:
+                epoch, seq = previous.position.epoch, previous.position.seq + 1
+                position = Position(self._next_epoch() if resumes else epoch, seq)
+            update = Update(topic, position, data, server_ms, exchange_ms, feed_ms, past)
             self._newest[topic] = update
             positions.append(position)
             if is_lossless(data):
@@ -54,6 +61,10 @@ class MemoryEngine(Engine):
             elif logger.isEnabledFor(logging.DEBUG):
                 logger.debug("%s seq %d: kept, nobody wants it now", topic, position.seq)
         return positions
+
+    def _next_epoch(self) -> str:
+        self._breaks += 1
+        return f"{self._epoch}-{self._breaks}"
 
     async def snapshot(self, topic: Topic) -> Update | None:
         """Give the newest update of a topic, None when there was none."""

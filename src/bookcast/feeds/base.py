@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from bookcast.model import Publication, Symbol, Topic
+from bookcast.model import Publication, Security, Supply, Symbol, Topic
 
 Publish = Callable[[Sequence[Publication]], Awaitable[object]]
 """Hands publications to the engine, in order. Call it on the event loop's thread only."""
@@ -53,6 +53,18 @@ class Feed(ABC):
         """Tell whether this topic comes from this feed, as far as it knows."""
         return True
 
+    def supply(self, topic: Topic) -> Supply:  # noqa: ARG002 - most have the same word for all
+        """Tell how this feed can supply a topic that it serves."""
+        status = self.status()
+        if status.state in {"starting", "connected"}:
+            return Supply(self.name)
+        return Supply(self.name, "feed_down", status.detail or "the feed isn't connected")
+
     def symbols(self) -> Sequence[Symbol]:
-        """The symbols this feed is known to have, for search; empty where it can't tell."""
+        """The symbols this feed is known to have; empty where it can't tell."""
         return ()
+
+    async def search(self, text: str) -> Sequence[Security]:
+        """Find what can be subscribed here by a part of its symbol; empty text finds all."""
+        wanted = text.upper()
+        return [Security(symbol) for symbol in self.symbols() if wanted in symbol.upper()]

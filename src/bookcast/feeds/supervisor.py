@@ -11,7 +11,7 @@ from typing import Final
 
 from bookcast.feeds import backoff
 from bookcast.feeds.base import Feed, FeedStatus
-from bookcast.model import Symbol, Topic
+from bookcast.model import Security, Supply, Topic
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +66,15 @@ class Supervisor:
         """Tell whether this topic comes from this feed, as far as it knows."""
         return self._feed.serves(topic)
 
-    def symbols(self) -> Sequence[Symbol]:
-        """The symbols that the feed is known to have."""
-        return self._feed.symbols()
+    def supply(self, topic: Topic) -> Supply:
+        """The feed's own word, unless it isn't running."""
+        if self._trouble is None:
+            return self._feed.supply(topic)
+        return Supply(self._feed.name, "feed_down", self._trouble)
+
+    async def search(self, text: str) -> Sequence[Security]:
+        """Find what can be subscribed at the feed."""
+        return await self._feed.search(text)
 
     def status(self) -> FeedStatus:
         """The feed's own word, unless it isn't running."""

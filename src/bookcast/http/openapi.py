@@ -27,6 +27,7 @@ _STRUCTS: Final = (
     shapes.PublishedTrades,
     shapes.PublishedCandle,
     shapes.PublishedBrokers,
+    shapes.PublishedTimePoint,
     problem.Problem,
     Published,
     schemas.BatchResult,
@@ -80,6 +81,7 @@ _PUBLISHED: Final[dict[str, type[msgspec.Struct]]] = {
     "trades": shapes.PublishedTrades,
     "candles": shapes.PublishedCandle,
     "brokers": shapes.PublishedBrokers,
+    "timeframe": shapes.PublishedTimePoint,
 }
 _PERIOD: Final = {
     "name": "period",

@@ -16,7 +16,7 @@ from bookcast.errors import InvalidInput
 from bookcast.feeds.supervisor import Supervisor
 from bookcast.http import problem, schemas
 from bookcast.hub.hub import Hub
-from bookcast.model import Topic, parse_symbol
+from bookcast.model import Security, Topic, parse_symbol
 from bookcast.protocol import codec
 from bookcast.protocol.published import decode_batch
 from bookcast.publisher import Publisher
@@ -188,12 +188,17 @@ class Routes:
         )
 
     async def symbols(self, request: Request) -> Response:
-        """List the symbols that contain ``q``, or all: the feed's in its order, then others."""
-        wanted = request.query_params.get("q", "").upper()
-        published = sorted({update.topic.symbol for update in await self._engine.newest()})
-        known = dict.fromkeys([s for feed in self._feeds for s in feed.symbols()] + published)
-        found = [symbol for symbol in known if wanted in symbol.upper()]
-        return Json(schemas.KnownSymbols([schemas.KnownSymbol(symbol) for symbol in found]))
+        """List what ``q`` finds: what the feed has, in its order, then what others publish."""
+        text = request.query_params.get("q", "").strip()
+        found = {
+            security.symbol: security
+            for feed in self._feeds
+            for security in await feed.search(text)
+        }
+        for symbol in sorted({update.topic.symbol for update in await self._engine.newest()}):
+            if text.upper() in symbol.upper():
+                found.setdefault(symbol, Security(symbol))
+        return Json(schemas.KnownSymbols(list(found.values())))
 
     async def metrics(self, _request: Request) -> Response:
         """Give the numbers to Prometheus."""

@@ -8,6 +8,7 @@ import msgspec
 
 from bookcast.engine.base import EngineStatus
 from bookcast.feeds.base import FeedStatus
+from bookcast.model import Security
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -100,16 +101,10 @@ class KnownBook(msgspec.Struct, frozen=True):
     timestamp: str
 
 
-class KnownSymbol(msgspec.Struct, frozen=True):
-    """A symbol that has data or that a feed can give."""
-
-    symbol: str
-
-
 class KnownSymbols(msgspec.Struct, frozen=True):
-    """Those of the feed in its order, then others in alphabetical order."""
+    """What was found: those of the feed in its order, then others in alphabetical order."""
 
-    symbols: list[KnownSymbol]
+    symbols: list[Security]
 
 
 class Alive(msgspec.Struct, frozen=True):

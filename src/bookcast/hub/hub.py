@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 from bookcast.engine.history import Gap
 from bookcast.hub.batch import Batch, to_all
 from bookcast.hub.interval import EARLY_SECONDS, next_due
-from bookcast.hub.status import Feed, Status, status_of
+from bookcast.hub.status import Status, status_of
 from bookcast.hub.subscription import Outbox, Subscription, Tally
 from bookcast.hub.topic import MAX_WAITING, LiveTopic, Step, live_topic
 from bookcast.hub.view import Renderer, Shown, View, ViewSpec
-from bookcast.model import Channel, Position, Topic, Update
+from bookcast.model import Channel, Position, Supply, Topic, Update
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Hub:
         history_size: so many updates are kept of a topic whose every update counts.
         max_queue_bytes: a client that was held is sent no more than this of them at once.
         stale_after: per channel, seconds without an update until a topic is stale; 0: never.
-        feed_of: tells which feed a topic comes from, and how that feed is.
+        supply: tells how a topic's feed can supply it; None when it has none.
         observe: is told the seconds that each update took from the feed to the sockets.
     """
 
@@ -73,7 +73,7 @@ class Hub:
         history_size: int = 1000,
         max_queue_bytes: int = 1 << 20,
         stale_after: Mapping[Channel, float] | None = None,
-        feed_of: Callable[[Topic], Feed | None] = lambda _topic: None,
+        supply: Callable[[Topic], Supply | None] = lambda _topic: None,
         observe: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         self._renderer = renderer
@@ -86,12 +86,13 @@ class Hub:
         self._history_size = history_size
         self._max_queue_bytes = max_queue_bytes
         self._stale_after = stale_after or {}
-        self._feed_of = feed_of
+        self._supply = supply
         self._observe = observe
         self._topics: dict[Topic, LiveTopic] = {}
         self._dirty: dict[Topic, LiveTopic] = {}
         self._first: list[Callable[[], None]] = []
         self._joining: set[Outbox] = set()
+        self._remembering: dict[Topic, LiveTopic] = {}
         self._scheduled = False
         self._not_before = 0.0
         self._wakes: dict[float, dict[Topic, LiveTopic]] = {}
@@ -109,6 +110,10 @@ class Hub:
         live = self._topics.get(update.topic)
         if live is None:
             logger.debug("%s seq %d: nobody here wants it", update.topic, update.position.seq)
+            return
+        if update.past and live.remember(update):
+            self._remembering[update.topic] = live
+            self._schedule()
             return
         if live.add(update):
             self.conflated += live.subscriber_count(every_update=True)
@@ -152,6 +157,8 @@ class Hub:
         beginning = live.beginning(view.emitted, history)
         view.hold(subscription, beginning)
         place = beginning or view.emitted
+        if place is None:
+            subscription.history = history  # when the feed has it
         return place.position if place is not None else None
 
     def begin(self, outbox: Outbox, topic: Topic) -> None:
@@ -260,6 +267,9 @@ class Hub:
             except Exception:
                 logger.exception("what goes before a flush failed")
         self._scheduled = False
+        remembering, self._remembering = self._remembering, {}
+        for live in remembering.values():
+            self._show_past(live)
         dirty, self._dirty = self._dirty, {}
         # An outbox has one view of a topic at most: when a single topic is dirty, there is nothing
         # to join, and each frame is written right away.
@@ -326,6 +336,26 @@ class Hub:
                 )
         live.settle()
         return count > 0
+
+    def _show_past(self, live: LiveTopic) -> None:
+        """Let the views begin after what was remembered, which those get who asked for history."""
+        for view in live.views.values():
+            if view.emitted is not None:
+                continue
+            view.emitted = live.remembered
+            for subscription in tuple(view.held):
+                view.held[subscription] = live.beginning(live.remembered, subscription.history)
+            for subscription in tuple(view.ready):
+                if not subscription.history:
+                    continue
+                past = live.take_past(view, subscription.history)
+                shown = self._renderer.updates(view.spec, None, past, unchanged_too=True)
+                subscription.note_past(shown.updates)
+                self.delivered += shown.updates
+                subscription.outbox.put(shown.frames)
+                subscription.outbox.flush()
+                subscription.history = 0
+        live.settle()
 
     def _is_due(self, live: LiveTopic, view: View, count: int, now: float) -> bool:
         """Tell whether a view shows something in this flush; see to it that it does in time."""
@@ -423,13 +453,13 @@ class Hub:
             live.newest,
             now_ms=self._now() * 1000,
             stale_after=self._stale_after.get(topic.channel, 0.0),
-            feed=self._feed_of(topic),
+            supply=self._supply(topic),
         )
 
     def _check(self, live: LiveTopic) -> None:
         status = self._status_of(live)
-        changed = status.state != live.status.state
-        live.status = status
+        before, live.status = live.status, status
+        changed = status.news != before.news or status.refusal != before.refusal
         if not changed:
             return
         logger.debug("%s is %s: %s", live.topic, status.state, status.reason)
@@ -440,11 +470,21 @@ class Hub:
 
     def _tell(self, live: LiveTopic, subscription: Subscription) -> None:
         """Tell a subscriber how the topic stands, if it doesn't know."""
-        if subscription.told != live.status.state and subscription.outbox.writable:
-            subscription.told = live.status.state
-            word = self._renderer.status(subscription.view.spec, live.topic, live.status)
-            if word:
-                subscription.outbox.put(word)
+        if not subscription.outbox.writable:
+            return
+        status, spec = live.status, subscription.view.spec
+        words = b""
+        if subscription.refused != status.refusal:
+            subscription.refused = status.refusal
+            if status.refusal is not None:
+                words += self._renderer.refusal(spec, live.topic, status.refusal)
+        known = subscription.told
+        if known != status.news:
+            subscription.told = status.news
+            if known is not None or not status.goes_without_saying:
+                words += self._renderer.status(spec, live.topic, status)
+        if words:
+            subscription.outbox.put(words)
 
     def _schedule(self) -> None:
         if not self._scheduled:

@@ -1,50 +1,68 @@
-"""How a topic stands: live, quiet for too long, or cut off from its feed."""
+"""How a topic stands: live, quiet for too long, waited for, not traded, or cut off."""
 
 from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
-from bookcast.model import Update
+from bookcast.model import Quota, Supply, Update
 
 FRESH_MS: Final = 1000.0
 """What came within this is live, whatever its feed says: it may have come from somebody else."""
-
-
-class Feed(NamedTuple):
-    """The feed that a topic comes from. ``detail`` says what is wrong when it isn't alive."""
-
-    name: str
-    alive: bool
-    detail: str | None = None
-
 
 State = Literal["live", "stale", "pending", "halted", "closed", "feed_down"]
 
 
 class Status(NamedTuple):
-    """How a topic stands. ``age_ms`` is that of its newest update, ``source`` names its feed."""
+    """How a topic stands. ``age_ms`` is that of its newest update; the rest is a feed's word."""
 
     state: State
     age_ms: float | None = None
     reason: str | None = None
     source: str | None = None
+    every_ms: float | None = None
+    quota: Quota | None = None
+    refusal: str | None = None
+
+    @property
+    def news(self) -> tuple[object, ...]:
+        """What of it is worth telling when it changes: ages and times left always do."""
+        quota = self.quota[:2] if self.quota is not None else None
+        reason = self.reason if self.state == "pending" else None
+        return self.state, self.source, self.every_ms, quota, reason
+
+    @property
+    def goes_without_saying(self) -> bool:
+        """Whether a newcomer may take it for granted."""
+        return self.state == "live" and self.every_ms is None
 
 
 def status_of(
-    newest: Update | None, *, now_ms: float, stale_after: float, feed: Feed | None
+    newest: Update | None, *, now_ms: float, stale_after: float, supply: Supply | None
 ) -> Status:
-    """Judge a topic by its newest update and by whether its feed is alive.
+    """Judge a topic by its newest update and by what its feed says; None: it has no feed.
 
-    A quiet market and a dead feed look the same to whoever waits for updates; the feed's own
-    heartbeat tells them apart. ``stale_after``: seconds, 0 for never.
+    A quiet market and a dead feed look the same to whoever waits for updates; the feed tells them
+    apart. ``stale_after``: seconds, 0 for never.
     """
-    source = feed.name if feed is not None else None
     age_ms = max(0.0, round(now_ms - newest.server_ms, 1)) if newest is not None else None
-    if feed is not None and not feed.alive and (age_ms is None or age_ms > FRESH_MS):
-        return Status("feed_down", age_ms, feed.detail or "the feed isn't connected", source)
+    fresh = age_ms is not None and age_ms <= FRESH_MS
+    if supply is None:
+        supply = Supply("")
+    status = Status(
+        "live",
+        age_ms,
+        supply.reason,
+        supply.source or None,
+        supply.every_ms,
+        supply.quota,
+        supply.refusal,
+    )
+    if supply.state == "halted" or (supply.state != "live" and not fresh):
+        return status._replace(state=supply.state)
     if age_ms is None:
-        return Status("pending", None, "nothing has been published yet", source)
+        return status._replace(state="pending", reason="nothing has been published yet")
     if stale_after and age_ms > stale_after * 1000:
-        quiet = "; the feed is alive, the market is quiet" if feed is not None else ""
-        return Status("stale", age_ms, f"no update for {age_ms / 1000:.0f} s{quiet}", source)
-    return Status("live", age_ms, None, source)
+        quiet = "; the feed is alive, the market is quiet" if supply.source else ""
+        return status._replace(state="stale", reason=f"no update for {age_ms / 1000:.0f} s{quiet}")
+    # What is fresh needs no excuse, unless it is how the feed gets it.
+    return status if supply.state == "live" else status._replace(reason=None, quota=None)

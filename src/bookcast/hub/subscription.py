@@ -54,16 +54,29 @@ class Tally(NamedTuple):
 class Subscription:
     """Counts for one client what its view counts for all, leaving out the times it was held.
 
-    ``told`` is the state of the topic that the client heard of last, ``live`` unless told.
+    ``told`` is what the client heard last of how the topic stands, ``refused`` of why a feed can't
+    get it. ``history``: so many updates from before it began are still owed to it.
     """
 
-    __slots__ = ("_begun", "_mark", "_total", "outbox", "told", "topic", "view")
+    __slots__ = (
+        "_begun",
+        "_mark",
+        "_total",
+        "history",
+        "outbox",
+        "refused",
+        "told",
+        "topic",
+        "view",
+    )
 
     def __init__(self, outbox: Outbox, topic: Topic, view: View) -> None:
         self.outbox = outbox
         self.topic = topic
         self.view = view
-        self.told = "live"
+        self.told: tuple[object, ...] | None = None
+        self.refused: str | None = None
+        self.history = 0
         self._begun = False
         self._total = _NOTHING
         self._mark = view.tally()
@@ -86,6 +99,10 @@ class Subscription:
             self._total = _beginning(sent, gapped)
             self._begun = True
         self._mark = self.view.tally()
+
+    def note_past(self, count: int) -> None:
+        """Note that it was shown what had been before it began."""
+        self._total += Tally(received=count, sent=count)
 
 
 _NOTHING: Final = Tally()

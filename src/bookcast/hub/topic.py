@@ -31,9 +31,10 @@ class LiveTopic:
     Attributes:
         newest: the newest update that came, whether shown already or not.
         emitted: the newest one that has been through a flush.
+        remembered: the newest one from before anybody asked.
     """
 
-    __slots__ = ("emitted", "newest", "status", "topic", "views")
+    __slots__ = ("emitted", "newest", "remembered", "status", "topic", "views")
 
     conflates = False
     """Whether a client that can't take data misses updates, and gets the newest instead."""
@@ -42,6 +43,7 @@ class LiveTopic:
         self.topic = topic
         self.newest: Update | None = None
         self.emitted: Update | None = None
+        self.remembered: Update | None = None
         self.status = Status("pending")
         self.views: dict[ViewSpec, View] = {}
 
@@ -51,6 +53,14 @@ class LiveTopic:
 
     def take(self) -> int:
         """Begin a flush with what waits, and give how many updates have come since the last."""
+        raise NotImplementedError
+
+    def remember(self, update: Update) -> bool:  # noqa: ARG002 - most have no history
+        """Take an update from before anybody asked; False when it has to be shown like others."""
+        return False
+
+    def take_past(self, view: View, count: int) -> list[Update]:
+        """Give so many of the updates that were remembered before a view began."""
         raise NotImplementedError
 
     def step(self, view: View) -> Step:
@@ -162,6 +172,20 @@ class EventTopic(LiveTopic):
             self._history.append(update)
         displaces = previous is not None and self._waiting > 1 and not is_lossless(previous.data)
         return int(displaces)
+
+    def remember(self, update: Update) -> bool:
+        """Keep an update from before anybody asked, for those who want history."""
+        if self._waiting or (self.newest is not None and not self.newest.past):
+            return False
+        # It counts as shown to everybody.
+        self.newest = self.emitted = self.remembered = update
+        self._history.append(update)
+        return True
+
+    def take_past(self, view: View, count: int) -> list[Update]:
+        """Give so many of the updates that were remembered before a view began."""
+        assert view.emitted is not None
+        return self._history.newest(count, view.emitted.position)
 
     def take(self) -> int:
         """Begin a flush with what waits, and give how many updates that is."""

@@ -68,6 +68,9 @@ class Renderer(Protocol):
     def status(self, spec: ViewSpec, topic: Topic, status: Status) -> bytes:
         """Say how a topic stands."""
 
+    def refusal(self, spec: ViewSpec, topic: Topic, reason: str) -> bytes:
+        """Say that the feed can't get the topic, in the words of whoever refused it."""
+
 
 class View:
     """The subscribers of one spec, and the update they were shown last (``emitted``).

@@ -27,7 +27,7 @@ from bookcast.protocol.actions import (
     Show,
 )
 from bookcast.protocol.published import parse_channel, topic_of
-from bookcast.protocol.render import V1
+from bookcast.protocol.render import V1, named_variant
 from bookcast.protocol.shapes import PublishedUpdate
 
 MAX_SYMBOLS: Final = 1000
@@ -178,7 +178,7 @@ class V1Connection:
         return actions
 
     def _show(self, command: v1.Subscribe, symbol: str) -> Show:
-        topic = topic_of(command.channel, symbol, self._default_market, command.period)
+        topic = self._topic(command, symbol)
         _check_view(command, topic)
         if topic not in self.subscriptions and len(self.subscriptions) >= self._max_subscriptions:
             raise InvalidInput(
@@ -195,7 +195,7 @@ class V1Connection:
                 id=command.id,
                 channel=topic.channel,
                 symbol=symbol,
-                period=topic.variant or UNSET,
+                **named_variant(topic),
                 view=_seen_as(spec),
                 epoch=position.epoch if position else None,
                 seq=position.seq if position else None,
@@ -207,7 +207,7 @@ class V1Connection:
         actions: list[Action] = []
         for symbol in self._symbols(command):
             try:
-                topic = topic_of(command.channel, symbol, self._default_market, command.period)
+                topic = self._topic(command, symbol)
             except InvalidInput as error:
                 actions.append(Send(_error(error, command.id, command.channel, symbol)))
                 continue
@@ -217,7 +217,7 @@ class V1Connection:
                 id=command.id,
                 channel=topic.channel,
                 symbol=symbol,
-                period=topic.variant or UNSET,
+                **named_variant(topic),
             )
             actions.append(Send(confirmed))
         return actions
@@ -237,6 +237,13 @@ class V1Connection:
             raise InvalidInput("invalid_message", f"symbols: {fault}", path="symbols")
         return list(dict.fromkeys(many))
 
+    def _topic(
+        self, command: v1.Subscribe | v1.Unsubscribe | v1.Resync | v1.Why, symbol: str
+    ) -> Topic:
+        return topic_of(
+            command.channel, symbol, self._default_market, command.period, variant=command.variant
+        )
+
     def _list(self, id_: v1.Id) -> v1.ListMessage:
         return v1.ListMessage(
             id=id_,
@@ -244,7 +251,7 @@ class V1Connection:
                 v1.Listed(
                     channel=topic.channel,
                     symbol=spec.spelling,
-                    period=topic.variant or UNSET,
+                    **named_variant(topic),
                     view=_seen_as(spec),
                 )
                 for topic, spec in self.subscriptions.items()
@@ -252,7 +259,7 @@ class V1Connection:
         )
 
     def _subscribed(self, command: v1.Resync | v1.Why) -> Topic:
-        topic = topic_of(command.channel, command.symbol, self._default_market, command.period)
+        topic = self._topic(command, command.symbol)
         if topic not in self.subscriptions:
             raise InvalidInput(
                 "not_subscribed", f"This connection isn't subscribed to {topic}", path="symbol"
@@ -269,7 +276,7 @@ class V1Connection:
                 id=command.id,
                 channel=topic.channel,
                 symbol=command.symbol,
-                period=topic.variant or UNSET,
+                **named_variant(topic),
                 received=tally.received,
                 sent=tally.sent,
                 conflated=max(0, tally.received - known),
@@ -287,6 +294,10 @@ class V1Connection:
 def _limit(word: Word) -> v1.LimitedBy:
     if word.held:
         return "slow"
+    if word.status.refusal is not None:
+        return "right"
+    if word.status.quota is not None:
+        return "quota"
     return "interval" if word.view.interval_ms else "none"
 
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from bookcast.hub.status import State
-from bookcast.model import Brokers, Candle, Channel, Quote, Trade
+from bookcast.model import Brokers, Candle, Channel, Quote, TimePoint, Trade
 
 SUBPROTOCOL = "bookcast.v1"
 
@@ -38,7 +38,8 @@ class Subscribe(msgspec.Struct, frozen=True, tag_field="action", tag="subscribe"
 
     ``depth``: levels of a book on each side; ``mode``: whole books, or what changed in them;
     ``interval_ms``: at most one message in so many milliseconds; ``period``: of candles;
-    ``history``: so many past trades or candles first.
+    ``variant``: ``odd`` for the book of odd lots; ``history``: so many past trades or candles
+    first.
     """
 
     symbol: str | UnsetType = UNSET
@@ -48,6 +49,7 @@ class Subscribe(msgspec.Struct, frozen=True, tag_field="action", tag="subscribe"
     mode: Literal["full", "delta"] = "full"
     interval_ms: Annotated[int, Meta(ge=0, le=MAX_INTERVAL_MS)] = 0
     period: str | None = None
+    variant: str | None = None
     history: Annotated[int, Meta(ge=0, le=MAX_HISTORY)] = 0
     id: Id = UNSET
 
@@ -59,6 +61,7 @@ class Unsubscribe(msgspec.Struct, frozen=True, tag_field="action", tag="unsubscr
     symbols: list[str] | UnsetType = UNSET
     channel: str = "orderbook"
     period: str | None = None
+    variant: str | None = None
     id: Id = UNSET
 
 
@@ -80,6 +83,7 @@ class Resync(msgspec.Struct, frozen=True, tag_field="action", tag="resync"):
     symbol: str
     channel: str = "orderbook"
     period: str | None = None
+    variant: str | None = None
     id: Id = UNSET
 
 
@@ -89,6 +93,7 @@ class Why(msgspec.Struct, frozen=True, tag_field="action", tag="why"):
     symbol: str
     channel: str = "orderbook"
     period: str | None = None
+    variant: str | None = None
     id: Id = UNSET
 
 
@@ -163,6 +168,7 @@ class SubscriptionConfirmed(
     channel: Channel
     symbol: str
     period: str | UnsetType = UNSET
+    variant: str | UnsetType = UNSET
     view: SeenAs
     epoch: str | None
     seq: int | None
@@ -177,6 +183,7 @@ class UnsubscriptionConfirmed(
     channel: Channel
     symbol: str
     period: str | UnsetType = UNSET
+    variant: str | UnsetType = UNSET
 
 
 class Sides(msgspec.Struct, frozen=True):
@@ -195,6 +202,7 @@ class OrderbookUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="orderb
     seq: int
     ts: Ts
     data: Sides
+    variant: str | UnsetType = UNSET
 
 
 class OrderbookDelta(msgspec.Struct, frozen=True, tag_field="type", tag="orderbook_delta"):
@@ -211,6 +219,7 @@ class OrderbookDelta(msgspec.Struct, frozen=True, tag_field="type", tag="orderbo
     prev_seq: int
     checksum: int
     data: Sides
+    variant: str | UnsetType = UNSET
 
 
 class TradesData(msgspec.Struct, frozen=True):
@@ -265,19 +274,43 @@ class BrokersUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="brokers_
     data: Brokers
 
 
+class TimeframeUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="timeframe_update"):
+    """The newest minute of the day's line."""
+
+    channel: Channel
+    symbol: str
+    epoch: str
+    seq: int
+    ts: Ts
+    data: TimePoint
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """What OpenD lets an account subscribe. ``next_free_ms``: in how long some may come free."""
+
+    used: int
+    limit: int
+    next_free_ms: float | None
+
+
 class StatusMessage(msgspec.Struct, frozen=True, tag_field="type", tag="status", kw_only=True):
     """How a topic stands, sent when that changes, and at the beginning unless it is live.
 
-    ``age_ms``: how long ago the newest update came. ``source``: the feed it comes from.
+    ``age_ms``: how long ago the newest update came. ``source``: the feed it comes from, or
+    ``snapshot`` where that may only ask, which it does every ``every_ms``. ``quota``: of what a
+    subscription waits for.
     """
 
     channel: Channel
     symbol: str
     period: str | UnsetType = UNSET
+    variant: str | UnsetType = UNSET
     state: State
     age_ms: float | None
     reason: str | UnsetType = UNSET
     source: str | UnsetType = UNSET
+    every_ms: float | UnsetType = UNSET
+    quota: Quota | UnsetType = UNSET
 
 
 class GapMessage(msgspec.Struct, frozen=True, tag_field="type", tag="gap", kw_only=True):
@@ -286,6 +319,7 @@ class GapMessage(msgspec.Struct, frozen=True, tag_field="type", tag="gap", kw_on
     channel: Channel
     symbol: str
     period: str | UnsetType = UNSET
+    variant: str | UnsetType = UNSET
     epoch: str
     from_seq: int | None
     to_seq: int | None
@@ -306,6 +340,7 @@ class WhyMessage(msgspec.Struct, frozen=True, tag_field="type", tag="why", kw_on
     channel: Channel
     symbol: str
     period: str | UnsetType = UNSET
+    variant: str | UnsetType = UNSET
     received: int
     sent: int
     conflated: int
@@ -323,6 +358,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     channel: Channel
     symbol: str
     period: str | UnsetType = UNSET
+    variant: str | UnsetType = UNSET
     view: SeenAs
 
 
@@ -379,6 +415,7 @@ Message = (
     | QuoteUpdate
     | CandleUpdate
     | BrokersUpdate
+    | TimeframeUpdate
     | StatusMessage
     | GapMessage
     | WhyMessage

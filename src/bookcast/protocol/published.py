@@ -12,15 +12,18 @@ from bookcast.errors import InvalidInput
 from bookcast.model import (
     CHANNELS,
     MAX_TIME_MS,
+    ODD,
     PERIODS,
     Broker,
     Brokers,
     Candle,
     Channel,
     Data,
+    ExtendedQuote,
     Number,
     Publication,
     Quote,
+    TimePoint,
     Topic,
     Trade,
     Trades,
@@ -33,6 +36,7 @@ from bookcast.protocol.shapes import (
     PublishedBrokers,
     PublishedCandle,
     PublishedQuote,
+    PublishedTimePoint,
     PublishedTrades,
     PublishedUpdate,
 )
@@ -81,6 +85,8 @@ def parse_publication(
             parsed = _quote(source)
         case "brokers":
             parsed = _brokers(source)
+        case "timeframe":
+            parsed = _time_point(source)
     return Publication(topic, parsed.data, milliseconds(parsed.timestamp))
 
 
@@ -91,15 +97,24 @@ def topic_of(
     default_market: str,
     period: str | None = None,
     *,
+    variant: str | None = None,
     in_data: bool = False,
 ) -> Topic:
     """Give the topic that a message names. ``in_data``: the period may be found elsewhere.
 
     Raises:
-        InvalidInput: for a channel, symbol or period that doesn't exist.
+        InvalidInput: for a channel, symbol, period or variant that doesn't exist.
     """
     name = parse_channel(channel)
     symbol = parse_symbol(spelling, default_market)
+    if variant is not None:
+        if name != "orderbook" or variant != ODD:
+            raise InvalidInput(
+                "invalid_message",
+                f"variant: only order books have one, and it is {ODD!r}",
+                path="variant",
+            )
+        return Topic(name, symbol, ODD)
     return Topic(name, symbol, "" if in_data and period is None else parse_period(name, period))
 
 
@@ -141,6 +156,7 @@ _quote_decoder: Final = msgspec.json.Decoder(PublishedQuote)
 _trades_decoder: Final = msgspec.json.Decoder(PublishedTrades)
 _candle_decoder: Final = msgspec.json.Decoder(PublishedCandle)
 _brokers_decoder: Final = msgspec.json.Decoder(PublishedBrokers)
+_time_point_decoder: Final = msgspec.json.Decoder(PublishedTimePoint)
 
 
 def decode_batch(text: bytes) -> list[PublishedUpdate]:
@@ -155,14 +171,15 @@ def decode_batch(text: bytes) -> list[PublishedUpdate]:
 
 def _quote(source: Any) -> _Parsed:
     given = read(_quote_decoder, source, "invalid_data", "The quote")
-    values = {name: getattr(given, name) for name in Quote.__struct_fields__}
+    values = _values(Quote, given)
     if all(value is None for value in values.values()):
         raise InvalidInput(
             "invalid_data", f"The quote: it needs at least one of {', '.join(values)}"
         )
-    return _Parsed(
-        Quote(**{name: _no_minus(value) for name, value in values.items()}), given.timestamp
-    )
+    for name in ("pre", "after", "overnight"):
+        if values[name] is not None:
+            values[name] = ExtendedQuote(**_values(ExtendedQuote, values[name]))
+    return _Parsed(Quote(**values), given.timestamp)
 
 
 def _trades(source: Any, now_ms: float) -> _Parsed:
@@ -221,6 +238,17 @@ def _brokers(source: Any) -> _Parsed:
         for side in (given.bids, given.asks)
     )
     return _Parsed(Brokers(bids, asks), given.timestamp)
+
+
+def _time_point(source: Any) -> _Parsed:
+    given = read(_time_point_decoder, source, "invalid_data", "The time point")
+    values = _values(TimePoint, given) | {"time": _moment(given.time, "time")}
+    return _Parsed(TimePoint(**values), given.timestamp)
+
+
+def _values(kind: type[msgspec.Struct], given: msgspec.Struct) -> dict[str, Any]:
+    """Give what was published of the fields of ours."""
+    return {name: _no_minus(getattr(given, name)) for name in kind.__struct_fields__}
 
 
 def _no_minus(value: Any) -> Any:

@@ -12,8 +12,8 @@ from bookcast.engine.history import Gap
 from bookcast.hub.delta import Side, changes, checksum
 from bookcast.hub.status import Status
 from bookcast.hub.view import Shown, ViewSpec
-from bookcast.model import Book, Brokers, Candle, Quote, Topic, Trade, Trades, Update
-from bookcast.protocol import codec
+from bookcast.model import Book, Brokers, Candle, Quote, TimePoint, Topic, Trade, Trades, Update
+from bookcast.protocol import codec, messages
 from bookcast.protocol import messages_v1 as v1
 
 BASE: Final = "base"
@@ -23,6 +23,13 @@ Frame = Callable[[bytes, bool], bytes]
 """Puts a message's text into a WebSocket frame, compressed if that is wanted and worth it."""
 
 _encode: Final = msgspec.json.Encoder().encode
+
+
+def named_variant(topic: Topic) -> dict[str, Any]:
+    """Give the field that tells topics of one channel and symbol apart, where there is one."""
+    if not topic.variant:
+        return {}
+    return {"period" if topic.channel == "candles" else "variant": topic.variant}
 
 
 class Renderer:
@@ -62,7 +69,7 @@ class Renderer:
             v1.GapMessage(
                 channel=topic.channel,
                 symbol=spec.spelling,
-                period=topic.variant or UNSET,
+                **named_variant(topic),
                 epoch=gap.epoch,
                 from_seq=gap.from_seq,
                 to_seq=gap.to_seq,
@@ -78,15 +85,27 @@ class Renderer:
             v1.StatusMessage(
                 channel=topic.channel,
                 symbol=spec.spelling,
-                period=topic.variant or UNSET,
+                **named_variant(topic),
                 state=status.state,
                 age_ms=status.age_ms,
                 reason=status.reason or UNSET,
                 source=status.source or UNSET,
+                every_ms=status.every_ms if status.every_ms is not None else UNSET,
+                quota=v1.Quota(*status.quota) if status.quota is not None else UNSET,
             )
         )
 
-    def _say(self, message: v1.Message) -> bytes:
+    def refusal(self, spec: ViewSpec, topic: Topic, reason: str) -> bytes:
+        """Say that the feed can't get the topic, in the words of whoever refused it."""
+        if spec.flavour == BASE:
+            return self._say(messages.ErrorMessage(f"{spec.spelling}: {reason}"))
+        return self._say(
+            v1.ErrorMessage(
+                code="feed_refused", message=reason, channel=topic.channel, symbol=spec.spelling
+            )
+        )
+
+    def _say(self, message: v1.Message | messages.ErrorMessage) -> bytes:
         return self._frame(_encode(message), False)  # noqa: FBT003 - too short to be compressed
 
     def _trades(self, spec: ViewSpec, updates: Sequence[Update]) -> Shown:
@@ -99,7 +118,7 @@ class Renderer:
         return Shown(self._frame(_encode(message), spec.deflate), updates[-1], len(updates))
 
 
-def _state(
+def _state(  # noqa: PLR0911 - one for each kind of data
     spec: ViewSpec, before: Update | None, update: Update, *, unchanged_too: bool
 ) -> bytes | None:
     """Write an update that stands for itself; None when it shows nothing new."""
@@ -110,7 +129,8 @@ def _state(
             return _delta(spec, before, update, book, unchanged_too=unchanged_too)
         case Book(bids, asks):
             data = v1.Sides(_wire(bids[: spec.depth]), _wire(asks[: spec.depth]))
-            return _encode(v1.OrderbookUpdate(*_head(spec, update), data=data))
+            variant = update.topic.variant or UNSET
+            return _encode(v1.OrderbookUpdate(*_head(spec, update), data=data, variant=variant))
         case Quote() as quote:
             return _encode(v1.QuoteUpdate(*_head(spec, update), data=quote))
         case Candle() as candle:
@@ -118,6 +138,8 @@ def _state(
             return _encode(v1.CandleUpdate(*head, period=update.topic.variant, data=candle))
         case Brokers() as brokers:
             return _encode(v1.BrokersUpdate(*_head(spec, update), data=brokers))
+        case TimePoint() as point:
+            return _encode(v1.TimeframeUpdate(*_head(spec, update), data=point))
         case Trades():  # pragma: no cover - shown together, by Renderer
             raise AssertionError
 
@@ -137,6 +159,7 @@ def _delta(
             prev_seq=before.position.seq,
             checksum=checksum(bids, asks),
             data=v1.Sides(_wire(changed_bids), _wire(changed_asks)),
+            variant=update.topic.variant or UNSET,
         )
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from bookcast.model import MAX_NUMBER, Period
+from bookcast.model import MAX_NUMBER, Period, TradingSession
 
 Price = (
     Annotated[int, Meta(gt=-int(MAX_NUMBER), lt=int(MAX_NUMBER))]
@@ -46,6 +46,16 @@ class PublishedBook(msgspec.Struct, frozen=True):
     timestamp: Any = None
 
 
+class PublishedExtended(msgspec.Struct, frozen=True):
+    """The figures of the hours before or after the usual ones."""
+
+    last: Price | None = None
+    high: Price | None = None
+    low: Price | None = None
+    volume: Size | None = None
+    turnover: Size | None = None
+
+
 class PublishedQuote(msgspec.Struct, frozen=True):
     """The basic figures of a symbol, at least one; absent where unknown."""
 
@@ -59,6 +69,10 @@ class PublishedQuote(msgspec.Struct, frozen=True):
     bid: Price | None = None
     ask: Price | None = None
     suspended: bool | None = None
+    session: TradingSession | None = None
+    pre: PublishedExtended | None = None
+    after: PublishedExtended | None = None
+    overnight: PublishedExtended | None = None
     timestamp: Any = None
 
 
@@ -111,6 +125,18 @@ class PublishedBrokers(msgspec.Struct, frozen=True):
 
     bids: list[PublishedBroker]
     asks: list[PublishedBroker]
+    timestamp: Any = None
+
+
+class PublishedTimePoint(msgspec.Struct, frozen=True):
+    """One minute of the day's line; ``time`` is ISO 8601 or milliseconds since 1970."""
+
+    time: str | Size
+    price: Price
+    average: Price | None = None
+    prev_close: Price | None = None
+    volume: Size | None = None
+    turnover: Size | None = None
     timestamp: Any = None
 
 

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from bookcast.feeds.futu.client import FutuFeed
+from bookcast.feeds.futu.endpoints import Endpoint
 from bookcast.model import Book, Publication
 from tests.fakes.opend import Controller
 
@@ -23,18 +25,22 @@ def opend() -> Iterator[Controller]:
 
 
 class Running:
-    """A feed that runs, and what it published: the newest book of each symbol."""
+    """A feed that runs, and what it published: all, and the newest of each symbol."""
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+    def __init__(self, ports: Sequence[int], host: str, **more: Any) -> None:
         self.newest: dict[str, Publication] = {}
-        self.published = 0
-        self.feed = FutuFeed(self._publish, host=host, port=port, min_subscription_seconds=0.2)
+        self.published: list[Publication] = []
+        self.feed = FutuFeed(
+            self._publish,
+            endpoints=[Endpoint(host, port) for port in ports],
+            **({"min_subscription_seconds": 0.2} | more),
+        )
         self.task: asyncio.Task[None] | None = None
 
     async def _publish(self, publications: Sequence[Publication]) -> None:
         for publication in publications:
             self.newest[publication.topic.symbol] = publication
-            self.published += 1
+            self.published.append(publication)
 
     def book(self, symbol: str) -> Book:
         """Give the newest book of a symbol."""
@@ -51,8 +57,8 @@ def run_feed() -> RunFeed:
     """Give a way to run a feed for the length of a block."""
 
     @asynccontextmanager
-    async def run(port: int, host: str = "127.0.0.1") -> AsyncIterator[Running]:
-        running = Running(port, host)
+    async def run(*ports: int, host: str = "127.0.0.1", **more: Any) -> AsyncIterator[Running]:
+        running = Running(ports, host, **more)
         running.task = asyncio.create_task(running.feed.run())
         try:
             yield running

@@ -3,16 +3,20 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+from Crypto.PublicKey import RSA
 
 from bookcast import serve
-from bookcast.feeds.futu import client, connection
-from bookcast.feeds.futu.decode import decode_order_book
+from bookcast.feeds.futu import link
 from bookcast.model import Level, Publication, Symbol, Topic
 from tests.fakes.opend import SUB, Controller
 from tests.feeds.futu.conftest import RunFeed, Running
-from tests.support import AAPL, PATIENCE, TSLA, connect, eventually, published_book
+from tests.support import AAPL, TSLA, connect, eventually, published_book
+
+AU = Topic("orderbook", Symbol("AU.BHP"))
 
 
 def book(code: str = "US.AAPL", size: float = 300) -> dict[str, object]:
@@ -91,15 +95,18 @@ async def test_the_last_known_book_comes_with_the_subscription(
         await eventually(lambda: "HK.00700" in running.newest, "the first push")
 
 
-async def test_books_of_odd_lots_are_passed_over(opend: Controller, run_feed: RunFeed) -> None:
-    """They come in the same message, and would replace the book."""
+async def test_a_book_of_odd_lots_is_a_topic_of_its_own(
+    opend: Controller, run_feed: RunFeed
+) -> None:
+    """It comes in the same message as the usual book, and takes nothing from it."""
     async with run_feed(opend.port) as running:
         running.feed.want(AAPL)
-        await subscribed(opend, "US.AAPL")
+        running.feed.want(AAPL._replace(variant="odd"))
+        await eventually(lambda: opend.held() == ["US.AAPL:2", "US.AAPL:22"], "both")
         opend.push(book(size=1) | {"type": 1}, book(size=2))
-        await eventually(lambda: "US.AAPL" in running.newest, "the book")
-        assert running.published == 1
-        assert running.book("US.AAPL").bids[0].size == 2
+        await eventually(lambda: len(running.published) == 2, "the books")
+        sizes = {p.topic.variant: published_book(p).bids[0].size for p in running.published}
+        assert sizes == {"odd": 1, "": 2}
 
 
 async def test_a_refused_code_takes_no_other_down(
@@ -111,9 +118,11 @@ async def test_a_refused_code_takes_no_other_down(
         running.feed.want(TSLA)
         running.feed.want(AAPL)
         await subscribed(opend, "US.AAPL")
-        await eventually(lambda: "OpenD refuses US.TSLA: no quote right" in caplog.text, "a log")
+        await eventually(
+            lambda: "OpenD refuses orderbook:US.TSLA: no quote right" in caplog.text, "a log"
+        )
         assert running.feed.status().state == "connected"
-        assert detail(running) == "OpenD refuses US.TSLA: no quote right for US.TSLA"
+        assert detail(running) == "OpenD refuses orderbook:US.TSLA: no quote right for US.TSLA"
 
 
 async def test_what_opend_will_not_let_go_of_stays(run_feed: RunFeed) -> None:
@@ -177,14 +186,14 @@ async def test_a_subscription_that_opend_confirmed_but_lost_is_made_again(
         running.feed.want(AAPL)
         running.feed.want(TSLA)
         await subscribed(opend, "US.AAPL", "US.TSLA")
-    assert "OpenD has lost US.TSLA; subscribing again" in caplog.text
+    assert "OpenD has lost orderbook:US.TSLA; subscribing again" in caplog.text
 
 
 async def test_an_opend_that_accepts_and_says_nothing_is_left_and_tried_again(
     opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The vendor's package would wait for it for ever."""
-    monkeypatch.setattr(client, "HANDSHAKE_SECONDS", 0.2)
+    monkeypatch.setattr(link, "ANSWER_SECONDS", 0.2)
     opend.mute()
     async with run_feed(opend.port) as running:
         running.feed.want(AAPL)
@@ -204,13 +213,14 @@ async def test_a_bad_host_name_is_said_and_tried_again(
     def getaddrinfo(*arguments: object, **more: object) -> object:
         if fail:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return resolve(*arguments, **more)  # type: ignore[arg-type]  # passed on as they are
+        return resolve("127.0.0.1", *arguments[1:], **more)  # type: ignore[arg-type]  # passed on
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    async with run_feed(opend.port, host="localhost") as running:
+    async with run_feed(opend.port, host="name.example") as running:
         await eventually(lambda: running.feed.status().state == "disconnected", "the complaint")
         assert detail(running) == (
-            "FUTU_HOST is 'localhost', which can't be resolved: Name or service not known; retrying"
+            "FUTU_HOST is 'name.example', which can't be resolved: Name or service not known; "
+            "retrying"
         )
         fail = False
         await connected(running)
@@ -258,28 +268,122 @@ async def test_the_feed_ends_at_once_whatever_opend_does(
     assert [t for t in threading.enumerate() if not t.daemon] == [threading.main_thread()]
 
 
-async def test_a_stalled_loop_finds_only_the_newest_book_of_each_symbol(
-    opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What came while it was busy is not queued."""
-    decoded: list[float] = []
+async def test_a_closed_market_is_told(opend: Controller, run_feed: RunFeed) -> None:
+    """And a break as well; an unknown state closes nothing."""
+    opend.set_markets(US=6, HK=4)
+    hk = Topic("orderbook", Symbol("HK.00700"))
+    async with run_feed(opend.port) as running:
+        for topic in (AAPL, hk, AU):
+            running.feed.want(topic)
+        await subscribed(opend, "AU.BHP", "HK.00700", "US.AAPL")
+        await eventually(lambda: running.feed.supply(AAPL).state == "closed", "the state")
+        assert running.feed.supply(AAPL).reason == "the market is closed"
+        assert running.feed.supply(hk).reason == "the market has its lunch break"
+        assert running.feed.supply(AU).state == "live"
 
-    def note(s2c: object, received_ms: float) -> Publication | None:
-        made = decode_order_book(s2c, received_ms)
-        assert made is not None
-        decoded.append(published_book(made).bids[0].size)
-        return made
 
-    monkeypatch.setattr(connection, "decode_order_book", note)
+async def test_a_lost_login_is_told_and_its_end_too(opend: Controller, run_feed: RunFeed) -> None:
+    """Although the connection to OpenD stays."""
     async with run_feed(opend.port) as running:
         running.feed.want(AAPL)
         await subscribed(opend, "US.AAPL")
+        opend.kick("logged in on a phone")
+        await eventually(lambda: running.feed.supply(AAPL).state == "feed_down", "the loss")
+        assert running.feed.supply(AAPL).reason == (
+            "this account was logged in elsewhere, which takes its quote rights over: "
+            "logged in on a phone"
+        )
+        assert running.feed.status().state == "disconnected"
+        opend.login(qot=True)
+        await eventually(lambda: running.feed.supply(AAPL).state == "live", "the login")
+        assert running.feed.status().state == "connected"
+
+
+async def test_an_opend_that_is_not_logged_in_is_told(opend: Controller, run_feed: RunFeed) -> None:
+    """From the beginning."""
+    opend.login(qot=False)
+    async with run_feed(opend.port) as running:
+        await eventually(lambda: "isn't logged in" in detail(running), "the complaint")
+
+
+async def test_a_right_that_is_taken_over_is_told(opend: Controller, run_feed: RunFeed) -> None:
+    """What is pushed no more can't be live."""
+    async with run_feed(opend.port) as running:
+        running.feed.want(AAPL)
+        await subscribed(opend, "US.AAPL")
+        opend.set_rights(us=1)
+        await eventually(lambda: running.feed.supply(AAPL).state == "feed_down", "the loss")
+        assert "US stocks is BMP" in (running.feed.supply(AAPL).reason or "")
+        opend.set_rights(us=3)
+        await eventually(lambda: running.feed.supply(AAPL).state == "live", "the return")
+
+
+async def test_the_next_opend_takes_over_when_one_is_lost(run_feed: RunFeed) -> None:
+    """A standby is left alone until then, and serves until it is lost itself."""
+    primary, standby = Controller(), Controller()
+    try:
+        async with run_feed(primary.port, standby.port) as running:
+            running.feed.want(AAPL)
+            await subscribed(primary, "US.AAPL")
+            assert standby.requests() == []
+            primary.stop_listening()
+            await subscribed(standby, "US.AAPL")
+            primary.listen()
+            standby.push(book())
+            await eventually(lambda: "US.AAPL" in running.newest, "a book of the standby")
+            assert primary.connections() == 0
+            standby.stop_listening()
+            await subscribed(primary, "US.AAPL")
+    finally:
+        primary.close()
+        standby.close()
+
+
+async def test_an_encrypted_opend_is_served_from_its_key(tmp_path: Path) -> None:
+    """Which one setting names; everything else is the same."""
+    key = tmp_path / "key.pem"
+    key.write_bytes(RSA.generate(1024).export_key())
+    opend = Controller(rsa_key_file=key)
+    try:
+        async with (
+            serve(
+                port=0, feed="moomoo", futu_port=opend.port, futu_rsa_key_file=str(key)
+            ) as server,
+            connect(server.ws_url + "me") as ws,
+        ):
+            await ws.subscribe("AAPL")
+            await subscribed(opend, "US.AAPL")
+            opend.push(book(size=3))
+            assert (await ws.hear())["data"]["bids"][0]["volume"] == 3
+    finally:
+        opend.close()
+
+
+async def test_a_slow_engine_gets_the_newest_book_and_every_trade(
+    opend: Controller, run_feed: RunFeed
+) -> None:
+    """What came while it was busy is not queued, unless each one counts."""
+    trades = Topic("trades", AAPL.symbol)
+    async with run_feed(opend.port) as running:
+        busy = asyncio.Event()
+        publish = running.feed.publish
+
+        async def wait_first(publications: Sequence[Publication]) -> None:
+            await publish(publications)
+            await busy.wait()
+
+        running.feed.publish = wait_first
+        running.feed.want(AAPL)
+        running.feed.want(trades)
+        await eventually(lambda: opend.held() == ["US.AAPL:2", "US.AAPL:4"], "both")
+        opend.push(book(size=0.5))
+        await eventually(lambda: len(running.published) == 1, "the first")
         opend.push(*(book(size=size) for size in range(1, 1001)))
-        # The loop stands still until the vendor's thread has decoded the last book.
-        deadline = time.monotonic() + PATIENCE
-        while len(decoded) < 1000:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)  # noqa: ASYNC251 - standing still is the point
-        await eventually(lambda: running.published > 0, "the newest book")
+        for number in range(20):
+            opend.push_trades(
+                "US.AAPL", {"sequence": number, "time": 1.0, "price": 1, "size": 1, "dir": 1}
+            )
+        await eventually(lambda: len(running.feed._inbox._events) == 20, "the trades")
+        busy.set()
+        await eventually(lambda: len(running.published) == 22, "all")
         assert running.book("US.AAPL").bids[0].size == 1000
-        assert running.published == 1

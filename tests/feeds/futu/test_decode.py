@@ -1,74 +1,111 @@
+from __future__ import annotations
+
 import math
-from types import SimpleNamespace
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bookcast.feeds.futu.decode import MARKET_PREFIXES, decode_order_book
-from bookcast.model import MARKETS as KNOWN
-from bookcast.model import Book, Level, Publication
-from tests.support import AAPL
+from bookcast.feeds.futu import decode
+from bookcast.feeds.futu.schema import messages
+from bookcast.model import (
+    MAX_NUMBER,
+    Book,
+    Broker,
+    Brokers,
+    DetailedLevel,
+    ExtendedQuote,
+    Level,
+    Number,
+    Order,
+    Quote,
+    Symbol,
+    TimePoint,
+)
 
-
-class Message:
-    """A level as protobuf gives it: optional fields tell whether they are there."""
-
-    def __init__(self, price: float, volume: int, orders: int, precise: float | None) -> None:
-        self.price = price
-        self.volume = volume
-        self.orederCount = orders
-        self.hpVolume = precise or 0.0
-        self._precise = precise is not None
-
-    def HasField(self, name: str) -> bool:  # noqa: N802 - protobuf's name
-        assert name == "hpVolume"
-        return self._precise
-
-
-def level(price: float, volume: int, orders: int = 1, precise: float | None = None) -> Message:
-    return Message(price, volume, orders, precise)
+US, HK = Symbol("US.AAPL"), Symbol("HK.00700")
+BAD = [math.nan, math.inf, -math.inf, 2.0**53, -(2.0**53)]
 
 
-def push(bids: list[Message], asks: list[Message], **more: Any) -> SimpleNamespace:
+def level(price: float, volume: int, orders: int = 1, **more: Any) -> Any:
+    return messages("Qot_Common").OrderBook(price=price, volume=volume, orederCount=orders, **more)
+
+
+def pushed_book(bids: list[Any], asks: list[Any], **more: Any) -> Any:
+    s2c = messages("Qot_UpdateOrderBook").S2C(**more)
+    s2c.security.market, s2c.security.code = 11, "AAPL"
+    s2c.orderBookBidList.extend(bids)
+    s2c.orderBookAskList.extend(asks)
+    return s2c
+
+
+def basic(**more: Any) -> Any:
     fields = {
-        "security": SimpleNamespace(market=11, code="AAPL"),
-        "orderBookBidList": bids,
-        "orderBookAskList": asks,
-        "orderBookType": 0,
-        "svrRecvTimeBidTimestamp": 0.0,
-        "svrRecvTimeAskTimestamp": 0.0,
+        "isSuspended": False,
+        "curPrice": 10.5,
+        "openPrice": 10.0,
+        "highPrice": 11.0,
+        "lowPrice": 9.5,
+        "lastClosePrice": 10.25,
+        "volume": 1000,
+        "turnover": 10500.5,
         **more,
     }
-    return SimpleNamespace(**fields)
+    return messages("Qot_Common").BasicQot(**fields)
 
 
-def decode(s2c: object) -> Book:
-    decoded = decode_order_book(s2c, 0)
-    assert decoded is not None
-    assert isinstance(decoded.data, Book)
-    return decoded.data
+def snapshot(**more: Any) -> Any:
+    fields = {
+        "isSuspend": False,
+        "curPrice": 10.5,
+        "openPrice": 10.0,
+        "highPrice": 11.0,
+        "lowPrice": 9.5,
+        "lastClosePrice": 10.25,
+        "volume": 1000,
+        "turnover": 10500.5,
+        "bidPrice": 10.4,
+        "askPrice": 10.6,
+        "bidVol": 100,
+        "askVol": 200,
+        **more,
+    }
+    return messages("Qot_GetSecuritySnapshot").SnapshotBasicData(**fields)
 
 
-def test_a_book_is_decoded_with_its_times() -> None:
-    """The exchange's time is the newer of both sides'."""
-    decoded = decode_order_book(
-        push(
-            [level(10.1, 300, 4)],
-            [level(10.2, 100, 2)],
-            svrRecvTimeBidTimestamp=1.5,
-            svrRecvTimeAskTimestamp=2.5,
-        ),
-        received_ms=3000,
-    )
-    book = Book((Level(10.1, 300, 4),), (Level(10.2, 100, 2),))
-    assert decoded == Publication(AAPL, book, exchange_ms=2500, feed_ms=3000)
+def extended(price: float = 9.5, **more: Any) -> Any:
+    return messages("Qot_Common").PreAfterMarketData(price=price, **more)
 
 
-def test_an_unknown_time_is_unknown() -> None:
-    """OpenD says 0 then."""
-    decoded = decode_order_book(push([], []), 0)
-    assert decoded is not None
-    assert decoded.exchange_ms is None
+def point(**more: Any) -> Any:
+    fields = {
+        "time": "2024-01-02 09:31:00",
+        "minute": 571,
+        "isBlank": False,
+        "price": 10.5,
+        "lastClosePrice": 10.25,
+        "avgPrice": 10.0,
+        "volume": 100,
+        "turnover": 1050.0,
+        **more,
+    }
+    return messages("Qot_Common").TimeShare(**fields)
+
+
+def test_a_book_has_its_levels_best_first() -> None:
+    """With how many orders stand at each."""
+    s2c = pushed_book([level(10.1, 300, 4), level(10.0, 5)], [level(10.2, 100, 2)])
+    assert decode.book(s2c) == Book((Level(10.1, 300, 4), Level(10, 5, 1)), (Level(10.2, 100, 2),))
+    assert decode.book(pushed_book([], [])) == Book((), ())
+
+
+def test_a_books_time_is_the_newer_of_both_sides() -> None:
+    """Unknown when OpenD says 0."""
+    told = {"svrRecvTimeBidTimestamp": 1.5, "svrRecvTimeAskTimestamp": 2.5}
+    assert decode.book_time(pushed_book([], [], **told)) == 2500
+    assert decode.book_time(pushed_book([], [])) is None
 
 
 @pytest.mark.parametrize(
@@ -78,39 +115,250 @@ def test_the_precise_volume_counts_where_there_is_one(
     volume: int, precise: float | None, size: float
 ) -> None:
     """Fractional shares are exact, whole ones are ints."""
-    book = decode(push([level(1, volume, precise=precise)], []))
-    assert book.bids[0].size == size
-    assert type(book.bids[0].size) is type(size)
+    more: dict[str, Any] = {} if precise is None else {"hpVolume": precise}
+    [found] = decode.book(pushed_book([level(1, volume, **more)], [])).bids
+    assert found.size == size
+    assert type(found.size) is type(size)
+    assert decode.volume(level(1, volume, **more)) == size
+    assert type(decode.volume(level(1, volume, **more))) is type(size)
 
 
 def test_levels_without_size_are_dropped_and_sides_are_in_order() -> None:
     """Whatever OpenD sends, a book is a book."""
-    book = decode(push([level(1, 5), level(2, 5), level(3, 0)], [level(6, 5), level(5, 5)]))
+    bids = [level(1, 5), level(2, 5), level(3, 0), level(4, -1)]
+    book = decode.book(pushed_book(bids, [level(6, 5), level(5, 5)]))
     assert [item.price for item in book.bids] == [2, 1]
     assert [item.price for item in book.asks] == [5, 6]
 
 
 def test_levels_of_one_price_are_joined() -> None:
     """No reader could make sense of two of them."""
-    book = decode(push([level(2, 5, 1), level(2, 7, 3), level(1, 1)], []))
+    book = decode.book(pushed_book([level(2, 5, 1), level(2, 7, 3), level(1, 1)], []))
     assert book.bids == (Level(2, 12, 4), Level(1, 1, 1))
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 2.0**53])
-def test_numbers_that_json_cannot_carry_are_dropped(bad: float) -> None:
-    """As prices and as sizes."""
-    book = decode(push([level(bad, 5), level(1, 5)], [level(2, 5, precise=bad)]))
-    assert book.bids == (Level(1, 5, 1),)
-    assert book.asks == ()
+@pytest.mark.parametrize("bad", BAD)
+def test_prices_that_json_cannot_carry_are_dropped(bad: float) -> None:
+    """And their levels with them."""
+    assert decode.book(pushed_book([level(bad, 5), level(1, 5)], [])).bids == (Level(1, 5, 1),)
 
 
-def test_odd_lots_and_unknown_markets_are_no_books_of_ours() -> None:
-    """They are passed over."""
-    assert decode_order_book(push([], [], orderBookType=1), 0) is None
-    unknown = SimpleNamespace(market=999, code="X")
-    assert decode_order_book(push([], [], security=unknown), 0) is None
+@pytest.mark.parametrize("bad", BAD)
+def test_sizes_that_json_cannot_carry_are_dropped(bad: float) -> None:
+    """And their levels with them."""
+    s2c = pushed_book([], [level(2, 5, hpVolume=bad), level(3, 5)])
+    assert decode.book(s2c).asks == (Level(3, 5, 1),)
 
 
-def test_every_market_is_one_that_symbols_may_name() -> None:
-    """A book is found again under the symbol that was subscribed."""
-    assert set(MARKET_PREFIXES.values()) == KNOWN
+def test_the_orders_of_a_level_are_told_where_there_are_any() -> None:
+    """First come first."""
+    detailed = level(10, 300, 2)
+    detailed.detailList.add(orderID=7, volume=100)
+    detailed.detailList.add(orderID=8, volume=200)
+    book = decode.book(pushed_book([detailed, level(9, 1)], []))
+    assert book.bids == (
+        DetailedLevel(10, 300, 2, (Order(7, 100), Order(8, 200))),
+        Level(9, 1, 1),
+    )
+
+
+numbers = st.floats() | st.sampled_from([0.0, -0.0, 1.0, 2.0, 3.0, *BAD])
+levels = st.builds(
+    lambda price, volume, precise: level(
+        price, volume, **({} if precise is None else {"hpVolume": precise})
+    ),
+    numbers,
+    st.integers(-(2**63), 2**63 - 1),
+    st.none() | numbers,
+)
+
+
+@given(st.lists(levels, max_size=8), st.lists(levels, max_size=8))
+def test_whatever_comes_a_book_is_a_book(bids: list[Any], asks: list[Any]) -> None:
+    """Each price once, best first, and every number one that JSON can carry."""
+    book = decode.book(pushed_book(bids, asks))
+    for one, other in pairwise(book.bids):
+        assert one.price > other.price
+    for one, other in pairwise(book.asks):
+        assert one.price < other.price
+    for found in book.bids + book.asks:
+        assert abs(found.price) < MAX_NUMBER
+        assert found.size > 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ms"),
+    [
+        (1_700_000_000.123456, 1_700_000_000_123.456),
+        (1.5, 1500),
+        (0.0, None),
+        (-1.0, None),
+        (math.nan, None),
+        (math.inf, None),
+        (1e300, None),
+        (1e308, None),
+        (253_402_300_800.0, None),
+    ],
+)
+def test_a_time_is_in_milliseconds(seconds: float, ms: float | None) -> None:
+    """Unknown when OpenD says 0, or what is no time."""
+    assert decode.milliseconds(seconds) == ms
+
+
+@pytest.mark.parametrize(
+    ("symbol", "ms"),
+    [
+        ("US.AAPL", 1_704_205_860_000),
+        ("CA.X", 1_704_205_860_000),
+        ("HK.00700", 1_704_159_060_000),
+        ("SH.600000", 1_704_159_060_000),
+        ("SG.D05", 1_704_159_060_000),
+        ("JP.7203", 1_704_155_460_000),
+        ("AU.BHP", 1_704_148_260_000),
+    ],
+)
+def test_a_time_that_is_text_is_the_markets_own(symbol: str, ms: float) -> None:
+    """Where there is no timestamp."""
+    assert decode.moment(point(), Symbol(symbol)) == ms
+
+
+def test_a_timestamp_counts_before_a_text() -> None:
+    """It leaves no doubt."""
+    assert decode.moment(point(timestamp=1_700_000_000.5), US) == 1_700_000_000_500
+
+
+def test_summer_time_is_known() -> None:
+    """In July New York is four hours behind."""
+    assert decode.moment(point(time="2024-07-02 09:31:00"), US) == 1_719_927_060_000
+
+
+@pytest.mark.parametrize("text", ["", "soon", "09:31", "2024-13-01 00:00:00", "0000-00-00"])
+def test_a_text_that_is_no_time_is_none(text: str) -> None:
+    """OpenD may leave it out."""
+    assert decode.moment(point(time=text), US) is None
+
+
+def test_a_quote_has_the_basic_figures() -> None:
+    """Whole numbers are ints; it has no bid and ask."""
+    quote = decode.quote(basic(), "regular")
+    assert quote == Quote(
+        last=10.5,
+        open=10,
+        high=11,
+        low=9.5,
+        prev_close=10.25,
+        volume=1000,
+        turnover=10500.5,
+        suspended=False,
+        session="regular",
+    )
+    assert type(quote.open) is int
+
+
+def test_a_price_of_zero_is_none() -> None:
+    """OpenD says so before the first trade of a day; a volume of 0 is one."""
+    quote = decode.quote(basic(curPrice=0.0, openPrice=0.0, volume=0, turnover=0.0), None)
+    assert (quote.last, quote.open, quote.volume, quote.turnover) == (None, None, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "suspended"),
+    [
+        ({}, False),
+        ({"isSuspended": True}, True),
+        ({"secStatus": 1}, False),
+        ({"secStatus": 9}, True),
+        ({"secStatus": 18}, True),
+        ({"secStatus": 19}, True),
+    ],
+)
+def test_a_suspended_quote_says_so(fields: dict[str, Any], suspended: bool) -> None:
+    """By the flag or by the status."""
+    assert decode.quote(basic(**fields), None).suspended is suspended
+    if "isSuspended" in fields:
+        fields = {"isSuspend": fields["isSuspended"]}
+    assert decode.snapshot_quote(snapshot(**fields), None).suspended is suspended
+
+
+def test_the_hours_around_the_usual_ones_have_figures_of_their_own() -> None:
+    """Where OpenD tells them; a price of 0 is none."""
+    data = basic(
+        preMarket=extended(9.5, highPrice=10.0, lowPrice=9.0, volume=5, turnover=47.5),
+        afterMarket=extended(0.0, volume=5),
+        overnight=extended(8.0),
+    )
+    quote = decode.quote(data, "pre")
+    assert quote.pre == ExtendedQuote(last=9.5, high=10, low=9, volume=5, turnover=47.5)
+    assert quote.after is None
+    assert quote.overnight == ExtendedQuote(last=8, volume=0, turnover=0)
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_figures_that_json_cannot_carry_are_unknown(bad: float) -> None:
+    """The others are told."""
+    quote = decode.quote(basic(curPrice=bad, turnover=bad), None)
+    assert quote.last is None
+    assert quote.turnover == 0
+    assert quote.high == 11
+
+
+def test_a_snapshot_makes_a_quote_with_bid_and_ask() -> None:
+    """Else it is as any other."""
+    quote = decode.snapshot_quote(snapshot(hpVolume=0.5), "after")
+    assert (quote.bid, quote.ask, quote.volume, quote.session) == (10.4, 10.6, 0.5, "after")
+    without = decode.snapshot_quote(snapshot(bidPrice=0.0), None)
+    assert (without.bid, without.ask) == (None, 10.6)
+
+
+def test_a_snapshot_makes_a_book_of_one_level() -> None:
+    """As far as there is one on each side."""
+    assert decode.snapshot_book(snapshot()) == Book((Level(10.4, 100),), (Level(10.6, 200),))
+    precise = snapshot(hpBidVol=0.5, hpAskVol=2.0)
+    assert decode.snapshot_book(precise) == Book((Level(10.4, 0.5),), (Level(10.6, 2),))
+    assert decode.snapshot_book(snapshot(bidPrice=0.0, askVol=0)) == Book((), ())
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_snapshots_bad_numbers_make_no_level(bad: float) -> None:
+    """Neither as prices nor as sizes."""
+    assert decode.snapshot_book(snapshot(bidPrice=bad, hpAskVol=bad)) == Book((), ())
+
+
+def test_brokers_stand_in_their_queues() -> None:
+    """Best first, on both sides."""
+    s2c = messages("Qot_UpdateBroker").S2C()
+    s2c.brokerBidList.add(id=1, name="One", pos=1)
+    s2c.brokerBidList.add(id=2, name="Two", pos=2)
+    s2c.brokerAskList.add(id=3, name="Three", pos=1)
+    assert decode.brokers(s2c) == Brokers(
+        (Broker(1, "One", 1), Broker(2, "Two", 2)), (Broker(3, "Three", 1),)
+    )
+
+
+def test_a_point_of_the_days_line_is_read() -> None:
+    """With its time in whole milliseconds."""
+    assert decode.time_point(point(), HK) == TimePoint(
+        time=1_704_159_060_000,
+        price=10.5,
+        average=10,
+        prev_close=10.25,
+        volume=100,
+        turnover=1050,
+    )
+
+
+@pytest.mark.parametrize("fields", [{"isBlank": True}, {"time": "soon"}])
+def test_a_point_that_holds_nothing_is_none(fields: dict[str, Any]) -> None:
+    """It is blank, or nobody knows when it was."""
+    assert decode.time_point(point(**fields), HK) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(1.0, 1), (-0.0, 0), (0.5, 0.5), (2.0**53 - 1, 2**53 - 1), *((bad, 0) for bad in BAD)],
+)
+def test_numbers_are_finite_and_whole_ones_are_ints(value: float, number: Number) -> None:
+    """0 stands for what isn't one."""
+    assert decode.number(value) == number
+    assert type(decode.number(value)) is type(number)
+    assert str(decode.number(value)) == str(number)

@@ -1,6 +1,5 @@
-"""Order books from Futu OpenD through the vendor's own package, which is imported only in use."""
+"""Market data from Futu OpenD (moomoo OpenD), driven by what somebody wants."""
 
-from bookcast.feeds.futu.client import FutuFeed
-from bookcast.feeds.futu.vendor import require_futu
+from bookcast.feeds.futu.configured import futu_feed
 
-__all__ = ["FutuFeed", "require_futu"]
+__all__ = ["futu_feed"]

@@ -1,219 +1,300 @@
-"""The Futu feed: the vendor's package on threads of its own, bridged into the event loop.
+"""The Futu feed: keeps a connection to OpenD, and gets from it what is wanted.
 
-Three kinds of threads meet here. The event loop decides everything. One :class:`VendorThread` makes
-the calls that may block. The vendor's own threads call the hooks of a :class:`Connection`, which
-only leave a note: a book in :class:`LatestBooks`, or the connection's new state.
-
-Each connection to OpenD is a new vendor context. A context can reconnect by itself, but waits a
-fixed 6 s first, says READY even when it failed to subscribe again, and never tries again after an
-OpenD that accepted the connection and then said nothing. So ours ends with its connection.
+All of it runs on the event loop, where nothing blocks. Of several OpenDs one is connected; the next
+one's turn comes when that is lost. (Whoever logs in last takes an account's quote rights over, so a
+standby is left alone until it is needed.)
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
-import socket
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from bookcast.feeds import backoff
 from bookcast.feeds.base import Feed, FeedStatus, Publish
-from bookcast.feeds.futu.books import LatestBooks
-from bookcast.feeds.futu.connection import ACCEPTED, UNANSWERED, Connection
-from bookcast.feeds.futu.subscriptions import Action, Subscribe, SubscriptionPlanner
-from bookcast.feeds.futu.thread import VendorThread
-from bookcast.feeds.futu.vendor import load_futu
-from bookcast.model import Topic
+from bookcast.feeds.futu import calls, link
+from bookcast.feeds.futu.account import NOTIFY, Account
+from bookcast.feeds.futu.directory import Directory
+from bookcast.feeds.futu.endpoints import Endpoint, resolve
+from bookcast.feeds.futu.inbox import Inbox
+from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered
+from bookcast.feeds.futu.poller import Poller
+from bookcast.feeds.futu.pushes import Pushes
+from bookcast.feeds.futu.subscriber import Subscriber
+from bookcast.feeds.futu.subscriptions import SubscriptionPlanner
+from bookcast.feeds.futu.topics import SUBTYPES, request_group
+from bookcast.model import Security, Supply, Symbol, Topic
 
 logger = logging.getLogger(__name__)
 
-FIRST_DELAY: Final = 0.5
-MAX_DELAY: Final = 15.0
-"""Seconds between attempts to connect grow from the first to the last of these, with jitter."""
+FIRST_DELAY: Final = 0.1
+MAX_DELAY: Final = 1.0
+"""Seconds between attempts to connect grow from the first to the last of these, with jitter: OpenD
+usually runs next door, and its clients want to be served as soon as it is back."""
 
-CONNECT_SECONDS: Final = 30.0
-"""The vendor gives up connecting after 20 s; this is for the ways in which it doesn't."""
+REFUSED_DELAY: Final = 15.0
+"""An OpenD that throws us out is knocked at ever less often, up to this."""
 
-HANDSHAKE_SECONDS: Final = 10.0
-"""OpenD answers a new connection within this, or is taken for silent."""
+STATE_SECONDS: Final = 10.0
+"""How often OpenD is asked for the markets' hours."""
+
+TROUBLED_SECONDS: Final = 2.0
+"""The same while OpenD isn't logged in."""
+
+MAX_FOUND: Final = 50
+"""So many securities a search gives at most."""
+
+OPTIONAL_SECONDS: Final = 2.0
+"""How long answers are waited for that OpenD may do without."""
 
 
 class FutuFeed(Feed):
-    """Publishes the order books that are wanted, from the OpenD at ``host``:``port``."""
+    """Publishes what is wanted from the first of some OpenDs that serves us.
+
+    Args:
+        publish: takes publications.
+        endpoints: the OpenDs, the primary first.
+        key: OpenD's private RSA key, None without encryption.
+        min_subscription_seconds: OpenD lets go of a subscription no sooner.
+        linger_seconds: what nobody wants any more is kept for so long.
+        pinned: topics to subscribe whoever wants them.
+        session: which hours of US stocks count, as ``Common.Session``.
+        detailed: ask for the single orders of a book.
+    """
 
     name = "futu"
 
     def __init__(
-        self, publish: Publish, *, host: str, port: int, min_subscription_seconds: float = 60.0
+        self,
+        publish: Publish,
+        *,
+        endpoints: Sequence[Endpoint],
+        key: Any = None,
+        min_subscription_seconds: float = 60.0,
+        linger_seconds: float = 0.0,
+        pinned: Sequence[Topic] = (),
+        session: int = 0,
+        detailed: bool = False,
     ) -> None:
         super().__init__(publish)
-        self._host = host
-        self._port = port
-        self._address = f"OpenD at {host}:{port}"
-        self._planner = SubscriptionPlanner(min_subscription_seconds)
+        self._endpoints = tuple(endpoints)
+        self._key = key
+        self._planner = SubscriptionPlanner(
+            min_subscription_seconds,
+            linger_seconds=linger_seconds,
+            pinned=pinned,
+            group=request_group,
+            random=random.random,
+        )
+        self._account = Account()
+        self._inbox = Inbox()
+        self._pushes = Pushes(self._inbox, self._account.session)
+        self._directory = Directory()
+        self._subscriber = Subscriber(
+            self._planner, self._pushes, self._account, session=session, detailed=detailed
+        )
+        self._poller = Poller(self._planner, self._pushes, self._account)
+        self._link: Link | None = None
         self._state: Literal["starting", "connected", "disconnected", "stopped"] = "starting"
         self._detail: str | None = None
-        self._changed = asyncio.Event()  # demand or the connection
-        self._settled = asyncio.Event()  # what is wanted has been asked for
-        self._was_connected = False
+
+    # What others ask
 
     def status(self) -> FeedStatus:
         """Tell whether OpenD serves us; ``symbols`` counts the subscriptions held there."""
-        refusals = "; ".join(
-            f"OpenD refuses {symbol}: {refusal.reason}"
-            for symbol, refusal in self._planner.refusals.items()
-        )
-        return FeedStatus(
-            self.name, self._state, len(self._planner.held), self._detail or refusals or None
-        )
-
-    def want(self, topic: Topic) -> None:
-        """Subscribe an order book as soon as possible; this feed has no other channel."""
-        if topic.channel == "orderbook":
-            self._planner.want(topic.symbol)
-            self._changed.set()
-
-    def release(self, topic: Topic) -> None:
-        """Let go of an order book as soon as OpenD allows it."""
-        if topic.channel == "orderbook":
-            self._planner.release(topic.symbol)
-            self._changed.set()
+        detail = self._detail or self._account.trouble
+        if detail is None and self._planner.refusals:
+            detail = "; ".join(
+                f"OpenD refuses {topic}: {self._subscriber.reason(topic)}"
+                for topic in tuple(self._planner.refusals)[:10]
+            )
+        state = self._state
+        if state == "connected" and self._account.trouble is not None:
+            state = "disconnected"
+        return FeedStatus(self.name, state, len(self._planner.held), detail)
 
     def serves(self, topic: Topic) -> bool:
-        """Order books come from here."""
-        return topic.channel == "orderbook"
+        """Everything that OpenD has comes from here."""
+        return (topic.channel, topic.variant) in SUBTYPES
+
+    def supply(self, topic: Topic) -> Supply:
+        """Tell how OpenD gives a topic, or why it doesn't."""
+        return self._cut_off() or self._without(topic) or self._with(topic)
+
+    def _cut_off(self) -> Supply | None:
+        """Tell why OpenD gives nothing at all; None when it does."""
+        match self._state:
+            case "connected" if self._account.trouble is None:
+                return None
+            case "connected":
+                return Supply(self.name, "feed_down", self._account.trouble)
+            case "starting":
+                return Supply(self.name, "pending", "connecting to OpenD")
+            case _:
+                return Supply(self.name, "feed_down", self._detail or "the feed has stopped")
+
+    def _without(self, topic: Topic) -> Supply | None:
+        """Tell what a topic waits for; None when it is subscribed."""
+        if topic in self._planner.refusals:
+            reason = self._subscriber.reason(topic)
+            if (every_seconds := self._poller.every_seconds(topic)) is not None:
+                how = f"OpenD doesn't push it: {reason}"
+                return Supply("snapshot", "live", how, every_seconds * 1000, refusal=reason)
+            return Supply(self.name, "pending", f"OpenD refuses it: {reason}", refusal=reason)
+        quota = self._planner.quota(topic, asyncio.get_running_loop().time())
+        if quota is not None:
+            reason = f"the account's quota is used up: {quota.used} of {quota.limit} subscriptions"
+            return Supply(self.name, "pending", reason, quota=quota)
+        if topic not in self._planner.held:
+            return Supply(self.name, "pending", "being subscribed at OpenD")
+        return None
+
+    def _with(self, topic: Topic) -> Supply:
+        """Tell how a subscribed topic is traded."""
+        symbol = topic.symbol
+        if (right := self._account.missing_right(symbol)) is not None:
+            return Supply(self.name, "feed_down", f"OpenD can't push it any more: {right}")
+        if self._pushes.suspended.get(symbol):
+            return Supply(self.name, "halted", "its trading is suspended")
+        if (closed := self._account.market(symbol).closed) is not None:
+            return Supply(self.name, "closed", closed)
+        return Supply(self.name)
+
+    def want(self, topic: Topic) -> None:
+        """Subscribe a topic as soon as possible."""
+        if self.serves(topic):
+            self._planner.want(topic)
+            self._subscriber.changed.set()
+
+    def release(self, topic: Topic) -> None:
+        """Let go of a topic as soon as OpenD allows it."""
+        if self.serves(topic):
+            self._planner.release(topic, asyncio.get_running_loop().time())
+            self._subscriber.changed.set()
+
+    def symbols(self) -> Sequence[Symbol]:
+        """What is wanted now: OpenD has far more."""
+        return tuple(dict.fromkeys(topic.symbol for topic in self._planner.wanted))
+
+    async def search(self, text: str) -> Sequence[Security]:
+        """Find securities in OpenD's lists, which are asked for when they are needed first."""
+        if self._link is None or not text:
+            return await super().search(text)
+        found = await self._directory.search(self._link, text, MAX_FOUND, self._account.session)
+        return found or await super().search(text)
+
+    # Its life
 
     async def run(self) -> None:
-        """Stay connected until cancelled; then everything of the vendor's is closed."""
-        loop = asyncio.get_running_loop()
-        books = LatestBooks(loop)
-        thread = VendorThread(loop)
+        """Stay connected until cancelled."""
+        self._state = "starting"
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._publish(books))
-                tasks.create_task(self._stay_connected(thread, books))
+                tasks.create_task(self._publish())
+                tasks.create_task(self._stay_connected())
         finally:
-            thread.stop()
             self._state, self._detail = "stopped", None
 
-    async def _publish(self, books: LatestBooks) -> None:
+    async def _publish(self) -> None:
         while True:
-            await self.publish(await books.take())
+            await self.publish(await self._inbox.take())
 
-    async def _stay_connected(self, thread: VendorThread, books: LatestBooks) -> None:
-        futu = await thread.call(load_futu)
-        failures = 0
+    async def _stay_connected(self) -> None:
+        loop = asyncio.get_running_loop()
+        failures = turn = 0
         while True:
-            self._was_connected = False
-            begun = asyncio.get_running_loop().time()
-            trouble = await self._connect(futu, thread, books)
+            endpoint = self._endpoints[turn % len(self._endpoints)]
+            begun, served = loop.time(), False
+            try:
+                opened = await self._connect(endpoint)
+                served = True
+                await self._serve(opened, endpoint)
+            except Lost as lost:
+                trouble = f"OpenD at {endpoint} {lost}"
+            except OSError as error:
+                trouble = (
+                    f"{endpoint.setting} is {endpoint.host!r}, which can't be resolved: "
+                    f"{error.strerror or error}"
+                )
             # An OpenD that takes us in only to throw us out is knocked at ever less often.
-            lasted = asyncio.get_running_loop().time() - begun
-            failures = 1 if self._was_connected and lasted > MAX_DELAY else failures + 1
+            lasted = served and loop.time() - begun > REFUSED_DELAY
+            failures = 1 if lasted else failures + 1
+            turn += 1
             detail = f"{trouble}; retrying"
             if detail != self._detail:  # said once, not at every attempt
                 logger.warning("%s", detail)
             self._state, self._detail = "disconnected", detail
-            await asyncio.sleep(
-                backoff.delay(failures, random.random(), first=FIRST_DELAY, most=MAX_DELAY)
-            )
+            others_left = failures % len(self._endpoints) != 0
+            if not others_left:
+                most = REFUSED_DELAY if served or "refused" in trouble else MAX_DELAY
+                rounds = failures // len(self._endpoints)
+                await asyncio.sleep(
+                    backoff.delay(rounds, random.random(), first=FIRST_DELAY, most=most)
+                )
 
-    async def _connect(self, futu: Any, thread: VendorThread, books: LatestBooks) -> str:
-        """Serve one connection to its end, and tell in words why it ended."""
-        try:
-            address = await thread.call(lambda: _resolve(self._host))
-        except (OSError, UnicodeError) as error:
-            return f"FUTU_HOST is {self._host!r}, which can't be resolved: {_reason(error)}"
-        connection = Connection(books, self._changed)
-        check = asyncio.create_task(self._check_held(connection))
-        try:
-            await thread.call(lambda: connection.open(futu, address, self._port))
-            return await self._drive(connection, thread)
-        finally:
-            check.cancel()
-            self._planner.disconnected()
-            await connection.close()
+    async def _connect(self, endpoint: Endpoint) -> Link:
+        """Connect to one of the host's addresses.
 
-    async def _drive(self, connection: Connection, thread: VendorThread) -> str:
-        """Do what the planner wants until the connection is lost."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + CONNECT_SECONDS
-        handshaking = False
-        while True:
-            self._changed.clear()
-            wake_at: float | None = deadline
-            if connection.state == "lost":
-                if connection.silent:
-                    return f"{self._address} doesn't answer"
-                what = "closed the connection" if self._was_connected else "is not reachable"
-                return f"{self._address} {what}"
-            if connection.state == "ready":
-                self._note_connected()
-                if action := self._planner.next_action(loop.time()):
-                    if not await self._perform(action, connection, thread):
-                        return f"{self._address} doesn't answer"
-                    continue
-                if self._planner.held:
-                    self._settled.set()
-                wake_at = self._planner.next_time()
-            elif loop.time() >= deadline:
-                return f"{self._address} doesn't answer"
-            elif connection.state == "handshaking" and not handshaking:
-                handshaking = True
-                wake_at = deadline = loop.time() + HANDSHAKE_SECONDS
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(wake_at):
-                    await self._changed.wait()
-
-    def _note_connected(self) -> None:
-        if not self._was_connected:
-            self._was_connected = True
-            self._state, self._detail = "connected", None
-            logger.info("connected to %s", self._address)
-
-    async def _perform(self, action: Action, connection: Connection, thread: VendorThread) -> bool:
-        """Ask OpenD for what the planner wants; False when it gave no answer."""
-        answer = await thread.call(lambda: connection.request(action))
-        now = asyncio.get_running_loop().time()
-        what = "subscribed" if isinstance(action, Subscribe) else "released"
-        if answer == ACCEPTED:
-            self._planner.done(action, now)
-            logger.info("%s %s", what, ", ".join(action.symbols))
-        elif answer == UNANSWERED:
-            # When the connection is lost meanwhile, that is the better reason.
-            return connection.state == "lost"
-        elif symbol := self._planner.refused(action, answer, now):
-            seconds = self._planner.refusals[symbol].retry_at - now
-            logger.warning("OpenD refuses %s: %s; retrying in %.0f s", symbol, answer, seconds)
-        else:
-            logger.debug("not %s together: %s: %s", what, ", ".join(action.symbols), answer)
-        return True
-
-    async def _check_held(self, connection: Connection) -> None:
-        """Compare, once a connection, what OpenD says is subscribed with what it had promised.
-
-        On a thread of its own: an OpenD that doesn't answer this must not hold up the demand.
+        Raises:
+            OSError: when the host's name can't be resolved.
+            Lost: when OpenD doesn't take us in.
         """
-        self._settled.clear()
-        await self._settled.wait()
-        promised = frozenset(self._planner.held)
-        thread = VendorThread(asyncio.get_running_loop(), "bookcast-futu-check")
+        fault = Lost("is not reachable")
+        for address in await resolve(endpoint.host):
+            try:
+                return await link.connect(address, endpoint.port, self._take, self._key)
+            except Lost as lost:
+                fault = lost
+        raise fault
+
+    async def _serve(self, opened: Link, endpoint: Endpoint) -> None:
+        """Serve one connection to its end, which is told by raising Lost."""
+        self._link = opened
         try:
-            actual = await thread.call(connection.subscribed)
+            await self._subscriber.begin(opened)
+            self._state, self._detail = "connected", None
+            logger.info("connected to OpenD at %s", endpoint)
+            async with asyncio.TaskGroup() as tasks:
+                for part in (
+                    self._subscriber.run(opened),
+                    self._subscriber.check(opened),
+                    self._watch_markets(opened),
+                    self._poller.run(opened),
+                    self._wait_for_the_end(opened),
+                ):
+                    tasks.create_task(part)
+        except* Lost as group:
+            raise _first(group) from None
         finally:
-            thread.stop()
-        if actual is not None and (lost := self._planner.confirm(promised & actual, promised)):
-            logger.warning("OpenD has lost %s; subscribing again", ", ".join(lost))
-            self._changed.set()
+            self._link = None
+            opened.fail("was left")
+            self._planner.disconnected()
+            self._account.disconnected()
+
+    async def _wait_for_the_end(self, opened: Link) -> None:
+        raise Lost(await opened.lost)
+
+    def _take(self, protocol: int, body: bytes) -> None:
+        if protocol == NOTIFY:
+            if self._account.take_notification(body):
+                self._subscriber.look.set()
+        else:
+            self._pushes.take(protocol, body)
+
+    async def _watch_markets(self, opened: Link) -> None:
+        while True:
+            try:
+                state = await opened.request(calls.global_state(), seconds=OPTIONAL_SECONDS)
+            except (Refused, Unanswered) as error:
+                logger.debug("OpenD doesn't tell the markets' states: %s", error)
+            else:
+                self._account.take_global_state(state)
+            await asyncio.sleep(TROUBLED_SECONDS if self._account.trouble else STATE_SECONDS)
 
 
-def _resolve(host: str) -> str:
-    """Give the IPv4 address of a host, the only kind that the vendor connects to."""
-    found = socket.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
-    return str(found[0][4][0])
-
-
-def _reason(error: OSError | UnicodeError) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def _first(group: BaseExceptionGroup[Lost]) -> Lost:
+    first = group.exceptions[0]
+    return first if isinstance(first, Lost) else _first(first)

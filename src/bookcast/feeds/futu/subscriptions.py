@@ -5,161 +5,343 @@ The caller takes one action at a time, performs it and reports how it went::
     while action := planner.next_action(now):
         ...                                  # ask OpenD
         planner.done(action, now)            # or planner.refused(action, reason, now)
-    # then sleep until planner.next_time(), or until demand changes
+    # then sleep until planner.next_time(now), or until demand changes
 
-Times are seconds of any one clock that never goes back.
+Times are seconds of any one clock that never goes back. A topic costs one unit of the account's
+quota, unless some connection of the account has it already.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from bookcast.model import Symbol
+from bookcast.feeds import backoff
+from bookcast.model import Quota, Topic
 
 MAX_BATCH: Final = 100
-"""Symbols in one request."""
+"""Topics in one request."""
 
-RETRY_SECONDS: Final = 60.0
-"""A refused symbol is tried again after this long."""
+FIRST_RETRY: Final = 5.0
+LAST_RETRY: Final = 120.0
+"""A refused topic is tried again after this long, from the first to the last, with jitter."""
 
 RELEASE_RETRY_SECONDS: Final = 5.0
 """An unsubscription that was refused, usually as too early, is tried again after this long."""
 
 
 class Subscribe(NamedTuple):
-    """Ask OpenD for these symbols, all in one request."""
+    """Ask OpenD for these topics, which go into one request."""
 
-    symbols: tuple[Symbol, ...]
+    topics: tuple[Topic, ...]
 
 
 class Unsubscribe(NamedTuple):
-    """Tell OpenD that these symbols are no longer needed, all in one request."""
+    """Tell OpenD that these topics, which go into one request, are no longer needed."""
 
-    symbols: tuple[Symbol, ...]
+    topics: tuple[Topic, ...]
 
 
 Action = Subscribe | Unsubscribe
 
 
 class Refusal(NamedTuple):
-    """Why OpenD won't give a symbol, in its own words, and when to ask again."""
+    """Why OpenD won't give a topic, in its own words, how often it said so, and when to ask again.
+
+    ``retry_at``: None while the topic's turn to be asked for again has come.
+    """
 
     reason: str
-    retry_at: float
+    times: int
+    retry_at: float | None
+
+
+class _Held(NamedTuple):
+    since: float
+    unwanted_since: float | None
 
 
 class SubscriptionPlanner:
     """Brings what is held at OpenD in line with what is wanted, within OpenD's rules.
 
-    An unwanted symbol is let go no sooner than ``min_subscription_seconds`` after it was
-    subscribed, since OpenD refuses earlier; wanted again meanwhile, it just stays.
+    An unwanted topic is let go ``linger_seconds`` after it was last wanted, and no sooner than
+    ``min_subscription_seconds`` after it was subscribed, since OpenD refuses earlier; wanted again
+    meanwhile, it just stays. When the quota is full, lingering ones go first, longest unwanted
+    first. What is wanted stays, except that ``pinned`` topics, which are always wanted, take the
+    place of the newest that aren't.
+
+    Args:
+        min_subscription_seconds: OpenD's rule.
+        linger_seconds: a page that is loaded again within this finds its data flowing.
+        pinned: topics that are subscribed whoever wants them, first of all.
+        group: topics of one group go into one request.
+        random: 0 to 1, for jitter.
     """
 
-    def __init__(self, min_subscription_seconds: float) -> None:
+    def __init__(
+        self,
+        min_subscription_seconds: float,
+        *,
+        linger_seconds: float = 0.0,
+        pinned: Iterable[Topic] = (),
+        group: Callable[[Topic], Hashable] = lambda topic: (topic.channel, topic.variant),
+        random: Callable[[], float] = lambda: 1.0,
+    ) -> None:
         self._min_subscription_seconds = min_subscription_seconds
-        self._wanted: dict[Symbol, None] = {}  # a set that keeps its order
-        self._releasable_at: dict[Symbol, float] = {}  # exactly the symbols held
-        self._refusals: dict[Symbol, Refusal] = {}
-        # Symbols that may have spoilt a batch: they are asked for one by one.
-        self._suspects: set[Symbol] = set()
+        self._linger_seconds = linger_seconds
+        self._pinned = dict.fromkeys(pinned)
+        self._group = group
+        self._random = random
+        # Pinned ones first, then in the order in which they came to be wanted.
+        self._wanted: dict[Topic, None] = dict(self._pinned)
+        self._held: dict[Topic, _Held] = {}
+        self._refusals: dict[Topic, Refusal] = {}
+        # A refused request is taken apart until the topic to blame stands alone.
+        self._batch_limits: dict[Topic, int] = {}
+        self._not_before: dict[Topic, float] = {}
+        self._room: int | None = None
+        self._limit = 0
+        self._counted: frozenset[Topic] = frozenset()
+        # Let go since OpenD told what it counts; and what it counted all the same, since other
+        # connections have it too: to let go of that again would free nothing.
+        self._let_go: set[Topic] = set()
+        self._shared: set[Topic] = set()
 
     @property
-    def held(self) -> Collection[Symbol]:
-        """The symbols subscribed at OpenD now."""
-        return self._releasable_at.keys()
+    def held(self) -> Collection[Topic]:
+        """The topics subscribed at OpenD now."""
+        return self._held.keys()
 
     @property
-    def refusals(self) -> Mapping[Symbol, Refusal]:
-        """The symbols that OpenD refused lately, and why."""
+    def wanted(self) -> Collection[Topic]:
+        """The topics that somebody wants, and the pinned ones."""
+        return self._wanted.keys()
+
+    @property
+    def refusals(self) -> Mapping[Topic, Refusal]:
+        """The topics that OpenD refused when it was last asked, and why."""
         return self._refusals
 
-    def want(self, symbol: Symbol) -> None:
-        """Somebody wants this symbol."""
-        self._wanted[symbol] = None
+    def want(self, topic: Topic) -> None:
+        """Somebody wants this topic."""
+        self._wanted.setdefault(topic)
+        if held := self._held.get(topic):
+            self._held[topic] = held._replace(unwanted_since=None)
 
-    def release(self, symbol: Symbol) -> None:
-        """Nobody wants this symbol any more."""
-        self._wanted.pop(symbol, None)
-        self._suspects.discard(symbol)
+    def release(self, topic: Topic, now: float) -> None:
+        """Nobody wants this topic any more."""
+        if topic in self._pinned:
+            return
+        self._wanted.pop(topic, None)
+        self._batch_limits.pop(topic, None)
+        held = self._held.get(topic)
+        if held is not None and held.unwanted_since is None:
+            self._held[topic] = held._replace(unwanted_since=now)
+
+    def told(self, used: int, remaining: int, counted: Collection[Topic]) -> None:
+        """OpenD says how much of the quota is used and left, and for what it counts already."""
+        self._room = max(0, remaining)
+        self._limit = used + remaining
+        self._counted = frozenset(counted)
+        self._shared = (self._shared | self._let_go) & self._counted
+        self._let_go.clear()
+
+    def quota(self, topic: Topic, now: float) -> Quota | None:
+        """Give the quota that a wanted topic waits for; None when it doesn't wait for one."""
+        if (
+            self._room is None
+            or topic not in self._wanted
+            or topic in self._held
+            or topic in self._refusals
+            or self._fits(topic, 0)
+        ):
+            return None
+        free_at = min(
+            (self._releasable_at(other) for other in self._evictable(topic)), default=None
+        )
+        wait = None if free_at is None else round(max(0.0, free_at - now) * 1000)
+        return Quota(self._limit - self._room, self._limit, wait)
 
     def next_action(self, now: float) -> Action | None:
         """Give what to do now, or None while nothing is due.
 
         Letting go comes first, because that may free the quota which subscribing needs.
         """
-        # A refusal outlives its demand until it is due, so that a client which asks for a bad
-        # code again and again doesn't have OpenD asked as often.
-        for symbol in [s for s, r in self._refusals.items() if r.retry_at <= now]:
-            del self._refusals[symbol]
-            if symbol in self._wanted:
-                self._suspects.add(symbol)
-        unneeded = [
-            symbol
-            for symbol, at in self._releasable_at.items()
-            if at <= now and symbol not in self._wanted
+        missing = self._missing(now)
+        fitting, waiting = self._fitting(missing)
+        leaving = [
+            topic
+            for topic, held in self._held.items()
+            if held.unwanted_since is not None and self._leaves_at(topic, held) <= now
         ]
-        if unneeded:
-            return Unsubscribe(tuple(unneeded[:MAX_BATCH]))
-        missing = [
-            symbol
-            for symbol in self._wanted
-            if symbol not in self._releasable_at and symbol not in self._refusals
-        ]
-        trusted = [symbol for symbol in missing if symbol not in self._suspects]
-        if trusted:
-            return Subscribe(tuple(trusted[:MAX_BATCH]))
-        return Subscribe((missing[0],)) if missing else None
+        if waiting:
+            leaving += [t for t in self._making_room(waiting, now) if t not in leaving]
+        leaving = [topic for topic in leaving if self._not_before.get(topic, now) <= now]
+        if leaving:
+            return Unsubscribe(self._batch(leaving))
+        return Subscribe(self._batch(fitting)) if fitting else None
 
-    def next_time(self) -> float | None:
+    def next_time(self, now: float) -> float | None:
         """Tell when something is next due if demand stays as it is; None for never.
 
         Holds after :meth:`next_action` gave None.
         """
-        due = [at for symbol, at in self._releasable_at.items() if symbol not in self._wanted]
-        due += [refusal.retry_at for s, refusal in self._refusals.items() if s in self._wanted]
+        due = [
+            max(self._leaves_at(topic, held), self._not_before.get(topic, 0.0))
+            for topic, held in self._held.items()
+            if held.unwanted_since is not None
+        ]
+        due += [
+            refusal.retry_at
+            for topic, refusal in self._refusals.items()
+            if topic in self._wanted and refusal.retry_at is not None
+        ]
+        _, waiting = self._fitting(self._missing(now))
+        for topic in waiting:
+            due += [
+                max(self._releasable_at(other), self._not_before.get(other, 0.0))
+                for other in self._evictable(topic)
+            ]
         return min(due, default=None)
 
     def done(self, action: Action, now: float) -> None:
         """OpenD has done what the action asked."""
-        for symbol in action.symbols:
+        for topic in action.topics:
             if isinstance(action, Subscribe):
+                if topic not in self._counted and self._room:
+                    self._room -= 1
                 # Counted from the answer, thus never earlier than OpenD counts.
-                self._releasable_at[symbol] = now + self._min_subscription_seconds
-                self._suspects.discard(symbol)
+                self._held[topic] = _Held(now, None if topic in self._wanted else now)
+                self._refusals.pop(topic, None)
+                self._batch_limits.pop(topic, None)
             else:
-                self._releasable_at.pop(symbol, None)
+                # What that frees, OpenD tells: another connection may have it as well.
+                self._held.pop(topic, None)
+                self._let_go.add(topic)
+            self._not_before.pop(topic, None)
 
-    def refused(self, action: Action, reason: str, now: float) -> Symbol | None:
+    def refused(self, action: Action, reason: str, now: float) -> Topic | None:
         """OpenD has refused the action, and nothing of it was done.
 
         Returns:
-            The symbol, if it is now known that OpenD won't give it for the time being.
+            The topic, if it is now known that OpenD won't give it for the time being.
         """
         if isinstance(action, Unsubscribe):
-            for symbol in action.symbols:
-                self._releasable_at[symbol] = now + RELEASE_RETRY_SECONDS
+            for topic in action.topics:
+                self._not_before[topic] = now + RELEASE_RETRY_SECONDS
             return None
-        if len(action.symbols) > 1:
-            self._suspects.update(symbol for symbol in action.symbols if symbol in self._wanted)
+        if len(action.topics) > 1:
+            for topic in action.topics:
+                self._batch_limits[topic] = len(action.topics) // 2
             return None
-        [symbol] = action.symbols
-        self._suspects.discard(symbol)
-        self._refusals[symbol] = Refusal(reason, now + RETRY_SECONDS)
-        return symbol
+        [topic] = action.topics
+        before = self._refusals.get(topic)
+        count = before.times + 1 if before is not None else 1
+        wait = backoff.delay(count, self._random(), first=FIRST_RETRY, most=LAST_RETRY)
+        self._refusals[topic] = Refusal(reason, count, now + wait)
+        return topic
 
-    def confirm(self, actual: Collection[Symbol], promised: Collection[Symbol]) -> list[Symbol]:
+    def out_of_quota(self, action: Subscribe) -> None:
+        """OpenD has refused the action because the quota doesn't allow it after all."""
+        self._room = min(self._room or 0, len(action.topics) - 1)
+        if len(action.topics) == 1:
+            self._counted = self._counted.difference(action.topics)
+        for topic in action.topics:
+            self._batch_limits[topic] = max(1, len(action.topics) // 2)
+
+    def confirm(self, actual: Collection[Topic], promised: Collection[Topic]) -> list[Topic]:
         """Compare what OpenD says is subscribed with what it had promised, and give what it lost.
 
         The lost are no longer held, so they are asked for again if still wanted.
         """
-        lost = [s for s in self._releasable_at if s in promised and s not in actual]
-        for symbol in lost:
-            del self._releasable_at[symbol]
+        lost = [topic for topic in self._held if topic in promised and topic not in actual]
+        for topic in lost:
+            del self._held[topic]
         return lost
 
     def disconnected(self) -> None:
         """Nothing is held any more, and whatever was refused may be granted next time."""
-        self._releasable_at.clear()
-        self._suspects.update(symbol for symbol in self._refusals if symbol in self._wanted)
+        self._held.clear()
+        self._not_before.clear()
+        self._batch_limits.clear()
+        for topic in self._refusals:
+            self._batch_limits[topic] = 1  # it spoils no other's request
         self._refusals.clear()
+        self._room = None
+        self._counted = frozenset()
+        self._let_go.clear()
+        self._shared.clear()
+
+    def _missing(self, now: float) -> list[Topic]:
+        """Give what is wanted and neither held nor refused for now, pinned topics first."""
+        # A refusal outlives its demand until it is due, so that a client which asks for a bad
+        # code again and again doesn't have OpenD asked as often.
+        for topic, refusal in list(self._refusals.items()):
+            if refusal.retry_at is not None and refusal.retry_at <= now:
+                if topic in self._wanted:
+                    # Still refused for whoever asks, until OpenD says otherwise.
+                    self._refusals[topic] = refusal._replace(retry_at=None)
+                    self._batch_limits[topic] = 1
+                else:
+                    del self._refusals[topic]
+        return [
+            topic
+            for topic in self._wanted
+            if topic not in self._held
+            and (topic not in self._refusals or self._refusals[topic].retry_at is None)
+        ]
+
+    def _fits(self, topic: Topic, taken: int) -> bool:
+        return self._room is None or topic in self._counted or self._room > taken
+
+    def _fitting(self, missing: list[Topic]) -> tuple[list[Topic], list[Topic]]:
+        """Divide topics into those the quota has room for and those that have to wait for it."""
+        fitting: list[Topic] = []
+        waiting: list[Topic] = []
+        taken = 0
+        for topic in missing:
+            if self._fits(topic, taken):
+                fitting.append(topic)
+                taken += topic not in self._counted
+            else:
+                waiting.append(topic)
+        return fitting, waiting
+
+    def _evictable(self, topic: Topic) -> list[Topic]:
+        """Give the held topics that may go for a waiting one, the first to go first."""
+        candidates = [t for t in self._held if t not in self._shared]
+        unwanted = [t for t in candidates if self._held[t].unwanted_since is not None]
+        unwanted.sort(key=lambda t: self._held[t].unwanted_since or 0.0)
+        if topic not in self._pinned:
+            return unwanted
+        lesser = [t for t in candidates if t in self._wanted and t not in self._pinned]
+        order = {t: place for place, t in enumerate(self._wanted)}
+        return unwanted + sorted(lesser, key=lambda t: -order[t])
+
+    def _making_room(self, waiting: list[Topic], now: float) -> list[Topic]:
+        """Give the topics that have to go now so that waiting ones may come."""
+        going: list[Topic] = []
+        for topic in waiting:
+            for other in self._evictable(topic):
+                due = max(self._releasable_at(other), self._not_before.get(other, 0.0))
+                if other not in going and due <= now:
+                    going.append(other)
+                    break
+        return going
+
+    def _releasable_at(self, topic: Topic) -> float:
+        return self._held[topic].since + self._min_subscription_seconds
+
+    def _leaves_at(self, topic: Topic, held: _Held) -> float:
+        return max(self._releasable_at(topic), (held.unwanted_since or 0.0) + self._linger_seconds)
+
+    def _batch(self, topics: list[Topic]) -> tuple[Topic, ...]:
+        """Take from the beginning what goes into one request."""
+        group = self._group(topics[0])
+        limit = self._batch_limits.get(topics[0], MAX_BATCH)
+        together = [
+            topic
+            for topic in topics
+            if self._group(topic) == group and self._batch_limits.get(topic, MAX_BATCH) == limit
+        ]
+        return tuple(together[:limit])

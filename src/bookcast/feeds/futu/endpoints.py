@@ -1,0 +1,61 @@
+"""Where OpenDs are, and how their names become addresses without anybody waiting for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import threading
+from typing import Any, NamedTuple
+
+
+class Endpoint(NamedTuple):
+    """An OpenD's place. ``setting`` is what it was configured by."""
+
+    host: str
+    port: int
+    setting: str = "FUTU_HOST"
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+async def resolve(host: str) -> list[str]:
+    """Give the addresses of a host, IPv4 first, which is what OpenD listens on.
+
+    A name server may take long. The loop's own threads won't do for it: the interpreter waits for
+    them at its end.
+
+    Raises:
+        OSError: when the name can't be resolved.
+    """
+    with contextlib.suppress(ValueError):
+        return [str(ipaddress.ip_address(host))]
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[list[str]] = loop.create_future()
+
+    def settle(addresses: list[str], error: OSError | None) -> None:
+        if future.done():  # cancelled
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(addresses)
+
+    def work() -> None:
+        addresses: list[str] = []
+        fault: OSError | None = None
+        try:
+            found: list[Any] = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+            addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        except OSError as error:
+            fault = error
+        except UnicodeError as error:
+            fault = OSError(0, str(error))
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, addresses, fault)
+
+    threading.Thread(target=work, name="bookcast-resolve", daemon=True).start()
+    return await future

@@ -1,0 +1,243 @@
+"""One connection to OpenD: requests and their answers, pushes, and a watch for silence.
+
+All of it runs on the event loop. When the loop is busy, nothing is read, and the bytes wait in the
+sockets' buffers: nothing of OpenD's piles up here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from bookcast.feeds.futu import calls
+from bookcast.feeds.futu.calls import Call
+from bookcast.feeds.futu.schema import messages
+from bookcast.feeds.futu.wire import Aes, Cipher, Frame, Garbage, Reader, Rsa, pack, plain
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS: Final = 5.0
+"""OpenD, which usually runs next door, accepts a connection and answers within this."""
+
+ANSWER_SECONDS: Final = 8.0
+"""A request is answered within this."""
+
+QUIET_SECONDS: Final = 4.0
+"""After so long without a byte OpenD is asked whether it is there; as long again, and it is not."""
+
+TICK_SECONDS: Final = 0.5
+
+MOUTHFUL: Final = 64 * 1024
+"""So many bytes are read at once; before more are read, others get their turn."""
+
+Push = Callable[[int, bytes], None]
+"""Takes the protocol id and the plain body of what OpenD sent unasked."""
+
+
+class Lost(Exception):
+    """The connection has ended or can't be had. The text says how: "is not reachable"."""
+
+
+class Refused(Exception):
+    """OpenD won't do what was asked; the text is its own reason."""
+
+
+class Unanswered(Exception):
+    """OpenD is there, but didn't answer a request in time."""
+
+
+class Link(asyncio.BufferedProtocol):
+    """A connection that OpenD has accepted; made by :func:`connect`.
+
+    ``key``: OpenD's private RSA key, None without encryption. ``on_push`` is called for whatever
+    OpenD sends unasked.
+    """
+
+    def __init__(self, on_push: Push, key: Any = None) -> None:
+        self._on_push = on_push
+        self._loop = asyncio.get_running_loop()
+        self._reader = Reader()
+        self._buffer = bytearray(MOUTHFUL)
+        self._key = key
+        self._cipher: Cipher | None = Rsa(key) if key is not None else None
+        self._waiting: dict[int, tuple[Call, asyncio.Future[Any]]] = {}
+        self._serial = 0
+        self._transport: asyncio.Transport | None = None
+        self._tick: asyncio.TimerHandle | None = None
+        self._heard = self._asked = self._expected = self._loop.time()
+        self._keep_alive_seconds = QUIET_SECONDS
+        self._complained: set[int] = set()
+        self.lost: asyncio.Future[str] = self._loop.create_future()
+        """Done when the connection has ended, with what OpenD did."""
+
+    # From the socket
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self._heard = self._expected = self._loop.time()
+        self._tick = self._loop.call_later(TICK_SECONDS, self._watch)
+
+    def get_buffer(self, _size_hint: int) -> bytearray:
+        """Give the place for what comes next."""
+        return self._buffer
+
+    def buffer_updated(self, count: int) -> None:
+        """Take apart what came."""
+        self._heard = self._loop.time()
+        try:
+            for frame in self._reader.read(bytes(memoryview(self._buffer)[:count])):
+                self._take(frame)
+        except Garbage as fault:
+            self.fail(f"sent what isn't its protocol: {fault}")
+            return
+        if count == MOUTHFUL and self._transport is not None:
+            # Else a loop that reads on as long as there is something would do nothing but that.
+            self._transport.pause_reading()
+            self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self.lost.done() and self._transport is not None:
+            self._transport.resume_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Note the end."""
+        self.fail("closed the connection" if error is None else f"is gone: {error}")
+
+    # To OpenD
+
+    async def request(self, call: Call, *, seconds: float | None = None) -> Any:
+        """Ask, and give the ``S2C`` of the answer.
+
+        Raises:
+            Refused: with OpenD's reason.
+            Unanswered: after ``seconds``, ANSWER_SECONDS unless told.
+            Lost: when the connection ends before there is an answer.
+        """
+        if self.lost.done():
+            raise Lost(self.lost.result())
+        serial = self._write(call)
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._waiting[serial] = call, future
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS if seconds is None else seconds):
+                response = await future
+        except TimeoutError:
+            raise Unanswered(f"doesn't answer {call.name}") from None
+        finally:
+            self._waiting.pop(serial, None)
+        if response.retType != 0:
+            raise Refused(response.retMsg or f"no reason given ({response.retType})")
+        return response.s2c
+
+    async def begin(self) -> None:
+        """Introduce ourselves.
+
+        Raises:
+            Lost: when OpenD doesn't take us in.
+        """
+        encrypted = self._key is not None
+        try:
+            accepted = await self.request(calls.init_connect(encrypted=encrypted))
+        except Refused as refusal:
+            raise Lost(f"refused the connection: {refusal}") from None
+        except Unanswered:
+            raise Lost("doesn't answer") from None
+        except Lost as lost:
+            question = (
+                "is FUTU_RSA_KEY_FILE the key that it has?"
+                if encrypted
+                else "does it expect encryption (FUTU_RSA_KEY_FILE)?"
+            )
+            raise Lost(f"{lost} instead of answering; {question}") from None
+        if encrypted:
+            self._cipher = Aes(accepted.connAESKey.encode(), accepted.aesCBCiv.encode() or None)
+        # As often as the vendor's own package.
+        self._keep_alive_seconds = max(1.0, accepted.keepAliveInterval * 4 / 5)
+
+    def fail(self, what: str) -> None:
+        """End the connection; ``what`` OpenD did."""
+        if self._tick is not None:
+            self._tick.cancel()
+        if not self.lost.done():
+            self.lost.set_result(what)
+        for _, future in self._waiting.values():
+            if not future.done():
+                future.set_exception(Lost(what))
+        self._waiting.clear()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _write(self, call: Call) -> int:
+        assert self._transport is not None
+        self._serial += 1
+        body = call.request.SerializeToString()
+        self._transport.write(pack(call.protocol, self._serial, body, self._cipher))
+        return self._serial
+
+    def _take(self, frame: Frame) -> None:
+        body = plain(frame, self._cipher)
+        waiting = self._waiting.get(frame.serial)
+        if waiting is None or waiting[0].protocol != frame.protocol:
+            try:
+                self._on_push(frame.protocol, body)
+            except Exception:
+                # Once a kind: what can't be understood comes many times a second.
+                if frame.protocol not in self._complained:
+                    self._complained.add(frame.protocol)
+                    logger.exception("message %d of OpenD can't be understood", frame.protocol)
+            return
+        call, future = waiting
+        response = messages(call.name).Response()
+        try:
+            response.ParseFromString(body)
+        except Exception as error:  # noqa: BLE001 - protobuf's own, which has no public base
+            raise Garbage(f"the answer to {call.name} is no protobuf: {error}") from None
+        if not future.done():
+            future.set_result(response)
+
+    def _watch(self) -> None:
+        """Find out whether OpenD is still there: an idle connection doesn't tell."""
+        now = self._loop.time()
+        if now - self._expected > 1.0:
+            # It was we who slept: what came meanwhile hasn't been read yet.
+            self._heard = now
+        self._expected = now + TICK_SECONDS
+        self._tick = self._loop.call_later(TICK_SECONDS, self._watch)
+        if now - self._heard >= 2 * QUIET_SECONDS:
+            self.fail("doesn't answer")
+            return
+        unasked = self._asked <= self._heard
+        if (now - self._heard >= QUIET_SECONDS and unasked) or (
+            now - self._asked >= self._keep_alive_seconds
+        ):
+            self._asked = now
+            # Nobody waits for the answer: that there is one was heard.
+            self._write(calls.keep_alive(int(time.time())))
+
+
+async def connect(address: str, port: int, on_push: Push, key: Any = None) -> Link:
+    """Connect to OpenD at an IP address.
+
+    Raises:
+        Lost: with what OpenD did instead of taking us in.
+    """
+    loop = asyncio.get_running_loop()
+    link = Link(on_push, key)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await loop.create_connection(lambda: link, address, port)
+            await link.begin()
+    except TimeoutError:
+        link.fail("doesn't answer")
+        raise Lost("doesn't answer") from None
+    except OSError:
+        link.fail("is not reachable")
+        raise Lost("is not reachable") from None
+    except BaseException:
+        link.fail("was left")
+        raise
+    return link

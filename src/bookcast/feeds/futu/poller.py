@@ -1,0 +1,99 @@
+"""Asks OpenD for snapshots of what it doesn't push, and of what is suspiciously quiet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+
+from bookcast.feeds.futu import calls
+from bookcast.feeds.futu.account import Account
+from bookcast.feeds.futu.link import Link, Refused, Unanswered
+from bookcast.feeds.futu.markets import symbol_of
+from bookcast.feeds.futu.pushes import Pushes
+from bookcast.feeds.futu.snapshots import SnapshotPlanner
+from bookcast.feeds.futu.subscriptions import SubscriptionPlanner
+from bookcast.model import Symbol, Topic
+
+logger = logging.getLogger(__name__)
+
+TURN_SECONDS: Final = 0.1
+ANSWER_SECONDS: Final = 2.0
+
+QUIET_SECONDS: Final = 20.0
+"""A topic without a push for so long in an open market may be suspended."""
+
+LOOK_SECONDS: Final = 30.0
+"""How often quiet symbols are looked at."""
+
+
+class Poller:
+    """Works for one connection after the other."""
+
+    def __init__(self, planner: SubscriptionPlanner, pushes: Pushes, account: Account) -> None:
+        self._planner = planner
+        self._pushes = pushes
+        self._account = account
+        self._snapshots = SnapshotPlanner()
+
+    def every_seconds(self, topic: Topic) -> float | None:
+        """Tell how often a topic is asked for; None when OpenD doesn't give it so either."""
+        if _can_stand_in(topic) and self._snapshots.gives(topic.symbol):
+            return self._snapshots.every_seconds
+        return None
+
+    async def run(self, opened: Link) -> None:
+        """Ask until the connection is lost."""
+        loop = asyncio.get_running_loop()
+        look_at = loop.time() + LOOK_SECONDS
+        while True:
+            refused = [topic for topic in self._planner.refusals if _can_stand_in(topic)]
+            self._snapshots.want({topic.symbol: None for topic in refused})
+            if symbols := self._snapshots.next_request(loop.time()):
+                given = await self._ask(opened, symbols)
+                if given is None:
+                    self._snapshots.refused(symbols, loop.time())
+                else:
+                    self._snapshots.done(symbols)
+                    self._publish(refused, given)
+            elif loop.time() >= look_at:
+                look_at = loop.time() + LOOK_SECONDS
+                await self._look_at_quiet_symbols(opened)
+            await asyncio.sleep(TURN_SECONDS)
+
+    def _publish(self, topics: Sequence[Topic], given: dict[Symbol, Any]) -> None:
+        for topic in topics:
+            if topic.symbol in given and topic in self._planner.wanted:
+                self._pushes.publish_snapshot(topic, given[topic.symbol])
+
+    async def _look_at_quiet_symbols(self, opened: Link) -> None:
+        quiet_since = asyncio.get_running_loop().time() - QUIET_SECONDS
+        quiet = {
+            topic.symbol: None
+            for topic in self._planner.held
+            if self._pushes.heard_at.get(topic, 0.0) < quiet_since
+            and self._account.market(topic.symbol).closed is None
+        }
+        if quiet:
+            given = await self._ask(opened, tuple(quiet)[: calls.MAX_SNAPSHOTS])
+            for basic in (given or {}).values():
+                self._pushes.note_suspended(basic)
+
+    async def _ask(self, opened: Link, symbols: Sequence[Symbol]) -> dict[Symbol, Any] | None:
+        """Ask for snapshots; None when OpenD gives none."""
+        try:
+            answer = await opened.request(calls.snapshots(symbols), seconds=ANSWER_SECONDS)
+        except (Refused, Unanswered) as error:
+            logger.debug("no snapshot of %s: %s", ", ".join(symbols), error)
+            return None
+        given: dict[Symbol, Any] = {}
+        for snapshot in answer.snapshotList:
+            if (symbol := symbol_of(snapshot.basic.security)) is not None:
+                given[symbol] = snapshot.basic
+        return given
+
+
+def _can_stand_in(topic: Topic) -> bool:
+    """Tell whether a snapshot has what a topic needs: a quote, or a book's best level."""
+    return topic.channel in {"quote", "orderbook"} and not topic.variant

@@ -1,0 +1,244 @@
+"""Does at OpenD what the planner of subscriptions decides, and looks whether it holds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Any, Final
+
+from bookcast.feeds.futu import calls
+from bookcast.feeds.futu.account import Account
+from bookcast.feeds.futu.candles import KINDS
+from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered
+from bookcast.feeds.futu.pushes import Pushes
+from bookcast.feeds.futu.subscriptions import Action, Subscribe, SubscriptionPlanner
+from bookcast.feeds.futu.topics import asks_for_session, subtype, topics_of
+from bookcast.model import Topic
+
+logger = logging.getLogger(__name__)
+
+CHECK_SECONDS: Final = 30.0
+"""How often OpenD is asked what it really has subscribed."""
+
+FIRST_CHECK_SECONDS: Final = 1.0
+OPTIONAL_SECONDS: Final = 2.0
+FILL_SECONDS: Final = 0.5
+"""How long new trades and candles wait for the past ones that were asked for."""
+
+MAX_SILENCES: Final = 2
+"""So many requests of a kind may go unanswered before it isn't asked for any more."""
+
+
+class Subscriber:
+    """Works for one connection after the other.
+
+    Attributes:
+        changed: set when demand has changed.
+        look: set when OpenD gave reason to look at what is subscribed.
+    """
+
+    def __init__(
+        self,
+        planner: SubscriptionPlanner,
+        pushes: Pushes,
+        account: Account,
+        *,
+        session: int = 0,
+        detailed: bool = False,
+    ) -> None:
+        self._planner = planner
+        self._pushes = pushes
+        self._account = account
+        self._session = session
+        self._detailed = detailed
+        self._silences: dict[str, int] = {}
+        self._settled = asyncio.Event()
+        self.changed = asyncio.Event()
+        self.look = asyncio.Event()
+
+    def reason(self, topic: Topic) -> str:
+        """Say why OpenD refuses a topic: in its words, and which right seems to be missing."""
+        reason = self._planner.refusals[topic].reason
+        right = self._account.missing_right(topic.symbol)
+        return f"{reason} ({right})" if right is not None else reason
+
+    async def begin(self, opened: Link) -> None:
+        """Learn what is left of the quota, before anything is subscribed."""
+        self._settled.clear()
+        await self._learn(opened)
+
+    async def run(self, opened: Link) -> None:
+        """Do what the planner wants until the connection is lost."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as fills:
+            while True:
+                self.changed.clear()
+                if action := self._planner.next_action(loop.time()):
+                    await self._perform(action, opened, fills)
+                    continue
+                if self._planner.held:
+                    self._settled.set()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(self._planner.next_time(loop.time())):
+                        await self.changed.wait()
+
+    async def check(self, opened: Link) -> None:
+        """Compare, again and again, what OpenD says is subscribed with what it had promised."""
+        await self._settled.wait()
+        wait = FIRST_CHECK_SECONDS
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self.look.wait()
+            self.look.clear()
+            wait = CHECK_SECONDS
+            promised = frozenset(self._planner.held)
+            actual = await self._learn(opened)
+            if actual is None:
+                continue
+            if lost := self._planner.confirm(actual, promised):
+                logger.warning("OpenD has lost %s; subscribing again", _names(lost))
+            self.changed.set()
+
+    async def _perform(self, action: Action, opened: Link, fills: asyncio.TaskGroup) -> None:
+        """Ask OpenD for what the planner wants.
+
+        Raises:
+            Lost: when it gives no answer, since nobody knows then what it has done.
+        """
+        loop = asyncio.get_running_loop()
+        first = action.topics[0]
+        kind, symbols = subtype(first), [topic.symbol for topic in action.topics]
+        subscribing = isinstance(action, Subscribe)
+        if subscribing:
+            call = calls.subscribe(
+                symbols,
+                kind,
+                session=self._session if asks_for_session(first) else 0,
+                detailed=self._detailed and first.channel == "orderbook",
+            )
+            self._expect(action.topics)
+        else:
+            call = calls.unsubscribe(symbols, kind)
+        try:
+            await opened.request(call)
+        except Refused as refusal:
+            for topic in action.topics if subscribing else ():
+                self._fill(topic, ())
+            await self._refused(action, str(refusal), opened)
+            return
+        except Unanswered:
+            opened.fail("doesn't answer")
+            raise Lost("doesn't answer") from None
+        self._planner.done(action, loop.time())
+        logger.info("%s %s", "subscribed" if subscribing else "released", _names(action.topics))
+        if subscribing:
+            for topic in action.topics:
+                if topic.channel in {"trades", "candles"}:
+                    fills.create_task(self._fill_from(opened, topic))
+        else:
+            await self._learn(opened)  # what that freed
+
+    async def _refused(self, action: Action, reason: str, opened: Link) -> None:
+        planner, now = self._planner, asyncio.get_running_loop().time()
+        if isinstance(action, Subscribe):
+            room = await self._room(opened)
+            if room is not None and room < len(action.topics):
+                logger.info("no quota for %s: %s", _names(action.topics), reason)
+                planner.out_of_quota(action)
+                return
+            await self._learn_rights(opened)
+        topic = planner.refused(action, reason, now)
+        if topic is None:
+            logger.debug("not done together: %s: %s", _names(action.topics), reason)
+            return
+        refusal = planner.refusals[topic]
+        log = logger.warning if refusal.times == 1 else logger.debug
+        wait = (refusal.retry_at or now) - now
+        log("OpenD refuses %s: %s; retrying in %.0f s", topic, self.reason(topic), wait)
+
+    async def _learn(self, opened: Link) -> set[Topic] | None:
+        """Ask what is subscribed and left; give what this connection has, None if OpenD won't say.
+
+        When it says that nothing is used and nothing left, it doesn't know.
+        """
+        answer = await self._optional(opened, calls.subscriptions())
+        if answer is None:
+            return None
+        own: set[Topic] = set()
+        counted: set[Topic] = set()
+        for connection in answer.connSubInfoList:
+            topics = topics_of(connection)
+            counted |= topics
+            if connection.isOwnConnData:
+                own |= topics
+        if answer.totalUsedQuota or answer.remainQuota:
+            self._planner.told(answer.totalUsedQuota, answer.remainQuota, counted)
+        return own
+
+    async def _room(self, opened: Link) -> int | None:
+        """Ask what is left of the quota."""
+        answer = await self._optional(opened, calls.subscriptions())
+        if answer is None or not (answer.totalUsedQuota or answer.remainQuota):
+            return None
+        return int(answer.remainQuota)
+
+    async def _learn_rights(self, opened: Link) -> None:
+        """Ask what the account may see, to say what a refusal is about."""
+        if not self._account.rights:
+            answer = await self._optional(opened, calls.user_info())
+            if answer is not None:
+                self._account.take_user_info(answer)
+
+    def _expect(self, topics: tuple[Topic, ...]) -> None:
+        for topic in topics:
+            if topic.channel in {"trades", "candles"}:
+                self._pushes.series(topic).begin()
+
+    def _fill(self, topic: Topic, past: Any) -> None:
+        if topic.channel in {"trades", "candles"}:
+            self._pushes.fill(topic, past)
+
+    async def _fill_from(self, opened: Link, topic: Topic) -> None:
+        """Get the newest trades or candles, which a client may want and continuity needs."""
+        past: Any = ()
+        try:
+            if topic.channel == "trades":
+                call = calls.trades(topic.symbol, calls.MAX_PAST)
+                answer = await self._optional(opened, call, seconds=FILL_SECONDS)
+                past = () if answer is None else answer.tickerList
+            else:
+                kind = next(k for period, k in KINDS.items() if period == topic.variant)
+                call = calls.candles(topic.symbol, kind, calls.MAX_PAST)
+                answer = await self._optional(opened, call, seconds=FILL_SECONDS)
+                past = () if answer is None else answer.klList
+        finally:
+            self._fill(topic, past)
+
+    async def _optional(
+        self, opened: Link, call: calls.Call, *, seconds: float = OPTIONAL_SECONDS
+    ) -> Any:
+        """Ask for what can be done without; None when OpenD doesn't give it.
+
+        Not every OpenD knows every request: what isn't answered isn't asked for again and again.
+        """
+        if self._silences.get(call.name, 0) >= MAX_SILENCES:
+            return None
+        try:
+            answer = await opened.request(call, seconds=seconds)
+        except Refused as refusal:
+            logger.debug("OpenD refuses %s: %s", call.name, refusal)
+            return None
+        except (Unanswered, Lost) as error:
+            self._silences[call.name] = self._silences.get(call.name, 0) + 1
+            if isinstance(error, Lost):
+                raise
+            logger.debug("OpenD %s", error)
+            return None
+        self._silences.pop(call.name, None)
+        return answer
+
+
+def _names(topics: tuple[Topic, ...] | list[Topic]) -> str:
+    return ", ".join(str(topic) for topic in topics)

@@ -1,0 +1,188 @@
+"""OpenD's wire format: a header of 44 bytes, then a protobuf body, encrypted where a key is set.
+
+Header, little endian: ``FT``, protocol id, body format (0: protobuf), version (0), serial number,
+length of the body as sent, SHA-1 of the plain body, 8 reserved bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
+
+from bookcast.errors import StartupError
+
+HEADER: Final = struct.Struct("<2sIBBII20s8s")
+MAX_BODY: Final = 64 * 1024 * 1024
+"""The list of all securities of a market has some megabytes; what claims more isn't OpenD."""
+
+BLOCK: Final = 16
+_PKCS1_OVERHEAD: Final = 11
+
+
+class Garbage(Exception):
+    """What came isn't OpenD's protocol; the text says in what way."""
+
+
+class Cipher(Protocol):
+    """Encrypts bodies on their way to OpenD and decrypts those from it."""
+
+    def encrypt(self, body: bytes) -> bytes:
+        """Give what is sent instead of a plain body."""
+
+    def decrypt(self, body: bytes) -> bytes:
+        """Give the plain body of what came."""
+
+
+class Frame(NamedTuple):
+    """One message. ``digest`` is the SHA-1 that the header promises of the plain body."""
+
+    protocol: int
+    serial: int
+    body: bytes
+    digest: bytes
+
+
+def pack(protocol: int, serial: int, body: bytes, cipher: Cipher | None = None) -> bytes:
+    """Write one message."""
+    digest = hashlib.sha1(body, usedforsecurity=False).digest()
+    if cipher is not None:
+        body = cipher.encrypt(body)
+    return HEADER.pack(b"FT", protocol, 0, 0, serial, len(body), digest, bytes(8)) + body
+
+
+def plain(frame: Frame, cipher: Cipher | None = None) -> bytes:
+    """Give the plain body of a message.
+
+    Raises:
+        Garbage: when it isn't what the header promises.
+    """
+    body = frame.body
+    if cipher is not None:
+        try:
+            body = cipher.decrypt(body)
+        except ValueError as error:
+            raise Garbage(f"a message can't be decrypted: {error}") from None
+    if hashlib.sha1(body, usedforsecurity=False).digest() != frame.digest:
+        raise Garbage(
+            f"message {frame.protocol} has another checksum than its header says"
+            + (" (is FUTU_RSA_KEY_FILE the key that OpenD has?)" if cipher is not None else "")
+        )
+    return body
+
+
+class Reader:
+    """Takes a stream of bytes apart into messages."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def read(self, data: bytes) -> list[Frame]:
+        """Take what came next, and give the messages that are complete now.
+
+        Raises:
+            Garbage: when it isn't OpenD's protocol.
+        """
+        if self._rest:
+            data = self._rest + data
+        frames = []
+        at, end = 0, len(data)
+        while end - at >= HEADER.size:
+            mark, protocol, form, _, serial, length, digest, _ = HEADER.unpack_from(data, at)
+            if mark != b"FT":
+                raise Garbage(f"a message begins with {mark!r} instead of b'FT'")
+            if length > MAX_BODY:
+                raise Garbage(f"a message claims to have {length} bytes")
+            if form != 0:
+                raise Garbage(f"message {protocol} isn't protobuf; set OpenD's push_proto_type=0")
+            begin = at + HEADER.size
+            if end - begin < length:
+                break
+            at = begin + length
+            frames.append(Frame(protocol, serial, data[begin:at], digest))
+        self._rest = data[at:]
+        return frames
+
+
+def read_key(path: Path) -> Any:
+    """Read the private RSA key that OpenD was given as well (PKCS#1, 1024 bits).
+
+    Raises:
+        StartupError: when there is none in the file.
+    """
+    # Only here: the package comes with futu-api, which is an extra.
+    from Crypto.PublicKey import RSA  # noqa: PLC0415 - an extra
+
+    try:
+        key = RSA.import_key(path.read_bytes())
+    except OSError as error:
+        raise StartupError(
+            f"FUTU_RSA_KEY_FILE is {str(path)!r}, which can't be read: {error.strerror}"
+        ) from None
+    except (ValueError, IndexError, TypeError) as error:  # by what is wrong with it
+        raise StartupError(f"FUTU_RSA_KEY_FILE {str(path)!r} holds no RSA key: {error}") from None
+    if not key.has_private():
+        raise StartupError(
+            f"FUTU_RSA_KEY_FILE {str(path)!r} holds a public key; OpenD's private one is needed"
+        )
+    return key
+
+
+class Rsa:
+    """RSA with PKCS#1 v1.5 padding, in pieces, for the first message and its answer."""
+
+    def __init__(self, key: Any) -> None:
+        from Crypto.Cipher import PKCS1_v1_5  # noqa: PLC0415 - an extra
+
+        self._cipher = PKCS1_v1_5.new(key)
+        self._size = key.size_in_bytes()
+        # The vendor's own packages send pieces of 100 bytes with a key of 1024 bits.
+        self._piece = min(100 * self._size // 128, self._size - _PKCS1_OVERHEAD)
+
+    def encrypt(self, body: bytes) -> bytes:
+        """Encrypt piece by piece."""
+        pieces = range(0, len(body), self._piece)
+        return b"".join(self._cipher.encrypt(body[at : at + self._piece]) for at in pieces)
+
+    def decrypt(self, body: bytes) -> bytes:
+        """Decrypt piece by piece."""
+        pieces = range(0, len(body), self._size)
+        return b"".join(self._cipher.decrypt(body[at : at + self._size], b"") for at in pieces)
+
+
+class Aes:
+    """AES for all further messages: CBC when OpenD gave an initial vector, else Futu's own ECB.
+
+    In the latter, a last block tells how many bytes of the one before count; 0 stands for all.
+    """
+
+    def __init__(self, key: bytes, vector: bytes | None) -> None:
+        from Crypto.Cipher import AES  # noqa: PLC0415 - an extra
+
+        self._new: Any = (
+            (lambda: AES.new(key, AES.MODE_CBC, iv=vector))
+            if vector
+            else (lambda: AES.new(key, AES.MODE_ECB))
+        )
+        self._chained = bool(vector)
+
+    def encrypt(self, body: bytes) -> bytes:
+        """Pad and encrypt."""
+        over = len(body) % BLOCK
+        if self._chained:
+            padding = BLOCK - over
+            return bytes(self._new().encrypt(body + bytes([padding]) * padding))
+        padded = body + bytes(-len(body) % BLOCK)
+        tail = bytes(BLOCK - 1) + bytes([over])
+        return bytes(self._new().encrypt(padded)) + tail
+
+    def decrypt(self, body: bytes) -> bytes:
+        """Decrypt and take the padding off."""
+        if not body or len(body) % BLOCK:
+            raise ValueError(f"{len(body)} bytes aren't whole blocks")
+        if self._chained:
+            text = bytes(self._new().decrypt(body))
+            return text[: -text[-1]] if text[-1] else text
+        text, over = bytes(self._new().decrypt(body[:-BLOCK])), body[-1]
+        return text[: over - BLOCK] if over else text

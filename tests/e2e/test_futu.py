@@ -1,0 +1,214 @@
+"""From a simulated OpenD to WebSocket clients, and what they are told when it can't give."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from bookcast import serve
+from bookcast.app import Server
+from tests.fakes.opend import Controller
+from tests.support import PATIENCE, Client, connect, eventually
+
+BOOK = {"code": "US.AAPL", "bids": [[189.5, 300, 4]], "asks": [[189.6, 100, 2]]}
+
+
+@pytest.fixture
+def opend() -> Iterator[Controller]:
+    """Give a simulated OpenD."""
+    controller = Controller()
+    yield controller
+    controller.close()
+
+
+@pytest.fixture
+async def server(opend: Controller) -> AsyncIterator[Server]:
+    """Give a server that it feeds."""
+    async with serve(port=0, feed="futu", futu_port=opend.port) as running:
+        yield running
+
+
+async def subscribed(ws: Client, symbol: str = "AAPL", **more: Any) -> Any:
+    """Subscribe as a bookcast.v1 client, and give the confirmation."""
+    await ws.say({"action": "subscribe", "symbol": symbol, **more})
+    return await until(ws, "subscription_confirmed")
+
+
+async def until(ws: Client, kind: str, **fields: Any) -> Any:
+    """Give the next message of a type that has these fields, and pass over others."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            message = await ws.hear()
+            if message["type"] == kind and all(message.get(k) == v for k, v in fields.items()):
+                return message
+
+
+async def test_every_channel_reaches_its_clients(opend: Controller, server: Server) -> None:
+    """With its numbers as OpenD sent them."""
+    quote = {"last": 5.5, "open": 5, "high": 6, "low": 5, "prev_close": 5, "volume": 10.5}
+    trade = {"sequence": 7, "time": 1_700_000_000.25, "price": 5.5, "size": 0.5, "dir": 2}
+    candle = {"time": 1_700_000_040, "open": 5, "high": 6, "low": 5, "close": 5.5, "volume": 9}
+    point = {"time": 1_700_000_040, "price": 5.5, "average": 5.4, "prev_close": 5, "volume": 9}
+    async with connect(server.ws_url + "me?protocol=bookcast.v1") as ws:
+        for channel in ("quote", "trades", "brokers", "timeframe"):
+            await subscribed(ws, channel=channel)
+        await subscribed(ws, channel="candles", period="1m")
+        await subscribed(ws, variant="odd")
+        await eventually(lambda: len(opend.held()) == 6, "all")
+        opend.push_quotes({"code": "US.AAPL", "turnover": 55.5, **quote})
+        data = (await until(ws, "quote_update"))["data"]
+        assert data == {**quote, "turnover": 55.5, "suspended": False, "session": "regular"}
+        opend.push_trades("US.AAPL", trade)
+        [got] = (await until(ws, "trade"))["data"]["trades"]
+        assert got == {
+            "price": 5.5,
+            "size": 0.5,
+            "side": "sell",
+            "timestamp": 1_700_000_000_250,
+            "id": 7,
+        }
+        opend.push_candles("US.AAPL", "1m", {**candle, "turnover": 1.5})
+        told = await until(ws, "candle_update")
+        assert (told["period"], told["data"]["time"]) == ("1m", 1_699_999_980_000)
+        assert (told["data"]["close"], told["data"]["final"]) == (5.5, False)
+        opend.push_brokers("US.AAPL", [[1, "One", 1]], [[2, "Two", 1]])
+        assert (await until(ws, "brokers_update"))["data"]["bids"] == [
+            {"id": 1, "name": "One", "pos": 1}
+        ]
+        opend.push_points("US.AAPL", {**point, "turnover": 1.5})
+        assert (await until(ws, "timeframe_update"))["data"]["average"] == 5.4
+        opend.push(BOOK | {"type": 1})
+        odd = await until(ws, "orderbook_update")
+        assert (odd["variant"], odd["data"]["bids"]) == ("odd", [[189.5, 300, 4]])
+
+
+async def test_a_base_client_hears_why_its_symbol_does_not_come(
+    opend: Controller, server: Server
+) -> None:
+    """In an error of its protocol, once."""
+    opend.refuse(US_TSLA="unknown stock US.TSLA")
+    async with connect(server.ws_url + "me") as ws:
+        await ws.subscribe("TSLA")
+        error = await ws.hear()
+        assert error == {"type": "error", "message": "TSLA: unknown stock US.TSLA"}
+        await ws.subscribe("AAPL")
+        await eventually(lambda: opend.held() == ["US.AAPL:2"], "the other")
+        opend.push(BOOK)
+        assert (await ws.hear())["type"] == "orderbook_update"
+
+
+async def test_a_refusal_is_an_error_with_opends_words(opend: Controller, server: Server) -> None:
+    """And the subscription waits, until it is granted."""
+    opend.refuse(US_AAPL="not today")
+    async with connect(server.ws_url + "me?protocol=bookcast.v1") as ws:
+        await subscribed(ws)
+        error = await until(ws, "error")
+        assert (error["code"], error["message"]) == ("feed_refused", "not today")
+        assert (error["channel"], error["symbol"]) == ("orderbook", "AAPL")
+        why = await ws.ask({"action": "why", "symbol": "AAPL"})
+        while why["type"] != "why":
+            why = await ws.hear()
+        assert (why["limited_by"], why["state"]) == ("right", "pending")
+
+
+async def test_waiting_for_quota_is_told_with_the_time_when_it_may_end() -> None:
+    """Then the data come."""
+    opend = Controller(quota=1)
+    settings = {"futu_min_subscription_seconds": 0.5, "futu_linger_seconds": 60}
+    try:
+        async with (
+            serve(port=0, feed="futu", futu_port=opend.port, **settings) as server,
+            connect(server.ws_url + "one?protocol=bookcast.v1") as one,
+            connect(server.ws_url + "two?protocol=bookcast.v1") as two,
+        ):
+            await subscribed(one, "TSLA")
+            await eventually(lambda: opend.held() == ["US.TSLA:2"], "the first")
+            await subscribed(two)
+            status = await until(two, "status", state="pending")
+            while "quota" not in status:
+                status = await until(two, "status", state="pending")
+            assert status["quota"] == {"used": 1, "limit": 1, "next_free_ms": None}
+            await one.say({"action": "unsubscribe", "symbol": "TSLA"})
+            await eventually(lambda: opend.held() == ["US.AAPL:2"], "the exchange")
+            opend.push(BOOK)
+            await until(two, "orderbook_update")
+            await until(two, "status", state="live")
+    finally:
+        opend.close()
+
+
+async def test_candles_begin_with_as_many_as_were_asked_for(
+    opend: Controller, server: Server
+) -> None:
+    """Each client with its own number; then the one that is forming."""
+    minutes = [
+        {"time": 60 * n, "open": n, "high": n, "low": n, "close": n, "volume": n}
+        for n in range(1, 31)
+    ]
+    opend.store_candles("US.AAPL", "1m", *minutes)
+    more = {"channel": "candles", "period": "1m"}
+    async with (
+        connect(server.ws_url + "three?protocol=bookcast.v1") as three,
+        connect(server.ws_url + "none?protocol=bookcast.v1") as none,
+    ):
+        await asyncio.gather(subscribed(three, history=3, **more), subscribed(none, **more))
+        told = [await until(three, "candle_update") for _ in range(4)]
+        assert [(c["data"]["close"], c["data"]["final"]) for c in told] == [
+            (27, True),
+            (28, True),
+            (29, True),
+            (30, False),
+        ]
+        first = await until(none, "candle_update")
+        assert (first["data"]["close"], first["data"]["final"]) == (30, False)
+        later = await subscribed(none, history=2, **more)
+        assert later["seq"] is not None
+        assert (await until(none, "candle_update"))["data"]["close"] == 28
+
+
+async def test_every_client_hears_that_opend_is_gone_and_is_live_again_soon(
+    opend: Controller, server: Server
+) -> None:
+    """Within two seconds each."""
+    async with connect(server.ws_url + "me?protocol=bookcast.v1") as ws:
+        await subscribed(ws)
+        await eventually(lambda: opend.held() == ["US.AAPL:2"], "the subscription")
+        opend.push(BOOK)
+        await until(ws, "status", state="live")
+        opend.stop_listening()
+        gone = time.monotonic()
+        down = await until(ws, "status", state="feed_down")
+        assert time.monotonic() - gone < 2
+        assert "OpenD at 127.0.0.1" in down["reason"]
+        await asyncio.sleep(1)
+        opend.listen()
+        back = time.monotonic()
+        await until(ws, "orderbook_update")
+        await until(ws, "status", state="live")
+        assert time.monotonic() - back < 2
+
+
+async def test_securities_are_found_over_http(opend: Controller, server: Server) -> None:
+    """With what a trader needs to know of them."""
+    opend.define({"code": "US.AAPL", "name": "Apple Inc", "lot": 1, "spread": 0.01})
+    async with httpx.AsyncClient(base_url=server.http_url) as http:
+        feeds: list[Any] = []
+        async with asyncio.timeout(PATIENCE):
+            while not feeds or feeds[0]["state"] != "connected":
+                feeds = (await http.get("/health")).json()["feeds"]
+        found = (await http.get("/symbols?q=apple")).json()["symbols"]
+        assert found == [
+            {
+                "symbol": "US.AAPL",
+                "name": "Apple Inc",
+                "kind": "stock",
+                "lot_size": 1,
+                "tick_size": 0.01,
+                "session": "regular",
+            }
+        ]

@@ -1,0 +1,71 @@
+from bookcast.feeds.futu.directory import Directory
+from bookcast.feeds.futu.link import Link, connect
+from bookcast.model import Security, Symbol
+from tests.fakes.opend import SNAPSHOT, STATIC_INFO, Controller
+
+AAPL = {"code": "US.AAPL", "name": "Apple Inc", "lot": 1, "spread": 0.01}
+APLE = {"code": "US.APLE", "name": "Apple Hospitality", "lot": 1, "spread": 0.01}
+TENCENT = {"code": "HK.00700", "name": "TENCENT", "lot": 100, "spread": 0.2}
+SPY = {"code": "US.SPY", "name": "SPDR S&P 500 ETF", "lot": 1, "type": 4}
+SNAP = {"code": "US.SNAP", "name": "Snap Inc", "lot": 1}
+
+
+async def linked(opend: Controller) -> Link:
+    return await connect("127.0.0.1", opend.port, lambda _protocol, _body: None)
+
+
+async def found(opend: Controller, text: str, limit: int = 10) -> list[Security]:
+    opend.define(AAPL, APLE, TENCENT, SPY, SNAP)
+    link = await linked(opend)
+    try:
+        return await Directory().search(link, text, limit, lambda _symbol: "regular")
+    finally:
+        link.fail("was left")
+
+
+async def test_a_security_is_found_with_all_that_a_trader_asks_of_it(opend: Controller) -> None:
+    """Its name, lot size, price step and session."""
+    assert await found(opend, "00700") == [
+        Security(Symbol("HK.00700"), "TENCENT", "stock", 100, 0.2, "regular")
+    ]
+
+
+async def test_codes_come_before_names_and_beginnings_before_parts(opend: Controller) -> None:
+    """Whatever the case."""
+    assert [s.symbol for s in await found(opend, "ap")] == ["US.APLE", "US.AAPL", "US.SNAP"]
+    assert [s.symbol for s in await found(opend, "apple")] == ["US.AAPL", "US.APLE"]
+    assert [s.symbol for s in await found(opend, "AAPL")] == ["US.AAPL"]
+    assert [s.symbol for s in await found(opend, "us.aapl")] == ["US.AAPL"]
+
+
+async def test_funds_are_found_too_and_no_more_than_asked_for(opend: Controller) -> None:
+    """By their name."""
+    [spy] = await found(opend, "s&p")
+    assert (spy.symbol, spy.kind) == ("US.SPY", "fund")
+    assert len(await found(opend, "us.", limit=2)) == 2
+    assert await found(opend, "nothing like it") == []
+
+
+async def test_a_list_is_fetched_once(opend: Controller) -> None:
+    """Only of the market that the text names, if it names one."""
+    opend.define(AAPL)
+    link = await linked(opend)
+    directory = Directory()
+    for _ in range(3):
+        assert await directory.search(link, "US.AAPL", 5, lambda _symbol: None)
+    link.fail("was left")
+    assert opend.requests().count(STATIC_INFO) == 3
+
+
+async def test_an_opend_that_does_not_tell_costs_only_what_it_does_not_tell(
+    opend: Controller,
+) -> None:
+    """Without snapshots there is no price step."""
+    opend.define(AAPL)
+    opend.ignore(SNAPSHOT)
+    link = await linked(opend)
+    [aapl] = await Directory().search(link, "US.AAPL", 5, lambda _symbol: None)
+    assert (aapl.name, aapl.tick_size, aapl.session) == ("Apple Inc", None, None)
+    opend.drop()
+    await link.lost
+    assert await Directory().search(link, "US.AAPL", 5, lambda _symbol: None) == []

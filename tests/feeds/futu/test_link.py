@@ -1,0 +1,196 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from Crypto.PublicKey import RSA
+
+from bookcast.feeds.futu import calls, link
+from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered, connect
+from bookcast.feeds.futu.schema import messages
+from bookcast.feeds.futu.wire import read_key
+from bookcast.model import Symbol
+from tests.fakes.opend import Controller
+from tests.support import eventually
+
+AAPL = Symbol("US.AAPL")
+LOCAL = "127.0.0.1"
+
+
+class Heard(list[tuple[int, bytes]]):
+    """What was pushed."""
+
+    def push(self, protocol: int, body: bytes) -> None:
+        self.append((protocol, body))
+
+
+@asynccontextmanager
+async def linked(opend: Controller, heard: Heard | None = None) -> AsyncIterator[Link]:
+    """Connect for the length of a block."""
+    made = await connect(LOCAL, opend.port, (Heard() if heard is None else heard).push)
+    try:
+        yield made
+    finally:
+        made.fail("was left")
+
+
+async def test_a_request_gets_its_answer_and_pushes_go_elsewhere(opend: Controller) -> None:
+    """Each by its serial number."""
+    heard = Heard()
+    async with linked(opend, heard) as made:
+        states, _ = await asyncio.gather(
+            made.request(calls.global_state()), made.request(calls.subscribe([AAPL], 2))
+        )
+        assert states.qotLogined
+        opend.push({"code": "US.AAPL", "bids": [[1, 2, 3]], "asks": []})
+        await eventually(lambda: len(heard) == 1, "the push")
+        [(protocol, body)] = heard
+        response = messages("Qot_UpdateOrderBook").Response()
+        response.ParseFromString(body)
+        assert (protocol, response.s2c.security.code) == (3013, "AAPL")
+
+
+async def test_a_refusal_carries_opends_own_reason(opend: Controller) -> None:
+    """And the connection stays."""
+    opend.refuse(US_AAPL="no quote right for US.AAPL")
+    async with linked(opend) as made:
+        with pytest.raises(Refused, match="no quote right for"):
+            await made.request(calls.subscribe([AAPL], 2))
+        assert await made.request(calls.global_state())
+
+
+async def test_an_answer_that_does_not_come_is_not_waited_for(opend: Controller) -> None:
+    """The connection stays: other answers come."""
+    opend.ignore(3003)
+    async with linked(opend) as made:
+        with pytest.raises(Unanswered, match="doesn't answer Qot_GetSubInfo"):
+            await made.request(calls.subscriptions(), seconds=0.05)
+        assert await made.request(calls.global_state())
+
+
+async def test_a_late_answer_harms_nobody(opend: Controller) -> None:
+    """It belongs to nothing any more."""
+    opend.slow(0.1)
+    async with linked(opend) as made:
+        with pytest.raises(Unanswered):
+            await made.request(calls.subscriptions(), seconds=0.01)
+        assert (await made.request(calls.global_state())).qotLogined
+
+
+async def test_whoever_waits_hears_that_the_connection_is_lost(opend: Controller) -> None:
+    """And whoever asks later."""
+    opend.ignore(3003)
+    async with linked(opend) as made:
+        waiting = asyncio.create_task(made.request(calls.subscriptions()))
+        await eventually(lambda: 3003 in opend.requests(), "the request")
+        opend.drop()
+        with pytest.raises(Lost):
+            await waiting
+        assert "closed the connection" in await made.lost or "is gone" in made.lost.result()
+        with pytest.raises(Lost):
+            await made.request(calls.global_state())
+
+
+async def test_garbage_ends_the_connection(opend: Controller) -> None:
+    """Nobody knows where the next message would begin."""
+    async with linked(opend) as made:
+        opend.garbage()
+        assert "sent what isn't its protocol" in await made.lost
+
+
+async def test_a_message_that_cannot_be_understood_is_left_out(
+    opend: Controller, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said once, and the next one is taken."""
+    taken = []
+
+    def push(protocol: int, body: bytes) -> None:
+        messages("Qot_UpdateOrderBook").Response().ParseFromString(body)
+        taken.append(protocol)
+
+    made = await connect(LOCAL, opend.port, push)
+    await made.request(calls.subscribe([AAPL], 2))
+    opend.garble()
+    opend.garble()
+    opend.push({"code": "US.AAPL", "bids": [[1, 2, 3]], "asks": []})
+    await eventually(lambda: taken == [3013], "the book")
+    assert caplog.text.count("can't be understood") == 1
+    made.fail("was left")
+
+
+async def test_a_silent_opend_is_asked_and_then_given_up(
+    opend: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection itself wouldn't tell for minutes."""
+    monkeypatch.setattr(link, "QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(link, "TICK_SECONDS", 0.02)
+    async with linked(opend) as made:
+        asked = opend.requests().count(1004)
+        await eventually(lambda: opend.requests().count(1004) >= asked + 3, "it is asked for")
+        assert not made.lost.done()
+        opend.mute()
+        assert await made.lost == "doesn't answer"
+
+
+async def test_our_own_sleep_is_not_taken_for_silence(
+    opend: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came meanwhile just hasn't been read."""
+    monkeypatch.setattr(link, "QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(link, "TICK_SECONDS", 0.02)
+    async with linked(opend) as made:
+        made._heard -= 100
+        made._expected -= 100
+        asked = opend.requests().count(1004)
+        await eventually(lambda: opend.requests().count(1004) > asked + 1, "it is asked for")
+        assert not made.lost.done()
+
+
+async def test_nobody_there_and_nobody_answering_are_told_apart(
+    opend: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both end soon."""
+    monkeypatch.setattr(link, "CONNECT_SECONDS", 0.2)
+    opend.mute()
+    with pytest.raises(Lost, match="doesn't answer"):
+        await connect(LOCAL, opend.port, Heard().push)
+    opend.stop_listening()
+    with pytest.raises(Lost, match="is not reachable"):
+        await connect(LOCAL, opend.port, Heard().push)
+
+
+@pytest.fixture(scope="module")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a key as OpenD's documentation asks for."""
+    path = tmp_path_factory.mktemp("key") / "key.pem"
+    path.write_bytes(RSA.generate(1024).export_key())
+    return path
+
+
+async def test_with_a_key_everything_is_encrypted(key_file: Path) -> None:
+    """The first message with RSA, the others with AES, pushes as well."""
+    opend = Controller(rsa_key_file=key_file)
+    try:
+        heard = Heard()
+        made = await connect(LOCAL, opend.port, heard.push, read_key(key_file))
+        await made.request(calls.subscribe([AAPL], 2))
+        opend.push({"code": "US.AAPL", "bids": [[1, 2, 3]], "asks": []})
+        await eventually(lambda: len(heard) == 1, "the push")
+        made.fail("was left")
+        with pytest.raises(Lost, match="does it expect encryption"):
+            await connect(LOCAL, opend.port, heard.push)
+    finally:
+        opend.close()
+
+
+async def test_the_wrong_key_is_named(key_file: Path, tmp_path: Path) -> None:
+    """As far as can be told."""
+    other = tmp_path / "other.pem"
+    other.write_bytes(RSA.generate(1024).export_key())
+    opend = Controller(rsa_key_file=key_file)
+    try:
+        with pytest.raises(Lost, match="is FUTU_RSA_KEY_FILE the key that it has"):
+            await connect(LOCAL, opend.port, Heard().push, read_key(other))
+    finally:
+        opend.close()

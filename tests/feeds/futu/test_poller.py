@@ -1,0 +1,52 @@
+import pytest
+
+from bookcast.feeds.futu import poller
+from bookcast.model import Level
+from tests.fakes.opend import Controller
+from tests.feeds.futu.conftest import RunFeed
+from tests.support import AAPL, TSLA, eventually
+
+
+async def test_a_suspended_symbol_is_halted(
+    opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its quote, or by a look at what is suspiciously quiet."""
+    monkeypatch.setattr(poller, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(poller, "LOOK_SECONDS", 0.1)
+    quote = {"last": 1, "open": 1, "high": 1, "low": 1, "prev_close": 1, "volume": 0, "turnover": 0}
+    opend.snapshot({"code": "US.TSLA", "suspended": True} | quote)
+    opend.snapshot({"code": "US.AAPL"} | quote)
+    async with run_feed(opend.port) as running:
+        running.feed.want(AAPL._replace(channel="quote"))
+        running.feed.want(TSLA)
+        await eventually(lambda: opend.subscriptions() == ["US.AAPL", "US.TSLA"], "both")
+        opend.push_quotes({"code": "US.AAPL", "suspended": True} | quote)
+        await eventually(lambda: running.feed.supply(TSLA).state == "halted", "the look")
+        opend.push_quotes({"code": "US.AAPL"} | quote)
+        await eventually(lambda: running.feed.supply(AAPL).state != "halted", "the end")
+
+
+async def test_where_push_is_not_allowed_snapshots_are_polled(
+    opend: Controller, run_feed: RunFeed
+) -> None:
+    """Quotes, and books of one level; a symbol without a snapshot takes no other's."""
+    quote = {"last": 5.5, "open": 5, "high": 6, "low": 5, "prev_close": 5, "volume": 10}
+    sides = {"turnover": 55.5, "bid": 5.4, "ask": 5.6, "bid_size": 100, "ask_size": 200}
+    opend.set_rights(us=1)
+    opend.snapshot({"code": "US.AAPL", **quote, **sides})
+    async with run_feed(opend.port) as running:
+        for topic in (AAPL, AAPL._replace(channel="quote"), TSLA):
+            running.feed.want(topic)
+        await eventually(
+            lambda: len({p.topic.channel for p in running.published}) == 2, "the snapshots"
+        )
+        supply = running.feed.supply(AAPL)
+        assert (supply.source, supply.state, supply.every_ms) == ("snapshot", "live", 1000)
+        by_channel = {p.topic.channel: p.data for p in running.published}
+        [bid], [ask] = by_channel["orderbook"].bids, by_channel["orderbook"].asks  # type: ignore[union-attr]
+        assert (bid, ask) == (Level(5.4, 100), Level(5.6, 200))
+        assert by_channel["quote"].bid == 5.4  # type: ignore[union-attr]
+        assert running.feed.supply(TSLA).state == "pending"
+        opend.set_rights(us=3)
+        count = len(running.published)
+        await eventually(lambda: len(running.published) >= count + 2, "the next round")

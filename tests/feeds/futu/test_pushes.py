@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from bookcast.feeds.futu import inbox as inboxes
+from bookcast.feeds.futu.candles import KINDS, CandleSeries
+from bookcast.feeds.futu.inbox import Inbox
+from bookcast.feeds.futu.pushes import Pushes
+from bookcast.feeds.futu.schema import messages
+from bookcast.feeds.futu.tape import Tape
+from bookcast.model import (
+    Book,
+    Broker,
+    Brokers,
+    Candle,
+    Level,
+    Publication,
+    Quote,
+    Symbol,
+    TimePoint,
+    Topic,
+    Trades,
+)
+from tests.support import AAPL, CANDLES, QUOTE, TRADES
+
+SECONDS = 1_700_000_000.5
+MS = 1_700_000_000_500
+QUOTES, KLINES, TIMES, TICKERS, BOOKS, BROKERS = 3005, 3007, 3009, 3011, 3013, 3015
+NAMES = {
+    QUOTES: "Qot_UpdateBasicQot",
+    KLINES: "Qot_UpdateKL",
+    TIMES: "Qot_UpdateRT",
+    TICKERS: "Qot_UpdateTicker",
+    BOOKS: "Qot_UpdateOrderBook",
+    BROKERS: "Qot_UpdateBroker",
+}
+PRICES = {"curPrice": 10.5, "openPrice": 10.0, "highPrice": 11.0, "lowPrice": 9.0}
+
+
+class World:
+    """Pushes with clocks that stand still, and the inbox behind them."""
+
+    def __init__(self) -> None:
+        self.seconds = 50.0
+        self.inbox = Inbox()
+        self.pushes = Pushes(
+            self.inbox,
+            lambda symbol: "regular" if symbol == AAPL.symbol else None,
+            now=lambda: SECONDS + 1,
+            clock=lambda: self.seconds,
+        )
+
+    def push(self, protocol: int, s2c: Any) -> None:
+        self.pushes.take(protocol, body(protocol, s2c))
+
+    async def taken(self) -> list[Publication]:
+        """Take what is there, nothing if nothing is."""
+        waiting = asyncio.ensure_future(self.inbox.take())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        if not waiting.done():
+            waiting.cancel()
+            return []
+        return await waiting
+
+
+@pytest.fixture
+def world() -> World:
+    """Give pushes and their inbox."""
+    return World()
+
+
+def s2c_of(protocol: int, market: int = 11, code: str = "AAPL", **more: Any) -> Any:
+    s2c = messages(NAMES[protocol]).S2C(**more)
+    if protocol != QUOTES:
+        s2c.security.market, s2c.security.code = market, code
+    return s2c
+
+
+def more_of(protocol: int) -> dict[str, Any]:
+    return {"klType": 1} if protocol == KLINES else {}
+
+
+def body(protocol: int, s2c: Any, error: str = "") -> bytes:
+    response = messages(NAMES[protocol]).Response(retType=-1 if error else 0, retMsg=error)
+    response.s2c.CopyFrom(s2c)
+    return bytes(response.SerializePartialToString())
+
+
+def pushed_book(price: float = 10.0, **more: Any) -> Any:
+    s2c = s2c_of(BOOKS, svrRecvTimeBidTimestamp=SECONDS, **more)
+    s2c.orderBookBidList.add(price=price, volume=5, orederCount=1)
+    return s2c
+
+
+def pushed_quotes(*codes: str, **more: Any) -> Any:
+    s2c = s2c_of(QUOTES)
+    for code in codes:
+        basic = s2c.basicQotList.add(updateTimestamp=SECONDS, **(PRICES | more))
+        basic.security.market, basic.security.code = 11, code
+    return s2c
+
+
+def pushed_trades(*sequences: int) -> Any:
+    s2c = s2c_of(TICKERS)
+    for sequence in sequences:
+        s2c.tickerList.add(sequence=sequence, price=10.5, volume=1, dir=1, timestamp=SECONDS)
+    return s2c
+
+
+def pushed_candle(minute: int, period: int = 1, volume: int = 1) -> Any:
+    s2c = s2c_of(KLINES, klType=period, rehabType=1)
+    s2c.klList.add(timestamp=1_700_000_040 + minute * 60, closePrice=10.5, volume=volume)
+    return s2c
+
+
+def ids_of(publications: list[Publication]) -> list[Any]:
+    """Give the numbers of all trades."""
+    found: list[Any] = []
+    for publication in publications:
+        assert isinstance(publication.data, Trades)
+        found += [trade.id for trade in publication.data.trades]
+    return found
+
+
+async def test_a_book_is_published(world: World) -> None:
+    """With the times of the exchange and of its arrival."""
+    world.push(BOOKS, pushed_book())
+    book = Book((Level(10, 5, 1),), ())
+    assert await world.taken() == [Publication(AAPL, book, MS, MS + 1000)]
+
+
+async def test_books_of_odd_lots_stand_beside_the_usual_ones(world: World) -> None:
+    """They come in the same kind of message."""
+    world.push(BOOKS, pushed_book(10))
+    world.push(BOOKS, pushed_book(11, orderBookType=1))
+    assert [publication.topic for publication in await world.taken()] == [
+        AAPL,
+        Topic("orderbook", AAPL.symbol, "odd"),
+    ]
+
+
+async def test_quotes_come_several_at_once(world: World) -> None:
+    """Each with its market's session."""
+    world.push(QUOTES, pushed_quotes("AAPL", "TSLA"))
+    first, second = await world.taken()
+    assert first.topic == QUOTE
+    assert isinstance(first.data, Quote)
+    assert isinstance(second.data, Quote)
+    assert (first.data.last, first.data.session, first.exchange_ms) == (10.5, "regular", MS)
+    assert (second.topic.symbol, second.data.session) == (Symbol("US.TSLA"), None)
+
+
+async def test_a_quote_tells_whether_trading_is_suspended(world: World) -> None:
+    """Until the next one says otherwise."""
+    for suspended in (True, False):
+        world.push(QUOTES, pushed_quotes("AAPL", isSuspended=suspended))
+        await world.taken()
+        assert world.pushes.suspended[AAPL.symbol] is suspended
+
+
+async def test_brokers_are_published(world: World) -> None:
+    """In the order of their queues."""
+    s2c = s2c_of(BROKERS)
+    s2c.brokerBidList.add(id=1, name="One", pos=1)
+    world.push(BROKERS, s2c)
+    brokers = Brokers((Broker(1, "One", 1),), ())
+    topic = Topic("brokers", AAPL.symbol)
+    assert await world.taken() == [Publication(topic, brokers, None, MS + 1000)]
+
+
+async def test_of_a_time_frame_the_newest_point_counts_that_holds_something(world: World) -> None:
+    """Blank ones stand for minutes to come."""
+    s2c = s2c_of(TIMES)
+    for minute, blank in ((0, False), (1, False), (2, True)):
+        s2c.rtList.add(timestamp=SECONDS + minute, isBlank=blank, price=10.0 + minute)
+    world.push(TIMES, s2c)
+    [published] = await world.taken()
+    assert isinstance(published.data, TimePoint)
+    assert (published.data.price, published.exchange_ms) == (11, MS + 1000)
+    assert published.topic == Topic("timeframe", AAPL.symbol)
+
+
+async def test_a_time_frame_of_nothing_is_not_published(world: World) -> None:
+    """Neither an empty one nor one of blank points, which leaves what waits alone."""
+    s2c = s2c_of(TIMES)
+    world.push(TIMES, s2c)
+    assert await world.taken() == []
+    s2c.rtList.add(timestamp=SECONDS, isBlank=True)
+    world.push(TIMES, s2c)
+    assert await world.taken() == []
+
+
+async def test_trades_are_published_once(world: World) -> None:
+    """Though OpenD repeats some."""
+    world.push(TICKERS, pushed_trades(1, 2))
+    world.push(TICKERS, pushed_trades(2, 3))
+    published = await world.taken()
+    assert [
+        trade.id for p in published if isinstance(p.data, Trades) for trade in p.data.trades
+    ] == [
+        1,
+        2,
+        3,
+    ]
+    assert {publication.topic for publication in published} == {TRADES}
+
+
+@pytest.mark.parametrize("period", KINDS)
+async def test_candles_are_published_under_their_period(world: World, period: Any) -> None:
+    """Each period is a topic of its own."""
+    world.push(KLINES, pushed_candle(1, KINDS[period]))
+    [published] = await world.taken()
+    assert published.topic == CANDLES._replace(variant=period)
+    assert isinstance(published.data, Candle)
+    assert published.data.close == 10.5
+
+
+async def test_what_is_not_known_is_left_alone(world: World) -> None:
+    """Other messages, other periods, other markets."""
+    world.pushes.take(1004, b"anything")
+    world.push(KLINES, pushed_candle(1, 99))
+    for protocol in (KLINES, TIMES, TICKERS, BOOKS, BROKERS):
+        world.push(protocol, s2c_of(protocol, market=999, **more_of(protocol)))
+    quotes = pushed_quotes("AAPL")
+    quotes.basicQotList[0].security.market = 999
+    world.push(QUOTES, quotes)
+    assert await world.taken() == []
+    assert world.pushes.heard_at == {}
+
+
+async def test_an_error_that_is_pushed_is_told(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And nothing is published."""
+    world.pushes.take(BOOKS, body(BOOKS, pushed_book(), error="no right"))
+    assert "OpenD pushed an error: no right (-1)" in caplog.text
+    assert await world.taken() == []
+
+
+async def test_when_something_came_is_known(world: World) -> None:
+    """Of each topic."""
+    world.push(BOOKS, pushed_book())
+    world.seconds = 60
+    world.push(QUOTES, pushed_quotes("AAPL"))
+    assert world.pushes.heard_at == {AAPL: 50, QUOTE: 60}
+
+
+async def test_the_past_is_published_before_what_was_pushed_meanwhile(world: World) -> None:
+    """Trades that were asked for, then those that waited."""
+    series = world.pushes.series(TRADES)
+    assert isinstance(series, Tape)
+    series.begin()
+    world.push(TICKERS, pushed_trades(3))
+    assert await world.taken() == []
+    world.pushes.fill(TRADES, pushed_trades(1, 2).tickerList)
+    assert [
+        (p.past, p.data.trades[0].id) for p in await world.taken() if isinstance(p.data, Trades)
+    ] == [
+        (True, 1),
+        (True, 2),
+        (False, 3),
+    ]
+
+
+async def test_each_topic_has_one_series(world: World) -> None:
+    """Of trades or of candles."""
+    assert world.pushes.series(TRADES) is world.pushes.series(TRADES)
+    assert isinstance(world.pushes.series(CANDLES), CandleSeries)
+
+
+async def test_a_past_that_cannot_be_understood_holds_nothing_up(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was pushed meanwhile is published."""
+    caplog.set_level(logging.ERROR)
+    world.push(TICKERS, pushed_trades(1))
+    world.pushes.series(TRADES).begin()
+    world.push(TICKERS, pushed_trades(2))
+    world.pushes.fill(TRADES, [object()])
+    assert "the past of trades:US.AAPL can't be understood" in caplog.text
+    published = await world.taken()
+    assert [
+        trade.id for p in published if isinstance(p.data, Trades) for trade in p.data.trades
+    ] == [
+        1,
+        2,
+    ]
+    assert published[-1].resumes
+
+
+async def test_what_the_engine_is_too_slow_for_is_given_up_with_a_word(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next trade, and the next candle, begin anew."""
+    monkeypatch.setattr(inboxes, "MAX_EVENTS", 2)
+    world.push(TICKERS, pushed_trades(1))
+    world.push(KLINES, pushed_candle(1))
+    world.push(TICKERS, pushed_trades(2))
+    world.push(KLINES, pushed_candle(1, volume=2))
+    assert "1 trades or candles are given up" in caplog.text
+    assert [publication.resumes for publication in await world.taken()] == [False, False]
+    world.push(TICKERS, pushed_trades(3))
+    world.push(KLINES, pushed_candle(1, volume=3))
+    assert [publication.resumes for publication in await world.taken()] == [True, True]
+
+
+def snapshot(**more: Any) -> Any:
+    basic = messages("Qot_GetSecuritySnapshot").SnapshotBasicData(
+        updateTimestamp=SECONDS, bidPrice=10.4, bidVol=7, **(PRICES | more)
+    )
+    basic.security.market, basic.security.code = 11, "AAPL"
+    return basic
+
+
+async def test_a_snapshot_stands_in_for_a_quote_or_a_book(world: World) -> None:
+    """It has the best level only."""
+    world.pushes.publish_snapshot(AAPL, snapshot())
+    world.pushes.publish_snapshot(QUOTE, snapshot())
+    book, quote = await world.taken()
+    assert book == Publication(AAPL, Book((Level(10.4, 7),), ()), MS, MS + 1000)
+    assert isinstance(quote.data, Quote)
+    assert (quote.topic, quote.data.bid, quote.data.session) == (QUOTE, 10.4, "regular")
+
+
+async def test_a_snapshot_tells_whether_trading_is_suspended(world: World) -> None:
+    """Published or only looked at; one of an unknown market tells nothing."""
+    world.pushes.publish_snapshot(QUOTE, snapshot(isSuspend=True))
+    assert world.pushes.suspended == {AAPL.symbol: True}
+    unknown = snapshot(isSuspend=True)
+    unknown.security.market = 999
+    world.pushes.note_suspended(unknown)
+    world.pushes.note_suspended(snapshot(isSuspend=False))
+    assert world.pushes.suspended == {AAPL.symbol: False}
