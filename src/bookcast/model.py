@@ -112,7 +112,7 @@ Number = int | float
 class Order(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One order that stands in a book; ``id`` is the exchange's."""
 
-    id: int
+    id: int | str
     size: Number
 
 

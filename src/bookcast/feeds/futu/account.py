@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from bookcast.feeds.futu.markets import (
+    NO_PUSH,
     STATE_FIELDS,
     MarketState,
+    market_of,
     market_state,
     missing_right,
     rights_of,
@@ -23,6 +27,9 @@ KICKED_OUT: Final = 7
 _LOGIN_EVENTS: Final = frozenset({4, 5, KICKED_OUT, 8, 9, 10, 11, 15})
 _READY: Final = 10
 
+CONVINCING: Final = 3
+"""So often OpenD has to say that it is logged in after it said that it no longer was."""
+
 _UNKNOWN: Final = MarketState()
 
 
@@ -34,11 +41,14 @@ class Account:
         rights: what the account may see of each market, as ``Qot_Common.QotRight``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self.trouble: str | None = None
         self.rights: dict[str, int] = {}
         self._states: dict[str, MarketState] = {}
-        self._logged_in: bool | None = None
+        self._logged_in = False
+        self._well = 0
+        self._lost_at: dict[str, float] = {}
 
     def take_global_state(self, s2c: Any) -> None:
         """Take the answer to ``GetGlobalState``."""
@@ -46,9 +56,11 @@ class Account:
             prefix: market_state(getattr(s2c, field)) for prefix, field in STATE_FIELDS.items()
         }
         before, self._logged_in = self._logged_in, s2c.qotLogined
+        self._well = self._well + 1 if s2c.qotLogined else 0
         if not s2c.qotLogined:
             self.trouble = self.trouble or _program_trouble(s2c.programStatus)
-        elif before is False:
+        elif not before or self._well >= CONVINCING:
+            # It may have logged in again between two looks, and not have said so.
             self.trouble = None
 
     def take_user_info(self, s2c: Any) -> None:
@@ -62,6 +74,7 @@ class Account:
         news = response.s2c
         if news.type == _EVENT and news.event.eventType in _LOGIN_EVENTS:
             taken_over = news.event.eventType == KICKED_OUT
+            self._well = 0
             what = (
                 "this account was logged in elsewhere, which takes its quote rights over"
                 if taken_over
@@ -72,19 +85,22 @@ class Account:
             if news.connectStatus.qotLogined:
                 self.trouble = None
                 return True
+            self._well = 0
             self.trouble = self.trouble or "OpenD has lost its login to the quote servers"
         elif news.type == _PROGRAM and news.programStatus.programStatus.type != _READY:
             logger.warning("OpenD: %s", _program_trouble(news.programStatus.programStatus))
         elif news.type == _RIGHT:
-            self.rights.update(rights_of(news.qotRight))
+            self._note_lost(rights_of(news.qotRight))
             return True
         return news.type in {_QUOTA, _USED_QUOTA}
 
     def disconnected(self) -> None:
         """Nothing is known any more but the rights."""
         self.trouble = None
-        self._logged_in = None
+        self._logged_in = False
+        self._well = 0
         self._states.clear()
+        self._lost_at.clear()
 
     def market(self, symbol: Symbol) -> MarketState:
         """Tell what a symbol's market does now."""
@@ -93,6 +109,23 @@ class Account:
     def session(self, symbol: Symbol) -> TradingSession | None:
         """Tell which session a symbol's market has now."""
         return self.market(symbol).session
+
+    def lost_right(self, symbol: Symbol, heard_at: float) -> str | None:
+        """Say which right was lost after a symbol was heard of last; None when none was.
+
+        A code doesn't tell whether a stock's right is the one that counts: what comes does.
+        """
+        if heard_at > self._lost_at.get(market_of(symbol), float("inf")):
+            return None
+        return missing_right(symbol, self.rights) if market_of(symbol) in self._lost_at else None
+
+    def _note_lost(self, rights: Mapping[str, int]) -> None:
+        for market, right in rights.items():
+            if right not in NO_PUSH:
+                self._lost_at.pop(market, None)
+            elif self.rights.get(market) not in NO_PUSH:
+                self._lost_at[market] = self._clock()
+        self.rights.update(rights)
 
     def missing_right(self, symbol: Symbol) -> str | None:
         """Say which right the account most likely lacks for a symbol."""

@@ -155,7 +155,8 @@ class FutuFeed(Feed):
     def _with(self, topic: Topic) -> Supply:
         """Tell how a subscribed topic is traded."""
         symbol = topic.symbol
-        if (right := self._account.missing_right(symbol)) is not None:
+        heard_at = self._pushes.heard_at.get(topic, 0.0)
+        if (right := self._account.lost_right(symbol, heard_at)) is not None:
             return Supply(self.name, "feed_down", f"OpenD can't push it any more: {right}")
         if self._pushes.suspended.get(symbol):
             return Supply(self.name, "halted", "its trading is suspended")
@@ -271,7 +272,7 @@ class FutuFeed(Feed):
         finally:
             self._link = None
             opened.fail("was left")
-            self._planner.disconnected()
+            self._planner.disconnected(asyncio.get_running_loop().time())
             self._account.disconnected()
 
     async def _wait_for_the_end(self, opened: Link) -> None:

@@ -124,7 +124,7 @@ def snapshot_book(basic: Any) -> Book:
 def brokers(s2c: Any) -> Brokers:
     """Read a ``Qot_UpdateBroker.S2C``."""
     bids, asks = (
-        tuple(Broker(broker.id, broker.name, broker.pos) for broker in side)
+        tuple(Broker(identity(broker.id), broker.name, broker.pos) for broker in side)
         for side in (s2c.brokerBidList, s2c.brokerAskList)
     )
     return Brokers(bids, asks)
@@ -158,6 +158,11 @@ def number(value: float) -> Number:
 def whole(value: float) -> Number:
     """Give a whole number as an integer, so that it prints as one; -0 is 0."""
     return int(value) if value == int(value) else value
+
+
+def identity(value: int) -> int | str:
+    """Give a number that tells things apart, as text where a JSON reader would round it."""
+    return value if abs(value) < MAX_NUMBER else str(value)
 
 
 def _price(value: float) -> Number | None:
@@ -211,7 +216,7 @@ def _side(levels: Iterable[Any], *, highest_first: bool) -> tuple[Level, ...]:
                 price,
                 size,
                 level.orederCount,
-                tuple(Order(detail.orderID, detail.volume) for detail in details),
+                tuple(Order(identity(detail.orderID), number(detail.volume)) for detail in details),
             )
         )
     return tuple(decoded) if in_order else _repaired(decoded, highest_first=highest_first)

@@ -154,7 +154,11 @@ class Link(asyncio.BufferedProtocol):
             )
             raise Lost(f"{lost} instead of answering; {question}") from None
         if encrypted:
-            self._cipher = Aes(accepted.connAESKey.encode(), accepted.aesCBCiv.encode() or None)
+            try:
+                self._cipher = Aes(accepted.connAESKey.encode(), accepted.aesCBCiv.encode() or None)
+                self._cipher.encrypt(b"")
+            except ValueError as error:
+                raise Lost(f"gave a key that can't be used: {error}") from None
         # As often as the vendor's own package.
         self._keep_alive_seconds = max(1.0, accepted.keepAliveInterval * 4 / 5)
 

@@ -141,13 +141,18 @@ def rights_of(message: Any) -> dict[str, int]:
     }
 
 
+def market_of(symbol: Symbol) -> str:
+    """Name the market whose right a symbol most likely needs, as in RIGHT_FIELDS."""
+    prefix = symbol.partition(".")[0]
+    return _STOCKS.get(prefix, f"{prefix} stocks")
+
+
 def missing_right(symbol: Symbol, rights: Mapping[str, int]) -> str | None:
     """Say which right an account lacks that a symbol's market most likely needs.
 
     A code doesn't tell whether it is a stock, so this only explains a refusal.
     """
-    prefix = symbol.partition(".")[0]
-    market = _STOCKS.get(prefix, f"{prefix} stocks")
+    market = market_of(symbol)
     right = rights.get(market)
     if right not in NO_PUSH:
         return None

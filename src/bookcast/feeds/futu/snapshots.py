@@ -17,6 +17,9 @@ WINDOW_SECONDS: Final = 30.0
 MAX_REQUESTS: Final = 50
 """In a window; OpenD's own bound is 60, and other programs may ask as well."""
 
+MAX_TRIES: Final = 10
+"""So many of them are for symbols that are asked for alone, once OpenD gives any."""
+
 FASTEST_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 120.0
 """A symbol without a snapshot is asked for again after this long."""
@@ -30,14 +33,14 @@ class SnapshotPlanner:
         self._given: set[Symbol] = set()
         self._failed: dict[Symbol, float] = {}
         self._asked: deque[float] = deque()
+        self._tried: deque[float] = deque()
         self._rounds: dict[int, float] = {}
 
     @property
     def every_seconds(self) -> float:
         """How often each symbol is asked for."""
         batches = -(-len(self._given) // MAX_SNAPSHOTS)
-        # A fifth of the requests is left for symbols that are asked for alone.
-        return max(FASTEST_SECONDS, batches * WINDOW_SECONDS / (MAX_REQUESTS * 0.8))
+        return max(FASTEST_SECONDS, batches * WINDOW_SECONDS / (MAX_REQUESTS - MAX_TRIES))
 
     def gives(self, symbol: Symbol) -> bool:
         """Tell whether OpenD gives snapshots of a symbol that is wanted."""
@@ -54,10 +57,14 @@ class SnapshotPlanner:
             self._asked.popleft()
         if len(self._asked) >= MAX_REQUESTS:
             return ()
-        for symbol in self._wanted:
-            if symbol not in self._given and self._failed.get(symbol, now) <= now:
+        while self._tried and self._tried[0] <= now - WINDOW_SECONDS:
+            self._tried.popleft()
+        if not self._given or len(self._tried) < MAX_TRIES:
+            due = [s for s in self._wanted if s not in self._given and self._due_at(s) <= now]
+            if due:
                 self._asked.append(now)
-                return (symbol,)
+                self._tried.append(now)
+                return (min(due, key=self._due_at),)
         given = [symbol for symbol in self._wanted if symbol in self._given]
         for start in range(0, len(given), MAX_SNAPSHOTS):
             if self._rounds.get(start, now) <= now:
@@ -75,3 +82,7 @@ class SnapshotPlanner:
         self._given.difference_update(symbols)
         if len(symbols) == 1:
             self._failed.update(dict.fromkeys(symbols, now + RETRY_SECONDS))
+
+    def _due_at(self, symbol: Symbol) -> float:
+        """Tell when a symbol may be asked for alone: those that never were come first."""
+        return self._failed.get(symbol, float("-inf"))

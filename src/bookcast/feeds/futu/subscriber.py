@@ -27,7 +27,10 @@ FILL_SECONDS: Final = 0.5
 """How long new trades and candles wait for the past ones that were asked for."""
 
 MAX_SILENCES: Final = 2
-"""So many requests of a kind may go unanswered before it isn't asked for any more."""
+"""So many requests of a kind may go unanswered on a connection before no more are made."""
+
+MAX_ENDS: Final = 3
+"""So many connections in a row may end with a request open before it isn't made any more."""
 
 
 class Subscriber:
@@ -53,6 +56,7 @@ class Subscriber:
         self._session = session
         self._detailed = detailed
         self._silences: dict[str, int] = {}
+        self._ends: dict[str, int] = {}
         self._settled = asyncio.Event()
         self.changed = asyncio.Event()
         self.look = asyncio.Event()
@@ -66,6 +70,7 @@ class Subscriber:
     async def begin(self, opened: Link) -> None:
         """Learn what is left of the quota, before anything is subscribed."""
         self._settled.clear()
+        self._silences.clear()
         await self._learn(opened)
 
     async def run(self, opened: Link) -> None:
@@ -143,8 +148,8 @@ class Subscriber:
     async def _refused(self, action: Action, reason: str, opened: Link) -> None:
         planner, now = self._planner, asyncio.get_running_loop().time()
         if isinstance(action, Subscribe):
-            room = await self._room(opened)
-            if room is not None and room < len(action.topics):
+            await self._learn(opened)
+            if not planner.has_room(action, now):
                 logger.info("no quota for %s: %s", _names(action.topics), reason)
                 planner.out_of_quota(action)
                 return
@@ -167,22 +172,12 @@ class Subscriber:
         if answer is None:
             return None
         own: set[Topic] = set()
-        counted: set[Topic] = set()
+        others: set[Topic] = set()
         for connection in answer.connSubInfoList:
-            topics = topics_of(connection)
-            counted |= topics
-            if connection.isOwnConnData:
-                own |= topics
+            (own if connection.isOwnConnData else others).update(topics_of(connection))
         if answer.totalUsedQuota or answer.remainQuota:
-            self._planner.told(answer.totalUsedQuota, answer.remainQuota, counted)
+            self._planner.told(answer.totalUsedQuota, answer.remainQuota, others)
         return own
-
-    async def _room(self, opened: Link) -> int | None:
-        """Ask what is left of the quota."""
-        answer = await self._optional(opened, calls.subscriptions())
-        if answer is None or not (answer.totalUsedQuota or answer.remainQuota):
-            return None
-        return int(answer.remainQuota)
 
     async def _learn_rights(self, opened: Link) -> None:
         """Ask what the account may see, to say what a refusal is about."""
@@ -223,20 +218,22 @@ class Subscriber:
 
         Not every OpenD knows every request: what isn't answered isn't asked for again and again.
         """
-        if self._silences.get(call.name, 0) >= MAX_SILENCES:
+        silences, ends = self._silences.get(call.name, 0), self._ends.get(call.name, 0)
+        if silences >= MAX_SILENCES or ends >= MAX_ENDS:
             return None
         try:
             answer = await opened.request(call, seconds=seconds)
         except Refused as refusal:
             logger.debug("OpenD refuses %s: %s", call.name, refusal)
             return None
-        except (Unanswered, Lost) as error:
-            self._silences[call.name] = self._silences.get(call.name, 0) + 1
-            if isinstance(error, Lost):
-                raise
+        except Unanswered as error:
+            self._silences[call.name] = silences + 1
             logger.debug("OpenD %s", error)
             return None
-        self._silences.pop(call.name, None)
+        except Lost:
+            self._ends[call.name] = ends + 1
+            raise
+        self._ends.pop(call.name, None)
         return answer
 
 

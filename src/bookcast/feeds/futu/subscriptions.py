@@ -101,11 +101,10 @@ class SubscriptionPlanner:
         self._not_before: dict[Topic, float] = {}
         self._room: int | None = None
         self._limit = 0
-        self._counted: frozenset[Topic] = frozenset()
-        # Let go since OpenD told what it counts; and what it counted all the same, since other
-        # connections have it too: to let go of that again would free nothing.
-        self._let_go: set[Topic] = set()
-        self._shared: set[Topic] = set()
+        # What other connections of the account have: it costs nothing, and frees nothing.
+        self._others: frozenset[Topic] = frozenset()
+        # What the last connection had: OpenD goes on counting it for a while.
+        self._counted_until: dict[Topic, float] = {}
 
     @property
     def held(self) -> Collection[Topic]:
@@ -138,13 +137,16 @@ class SubscriptionPlanner:
         if held is not None and held.unwanted_since is None:
             self._held[topic] = held._replace(unwanted_since=now)
 
-    def told(self, used: int, remaining: int, counted: Collection[Topic]) -> None:
-        """OpenD says how much of the quota is used and left, and for what it counts already."""
+    def told(self, used: int, remaining: int, others: Collection[Topic]) -> None:
+        """OpenD says how much of the quota is used and left, and what other connections have."""
         self._room = max(0, remaining)
         self._limit = used + remaining
-        self._counted = frozenset(counted)
-        self._shared = (self._shared | self._let_go) & self._counted
-        self._let_go.clear()
+        self._others = frozenset(others)
+
+    def has_room(self, action: Subscribe, now: float) -> bool:
+        """Tell whether, as far as OpenD told, the quota allows an action."""
+        cost = sum(not self._is_free(topic, now) for topic in action.topics)
+        return self._room is None or cost <= self._room
 
     def quota(self, topic: Topic, now: float) -> Quota | None:
         """Give the quota that a wanted topic waits for; None when it doesn't wait for one."""
@@ -153,7 +155,7 @@ class SubscriptionPlanner:
             or topic not in self._wanted
             or topic in self._held
             or topic in self._refusals
-            or self._fits(topic, 0)
+            or self._fits(topic, 0, now)
         ):
             return None
         free_at = min(
@@ -168,7 +170,7 @@ class SubscriptionPlanner:
         Letting go comes first, because that may free the quota which subscribing needs.
         """
         missing = self._missing(now)
-        fitting, waiting = self._fitting(missing)
+        fitting, waiting = self._fitting(missing, now)
         leaving = [
             topic
             for topic, held in self._held.items()
@@ -196,7 +198,7 @@ class SubscriptionPlanner:
             for topic, refusal in self._refusals.items()
             if topic in self._wanted and refusal.retry_at is not None
         ]
-        _, waiting = self._fitting(self._missing(now))
+        _, waiting = self._fitting(self._missing(now), now)
         for topic in waiting:
             due += [
                 max(self._releasable_at(other), self._not_before.get(other, 0.0))
@@ -208,7 +210,7 @@ class SubscriptionPlanner:
         """OpenD has done what the action asked."""
         for topic in action.topics:
             if isinstance(action, Subscribe):
-                if topic not in self._counted and self._room:
+                if self._room and not self._is_free(topic, now):
                     self._room -= 1
                 # Counted from the answer, thus never earlier than OpenD counts.
                 self._held[topic] = _Held(now, None if topic in self._wanted else now)
@@ -217,7 +219,6 @@ class SubscriptionPlanner:
             else:
                 # What that frees, OpenD tells: another connection may have it as well.
                 self._held.pop(topic, None)
-                self._let_go.add(topic)
             self._not_before.pop(topic, None)
 
     def refused(self, action: Action, reason: str, now: float) -> Topic | None:
@@ -245,7 +246,8 @@ class SubscriptionPlanner:
         """OpenD has refused the action because the quota doesn't allow it after all."""
         self._room = min(self._room or 0, len(action.topics) - 1)
         if len(action.topics) == 1:
-            self._counted = self._counted.difference(action.topics)
+            self._others = self._others.difference(action.topics)
+            self._counted_until.pop(action.topics[0], None)
         for topic in action.topics:
             self._batch_limits[topic] = max(1, len(action.topics) // 2)
 
@@ -259,8 +261,11 @@ class SubscriptionPlanner:
             del self._held[topic]
         return lost
 
-    def disconnected(self) -> None:
+    def disconnected(self, now: float) -> None:
         """Nothing is held any more, and whatever was refused may be granted next time."""
+        for topic in self._held:
+            self._counted_until[topic] = self._releasable_at(topic)
+        self._counted_until = {t: at for t, at in self._counted_until.items() if at > now}
         self._held.clear()
         self._not_before.clear()
         self._batch_limits.clear()
@@ -268,9 +273,7 @@ class SubscriptionPlanner:
             self._batch_limits[topic] = 1  # it spoils no other's request
         self._refusals.clear()
         self._room = None
-        self._counted = frozenset()
-        self._let_go.clear()
-        self._shared.clear()
+        self._others = frozenset()
 
     def _missing(self, now: float) -> list[Topic]:
         """Give what is wanted and neither held nor refused for now, pinned topics first."""
@@ -291,25 +294,28 @@ class SubscriptionPlanner:
             and (topic not in self._refusals or self._refusals[topic].retry_at is None)
         ]
 
-    def _fits(self, topic: Topic, taken: int) -> bool:
-        return self._room is None or topic in self._counted or self._room > taken
+    def _is_free(self, topic: Topic, now: float) -> bool:
+        return topic in self._others or self._counted_until.get(topic, now) > now
 
-    def _fitting(self, missing: list[Topic]) -> tuple[list[Topic], list[Topic]]:
+    def _fits(self, topic: Topic, taken: int, now: float) -> bool:
+        return self._room is None or self._room > taken or self._is_free(topic, now)
+
+    def _fitting(self, missing: list[Topic], now: float) -> tuple[list[Topic], list[Topic]]:
         """Divide topics into those the quota has room for and those that have to wait for it."""
         fitting: list[Topic] = []
         waiting: list[Topic] = []
         taken = 0
         for topic in missing:
-            if self._fits(topic, taken):
+            if self._fits(topic, taken, now):
                 fitting.append(topic)
-                taken += topic not in self._counted
+                taken += not self._is_free(topic, now)
             else:
                 waiting.append(topic)
         return fitting, waiting
 
     def _evictable(self, topic: Topic) -> list[Topic]:
         """Give the held topics that may go for a waiting one, the first to go first."""
-        candidates = [t for t in self._held if t not in self._shared]
+        candidates = [t for t in self._held if t not in self._others]
         unwanted = [t for t in candidates if self._held[t].unwanted_since is not None]
         unwanted.sort(key=lambda t: self._held[t].unwanted_since or 0.0)
         if topic not in self._pinned:

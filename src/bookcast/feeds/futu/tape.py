@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, Literal
 
-from bookcast.feeds.futu.decode import moment, number, volume, whole
+from bookcast.feeds.futu.decode import identity, moment, number, volume, whole
 from bookcast.model import MAX_NUMBER, Publication, Topic, Trade, Trades
 
-REMEMBERED: Final = 4096
+REMEMBERED: Final = 1024
 """So many sequences are kept of a symbol: more than OpenD ever sends again."""
 
 MAX_WAITING: Final = 4096
@@ -61,6 +61,8 @@ class Tape:
                 self._given_up = True
             self._waiting.extend((ticker, received_ms) for ticker in pushed)
             return []
+        if all(ticker.pushDataType in REALTIME_KINDS for ticker in pushed):
+            return self._publish([t for t in pushed if self._is_new(t)], received_ms)
         new = self._after_known(pushed)
         if len(new) >= MAX_BACKFILL and new[0].pushDataType == BY_DISCONNECTION:
             self._missed = True  # there may have been more
@@ -155,13 +157,11 @@ class Tape:
         # Written so that NaN fails as well.
         if not (size > 0 and -MAX_NUMBER < price < MAX_NUMBER):
             return None
-        sequence = ticker.sequence
         return Trade(
             number(price),
             size,
             _SIDES.get(ticker.dir, "neutral"),
             whole(received_ms if time is None else time),
-            # Above 2**53 a JSON reader would not hold the number exactly.
-            sequence if abs(sequence) < MAX_NUMBER else str(sequence),
+            identity(ticker.sequence),
             backfill,
         )
