@@ -107,3 +107,31 @@ async def test_an_engine_tells_how_it_is(node: Node) -> None:
     await node.engine.publish([Publication(AAPL, book(1))])
     assert node.engine.status().state == "connected"
     assert node.engine.status().topics == 1
+
+
+async def test_what_resumes_begins_a_new_epoch_of_its_topic_alone(node: Node) -> None:
+    """Its feed has lost some of it. The numbers go on; older history is no longer continuous."""
+    node.engine.want(TRADES)
+    before = await node.engine.publish([Publication(TRADES, trades(1)), Publication(AAPL, book(1))])
+    after = await node.engine.publish(
+        [
+            Publication(TRADES, trades(2), resumes=True),
+            Publication(TRADES, trades(3)),
+            Publication(AAPL, book(2)),
+        ]
+    )
+    assert after[0].epoch == after[1].epoch != before[0].epoch
+    assert [position.seq for position in after] == [2, 3, 2]
+    assert after[2].epoch == before[1].epoch
+    node.engine.release(TRADES)
+    node.delivered.clear()
+    node.engine.want(TRADES)
+    assert [update.position.seq for update in node.delivered] == [2, 3]
+
+
+async def test_what_is_past_stays_marked(node: Node) -> None:
+    """So that whoever delivers it can tell."""
+    node.engine.want(TRADES)
+    await node.engine.publish([Publication(TRADES, trades(1), past=True)])
+    await node.engine.publish([Publication(TRADES, trades(2))])
+    assert [update.past for update in node.delivered] == [True, False]

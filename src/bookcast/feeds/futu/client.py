@@ -35,8 +35,11 @@ MAX_DELAY: Final = 1.0
 """Seconds between attempts to connect grow from the first to the last of these, with jitter: OpenD
 usually runs next door, and its clients want to be served as soon as it is back."""
 
-REFUSED_DELAY: Final = 15.0
-"""An OpenD that throws us out is knocked at ever less often, up to this."""
+THROWN_OUT_DELAY: Final = 15.0
+"""An OpenD that takes us in only to throw us out is knocked at ever less often, up to this."""
+
+MAX_THROWS: Final = 10
+"""So many times in a row is forgiven."""
 
 STATE_SECONDS: Final = 10.0
 """How often OpenD is asked for the markets' hours."""
@@ -205,7 +208,7 @@ class FutuFeed(Feed):
 
     async def _stay_connected(self) -> None:
         loop = asyncio.get_running_loop()
-        failures = turn = 0
+        turn = failures = thrown_out = 0
         while True:
             endpoint = self._endpoints[turn % len(self._endpoints)]
             begun, served = loop.time(), False
@@ -220,21 +223,20 @@ class FutuFeed(Feed):
                     f"{endpoint.setting} is {endpoint.host!r}, which can't be resolved: "
                     f"{error.strerror or error}"
                 )
-            # An OpenD that takes us in only to throw us out is knocked at ever less often.
-            lasted = served and loop.time() - begun > REFUSED_DELAY
-            failures = 1 if lasted else failures + 1
-            turn += 1
             detail = f"{trouble}; retrying"
             if detail != self._detail:  # said once, not at every attempt
                 logger.warning("%s", detail)
             self._state, self._detail = "disconnected", detail
-            others_left = failures % len(self._endpoints) != 0
+            if served:
+                # Perhaps only the connection was cut: this one is tried again before the next.
+                failures = 0
+                thrown_out = 0 if loop.time() - begun > THROWN_OUT_DELAY else thrown_out + 1
+            else:
+                failures += 1
+                turn += 1
+            rounds, others_left = divmod(failures, len(self._endpoints))
             if not others_left:
-                most = REFUSED_DELAY if served or "refused" in trouble else MAX_DELAY
-                rounds = failures // len(self._endpoints)
-                await asyncio.sleep(
-                    backoff.delay(rounds, random.random(), first=FIRST_DELAY, most=most)
-                )
+                await asyncio.sleep(_delay(rounds, thrown_out))
 
     async def _connect(self, endpoint: Endpoint) -> Link:
         """Connect to one of the host's addresses.
@@ -294,6 +296,15 @@ class FutuFeed(Feed):
             else:
                 self._account.take_global_state(state)
             await asyncio.sleep(TROUBLED_SECONDS if self._account.trouble else STATE_SECONDS)
+
+
+def _delay(rounds: int, thrown_out: int) -> float:
+    """Give the seconds to wait after so many vain rounds, or being thrown out so often."""
+    if thrown_out > MAX_THROWS:
+        first, most, failures = MAX_DELAY, THROWN_OUT_DELAY, thrown_out - MAX_THROWS
+    else:
+        first, most, failures = FIRST_DELAY, MAX_DELAY, max(1, rounds)
+    return backoff.delay(failures, random.random(), first=first, most=most)
 
 
 def _first(group: BaseExceptionGroup[Lost]) -> Lost:
