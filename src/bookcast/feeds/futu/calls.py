@@ -81,32 +81,30 @@ def subscribe(
     ``session`` (``Common.Session``): which hours of US stocks count in candles, trades and time
     frames. ``detailed``: with the single orders of a book, where the account has the right.
     """
-    call = _call(3001, "Qot_Sub")
-    c2s = call.request.c2s
-    _name(c2s.securityList, symbols)
-    c2s.subTypeList.append(subtype)
-    c2s.isSubOrUnSub = True
-    c2s.isFirstPush = True
-    c2s.isRegOrUnRegPush = True
-    c2s.isSubOrderBookDetail = detailed
-    c2s.extendedTime = session in EXTENDED
-    c2s.session = session
-    c2s.header.securityFirm = 0
-    return call
+    return _subscription(symbols, subtype, wanted=True, session=session, detailed=detailed)
 
 
 def unsubscribe(symbols: Iterable[Symbol], subtype: int) -> Call:
     """Let go of a kind of data."""
+    return _subscription(symbols, subtype, wanted=False)
+
+
+def _subscription(
+    symbols: Iterable[Symbol],
+    subtype: int,
+    *,
+    wanted: bool,
+    session: int = 0,
+    detailed: bool = False,
+) -> Call:
     call = _call(3001, "Qot_Sub")
     c2s = call.request.c2s
     _name(c2s.securityList, symbols)
     c2s.subTypeList.append(subtype)
-    c2s.isSubOrUnSub = False
-    c2s.isFirstPush = False
-    c2s.isRegOrUnRegPush = False
-    c2s.isSubOrderBookDetail = False
-    c2s.extendedTime = False
-    c2s.session = 0
+    c2s.isSubOrUnSub = c2s.isFirstPush = c2s.isRegOrUnRegPush = wanted
+    c2s.isSubOrderBookDetail = detailed
+    c2s.extendedTime = session in EXTENDED
+    c2s.session = session
     c2s.header.securityFirm = 0
     return call
 

@@ -78,24 +78,23 @@ def book(s2c: Any) -> Book:
 
 def quote(basic: Any, session: TradingSession | None) -> Quote:
     """Read a ``Qot_Common.BasicQot``. It has no bid and ask: those are in the book."""
-    return Quote(
-        last=_price(basic.curPrice),
-        open=_price(basic.openPrice),
-        high=_price(basic.highPrice),
-        low=_price(basic.lowPrice),
-        prev_close=_price(basic.lastClosePrice),
-        volume=volume(basic),
-        turnover=number(basic.turnover),
-        suspended=basic.isSuspended or basic.secStatus in SUSPENDED,
-        session=session,
-        pre=_extended(basic, "preMarket"),
-        after=_extended(basic, "afterMarket"),
-        overnight=_extended(basic, "overnight"),
-    )
+    return _quote(basic, session, suspended=basic.isSuspended)
 
 
 def snapshot_quote(basic: Any, session: TradingSession | None) -> Quote:
     """Read a ``SnapshotBasicData``, which has the best bid and ask as well."""
+    bid, ask = _price(basic.bidPrice), _price(basic.askPrice)
+    return _quote(basic, session, suspended=basic.isSuspend, bid=bid, ask=ask)
+
+
+def _quote(
+    basic: Any,
+    session: TradingSession | None,
+    *,
+    suspended: bool,
+    bid: Number | None = None,
+    ask: Number | None = None,
+) -> Quote:
     return Quote(
         last=_price(basic.curPrice),
         open=_price(basic.openPrice),
@@ -104,9 +103,9 @@ def snapshot_quote(basic: Any, session: TradingSession | None) -> Quote:
         prev_close=_price(basic.lastClosePrice),
         volume=volume(basic),
         turnover=number(basic.turnover),
-        bid=_price(basic.bidPrice),
-        ask=_price(basic.askPrice),
-        suspended=basic.isSuspend or basic.secStatus in SUSPENDED,
+        bid=bid,
+        ask=ask,
+        suspended=suspended or basic.secStatus in SUSPENDED,
         session=session,
         pre=_extended(basic, "preMarket"),
         after=_extended(basic, "afterMarket"),
