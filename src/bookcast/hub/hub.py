@@ -474,10 +474,12 @@ class Hub:
             return
         status, spec = live.status, subscription.view.spec
         words = b""
-        if subscription.refused != status.refusal:
+        if status.refusal is None:
+            if status.state == "live":
+                subscription.refused = None
+        elif subscription.refused != status.refusal:
             subscription.refused = status.refusal
-            if status.refusal is not None:
-                words += self._renderer.refusal(spec, live.topic, status.refusal)
+            words += self._renderer.refusal(spec, live.topic, status.refusal)
         known = subscription.told
         if known != status.news:
             subscription.told = status.news

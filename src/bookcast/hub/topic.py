@@ -211,6 +211,8 @@ class EventTopic(LiveTopic):
             gap = gap._replace(to_seq=until.seq)
         if not is_lossless(newest.data):
             updates.append(newest)
+        if gap is None and last is not None and last.position.epoch != until.epoch:
+            gap = Gap(until.epoch, None, None, "epoch")  # the history has nothing of it yet
         return Step(gap, updates)
 
     def beginning(self, emitted: Update | None, history: int) -> Update | None:

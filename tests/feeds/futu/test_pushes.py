@@ -160,7 +160,7 @@ async def test_a_quote_tells_whether_trading_is_suspended(world: World) -> None:
     for suspended in (True, False):
         world.push(QUOTES, pushed_quotes("AAPL", isSuspended=suspended))
         await world.taken()
-        assert world.pushes.suspended[AAPL.symbol] is suspended
+        assert world.pushes.is_suspended(AAPL.symbol) is suspended
 
 
 async def test_brokers_are_published(world: World) -> None:
@@ -330,9 +330,9 @@ async def test_a_snapshot_stands_in_for_a_quote_or_a_book(world: World) -> None:
 async def test_a_snapshot_tells_whether_trading_is_suspended(world: World) -> None:
     """Published or only looked at; one of an unknown market tells nothing."""
     world.pushes.publish_snapshot(QUOTE, snapshot(isSuspend=True))
-    assert world.pushes.suspended == {AAPL.symbol: True}
+    assert world.pushes.is_suspended(AAPL.symbol)
     unknown = snapshot(isSuspend=True)
     unknown.security.market = 999
     world.pushes.note_suspended(unknown)
     world.pushes.note_suspended(snapshot(isSuspend=False))
-    assert world.pushes.suspended == {AAPL.symbol: False}
+    assert not world.pushes.is_suspended(AAPL.symbol)

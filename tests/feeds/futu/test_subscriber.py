@@ -1,9 +1,10 @@
 import asyncio
+from typing import Any
 
 import pytest
 
 from bookcast.feeds.futu import subscriber
-from bookcast.model import Publication, Symbol, Topic, Trades
+from bookcast.model import Candle, Publication, Symbol, Topic, Trades
 from tests.fakes.opend import SUB, SUB_INFO, USER_INFO, Controller
 from tests.feeds.futu.conftest import RunFeed
 from tests.support import AAPL, TSLA, eventually
@@ -37,6 +38,10 @@ def candle(minute: int, close: float = 5.5) -> dict[str, object]:
 
 def ids(publications: list[Publication]) -> list[object]:
     return [t.id for p in publications if isinstance(p.data, Trades) for t in p.data.trades]
+
+
+def finals(publications: list[Publication]) -> list[Any]:
+    return [p for p in publications if isinstance(p.data, Candle) and p.data.final]
 
 
 async def held(opend: Controller, *expected: str) -> None:
@@ -105,8 +110,7 @@ async def test_an_opend_without_an_answer_about_rights_or_quota_serves_all_the_s
     opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not every OpenD knows every request; it isn't asked for ever."""
-    monkeypatch.setattr(subscriber, "OPTIONAL_SECONDS", 0.02)
-    monkeypatch.setattr(subscriber.Subscriber._optional, "__kwdefaults__", {"seconds": 0.02})
+    monkeypatch.setattr(subscriber, "QUICK_SECONDS", 0.02)
     opend.ignore(USER_INFO, SUB_INFO)
     opend.refuse(US_TSLA="unknown stock")
     async with run_feed(opend.port) as running:
@@ -114,7 +118,65 @@ async def test_an_opend_without_an_answer_about_rights_or_quota_serves_all_the_s
             running.feed.want(topic)
         await held(opend, "US.AAPL:2", "US.MSFT:2")
         await eventually(lambda: running.feed.supply(TSLA).refusal == "unknown stock", "a refusal")
-        assert opend.requests().count(SUB_INFO) <= subscriber.MAX_SILENCES
+        assert opend.requests().count(SUB_INFO) <= 2 * subscriber.MAX_FAILURES
+
+
+async def test_a_lost_login_loses_no_trades_without_a_word(
+    opend: Controller, run_feed: RunFeed
+) -> None:
+    """Nor candles: when OpenD has it again, what was missed is fetched."""
+    async with run_feed(opend.port) as running:
+        running.feed.want(TRADES)
+        running.feed.want(CANDLES)
+        await held(opend, "US.AAPL:11", "US.AAPL:4")
+        opend.push_trades("US.AAPL", trade(1))
+        opend.push_candles("US.AAPL", "1m", candle(0))
+        await eventually(lambda: len(running.published) == 2, "the first")
+        opend.login(qot=False)
+        opend.store_trades("US.AAPL", trade(2), trade(3))
+        opend.store_candles("US.AAPL", "1m", candle(0, 6), candle(1), candle(2))
+        opend.login(qot=True)
+        opend.push_trades("US.AAPL", trade(4))
+        opend.push_candles("US.AAPL", "1m", candle(3))
+        await eventually(lambda: ids(running.published) == [1, 2, 3, 4], "the trades")
+        await eventually(
+            lambda: [p.data.close for p in finals(running.published)] == [6, 5.5, 5.5],
+            "the candles",
+        )
+        assert not any(p.resumes for p in running.published)
+
+
+async def test_what_comes_after_a_lost_login_begins_anew_when_nothing_can_be_fetched(
+    opend: Controller, run_feed: RunFeed
+) -> None:
+    """Even if OpenD never says that it has it again."""
+    async with run_feed(opend.port) as running:
+        running.feed.want(TRADES)
+        running.feed.want(CANDLES)
+        await held(opend, "US.AAPL:11", "US.AAPL:4")
+        opend.push_trades("US.AAPL", trade(1))
+        opend.push_candles("US.AAPL", "1m", candle(0))
+        await eventually(lambda: len(running.published) == 2, "the first")
+        opend.login(qot=False)
+        opend.push_trades("US.AAPL", trade(5))
+        opend.push_candles("US.AAPL", "1m", candle(4))
+        await eventually(lambda: len(running.published) == 4, "what is pushed all the same")
+        assert [p.resumes for p in running.published] == [False, False, True, True]
+        assert finals(running.published) == []
+
+
+async def test_a_slow_answer_about_the_past_is_waited_for_while_nothing_is_pushed(
+    opend: Controller, run_feed: RunFeed
+) -> None:
+    """A second at least, which OpenD never takes as a rule."""
+    opend.store_candles("US.AAPL", "1m", candle(0), candle(1))
+    async with run_feed(opend.port) as running:
+        await eventually(lambda: running.feed.status().state == "connected", "the connection")
+        opend.slow(0.7)
+        running.feed.want(CANDLES._replace(variant="5m"))
+        opend.store_candles("US.AAPL", "5m", candle(0), candle(5))
+        await eventually(lambda: len(running.published) == 2, "the past")
+        assert running.published[0].past
 
 
 async def test_past_trades_come_first_and_each_trade_once(

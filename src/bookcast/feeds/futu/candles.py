@@ -67,7 +67,7 @@ class CandleSeries:
         self._began: Number = 0
         self._begun = False
         self._waiting: dict[float, tuple[Any, float]] = {}
-        self._broken = False
+        self._broken = self._interrupted = False
         self.filling = False
 
     def begin(self) -> None:
@@ -83,21 +83,43 @@ class CandleSeries:
                 (dated, (line, received_ms)) for dated, line in self._by_date(lines)
             )
             return []
-        return self._take(self._by_date(lines), received_ms)
+        pushed = self._by_date(lines)
+        if self._interrupted and pushed:
+            self._check_continuity(pushed)
+        return self._take(pushed, received_ms)
 
     def fill(self, lines: Iterable[Any], received_ms: float) -> list[Publication]:
         """Take the newest candles, asked for, none if OpenD didn't say; then what was pushed."""
         self.filling = False
         asked = self._by_date(lines)
         first, self._begun = not self._begun, True
-        if self._dated and (not asked or asked[0][0] > self._dated):
-            # What became of the candle that was forming isn't known.
-            self._forming, self._broken = None, True
+        if self._dated:
+            self._check_continuity(asked)
         published = self._take(asked, received_ms, past=first)
         for dated, (line, pushed_ms) in sorted(self._waiting.items(), key=lambda item: item[0]):
             published += self._take([(dated, line)], pushed_ms)
         self._waiting.clear()
         return published
+
+    def _check_continuity(self, lines: list[tuple[float, Any]]) -> None:
+        self._interrupted = False
+        if not lines or lines[0][0] > self._dated:
+            # What became of the candle that was forming isn't known.
+            self._forming, self._broken = None, True
+
+    @property
+    def has_known(self) -> bool:
+        """Whether any candle ever came."""
+        return bool(self._dated)
+
+    @property
+    def waits(self) -> bool:
+        """Whether pushed candles wait to be published."""
+        return self.filling and bool(self._waiting)
+
+    def interrupt(self) -> None:
+        """OpenD has lost its own servers: candles may be missed."""
+        self._interrupted = bool(self._dated)
 
     def lose(self) -> None:
         """Some candles were given up: the next one begins anew."""

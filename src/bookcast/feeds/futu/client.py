@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Literal
 
 from bookcast.feeds import backoff
@@ -141,7 +142,7 @@ class FutuFeed(Feed):
 
     def _without(self, topic: Topic) -> Supply | None:
         """Tell what a topic waits for; None when it is subscribed."""
-        if topic in self._planner.refusals:
+        if topic in self._planner.refusals and not self._subscriber.is_learning_rights:
             reason = self._subscriber.reason(topic)
             if (every_seconds := self._poller.every_seconds(topic)) is not None:
                 how = f"OpenD doesn't push it: {reason}"
@@ -161,7 +162,7 @@ class FutuFeed(Feed):
         heard_at = self._pushes.heard_at.get(topic, 0.0)
         if (right := self._account.lost_right(symbol, heard_at)) is not None:
             return Supply(self.name, "feed_down", f"OpenD can't push it any more: {right}")
-        if self._pushes.suspended.get(symbol):
+        if self._pushes.is_suspended(symbol):
             return Supply(self.name, "halted", "its trading is suspended")
         if (closed := self._account.market(symbol).closed) is not None:
             return Supply(self.name, "closed", closed)
@@ -278,14 +279,25 @@ class FutuFeed(Feed):
             self._account.disconnected()
 
     async def _wait_for_the_end(self, opened: Link) -> None:
-        raise Lost(await opened.lost)
+        raise Lost(await asyncio.shield(opened.lost))
 
     def _take(self, protocol: int, body: bytes) -> None:
         if protocol == NOTIFY:
-            if self._account.take_notification(body):
-                self._subscriber.look.set()
+            with self._noting_trouble():
+                if self._account.take_notification(body):
+                    self._subscriber.look.set()
         else:
             self._pushes.take(protocol, body)
+
+    @contextmanager
+    def _noting_trouble(self) -> Iterator[None]:
+        """See to what was missed when OpenD's login is lost, and had again."""
+        before = self._account.trouble
+        yield
+        if before is None and self._account.trouble is not None:
+            self._subscriber.interrupt()
+        elif before is not None and self._account.trouble is None:
+            self._subscriber.refill()
 
     async def _watch_markets(self, opened: Link) -> None:
         while True:
@@ -294,7 +306,8 @@ class FutuFeed(Feed):
             except (Refused, Unanswered) as error:
                 logger.debug("OpenD doesn't tell the markets' states: %s", error)
             else:
-                self._account.take_global_state(state)
+                with self._noting_trouble():
+                    self._account.take_global_state(state)
             await asyncio.sleep(TROUBLED_SECONDS if self._account.trouble else STATE_SECONDS)
 
 

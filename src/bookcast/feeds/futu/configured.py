@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from bookcast.feeds.futu.endpoints import Endpoint
 from bookcast.feeds.futu.schema import require_futu
 from bookcast.feeds.futu.topics import SESSIONS, SUBTYPES
 from bookcast.feeds.futu.wire import read_key
-from bookcast.model import Topic, parse_symbol
+from bookcast.model import CHANNELS, Topic, parse_symbol
 from bookcast.settings import Settings
 
 ENDPOINT: Final = re.compile(r"(?:\[([0-9a-fA-F:.%]+)\]|([^\[\]:]+)):([0-9]{1,5})")
@@ -57,8 +58,21 @@ def endpoints_of(settings: Settings) -> Sequence[Endpoint]:
         SettingError: when one isn't host:port.
     """
     if not settings.futu_endpoints:
-        return [Endpoint(settings.futu_host, settings.futu_port)]
+        host = settings.futu_host
+        if ":" in host and not _is_address(host):
+            raise SettingError(
+                f"FUTU_HOST is {host!r}; it is a name or an address, and FUTU_PORT has the port"
+            )
+        return [Endpoint(host, settings.futu_port)]
     return [_endpoint(text) for text in settings.futu_endpoints]
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _endpoint(text: str) -> Endpoint:
@@ -85,7 +99,7 @@ def _topic(text: str, default_market: str) -> Topic:
     channel, colon, rest = text.partition(":")
     spelling, _, variant = rest.partition(":") if colon else (text, "", "")
     key: Any = (channel if colon else "orderbook", variant)
-    if key not in SUBTYPES:
+    if key not in SUBTYPES or text in CHANNELS:
         raise SettingError(
             f"FUTU_PINNED has {text!r}; write a symbol, channel:symbol, orderbook:symbol:odd or "
             "candles:symbol:period"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from bookcast.feeds.futu import calls
@@ -17,7 +17,13 @@ logger = logging.getLogger(__name__)
 KEPT_SECONDS: Final = 12 * 3600.0
 """Lists change over night."""
 
+RETRY_SECONDS: Final = 60.0
+"""A list that OpenD didn't give is asked for again after this long."""
+
 LIST_SECONDS: Final = 10.0
+SEARCH_SECONDS: Final = 2.0
+"""No search waits longer for lists."""
+
 SNAPSHOT_SECONDS: Final = 1.0
 SLICE: Final = 500
 """So many entries are read before the event loop gets its turn."""
@@ -41,12 +47,17 @@ class _Entry(NamedTuple):
     key: str
 
 
+class _List(NamedTuple):
+    again_at: float
+    entries: list[_Entry]
+
+
 class Directory:
     """The securities that OpenD lists, by market."""
 
     def __init__(self) -> None:
-        self._lists: dict[str, tuple[float, list[_Entry]]] = {}
-        self._loading: dict[str, asyncio.Lock] = {}
+        self._lists: dict[str, _List] = {}
+        self._fetching: dict[str, asyncio.Task[None]] = {}
 
     async def search(
         self,
@@ -60,10 +71,11 @@ class Directory:
         markets = (prefix,) if dot and prefix in MARKETS else SEARCHED
         found: list[tuple[int, _Entry]] = []
         wanted = text.upper()
-        for market in markets:
-            for entry in await self._list(opened, market):
-                rank = _rank(entry, wanted)
-                found += [(rank, entry)] if rank is not None else []
+        for looked, entry in enumerate(await self._entries(opened, markets), 1):
+            rank = _rank(entry, wanted)
+            found += [(rank, entry)] if rank is not None else []
+            if looked % SLICE == 0:
+                await asyncio.sleep(0)
         found.sort(key=lambda pair: pair[0])  # stable: in the lists' order otherwise
         entries = [entry for _, entry in found[:limit]]
         ticks = await _ticks(opened, [entry.symbol for entry in entries])
@@ -79,27 +91,40 @@ class Directory:
             for entry in entries
         ]
 
-    async def _list(self, opened: Link, market: str) -> list[_Entry]:
-        """Give a market's list, fetched when there is none or an old one."""
+    async def _entries(self, opened: Link, markets: Sequence[str]) -> list[_Entry]:
+        """Give the lists of some markets, as far as they are there within a moment.
+
+        What takes longer is there for the next search.
+        """
         now = asyncio.get_running_loop().time()
-        lock = self._loading.setdefault(market, asyncio.Lock())
-        async with lock:
-            fetched_at, entries = self._lists.get(market, (float("-inf"), []))
-            if now - fetched_at < KEPT_SECONDS:
-                return entries
-            entries = []
+        for market in markets:
+            fetched = self._lists.get(market)
+            if (fetched is None or fetched.again_at <= now) and market not in self._fetching:
+                task = asyncio.create_task(self._fetch(opened, market))
+                self._fetching[market] = task
+        if fetching := [self._fetching[m] for m in markets if m in self._fetching]:
+            await asyncio.wait(fetching, timeout=SEARCH_SECONDS)
+        return [entry for m in markets if m in self._lists for entry in self._lists[m].entries]
+
+    async def _fetch(self, opened: Link, market: str) -> None:
+        """Fetch a market's list; one that OpenD doesn't give is asked for again later."""
+        entries: list[_Entry] = []
+        kept = KEPT_SECONDS
+        try:
             for number, kind in KINDS:
-                call = calls.securities(MARKETS[market], number)
                 try:
+                    call = calls.securities(MARKETS[market], number)
                     answer = await opened.request(call, seconds=LIST_SECONDS)
-                except (Refused, Unanswered, Lost) as error:
-                    logger.debug("no list of the %ss of %s: %s", kind, market, error)
-                    if isinstance(error, Refused):
-                        continue
-                    return entries
+                except Refused as refusal:
+                    logger.debug("no list of the %ss of %s: %s", kind, market, refusal)
+                    continue
                 entries += await _entries(answer.staticInfoList, kind)
-            self._lists[market] = now, entries
-            return entries
+        except (Unanswered, Lost) as error:
+            logger.debug("no list of %s: %s", market, error)
+            kept = RETRY_SECONDS
+        finally:
+            del self._fetching[market]
+        self._lists[market] = _List(asyncio.get_running_loop().time() + kept, entries)
 
 
 async def _entries(infos: Any, kind: str) -> list[_Entry]:

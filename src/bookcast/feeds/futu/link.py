@@ -87,9 +87,12 @@ class Link(asyncio.BufferedProtocol):
 
     def buffer_updated(self, count: int) -> None:
         """Take apart what came."""
-        self._heard = self._loop.time()
         try:
-            for frame in self._reader.read(bytes(memoryview(self._buffer)[:count])):
+            frames = self._reader.read(bytes(memoryview(self._buffer)[:count]))
+            if frames or self._waiting:
+                # Bytes alone prove nothing, unless they may belong to a long answer.
+                self._heard = self._loop.time()
+            for frame in frames:
                 self._take(frame)
         except Garbage as fault:
             self.fail(f"sent what isn't its protocol: {fault}")

@@ -72,7 +72,10 @@ class Poller:
         quiet = {
             topic.symbol: None
             for topic in self._planner.held
-            if self._pushes.heard_at.get(topic, 0.0) < quiet_since
+            if (
+                self._pushes.heard_at.get(topic, 0.0) < quiet_since
+                or self._pushes.is_suspended(topic.symbol)
+            )
             and self._account.market(topic.symbol).closed is None
         }
         if quiet:

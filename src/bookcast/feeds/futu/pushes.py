@@ -24,7 +24,6 @@ class Pushes:
     """Takes pushes of OpenD. ``session_of`` tells which session a symbol's market has.
 
     Attributes:
-        suspended: what the last quote of a symbol said of its being suspended.
         heard_at: when something of a topic came last, in seconds of ``clock``.
     """
 
@@ -42,7 +41,9 @@ class Pushes:
         self._clock = clock
         self._topics: dict[tuple[Channel, int, str, str], Topic | None] = {}
         self._series: dict[Topic, Series] = {}
-        self.suspended: dict[Symbol, bool] = {}
+        # What quotes say, and, where there are none, what somebody noted who looked.
+        self._quoted: dict[Symbol, bool] = {}
+        self._noted: dict[Symbol, bool] = {}
         self.heard_at: dict[Topic, float] = {}
         self._handlers: Final[Mapping[int, tuple[str, Callable[[Any, float], None]]]] = {
             3005: ("Qot_UpdateBasicQot", self._quotes),
@@ -60,7 +61,13 @@ class Pushes:
             return
         name, handle = handler
         response = messages(name).Response()
-        response.ParseFromString(body)
+        try:
+            response.ParseFromString(body)
+        except Exception:
+            # Nobody can tell whose trades or candles those were.
+            for series in self._series.values():
+                series.lose()
+            raise
         if response.retType != 0:
             logger.warning("OpenD pushed an error: %s (%d)", response.retMsg, response.retType)
             return
@@ -93,7 +100,17 @@ class Pushes:
     def note_suspended(self, basic: Any) -> None:
         """Note whether a symbol is suspended, as a snapshot says."""
         if (symbol := symbol_of(basic.security)) is not None:
-            self.suspended[symbol] = bool(basic.isSuspend)
+            self._noted[symbol] = bool(basic.isSuspend)
+
+    def is_suspended(self, symbol: Symbol) -> bool:
+        """Tell whether a symbol's trading is suspended, as far as is known."""
+        return self._quoted.get(symbol, self._noted.get(symbol, False))
+
+    def forget(self, topic: Topic) -> None:
+        """Forget a topic that OpenD won't give, if nothing of it ever came."""
+        series = self._series.get(topic)
+        if series is not None and not series.has_known:
+            del self._series[topic]
 
     def _book(self, s2c: Any, received_ms: float) -> None:
         variant = ODD if s2c.orderBookType == decode.ODD_LOT else ""
@@ -142,11 +159,13 @@ class Pushes:
             self._topics[key] = topic
         if topic is not None:
             self.heard_at[topic] = self._clock()
+            if channel in {"orderbook", "trades"}:
+                self._noted.pop(topic.symbol, None)  # it is traded again
         return topic
 
     def _decode_quote(self, topic: Topic, basic: Any, received_ms: float) -> Publication:
         quote = decode.quote(basic, self._session_of(topic.symbol))
-        self.suspended[topic.symbol] = bool(quote.suspended)
+        self._quoted[topic.symbol] = bool(quote.suspended)
         exchange_ms = decode.milliseconds(basic.updateTimestamp)
         return Publication(topic, quote, exchange_ms, received_ms)
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from typing import Any, Final
 
-from bookcast.feeds.futu import calls
+from bookcast.feeds.futu import calls, link
 from bookcast.feeds.futu.account import Account
 from bookcast.feeds.futu.candles import KINDS
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered
@@ -23,14 +23,20 @@ CHECK_SECONDS: Final = 30.0
 
 FIRST_CHECK_SECONDS: Final = 1.0
 OPTIONAL_SECONDS: Final = 2.0
-FILL_SECONDS: Final = 0.5
+QUICK_SECONDS: Final = 0.5
+"""How long subscriptions wait to learn what is left of the quota."""
+
+FILL_SECONDS: Final = 1.0
 """How long new trades and candles wait for the past ones that were asked for."""
 
-MAX_SILENCES: Final = 2
-"""So many requests of a kind may go unanswered on a connection before no more are made."""
+TURN_SECONDS: Final = 0.05
 
-MAX_ENDS: Final = 3
-"""So many connections in a row may end with a request open before it isn't made any more."""
+MAX_FAILURES: Final = 3
+"""So often in a row may a kind of request go unanswered, or a connection end with it open; then
+it is let alone for a while."""
+
+REST_SECONDS: Final = 120.0
+"""For so long: not every OpenD knows every request, and some are slow at times."""
 
 
 class Subscriber:
@@ -55,8 +61,11 @@ class Subscriber:
         self._account = account
         self._session = session
         self._detailed = detailed
-        self._silences: dict[str, int] = {}
-        self._ends: dict[str, int] = {}
+        # Of each kind of request, and how long it may take: how often in a row it failed, and when
+        # it may be made again.
+        self._failures: dict[tuple[str, float], tuple[int, float]] = {}
+        self._to_fill: list[Topic] = []
+        self._learning_rights: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
         self.changed = asyncio.Event()
         self.look = asyncio.Event()
@@ -70,17 +79,45 @@ class Subscriber:
     async def begin(self, opened: Link) -> None:
         """Learn what is left of the quota, before anything is subscribed."""
         self._settled.clear()
-        self._silences.clear()
-        await self._learn(opened)
+        self._to_fill.clear()
+        self._learning_rights = None
+        await self._learn(opened, seconds=QUICK_SECONDS)
+
+    @property
+    def is_learning_rights(self) -> bool:
+        """Whether a refusal may still turn out to be about a missing right."""
+        return self._learning_rights is not None and not self._learning_rights.done()
+
+    def interrupt(self) -> None:
+        """OpenD has lost its login: trades and candles may be missed."""
+        for topic in self._held_series():
+            self._pushes.series(topic).interrupt()
+
+    def refill(self) -> None:
+        """OpenD is logged in again: get the trades and candles that were missed.
+
+        What is pushed from now on waits for them.
+        """
+        self._to_fill = self._held_series()
+        for topic in self._to_fill:
+            self._pushes.series(topic).begin()
+        self.changed.set()
+        self.look.set()
+
+    def _held_series(self) -> list[Topic]:
+        return [topic for topic in self._planner.held if _is_series(topic)]
 
     async def run(self, opened: Link) -> None:
         """Do what the planner wants until the connection is lost."""
         loop = asyncio.get_running_loop()
-        async with asyncio.TaskGroup() as fills:
+        async with asyncio.TaskGroup() as tasks:
             while True:
                 self.changed.clear()
+                to_fill, self._to_fill = self._to_fill, []
+                for topic in to_fill:
+                    tasks.create_task(self._fill_from(opened, topic))
                 if action := self._planner.next_action(loop.time()):
-                    await self._perform(action, opened, fills)
+                    await self._perform(action, opened, tasks)
                     continue
                 if self._planner.held:
                     self._settled.set()
@@ -106,7 +143,7 @@ class Subscriber:
                 logger.warning("OpenD has lost %s; subscribing again", _names(lost))
             self.changed.set()
 
-    async def _perform(self, action: Action, opened: Link, fills: asyncio.TaskGroup) -> None:
+    async def _perform(self, action: Action, opened: Link, tasks: asyncio.TaskGroup) -> None:
         """Ask OpenD for what the planner wants.
 
         Raises:
@@ -131,7 +168,8 @@ class Subscriber:
         except Refused as refusal:
             for topic in action.topics if subscribing else ():
                 self._fill(topic, ())
-            await self._refused(action, str(refusal), opened)
+                self._pushes.forget(topic)
+            await self._refused(action, str(refusal), opened, tasks)
             return
         except Unanswered:
             opened.fail("doesn't answer")
@@ -140,20 +178,23 @@ class Subscriber:
         logger.info("%s %s", "subscribed" if subscribing else "released", _names(action.topics))
         if subscribing:
             for topic in action.topics:
-                if topic.channel in {"trades", "candles"}:
-                    fills.create_task(self._fill_from(opened, topic))
+                if _is_series(topic):
+                    tasks.create_task(self._fill_from(opened, topic))
         else:
-            await self._learn(opened)  # what that freed
+            await self._learn(opened, seconds=QUICK_SECONDS)  # what that freed
 
-    async def _refused(self, action: Action, reason: str, opened: Link) -> None:
+    async def _refused(
+        self, action: Action, reason: str, opened: Link, tasks: asyncio.TaskGroup
+    ) -> None:
         planner, now = self._planner, asyncio.get_running_loop().time()
         if isinstance(action, Subscribe):
-            await self._learn(opened)
+            await self._learn(opened, seconds=QUICK_SECONDS)
             if not planner.has_room(action, now):
                 logger.info("no quota for %s: %s", _names(action.topics), reason)
                 planner.out_of_quota(action)
                 return
-            await self._learn_rights(opened)
+            if self._learning_rights is None and not self._account.rights:
+                self._learning_rights = tasks.create_task(self._learn_rights(opened))
         topic = planner.refused(action, reason, now)
         if topic is None:
             logger.debug("not done together: %s: %s", _names(action.topics), reason)
@@ -163,12 +204,12 @@ class Subscriber:
         wait = (refusal.retry_at or now) - now
         log("OpenD refuses %s: %s; retrying in %.0f s", topic, self.reason(topic), wait)
 
-    async def _learn(self, opened: Link) -> set[Topic] | None:
+    async def _learn(self, opened: Link, *, seconds: float = OPTIONAL_SECONDS) -> set[Topic] | None:
         """Ask what is subscribed and left; give what this connection has, None if OpenD won't say.
 
         When it says that nothing is used and nothing left, it doesn't know.
         """
-        answer = await self._optional(opened, calls.subscriptions())
+        answer = await self._optional(opened, calls.subscriptions(), seconds=seconds)
         if answer is None:
             return None
         own: set[Topic] = set()
@@ -181,60 +222,71 @@ class Subscriber:
 
     async def _learn_rights(self, opened: Link) -> None:
         """Ask what the account may see, to say what a refusal is about."""
-        if not self._account.rights:
-            answer = await self._optional(opened, calls.user_info())
-            if answer is not None:
-                self._account.take_user_info(answer)
+        answer = await self._optional(opened, calls.user_info())
+        if answer is not None:
+            self._account.take_user_info(answer)
 
     def _expect(self, topics: tuple[Topic, ...]) -> None:
         for topic in topics:
-            if topic.channel in {"trades", "candles"}:
+            if _is_series(topic):
                 self._pushes.series(topic).begin()
 
     def _fill(self, topic: Topic, past: Any) -> None:
-        if topic.channel in {"trades", "candles"}:
+        if _is_series(topic):
             self._pushes.fill(topic, past)
 
     async def _fill_from(self, opened: Link, topic: Topic) -> None:
-        """Get the newest trades or candles, which a client may want and continuity needs."""
-        past: Any = ()
+        """Get the newest trades or candles, which a client may want and continuity needs.
+
+        They may take their time, unless something was pushed meanwhile, which doesn't wait long.
+        """
+        if topic.channel == "trades":
+            call = calls.trades(topic.symbol, calls.MAX_PAST)
+        else:
+            kind = next(number for period, number in KINDS.items() if period == topic.variant)
+            call = calls.candles(topic.symbol, kind, calls.MAX_PAST)
+        series, past = self._pushes.series(topic), ()
+        asked = asyncio.ensure_future(self._optional(opened, call, seconds=link.ANSWER_SECONDS))
         try:
-            if topic.channel == "trades":
-                call = calls.trades(topic.symbol, calls.MAX_PAST)
-                answer = await self._optional(opened, call, seconds=FILL_SECONDS)
-                past = () if answer is None else answer.tickerList
-            else:
-                kind = next(k for period, k in KINDS.items() if period == topic.variant)
-                call = calls.candles(topic.symbol, kind, calls.MAX_PAST)
-                answer = await self._optional(opened, call, seconds=FILL_SECONDS)
-                past = () if answer is None else answer.klList
+            waited = 0.0
+            while not asked.done() and not (series.waits and waited >= FILL_SECONDS):
+                await asyncio.wait({asked}, timeout=TURN_SECONDS)
+                waited += TURN_SECONDS
+            if asked.done() and (answer := asked.result()) is not None:
+                past = answer.tickerList if topic.channel == "trades" else answer.klList
         finally:
+            asked.cancel()
             self._fill(topic, past)
 
     async def _optional(
         self, opened: Link, call: calls.Call, *, seconds: float = OPTIONAL_SECONDS
     ) -> Any:
-        """Ask for what can be done without; None when OpenD doesn't give it.
-
-        Not every OpenD knows every request: what isn't answered isn't asked for again and again.
-        """
-        silences, ends = self._silences.get(call.name, 0), self._ends.get(call.name, 0)
-        if silences >= MAX_SILENCES or ends >= MAX_ENDS:
+        """Ask for what can be done without; None when OpenD doesn't give it."""
+        loop = asyncio.get_running_loop()
+        kind = call.name, seconds
+        failures, again_at = self._failures.get(kind, (0, 0.0))
+        if loop.time() < again_at:
             return None
         try:
             answer = await opened.request(call, seconds=seconds)
         except Refused as refusal:
             logger.debug("OpenD refuses %s: %s", call.name, refusal)
             return None
-        except Unanswered as error:
-            self._silences[call.name] = silences + 1
+        except (Unanswered, Lost) as error:
+            failures += 1
+            rest = REST_SECONDS if failures >= MAX_FAILURES else 0.0
+            self._failures[kind] = failures, loop.time() + rest
+            if isinstance(error, Lost):
+                raise
             logger.debug("OpenD %s", error)
             return None
-        except Lost:
-            self._ends[call.name] = ends + 1
-            raise
-        self._ends.pop(call.name, None)
+        self._failures.pop(kind, None)
         return answer
+
+
+def _is_series(topic: Topic) -> bool:
+    """Tell whether every update of a topic counts."""
+    return topic.channel in {"trades", "candles"}
 
 
 def _names(topics: tuple[Topic, ...] | list[Topic]) -> str:

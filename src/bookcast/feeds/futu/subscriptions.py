@@ -103,6 +103,8 @@ class SubscriptionPlanner:
         self._limit = 0
         # What other connections of the account have: it costs nothing, and frees nothing.
         self._others: frozenset[Topic] = frozenset()
+        # When room may be made, for pinned topics and for others: kept until something changes.
+        self._free_times: dict[bool, float | None] = {}
         # What the last connection had: OpenD goes on counting it for a while.
         self._counted_until: dict[Topic, float] = {}
 
@@ -123,12 +125,14 @@ class SubscriptionPlanner:
 
     def want(self, topic: Topic) -> None:
         """Somebody wants this topic."""
+        self._free_times.clear()
         self._wanted.setdefault(topic)
         if held := self._held.get(topic):
             self._held[topic] = held._replace(unwanted_since=None)
 
     def release(self, topic: Topic, now: float) -> None:
         """Nobody wants this topic any more."""
+        self._free_times.clear()
         if topic in self._pinned:
             return
         self._wanted.pop(topic, None)
@@ -139,6 +143,7 @@ class SubscriptionPlanner:
 
     def told(self, used: int, remaining: int, others: Collection[Topic]) -> None:
         """OpenD says how much of the quota is used and left, and what other connections have."""
+        self._free_times.clear()
         self._room = max(0, remaining)
         self._limit = used + remaining
         self._others = frozenset(others)
@@ -158,9 +163,7 @@ class SubscriptionPlanner:
             or self._fits(topic, 0, now)
         ):
             return None
-        free_at = min(
-            (self._releasable_at(other) for other in self._evictable(topic)), default=None
-        )
+        free_at = self._free_at(pinned=topic in self._pinned)
         wait = None if free_at is None else round(max(0.0, free_at - now) * 1000)
         return Quota(self._limit - self._room, self._limit, wait)
 
@@ -199,15 +202,14 @@ class SubscriptionPlanner:
             if topic in self._wanted and refusal.retry_at is not None
         ]
         _, waiting = self._fitting(self._missing(now), now)
-        for topic in waiting:
-            due += [
-                max(self._releasable_at(other), self._not_before.get(other, 0.0))
-                for other in self._evictable(topic)
-            ]
+        if waiting:
+            free_at = self._free_at(pinned=not self._pinned.keys().isdisjoint(waiting))
+            due += [free_at] if free_at is not None else []
         return min(due, default=None)
 
     def done(self, action: Action, now: float) -> None:
         """OpenD has done what the action asked."""
+        self._free_times.clear()
         for topic in action.topics:
             if isinstance(action, Subscribe):
                 if self._room and not self._is_free(topic, now):
@@ -217,7 +219,9 @@ class SubscriptionPlanner:
                 self._refusals.pop(topic, None)
                 self._batch_limits.pop(topic, None)
             else:
-                # What that frees, OpenD tells: another connection may have it as well.
+                # OpenD will tell; until then this is the best guess.
+                if self._room is not None and topic not in self._others:
+                    self._room += 1
                 self._held.pop(topic, None)
             self._not_before.pop(topic, None)
 
@@ -227,6 +231,7 @@ class SubscriptionPlanner:
         Returns:
             The topic, if it is now known that OpenD won't give it for the time being.
         """
+        self._free_times.clear()
         if isinstance(action, Unsubscribe):
             for topic in action.topics:
                 self._not_before[topic] = now + RELEASE_RETRY_SECONDS
@@ -256,6 +261,7 @@ class SubscriptionPlanner:
 
         The lost are no longer held, so they are asked for again if still wanted.
         """
+        self._free_times.clear()
         lost = [topic for topic in self._held if topic in promised and topic not in actual]
         for topic in lost:
             del self._held[topic]
@@ -263,6 +269,7 @@ class SubscriptionPlanner:
 
     def disconnected(self, now: float) -> None:
         """Nothing is held any more, and whatever was refused may be granted next time."""
+        self._free_times.clear()
         for topic in self._held:
             self._counted_until[topic] = self._releasable_at(topic)
         self._counted_until = {t: at for t, at in self._counted_until.items() if at > now}
@@ -313,27 +320,42 @@ class SubscriptionPlanner:
                 waiting.append(topic)
         return fitting, waiting
 
-    def _evictable(self, topic: Topic) -> list[Topic]:
-        """Give the held topics that may go for a waiting one, the first to go first."""
-        candidates = [t for t in self._held if t not in self._others]
-        unwanted = [t for t in candidates if self._held[t].unwanted_since is not None]
-        unwanted.sort(key=lambda t: self._held[t].unwanted_since or 0.0)
-        if topic not in self._pinned:
-            return unwanted
-        lesser = [t for t in candidates if t in self._wanted and t not in self._pinned]
-        order = {t: place for place, t in enumerate(self._wanted)}
-        return unwanted + sorted(lesser, key=lambda t: -order[t])
+    def _unwanted(self) -> list[Topic]:
+        """Give the held topics that may go for any waiting one, the first to go first."""
+        unwanted = [
+            topic
+            for topic, held in self._held.items()
+            if held.unwanted_since is not None and topic not in self._others
+        ]
+        return sorted(unwanted, key=lambda topic: self._held[topic].unwanted_since or 0.0)
+
+    def _lesser(self) -> list[Topic]:
+        """Give those that may go for a pinned one alone: the newest wanted first."""
+        return [
+            topic
+            for topic in reversed(self._wanted)
+            if topic in self._held and topic not in self._pinned and topic not in self._others
+        ]
 
     def _making_room(self, waiting: list[Topic], now: float) -> list[Topic]:
         """Give the topics that have to go now so that waiting ones may come."""
-        going: list[Topic] = []
-        for topic in waiting:
-            for other in self._evictable(topic):
-                due = max(self._releasable_at(other), self._not_before.get(other, 0.0))
-                if other not in going and due <= now:
-                    going.append(other)
-                    break
+        going = [t for t in self._unwanted() if self._may_go_at(t) <= now][: len(waiting)]
+        pinned = sum(topic in self._pinned for topic in waiting)
+        if pinned > len(going):
+            lesser = [t for t in self._lesser() if self._may_go_at(t) <= now]
+            going += lesser[: pinned - len(going)]
         return going
+
+    def _free_at(self, *, pinned: bool) -> float | None:
+        """Tell when room may be made for a waiting topic; None when nothing may go for it."""
+        if pinned not in self._free_times:
+            topics = self._unwanted() + (self._lesser() if pinned else [])
+            times = (self._may_go_at(topic) for topic in topics)
+            self._free_times[pinned] = min(times, default=None)
+        return self._free_times[pinned]
+
+    def _may_go_at(self, topic: Topic) -> float:
+        return max(self._releasable_at(topic), self._not_before.get(topic, 0.0))
 
     def _releasable_at(self, topic: Topic) -> float:
         return self._held[topic].since + self._min_subscription_seconds

@@ -86,6 +86,20 @@ class Tape:
         self._waiting.clear()
         return published
 
+    @property
+    def has_known(self) -> bool:
+        """Whether any trade ever came."""
+        return bool(self._known)
+
+    @property
+    def waits(self) -> bool:
+        """Whether pushed trades wait to be published."""
+        return self.filling and bool(self._waiting)
+
+    def interrupt(self) -> None:
+        """OpenD has lost its own servers: trades may be missed."""
+        self._missed = bool(self._known)
+
     def lose(self) -> None:
         """Some trades were given up: the next one begins anew."""
         self._given_up = True

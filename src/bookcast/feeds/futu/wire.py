@@ -76,7 +76,8 @@ class Reader:
     """Takes a stream of bytes apart into messages."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
+        self._needed = HEADER.size
 
     def read(self, data: bytes) -> list[Frame]:
         """Take what came next, and give the messages that are complete now.
@@ -85,8 +86,12 @@ class Reader:
             Garbage: when it isn't OpenD's protocol.
         """
         if self._rest:
-            data = self._rest + data
+            self._rest += data
+            if len(self._rest) < self._needed:
+                return []
+            data = bytes(self._rest)
         frames = []
+        self._needed = HEADER.size
         at, end = 0, len(data)
         while end - at >= HEADER.size:
             mark, protocol, form, _, serial, length, digest, _ = HEADER.unpack_from(data, at)
@@ -98,10 +103,11 @@ class Reader:
                 raise Garbage(f"message {protocol} isn't protobuf; set OpenD's push_proto_type=0")
             begin = at + HEADER.size
             if end - begin < length:
+                self._needed = HEADER.size + length
                 break
             at = begin + length
             frames.append(Frame(protocol, serial, data[begin:at], digest))
-        self._rest = data[at:]
+        self._rest = bytearray(data[at:])
         return frames
 
 
