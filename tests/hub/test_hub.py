@@ -637,6 +637,30 @@ def test_a_refusal_is_told_once_to_everybody() -> None:
     assert base.writes[1:] == [b"<AAPL 1>", b"<AAPL refused: gone>"]
 
 
+def test_a_refusal_is_not_told_again_because_the_feed_was_away() -> None:
+    """Only once it was granted in between."""
+    refused = Supply("futu", "pending", "no right", refusal="no right")
+    supply = refused
+    world = World(supply=lambda _topic: supply)
+    base = world.client()
+    supply = Supply("futu", "feed_down", "gone")
+    world.hub.check()
+    supply = refused
+    world.hub.check()
+    assert base.writes == [b"<AAPL refused: no right>"]
+
+
+def test_a_new_epoch_of_candles_is_a_gap_though_the_first_of_it_is_still_forming() -> None:
+    """What is forming isn't in the history, which would tell."""
+    world = World()
+    outbox = world.client(CANDLES)
+    world.hub.deliver(update(1, CANDLES))
+    world.timer.run()
+    world.hub.deliver(update(2, CANDLES, epoch="f"))
+    world.timer.run()
+    assert outbox.writes == [b"<AAPL 1>", b"<AAPL gap None-None><AAPL 2>"]
+
+
 def past(*seqs: int) -> list[Update]:
     """Give trades from before anybody asked."""
     return [msgspec.structs.replace(update(seq, TRADES), past=True) for seq in seqs]

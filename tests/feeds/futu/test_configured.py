@@ -174,3 +174,16 @@ def test_the_feed_can_be_made() -> None:
     feed = futu_feed(publish, Settings(futu_pinned=("AAPL",)))
     assert feed.status().state == "starting"
     assert feed.symbols() == (US,)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:11111", "opend:1", "a:b:c"])
+def test_a_host_with_a_port_is_one_sentence(host: str) -> None:
+    """The port has a setting of its own."""
+    with pytest.raises(SettingError, match="FUTU_PORT has the port"):
+        endpoints_of(from_keywords(futu_host=host))
+
+
+def test_a_channel_without_a_symbol_is_no_pin() -> None:
+    """Though it could be the code of one."""
+    with pytest.raises(SettingError, match="FUTU_PINNED has 'quote'"):
+        pinned_of(from_keywords(futu_pinned=("quote",)))

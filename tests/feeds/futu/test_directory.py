@@ -1,7 +1,11 @@
+import pytest
+
+from bookcast.feeds.futu import directory
 from bookcast.feeds.futu.directory import Directory
 from bookcast.feeds.futu.link import Link, connect
 from bookcast.model import Security, Symbol
 from tests.fakes.opend import SNAPSHOT, STATIC_INFO, Controller
+from tests.support import eventually
 
 AAPL = {"code": "US.AAPL", "name": "Apple Inc", "lot": 1, "spread": 0.01}
 APLE = {"code": "US.APLE", "name": "Apple Hospitality", "lot": 1, "spread": 0.01}
@@ -69,3 +73,27 @@ async def test_an_opend_that_does_not_tell_costs_only_what_it_does_not_tell(
     opend.drop()
     await link.lost
     assert await Directory().search(link, "US.AAPL", 5, lambda _symbol: None) == []
+
+
+async def test_a_search_does_not_wait_long_for_a_list(
+    opend: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes with the next one; a list that OpenD never gives isn't waited for each time."""
+    monkeypatch.setattr(directory, "SEARCH_SECONDS", 0.05)
+    monkeypatch.setattr(directory, "LIST_SECONDS", 0.2)
+    opend.define(AAPL)
+    opend.slow(0.1)
+    link = await linked(opend)
+    slow = Directory()
+    assert await slow.search(link, "US.AAPL", 5, lambda _symbol: None) == []
+    await eventually(lambda: "US" in slow._lists, "the list")
+    assert await slow.search(link, "US.AAPL", 5, lambda _symbol: None)
+    opend.slow(0)
+    opend.ignore(STATIC_INFO)
+    silent = Directory()
+    assert await silent.search(link, "US.AAPL", 5, lambda _symbol: None) == []
+    await eventually(lambda: "US" in silent._lists, "the end of waiting")
+    asked = opend.requests().count(STATIC_INFO)
+    assert await silent.search(link, "US.AAPL", 5, lambda _symbol: None) == []
+    assert opend.requests().count(STATIC_INFO) == asked
+    link.fail("was left")

@@ -9,7 +9,7 @@ from Crypto.PublicKey import RSA
 from bookcast.feeds.futu import calls, link
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered, connect
 from bookcast.feeds.futu.schema import messages
-from bookcast.feeds.futu.wire import read_key
+from bookcast.feeds.futu.wire import HEADER, MAX_BODY, read_key
 from bookcast.model import Symbol
 from tests.fakes.opend import Controller
 from tests.support import eventually
@@ -130,6 +130,23 @@ async def test_a_silent_opend_is_asked_and_then_given_up(
         await eventually(lambda: opend.requests().count(1004) >= asked + 3, "it is asked for")
         assert not made.lost.done()
         opend.mute()
+        assert await made.lost == "doesn't answer"
+
+
+async def test_a_length_that_cannot_be_is_silence_too(
+    opend: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever comes after it is swallowed; bytes alone prove nothing."""
+    monkeypatch.setattr(link, "QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(link, "TICK_SECONDS", 0.02)
+    async with linked(opend) as made:
+        endless = HEADER.pack(b"FT", 3013, 0, 0, 1, MAX_BODY, bytes(20), bytes(8))
+        for piece in [endless, *[bytes(100)] * 100]:
+            made.get_buffer(-1)[: len(piece)] = piece
+            made.buffer_updated(len(piece))
+            await asyncio.sleep(0.01)
+            if made.lost.done():
+                break
         assert await made.lost == "doesn't answer"
 
 

@@ -336,3 +336,33 @@ async def test_a_snapshot_tells_whether_trading_is_suspended(world: World) -> No
     world.pushes.note_suspended(unknown)
     world.pushes.note_suspended(snapshot(isSuspend=False))
     assert not world.pushes.is_suspended(AAPL.symbol)
+
+
+async def test_what_is_pushed_ends_a_suspension_that_was_only_looked_at(world: World) -> None:
+    """Nobody looks at a symbol that isn't quiet; its quote, if there is one, knows better."""
+    world.pushes.note_suspended(snapshot(isSuspend=True))
+    world.push(BOOKS, pushed_book())
+    assert not world.pushes.is_suspended(AAPL.symbol)
+    world.push(QUOTES, pushed_quotes("AAPL", isSuspended=True))
+    await world.taken()
+    world.push(BOOKS, pushed_book())
+    assert world.pushes.is_suspended(AAPL.symbol)
+
+
+async def test_a_body_that_cannot_be_read_may_have_been_anybodys_trades(world: World) -> None:
+    """So the next of each begins anew."""
+    world.push(TICKERS, pushed_trades(1))
+    with pytest.raises(Exception, match="[Pp]arsing"):
+        world.pushes.take(TICKERS, b"\xff\xff")
+    world.push(TICKERS, pushed_trades(2))
+    assert [publication.resumes for publication in await world.taken()] == [False, True]
+
+
+async def test_a_topic_that_is_refused_costs_nothing(world: World) -> None:
+    """Unless something of it is known."""
+    world.pushes.series(TRADES).begin()
+    world.pushes.forget(TRADES)
+    assert not world.pushes._series
+    world.push(TICKERS, pushed_trades(1))
+    world.pushes.forget(TRADES)
+    assert list(world.pushes._series) == [TRADES]

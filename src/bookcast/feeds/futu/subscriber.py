@@ -31,6 +31,9 @@ FILL_SECONDS: Final = 1.0
 
 TURN_SECONDS: Final = 0.05
 
+ESSENTIAL: Final = frozenset({"Qot_GetSubInfo"})
+"""No OpenD ends a connection because of these."""
+
 MAX_FAILURES: Final = 3
 """So often in a row may a kind of request go unanswered, or a connection end with it open; then
 it is let alone for a while."""
@@ -272,16 +275,20 @@ class Subscriber:
         except Refused as refusal:
             logger.debug("OpenD refuses %s: %s", call.name, refusal)
             return None
-        except (Unanswered, Lost) as error:
-            failures += 1
-            rest = REST_SECONDS if failures >= MAX_FAILURES else 0.0
-            self._failures[kind] = failures, loop.time() + rest
-            if isinstance(error, Lost):
-                raise
+        except Unanswered as error:
+            self._note_failure(kind, failures + 1)
             logger.debug("OpenD %s", error)
             return None
+        except Lost:
+            if call.name not in ESSENTIAL:
+                self._note_failure(kind, failures + 1)
+            raise
         self._failures.pop(kind, None)
         return answer
+
+    def _note_failure(self, kind: tuple[str, float], failures: int) -> None:
+        rest = REST_SECONDS if failures >= MAX_FAILURES else 0.0
+        self._failures[kind] = failures, asyncio.get_running_loop().time() + rest
 
 
 def _is_series(topic: Topic) -> bool:
