@@ -109,8 +109,6 @@ async def _books(
 async def _trouble(program: server.Program, opend: Controller) -> list[Row]:
     """Tell how soon a client hears of it, in notes: there is one number each."""
     client = await _subscribed(program, opend)
-    opend.push(*({"code": symbol, "bids": [[1, 1, 1]], "asks": []} for symbol in SYMBOLS))
-    await _until(client, "live")
     rows = []
     for name, begin, finish, limit in (
         ("OpenD is gone", opend.stop_listening, opend.listen, 2),
@@ -141,6 +139,7 @@ async def _until(client, state: str) -> float:
     begun = time.monotonic()
     waiting = set(SYMBOLS)
     while waiting:
+        assert time.monotonic() < begun + 30, f"{len(waiting)} symbols never were {state}"
         message = json.loads(await asyncio.wait_for(client.recv(), 30))
         if message["type"] == "status" and message["state"] == state:
             waiting.discard(message["symbol"])

@@ -10,7 +10,7 @@ import pytest
 from Crypto.PublicKey import RSA
 
 from bookcast import serve
-from bookcast.feeds.futu import link
+from bookcast.feeds.futu import client
 from bookcast.model import Level, Publication, Symbol, Topic
 from tests.fakes.opend import SUB, Controller
 from tests.feeds.futu.conftest import RunFeed, Running
@@ -192,15 +192,28 @@ async def test_a_subscription_that_opend_confirmed_but_lost_is_made_again(
 async def test_an_opend_that_accepts_and_says_nothing_is_left_and_tried_again(
     opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The vendor's package would wait for it for ever."""
-    monkeypatch.setattr(link, "ANSWER_SECONDS", 0.2)
+    """What it was asked then, it won't answer when it is back."""
+    monkeypatch.setattr(client, "ATTEMPT_SECONDS", 0.1)
     opend.mute()
     async with run_feed(opend.port) as running:
         running.feed.want(AAPL)
         await eventually(lambda: "doesn't answer; retrying" in detail(running), "the complaint")
         opend.mute(muted=False)
         await subscribed(opend, "US.AAPL")
+        await eventually(lambda: opend.connections() == 1, "one connection")
     await eventually(lambda: opend.connections() == 0, "no connection left behind")
+
+
+async def test_a_slow_opend_is_waited_for(
+    opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although others are tried beside it meanwhile."""
+    monkeypatch.setattr(client, "ATTEMPT_SECONDS", 0.1)
+    opend.slow(0.25)
+    async with run_feed(opend.port) as running:
+        running.feed.want(AAPL)
+        await subscribed(opend, "US.AAPL")
+        await eventually(lambda: opend.connections() == 1, "one connection")
 
 
 async def test_a_bad_host_name_is_said_and_tried_again(

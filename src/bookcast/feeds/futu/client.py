@@ -42,6 +42,10 @@ THROWN_OUT_DELAY: Final = 15.0
 MAX_THROWS: Final = 10
 """So many times in a row is forgiven."""
 
+ATTEMPTS: Final = 5
+ATTEMPT_SECONDS: Final = 1.0
+"""So often, and after so long each time, an OpenD that doesn't answer is tried beside."""
+
 STATE_SECONDS: Final = 10.0
 """How often OpenD is asked for the markets' hours."""
 
@@ -249,10 +253,33 @@ class FutuFeed(Feed):
         fault = Lost("is not reachable")
         for address in await resolve(endpoint.host):
             try:
-                return await link.connect(address, endpoint.port, self._take, self._key)
+                return await self._open(address, endpoint.port)
             except Lost as lost:
                 fault = lost
         raise fault
+
+    async def _open(self, address: str, port: int) -> Link:
+        """Connect to an address. An OpenD that doesn't answer is tried once more every second.
+
+        One that has been silent won't answer what it was asked then, but may be back.
+        """
+        attempts: set[asyncio.Task[Link]] = set()
+        try:
+            for _ in range(ATTEMPTS):
+                connecting = link.connect(address, port, self._take, self._key)
+                attempts.add(asyncio.create_task(connecting))
+                done, attempts = await asyncio.wait(
+                    attempts, timeout=ATTEMPT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+                if done:
+                    first, *others = done
+                    attempts.update(others)
+                    return first.result()
+        finally:
+            for attempt in attempts:
+                attempt.add_done_callback(_leave)
+                attempt.cancel()
+        raise Lost("doesn't answer")
 
     async def _serve(self, opened: Link, endpoint: Endpoint) -> None:
         """Serve one connection to its end, which is told by raising Lost."""
@@ -309,6 +336,12 @@ class FutuFeed(Feed):
                 with self._noting_trouble():
                     self._account.take_global_state(state)
             await asyncio.sleep(TROUBLED_SECONDS if self._account.trouble else STATE_SECONDS)
+
+
+def _leave(attempt: asyncio.Task[Link]) -> None:
+    """Close a connection that came too late."""
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().fail("was left")
 
 
 def _delay(rounds: int, thrown_out: int) -> float:
