@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from Crypto.PublicKey import RSA
 
 from bookcast.feeds.futu import calls
 from bookcast.feeds.futu.candles import KINDS
 from bookcast.feeds.futu.topics import SESSIONS, SUBTYPES
 from bookcast.model import Symbol
-from tests.fakes.opend import KEEP_ALIVE, REG_PUSH, Controller
+from tests.fakes.opend import INIT_CONNECT, KEEP_ALIVE, REG_PUSH, Controller
 from tests.fakes.vendor import Vendor
 
 AAPL, TENCENT, BERKSHIRE = Symbol("US.AAPL"), Symbol("HK.00700"), Symbol("US.BRK.B")
@@ -175,3 +176,23 @@ def test_being_there_is_said_as_the_vendor_does(vendor: Compared) -> None:
     [theirs] = vendor.asks("[context.keep_alive(), __import__('time').sleep(0.2)][1]", 1004)
     candidates = [written(calls.keep_alive(before + seconds))[0][1] for seconds in range(3)]
     assert theirs in candidates
+
+
+def test_an_encrypted_connection_begins_as_the_vendors_does(tmp_path: Path) -> None:
+    """And goes on so: what OpenD decrypts is the same."""
+    key = tmp_path / "key.pem"
+    key.write_bytes(RSA.generate(1024).export_key())
+    opend = Controller(rsa_key_file=key)
+    client = Vendor(opend.port, tmp_path, rsa_key_file=key)
+    try:
+        client.wait()
+        compared = Compared(opend, client)
+        begun = [body for number, body in opend.recorded() if number == INIT_CONNECT]
+        ours = calls.init_connect(encrypted=True)
+        ours.request.c2s.clientID = "PyNormal"  # what the vendor calls itself
+        assert begun == [ours.request.SerializeToString().hex()]
+        subscribed = calls.subscribe([AAPL], SUBTYPES["orderbook", ""])
+        assert written(subscribed) == compared.sends("subscribe", [AAPL], ["ORDER_BOOK"])
+    finally:
+        client.close()
+        opend.close()
