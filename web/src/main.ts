@@ -34,7 +34,7 @@ const picker = new Picker({
   choose: (symbol) => {
     choose(symbol);
   },
-  search: async (text) => (await fetchSymbols(text)).symbols,
+  search: fetchSymbols,
 });
 const connection = new Connection({
   // A name of its own for each load of the page: two tabs never share a session.

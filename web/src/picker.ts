@@ -1,6 +1,6 @@
 /** The symbol field and its list: type to narrow, arrows to move, Enter to open. */
 
-import { filterSymbols, resolveSymbol, splitSymbol } from "./symbols";
+import { type Listing, filterSymbols, resolveSymbol, splitSymbol } from "./symbols";
 
 const MOST_SHOWN = 100;
 const ASK_AFTER = 150;
@@ -11,12 +11,13 @@ export interface PickerOptions {
   readonly note: HTMLElement;
   readonly choose: (symbol: string) => void;
   /** Asks the server for symbols that match a text. */
-  readonly search: (text: string) => Promise<readonly string[]>;
+  readonly search: (text: string) => Promise<Listing>;
 }
 
 export class Picker {
   readonly #options: PickerOptions;
   #known: readonly string[] = [];
+  readonly #names = new Map<string, string>();
   #chosen: string | null = null;
   #shown: string[] = [];
   #active = -1;
@@ -111,9 +112,11 @@ export class Picker {
     if (text === "") return;
     this.#asking = window.setTimeout(() => {
       this.#options.search(text).then(
-        (found) => {
-          const news = found.filter((symbol) => !this.#known.includes(symbol));
+        ({ symbols, names }) => {
+          for (const [symbol, name] of names) this.#names.set(symbol, name);
+          const news = symbols.filter((symbol) => !this.#known.includes(symbol));
           if (news.length > 0) this.setKnown([...this.#known, ...news]);
+          else this.#render();
         },
         () => {
           // No suggestions then; the typed symbol still opens.
@@ -127,7 +130,7 @@ export class Picker {
     const typed = input.value.trim();
     const all =
       this.#chosen === null || this.#known.includes(this.#chosen) ? this.#known : [this.#chosen, ...this.#known];
-    const found = filterSymbols(all, typed);
+    const found = filterSymbols(all, typed, this.#names);
     const meant = resolveSymbol(typed, all);
     // What was typed can always be opened, also where the server doesn't know it yet.
     if (meant !== null && !found.includes(meant)) found.push(meant);
@@ -154,6 +157,13 @@ export class Picker {
     prefix.className = "market";
     prefix.textContent = market;
     option.append(prefix, code);
+    const name = this.#names.get(symbol);
+    if (name !== undefined) {
+      const label = document.createElement("span");
+      label.className = "name";
+      label.textContent = name;
+      option.append(label);
+    }
     option.classList.toggle("typed", isNew);
     return option;
   }

@@ -4,6 +4,8 @@ const MAX_LENGTH = 64;
 
 export interface Listing {
   readonly symbols: readonly string[];
+  /** What the symbols stand for, of those that the server can tell. */
+  readonly names: ReadonlyMap<string, string>;
   /** This machine's clock minus the server's, from the answer's Date; null if there was none. */
   readonly skew: number | null;
 }
@@ -16,8 +18,10 @@ export async function fetchSymbols(query = "", get: typeof fetch = fetch): Promi
   });
   if (!response.ok) throw new Error(`The server answered ${response.status} to /symbols`);
   const served = Date.parse(response.headers.get("date") ?? "");
+  const raw: unknown = await response.json();
   return {
-    symbols: parseSymbols(await response.json()),
+    symbols: parseSymbols(raw),
+    names: parseNames(raw),
     // The header has whole seconds: half a second is the fairest guess of the rest.
     skew: Number.isNaN(served) ? null : Date.now() - served - 500,
   };
@@ -35,19 +39,35 @@ export function parseSymbols(raw: unknown): string[] {
   return symbols;
 }
 
-/** Those that hold the text, those that begin with it (or whose code does) first. */
-export function filterSymbols(symbols: readonly string[], text: string): string[] {
+export function parseNames(raw: unknown): Map<string, string> {
+  const list = typeof raw === "object" && raw !== null ? (raw as Record<string, unknown>)["symbols"] : null;
+  const names = new Map<string, string>();
+  for (const item of Array.isArray(list) ? (list as unknown[]) : []) {
+    if (typeof item !== "object" || item === null) continue;
+    const { symbol, name } = item as Record<string, unknown>;
+    if (typeof symbol === "string" && typeof name === "string" && name !== "") names.set(symbol, name);
+  }
+  return names;
+}
+
+/** Those that hold the text, or whose name does; those that begin with it (or whose code does) first. */
+export function filterSymbols(
+  symbols: readonly string[],
+  text: string,
+  names: ReadonlyMap<string, string> = new Map<string, string>(),
+): string[] {
   const wanted = text.trim().toLowerCase();
   if (wanted === "") return [...symbols];
   const rank = (symbol: string): number => {
     const lower = symbol.toLowerCase();
     if (lower === wanted || codeOf(lower) === wanted) return 0;
     if (lower.startsWith(wanted) || codeOf(lower).startsWith(wanted)) return 1;
-    return lower.includes(wanted) ? 2 : 3;
+    if (lower.includes(wanted)) return 2;
+    return names.get(symbol)?.toLowerCase().includes(wanted) === true ? 3 : 4;
   };
   return symbols
     .map((symbol) => ({ symbol, rank: rank(symbol) }))
-    .filter((entry) => entry.rank < 3)
+    .filter((entry) => entry.rank < 4)
     .sort((a, b) => a.rank - b.rank)
     .map((entry) => entry.symbol);
 }

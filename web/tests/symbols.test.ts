@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fetchSymbols, filterSymbols, parseSymbols, resolveSymbol, splitSymbol } from "../src/symbols";
+import { fetchSymbols, filterSymbols, parseNames, parseSymbols, resolveSymbol, splitSymbol } from "../src/symbols";
 
 const KNOWN = ["US.AAPL", "HK.00700", "US.MSFT", "HK.HSImain"];
 
@@ -24,6 +24,21 @@ it("puts exact and leading matches before those inside", () => {
   expect(filterSymbols(KNOWN, "hk")).toEqual(["HK.00700", "HK.HSImain"]);
 });
 
+it("finds a symbol by its name as well, after those by their code", () => {
+  const names = new Map([
+    ["US.AAPL", "Apple Inc"],
+    ["US.MSFT", "Microsoft"],
+  ]);
+  expect(filterSymbols(["US.MSFT", "US.AAPL", "US.APPLE"], "appl", names)).toEqual(["US.APPLE", "US.AAPL"]);
+  expect(filterSymbols(KNOWN, "micro", names)).toEqual(["US.MSFT"]);
+});
+
+it("reads names in any state", () => {
+  const raw = { symbols: [{ symbol: "A", name: "One" }, { symbol: "B" }, "C", { symbol: "D", name: 3 }, null] };
+  expect([...parseNames(raw)]).toEqual([["A", "One"]]);
+  expect(parseNames(null).size).toBe(0);
+});
+
 it("splits the market from the code", () => {
   expect(splitSymbol("US.AAPL")).toEqual({ market: "US.", code: "AAPL" });
   expect(splitSymbol("AAPL")).toEqual({ market: "", code: "AAPL" });
@@ -45,6 +60,7 @@ describe("fetchSymbols", () => {
     const listing = await fetchSymbols("a&b", get);
     expect(asked).toBe("symbols?q=a%26b");
     expect(listing.symbols).toEqual(["US.AAPL"]);
+    expect(listing.names.size).toBe(0);
     expect(Math.abs(listing.skew ?? Infinity)).toBeLessThan(2_000);
   });
 
