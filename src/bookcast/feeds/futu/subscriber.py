@@ -18,6 +18,9 @@ from bookcast.model import Topic
 
 logger = logging.getLogger(__name__)
 
+RIGHTS_SECONDS: Final = 1.0
+"""How long a refusal isn't told because the right that is missing may be found out."""
+
 CHECK_SECONDS: Final = 30.0
 """How often OpenD is asked what it really has subscribed."""
 
@@ -225,7 +228,7 @@ class Subscriber:
 
     async def _learn_rights(self, opened: Link) -> None:
         """Ask what the account may see, to say what a refusal is about."""
-        answer = await self._optional(opened, calls.user_info())
+        answer = await self._optional(opened, calls.user_info(), seconds=RIGHTS_SECONDS)
         if answer is not None:
             self._account.take_user_info(answer)
 
