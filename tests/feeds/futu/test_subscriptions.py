@@ -732,3 +732,16 @@ def test_retries_are_spread(chance: float) -> None:
     plans.want(A)
     plans.refused(take(plans, 0), "no", 0)
     assert plans.next_time(0) == FIRST_RETRY * (0.5 + chance / 2)
+
+
+def test_a_connection_knows_of_no_quota_until_it_is_told() -> None:
+    """Then nothing waits for one: OpenD may refuse."""
+    plans = SubscriptionPlanner(MINIMUM)
+    plans.want(A)
+    assert not plans.knows_quota
+    assert plans.has_room(Subscribe((A,)), 0)
+    plans.told(1, 0, ())
+    assert plans.knows_quota
+    assert not plans.has_room(Subscribe((A,)), 0)
+    plans.disconnected(0)
+    assert not plans.knows_quota

@@ -194,7 +194,8 @@ class Subscriber:
     ) -> None:
         planner, now = self._planner, asyncio.get_running_loop().time()
         if isinstance(action, Subscribe):
-            await self._learn(opened, seconds=QUICK_SECONDS)
+            if planner.knows_quota:
+                await self._learn(opened, seconds=QUICK_SECONDS)
             if not planner.has_room(action, now):
                 logger.info("no quota for %s: %s", _names(action.topics), reason)
                 planner.out_of_quota(action)

@@ -148,6 +148,11 @@ class SubscriptionPlanner:
         self._limit = used + remaining
         self._others = frozenset(others)
 
+    @property
+    def knows_quota(self) -> bool:
+        """Whether OpenD has told on this connection how much of the quota is left."""
+        return self._room is not None
+
     def has_room(self, action: Subscribe, now: float) -> bool:
         """Tell whether, as far as OpenD told, the quota allows an action."""
         cost = sum(not self._is_free(topic, now) for topic in action.topics)
