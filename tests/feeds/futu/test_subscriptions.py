@@ -482,7 +482,7 @@ class Play:
     def tell(self) -> None:
         self.room, self.counted = self.world.left(), self.world.free()
         self.others = frozenset(self.world.others)
-        self.plans.told(len(self.world.used()), self.room, self.others)
+        self.plans.told(len(self.world.used()), self.room, self.others, self.world.now)
 
     def wants(self, topic: Topic) -> bool:
         return topic in self.pinned or self.wanted.get(topic, 0.0) is None
@@ -504,6 +504,8 @@ class Play:
     def settle(self) -> None:
         """Do what there is to do, and look at each step and at the end of it."""
         turns = 0
+        if self.plans.is_outdated(self.world.now):
+            self.tell()
         while action := self.plans.next_action(self.world.now):
             turns += 1
             assert turns < 150, "it must come to an end"
@@ -585,7 +587,8 @@ class Play:
                 assert copy.deepcopy(plans).next_action(moment) is None, "later than needed"
         if due is not None:
             then = copy.deepcopy(plans)
-            if then.next_action(due) is None:
+            # (What OpenD has to be asked first is what there is to do then.)
+            if not then.is_outdated(due) and then.next_action(due) is None:
                 again = then.next_time(due)
                 assert again is None or again > due, "nobody may spin then"
 

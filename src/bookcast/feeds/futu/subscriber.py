@@ -122,6 +122,9 @@ class Subscriber:
                 to_fill, self._to_fill = self._to_fill, []
                 for topic in to_fill:
                     tasks.create_task(self._fill_from(opened, topic))
+                if self._planner.is_outdated(loop.time()):
+                    await self._learn(opened, seconds=QUICK_SECONDS)
+                    self._planner.note_outdated(loop.time())
                 if action := self._planner.next_action(loop.time()):
                     await self._perform(action, opened, tasks)
                     continue
@@ -224,7 +227,8 @@ class Subscriber:
         for connection in answer.connSubInfoList:
             (own if connection.isOwnConnData else others).update(topics_of(connection))
         if answer.totalUsedQuota or answer.remainQuota:
-            self._planner.told(answer.totalUsedQuota, answer.remainQuota, others)
+            now = asyncio.get_running_loop().time()
+            self._planner.told(answer.totalUsedQuota, answer.remainQuota, others, now)
         return own
 
     async def _learn_rights(self, opened: Link) -> None:

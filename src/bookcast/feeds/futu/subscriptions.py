@@ -2,6 +2,8 @@
 
 The caller takes one action at a time, performs it and reports how it went::
 
+    if planner.is_outdated(now):
+        ...                                  # ask OpenD what is left of the quota; planner.told()
     while action := planner.next_action(now):
         ...                                  # ask OpenD
         planner.done(action, now)            # or planner.refused(action, reason, now)
@@ -13,6 +15,7 @@ quota, unless some connection of the account has it already.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -141,12 +144,23 @@ class SubscriptionPlanner:
         if held is not None and held.unwanted_since is None:
             self._held[topic] = held._replace(unwanted_since=now)
 
-    def told(self, used: int, remaining: int, others: Collection[Topic]) -> None:
+    def told(
+        self, used: int, remaining: int, others: Collection[Topic], now: float = -math.inf
+    ) -> None:
         """OpenD says how much of the quota is used and left, and what other connections have."""
+        self.note_outdated(now)
         self._free_times.clear()
         self._room = max(0, remaining)
         self._limit = used + remaining
         self._others = frozenset(others)
+
+    def is_outdated(self, now: float) -> bool:
+        """Tell whether OpenD counts less than it told, and should be asked again."""
+        return any(at <= now for at in self._counted_until.values())
+
+    def note_outdated(self, now: float) -> None:
+        """OpenD has been asked again."""
+        self._counted_until = {t: at for t, at in self._counted_until.items() if at > now}
 
     @property
     def knows_quota(self) -> bool:
@@ -210,6 +224,7 @@ class SubscriptionPlanner:
         if waiting:
             free_at = self._free_at(pinned=not self._pinned.keys().isdisjoint(waiting))
             due += [free_at] if free_at is not None else []
+            due += self._counted_until.values()
         return min(due, default=None)
 
     def done(self, action: Action, now: float) -> None:
@@ -277,7 +292,7 @@ class SubscriptionPlanner:
         self._free_times.clear()
         for topic in self._held:
             self._counted_until[topic] = self._releasable_at(topic)
-        self._counted_until = {t: at for t, at in self._counted_until.items() if at > now}
+        self.note_outdated(now)
         self._held.clear()
         self._not_before.clear()
         self._batch_limits.clear()
@@ -344,6 +359,8 @@ class SubscriptionPlanner:
 
     def _making_room(self, waiting: list[Topic], now: float) -> list[Topic]:
         """Give the topics that have to go now so that waiting ones may come."""
+        if self.is_outdated(now):
+            return []  # there may be room
         going = [t for t in self._unwanted() if self._may_go_at(t) <= now][: len(waiting)]
         pinned = sum(topic in self._pinned for topic in waiting)
         if pinned > len(going):
