@@ -9,7 +9,7 @@ from Crypto.PublicKey import RSA
 from bookcast.feeds.futu import calls, link
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered, connect
 from bookcast.feeds.futu.schema import messages
-from bookcast.feeds.futu.wire import HEADER, MAX_BODY, read_key
+from bookcast.feeds.futu.wire import HEADER, MAX_PUSH, read_key
 from bookcast.model import Symbol
 from tests.fakes.opend import Controller
 from tests.support import eventually
@@ -140,7 +140,7 @@ async def test_a_length_that_cannot_be_is_silence_too(
     monkeypatch.setattr(link, "QUIET_SECONDS", 0.2)
     monkeypatch.setattr(link, "TICK_SECONDS", 0.02)
     async with linked(opend) as made:
-        endless = HEADER.pack(b"FT", 3013, 0, 0, 1, MAX_BODY, bytes(20), bytes(8))
+        endless = HEADER.pack(b"FT", 3013, 0, 0, 1, MAX_PUSH, bytes(20), bytes(8))
         for piece in [endless, *[bytes(100)] * 100]:
             made.get_buffer(-1)[: len(piece)] = piece
             made.buffer_updated(len(piece))
@@ -148,6 +148,15 @@ async def test_a_length_that_cannot_be_is_silence_too(
             if made.lost.done():
                 break
         assert await made.lost == "doesn't answer"
+
+
+async def test_nothing_that_long_comes_unasked(opend: Controller) -> None:
+    """An answer may: the list of a market's securities has megabytes."""
+    async with linked(opend) as made:
+        endless = HEADER.pack(b"FT", 3013, 0, 0, 1, MAX_PUSH + 1, bytes(20), bytes(8))
+        made.get_buffer(-1)[: len(endless)] = endless
+        made.buffer_updated(len(endless))
+        assert "claims to have" in await made.lost
 
 
 async def test_our_own_sleep_is_not_taken_for_silence(

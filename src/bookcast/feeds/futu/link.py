@@ -15,7 +15,18 @@ from typing import Any, Final, cast
 from bookcast.feeds.futu import calls
 from bookcast.feeds.futu.calls import Call
 from bookcast.feeds.futu.schema import messages
-from bookcast.feeds.futu.wire import Aes, Cipher, Frame, Garbage, Reader, Rsa, pack, plain
+from bookcast.feeds.futu.wire import (
+    MAX_BODY,
+    MAX_PUSH,
+    Aes,
+    Cipher,
+    Frame,
+    Garbage,
+    Reader,
+    Rsa,
+    pack,
+    plain,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +99,8 @@ class Link(asyncio.BufferedProtocol):
     def buffer_updated(self, count: int) -> None:
         """Take apart what came."""
         try:
-            frames = self._reader.read(bytes(memoryview(self._buffer)[:count]))
+            longest = MAX_BODY if self._waiting else MAX_PUSH
+            frames = self._reader.read(bytes(memoryview(self._buffer)[:count]), longest)
             if frames or self._waiting:
                 # Bytes alone prove nothing, unless they may belong to a long answer.
                 self._heard = self._loop.time()

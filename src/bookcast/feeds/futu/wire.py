@@ -17,6 +17,9 @@ HEADER: Final = struct.Struct("<2sIBBII20s8s")
 MAX_BODY: Final = 64 * 1024 * 1024
 """The list of all securities of a market has some megabytes; what claims more isn't OpenD."""
 
+MAX_PUSH: Final = 4 * 1024 * 1024
+"""What comes unasked is far shorter than this."""
+
 BLOCK: Final = 16
 _PKCS1_OVERHEAD: Final = 11
 
@@ -79,7 +82,7 @@ class Reader:
         self._rest = bytearray()
         self._needed = HEADER.size
 
-    def read(self, data: bytes) -> list[Frame]:
+    def read(self, data: bytes, longest: int = MAX_BODY) -> list[Frame]:
         """Take what came next, and give the messages that are complete now.
 
         Raises:
@@ -97,7 +100,7 @@ class Reader:
             mark, protocol, form, _, serial, length, digest, _ = HEADER.unpack_from(data, at)
             if mark != b"FT":
                 raise Garbage(f"a message begins with {mark!r} instead of b'FT'")
-            if length > MAX_BODY:
+            if length > longest:
                 raise Garbage(f"a message claims to have {length} bytes")
             if form != 0:
                 raise Garbage(f"message {protocol} isn't protobuf; set OpenD's push_proto_type=0")
