@@ -296,3 +296,21 @@ async def test_what_opend_loses_later_is_found_when_it_gives_reason_to_look(
         await eventually(lambda: opend.requests().count(SUB_INFO) > asked, "another look")
         await asyncio.sleep(0)
         assert opend.held() == ["US.AAPL:2"]
+
+
+async def test_a_bad_code_in_a_batch_breaks_nobody_elses_candles(
+    opend: Controller, run_feed: RunFeed
+) -> None:
+    """What is asked for once more goes on where it was."""
+    async with run_feed(opend.port) as running:
+        running.feed.want(CANDLES)
+        running.feed.want(CANDLES._replace(symbol=TSLA.symbol))
+        await held(opend, "US.AAPL:11", "US.TSLA:11")
+        opend.push_candles("US.AAPL", "1m", candle(0))
+        await eventually(lambda: len(running.published) == 1, "the first")
+        opend.refuse(US_TSLA="not any more")
+        opend.drop()
+        await held(opend, "US.AAPL:11")
+        opend.push_candles("US.AAPL", "1m", candle(1))
+        await eventually(lambda: len(finals(running.published)) == 1, "the next")
+        assert not any(p.resumes for p in running.published)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from bookcast.feeds.futu.decode import moment, number, volume, whole
-from bookcast.model import Candle, Number, Period, Publication, Topic
+from bookcast.model import Candle, Number, Publication, Topic
 
 MINUTE_MS: Final = 60_000
 
@@ -30,7 +30,7 @@ LENGTHS: Final[Mapping[str, int]] = {
 }
 """Minutes of the periods that are dated by their end."""
 
-KINDS: Final[Mapping[Period, int]] = {
+KINDS: Final[Mapping[str, int]] = {
     "1m": 1,
     "1d": 2,
     "1w": 3,

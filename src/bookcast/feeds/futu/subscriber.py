@@ -176,7 +176,6 @@ class Subscriber:
             await opened.request(call)
         except Refused as refusal:
             for topic in action.topics if subscribing else ():
-                self._fill(topic, ())
                 self._pushes.forget(topic)
             await self._refused(action, str(refusal), opened, tasks)
             return
@@ -242,10 +241,6 @@ class Subscriber:
             if _is_series(topic):
                 self._pushes.series(topic).begin()
 
-    def _fill(self, topic: Topic, past: Any) -> None:
-        if _is_series(topic):
-            self._pushes.fill(topic, past)
-
     async def _fill_from(self, opened: Link, topic: Topic) -> None:
         """Get the newest trades or candles, which a client may want and continuity needs.
 
@@ -254,8 +249,7 @@ class Subscriber:
         if topic.channel == "trades":
             call = calls.trades(topic.symbol, calls.MAX_PAST)
         else:
-            kind = next(number for period, number in KINDS.items() if period == topic.variant)
-            call = calls.candles(topic.symbol, kind, calls.MAX_PAST)
+            call = calls.candles(topic.symbol, KINDS[topic.variant], calls.MAX_PAST)
         series, past = self._pushes.series(topic), ()
         asked = asyncio.ensure_future(self._optional(opened, call, seconds=link.ANSWER_SECONDS))
         try:
@@ -267,7 +261,7 @@ class Subscriber:
                 past = answer.tickerList if topic.channel == "trades" else answer.klList
         finally:
             asked.cancel()
-            self._fill(topic, past)
+            self._pushes.fill(topic, past)
 
     async def _optional(
         self, opened: Link, call: calls.Call, *, seconds: float = OPTIONAL_SECONDS
