@@ -37,7 +37,7 @@ def vectors() -> list[dict[str, object]]:
             for side in ("bids", "asks")
         )
         books.append(
-            tuple(  # type: ignore[arg-type] # two sides
+            tuple(  # type: ignore[arg-type] # the loop makes exactly two sides
                 [
                     Level(price, chance.choice([chance.randrange(1, 10**6), chance.random()]))
                     for price in prices

@@ -12,8 +12,9 @@ from typing import Final, NamedTuple
 from bookcast.engine.history import Gap
 from bookcast.hub.batch import Batch, to_all
 from bookcast.hub.interval import EARLY_SECONDS, next_due
-from bookcast.hub.status import Status, status_of
+from bookcast.hub.status import Status
 from bookcast.hub.subscription import Outbox, Subscription, Tally
+from bookcast.hub.teller import Teller
 from bookcast.hub.topic import MAX_WAITING, LiveTopic, Step, live_topic
 from bookcast.hub.view import Renderer, Shown, View, ViewSpec
 from bookcast.model import Channel, Position, Supply, Topic, Update
@@ -85,8 +86,7 @@ class Hub:
         self._batch_seconds = batch_seconds
         self._history_size = history_size
         self._max_queue_bytes = max_queue_bytes
-        self._stale_after = stale_after or {}
-        self._supply = supply
+        self._teller = Teller(renderer, now, stale_after or {}, supply)
         self._observe = observe
         self._topics: dict[Topic, LiveTopic] = {}
         self._dirty: dict[Topic, LiveTopic] = {}
@@ -145,7 +145,7 @@ class Hub:
             self._want(topic)
             live.take()
             self._dirty.pop(topic, None)
-            live.status = self._status_of(live)
+            live.status = self._teller.judge(live)
         elif not live.is_waited_for():
             # What came since waits for the end of somebody's interval, not for this client.
             came = live.take()
@@ -166,7 +166,7 @@ class Hub:
         subscription = outbox.shown[topic]
         if outbox.writable:
             self._catch_up(subscription)
-            self._tell(self._topics[topic], subscription)
+            self._teller.tell(self._topics[topic], subscription)
 
     def resync(self, outbox: Outbox, topic: Topic) -> None:
         """Show a subscriber the whole state once more, as if it were new."""
@@ -205,7 +205,7 @@ class Hub:
             if not outbox.writable:
                 break  # it took some, and then no more
             self._catch_up(subscription)
-            self._tell(self._topics[topic], subscription)
+            self._teller.tell(self._topics[topic], subscription)
         outbox.flush()
 
     def is_resting(self) -> bool:
@@ -243,7 +243,7 @@ class Hub:
             queued=queued,
             held=held,
             view=view.spec,
-            status=self._status_of(live),
+            status=self._teller.judge(live),
             last_update_ms=newest.server_ms if newest is not None else None,
         )
 
@@ -297,7 +297,7 @@ class Hub:
     def check(self) -> None:
         """Tell subscribers whose topic stands differently than a moment ago; call it regularly."""
         for live in tuple(self._topics.values()):
-            self._check(live)
+            self._teller.check(live)
 
     def _emit(self, live: LiveTopic, now: float, batch: Batch | None) -> bool:
         """Show in each view of a topic what is due, and tell whether anything had come."""
@@ -445,48 +445,7 @@ class Hub:
             return
         self._observe(max(0.0, now_ms - (update.feed_ms or update.server_ms)) / 1000)
         if live.status.state != "live":
-            self._check(live)
-
-    def _status_of(self, live: LiveTopic) -> Status:
-        topic = live.topic
-        return status_of(
-            live.newest,
-            now_ms=self._now() * 1000,
-            stale_after=self._stale_after.get(topic.channel, 0.0),
-            supply=self._supply(topic),
-        )
-
-    def _check(self, live: LiveTopic) -> None:
-        status = self._status_of(live)
-        before, live.status = live.status, status
-        changed = status.news != before.news or status.refusal != before.refusal
-        if not changed:
-            return
-        logger.debug("%s is %s: %s", live.topic, status.state, status.reason)
-        for view in live.views.values():
-            for subscription in tuple(view.ready):
-                self._tell(live, subscription)
-                subscription.outbox.flush()
-
-    def _tell(self, live: LiveTopic, subscription: Subscription) -> None:
-        """Tell a subscriber how the topic stands, if it doesn't know."""
-        if not subscription.outbox.writable:
-            return
-        status, spec = live.status, subscription.view.spec
-        words = b""
-        if status.refusal is None:
-            if status.state == "live":
-                subscription.refused = None
-        elif subscription.refused != status.refusal:
-            subscription.refused = status.refusal
-            words += self._renderer.refusal(spec, live.topic, status.refusal)
-        known = subscription.told
-        if known != status.news:
-            subscription.told = status.news
-            if known is not None or not status.goes_without_saying:
-                words += self._renderer.status(spec, live.topic, status)
-        if words:
-            subscription.outbox.put(words)
+            self._teller.check(live)
 
     def _schedule(self) -> None:
         if not self._scheduled:

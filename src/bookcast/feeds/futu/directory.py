@@ -28,7 +28,7 @@ SNAPSHOT_SECONDS: Final = 1.0
 SLICE: Final = 500
 """So many entries are read before the event loop gets its turn."""
 
-KINDS: Final[tuple[tuple[int, Literal["stock", "fund", "index", "future"]], ...]] = (
+KINDS: Final[tuple[tuple[int, Literal["stock", "fund", "index"]], ...]] = (
     (3, "stock"),
     (4, "fund"),
     (6, "index"),

@@ -1,0 +1,78 @@
+"""Tells subscribers how their topics stand, when that changes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+from bookcast.hub.status import Status, status_of
+from bookcast.hub.subscription import Subscription
+from bookcast.hub.topic import LiveTopic
+from bookcast.hub.view import Renderer
+from bookcast.model import Channel, Supply, Topic
+
+logger = logging.getLogger(__name__)
+
+
+class Teller:
+    """Judges topics, and tells those who are subscribed to them.
+
+    Args:
+        renderer: makes finished frames.
+        now: seconds since 1970.
+        stale_after: per channel, seconds without an update until a topic is stale; 0: never.
+        supply: tells how a topic's feed can supply it; None when it has none.
+    """
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        now: Callable[[], float],
+        stale_after: Mapping[Channel, float],
+        supply: Callable[[Topic], Supply | None],
+    ) -> None:
+        self._renderer = renderer
+        self._now = now
+        self._stale_after = stale_after
+        self._supply = supply
+
+    def judge(self, live: LiveTopic) -> Status:
+        """Tell how a topic stands now."""
+        return status_of(
+            live.newest,
+            now_ms=self._now() * 1000,
+            stale_after=self._stale_after.get(live.topic.channel, 0.0),
+            supply=self._supply(live.topic),
+        )
+
+    def check(self, live: LiveTopic) -> None:
+        """Judge a topic, and tell all who can take it if that is news."""
+        status = self.judge(live)
+        before, live.status = live.status, status
+        if status.news == before.news and status.refusal == before.refusal:
+            return
+        logger.debug("%s is %s: %s", live.topic, status.state, status.reason)
+        for view in live.views.values():
+            for subscription in tuple(view.ready):
+                self.tell(live, subscription)
+                subscription.outbox.flush()
+
+    def tell(self, live: LiveTopic, subscription: Subscription) -> None:
+        """Tell a subscriber how the topic stands, if it doesn't know and can take it."""
+        if not subscription.outbox.writable:
+            return
+        status, spec = live.status, subscription.view.spec
+        words = b""
+        if status.refusal is None:
+            if status.state == "live":
+                subscription.refused = None
+        elif subscription.refused != status.refusal:
+            subscription.refused = status.refusal
+            words += self._renderer.refusal(spec, live.topic, status.refusal)
+        known = subscription.told
+        if known != status.news:
+            subscription.told = status.news
+            if known is not None or not status.goes_without_saying:
+                words += self._renderer.status(spec, live.topic, status)
+        if words:
+            subscription.outbox.put(words)

@@ -1,0 +1,72 @@
+from bookcast.hub.subscription import Subscription
+from bookcast.hub.teller import Teller
+from bookcast.hub.topic import live_topic
+from bookcast.hub.view import ViewSpec
+from bookcast.model import Supply, Topic
+from tests.support import AAPL, NumberRenderer, RecordingOutbox, update
+
+
+class World:
+    """A topic with one subscriber, and what its feed says."""
+
+    def __init__(self) -> None:
+        self.supply: Supply | None = None
+        self.seconds = 0.0
+        self.teller = Teller(
+            NumberRenderer(), lambda: self.seconds, {"orderbook": 30.0}, self.supply_of
+        )
+        self.live = live_topic(AAPL, 10)
+        self.outbox = RecordingOutbox()
+        view = self.live.view(ViewSpec("v1", "AAPL"))
+        self.subscription = Subscription(self.outbox, AAPL, view)
+        view.ready[self.subscription] = None
+
+    def supply_of(self, _topic: Topic) -> Supply | None:
+        return self.supply
+
+    def check(self, supply: Supply | None) -> None:
+        self.supply = supply
+        self.teller.check(self.live)
+
+
+def test_news_is_told_once() -> None:
+    """At every change, and not at every look."""
+    world = World()
+    world.live.add(update(1))
+    world.teller.check(world.live)
+    world.check(Supply("futu"))
+    world.seconds = 31
+    world.check(Supply("futu"))
+    world.check(Supply("futu"))
+    world.check(Supply("futu", "feed_down"))
+    assert b"".join(world.outbox.writes) == b"<AAPL live><AAPL stale><AAPL feed_down>"
+
+
+def test_who_cannot_take_it_is_told_later() -> None:
+    """The last of it."""
+    world = World()
+    world.outbox.writable = False
+    world.check(Supply("futu", "closed", "over"))
+    world.check(Supply("futu", "halted", "suspended"))
+    assert world.outbox.writes == []
+    world.outbox.writable = True
+    world.teller.tell(world.live, world.subscription)
+    world.teller.tell(world.live, world.subscription)
+    world.outbox.flush()
+    assert world.outbox.writes == [b"<AAPL halted>"]
+
+
+def test_a_refusal_is_told_before_the_state() -> None:
+    """And again only when its words change, or after it was granted in between."""
+    world = World()
+    refused = Supply("futu", "pending", "no right", refusal="no right")
+    world.check(refused)
+    world.check(Supply("futu", "feed_down", "gone"))
+    world.check(refused)
+    world.live.add(update(1))
+    world.check(Supply("futu"))
+    world.check(refused._replace(refusal="other"))
+    told = b"".join(world.outbox.writes)
+    assert told.startswith(b"<AAPL refused: no right><AAPL pending><AAPL feed_down>")
+    assert told.count(b"refused: no right") == 1
+    assert told.count(b"refused: other") == 1
