@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import errno
+import functools
 import logging
 import socket
 import time
@@ -32,7 +33,7 @@ from bookcast.protocol.render import Renderer
 from bookcast.publisher import Published, Publisher
 from bookcast.sessions.framer import Framer
 from bookcast.sessions.registry import Registry
-from bookcast.sessions.session import SessionRules
+from bookcast.sessions.session import Session, SessionRules
 from bookcast.sessions.websocket import Endpoint, WebSocket
 from bookcast.settings import Settings, from_keywords
 
@@ -166,12 +167,18 @@ class Server:
             hub=hub,
             registry=self._registry,
             origins=origins,
-            rules=SessionRules(
-                settings.default_market,
-                settings.max_subscriptions,
-                settings.slow_timeout,
-                settings.heartbeat_ms,
+            begin=functools.partial(
+                Session,
+                hub=hub,
+                frame=framer,
+                rules=SessionRules(
+                    settings.default_market,
+                    settings.max_subscriptions,
+                    settings.slow_timeout,
+                    settings.heartbeat_ms,
+                ),
             ),
+            slow_timeout=settings.slow_timeout,
             max_message_bytes=settings.max_message_bytes,
             framer=framer,
             deflate=settings.deflate != "off",

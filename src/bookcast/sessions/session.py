@@ -143,8 +143,9 @@ class Session:
             logger.debug("client %r says %r", self.client_id, data[:200])
         self._do(self._connection.receive(data))
 
-    def refuse(self, message: str) -> None:
-        """Tell the client that something it sent was wrong."""
+    def receive_binary(self, _data: bytes) -> None:
+        """Refuse a binary message."""
+        message = "Binary messages are not understood; send JSON as text"
         self._do(self._connection.refuse(InvalidInput("invalid_message", message)))
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import typing
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, cast
 from urllib.parse import parse_qs, unquote
@@ -26,7 +27,7 @@ from bookcast.hub.hub import Hub
 from bookcast.protocol.messages_v1 import SUBPROTOCOL
 from bookcast.sessions.framer import Framer, SharedDeflate
 from bookcast.sessions.registry import Registry
-from bookcast.sessions.session import PublishAll, Session, SessionRules
+from bookcast.sessions.session import Peer, PublishAll, Session
 
 logger = logging.getLogger(__name__)
 # Handshakes and frames, as the WebSocket library sees them: debug only, and only when asked for.
@@ -60,24 +61,41 @@ KEEP_ALIVE_SECONDS: Final = 20
 """The kernel asks a peer of whom nothing is heard this often."""
 
 
+class Begin(typing.Protocol):
+    """Makes the session of a client that was let in."""
+
+    def __call__(
+        self,
+        client_id: str,
+        *,
+        peer: Peer,
+        write: Callable[[bytes], None],
+        v1: bool,
+        deflate: bool,
+    ) -> Session:
+        """Make it; see :class:`Session`."""
+
+
 class Endpoint(msgspec.Struct, frozen=True):
     """What every connection of a server shares.
 
-    ``publishing_waits``: whether ``publish`` may wait for something. ``clock`` gives the hub's
-    monotonic seconds.
+    ``begin`` makes a client's session. ``publishing_waits``: whether ``publish`` may wait for
+    something. ``clock`` gives the hub's monotonic seconds.
     """
 
     hub: Hub
     registry: Registry
     origins: OriginPolicy
-    rules: SessionRules
+    begin: Begin
     max_message_bytes: int
     framer: Framer
     deflate: bool
     publish: PublishAll
     publishing_waits: bool
+    slow_timeout: float
     clock: Callable[[], float]
     loop: asyncio.AbstractEventLoop
+    max_fragments: int = MAX_FRAGMENTS
 
 
 class WebSocket(asyncio.Protocol):
@@ -106,8 +124,8 @@ class WebSocket(asyncio.Protocol):
         self._publishes = False
         self._waiting: bytearray | None = None
         self._publishing: asyncio.Task[None] | None = None
-        # Messages not yet acted on; None stands for a binary one.
-        self._inbox: list[bytes | None] = []
+        # Messages not yet acted on, and whether each is text.
+        self._inbox: list[tuple[bytes, bool]] = []
         self._fragments: list[bytes] = []
         self._is_text = True
 
@@ -119,7 +137,7 @@ class WebSocket(asyncio.Protocol):
         # Before anything is written: else the HTTP side would be told that the client is slow.
         self._transport.set_protocol(self)
         self._connections.add(self)
-        _make_slowness_visible(self._transport, self._endpoint.rules.slow_timeout)
+        _make_slowness_visible(self._transport, self._endpoint.slow_timeout)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client: first its handshake, then its frames."""
@@ -202,15 +220,12 @@ class WebSocket(asyncio.Protocol):
             SERVER, state=OPEN, max_size=endpoint.max_message_bytes, logger=wire_logger
         )
         self._protocol.extensions = server.extensions
-        session = self._session = Session(
+        session = self._session = endpoint.begin(
             client_id,
             peer=self,
             write=self._transport.write,
             v1=v1 or server.subprotocol is not None,
             deflate=bool(server.extensions),
-            hub=endpoint.hub,
-            frame=endpoint.framer,
-            rules=endpoint.rules,
         )
         endpoint.registry.add(session)
         logger.info("client %r connected", client_id)
@@ -289,7 +304,7 @@ class WebSocket(asyncio.Protocol):
             if event.opcode is not Opcode.CONT:
                 self._is_text = event.opcode is Opcode.TEXT
             self._fragments.append(bytes(event.data))
-            if len(self._fragments) > MAX_FRAGMENTS:
+            if len(self._fragments) > self._endpoint.max_fragments:
                 self.end(CloseCode.POLICY)
                 return
             if event.fin:
@@ -298,7 +313,7 @@ class WebSocket(asyncio.Protocol):
                 if self._is_text and not _is_utf8(message):
                     self.end(CloseCode.INVALID_DATA)
                     return
-                self._inbox.append(message if self._is_text else None)
+                self._inbox.append((message, self._is_text))
 
     def _process(self) -> None:
         """Act on what the client said, for as long as it takes our answers."""
@@ -320,15 +335,15 @@ class WebSocket(asyncio.Protocol):
     def _take_messages(self, session: Session) -> None:
         done = 0
         try:
-            for message in self._inbox:
+            for message, is_text in self._inbox:
                 if not session.outbox.writable or session.is_deferring:
                     break
                 done += 1
                 self._endpoint.registry.received += 1
-                if message is None:
-                    session.refuse("Binary messages are not understood; send JSON as text")
-                else:
+                if is_text:
                     session.receive(message)
+                else:
+                    session.receive_binary(message)
         finally:
             del self._inbox[:done]
 
