@@ -8,6 +8,7 @@ import errno
 import functools
 import logging
 import socket
+import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -15,7 +16,7 @@ from typing import Any, Final, Self
 
 from prometheus_client import Histogram
 
-from bookcast.auth import OriginPolicy
+from bookcast.auth.gate import Gate
 from bookcast.engine.base import Engine
 from bookcast.engine.memory import MemoryEngine
 from bookcast.errors import StartupError
@@ -24,20 +25,26 @@ from bookcast.feeds.simulator import Simulator
 from bookcast.feeds.supervisor import Supervisor
 from bookcast.http import app as http_app
 from bookcast.http.routes import Routes
-from bookcast.http.server import HttpServer
+from bookcast.http.server import HttpLimits, HttpServer
 from bookcast.hub.hub import Hub
+from bookcast.limits import Refusals, Seats
 from bookcast.metrics import DELAY_BUCKETS, Number, registry_of
 from bookcast.model import CHANNELS, Supply, Topic
+from bookcast.protocol.connection import Terms
 from bookcast.protocol.published import Rules
 from bookcast.protocol.render import Renderer
 from bookcast.publisher import Published, Publisher
 from bookcast.sessions.framer import Framer
+from bookcast.sessions.handshake import Reception
 from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import Session, SessionRules
 from bookcast.sessions.websocket import Endpoint, WebSocket
 from bookcast.settings import Settings, from_keywords
 
 logger = logging.getLogger(__name__)
+
+RESERVED_FILES: Final = 64
+"""Files that the server needs besides its clients' connections."""
 
 CHECK_SECONDS: Final = 0.5
 """How often topics are judged, and clients looked after."""
@@ -66,12 +73,22 @@ class Server:
         self.port = settings.websocket_port
         self._loop: asyncio.AbstractEventLoop | None = None
         self._engine: Engine = MemoryEngine(history_size=settings.history_size)
-        self._registry = Registry()
+        self._refusals = Refusals()
+        self._addresses = Seats(settings.max_connections_per_address)
+        self._gate = Gate.of(settings, self._refusals)
+        self._registry = Registry(
+            ttl=settings.session_ttl,
+            clock=time.monotonic,
+            call_later=lambda seconds, function: asyncio.get_running_loop().call_later(
+                seconds, function
+            ),
+            max_per_principal=settings.max_connections_per_principal,
+        )
         self._feeds: list[Supervisor] = []
         self._hub: Hub | None = None
         self._publisher: Publisher | None = None
         self._http: HttpServer | None = None
-        self._checks: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._ready = False
 
     async def __aenter__(self) -> Self:
@@ -149,6 +166,7 @@ class Server:
             release=self._engine.release,
             batch_seconds=settings.batch_ms / 1000,
             history_size=settings.history_size,
+            queue_size=settings.session_queue_size,
             max_queue_bytes=settings.max_outbox_bytes,
             stale_after={
                 channel: getattr(settings, f"stale_after_{channel}") for channel in CHANNELS
@@ -162,26 +180,30 @@ class Server:
             hub=hub,
             rules=Rules(settings.default_market, settings.refuse_crossed_books),
         )
-        origins = OriginPolicy.of(settings)
+        reception = Reception(
+            gate=self._gate,
+            registry=self._registry,
+            addresses=self._addresses,
+            refusals=self._refusals,
+            max_connections=settings.max_connections or open_files() - RESERVED_FILES,
+            deflate=settings.deflate != "off",
+        )
         endpoint = Endpoint(
             hub=hub,
             registry=self._registry,
-            origins=origins,
+            reception=reception,
             begin=functools.partial(
                 Session,
                 hub=hub,
                 frame=framer,
-                rules=SessionRules(
-                    settings.default_market,
-                    settings.max_subscriptions,
-                    settings.slow_timeout,
-                    settings.heartbeat_ms,
-                ),
+                home=self._registry,
+                gate=self._gate,
+                refusals=self._refusals,
+                rules=_session_rules(settings, takes_tokens=self._gate.takes_credentials),
             ),
             slow_timeout=settings.slow_timeout,
             max_message_bytes=settings.max_message_bytes,
             framer=framer,
-            deflate=settings.deflate != "off",
             publish=publisher.publish_all,
             publishing_waits=self._engine.waits,
             clock=time.monotonic,
@@ -189,16 +211,26 @@ class Server:
         )
         routes = Routes(
             settings=settings,
+            gate=self._gate,
             engine=self._engine,
             publisher=publisher,
             hub=hub,
             registry=self._registry,
+            refusals=self._refusals,
             feeds=self._feeds,
-            metrics=registry_of(self._numbers(hub), delays),
+            metrics=registry_of(self._numbers(hub), delays, self._refusals),
             ready=lambda: self._ready,
         )
         http = HttpServer(
-            http_app.build(routes, origins), lambda connections: WebSocket(endpoint, connections)
+            http_app.build(routes, self._gate, self._refusals),
+            functools.partial(WebSocket, endpoint),
+            HttpLimits(
+                addresses=self._addresses,
+                refusals=self._refusals,
+                trusts=self._gate.trusts,
+                header_timeout=settings.header_timeout,
+                max_header_bytes=settings.max_header_bytes,
+            ),
         )
         try:
             await http.start(sockets)
@@ -209,7 +241,9 @@ class Server:
         self._http = http
         for feed in self._feeds:
             feed.start()
-        self._checks = asyncio.create_task(self._check(hub), name="checks")
+        self._tasks = [asyncio.create_task(self._check(hub), name="checks")]
+        if self._gate.jwks is not None:
+            self._tasks.append(asyncio.create_task(self._gate.jwks.run(), name="keys"))
         self._publisher = publisher
         self._ready = True
         logger.info("serving at %s, WebSockets at %s{client_id}", self.http_url, self.ws_url)
@@ -218,9 +252,9 @@ class Server:
         """Publish no more, end the feed, say goodbye to everybody; once more does nothing."""
         self._ready = False
         self._publisher = None
-        if self._checks is not None:
-            self._checks.cancel()
-            self._checks = None
+        for task in self._tasks:
+            task.cancel()
+        self._tasks = []
         for feed in self._feeds:
             await feed.stop()
         if self._http is not None:
@@ -313,6 +347,25 @@ class Server:
             Number(
                 "messages_received", "counter", "Messages of clients", lambda: registry.received
             ),
+            Number("sessions_parked", "gauge", "Sessions that wait", lambda: registry.parked),
+            Number(
+                "sessions_resumed",
+                "counter",
+                "Sessions that a client came back to",
+                lambda: registry.resumed,
+            ),
+            Number(
+                "sessions_expired",
+                "counter",
+                "Sessions that nobody came back to",
+                lambda: registry.expired,
+            ),
+            Number(
+                "duplicate_client_ids",
+                "counter",
+                "Clients that came under the id of another who was there",
+                lambda: registry.duplicates,
+            ),
             Number("messages_delivered", "counter", "Updates sent", lambda: hub.delivered),
             Number(
                 "messages_conflated",
@@ -354,6 +407,33 @@ def _feeds(settings: Settings, publish: Publish) -> list[Feed]:
             return [futu_feed(publish, settings)]
         case "none":
             return []
+
+
+def _session_rules(settings: Settings, *, takes_tokens: bool) -> SessionRules:
+    return SessionRules(
+        Terms(
+            default_market=settings.default_market,
+            max_subscriptions=settings.max_subscriptions,
+            takes_tokens=takes_tokens,
+            keeps_all=settings.session_queue == "all",
+        ),
+        slow_timeout=settings.slow_timeout,
+        heartbeat_ms=settings.heartbeat_ms,
+        ping_interval=settings.ping_interval,
+        ping_timeout=settings.ping_timeout,
+        auth_timeout=settings.auth_timeout,
+        message_rate=settings.message_rate,
+        publish_rate=settings.publish_rate,
+    )
+
+
+def open_files() -> int:
+    """Tell how many files and connections this process may have open."""
+    try:
+        import resource  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return sys.maxsize
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _call_later(

@@ -34,13 +34,17 @@ class InvalidInput(BookcastError):
         code: a key of :data:`ERRORS`.
         message: one sentence for a person.
         path: where in the input the fault is, for instance ``bids[3].price``; empty for the whole.
+        retry_after: seconds after which the same may go well; None where that isn't known.
     """
 
-    def __init__(self, code: str, message: str, *, path: str = "") -> None:
+    def __init__(
+        self, code: str, message: str, *, path: str = "", retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.path = path
+        self.retry_after = retry_after
 
 
 _PLACE: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
@@ -86,9 +90,16 @@ class ErrorKind(msgspec.Struct, frozen=True):
 
 
 ERRORS: Final[dict[str, ErrorKind]] = {
+    "invalid_request": ErrorKind(400, "Not valid HTTP"),
+    "request_timeout": ErrorKind(408, "Too slow", retry=True),
     "invalid_json": ErrorKind(400, "Not valid JSON"),
     "unknown_protocol": ErrorKind(400, "Unknown protocol"),
     "invalid_client_id": ErrorKind(400, "Invalid client id"),
+    "unauthenticated": ErrorKind(401, "Authentication required"),
+    "invalid_token": ErrorKind(401, "Invalid token"),
+    "token_expired": ErrorKind(401, "Token expired"),
+    "forbidden": ErrorKind(403, "Not allowed"),
+    "host_not_allowed": ErrorKind(421, "Host not allowed"),
     "origin_not_allowed": ErrorKind(403, "Origin not allowed"),
     "not_found": ErrorKind(404, "Not found"),
     "unknown_channel": ErrorKind(404, "Unknown channel"),
@@ -107,8 +118,13 @@ ERRORS: Final[dict[str, ErrorKind]] = {
     "too_many_subscriptions": ErrorKind(422, "Too many subscriptions"),
     "feed_refused": ErrorKind(422, "Refused by the feed", retry=True),
     "upgrade_required": ErrorKind(426, "Upgrade required"),
+    "too_many_connections": ErrorKind(429, "Too many connections", retry=True),
+    "rate_limited": ErrorKind(429, "Too many messages", retry=True),
+    "header_too_large": ErrorKind(431, "Header too large"),
     "internal_error": ErrorKind(500, "Internal error", retry=True),
     "page_not_built": ErrorKind(503, "The live page is not built"),
+    "server_full": ErrorKind(503, "The server is full", retry=True),
+    "keys_unavailable": ErrorKind(503, "Tokens can't be checked now", retry=True),
     "not_ready": ErrorKind(503, "Not ready", retry=True),
 }
 
@@ -124,11 +140,20 @@ class CloseCode(enum.IntEnum):
     TOO_BIG = 1009
     INTERNAL = 1011
     RESTART = 1012
+    TRY_LATER = 1013
     TOO_SLOW = 4008
+    HEARTBEAT_MISSED = 4009
+    TOKEN_EXPIRED = 4010
+    TAKEN_OVER = 4501
+    REFUSED = 4503
 
 
 FINAL_CODES: Final = range(4500, 5000)
 """Of our own codes, 4000 to 4499 ask to come back and these ask not to."""
+
+
+FINAL: Final = frozenset({CloseCode.POLICY, CloseCode.RESTART, CloseCode.REFUSED})
+"""After these a session doesn't wait for its client: it may not come back, or not here."""
 
 
 class CloseReason(msgspec.Struct, frozen=True):
@@ -140,9 +165,14 @@ class CloseReason(msgspec.Struct, frozen=True):
 
 CLOSE_REASONS: Final[dict[CloseCode, CloseReason]] = {
     CloseCode.INVALID_DATA: CloseReason("a text message is not valid UTF-8", reconnect=True),
-    CloseCode.POLICY: CloseReason("too many fragments in one message", reconnect=False),
+    CloseCode.POLICY: CloseReason("more than a client may send", reconnect=False),
     CloseCode.TOO_BIG: CloseReason("message too big", reconnect=True),
     CloseCode.INTERNAL: CloseReason("internal error", reconnect=True),
     CloseCode.RESTART: CloseReason("the server restarts", reconnect=True),
+    CloseCode.TRY_LATER: CloseReason("the server is full, or you have enough", reconnect=True),
     CloseCode.TOO_SLOW: CloseReason("nothing was taken for SLOW_TIMEOUT", reconnect=True),
+    CloseCode.HEARTBEAT_MISSED: CloseReason("a ping was not answered", reconnect=True),
+    CloseCode.TOKEN_EXPIRED: CloseReason("the token has expired", reconnect=True),
+    CloseCode.TAKEN_OVER: CloseReason("another connection resumed the session", reconnect=False),
+    CloseCode.REFUSED: CloseReason("not authenticated", reconnect=False),
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from bookcast.auth.principal import EVERYTHING, Rights
 from bookcast.engine.base import Engine
 from bookcast.errors import InvalidInput
 from bookcast.hub.hub import Hub
@@ -51,7 +52,13 @@ class Publisher:
         """Publications refused since the start."""
 
     async def publish(
-        self, channel: str, symbol: str, source: Any, *, period: str | None = None
+        self,
+        channel: str,
+        symbol: str,
+        source: Any,
+        *,
+        period: str | None = None,
+        rights: Rights = EVERYTHING,
     ) -> Published:
         """Publish one update; ``source`` is JSON text as bytes, or what a JSON reader gives.
 
@@ -59,7 +66,7 @@ class Publisher:
             InvalidInput: with the path of the wrong field; then nothing was published.
         """
         try:
-            publication = self._parse(channel, symbol, source, period)
+            publication = self._parse(channel, symbol, source, period, rights)
         except InvalidInput as error:
             self.refuse(error)
             raise
@@ -68,7 +75,7 @@ class Publisher:
         return Published("ok", symbol, position.epoch, position.seq, subscribers)
 
     async def publish_all(
-        self, updates: Sequence[PublishedUpdate]
+        self, updates: Sequence[PublishedUpdate], rights: Rights = EVERYTHING
     ) -> list[Position | InvalidInput]:
         """Publish updates in order, and give the place of each, or what is wrong with it."""
         outcomes: list[Position | InvalidInput | None] = []
@@ -76,7 +83,9 @@ class Publisher:
         for update in updates:
             try:
                 publications.append(
-                    self._parse(update.channel, update.symbol, bytes(update.data), update.period)
+                    self._parse(
+                        update.channel, update.symbol, bytes(update.data), update.period, rights
+                    )
                 )
             except InvalidInput as error:
                 self.refuse(error)
@@ -92,11 +101,16 @@ class Publisher:
         self.refused += 1
         logger.info("publication refused: %s", error.message)
 
-    def _parse(self, channel: str, symbol: str, source: Any, period: str | None) -> Publication:
+    def _parse(
+        self, channel: str, symbol: str, source: Any, period: str | None, rights: Rights
+    ) -> Publication:
         now_ms = round(self._now() * 1000, 3)
-        return parse_publication(
+        rights.check("publish")
+        publication = parse_publication(
             channel, symbol, source, rules=self._rules, now_ms=now_ms, period=period
         )
+        rights.check("publish", publication.topic)
+        return publication
 
     def _note(self, topic: Topic, position: Position) -> int:
         subscribers = self._hub.subscriber_count(topic)

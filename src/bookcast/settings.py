@@ -24,6 +24,9 @@ from bookcast.model import MARKETS, parse_symbol
 ORIGIN: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?")
 """What a browser may send as the origin of a page."""
 
+MIN_SECRET_BYTES: Final = 32
+"""RFC 7518, 3.2: as long as the hash. A shorter one can be guessed from a single token."""
+
 MAX_SIMULATED: Final = 100_000
 """Symbols that the simulator may be asked for by number."""
 
@@ -122,9 +125,84 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="The market of a symbol written without one (AAPL)")
     ] = "US"
     auth_mode: Annotated[
-        Literal["none"] | None,
-        Meta(description="none serves everybody. Production starts only when told so in words"),
+        Literal["none", "jwt", "keys", "proxy"] | None,
+        Meta(
+            description="none serves everybody (production starts so only when told in words), "
+            "jwt asks for a token, keys for an API key, proxy believes AUTH_PROXY_HEADER"
+        ),
     ] = None
+    auth_jwt_secret: Annotated[
+        str | None,
+        _secret("The secret that tokens are signed with (HS256), of at least 32 bytes"),
+    ] = None
+    auth_jwt_public_key_file: Annotated[
+        str | None,
+        Meta(description="The public key of whoever signs tokens, in PEM (RS256 or ES256)"),
+    ] = None
+    auth_jwks_url: Annotated[
+        str | None,
+        Meta(
+            description="Where whoever signs tokens publishes the keys (RS256 or ES256): an "
+            "address or a file; asked again every 5 minutes, and for a new key at once"
+        ),
+    ] = None
+    auth_jwt_audience: Annotated[
+        str | None, Meta(description="A token's aud must be, or contain, this")
+    ] = None
+    auth_jwt_issuer: Annotated[str | None, Meta(description="A token's iss must be this")] = None
+    auth_clock_skew: Annotated[
+        float,
+        Meta(ge=0, le=300, description="Seconds that the issuer's clock may differ from ours"),
+    ] = 10.0
+    auth_api_keys_file: Annotated[
+        str | None,
+        Meta(description="API keys, hashed, and their rights (bookcast key makes both)"),
+    ] = None
+    auth_rights_file: Annotated[
+        str | None,
+        Meta(description="Rights of principals, where their tokens don't say them"),
+    ] = None
+    auth_cookie: Annotated[
+        str | None,
+        Meta(description="The cookie that may hold the token, for pages of ALLOWED_ORIGINS"),
+    ] = None
+    auth_proxy_header: Annotated[
+        str,
+        Meta(description="With AUTH_MODE=proxy: where a trusted proxy writes who somebody is"),
+    ] = "X-Forwarded-User"
+    auth_query_token_seconds: Annotated[
+        float,
+        Meta(ge=0, description="A token in the address (?token=) must expire within this; 0: none"),
+    ] = 300.0
+    auth_timeout: Annotated[
+        float,
+        Meta(gt=0, description="Who connects without a token sends one within so many seconds"),
+    ] = 10.0
+    publish_allow: Annotated[
+        Names,
+        Meta(description="Networks (10.0.0.0/8) whose programs may publish without a key"),
+    ] = ()
+    admin_allow: Annotated[
+        Names,
+        Meta(
+            description="Networks that may read /stats and /metrics without a token, where one "
+            "is asked for"
+        ),
+    ] = ("127.0.0.0/8", "::1")
+    trusted_proxies: Annotated[
+        Names,
+        Meta(
+            description="Networks of proxies and balancers whose word counts (X-Forwarded-For, the "
+            "PROXY protocol); who comes through others looks like one single address"
+        ),
+    ] = ()
+    allowed_hosts: Annotated[
+        Names,
+        Meta(
+            description="Host names that this server answers to; not set: all, or in development "
+            "on a loopback address, those of this machine"
+        ),
+    ] = ()
     allowed_origins: Annotated[
         Names,
         Meta(
@@ -138,6 +216,64 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: Annotated[
         int, Meta(ge=128, description="The largest HTTP body a publisher may send")
     ] = 1024 * 1024
+    max_header_bytes: Annotated[
+        int, Meta(ge=1024, description="The largest head of a request: its line and headers")
+    ] = 16 * 1024
+    header_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="A request's head must be there within so many seconds of the connection, "
+            "and its body within three times as many",
+        ),
+    ] = 10.0
+    max_connections: Annotated[
+        int,
+        Meta(ge=0, description="Connections of all; 0: what the limit of open files allows"),
+    ] = 0
+    max_connections_per_address: Annotated[
+        int, Meta(ge=0, description="Connections of one address; 0: no limit")
+    ] = 0
+    max_connections_per_principal: Annotated[
+        int, Meta(ge=0, description="WebSockets of one principal; 0: no limit")
+    ] = 0
+    message_rate: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Messages a second of one connection, ten seconds' worth at once; 0: no "
+            "limit",
+        ),
+    ] = 50.0
+    publish_rate: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Publications a second of one publisher, ten seconds' worth at once; 0: no "
+            "limit",
+        ),
+    ] = 0.0
+    session_ttl: Annotated[
+        float,
+        Meta(ge=0, description="A client that was lost finds its session for so many seconds"),
+    ] = 60.0
+    session_queue: Annotated[
+        Literal["newest", "all"],
+        Meta(
+            description="What waits for a base client that can't take it: each symbol's newest "
+            "book, or every book"
+        ),
+    ] = "newest"
+    session_queue_size: Annotated[
+        int, Meta(ge=1, le=100_000, description="With SESSION_QUEUE=all: so many of each symbol")
+    ] = 1000
+    ping_interval: Annotated[
+        float, Meta(gt=0, description="A client is pinged after so many seconds of silence")
+    ] = 20.0
+    ping_timeout: Annotated[
+        float,
+        Meta(gt=0, description="One that doesn't answer that for so long is closed with 4009"),
+    ] = 20.0
     max_subscriptions: Annotated[int, Meta(ge=1, description="Subscriptions of one connection")] = (
         256
     )
@@ -204,7 +340,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.environment == "production"
 
 
-PRODUCTION_DEFAULTS: Final[Mapping[str, Any]] = {"redis_url": "redis://redis:6379"}
+PRODUCTION_DEFAULTS: Final[Mapping[str, Any]] = {
+    "redis_url": "redis://redis:6379",
+    "admin_allow": (),
+    "max_connections_per_address": 100,
+}
 """Where production starts from another value than :class:`Settings` says."""
 
 ALIASES: Final[Mapping[str, str]] = {"port": "websocket_port"}
@@ -340,6 +480,9 @@ def check(settings: Settings, sources: Mapping[str, str]) -> None:
             "AUTH_MODE is not set, and in production the server doesn't start open by accident; "
             "set AUTH_MODE=none to serve everybody who can reach it"
         )
+    _check_authentication(settings)
+    for field in ("publish_allow", "admin_allow", "trusted_proxies"):
+        _check_networks(field, getattr(settings, field), _from(sources, field))
     _check_symbols(settings, _from(sources, "simulator_symbols"))
     if settings.host == "*":
         raise SettingError(f"HOST is '*'{_from(sources, 'host')}; 0.0.0.0 listens everywhere")
@@ -349,6 +492,41 @@ def check(settings: Settings, sources: Mapping[str, str]) -> None:
                 f"ALLOWED_ORIGINS has {origin!r}{_from(sources, 'allowed_origins')}; an origin is "
                 "scheme://host or scheme://host:port, with no path and no wildcard"
             )
+
+
+def _check_authentication(settings: Settings) -> None:
+    match settings.auth_mode:
+        case "jwt" if not (
+            settings.auth_jwt_secret or settings.auth_jwt_public_key_file or settings.auth_jwks_url
+        ):
+            raise SettingError(
+                "AUTH_MODE is 'jwt', and nothing says what tokens are checked with; set "
+                "AUTH_JWT_SECRET, AUTH_JWT_PUBLIC_KEY_FILE or AUTH_JWKS_URL"
+            )
+        case "keys" if not settings.auth_api_keys_file:
+            raise SettingError("AUTH_MODE is 'keys'; name their file with AUTH_API_KEYS_FILE")
+        case "proxy" if not settings.trusted_proxies:
+            raise SettingError(
+                "AUTH_MODE is 'proxy'; say with TRUSTED_PROXIES whose word counts, or anybody "
+                "could say who they are"
+            )
+    secret = settings.auth_jwt_secret
+    if settings.production and secret is not None and len(secret.encode()) < MIN_SECRET_BYTES:
+        raise SettingError(
+            f"AUTH_JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes, so that whoever has one "
+            "token can guess it; make one with: openssl rand -base64 48"
+        )
+
+
+def _check_networks(field: str, networks: Names, source: str) -> None:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            raise SettingError(
+                f"{field.upper()} has {network!r}{source}; a network is written like 10.0.0.0/8, "
+                "192.0.2.7 or fd00::/8"
+            ) from None
 
 
 def _check_symbols(settings: Settings, source: str) -> None:

@@ -14,7 +14,7 @@ from tests.conftest import LOOPS
 from tests.support import connect, eventually, websockets_of
 
 HALF_A_POST = (
-    b"POST /broadcast/orderbook?symbol=A HTTP/1.1\r\nHost: x\r\n"
+    b"POST /broadcast/orderbook?symbol=A HTTP/1.1\r\nHost: localhost\r\n"
     b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
 )
 

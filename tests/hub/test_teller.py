@@ -15,7 +15,7 @@ class World:
         self.teller = Teller(
             NumberRenderer(), lambda: self.seconds, {"orderbook": 30.0}, self.supply_of
         )
-        self.live = live_topic(AAPL, 10)
+        self.live = live_topic(AAPL, 10, 10)
         self.outbox = RecordingOutbox()
         view = self.live.view(ViewSpec("v1", "AAPL"))
         self.subscription = Subscription(self.outbox, AAPL, view)

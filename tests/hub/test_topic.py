@@ -15,7 +15,7 @@ def seqs(updates: object) -> list[int]:
 
 def test_updates_wait_in_order_until_taken() -> None:
     """Taking empties the topic and notes the last as emitted."""
-    live = StateTopic(AAPL)
+    live = StateTopic(AAPL, 100)
     assert [live.add(update(seq)) for seq in (1, 2, 3)] == [0, 0, 0]
     assert live.waiting_count() == 3
     assert live.take() == 3
@@ -27,7 +27,7 @@ def test_updates_wait_in_order_until_taken() -> None:
 
 def test_past_the_bound_the_newest_takes_the_last_place() -> None:
     """What waits is bounded, and always ends on the newest."""
-    live = StateTopic(AAPL)
+    live = StateTopic(AAPL, 100)
     displaced = sum(live.add(update(seq)) for seq in range(1, 101))
     assert live.take() == 100
     shown = seqs(live.step(View(SPEC, None)).updates)
@@ -37,7 +37,7 @@ def test_past_the_bound_the_newest_takes_the_last_place() -> None:
 
 def test_a_view_with_an_interval_is_shown_the_newest_state() -> None:
     """And nothing of what came before it."""
-    live = StateTopic(AAPL)
+    live = StateTopic(AAPL, 100)
     live.add(update(1))
     live.add(update(2))
     live.take()
@@ -46,7 +46,7 @@ def test_a_view_with_an_interval_is_shown_the_newest_state() -> None:
 
 def test_equal_specs_share_a_view() -> None:
     """A view is made once per spec."""
-    live = StateTopic(AAPL)
+    live = StateTopic(AAPL, 100)
     views = [live.view(ViewSpec("base", name)) for name in ("A", "A", "B")]
     assert views[0] is views[1]
     assert views[0] is not views[2]
@@ -60,7 +60,7 @@ def test_the_channel_decides_whether_every_update_counts(
     topic: Topic, kind: type[LiveTopic]
 ) -> None:
     """Trades and candles do, the rest is a state."""
-    assert type(live_topic(topic, 10)) is kind
+    assert type(live_topic(topic, 10, 10)) is kind
 
 
 def test_every_trade_is_shown_however_many_come() -> None:
@@ -95,10 +95,10 @@ def test_catching_up_stops_where_the_others_stand() -> None:
     shown = live.emitted
     assert shown is not None
     live.add(update(5, TRADES))
-    assert seqs(live.catch_up(update(2, TRADES), shown).updates) == [3, 4]
+    assert seqs(live.catch_up(SPEC, update(2, TRADES), shown).updates) == [3, 4]
     live.add(Update(TRADES, Position("e", 6), trades(1, 2, 3), server_ms=0))
     live.settle()
-    step = live.catch_up(update(2, TRADES), shown)
+    step = live.catch_up(SPEC, update(2, TRADES), shown)
     assert (step.gap, step.updates) == (("e", 3, 4, "overflow"), [])
 
 
@@ -127,7 +127,7 @@ def test_a_newcomer_to_candles_is_shown_the_newest_after_the_history_it_asked_fo
     assert live.emitted is not None
     for history, shown in ((0, [7]), (2, [4, 6, 7]), (9, [2, 4, 6, 7])):
         beginning = live.beginning(live.emitted, history)
-        assert seqs(live.catch_up(beginning, live.emitted).updates) == shown
+        assert seqs(live.catch_up(SPEC, beginning, live.emitted).updates) == shown
 
 
 def test_a_newcomer_to_trades_begins_at_the_place_of_the_others_or_before_its_history() -> None:

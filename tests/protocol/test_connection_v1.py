@@ -11,17 +11,25 @@ from bookcast.hub.status import Status
 from bookcast.hub.subscription import Tally
 from bookcast.hub.view import ViewSpec
 from bookcast.model import Position, Topic
-from bookcast.protocol.actions import Action, Explain, Hide, Publish, Resync, Send, Show
+from bookcast.protocol.actions import (
+    Action,
+    Explain,
+    Hide,
+    Publish,
+    Resync,
+    Send,
+    Show,
+)
+from bookcast.protocol.connection import Terms
 from bookcast.protocol.connection_v1 import V1Connection
 from tests.support import AAPL, CANDLES, TRADES, TSLA
 
 
 def connection(max_subscriptions: int = 256, *, deflate: bool = False) -> V1Connection:
     return V1Connection(
+        Terms(max_subscriptions=max_subscriptions),
         client_id="me",
         session="token",
-        default_market="US",
-        max_subscriptions=max_subscriptions,
         deflate=deflate,
         heartbeat_ms=10_000,
         now=lambda: 1.5,
@@ -50,7 +58,9 @@ def told(actions: list[Action]) -> list[Any]:
 
 def test_a_connection_opens_with_a_welcome() -> None:
     """Then the symbols of its address, as if it had asked for them."""
-    welcome, confirmed, error = told(connection().open(["AAPL", "x" * 65]))
+    welcome, confirmed, error = told(
+        [*(client := connection()).welcome(), *client.open(["AAPL", "x" * 65])]
+    )
     assert welcome == {
         "type": "welcome",
         "protocol": "bookcast.v1",
@@ -60,7 +70,7 @@ def test_a_connection_opens_with_a_welcome() -> None:
         "server_time": 1500.0,
     }
     assert (confirmed["type"], error["type"]) == ("subscription_confirmed", "error")
-    assert len(connection().open([])) == 1
+    assert connection().open([]) == []
 
 
 def test_a_subscription_is_confirmed_with_its_view_and_place() -> None:
@@ -166,8 +176,8 @@ def test_a_subscription_that_cannot_be_is_refused_in_a_sentence(
         ('{"action":"ping","id":"' + "x" * 129 + '"}', "invalid_message", None),
         ('{"action":"ping","id":1180591620717411303424}', "invalid_message", None),
         ('{"action":"publish","id":4,"data":{"last":NaN}}', "invalid_message", 4),
-        ('{"action":"resume","session":"s","positions":[],"id":2}', "unknown_session", 2),
-        ('{"action":"authenticate","token":"t","id":2}', "not_supported", 2),
+        ('{"action":"resume","session":"s","positions":7,"id":2}', "invalid_message", 2),
+        ('{"action":"authenticate","token":7,"id":2}', "invalid_message", 2),
         ('{"action":"resync","symbol":"AAPL","id":2}', "not_subscribed", 2),
         ('{"action":"why","symbol":"AAPL","channel":"x","id":2}', "unknown_channel", 2),
         ('{"action":"unsubscribe","symbol":"","id":2}', "invalid_symbol", 2),

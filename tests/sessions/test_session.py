@@ -1,78 +1,46 @@
-import json
 import logging
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from bookcast.engine.memory import MemoryEngine
+from bookcast.auth.principal import Rights
 from bookcast.errors import CloseCode, InvalidInput
-from bookcast.hub.hub import Hub
-from bookcast.model import Book, Level, Position, Publication
+from bookcast.model import Position
+from bookcast.protocol.connection import Terms
 from bookcast.protocol.published import Rules
-from bookcast.protocol.render import Renderer
 from bookcast.protocol.shapes import PublishedUpdate
 from bookcast.publisher import Publisher
-from bookcast.sessions.session import Session, SessionRules
-from tests.support import AAPL, ManualTimer, line
+from tests.sessions.world import SessionWorld
+from tests.support import AAPL
 
 
-class World:
-    """An engine, a hub and one session that writes plain texts to a list."""
+class World(SessionWorld):
+    """One session."""
 
     def __init__(self, max_subscriptions: int = 256, *, v1: bool = False) -> None:
-        self.timer = ManualTimer()
-        self.engine = MemoryEngine(epoch="e", clock=self.timer.clock)
-        self.hub = Hub(
-            renderer=Renderer(line),
-            clock=self.timer.clock,
-            now=self.timer.clock,
-            call_later=self.timer.call_later,
-            want=self.engine.want,
-            release=self.engine.release,
-        )
-        self.engine.attach(
-            deliver=self.hub.deliver, wanted=lambda _topic: None, unwanted=lambda _topic: None
-        )
+        super().__init__(Terms(max_subscriptions=max_subscriptions))
         self.publisher = Publisher(engine=self.engine, hub=self.hub, rules=Rules("US"))
-        self.written: list[bytes] = []
-        self.waiting = 0
-        self.ended: list[CloseCode] = []
-        self.session = Session(
-            "me",
-            peer=self,
-            write=self.written.append,
-            v1=v1,
-            deflate=False,
-            hub=self.hub,
-            frame=line,
-            rules=SessionRules("US", max_subscriptions, 30.0, 10_000, self.timer.clock),
-        )
+        self.peer = self.join("me", v1=v1)
+        self.session = self.peer.session
+        self.written = self.peer.written
 
-    def backlog(self) -> int:
-        return self.waiting
-
-    def end(self, code: CloseCode) -> None:
-        self.ended.append(code)
-
-    async def publish(self, size: int) -> None:
-        await self.engine.publish([Publication(AAPL, Book((Level(1, size),), ()))])
-        self.timer.run()
+    @property
+    def ended(self) -> list[CloseCode]:
+        return self.peer.ended
 
     def heard(self) -> list[str]:
         """Give the types of the messages written so far, and forget them."""
-        return [message["type"] for message in self.messages()]
+        return self.peer.heard()
 
     def messages(self) -> list[Any]:
         """Give the messages written so far, and forget them."""
-        lines = b"".join(self.written).splitlines()
-        self.written.clear()
-        return [json.loads(line) for line in lines]
+        return self.peer.messages()
 
     def say(self, text: str) -> None:
         self.session.receive(text.encode())
         self.session.outbox.flush()
-        self.timer.run()
+        self.flush()
 
 
 async def test_a_subscriber_hears_the_confirmation_then_the_known_book_then_each_new_one() -> None:
@@ -111,7 +79,7 @@ async def test_a_slow_client_catches_up_with_the_newest_book() -> None:
     world = World()
     world.say('{"action":"subscribe","symbol":"AAPL"}')
     world.heard()
-    world.session.hold(0.0)
+    world.session.hold(1000.0)
     for size in (1, 2, 3):
         await world.publish(size)
     assert world.heard() == []
@@ -166,8 +134,8 @@ async def test_what_a_client_publishes_is_answered_in_order() -> None:
     for data in ('{"last":1}', '{"last":"x"}', '{"last":2}'):
         world.say(f'{{"action":"publish","channel":"quote","symbol":"A","data":{data}}}')
     assert world.heard() == []
-    assert world.session.has_to_publish
-    await world.session.publish(world.publisher.publish_all)
+    assert world.session.has_to_wait
+    await world.session.work(world.publisher.publish_all)
     assert world.heard() == []  # the answers go out with the books
     world.timer.run()
     assert [(m["type"], m.get("seq")) for m in world.messages()] == [
@@ -175,14 +143,16 @@ async def test_what_a_client_publishes_is_answered_in_order() -> None:
         ("error", None),
         ("published", 2),
     ]
-    assert not world.session.has_to_publish
+    assert not world.session.has_to_wait
     world.say('{"action":"publish","channel":"quote","symbol":"A","data":{"last":1}}')
 
-    async def leaving(updates: Sequence[PublishedUpdate]) -> Sequence[Position | InvalidInput]:
+    async def leaving(
+        updates: Sequence[PublishedUpdate], rights: Rights
+    ) -> Sequence[Position | InvalidInput]:
         world.session.close()
-        return await world.publisher.publish_all(updates)
+        return await world.publisher.publish_all(updates, rights)
 
-    await world.session.publish(leaving)
+    await world.session.work(leaving)
     assert world.heard() == []
 
 
@@ -190,14 +160,14 @@ async def test_a_client_that_takes_nothing_for_too_long_is_ended() -> None:
     """One that takes a little is not."""
     world = World()
     world.say('{"action":"subscribe","symbol":"AAPL"}')
-    world.waiting = 1000
-    world.session.hold(100.0)
-    world.session.check(129.0)
-    world.waiting = 900
-    world.session.check(130.0)
-    world.session.check(159.0)
+    world.peer.waiting = 1000
+    world.session.hold(world.timer.now)
+    world.session.check(1029.0)
+    world.peer.waiting = 900
+    world.session.check(1030.0)
+    world.session.check(1059.0)
     assert world.ended == []
-    world.session.check(160.0)
+    world.session.check(1060.0)
     assert world.ended == [CloseCode.TOO_SLOW]
 
 
@@ -207,16 +177,17 @@ async def test_a_long_silence_is_broken_by_a_heartbeat() -> None:
     world.say('{"action":"subscribe","symbol":"AAPL"}')
     heard = []
     for second in range(60):
-        world.timer.now = float(second)
+        world.timer.now = base.timer.now = 1000.0 + second
+        world.peer.heard_at = base.peer.heard_at = world.timer.now
         if second == 15:
             await world.publish(1)
         if second == 30:
             world.say('{"action":"ping"}')
         world.session.check(world.timer.now)
-        base.session.check(world.timer.now)
+        base.session.check(base.timer.now)
         heard += [(second, kind) for kind in world.heard() if kind in {"heartbeat", "pong"}]
     assert heard == [
-        (10, "heartbeat"),
+        (9, "heartbeat"),
         (25, "heartbeat"),
         (30, "pong"),
         (39, "heartbeat"),

@@ -14,8 +14,9 @@ import websockets.exceptions
 from websockets.typing import Subprotocol
 
 from bookcast import Server, serve
+from bookcast.sessions.handshake import Reception
 from bookcast.sessions.session import Session
-from bookcast.sessions.websocket import WebSocket, run_through
+from bookcast.sessions.websocket import run_through
 from tests.conftest import LOOPS
 from tests.support import (
     PATIENCE,
@@ -318,10 +319,10 @@ async def test_a_fault_of_ours_in_a_handshake_is_answered_and_forgotten(
 ) -> None:
     """With 500, and nothing left behind."""
 
-    def fail(_self: object, _request: object) -> None:
+    def fail(_self: object, _request: object, _peer: object) -> None:
         raise RuntimeError("on purpose")
 
-    monkeypatch.setattr(WebSocket, "_admit", fail)
+    monkeypatch.setattr(Reception, "_admit", fail)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(handshake("/ws/me"))
     assert (await reader.readline()).startswith(b"HTTP/1.1 500")
@@ -499,7 +500,7 @@ async def test_a_client_can_publish_over_its_socket(server: Server) -> None:
     """Many at once are answered in order, and what it says next is heard after that."""
     async with connect(server.ws_url + "me?protocol=bookcast.v1") as client:
         await client.hear()
-        for number in range(600):
+        for number in range(300):
             await client.say(
                 {
                     "action": "publish",
@@ -582,9 +583,9 @@ async def test_an_engine_that_waits_gets_a_task(
     publish_all = server._publisher.publish_all
     released = asyncio.Event()
 
-    async def slowly(updates: Any) -> Any:
+    async def slowly(updates: Any, rights: Any) -> Any:
         await released.wait()
-        return await publish_all(updates)
+        return await publish_all(updates, rights)
 
     async with connect(server.ws_url + "me?protocol=bookcast.v1") as client:
         [socket_] = websockets_of(server)
@@ -596,12 +597,12 @@ async def test_an_engine_that_waits_gets_a_task(
         publish = {"action": "publish", "channel": "quote", "symbol": "A", "data": {"last": 1}}
         await client.say({**publish, "id": 1})
         await client.say({"action": "ping", "id": 2})
-        await eventually(lambda: socket_._publishing is not None, "the publication")
-        for number in range(600):
+        await eventually(lambda: socket_._working is not None, "the publication")
+        for number in range(300):
             await client.say({"action": "ping", "id": number})
         released.set()
-        heard = [(await client.hear())["type"] for _ in range(602)]
-    assert heard == ["published", *["pong"] * 601]
+        heard = [(await client.hear())["type"] for _ in range(302)]
+    assert heard == ["published", *["pong"] * 301]
 
 
 def test_a_coroutine_that_waits_is_not_run_through() -> None:
@@ -616,9 +617,14 @@ def test_a_coroutine_that_waits_is_not_run_through() -> None:
 
 
 async def test_what_is_asked_after_publishing_waits_and_is_answered_as_the_client_takes_it(
-    server: Server,
+    anyio_backend: object,
 ) -> None:
     """A small question must not make endless answers in the server's memory."""
+    async with serve(port=0, message_rate=0) as server:
+        await ask_much_after_publishing(server)
+
+
+async def ask_much_after_publishing(server: Server) -> None:
     client = await raw(server, "/ws/me?protocol=bookcast.v1")
     symbols = [f"{'x' * 50}{number}" for number in range(256)]
     client.send(TEXT, json.dumps({"action": "subscribe", "symbols": symbols}).encode())
@@ -655,7 +661,7 @@ async def test_a_fault_while_publishing_closes_with_1011(
     async def fail(_self: object, _publish: object) -> None:
         raise RuntimeError("out of order")
 
-    monkeypatch.setattr(Session, "publish", fail)
+    monkeypatch.setattr(Session, "work", fail)
     client = await raw(server, "/ws/me", V1)
     client.send(TEXT, b'{"action":"publish","channel":"quote","symbol":"A","data":{"last":1}}')
     assert await client.close_code() == 1011

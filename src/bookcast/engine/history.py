@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Literal, NamedTuple
 
-from bookcast.model import Position, Trades, Update
+from bookcast.model import Candle, Position, Trades, Update
 
 Reason = Literal["overflow", "history", "epoch"]
 """Why updates are missing: the bound was passed, they never came here, or continuity was lost."""
@@ -35,7 +35,7 @@ class History:
     def append(self, update: Update) -> None:
         """Add the newest update; the oldest make room at the next :meth:`trim`."""
         updates = self.updates
-        counted = isinstance(update.data, Trades)  # the numbers of final candles have holes
+        counted = not isinstance(update.data, Candle)  # the numbers of final ones have holes
         if not updates or updates[-1].position.epoch != update.position.epoch:
             self._forget(update.position.seq - 1 if counted else 0, "history")
             self._first = update.position.seq

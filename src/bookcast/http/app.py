@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -16,33 +15,32 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bookcast.auth import OriginPolicy
+from bookcast.auth.gate import Gate
 from bookcast.errors import InvalidInput
 from bookcast.http import asyncapi, openapi, problem
-from bookcast.http.routes import Routes
+from bookcast.http.routes import Routes, knock_of
+from bookcast.limits import Refusals
 
 PAGE: Final = Path(__file__).parent.parent / "web"
 """Where the built page is. It is missing in a checkout until it has been built."""
 
 
-class OriginGuard:
-    """Refuses requests of web pages that the origin policy doesn't know, naming the setting."""
+class Guard:
+    """Refuses requests under names that aren't ours, and of pages that have no business here."""
 
-    def __init__(self, app: ASGIApp, origins: OriginPolicy) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, refusals: Refusals) -> None:
         self._app = app
-        self._origins = origins
+        self._gate = gate
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it with the refusal."""
         if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            origins = headers.getlist("Origin")
             try:
-                self._origins.check(
-                    ", ".join(origins) if origins else None, headers.get("Host", "")
-                )
+                self._gate.check_page(knock_of(Request(scope)))
             except InvalidInput as refusal:
-                await problem.response(refusal.code, refusal.message)(scope, receive, send)
+                self._refusals.add(refusal.code)
+                await problem.of(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -81,7 +79,7 @@ async def _page(_request: Request) -> Response:
     )
 
 
-def build(routes: Routes, origins: OriginPolicy) -> Starlette:
+def build(routes: Routes, gate: Gate, refusals: Refusals) -> Starlette:
     """Make the ASGI application."""
     table: list[BaseRoute] = [
         Route("/broadcast/{channel}", routes.broadcast, methods=["POST"]),
@@ -104,13 +102,13 @@ def build(routes: Routes, origins: OriginPolicy) -> Starlette:
     return Starlette(
         routes=table,
         middleware=[
-            Middleware(OriginGuard, origins=origins),
+            Middleware(Guard, gate=gate, refusals=refusals),
             # Whoever came this far may: the guard has decided.
             Middleware(
                 CORSMiddleware,
                 allow_origin_regex=".*",
                 allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", "Content-Type"],
+                allow_headers=["Authorization", "Content-Type", "X-API-Key"],
             ),
         ],
         exception_handlers={

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bookcast.errors import ERRORS, InvalidInput
+from bookcast.limits import retry_after
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,7 +46,17 @@ def response(code: str, detail: str, *, path: str = "", **headers: str) -> Respo
 async def on_invalid_input(_request: Request, error: Exception) -> Response:
     """Answer input that is wrong."""
     assert isinstance(error, InvalidInput)
-    return response(error.code, error.message, path=error.path)
+    return of(error)
+
+
+def of(error: InvalidInput) -> Response:
+    """Make the response to input that is wrong."""
+    headers = {}
+    if ERRORS[error.code].status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.retry_after is not None:
+        headers["Retry-After"] = retry_after(error.retry_after)
+    return response(error.code, error.message, path=error.path, **headers)
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
@@ -67,3 +78,11 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 async def on_fault(_request: Request, _error: Exception) -> Response:
     """Answer a fault of ours; the log has the rest."""
     return response("internal_error", "The server met a fault of its own; its log tells more")
+
+
+def as_http(error: InvalidInput) -> bytes:
+    """Write the response to input that is wrong where no application answers."""
+    answer = of(error)
+    head = [f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}".encode()]
+    head += [name + b": " + value for name, value in answer.raw_headers]
+    return b"\r\n".join([*head, b"connection: close", b"", bytes(answer.body)])

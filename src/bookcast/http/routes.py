@@ -11,11 +11,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from bookcast.auth.gate import Gate, Knock, Visitor
+from bookcast.auth.principal import ANYONE, Rights, Scope
 from bookcast.engine.base import Engine
 from bookcast.errors import InvalidInput
 from bookcast.feeds.supervisor import Supervisor
 from bookcast.http import problem, schemas
 from bookcast.hub.hub import Hub
+from bookcast.limits import Refusals, TokenBuckets
 from bookcast.model import Security, Topic, parse_symbol
 from bookcast.protocol import codec
 from bookcast.protocol.published import decode_batch
@@ -48,16 +51,21 @@ class Routes:
         self,
         *,
         settings: Settings,
+        gate: Gate,
         engine: Engine,
         publisher: Publisher,
         hub: Hub,
         registry: Registry,
+        refusals: Refusals,
         feeds: list[Supervisor],
         metrics: CollectorRegistry,
         ready: Callable[[], bool],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
+        self._gate = gate
+        self._refusals = refusals
+        self._rates = TokenBuckets(settings.publish_rate)
         self._engine = engine
         self._publisher = publisher
         self._hub = hub
@@ -72,22 +80,28 @@ class Routes:
         """Publish one update to everybody who subscribed to its topic."""
         channel = request.path_params["channel"]
         try:
+            visitor, rights = await self._require(request, "publish")
             symbol = _symbol_parameter(request)
             text = await self._json_body(request)
+            self._charge(visitor, 1)
         except InvalidInput as error:
             self._publisher.refuse(error)
             raise
         period = request.query_params.get("period")
-        return Json(await self._publisher.publish(channel, symbol, text, period=period))
+        return Json(
+            await self._publisher.publish(channel, symbol, text, period=period, rights=rights)
+        )
 
     async def broadcast_batch(self, request: Request) -> Response:
         """Publish updates of any topics, in order; each goes well or wrong by itself."""
         try:
+            visitor, rights = await self._require(request, "publish")
             updates = decode_batch(await self._json_body(request))
+            self._charge(visitor, len(updates))
         except InvalidInput as error:
             self._publisher.refuse(error)
             raise
-        outcomes = await self._publisher.publish_all(updates)
+        outcomes = await self._publisher.publish_all(updates, rights)
         results = [
             schemas.Outcome(error=schemas.Refusal(outcome.code, outcome.message, outcome.path))
             if isinstance(outcome, InvalidInput)
@@ -113,8 +127,9 @@ class Routes:
             )
         )
 
-    async def stats(self, _request: Request) -> Response:
+    async def stats(self, request: Request) -> Response:
         """Tell what the server has done since it started, and how each topic stands."""
+        await self._require(request, "admin")
         now_ms = self._clock() * 1000
         held = self._registry.held()
         subscribers = self._hub.topics()
@@ -140,6 +155,14 @@ class Routes:
                 connections_too_slow=self._registry.too_slow,
                 connections_accepted=self._registry.accepted,
                 handshakes_refused=self._registry.refused,
+                sessions=schemas.Sessions(
+                    connected=len(self._registry),
+                    parked=self._registry.parked,
+                    resumed=self._registry.resumed,
+                    expired=self._registry.expired,
+                ),
+                duplicate_client_ids=self._registry.duplicates,
+                refusals=dict(sorted(self._refusals.counts.items())),
                 messages_received=self._registry.received,
                 updates_published=sum(topic.seq for topic in topics),
                 publishes_refused=self._publisher.refused,
@@ -171,7 +194,9 @@ class Routes:
     async def book(self, request: Request) -> Response:
         """Give the newest book of a symbol."""
         spelling = request.path_params["symbol"]
+        _, rights = await self._require(request, "read")
         topic = Topic("orderbook", parse_symbol(spelling, self._settings.default_market))
+        rights.check("read", topic)
         update = await self._engine.snapshot(topic)
         if update is None:
             raise InvalidInput(
@@ -182,7 +207,7 @@ class Routes:
                 symbol=spelling,
                 epoch=update.position.epoch,
                 seq=update.position.seq,
-                data=codec.as_published(update),
+                data=codec.as_published(update, rights.max_depth),
                 timestamp=codec.iso_utc(update.server_ms),
             )
         )
@@ -190,6 +215,7 @@ class Routes:
     async def symbols(self, request: Request) -> Response:
         """List what ``q`` finds: what the feed has, in its order, then what others publish."""
         text = request.query_params.get("q", "").strip()
+        _, rights = await self._require(request, "read")
         found = {
             security.symbol: security
             for feed in self._feeds
@@ -198,10 +224,15 @@ class Routes:
         for symbol in sorted({update.topic.symbol for update in await self._engine.newest()}):
             if text.upper() in symbol.upper():
                 found.setdefault(symbol, Security(symbol))
-        return Json(schemas.KnownSymbols(list(found.values())))
+        return Json(
+            schemas.KnownSymbols(
+                [security for security in found.values() if rights.allows_symbol(security.symbol)]
+            )
+        )
 
-    async def metrics(self, _request: Request) -> Response:
+    async def metrics(self, request: Request) -> Response:
         """Give the numbers to Prometheus."""
+        await self._require(request, "admin")
         return Response(
             generate_latest(self._metrics), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
@@ -214,6 +245,39 @@ class Routes:
             f"new WebSocket('ws://{request.url.netloc}{request.url.path}')",
             Upgrade="websocket",
         )
+
+    async def _require(self, request: Request, scope: Scope) -> tuple[Visitor, Rights]:
+        """Say who asks, and what they may do.
+
+        Raises:
+            InvalidInput: when they may not do this.
+        """
+        try:
+            visitor = await self._gate.identify(knock_of(request))
+            rights = visitor.rights
+            rights.check(scope)
+        except InvalidInput as refusal:
+            self._refusals.add(refusal.code)
+            raise
+        return visitor, rights
+
+    def _charge(self, visitor: Visitor, count: int) -> None:
+        """Charge a publisher for so many publications."""
+        principal = visitor.principal
+        named = principal is not None and principal.kind != ANYONE
+        late = self._rates.take(
+            principal.id if principal is not None and named else visitor.address,
+            time.monotonic(),
+            count,
+        )
+        if late:
+            self._refusals.add("publish_rate")
+            raise InvalidInput(
+                "rate_limited",
+                f"PUBLISH_RATE is {self._settings.publish_rate:g} publications a second; nothing "
+                "was published",
+                retry_after=late,
+            )
 
     def _uptime(self) -> float:
         return round(self._clock() - self._started, 3)
@@ -241,6 +305,13 @@ class Routes:
             # Nobody hears the answer, but the log tells why nothing was published.
             raise InvalidInput("invalid_json", "The publisher left in mid-body") from None
         return bytes(body)
+
+
+def knock_of(request: Request) -> Knock:
+    """Give what a request shows of whoever sends it."""
+    peer = request.client.host if request.client is not None else ""
+    changes = request.method not in {"GET", "HEAD", "OPTIONS"}
+    return Knock(peer, request.headers.getlist, page=changes)
 
 
 def _symbol_parameter(request: Request) -> str:

@@ -65,12 +65,26 @@ class HeldClient(msgspec.Struct, frozen=True):
     bytes_waiting: int
 
 
+class Sessions(msgspec.Struct, frozen=True):
+    """Clients who are ``connected``; sessions ``parked`` until their clients come back.
+
+    ``resumed``: some did, ``expired``: some didn't.
+    """
+
+    connected: int
+    parked: int
+    resumed: int
+    expired: int
+
+
 class Stats(msgspec.Struct, frozen=True):
     """What the server has done since it started.
 
     ``connections_held`` can't take data now; ``connections_too_slow`` took none for too long and
     were closed. ``messages_conflated``: a newer update took their place; ``messages_gapped``: their
     clients were told that they are lost. ``held`` lists a few of those who can't take data now.
+    ``duplicate_client_ids``: clients that came under the id of another who was there. ``refusals``:
+    what was refused, by the limit or rule.
     """
 
     version: str
@@ -81,6 +95,9 @@ class Stats(msgspec.Struct, frozen=True):
     connections_accepted: int
     connections_too_slow: int
     handshakes_refused: int
+    sessions: Sessions
+    duplicate_client_ids: int
+    refusals: dict[str, int]
     messages_received: int
     updates_published: int
     publishes_refused: int

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import logging
 import socket
 from collections.abc import Callable, Generator
 from typing import Any, Final, cast
 
+import msgspec
 import uvicorn
+from proxyprotocol import ProxyProtocolIncompleteError
+from proxyprotocol.detect import ProxyProtocolDetect
+from proxyprotocol.result import ProxyResultIPv4, ProxyResultIPv6
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from bookcast.auth.addresses import neighbourhood, plain
+from bookcast.errors import InvalidInput
+from bookcast.http import problem
+from bookcast.limits import Refusals, Seats, too_many_of
+
+logger = logging.getLogger(__name__)
+# uvicorn's own words: each malformed request would have one.
+_quiet = logging.getLogger(f"{__name__}.uvicorn")
+_quiet.setLevel(logging.ERROR)
 
 KEEP_ALIVE_SECONDS: Final = 65
 """Longer than what load balancers and publishers keep an idle connection for."""
@@ -19,8 +35,61 @@ STOP_SECONDS: Final = 2
 """How long requests and connections under way may hold up the end."""
 
 
+MAX_HEADERS: Final = 100
+
+BODY_FACTOR: Final = 3
+"""A body may take so many times as long as a head."""
+
+MAX_PROXY_HEADER: Final = 4096
+"""The PROXY protocol's header is shorter than this."""
+
+PROXY_SIGNATURES: Final = (b"PROXY ", b"\r\n\r\n\x00\r\nQUIT\n")
+
+TRUSTED_PROXIES_HINT: Final = (
+    "%s speaks the PROXY protocol and isn't trusted; if that is your proxy, add it to "
+    "TRUSTED_PROXIES"
+)
+
+_proxy_protocol: Final = ProxyProtocolDetect()
+
+
+class HttpLimits(msgspec.Struct, frozen=True):
+    """What a connection may take before anybody knows who it is.
+
+    ``trusts`` tells whether an address is a proxy's whose word counts. Times are in seconds.
+    """
+
+    addresses: Seats
+    refusals: Refusals
+    trusts: Callable[[str], bool]
+    header_timeout: float
+    max_header_bytes: int
+
+
 class HttpProtocol(HttpToolsProtocol):
-    """An HTTP connection, before it may become a WebSocket."""
+    """An HTTP connection, before it may become a WebSocket.
+
+    It keeps deadlines and bounds that uvicorn doesn't: for the head and body of a request, and for
+    the connections of one address.
+    """
+
+    def __init__(self, *args: Any, limits: HttpLimits, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.logger = _quiet
+        self._limits = limits
+        self._deadline: asyncio.TimerHandle | None = None
+        self._in_head = True
+        self._head_bytes = self._parsed_bytes = 0
+        self._rejection: InvalidInput | None = None
+        # What came of a PROXY protocol header, None where none may come any more.
+        self._proxy_header: bytes | None = None
+        self._is_proxied = False
+        self._seat: str | None = None
+
+    @property
+    def peer(self) -> str:
+        """The address at the other end."""
+        return self.client[0] if self.client is not None else ""
 
     def connection_made(
         self,
@@ -31,6 +100,33 @@ class HttpProtocol(HttpToolsProtocol):
         if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)
+        if self.client is not None:
+            self.client = (plain(self.client[0]) or self.client[0], self.client[1])
+        self._set_deadline(self._limits.header_timeout)
+        self._proxy_header = b""
+        if not self._limits.trusts(self.peer):
+            self._take_seat()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Clean up."""
+        self._set_deadline(None)
+        self._leave_seat()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, no more of a request's head than the limit."""
+        if self._proxy_header is not None:
+            rest = self._read_proxy_header(self._proxy_header + data)
+            if not rest:
+                return
+            data = rest
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._deadline is None:  # the next request on a connection that was kept
+                self._set_deadline(self._limits.header_timeout)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > self._limits.max_header_bytes:
+            self._reject(_too_large(self._limits.max_header_bytes))
 
     def shutdown(self) -> None:
         """Finish the answer under way, but don't wait for the rest of a request."""
@@ -42,25 +138,169 @@ class HttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the transport over, and break the cycle that keeps parser and headers alive."""
+        self._set_deadline(None)
+        self._leave_seat()  # the WebSocket takes one, where the address may be another
+        upgraded: Any = self.ws_protocol_class
+        self.ws_protocol_class = functools.partial(
+            upgraded, peer=self.peer, proxied=self._is_proxied
+        )  # type: ignore[assignment]
         super().handle_websocket_upgrade()
         self.parser = cast("Any", None)
         self.scope = cast("Any", None)
         self.headers = []
 
+    # What the parser finds
+
+    def on_url(self, url: bytes) -> None:
+        """Count the request's line."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header."""
+        self._count(len(name) + len(value))
+        if len(self.headers) >= MAX_HEADERS:
+            self._rejection = InvalidInput(
+                "header_too_large", f"A request has at most {MAX_HEADERS} headers"
+            )
+            raise self._rejection
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Wait for the body from now on, and refuse whoever has connections enough."""
+        self._in_head = False
+        self._set_deadline(self._limits.header_timeout * BODY_FACTOR)
+        if self._seat is not None:
+            limit = self._limits.addresses.limit
+            if limit and self._limits.addresses.count(self._seat) > limit:
+                self._limits.refusals.add("too_many_connections")
+                self.app = cast("Any", problem.of(too_many_of(self.peer, limit)))
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Expect the next request, if there is one."""
+        self._in_head = True
+        self._head_bytes = self._parsed_bytes = 0
+        self._set_deadline(None)
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what isn't HTTP, or too much of it."""
+        self._reject(self._rejection or InvalidInput("invalid_request", msg))
+
+    # Deadlines and bounds
+
+    def _count(self, size: int) -> None:
+        self._parsed_bytes += size
+        if self._parsed_bytes > self._limits.max_header_bytes:
+            self._rejection = _too_large(self._limits.max_header_bytes)
+            raise self._rejection
+
+    def _set_deadline(self, seconds: float | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = None if seconds is None else self.loop.call_later(seconds, self._too_late)
+
+    def _too_late(self) -> None:
+        what = "head" if self._in_head else "body"
+        self._deadline = None
+        self._reject(
+            InvalidInput(
+                "request_timeout", f"The request's {what} wasn't there in time (HEADER_TIMEOUT)"
+            )
+        )
+
+    def _reject(self, refusal: InvalidInput) -> None:
+        """Answer without the application, and close."""
+        self._set_deadline(None)
+        if self.transport.is_closing():
+            return
+        self._limits.refusals.add(refusal.code)
+        cycle: Any = self.cycle
+        if cycle is None or cycle.response_complete or not cycle.response_started:
+            self.transport.write(problem.as_http(refusal))
+        self.transport.close()
+
+    def _take_seat(self) -> None:
+        addresses = self._limits.addresses
+        seat = neighbourhood(self.peer)
+        # Somewhat more than the limit is listened to, so that they can be told.
+        if addresses.take(seat, beyond=addresses.limit):
+            self._seat = seat
+        else:
+            self._reject(too_many_of(self.peer, addresses.limit))
+
+    def _leave_seat(self) -> None:
+        seat, self._seat = self._seat, None
+        if seat is not None:
+            self._limits.addresses.leave(seat)
+
+    # The PROXY protocol
+
+    def _read_proxy_header(self, data: bytes) -> bytes:
+        """Give what comes behind the header, if there is one; empty: not all of it is there."""
+        if not any(data.startswith(one[: len(data)]) for one in PROXY_SIGNATURES):
+            self._proxy_header = None
+            return data
+        if not self._limits.trusts(self.peer):
+            self._proxy_header = None
+            self._limits.refusals.add("untrusted_proxy")
+            logger.warning(TRUSTED_PROXIES_HINT, self.peer)
+            return data
+        # The text form ends with its line; the binary one tells its length.
+        end = data.find(b"\n") + 1 if data.startswith(PROXY_SIGNATURES[0]) else len(data)
+        if not data.startswith(PROXY_SIGNATURES[0]) and len(data) >= PROXY_V2_HEAD:
+            end = PROXY_V2_HEAD + int.from_bytes(data[14:16], "big")
+        try:
+            result = _proxy_protocol.unpack(data[: end or len(data)])
+        except ProxyProtocolIncompleteError:
+            self._proxy_header = data
+            if len(data) > MAX_PROXY_HEADER:
+                self._reject(InvalidInput("invalid_request", "The PROXY header doesn't end"))
+            return b""
+        except ValueError:
+            self._reject(InvalidInput("invalid_request", "The PROXY header can't be read"))
+            return b""
+        self._proxy_header = None
+        if isinstance(result, ProxyResultIPv4 | ProxyResultIPv6):
+            source, port = result.source
+            self.client = (plain(str(source)) or str(source), port)
+            self._is_proxied = True
+            if not self._limits.trusts(self.peer):
+                self._take_seat()
+        return data[end:]
+
+
+PROXY_V2_HEAD: Final = 16
+
+
+def _too_large(limit: int) -> InvalidInput:
+    return InvalidInput(
+        "header_too_large", f"A request's head has at most MAX_HEADER_BYTES, {limit} bytes"
+    )
+
 
 class HttpServer(uvicorn.Server):
     """A uvicorn server inside a running event loop.
 
-    ``websocket`` makes the protocol of an upgraded connection from the set of all connections.
+    ``websocket`` makes the protocol of an upgraded connection from the set of all connections and
+    the address at the other end.
     """
 
-    def __init__(self, app: ASGIApp, websocket: Callable[[set[Any]], asyncio.Protocol]) -> None:
-        def upgraded(*, server_state: Any, **_rest: Any) -> asyncio.Protocol:
-            return websocket(server_state.connections)
+    def __init__(
+        self,
+        app: ASGIApp,
+        websocket: Callable[..., asyncio.Protocol],
+        limits: HttpLimits,
+    ) -> None:
+        def upgraded(
+            *, server_state: Any, peer: str, proxied: bool, **_rest: Any
+        ) -> asyncio.Protocol:
+            return websocket(server_state.connections, peer, proxied=proxied)
 
         config = uvicorn.Config(
             app,
-            http=HttpProtocol,
+            http=cast("type[asyncio.Protocol]", functools.partial(HttpProtocol, limits=limits)),
             ws=cast("type[asyncio.Protocol]", upgraded),
             interface="asgi3",
             lifespan="off",

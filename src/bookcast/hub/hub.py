@@ -55,6 +55,7 @@ class Hub:
         release: asked to stop delivering it.
         batch_seconds: under load a flush waits at most this long for company; 0: never.
         history_size: so many updates are kept of a topic whose every update counts.
+        queue_size: so many are kept of another, for clients who want every update.
         max_queue_bytes: a client that was held is sent no more than this of them at once.
         stale_after: per channel, seconds without an update until a topic is stale; 0: never.
         supply: tells how a topic's feed can supply it; None when it has none.
@@ -72,6 +73,7 @@ class Hub:
         release: Callable[[Topic], None],
         batch_seconds: float = 0.0,
         history_size: int = 1000,
+        queue_size: int = 1000,
         max_queue_bytes: int = 1 << 20,
         stale_after: Mapping[Channel, float] | None = None,
         supply: Callable[[Topic], Supply | None] = lambda _topic: None,
@@ -85,6 +87,7 @@ class Hub:
         self._release = release
         self._batch_seconds = batch_seconds
         self._history_size = history_size
+        self._queue_size = queue_size
         self._max_queue_bytes = max_queue_bytes
         self._teller = Teller(renderer, now, stale_after or {}, supply)
         self._observe = observe
@@ -116,7 +119,7 @@ class Hub:
             self._schedule()
             return
         if live.add(update):
-            self.conflated += live.subscriber_count(every_update=True)
+            self.conflated += live.subscriber_count(conflating=True)
             logger.debug("%s seq %d: displaced an older one", update.topic, update.position.seq)
         if live.is_waited_for():
             self._dirty[update.topic] = live
@@ -138,28 +141,59 @@ class Hub:
         Returns:
             The position that the client begins with, None when nothing is known of the topic.
         """
-        live = self._topics.get(topic)
-        if live is None:
-            live = self._topics[topic] = live_topic(topic, self._history_size)
-            # What the engine knows, and delivers at once, is where the first view begins.
-            self._want(topic)
-            live.take()
-            self._dirty.pop(topic, None)
-            live.status = self._teller.judge(live)
-        elif not live.is_waited_for():
-            # What came since waits for the end of somebody's interval, not for this client.
-            came = live.take()
-            for other in live.views.values():
-                other.unshown += came
-        self._leave(live, outbox)
-        view = live.view(spec)
-        subscription = outbox.shown[topic] = Subscription(outbox, topic, view)
+        live, subscription = self._enter(outbox, topic, spec)
+        view = subscription.view
         beginning = live.beginning(view.emitted, history)
         view.hold(subscription, beginning)
         place = beginning or view.emitted
         if place is None:
             subscription.history = history  # when the feed has it
         return place.position if place is not None else None
+
+    def resume(
+        self, outbox: Outbox, topic: Topic, spec: ViewSpec, last: Update | Position | None
+    ) -> tuple[Position | None, bool]:
+        """Subscribe a client that was there before, and has all up to ``last``.
+
+        Nothing is sent yet: call :meth:`begin`.
+
+        Returns:
+            The position that the client goes on from, None when nothing is known of the topic, and
+            whether nothing is missing between ``last`` and what it will be shown.
+        """
+        live, subscription = self._enter(outbox, topic, spec)
+        view = subscription.view
+        emitted = view.emitted
+        if emitted is None:
+            view.hold(subscription, None)
+            return None, False
+        beginning = live.resuming(spec, emitted, last)
+        view.hold(subscription, beginning)
+        place = last.position if isinstance(last, Update) else last
+        if place is None:
+            return emitted.position, False
+        whole = place.epoch == emitted.position.epoch
+        if whole and beginning is not None and not live.conflates:
+            whole = live.catch_up(spec, beginning, emitted).gap is None
+        return (place if whole else emitted.position), whole
+
+    def park(self, outbox: Outbox, until: float) -> None:
+        """Keep a client's place in all that is shown to it: it is gone, and may come back.
+
+        ``until``: what it was sent later than that, in the hub's seconds, it may never have got.
+        """
+        until_ms = self._now() * 1000 - (self._clock() - until) * 1000
+        for topic, subscription in outbox.shown.items():
+            live, view = self._topics[topic], subscription.view
+            last = view.held.get(subscription, view.emitted)
+            if last is view.emitted or view.shown_at > until:
+                last = live.surely(view, until, until_ms)
+            view.park(subscription, last)
+
+    def parked_at(self, outbox: Outbox, topic: Topic) -> Update | None:
+        """Tell what a client that is parked surely has."""
+        subscription = outbox.shown[topic]
+        return subscription.view.parked[subscription]
 
     def begin(self, outbox: Outbox, topic: Topic) -> None:
         """Show a new subscriber where its view stands."""
@@ -320,7 +354,7 @@ class Hub:
                     to_all(view.writes(), shown.frames)
                 else:
                     batch.append(view, shown.frames)
-                if live.conflates and view.held:
+                if live.conflates and view.held and not view.spec.every:
                     # Who is held will see one of these at most.
                     self.conflated += shown.updates * len(view.held) - view.newly_held
                     view.newly_held = 0
@@ -418,7 +452,7 @@ class Hub:
             subscription.outbox.put(shown.frames)
 
     def _between(self, live: LiveTopic, view: View, last: Update | None, newest: Update) -> Shown:
-        step = live.catch_up(last, newest)
+        step = live.catch_up(view.spec, last, newest)
         # Even when nothing changed in the end: the client's place in the sequence has.
         shown = self._render(live.topic, view.spec, last, step, unchanged_too=True)
         updates = step.updates
@@ -447,6 +481,28 @@ class Hub:
         if live.status.state != "live":
             self._teller.check(live)
 
+    def _enter(
+        self, outbox: Outbox, topic: Topic, spec: ViewSpec
+    ) -> tuple[LiveTopic, Subscription]:
+        """Let a client into a view, instead of how it saw the topic before."""
+        live = self._topics.get(topic)
+        if live is None:
+            live = self._topics[topic] = live_topic(topic, self._history_size, self._queue_size)
+            # What the engine knows, and delivers at once, is where the first view begins.
+            self._want(topic)
+            live.take()
+            self._dirty.pop(topic, None)
+            live.status = self._teller.judge(live)
+        elif not live.is_waited_for():
+            # What came since waits for the end of somebody's interval, not for this client.
+            came = live.take()
+            for other in live.views.values():
+                other.unshown += came
+        self._leave(live, outbox)
+        view = live.view(spec)
+        subscription = outbox.shown[topic] = Subscription(outbox, topic, view)
+        return live, subscription
+
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
@@ -458,5 +514,5 @@ class Hub:
             return
         view = subscription.view
         view.leave(subscription)
-        if not view.ready and not view.held:
+        if not view.ready and not view.held and not view.parked:
             del live.views[view.spec]

@@ -67,8 +67,18 @@ class LiveTopic:
         """Give what a flush shows in a view."""
         raise NotImplementedError
 
-    def catch_up(self, last: Update | None, newest: Update) -> Step:
+    def catch_up(self, spec: ViewSpec, last: Update | None, newest: Update) -> Step:
         """Give what takes a client from the last update it was shown to a newer one."""
+        raise NotImplementedError
+
+    def resuming(
+        self, spec: ViewSpec, emitted: Update, last: Update | Position | None
+    ) -> Update | None:
+        """Give the place where somebody goes on who was there before."""
+        raise NotImplementedError
+
+    def surely(self, view: View, until: float, until_ms: float) -> Update | None:
+        """Give what a view's clients had been shown by then; in its clock's and in Unix time."""
         raise NotImplementedError
 
     def beginning(self, emitted: Update | None, history: int) -> Update | None:
@@ -93,24 +103,29 @@ class LiveTopic:
         """Tell whether some view shows the next update without being woken for it."""
         return any(not view.pending for view in self.views.values())
 
-    def subscriber_count(self, *, every_update: bool = False) -> int:
-        """Count the subscribers of all views, or of those that show every update."""
+    def subscriber_count(self, *, conflating: bool = False) -> int:
+        """Count the subscribers of all views, or of those that show all but what is conflated."""
         return sum(
             len(view.ready) + len(view.held)
             for view in self.views.values()
-            if not (every_update and view.spec.interval_ms)
+            if not (conflating and (view.spec.interval_ms or view.spec.every))
         )
 
 
 class StateTopic(LiveTopic):
-    """A book, a quote, brokers: each update is the whole state, and the newest one counts."""
+    """A book, a quote, brokers: each update is the whole state, and the newest one counts.
 
-    __slots__ = ("_came", "_taken", "_waiting")
+    Some clients want every one all the same; for them, ``queue_size`` are kept.
+    """
+
+    __slots__ = ("_came", "_history", "_queue_size", "_taken", "_waiting")
 
     conflates = True
 
-    def __init__(self, topic: Topic) -> None:
+    def __init__(self, topic: Topic, queue_size: int) -> None:
         super().__init__(topic)
+        self._queue_size = queue_size
+        self._history: History | None = None
         self._came = 0
         self._waiting: list[Update] = []
         self._taken: list[Update] = []
@@ -119,6 +134,8 @@ class StateTopic(LiveTopic):
         """Let an update wait for the next flush; give how many it displaced."""
         self.newest = update
         self._came += 1
+        if self._history is not None:
+            self._history.append(update)
         if len(self._waiting) < MAX_WAITING:
             self._waiting.append(update)
             return 0
@@ -136,11 +153,57 @@ class StateTopic(LiveTopic):
     def step(self, view: View) -> Step:
         """Give what was taken; in a view with an interval, the newest of it."""
         assert self.emitted is not None  # nothing is flushed before something came
+        if view.spec.every:
+            before = view.emitted or self._before_all()
+            return self.catch_up(view.spec, before, self.emitted)
         return Step(None, [self.emitted] if view.spec.interval_ms else self._taken)
 
-    def catch_up(self, _last: Update | None, newest: Update) -> Step:
-        """Give the newest state, whatever was shown last."""
-        return Step(None, [newest])
+    def catch_up(self, spec: ViewSpec, last: Update | None, newest: Update) -> Step:
+        """Give the newest state, whatever was shown last; or every one since."""
+        if not spec.every or last is None or self._history is None:
+            return Step(None, [newest])
+        gap, updates = self._history.after(last.position)
+        return Step(gap, updates or [newest])
+
+    def view(self, spec: ViewSpec) -> View:
+        """Give the view of a spec, made when there is none."""
+        if spec.every and self._history is None:
+            self._history = History(self._queue_size)
+            for update in (*([self.emitted] if self.emitted else ()), *self._waiting):
+                self._history.append(update)
+        return super().view(spec)
+
+    def settle(self) -> None:
+        """Forget what is past the bound of the queue."""
+        if self._history is not None:
+            self._history.trim()
+
+    def resuming(
+        self, spec: ViewSpec, emitted: Update, last: Update | Position | None
+    ) -> Update | None:
+        """Go on from what the client has, if that is known; else from nothing."""
+        if last is None and spec.every:
+            return self._before_all()
+        if isinstance(last, Update):
+            return emitted if last.position == emitted.position else last
+        return emitted if last == emitted.position else None
+
+    def surely(self, view: View, until: float, until_ms: float) -> Update | None:
+        """Give what was shown last if that was before; of every update, the last one before."""
+        if view.shown_at <= until or view.emitted is None:
+            return view.emitted
+        if not view.spec.every or self._history is None:
+            return None
+        before = [one for one in self._history.updates if one.server_ms <= until_ms]
+        return before[-1] if before else None
+
+    def _before_all(self) -> Update | None:
+        """Give the place before everything that is kept."""
+        if self._history is None or not self._history.updates:
+            return None
+        first = self._history.updates[0]
+        before = Position(first.position.epoch, first.position.seq - 1)
+        return msgspec.structs.replace(first, position=before)
 
     def beginning(self, _emitted: Update | None, _history: int) -> Update | None:
         """Begin with nothing, which is then caught up with the whole state."""
@@ -196,9 +259,9 @@ class EventTopic(LiveTopic):
     def step(self, view: View) -> Step:
         """Give all that came since the view was shown something, and a candle that is forming."""
         assert self.emitted is not None
-        return self.catch_up(view.emitted, self.emitted)
+        return self.catch_up(view.spec, view.emitted, self.emitted)
 
-    def catch_up(self, last: Update | None, newest: Update) -> Step:
+    def catch_up(self, _spec: ViewSpec, last: Update | None, newest: Update) -> Step:
         """Give all between the two that must be seen."""
         gap, updates = self._history.after(last.position if last is not None else None)
         until = newest.position
@@ -229,6 +292,20 @@ class EventTopic(LiveTopic):
         before = Position(first.position.epoch, first.position.seq - 1)
         return msgspec.structs.replace(first, position=before)
 
+    def resuming(
+        self, _spec: ViewSpec, emitted: Update, last: Update | Position | None
+    ) -> Update | None:
+        """Go on after the client's place, or begin here where it has none."""
+        place = last.position if isinstance(last, Update) else last
+        newest = emitted.position
+        if place is None or (place.epoch == newest.epoch and place.seq >= newest.seq):
+            return emitted
+        return msgspec.structs.replace(emitted, position=place)
+
+    def surely(self, view: View, _until: float, _until_ms: float) -> Update | None:
+        """Give what was shown last: whoever must not miss any tells the place when coming back."""
+        return view.emitted
+
     def settle(self) -> None:
         """Forget what is past the bound of the history."""
         self._history.trim()
@@ -238,6 +315,8 @@ class EventTopic(LiveTopic):
         return self._waiting
 
 
-def live_topic(topic: Topic, history_size: int) -> LiveTopic:
+def live_topic(topic: Topic, history_size: int, queue_size: int) -> LiveTopic:
     """Make what a topic's channel needs."""
-    return EventTopic(topic, history_size) if topic.channel in LOSSLESS else StateTopic(topic)
+    if topic.channel in LOSSLESS:
+        return EventTopic(topic, history_size)
+    return StateTopic(topic, queue_size)

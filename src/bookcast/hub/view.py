@@ -27,6 +27,7 @@ class ViewSpec(NamedTuple):
         delta: changes of a book, instead of whole ones.
         interval_ms: at most one message in so many milliseconds; 0 sends all.
         deflate: compressed, above a size.
+        every: every update, within a bound, where others would get the newest.
     """
 
     flavour: str
@@ -35,6 +36,7 @@ class ViewSpec(NamedTuple):
     delta: bool = False
     interval_ms: int = 0
     deflate: bool = False
+    every: bool = False
 
 
 class Shown(NamedTuple):
@@ -76,8 +78,9 @@ class View:
     """The subscribers of one spec, and the update they were shown last (``emitted``).
 
     ``ready`` holds those who can take data; ``held`` those who can't, with what they were shown
-    last. ``shown_at`` is when it showed something last, ``due`` when a view with an interval may
-    show something again, ``pending`` that it will. Times are the hub's seconds.
+    last; ``parked`` those who are gone and may come back, with what they surely have. ``shown_at``
+    is when it showed something last, ``due`` when a view with an interval may show something
+    again, ``pending`` that it will. Times are the hub's seconds.
     """
 
     __slots__ = (
@@ -91,6 +94,7 @@ class View:
         "gapped",
         "held",
         "newly_held",
+        "parked",
         "pending",
         "ready",
         "received",
@@ -106,6 +110,7 @@ class View:
         self.emitted = emitted
         self.ready: dict[Subscription, None] = {}
         self.held: dict[Subscription, Update | None] = {}
+        self.parked: dict[Subscription, Update | None] = {}
         self.newly_held = 0
         """Of them, those for whom nothing has come since."""
         self.due = self.shown_at = 0.0
@@ -172,6 +177,12 @@ class View:
         if self.ready.pop(subscription, subscription) is None:
             self._forget_tuples()
         self.held.pop(subscription, None)
+        self.parked.pop(subscription, None)
+
+    def park(self, subscription: Subscription, last: Update | None) -> None:
+        """Keep the place of a client who is gone; ``last``: what they surely have."""
+        self.leave(subscription)
+        self.parked[subscription] = last
 
     # The ready clients' outboxes, and bound methods of theirs: kept for as long as nobody comes or
     # goes, so that the flush runs through them without a line of bytecode in between.

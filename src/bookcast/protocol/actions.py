@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from bookcast.errors import InvalidInput
 from bookcast.hub.hub import Word
 from bookcast.hub.view import ViewSpec
-from bookcast.model import Position, Topic
+from bookcast.model import Position, Topic, Update
 from bookcast.protocol.shapes import PublishedUpdate
 
 Message = msgspec.Struct
@@ -34,6 +34,17 @@ class Show(NamedTuple):
     spec: ViewSpec
     confirm: Callable[[Position | None], Message]
     history: int = 0
+
+
+class Restore(NamedTuple):
+    """Go on showing topics to a client that comes back, each from ``last``, what it has of it.
+
+    ``answer`` makes the message that goes first, if any, of each one's position and of whether
+    nothing is missing.
+    """
+
+    restored: Sequence[tuple[Topic, ViewSpec, Update | Position | None]]
+    answer: Callable[[Sequence[tuple[Position | None, bool]]], Message] | None = None
 
 
 class Hide(NamedTuple):
@@ -63,4 +74,28 @@ class Publish(NamedTuple):
     refuse: Callable[[InvalidInput], Message]
 
 
-Action = Send | Show | Hide | Resync | Explain | Publish
+class Resume(NamedTuple):
+    """Take over the session that a token is for.
+
+    ``positions``: what the client has. ``restore`` decides what of it goes on, ``refuse`` makes the
+    message when there is no such session.
+    """
+
+    token: str
+    positions: dict[Topic, Position]
+    restore: Callable[[Mapping[Topic, tuple[ViewSpec, Update | None]]], Sequence[Action]]
+    refuse: Callable[[InvalidInput], Message]
+
+
+class Authenticate(NamedTuple):
+    """Find out whose credential it is; ``answer`` and ``refuse`` make the message of the outcome.
+
+    ``answer`` is given the seconds until it expires, None when it doesn't.
+    """
+
+    credential: str
+    answer: Callable[[float | None], Message]
+    refuse: Callable[[InvalidInput], Message]
+
+
+Action = Send | Show | Restore | Hide | Resync | Explain | Publish | Resume | Authenticate

@@ -18,6 +18,10 @@ T = TypeVar("T")
 _encoder: Final = msgspec.json.Encoder()
 
 
+_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_levels: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
 class _Head(msgspec.Struct):
     action: str
 
@@ -25,7 +29,12 @@ class _Head(msgspec.Struct):
 _head: Final = msgspec.json.Decoder(_Head)
 _commands: Final[dict[str, msgspec.json.Decoder[messages.Command]]] = {
     str(kind.__struct_config__.tag): msgspec.json.Decoder(kind)
-    for kind in (messages.Subscribe, messages.Unsubscribe, messages.Ping)
+    for kind in (
+        messages.Subscribe,
+        messages.Unsubscribe,
+        messages.Ping,
+        messages.Authenticate,
+    )
 }
 
 
@@ -106,33 +115,44 @@ def encode(message: msgspec.Struct) -> bytes:
     return _encoder.encode(message)
 
 
-def encode_update(spelling: str, update: Update) -> bytes:
-    """Write a book the way base clients see it."""
+def encode_update(spelling: str, update: Update, depth: int | None = None) -> bytes:
+    """Write a book the way base clients see it, with so many levels on each side."""
     return _encoder.encode(
         messages.OrderbookUpdate(
             symbol=spelling,
-            data=as_published(update),
+            data=as_published(update, depth),
             timestamp=iso_utc(update.server_ms),
         )
     )
 
 
-def as_published(update: Update) -> msgspec.Raw:
-    """Give the book as its publisher wrote it; for our own feeds, in the shape of Futu's levels."""
+def as_published(update: Update, depth: int | None = None) -> msgspec.Raw:
+    """Give the book as its publisher wrote it; for our own feeds, in the shape of Futu's levels.
+
+    ``depth``: only so many levels on each side.
+    """
     book = update.data
     assert isinstance(book, Book)
     if book.published is not None:
-        return book.published
+        return book.published if depth is None else _cut(book.published, depth)
     moment = update.exchange_ms or update.feed_ms or update.server_ms
     return msgspec.Raw(
         _encoder.encode(
             {
-                "bids": [_level(level) for level in book.bids],
-                "asks": [_level(level) for level in book.asks],
+                "bids": [_level(level) for level in book.bids[:depth]],
+                "asks": [_level(level) for level in book.asks[:depth]],
                 "timestamp": iso_utc(moment),
             }
         )
     )
+
+
+def _cut(published: msgspec.Raw, depth: int) -> msgspec.Raw:
+    """Leave out levels past a depth; all else stays as it was, digit by digit."""
+    fields: dict[str, Any] = _fields.decode(published)
+    for side in ("bids", "asks"):
+        fields[side] = _levels.decode(fields[side])[:depth]
+    return msgspec.Raw(_encoder.encode(fields))
 
 
 def _level(level: Level) -> dict[str, float | int]:

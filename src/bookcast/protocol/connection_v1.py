@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from math import ceil
 from typing import Final
 
 import msgspec
 from msgspec import UNSET
 
+from bookcast.auth.principal import EVERYTHING, Rights
 from bookcast.errors import InvalidInput, explain
 from bookcast.hub.hub import Word
 from bookcast.hub.view import ViewSpec
-from bookcast.model import Position, Topic
+from bookcast.model import Position, Topic, Update
 from bookcast.protocol import codec
 from bookcast.protocol import messages_v1 as v1
 from bookcast.protocol.actions import (
     Action,
+    Authenticate,
     Explain,
     Hide,
     Message,
     Publish,
+    Restore,
+    Resume,
     Resync,
     Send,
     Show,
+)
+from bookcast.protocol.connection import (
+    Charge,
+    Parked,
+    Terms,
+    most_subscriptions,
+    no_charge,
+    too_many,
+    unauthenticated,
 )
 from bookcast.protocol.published import parse_channel, topic_of
 from bookcast.protocol.render import V1, named_variant
@@ -63,63 +77,82 @@ def _spec_of(  # cached, so that thousands of clients share the same values
 class V1Connection:
     """What one client of ``bookcast.v1`` has asked for.
 
+    ``subscriptions`` holds each topic shown and how; ``rights`` what the client may do, None while
+    nobody knows who it is.
+
     Args:
+        terms: what holds for every connection.
         client_id: as the client connected.
         session: the token that it may resume with.
-        default_market: of symbols written without one.
-        max_subscriptions: topics that it may see.
         deflate: it can take compressed messages.
         heartbeat_ms: after so long a silence it hears a heartbeat.
+        authenticate_within_ms: for so long it may go without saying who it is.
         now: seconds since 1970.
+        charge: charges it for each message.
     """
 
     __slots__ = (
+        "_authenticate_within_ms",
+        "_charge",
         "_client_id",
-        "_default_market",
         "_deflate",
         "_heartbeat_ms",
-        "_max_subscriptions",
         "_now",
-        "_session",
+        "_terms",
+        "rights",
+        "session",
         "subscriptions",
     )
 
     def __init__(
         self,
+        terms: Terms,
         *,
         client_id: str,
         session: str,
-        default_market: str,
-        max_subscriptions: int,
         deflate: bool,
         heartbeat_ms: int,
         now: Callable[[], float],
+        rights: Rights | None = EVERYTHING,
+        authenticate_within_ms: int = 0,
+        charge: Charge = no_charge,
     ) -> None:
+        self._terms = terms
         self._client_id = client_id
-        self._session = session
-        self._default_market = default_market
-        self._max_subscriptions = max_subscriptions
+        self.session = session
         self._deflate = deflate
         self._heartbeat_ms = heartbeat_ms
+        self._authenticate_within_ms = authenticate_within_ms
         self._now = now
+        self._charge = charge
+        self.rights = rights
         self.subscriptions: dict[Topic, ViewSpec] = {}
 
-    def open(self, symbols: Sequence[str]) -> list[Action]:
-        """Welcome the client; then begin with these symbols, as if it had subscribed to them."""
+    def welcome(self) -> list[Action]:
+        """Welcome the client."""
         welcome = v1.Welcome(
-            v1.SUBPROTOCOL, self._client_id, self._session, self._heartbeat_ms, self._time()
+            v1.SUBPROTOCOL,
+            self._client_id,
+            self.session,
+            self._heartbeat_ms,
+            self._time(),
+            self._authenticate_within_ms if self.rights is None else UNSET,
         )
-        return [
-            Send(welcome),
-            *(self._subscribe(v1.Subscribe(symbols=list(symbols))) if symbols else ()),
-        ]
+        return [Send(welcome)]
+
+    def open(self, symbols: Sequence[str]) -> list[Action]:
+        """Begin with these symbols, as if the client had subscribed to them."""
+        return self._subscribe(v1.Subscribe(symbols=list(symbols))) if symbols else []
 
     def receive(self, data: bytes | str) -> list[Action]:
         """Decide on one text message. Bad input is answered, never raised."""
         try:
             command = _decode(data)
         except InvalidInput as error:
-            return self.refuse(error, _id_of(data))
+            return self.refuse(self._charge(False) or error, _id_of(data))  # noqa: FBT003 - charged
+        refusal = self._charge(isinstance(command, v1.Publish))
+        if refusal is not None:
+            return self.refuse(refusal, command.id)
         try:
             return self._decide(command)
         except InvalidInput as error:
@@ -127,13 +160,20 @@ class V1Connection:
             return [Send(_error(error, command.id, channel, symbol))]
 
     def _decide(self, command: v1.Command) -> list[Action]:
+        if isinstance(command, v1.Ping):
+            return [Send(v1.Pong(id=command.id, server_time=self._time()))]
+        if isinstance(command, v1.Authenticate):
+            return [_authenticate(command)]
+        if self.rights is None:
+            raise unauthenticated()
+        return self._obey(command)
+
+    def _obey(self, command: v1.Command) -> list[Action]:
         match command:
             case v1.Subscribe():
                 actions = self._subscribe(command)
             case v1.Unsubscribe():
                 actions = self._unsubscribe(command)
-            case v1.Ping(id=id_):
-                actions = [Send(v1.Pong(id=id_, server_time=self._time()))]
             case v1.ListSubscriptions(id=id_):
                 actions = [Send(self._list(id_))]
             case v1.Resync():
@@ -141,15 +181,9 @@ class V1Connection:
             case v1.Why():
                 actions = [self._why(command)]
             case v1.Publish():
-                actions = [_publish(command)]
+                actions = [self._publish(command)]
             case v1.Resume():
-                raise InvalidInput(
-                    "unknown_session", "This session isn't known here; subscribe again"
-                )
-            case v1.Authenticate():
-                raise InvalidInput(
-                    "not_supported", "This server serves everybody: it takes no token"
-                )
+                actions = [self._resume(command)]
         return actions
 
     def refuse(self, error: InvalidInput, id_: v1.Id = UNSET) -> list[Action]:
@@ -180,28 +214,47 @@ class V1Connection:
     def _show(self, command: v1.Subscribe, symbol: str) -> Show:
         topic = self._topic(command, symbol)
         _check_view(command, topic)
-        if topic not in self.subscriptions and len(self.subscriptions) >= self._max_subscriptions:
-            raise InvalidInput(
-                "too_many_subscriptions",
-                f"This connection has its {self._max_subscriptions} subscriptions already; "
-                "unsubscribe from one first",
-                path="symbol",
-            )
-        spec = _spec_of(symbol, command.depth, command.mode, command.interval_ms, self._deflate)
+        self._check(topic)
+        mode = command.mode
+        return self._shown(
+            topic,
+            self._spec(topic, symbol, command.depth, mode, command.interval_ms),
+            command.id,
+            command.history,
+        )
+
+    def _check(self, topic: Topic) -> None:
+        assert self.rights is not None
+        self.rights.check("read", topic)
+        most = most_subscriptions(self._terms, self.rights)
+        if topic not in self.subscriptions and len(self.subscriptions) >= most:
+            raise too_many(most)
+
+    def _spec(
+        self, topic: Topic, spelling: str, depth: int | None, mode: str, interval_ms: int
+    ) -> ViewSpec:
+        """Give the view that the client asked for, as far as its rights go."""
+        assert self.rights is not None
+        if topic.channel == "orderbook":
+            depth = self.rights.depth(depth)
+        interval_ms = max(interval_ms, self.rights.min_interval_ms)
+        return _spec_of(spelling, depth, mode, interval_ms, self._deflate)
+
+    def _shown(self, topic: Topic, spec: ViewSpec, id_: v1.Id = UNSET, history: int = 0) -> Show:
         self.subscriptions[topic] = spec
 
         def confirm(position: Position | None) -> Message:
             return v1.SubscriptionConfirmed(
-                id=command.id,
+                id=id_,
                 channel=topic.channel,
-                symbol=symbol,
+                symbol=spec.spelling,
                 **named_variant(topic),
                 view=_seen_as(spec),
                 epoch=position.epoch if position else None,
                 seq=position.seq if position else None,
             )
 
-        return Show(topic, spec, confirm, command.history)
+        return Show(topic, spec, confirm, history)
 
     def _unsubscribe(self, command: v1.Unsubscribe) -> list[Action]:
         actions: list[Action] = []
@@ -231,7 +284,7 @@ class V1Connection:
         if not isinstance(many, list):
             return [str(one)]
         # Each is answered by itself: short questions must not make endless answers.
-        most = max(MAX_SYMBOLS, self._max_subscriptions)
+        most = max(MAX_SYMBOLS, self._terms.max_subscriptions)
         if not 1 <= len(many) <= most:
             fault = f"at most {most} at once, not {len(many)}" if many else "the list is empty"
             raise InvalidInput("invalid_message", f"symbols: {fault}", path="symbols")
@@ -241,7 +294,11 @@ class V1Connection:
         self, command: v1.Subscribe | v1.Unsubscribe | v1.Resync | v1.Why, symbol: str
     ) -> Topic:
         return topic_of(
-            command.channel, symbol, self._default_market, command.period, variant=command.variant
+            command.channel,
+            symbol,
+            self._terms.default_market,
+            command.period,
+            variant=command.variant,
         )
 
     def _list(self, id_: v1.Id) -> v1.ListMessage:
@@ -290,6 +347,141 @@ class V1Connection:
 
         return Explain(topic, answer)
 
+    # Going on
+
+    def _resume(self, command: v1.Resume) -> Resume:
+        if self.subscriptions:
+            raise InvalidInput(
+                "invalid_message", "Resume before the first subscription of a connection"
+            )
+        if len(command.positions) > (most := max(MAX_SYMBOLS, self._terms.max_subscriptions)):
+            raise InvalidInput("invalid_message", f"positions: at most {most}", path="positions")
+        positions: dict[Topic, Position] = {}
+        refused: list[v1.NotRestored] = []
+        for held in command.positions:
+            try:
+                topic = self._held_topic(held)
+            except InvalidInput as error:
+                refused.append(
+                    v1.NotRestored(channel=held.channel, symbol=held.symbol, code=error.code)
+                )
+            else:
+                positions[topic] = Position(held.epoch, held.seq)
+
+        def restore(parked: Parked) -> list[Action]:
+            return self._restore(parked, positions, command, refused)
+
+        def refuse(error: InvalidInput) -> Message:
+            return _error(error, command.id)
+
+        return Resume(command.session, positions, restore, refuse)
+
+    def _restore(
+        self,
+        parked: Parked,
+        positions: Mapping[Topic, Position],
+        command: v1.Resume,
+        refused: Sequence[v1.NotRestored],
+    ) -> list[Action]:
+        going_on: list[tuple[Topic, ViewSpec, Update | Position | None]] = []
+        refused = list(refused)
+        for topic, (seen, last) in parked.items():
+            try:
+                self._check(topic)
+            except InvalidInput as error:
+                refused.append(_not_restored(topic, seen.spelling, error.code))
+                continue
+            mode = "delta" if seen.delta else "full"
+            spec = self._spec(topic, seen.spelling, seen.depth, mode, seen.interval_ms)
+            self.subscriptions[topic] = spec
+            place = positions.get(topic)
+            # What we sent last may never have come: only what the client says counts.
+            ours = last if last is not None and place == last.position else place
+            going_on.append((topic, spec, ours if spec == seen else place))
+        for held in command.positions:
+            try:
+                topic = self._held_topic(held)
+            except InvalidInput:
+                continue
+            if topic not in parked:
+                refused.append(_not_restored(topic, held.symbol, "not_subscribed"))
+
+        def answer(places: Sequence[tuple[Position | None, bool]]) -> Message:
+            return v1.Resumed(
+                id=command.id,
+                session=self.session,
+                restored=[
+                    v1.Restored(
+                        channel=topic.channel,
+                        symbol=spec.spelling,
+                        **named_variant(topic),
+                        view=_seen_as(spec),
+                        epoch=place.epoch if place else None,
+                        seq=place.seq if place else None,
+                        recovered=whole,
+                    )
+                    for (topic, spec, _), (place, whole) in zip(going_on, places, strict=True)
+                ],
+                refused=refused,
+            )
+
+        return [Restore(going_on, answer)]
+
+    def _held_topic(self, held: v1.HeldPosition) -> Topic:
+        return topic_of(
+            held.channel,
+            held.symbol,
+            self._terms.default_market,
+            held.period,
+            variant=held.variant,
+        )
+
+    def entitle(self, rights: Rights) -> list[Action]:
+        """Take note of the client's rights: what they no longer hold for ends, with a reason."""
+        before, self.rights = self.subscriptions, rights
+        self.subscriptions = {}
+        actions: list[Action] = []
+        for topic, spec in before.items():
+            try:
+                self._check(topic)
+            except InvalidInput as error:
+                message = f"The subscription ended: {error.message}"
+                reason = InvalidInput(error.code, message)
+                told = _error(reason, channel=topic.channel, symbol=spec.spelling)
+                actions += [Hide(topic), Send(told)]
+                continue
+            mode = "delta" if spec.delta else "full"
+            now = self._spec(topic, spec.spelling, spec.depth, mode, spec.interval_ms)
+            if now != spec:
+                actions.append(self._shown(topic, now))
+            else:
+                self.subscriptions[topic] = spec
+        return actions
+
+    def expiring(self, seconds: float) -> Message:
+        """Make the message that asks for another token."""
+        return v1.TokenExpiring(max(0.0, round(seconds * 1000, 3)))
+
+    def _publish(self, command: v1.Publish) -> Publish:
+        def answer(position: Position) -> Message:
+            return v1.PublishedMessage(
+                id=command.id,
+                channel=parse_channel(command.channel),
+                symbol=command.symbol,
+                epoch=position.epoch,
+                seq=position.seq,
+            )
+
+        def refuse(error: InvalidInput) -> Message:
+            return _error(error, command.id, command.channel, command.symbol)
+
+        update = PublishedUpdate(command.channel, command.symbol, command.data, command.period)
+        return Publish(update, answer, refuse)
+
+
+def _not_restored(topic: Topic, spelling: str, code: str) -> v1.NotRestored:
+    return v1.NotRestored(channel=topic.channel, symbol=spelling, **named_variant(topic), code=code)
+
 
 def _limit(word: Word) -> v1.LimitedBy:
     if word.held:
@@ -319,21 +511,12 @@ def _check_view(command: v1.Subscribe, topic: Topic) -> None:
             )
 
 
-def _publish(command: v1.Publish) -> Publish:
-    def answer(position: Position) -> Message:
-        return v1.PublishedMessage(
-            id=command.id,
-            channel=parse_channel(command.channel),
-            symbol=command.symbol,
-            epoch=position.epoch,
-            seq=position.seq,
-        )
+def _authenticate(command: v1.Authenticate) -> Authenticate:
+    def answer(seconds: float | None) -> Message:
+        left = None if seconds is None else round(seconds * 1000, 3)
+        return v1.Authenticated(id=command.id, expires_in_ms=left)
 
-    def refuse(error: InvalidInput) -> Message:
-        return _error(error, command.id, command.channel, command.symbol)
-
-    update = PublishedUpdate(command.channel, command.symbol, command.data, command.period)
-    return Publish(update, answer, refuse)
+    return Authenticate(command.token, answer, lambda error: _error(error, command.id))
 
 
 def _error(
@@ -343,7 +526,12 @@ def _error(
     symbol: str | msgspec.UnsetType = UNSET,
 ) -> v1.ErrorMessage:
     return v1.ErrorMessage(
-        id=id_, code=error.code, message=error.message, channel=channel, symbol=symbol
+        id=id_,
+        code=error.code,
+        message=error.message,
+        channel=channel,
+        symbol=symbol,
+        retry_after_ms=UNSET if error.retry_after is None else ceil(error.retry_after * 1000),
     )
 
 

@@ -26,7 +26,13 @@ class Ping(msgspec.Struct, frozen=True, tag_field="action", tag="ping"):
     """Asks whether the server is there."""
 
 
-Command = Subscribe | Unsubscribe | Ping
+class Authenticate(msgspec.Struct, frozen=True, tag_field="action", tag="authenticate"):
+    """Presents a token, where the server asks for one; elsewhere the action is unknown."""
+
+    token: str
+
+
+Command = Subscribe | Unsubscribe | Ping | Authenticate
 
 
 # To a client
@@ -60,10 +66,21 @@ class Pong(msgspec.Struct, frozen=True, tag_field="type", tag="pong"):
     """The server is there."""
 
 
+class Authenticated(msgspec.Struct, frozen=True, tag_field="type", tag="authenticated"):
+    """The token is good."""
+
+
 class ErrorMessage(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
     """What was wrong with a command, in one sentence."""
 
     message: str
 
 
-Message = SubscriptionConfirmed | UnsubscriptionConfirmed | OrderbookUpdate | Pong | ErrorMessage
+Message = (
+    SubscriptionConfirmed
+    | UnsubscriptionConfirmed
+    | OrderbookUpdate
+    | Pong
+    | Authenticated
+    | ErrorMessage
+)

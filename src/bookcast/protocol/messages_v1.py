@@ -107,11 +107,25 @@ class Publish(msgspec.Struct, frozen=True, tag_field="action", tag="publish"):
     id: Id = UNSET
 
 
+class HeldPosition(msgspec.Struct, frozen=True):
+    """What a client has of a topic: everything up to this."""
+
+    channel: str
+    symbol: str
+    epoch: str
+    seq: int
+    period: str | None = None
+    variant: str | None = None
+
+
 class Resume(msgspec.Struct, frozen=True, tag_field="action", tag="resume"):
-    """Asks to go on with an earlier session."""
+    """Asks to go on with an earlier session, given its token and what the client has of it.
+
+    What isn't named in ``positions`` goes on with the newest state.
+    """
 
     session: str
-    positions: list[dict[str, Any]] = []
+    positions: list[HeldPosition] = []
     id: Id = UNSET
 
 
@@ -139,13 +153,18 @@ Command = (
 
 
 class Welcome(msgspec.Struct, frozen=True, tag_field="type", tag="welcome"):
-    """The first message. After ``heartbeat_ms`` of silence there is a heartbeat."""
+    """The first message. After ``heartbeat_ms`` of silence there is a heartbeat.
+
+    ``session`` is the secret that this session may be resumed with. ``authenticate_within_ms``: a
+    token has to be presented within that, before anything else.
+    """
 
     protocol: str
     client_id: str
     session: str
     heartbeat_ms: int
     server_time: float
+    authenticate_within_ms: int | UnsetType = UNSET
 
 
 class SeenAs(msgspec.Struct, frozen=True):
@@ -369,6 +388,57 @@ class ListMessage(msgspec.Struct, frozen=True, tag_field="type", tag="list", kw_
     subscriptions: list[Listed]
 
 
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """A subscription that goes on. ``recovered``: nothing is missing, and none will be repeated.
+
+    The position is the client's own where it is, else the newest one, which is null when nothing
+    is known yet.
+    """
+
+    channel: Channel
+    symbol: str
+    period: str | UnsetType = UNSET
+    variant: str | UnsetType = UNSET
+    view: SeenAs
+    epoch: str | None
+    seq: int | None
+    recovered: bool
+
+
+class NotRestored(msgspec.Struct, frozen=True, kw_only=True):
+    """One that doesn't go on, and the error code that says why."""
+
+    channel: str
+    symbol: str
+    period: str | UnsetType = UNSET
+    variant: str | UnsetType = UNSET
+    code: str
+
+
+class Resumed(msgspec.Struct, frozen=True, tag_field="type", tag="resumed", kw_only=True):
+    """The session goes on; what was missed follows. ``session`` is the token for the next time."""
+
+    id: Id = UNSET
+    session: str
+    restored: list[Restored]
+    refused: list[NotRestored]
+
+
+class Authenticated(
+    msgspec.Struct, frozen=True, tag_field="type", tag="authenticated", kw_only=True
+):
+    """The token is good, for so long; null: for good."""
+
+    id: Id = UNSET
+    expires_in_ms: float | None
+
+
+class TokenExpiring(msgspec.Struct, frozen=True, tag_field="type", tag="token_expiring"):
+    """The token expires in so long; present another one, or be closed with 4010."""
+
+    in_ms: float
+
+
 class ErrorMessage(msgspec.Struct, frozen=True, tag_field="type", tag="error", kw_only=True):
     """What was wrong with a command: a code for programs, a sentence for people."""
 
@@ -422,6 +492,9 @@ Message = (
     | ListMessage
     | ErrorMessage
     | PublishedMessage
+    | Resumed
+    | Authenticated
+    | TokenExpiring
     | Pong
     | Heartbeat
 )

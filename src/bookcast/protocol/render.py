@@ -123,7 +123,7 @@ def _state(  # noqa: PLR0911 - one for each kind of data
 ) -> bytes | None:
     """Write an update that stands for itself; None when it shows nothing new."""
     if spec.flavour == BASE:
-        return codec.encode_update(spec.spelling, update)
+        return codec.encode_update(spec.spelling, update, spec.depth)
     match update.data:
         case Book() as book if spec.delta and before and _continues(before, update):
             return _delta(spec, before, update, book, unchanged_too=unchanged_too)

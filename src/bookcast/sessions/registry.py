@@ -1,19 +1,67 @@
-"""All sessions of this node."""
+"""All sessions of this node: who is connected, and who may come back."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Final
 
+from bookcast.auth.principal import ANYONE, Principal
+from bookcast.errors import CloseCode, InvalidInput
+from bookcast.limits import RETRY_SECONDS, Seats
 from bookcast.sessions.session import Session
 
 logger = logging.getLogger(__name__)
 
+CHALLENGE_SECONDS: Final = 1.5
+"""How long a live client has to answer when another comes under its id."""
+
+MAX_PARKED: Final = 100_000
+
+Id = tuple[str, str]
+"""Whose session it is, and the client's id."""
+
+
+class Challenge:
+    """Asks a live client whether it is still there, since others came under its id."""
+
+    def __init__(self, owner: Session) -> None:
+        self.owner = owner
+        self.newcomers: list[Session] = []
+
 
 class Registry:
-    """Who is connected, and who has been."""
+    """Who is connected, and whose subscriptions wait for them.
 
-    def __init__(self) -> None:
+    Args:
+        ttl: seconds that a lost client's session waits for it.
+        clock: monotonic seconds.
+        call_later: the event loop's timer.
+        max_parked: so many may wait; the one that has waited longest makes room.
+        max_per_principal: connections of one principal; 0: no limit.
+    """
+
+    def __init__(
+        self,
+        *,
+        ttl: float = 60.0,
+        clock: Callable[[], float],
+        call_later: Callable[[float, Callable[[], None]], object],
+        max_parked: int = MAX_PARKED,
+        max_per_principal: int = 0,
+    ) -> None:
+        self._ttl = ttl
+        self._clock = clock
+        self._call_later = call_later
+        self._max_parked = max_parked
+        self._principals = Seats(max_per_principal)
         self._sessions: set[Session] = set()
+        # Of base clients by their id: who owns it, live or parked. Of others by their token.
+        self._owners: dict[Id, Session] = {}
+        self._tokens: dict[str, Session] = {}
+        self._challenges: dict[Id, Challenge] = {}
+        # In the order in which they were lost, with when that was.
+        self._parked: dict[Session, float] = {}
         self.accepted = 0
         """Connections accepted since the start."""
         self.refused = 0
@@ -22,31 +70,208 @@ class Registry:
         """Connections closed since the start because they took nothing."""
         self.received = 0
         """Messages received since the start."""
+        self.resumed = 0
+        """Sessions since the start that a client came back to."""
+        self.expired = 0
+        """Sessions since the start that nobody came back to."""
+        self.duplicates = 0
+        """Clients since the start that came under the id of another who is there."""
+
+    def check_room(self, principal: Principal) -> None:
+        """Let a principal have one more connection.
+
+        Raises:
+            InvalidInput: when it has enough.
+        """
+        limit = self._principals.limit
+        if limit and principal.kind != ANYONE and self._principals.count(principal.id) >= limit:
+            raise InvalidInput(
+                "too_many_connections",
+                f"{principal.name} has {limit} connections already, "
+                "MAX_CONNECTIONS_PER_PRINCIPAL; close one first",
+                retry_after=RETRY_SECONDS,
+            )
 
     def add(self, session: Session) -> None:
-        """Note a session that begins."""
+        """Note a client that was accepted."""
         self._sessions.add(session)
         self.accepted += 1
+        if session.principal is not None:
+            self._principals.take(session.principal.id, beyond=1)
 
-    def remove(self, session: Session) -> None:
-        """Forget a session that ended."""
+    def identify(self, session: Session, principal: Principal) -> None:
+        """Take note of who a client is.
+
+        Raises:
+            InvalidInput: when that principal has connections enough.
+        """
+        before = session.principal
+        if before is not None and before.id == principal.id:
+            return
+        self.check_room(principal)
+        self._principals.take(principal.id, beyond=1)
+        if before is not None:
+            self._principals.leave(before.id)
+
+    def enter(self, session: Session) -> None:
+        """Let a client, now that it is known who it is, find what it left behind.
+
+        If another is there under its id, that one is asked whether it still is: if so, both live
+        on; if not, the newcomer gets what it had.
+        """
+        if session.token:
+            self._tokens[session.token] = session
+            return
+        owner = self._owners.get(session.id)
+        if owner is None or owner is session:
+            self._owners[session.id] = session
+        elif owner in self._parked:
+            self._hand_over(owner, session)
+        else:
+            self._challenge(owner, session)
+
+    def leave(self, session: Session, *, until: float | None) -> None:
+        """Note a client that is gone; ``until``: what it was sent before it surely has.
+
+        None: it doesn't come back.
+        """
         self._sessions.discard(session)
+        if session.principal is not None:
+            self._principals.leave(session.principal.id)
+        if until is not None and self._may_park(session):
+            session.park(until)
+            self._parked[session] = self._clock()
+            logger.debug("client %r may come back within %g s", session.client_id, self._ttl)
+            if len(self._parked) > self._max_parked:
+                self._expire(next(iter(self._parked)))
+            challenge = self._challenges.pop(session.id, None)
+            if challenge is not None:
+                self._settle(challenge)
+        else:
+            self._forget(session)
+
+    def answered(self, session: Session) -> None:
+        """Note that a client that was asked whether it is there is."""
+        challenge = self._challenges.pop(session.id, None)
+        if challenge is not None:
+            self._let_both_live(challenge)
+
+    def find(self, token: str, principal_id: str) -> Session | None:
+        """Give the session that a token is for, if it is that principal's."""
+        session = self._tokens.get(token)
+        return session if session is not None and session.id[0] == principal_id else None
+
+    def take_over(self, token: str, old: Session, new: Session) -> None:
+        """Let a session go on in a new connection.
+
+        It is found by that one's token, and by the one it was asked for with: the answer may get
+        lost.
+        """
+        if old not in self._parked:
+            old.lose(CloseCode.TAKEN_OVER)
+        self._parked.pop(old, None)
+        for known in old.tokens:
+            self._tokens.pop(known, None)
+        new.tokens.append(token)
+        self._tokens[token] = new
+        self.resumed += 1
 
     def __len__(self) -> int:
         return len(self._sessions)
 
+    @property
+    def parked(self) -> int:
+        """How many sessions wait for their clients."""
+        return len(self._parked)
+
     def check(self, now: float) -> None:
-        """End the sessions that are stuck, and break long silences; monotonic seconds."""
+        """End the sessions that are stuck or past their time; monotonic seconds."""
         for session in tuple(self._sessions):
             try:
                 session.check(now)
             except Exception:
                 logger.exception("checking client %r met a fault of ours", session.client_id)
+        while self._parked:
+            oldest = next(iter(self._parked))
+            if now - self._parked[oldest] < self._ttl:
+                break
+            self._expire(oldest)
 
     def held(self) -> list[Session]:
         """List the sessions that can't take data now."""
         return [session for session in self._sessions if not session.outbox.writable]
 
     def subscription_count(self) -> int:
-        """Count the subscriptions of all sessions."""
+        """Count the subscriptions of all who are connected."""
         return sum(session.subscription_count for session in self._sessions)
+
+    # Coming back
+
+    def _may_park(self, session: Session) -> bool:
+        if not self._ttl or not session.subscription_count:
+            return False
+        return bool(session.token) or self._owners.setdefault(session.id, session) is session
+
+    def _hand_over(self, old: Session, new: Session) -> None:
+        self._parked.pop(old, None)
+        self._owners[new.id] = new
+        self.resumed += 1
+        logger.info("client %r is back: %d symbols", new.client_id, old.subscription_count)
+        new.adopt(old)
+
+    def _challenge(self, owner: Session, newcomer: Session) -> None:
+        challenge = self._challenges.get(owner.id)
+        if challenge is None:
+            challenge = self._challenges[owner.id] = Challenge(owner)
+            owner.challenge()
+            self._call_later(CHALLENGE_SECONDS, lambda: self._give_up(challenge))
+        newcomer.expects = True
+        challenge.newcomers.append(newcomer)
+
+    def _give_up(self, challenge: Challenge) -> None:
+        owner = challenge.owner
+        if self._challenges.get(owner.id) is challenge:
+            logger.info("client %r didn't answer: its session goes on elsewhere", owner.client_id)
+            owner.lose()  # which settles the challenge
+
+    def _settle(self, challenge: Challenge) -> None:
+        """Give what the owner had to the first who came under its id and is still there."""
+        waiting = [one for one in challenge.newcomers if one in self._sessions]
+        for newcomer in waiting:
+            if challenge.owner in self._parked:
+                self._hand_over(challenge.owner, newcomer)
+            elif self._owners.setdefault(newcomer.id, newcomer) is not newcomer:
+                self._note_duplicate(newcomer)
+            newcomer.expects = False
+
+    def _let_both_live(self, challenge: Challenge) -> None:
+        for newcomer in challenge.newcomers:
+            newcomer.expects = False
+            if newcomer in self._sessions:
+                self._note_duplicate(newcomer)
+
+    def _note_duplicate(self, session: Session) -> None:
+        self.duplicates += 1
+        logger.warning(
+            "client id %r is used by several connections at once; give each its own, or none of "
+            "them finds its subscriptions after a loss",
+            session.client_id,
+        )
+
+    def _expire(self, session: Session) -> None:
+        self._parked.pop(session, None)
+        self.expired += 1
+        logger.debug("client %r didn't come back", session.client_id)
+        self._forget(session)
+
+    def _forget(self, session: Session) -> None:
+        for token in session.tokens:
+            if self._tokens.get(token) is session:
+                del self._tokens[token]
+        if self._owners.get(session.id) is session:
+            del self._owners[session.id]
+        session.close()
+        challenge = self._challenges.get(session.id)
+        if challenge is not None and challenge.owner is session:
+            del self._challenges[session.id]
+            self._settle(challenge)

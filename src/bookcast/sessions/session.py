@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -10,12 +12,30 @@ from typing import Final, Protocol
 
 import msgspec
 
+from bookcast.auth.gate import Gate, keys_unavailable
+from bookcast.auth.jwks import UnknownKey
+from bookcast.auth.principal import ANYONE, NOTHING, Principal, Rights
 from bookcast.errors import CloseCode, InvalidInput
 from bookcast.hub.hub import Hub
-from bookcast.model import Position
+from bookcast.hub.view import ViewSpec
+from bookcast.limits import BURST_SECONDS, Refusals, TokenBucket
+from bookcast.model import Position, Topic, Update
 from bookcast.protocol import codec
-from bookcast.protocol.actions import Action, Explain, Hide, Message, Publish, Resync, Send, Show
-from bookcast.protocol.connection import BaseConnection
+from bookcast.protocol import messages_v1 as v1
+from bookcast.protocol.actions import (
+    Action,
+    Authenticate,
+    Explain,
+    Hide,
+    Message,
+    Publish,
+    Restore,
+    Resume,
+    Resync,
+    Send,
+    Show,
+)
+from bookcast.protocol.connection import BaseConnection, Parked, Terms
 from bookcast.protocol.connection_v1 import V1Connection
 from bookcast.protocol.render import Frame
 from bookcast.protocol.shapes import PublishedUpdate
@@ -26,28 +46,73 @@ logger = logging.getLogger(__name__)
 EARLY_SECONDS: Final = 1.0
 """Sessions are checked about twice a second; a heartbeat is rather early than late."""
 
-PublishAll = Callable[[Sequence[PublishedUpdate]], Awaitable[Sequence[Position | InvalidInput]]]
-"""Publishes updates in order, and gives the place of each or what is wrong with it."""
+EXPIRY_NOTICE_SECONDS: Final = 60.0
+"""So long before its token expires a client is told, or at once where it is shorter."""
+
+PROOF_SECONDS: Final = 1.0
+"""What was sent so shortly before a client was last heard of may have crossed its word."""
+
+PublishAll = Callable[
+    [Sequence[PublishedUpdate], Rights], Awaitable[Sequence[Position | InvalidInput]]
+]
+"""Publishes updates in order, as far as rights go; gives the place of each or what is wrong."""
 
 
 class SessionRules(msgspec.Struct, frozen=True):
-    """What holds for every session. Times are in seconds, ``now`` gives those since 1970."""
+    """What holds for every session. Times are in seconds, ``now`` gives those since 1970.
 
-    default_market: str = "US"
-    max_subscriptions: int = 256
+    ``message_rate``, ``publish_rate``: messages and publications a second; 0: no limit.
+    """
+
+    terms: Terms = Terms()
     slow_timeout: float = 30.0
     heartbeat_ms: int = 10_000
+    ping_interval: float = 20.0
+    ping_timeout: float = 20.0
+    auth_timeout: float = 10.0
+    message_rate: float = 0.0
+    publish_rate: float = 0.0
     now: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
 
 
 class Peer(Protocol):
     """The client's side of a session: its WebSocket."""
 
+    heard_at: float
+    """When something of it came last, in monotonic seconds."""
+
     def backlog(self) -> int:
         """Tell how many bytes wait in this process."""
 
+    def ping(self, payload: bytes) -> None:
+        """Ask whether it is there."""
+
     def end(self, code: CloseCode) -> None:
         """Close the connection."""
+
+
+class Home(Protocol):
+    """Where sessions are known, and find what they left behind."""
+
+    def identify(self, session: Session, principal: Principal) -> None:
+        """Take note of who a client is.
+
+        Raises:
+            InvalidInput: when that principal has connections enough.
+        """
+
+    def enter(self, session: Session) -> None:
+        """Let a client find what it left behind."""
+
+    def answered(self, session: Session) -> None:
+        """Note that a client that was asked whether it is there is."""
+
+    def find(self, token: str, principal_id: str) -> Session | None:
+        """Give the session that a token is for, if it is that principal's."""
+
+    def take_over(self, token: str, old: Session, new: Session) -> None:
+        """Let a session go on in a new connection."""
 
 
 class Session:
@@ -55,70 +120,111 @@ class Session:
 
     Args:
         client_id: as the client connected.
+        principal: who it is, None as long as nobody knows.
         peer: its WebSocket.
         write: sends bytes at once.
-        v1: it speaks ``bookcast.v1``, else the base protocol.
+        speaks_v1: it speaks ``bookcast.v1``, else the base protocol.
         deflate: it can take compressed messages.
-        hub, frame, rules: what all sessions share.
+        hub, frame, home, gate, refusals, rules: what all sessions share.
     """
 
     __slots__ = (
+        "_asked",
         "_backlog",
+        "_begun_at",
+        "_bucket",
         "_checked_at",
         "_closed",
         "_connection",
+        "_declined",
         "_deferred",
         "_frame",
+        "_gate",
+        "_home",
         "_hub",
         "_peer",
+        "_pinged_at",
+        "_publish_bucket",
         "_quiet_since",
+        "_refusals",
+        "_refused",
         "_rules",
         "_said",
         "_stuck_since",
+        "_symbols",
+        "_warned",
         "client_id",
         "outbox",
+        "principal",
+        "tokens",
     )
 
     def __init__(
         self,
         client_id: str,
         *,
+        principal: Principal | None,
         peer: Peer,
         write: Callable[[bytes], None],
-        v1: bool,
+        speaks_v1: bool,
         deflate: bool,
         hub: Hub,
         frame: Frame,
+        home: Home,
+        gate: Gate,
+        refusals: Refusals,
         rules: SessionRules,
     ) -> None:
         self.client_id = client_id
+        self.principal = principal
         self.outbox = Outbox(write)
         self._peer = peer
         self._hub = hub
         self._frame = frame
+        self._home = home
+        self._gate = gate
+        self._refusals = refusals
         self._rules = rules
+        self.tokens = [secrets.token_urlsafe(16)] if speaks_v1 else []
+        """What it may be resumed with, its own first."""
+        rights = principal.rights if principal is not None else None
         self._connection = (
             V1Connection(
+                rules.terms,
                 client_id=client_id,
-                session=secrets.token_urlsafe(16),
-                default_market=rules.default_market,
-                max_subscriptions=rules.max_subscriptions,
+                session=self.tokens[0],
                 deflate=deflate,
                 heartbeat_ms=rules.heartbeat_ms,
                 now=rules.now,
+                rights=rights,
+                authenticate_within_ms=round(rules.auth_timeout * 1000),
+                charge=self._charge,
             )
-            if v1
-            else BaseConnection(
-                default_market=rules.default_market,
-                max_subscriptions=rules.max_subscriptions,
-                deflate=deflate,
-            )
+            if speaks_v1
+            else BaseConnection(rules.terms, rights=rights, deflate=deflate, charge=self._charge)
         )
-        # What the client published, and what it said since: publishing takes time.
+        self._symbols: Sequence[str] = ()
+        # What has to wait for something, and what the client said since.
         self._deferred: list[Action] = []
-        self._closed = self._said = False
+        self._declined: set[Topic] | None = None
+        self._bucket = TokenBucket()
+        self._publish_bucket = TokenBucket()
+        self._refused = 0
+        self._closed = self._said = self._warned = False
+        self._asked = b""
         self._backlog = 0
         self._checked_at = self._quiet_since = self._stuck_since = 0.0
+        self._begun_at, self._pinged_at = rules.clock(), 0.0
+
+    @property
+    def id(self) -> tuple[str, str]:
+        """Whose session it is, and the client's id."""
+        return (self.principal.id if self.principal is not None else "", self.client_id)
+
+    @property
+    def token(self) -> str:
+        """The secret that it may be resumed with; a base client has none."""
+        return self.tokens[0] if self.tokens else ""
 
     @property
     def subscription_count(self) -> int:
@@ -134,23 +240,38 @@ class Session:
 
     def open(self, symbols: Sequence[str]) -> None:
         """Begin with these symbols, as if the client had subscribed to each."""
-        self._do(self._connection.open(symbols))
+        self._symbols = symbols
+        self._do(self._connection.welcome())
+        if self.principal is not None:
+            self._enter()
         self.outbox.flush()
 
     def receive(self, data: bytes) -> None:
         """Act on one text message of the client. Answers wait for the outbox's next flush."""
         if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("client %r says %r", self.client_id, data[:200])
+            logger.debug("client %r says %r", self.client_id, without_secrets(data))
         self._do(self._connection.receive(data))
+
+    def refuse(self, refusal: InvalidInput) -> None:
+        """Tell a client that is not let in why."""
+        self._do(self._connection.refuse(refusal))
+        self.outbox.flush()
 
     def receive_binary(self, _data: bytes) -> None:
         """Refuse a binary message."""
         message = "Binary messages are not understood; send JSON as text"
-        self._do(self._connection.refuse(InvalidInput("invalid_message", message)))
+        refusal = self._charge(publication=False) or InvalidInput("invalid_message", message)
+        self._do(self._connection.refuse(refusal))
+
+    def receive_pong(self, payload: bytes) -> None:
+        """Take note that the client is there, if that is what it was asked."""
+        if self._asked and payload == self._asked:
+            self._asked = b""
+            self._home.answered(self)
 
     @property
-    def has_to_publish(self) -> bool:
-        """Whether the client published something that :meth:`publish` has still to do."""
+    def has_to_wait(self) -> bool:
+        """Whether the client asked for something that :meth:`work` has still to do."""
         return bool(self._deferred)
 
     @property
@@ -158,11 +279,29 @@ class Session:
         """Whether something waits for a publication: nothing more is to be received till then."""
         return bool(self._deferred) and not isinstance(self._deferred[-1], Publish)
 
-    async def publish(self, publish: PublishAll) -> None:
-        """Publish what the client sent, answer for each, and do what it said after that."""
-        actions, self._deferred = self._deferred, []
+    @property
+    def authenticates(self) -> bool:
+        """Whether :meth:`work` may have to ask for keys."""
+        return any(isinstance(action, Authenticate) for action in self._deferred)
+
+    async def work(self, publish: PublishAll) -> None:
+        """Publish what the client sent, find out who it is, and do what it said after that."""
+        while self._deferred and not self._closed:
+            if isinstance(first := self._deferred[0], Authenticate):
+                await self._authenticate(first)
+                del self._deferred[:1]
+            else:
+                await self._publish(publish)
+
+    async def _publish(self, publish: PublishAll) -> None:
+        until = next(
+            (i for i, one in enumerate(self._deferred) if isinstance(one, Authenticate)),
+            len(self._deferred),
+        )
+        actions, self._deferred = self._deferred[:until], self._deferred[until:]
         updates = [action.update for action in actions if isinstance(action, Publish)]
-        outcomes = iter(await publish(updates))
+        rights = self.principal.rights if self.principal is not None else NOTHING
+        outcomes = iter(await publish(updates, rights))
         if self._closed:
             return
         for action in actions:
@@ -177,11 +316,136 @@ class Session:
         else:
             self.outbox.flush()
 
+    def _charge(self, publication: bool) -> InvalidInput | None:  # noqa: FBT001 - see Charge
+        """Charge the client for a message, and give the refusal when it has sent too many."""
+        rules = self._rules
+        bucket = self._publish_bucket if publication else self._bucket
+        rate = rules.publish_rate if publication else rules.message_rate
+        late = bucket.take(rate, rules.clock())
+        if not late:
+            self._refused = 0
+            return None
+        self._refusals.add("publish_rate" if publication else "message_rate")
+        self._refused += 1
+        if self._refused > rate * BURST_SECONDS:
+            logger.info("client %r doesn't stop sending too much", self.client_id)
+            self._peer.end(CloseCode.POLICY)
+        what, name = (
+            ("publications", "PUBLISH_RATE") if publication else ("messages", "MESSAGE_RATE")
+        )
+        return InvalidInput(
+            "rate_limited",
+            f"Too many {what}: {name} is {rate:g} a second. This one was not acted on",
+            retry_after=late,
+        )
+
+    # Who the client is
+
+    async def _authenticate(self, action: Authenticate) -> None:
+        try:
+            try:
+                principal = self._gate.verify(action.credential)
+            except UnknownKey:
+                await self._gate.ask_for_keys()
+                principal = self._gate.verify(action.credential)
+            if self._closed:
+                return
+            self._take_principal(principal)
+        except UnknownKey:
+            self._say(action.refuse(keys_unavailable()))
+        except InvalidInput as refusal:
+            self._refusals.add(refusal.code)
+            self._say(action.refuse(refusal))
+            if self.principal is None and not self._closed:
+                self.outbox.flush()
+                self._peer.end(CloseCode.REFUSED)
+        else:
+            self._say(action.answer(self._seconds_left()))
+            self._entitle(principal)
+        if not self._closed:
+            self.outbox.flush()
+
+    def _take_principal(self, principal: Principal) -> None:
+        before = self.principal
+        if before is not None and before.kind != ANYONE and before.id != principal.id:
+            raise InvalidInput(
+                "forbidden", "A connection stays with whom it began; connect anew as somebody else"
+            )
+        self._home.identify(self, principal)
+        self.principal = principal
+        self._warned = False
+
+    def _entitle(self, principal: Principal) -> None:
+        first = self._connection.rights is None
+        self._perform_all(self._connection.entitle(principal.rights))
+        if first:
+            self._enter()
+
+    def _enter(self) -> None:
+        symbols, self._symbols = self._symbols, ()
+        if symbols:
+            self._perform_all(self._connection.open(symbols))
+        self._home.enter(self)
+
+    def _seconds_left(self) -> float | None:
+        if self.principal is None or self.principal.expires_at is None:
+            return None
+        return self.principal.expires_at - self._rules.now()
+
+    # Coming and going
+
+    def challenge(self) -> None:
+        """Ask the client whether it is there; the answer goes to :meth:`receive_pong`."""
+        self._asked = secrets.token_bytes(8)
+        self._peer.ping(self._asked)
+
+    def lose(self, code: CloseCode = CloseCode.HEARTBEAT_MISSED) -> None:
+        """End the connection: nobody answers any more, or its session goes on elsewhere."""
+        self._peer.end(code)
+
+    @property
+    def expects(self) -> bool:
+        """Whether it may still get what an earlier connection of the client had."""
+        return self._declined is not None
+
+    @expects.setter
+    def expects(self, value: bool) -> None:
+        self._declined = set() if value else None
+
+    def park(self, until: float) -> None:
+        """Keep what is shown to a client that is gone; what was sent before ``until`` it has."""
+        self._deferred.clear()
+        self.outbox.clear()
+        self.outbox.writable = False
+        self._closed = True
+        if self._begun_at > until:
+            until = -math.inf  # what it was shown when that began was sent to it alone
+        self._hub.park(self.outbox, until)
+
+    def proof(self) -> float:
+        """Tell until when what was sent has surely come: the client was heard of after that."""
+        return self._peer.heard_at - PROOF_SECONDS
+
+    def adopt(self, old: Session) -> None:
+        """Go on with what an earlier connection of the same client saw."""
+        assert isinstance(self._connection, BaseConnection)
+        declined = self._declined or ()
+        self._perform_all(self._connection.adopt(old.left_behind(), declined))
+        old.close()
+        self.outbox.flush()
+
+    def left_behind(self) -> Parked:
+        """Give what was shown to the client, how, and what of it the client surely has."""
+        return {
+            topic: (spec, self._hub.parked_at(self.outbox, topic))
+            for topic, spec in self._connection.subscriptions.items()
+        }
+
     def close(self) -> None:
         """End all subscriptions, and say no more."""
         self._deferred.clear()
         self.outbox.clear()
-        self._do(self._connection.close())
+        self._perform_all(self._connection.close())
         self._closed = True
 
     # What the client can take
@@ -196,14 +460,54 @@ class Session:
     def catch_up(self) -> None:
         """Send the newest of what the client missed: it can take data again."""
         self.outbox.writable = True
+        # While it wasn't listened to, it couldn't say anything.
+        self._peer.heard_at = self._begun_at = self._rules.clock()
         self._hub.catch_up(self.outbox)
 
     def check(self, now: float) -> None:
         """End what is stuck, and break a long silence; call it regularly, in monotonic seconds."""
+        if not self._check_principal():
+            return
         if not self.outbox.writable:
             self._check_progress(now)
-        elif isinstance(self._connection, V1Connection):
+            return
+        self._check_answer(now)
+        if isinstance(self._connection, V1Connection) and not self._closed:
             self._check_silence(now, self._connection)
+
+    def _check_principal(self) -> bool:
+        """End a connection that nobody stands behind any more; tell whether it goes on."""
+        if self.has_to_wait:
+            return True  # a new token is being looked at, perhaps
+        if self.principal is None:
+            if self._rules.clock() - self._begun_at < self._rules.auth_timeout:
+                return True
+            self._refusals.add("auth_timeout")
+            self._peer.end(CloseCode.REFUSED)
+            return False
+        left = self._seconds_left()
+        if left is None or left > EXPIRY_NOTICE_SECONDS:
+            return True
+        if left <= 0:
+            self._peer.end(CloseCode.TOKEN_EXPIRED)
+            return False
+        if not self._warned and self.outbox.writable:
+            self._warned = True
+            if isinstance(self._connection, V1Connection):
+                self._say(self._connection.expiring(left))
+                self.outbox.flush()
+        return True
+
+    def _check_answer(self, now: float) -> None:
+        """Ping a client that has been silent, and end the connection if it stays so."""
+        heard_at = self._peer.heard_at
+        if self._pinged_at > heard_at:
+            if now - self._pinged_at >= self._rules.ping_timeout:
+                logger.info("client %r didn't answer a ping", self.client_id)
+                self._peer.end(CloseCode.HEARTBEAT_MISSED)
+        elif now - heard_at >= self._rules.ping_interval:
+            self._pinged_at = now
+            self._peer.ping(b"")
 
     def _check_progress(self, now: float) -> None:
         backlog = self._peer.backlog()
@@ -228,32 +532,90 @@ class Session:
 
     def _do(self, actions: Iterable[Action]) -> None:
         for action in actions:
-            if self._deferred or isinstance(action, Publish):
+            if self._deferred or isinstance(action, Publish | Authenticate):
                 self._deferred.append(action)
-            else:
+            elif not self._closed:
                 self._perform(action)
 
-    def _perform(self, action: Send | Show | Hide | Resync | Explain) -> None:
+    def _perform_all(self, actions: Iterable[Action]) -> None:
+        """Do what doesn't wait for what the client asked for before."""
+        for action in actions:
+            self._perform(action)
+
+    def _perform(self, action: Action) -> None:
         match action:
             case Send(message):
                 self._say(message)
             case Show(topic, spec, confirm, history):
                 logger.debug("client %r sees %s", self.client_id, topic)
                 place = self._hub.subscribe(self.outbox, topic, spec, history=history)
+                self._begun_at = self._rules.clock()
                 self._say(confirm(place))
                 self._hub.begin(self.outbox, topic)
+            case Restore(restored, answer):
+                self._restore(restored, answer)
             case Hide(topic):
                 logger.debug("client %r no longer sees %s", self.client_id, topic)
                 self._hub.unsubscribe(self.outbox, topic)
+                if self._declined is not None:
+                    self._declined.add(topic)
             case Resync(topic):
                 self._hub.resync(self.outbox, topic)
             case Explain(topic, answer):
                 self._say(answer(self._hub.word(self.outbox, topic)))
+            case Resume():
+                self._resume(action)
+
+    def _restore(
+        self,
+        restored: Sequence[tuple[Topic, ViewSpec, Update | Position | None]],
+        answer: Callable[[Sequence[tuple[Position | None, bool]]], Message] | None,
+    ) -> None:
+        places = [
+            self._hub.resume(self.outbox, topic, spec, last) for topic, spec, last in restored
+        ]
+        self._begun_at = self._rules.clock()
+        if answer is not None:
+            self._say(answer(places))
+        for topic, _, _ in restored:
+            logger.debug("client %r sees %s again", self.client_id, topic)
+            self._hub.begin(self.outbox, topic)
+
+    def _resume(self, action: Resume) -> None:
+        old = self._home.find(action.token, self.id[0])
+        if old is None or old is self:
+            self._say(
+                action.refuse(
+                    InvalidInput(
+                        "unknown_session", "This session isn't known here; subscribe again"
+                    )
+                )
+            )
+            return
+        self._home.take_over(action.token, old, self)
+        self._perform_all(action.restore(old.left_behind()))
+        old.close()
 
     def _say(self, message: Message) -> None:
         if message.__struct_config__.tag == "error":
             logger.info("client %r refused: %s", self.client_id, getattr(message, "message", ""))
         else:
-            logger.debug("client %r is told %s", self.client_id, message)
+            logger.debug("client %r is told %s", self.client_id, _shown(message))
         self._said = True
         self.outbox.put(self._frame(codec.encode(message), False))  # noqa: FBT003 - for one alone
+
+
+def _shown(message: Message) -> object:
+    """Give a message for the log; two of them tell a secret."""
+    hidden = isinstance(message, v1.Welcome | v1.Resumed)
+    return message.__struct_config__.tag if hidden else message
+
+
+_SECRETS: Final = re.compile(rb'("(?:token|session)"\s*:\s*)"[^"]*"?')
+
+
+def without_secrets(data: bytes) -> bytes:
+    """Give the beginning of a client's message for the log."""
+    if b"\\u" in data:
+        return b"(escaped text)"  # where a name could hide
+    return _SECRETS.sub(rb'\1"(hidden)"', data)[:200]

@@ -7,25 +7,27 @@ protocol. It holds the transport itself: no task, queue or ASGI call per connect
 from __future__ import annotations
 
 import asyncio
+import codecs
 import logging
+import math
 import socket
 import typing
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
-from urllib.parse import parse_qs, unquote
 
 import msgspec
+from websockets.exceptions import PayloadTooBig
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request, Response
+from websockets.http11 import Request
 from websockets.protocol import OPEN, SEND_EOF, SERVER, Protocol
 from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
 
-from bookcast.auth import OriginPolicy
-from bookcast.errors import CLOSE_REASONS, ERRORS, CloseCode, InvalidInput
+from bookcast.auth.jwks import UnknownKey
+from bookcast.auth.principal import Principal
+from bookcast.errors import CLOSE_REASONS, FINAL, CloseCode
 from bookcast.hub.hub import Hub
-from bookcast.protocol.messages_v1 import SUBPROTOCOL
-from bookcast.sessions.framer import Framer, SharedDeflate
+from bookcast.sessions.framer import Framer
+from bookcast.sessions.handshake import IN_BAND, Admission, Reception
 from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import Peer, PublishAll, Session
 
@@ -34,8 +36,6 @@ logger = logging.getLogger(__name__)
 wire_logger = logging.getLogger(f"{__name__}.wire")
 wire_logger.setLevel(logging.WARNING)
 
-PATH: Final = "/ws/"
-MAX_CLIENT_ID_LENGTH: Final = 128
 MAX_FRAGMENTS: Final = 128
 """Frames of one message. The library bounds a message's bytes, but not a flood of empty frames."""
 
@@ -68,9 +68,10 @@ class Begin(typing.Protocol):
         self,
         client_id: str,
         *,
+        principal: Principal | None,
         peer: Peer,
         write: Callable[[bytes], None],
-        v1: bool,
+        speaks_v1: bool,
         deflate: bool,
     ) -> Session:
         """Make it; see :class:`Session`."""
@@ -85,11 +86,10 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     hub: Hub
     registry: Registry
-    origins: OriginPolicy
+    reception: Reception
     begin: Begin
     max_message_bytes: int
     framer: Framer
-    deflate: bool
     publish: PublishAll
     publishing_waits: bool
     slow_timeout: float
@@ -98,36 +98,78 @@ class Endpoint(msgspec.Struct, frozen=True):
     max_fragments: int = MAX_FRAGMENTS
 
 
+class Frames(Protocol):
+    """The library's reading and writing of frames, but for what comes between fragments."""
+
+    def __init__(self, max_message_bytes: int) -> None:
+        # As a limit for messages, the library would count what a message has used against pings
+        # as well. So it holds for each frame here, and below for a message's frames together.
+        super().__init__(SERVER, state=OPEN, max_size=(None, max_message_bytes), logger=wire_logger)
+        self._max_message_bytes = max_message_bytes
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Take a frame.
+
+        Raises:
+            PayloadTooBig: when a message is, together with its earlier fragments.
+        """
+        if frame.opcode is Opcode.CLOSE:
+            # The message will never be whole. The library would call that a fault, and answer a
+            # goodbye with a protocol error.
+            self.current_size = None
+        elif frame.opcode is Opcode.CONT and self.current_size is not None:
+            left = self._max_message_bytes - self.current_size
+            if len(frame.data) > left:
+                raise PayloadTooBig(len(frame.data), left)
+        super().recv_frame(frame)
+
+
 class WebSocket(asyncio.Protocol):
-    """One client's connection."""
+    """One client's connection.
+
+    ``peer``: the address at the other end; ``proxied``: as a proxy says.
+    """
 
     __slots__ = (
+        "_admission",
         "_connections",
+        "_decoder",
         "_endpoint",
         "_fragments",
         "_inbox",
         "_is_text",
+        "_peer",
         "_protocol",
+        "_proxied",
         "_publishes",
-        "_publishing",
         "_session",
         "_transport",
         "_waiting",
+        "_working",
+        "heard_at",
     )
 
-    def __init__(self, endpoint: Endpoint, connections: set[Any]) -> None:
+    def __init__(
+        self, endpoint: Endpoint, connections: set[Any], peer: str, *, proxied: bool = False
+    ) -> None:
         self._endpoint = endpoint
         self._connections = connections
+        self._peer = peer
+        self._proxied = proxied
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._protocol: Protocol | None = None
         self._session: Session | None = None
+        self._admission: Admission | None = None
         self._publishes = False
         self._waiting: bytearray | None = None
-        self._publishing: asyncio.Task[None] | None = None
+        self._working: asyncio.Task[None] | None = None
         # Messages not yet acted on, and whether each is text.
         self._inbox: list[tuple[bytes, bool]] = []
         self._fragments: list[bytes] = []
         self._is_text = True
+        # Only of a text in fragments: what it has seen of a character that goes on in the next.
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self.heard_at = endpoint.clock()
 
     # asyncio's side
 
@@ -141,6 +183,7 @@ class WebSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client: first its handshake, then its frames."""
+        self.heard_at = self._endpoint.clock()
         if self._protocol is None:
             self._handshake(data)
         elif self._waiting is not None or (self._publishes and self._endpoint.hub.is_resting()):
@@ -154,7 +197,13 @@ class WebSocket(asyncio.Protocol):
         self._receive_waiting()
         if exc is not None:
             logger.debug("transport lost: %s", exc)
-        self._end_session()
+        elif self._session is not None and self._is_next_to_us():
+            # It closed its side with nothing unread, so it has read everything.
+            self._end_session(until=math.inf)
+        if self._session is not None:
+            self._end_session(until=self._session.proof())
+        admission, self._admission = self._admission, None
+        self._endpoint.reception.leave(admission)
 
     def pause_writing(self) -> None:
         """The client takes no more: send nothing, and listen to nothing, until it does."""
@@ -186,83 +235,66 @@ class WebSocket(asyncio.Protocol):
     # The handshake
 
     def _handshake(self, data: bytes) -> None:
-        endpoint = self._endpoint
-        server = ServerProtocol(
-            extensions=[SharedDeflate()] if endpoint.deflate else None,
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
-            select_subprotocol=_select_subprotocol,
-            logger=wire_logger,
-        )
+        server = self._endpoint.reception.protocol()
         server.receive_data(data)
         request = next(iter(server.events_received()), None)
-        client_id, symbols, v1 = "", tuple[str, ...](), False
         if isinstance(request, Request):
             try:
-                client_id, symbols, v1 = self._admit(request)
-                response = server.accept(request)
-            except InvalidInput as refusal:
-                response = _refusal(server, refusal)
-            except Exception:
-                logger.exception("a handshake met a fault of ours")
-                response = server.reject(500, "The server met a fault of its own\n")
+                self._admission, response = self._endpoint.reception.admit(
+                    server, request, self._peer
+                )
+            except UnknownKey:
+                if self._working is None:
+                    self._transport.pause_reading()
+                    self._working = self._endpoint.loop.create_task(self._handshake_later(data))
+                    return
+                response = server.reject(503, "Tokens can't be checked now; try again\n")
             server.send_response(response)
         answer = b"".join(server.data_to_send())
         # The library answers nothing to what isn't a handshake at all.
         self._transport.write(answer or server.reject(400, "Not a handshake\n").serialize())
-        if server.state is not OPEN:
-            endpoint.registry.refused += 1
-            if server.handshake_exc is not None:
-                logger.info("handshake refused: %s", server.handshake_exc)
-            self._transport.close()
+        if server.state is OPEN and self._admission is not None:
+            self._begin(server, self._admission)
             return
+        self._endpoint.registry.refused += 1
+        if server.handshake_exc is not None:
+            logger.info("handshake refused: %s", server.handshake_exc)
+        self._transport.close()
+
+    async def _handshake_later(self, data: bytes) -> None:
+        """Try again when whoever signs tokens has been asked for the keys."""
+        await self._endpoint.reception.ask_for_keys()
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._handshake(data)
+        self._working = None
+
+    def _begin(self, server: ServerProtocol, admission: Admission) -> None:
+        endpoint = self._endpoint
         # The handshake's state is a few kilobytes that nobody needs again.
-        self._protocol = Protocol(
-            SERVER, state=OPEN, max_size=endpoint.max_message_bytes, logger=wire_logger
-        )
+        self._protocol = Frames(endpoint.max_message_bytes)
         self._protocol.extensions = server.extensions
         session = self._session = endpoint.begin(
-            client_id,
+            admission.client_id,
+            principal=admission.visitor.principal,
             peer=self,
             write=self._transport.write,
-            v1=v1 or server.subprotocol is not None,
+            speaks_v1=admission.speaks_v1,
             deflate=bool(server.extensions),
         )
+        if admission.refusal is not None:
+            endpoint.registry.refused += 1
+            session.refuse(admission.refusal)
+            self.end(IN_BAND[admission.refusal.code])
+            return
         endpoint.registry.add(session)
-        logger.info("client %r connected", client_id)
-        session.open(symbols)
+        logger.info("client %r connected from %s", admission.client_id, admission.visitor.address)
+        session.open(admission.symbols)
 
-    def _admit(self, request: Request) -> tuple[str, tuple[str, ...], bool]:
-        """Give the client's id, the symbols it begins with, and whether it speaks bookcast.v1.
-
-        Raises:
-            InvalidInput: when it may not connect, or not like this.
-        """
-        path, _, query = request.path.partition("?")
-        if not path.startswith(PATH) or "/" in path.removeprefix(PATH):
-            raise InvalidInput("not_found", f"Connect to {PATH}{{client_id}}, not to {path}")
-        client_id = unquote(path.removeprefix(PATH))
-        if not 1 <= len(client_id) <= MAX_CLIENT_ID_LENGTH or not client_id.isprintable():
-            raise InvalidInput(
-                "invalid_client_id",
-                f"A client id has 1 to {MAX_CLIENT_ID_LENGTH} printable characters: "
-                f"{PATH}{{client_id}}",
-            )
-        origins = request.headers.get_all("Origin")
-        self._endpoint.origins.check(
-            ", ".join(origins) if origins else None, ", ".join(request.headers.get_all("Host"))
-        )
-        asked = parse_qs(query)
-        listed = ",".join(asked.get("symbols", ()))
-        symbols = tuple(dict.fromkeys(symbol for symbol in listed.split(",") if symbol))
-        # Some tools can't set a subprotocol.
-        protocols = asked.get("protocol", [])
-        if protocols not in ([], [SUBPROTOCOL]):
-            raise InvalidInput(
-                "unknown_protocol",
-                f"?protocol={','.join(protocols)} isn't spoken here; leave it out for the base "
-                f"protocol, or say {SUBPROTOCOL}",
-            )
-        return client_id, symbols, bool(protocols)
+    def _is_next_to_us(self) -> bool:
+        """Tell whether there is no proxy that may have taken what the client never got."""
+        admission = self._admission
+        return admission is not None and not (self._proxied or admission.visitor.proxied)
 
     # Frames in
 
@@ -285,13 +317,18 @@ class WebSocket(asyncio.Protocol):
 
     def _receive(self, protocol: Protocol, data: bytes) -> None:
         protocol.receive_data(data)
+        if protocol.state is OPEN:
+            self._write_answers(protocol)  # a pong is late behind what else came with its ping
         self._take_events(protocol)
         self._process()
         if protocol.state is not OPEN:
             if self._session is not None:
                 self._session.outbox.flush()
-            self._end_session()
-        elif self._publishing is not None and len(self._inbox) > MAX_INBOX:
+            # A client that says goodbye doesn't come back for what it had; one that breaks the
+            # protocol may.
+            broken = protocol.close_rcvd is None and self._session is not None
+            self._end_session(until=self._session.proof() if broken and self._session else None)
+        elif self._working is not None and len(self._inbox) > MAX_INBOX:
             self._transport.pause_reading()
         self._write_answers(protocol)
 
@@ -299,10 +336,17 @@ class WebSocket(asyncio.Protocol):
         for event in protocol.events_received():
             if self._session is None:
                 return  # it has been said goodbye to
-            if not isinstance(event, Frame) or event.opcode not in _DATA:
+            if not isinstance(event, Frame):
+                continue
+            if event.opcode is Opcode.PONG:
+                self._session.receive_pong(bytes(event.data))
+            if event.opcode not in _DATA:
                 continue
             if event.opcode is not Opcode.CONT:
                 self._is_text = event.opcode is Opcode.TEXT
+            if self._is_text and not self._goes_on_as_utf8(event):
+                self.end(CloseCode.INVALID_DATA)
+                return
             self._fragments.append(bytes(event.data))
             if len(self._fragments) > self._endpoint.max_fragments:
                 self.end(CloseCode.POLICY)
@@ -310,23 +354,33 @@ class WebSocket(asyncio.Protocol):
             if event.fin:
                 message = b"".join(self._fragments)
                 self._fragments.clear()
-                if self._is_text and not _is_utf8(message):
-                    self.end(CloseCode.INVALID_DATA)
-                    return
                 self._inbox.append((message, self._is_text))
+
+    def _goes_on_as_utf8(self, frame: Frame) -> bool:
+        """Judge a text's next frame: a fault needn't wait for the message's end."""
+        if not self._fragments:
+            self._decoder = None if frame.fin else _UTF8()
+        try:
+            if self._decoder is None:
+                str(frame.data, "utf-8")
+            else:
+                self._decoder.decode(bytes(frame.data), frame.fin)
+        except UnicodeDecodeError:
+            return False
+        return True
 
     def _process(self) -> None:
         """Act on what the client said, for as long as it takes our answers."""
         session = self._session
-        if session is None or self._publishing is not None:
+        if session is None or self._working is not None:
             return
         try:
             while True:
                 self._take_messages(session)
-                if not session.has_to_publish:
+                if not session.has_to_wait:
                     session.outbox.flush()
                     break
-                if not self._publish(session):
+                if not self._work(session):
                     break
         except Exception:
             logger.exception("client %r met a fault of ours", session.client_id)
@@ -347,28 +401,29 @@ class WebSocket(asyncio.Protocol):
         finally:
             del self._inbox[:done]
 
-    def _publish(self, session: Session) -> bool:
-        """Publish what the client sent, and tell whether that is done.
+    def _work(self, session: Session) -> bool:
+        """Do what the client asked for that may have to wait, and tell whether that is done.
 
         What the client says next waits for the answers.
         """
-        self._publishes = True
+        self._publishes = self._publishes or not session.authenticates
         session.outbox.flush()
-        publishing = session.publish(self._endpoint.publish)
-        if self._endpoint.publishing_waits:
-            self._publishing = self._endpoint.loop.create_task(self._go_on_after(publishing))
+        waits = self._endpoint.publishing_waits or session.authenticates
+        work = session.work(self._endpoint.publish)
+        if waits:
+            self._working = self._endpoint.loop.create_task(self._go_on_after(work))
             return False
-        run_through(publishing)
+        run_through(work)
         return True
 
-    async def _go_on_after(self, publishing: Coroutine[Any, Any, None]) -> None:
+    async def _go_on_after(self, work: Coroutine[Any, Any, None]) -> None:
         try:
-            await publishing
+            await work
         except Exception:
-            logger.exception("a publication met a fault of ours")
+            logger.exception("what a client asked for met a fault of ours")
             self.end(CloseCode.INTERNAL)
         finally:
-            self._publishing = None
+            self._working = None
         self._process()
         self._read_on()
 
@@ -393,6 +448,13 @@ class WebSocket(asyncio.Protocol):
         """Tell how many bytes wait in this process for the client to take."""
         return self._transport.get_write_buffer_size()
 
+    def ping(self, payload: bytes) -> None:
+        """Ask the client whether it is there."""
+        protocol = self._protocol
+        if protocol is not None and protocol.state is OPEN:
+            protocol.send_ping(payload)
+            self._write_answers(protocol)
+
     def end(self, code: CloseCode) -> None:
         """Say goodbye; the transport closes when the client answers, or after a while anyway."""
         protocol = self._protocol
@@ -401,40 +463,33 @@ class WebSocket(asyncio.Protocol):
         elif protocol.state is OPEN:
             self._endpoint.registry.too_slow += code is CloseCode.TOO_SLOW
             protocol.send_close(code, CLOSE_REASONS[code].reason)
-            self._end_session()
+            self._end_session(until=self._proof(code))
             self._write_answers(protocol)
             self._close_soon(TOO_SLOW_SECONDS if code is CloseCode.TOO_SLOW else CLOSE_SECONDS)
+
+    def _proof(self, code: CloseCode) -> float | None:
+        """Tell until when what was sent has surely come; None: the client isn't to come back."""
+        if self._session is None or code in FINAL:
+            return None
+        return self._session.proof()
 
     def _close_soon(self, seconds: float = CLOSE_SECONDS) -> None:
         self._transport.resume_reading()  # or the client's goodbye would go unheard
         self._endpoint.loop.call_later(seconds, self._transport.abort)
 
-    def _end_session(self) -> None:
-        """Let nothing follow a close frame, and free what the session holds."""
+    def _end_session(self, *, until: float | None) -> None:
+        """Let nothing follow a close frame, and free or park what the session holds."""
         session, self._session = self._session, None
         if session is None:
             return
         self._inbox.clear()
         self._fragments.clear()
-        session.close()
-        self._endpoint.registry.remove(session)
+        self._endpoint.registry.leave(session, until=until)
         logger.info("client %r left: %s", session.client_id, _why(self._protocol))
 
 
 _DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _refusal(server: ServerProtocol, refusal: InvalidInput) -> Response:
-    logger.info("handshake refused: %s", refusal.message)
-    return server.reject(ERRORS[refusal.code].status, refusal.message + "\n")
+_UTF8: Final = codecs.getincrementaldecoder("utf-8")
 
 
 def _why(protocol: Protocol | None) -> str:
@@ -455,11 +510,6 @@ def run_through(coroutine: Coroutine[Any, Any, None]) -> None:
         return
     coroutine.close()
     raise AssertionError(f"{coroutine} waits")
-
-
-def _select_subprotocol(_server: ServerProtocol, offered: Sequence[Any]) -> Any:
-    """Speak bookcast.v1 with whom offers it, and the base protocol with everybody else."""
-    return SUBPROTOCOL if SUBPROTOCOL in offered else None
 
 
 def _make_slowness_visible(transport: asyncio.Transport, slow_timeout: float) -> None:

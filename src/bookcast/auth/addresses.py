@@ -1,0 +1,76 @@
+"""Where somebody connects from, also behind proxies."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Final
+
+IPV6_SUBSCRIBER_BITS: Final = 64
+"""One household or host has so many bits of an IPv6 network to itself."""
+
+
+class Networks:
+    """Networks in CIDR notation, or single addresses."""
+
+    def __init__(self, cidrs: Iterable[str]) -> None:
+        """Read them.
+
+        Raises:
+            ValueError: for what isn't one, in words for a person.
+        """
+        self._networks = tuple(ipaddress.ip_network(cidr, strict=False) for cidr in cidrs)
+        self.contains = lru_cache(maxsize=4096)(self._contains)
+
+    def __bool__(self) -> bool:
+        return bool(self._networks)
+
+    def _contains(self, address: str) -> bool:
+        try:
+            ip = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(ip in network for network in self._networks)
+
+
+def plain(address: str) -> str | None:
+    """Write an address without port, zone or IPv4-in-IPv6 clothing; None when it isn't one."""
+    address = address.strip().strip('"')
+    if address.startswith("["):
+        address = address[1:].partition("]")[0]
+    elif address.count(":") == 1:
+        address = address.partition(":")[0]
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return str(mapped or ip)
+
+
+def client_address(peer: str, forwarded: Sequence[str], proxies: Networks) -> str:
+    """Give the address of whoever is behind the proxies that are trusted.
+
+    ``forwarded``: the X-Forwarded-For headers. Each proxy appends who it was connected from, so
+    the last address that isn't a trusted proxy's is the client's; what stands before it, anybody
+    may have written.
+    """
+    address = peer
+    hops = [hop for header in forwarded for hop in header.split(",")]
+    while hops and proxies.contains(address):
+        hop = plain(hops.pop())
+        if hop is None:
+            break
+        address = hop
+    return address
+
+
+def neighbourhood(address: str) -> str:
+    """Give what counts as one address: of IPv6, the network that one subscriber has."""
+    if ":" not in address:
+        return address
+    try:
+        return str(ipaddress.ip_network(f"{address}/{IPV6_SUBSCRIBER_BITS}", strict=False))
+    except ValueError:
+        return address

@@ -1,0 +1,373 @@
+"""Who comes in: one gate for HTTP and WebSocket, so that both give the same answer."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from http.cookies import CookieError, SimpleCookie
+from typing import Final, NamedTuple
+
+from bookcast.auth.addresses import Networks, client_address
+from bookcast.auth.jwks import Jwks, UnknownKey
+from bookcast.auth.keys import ApiKeys, RightsFile
+from bookcast.auth.origins import HostPolicy, OriginPolicy
+from bookcast.auth.principal import EVERYTHING, Principal, Rights, anyone, resolve
+from bookcast.auth.tokens import Tokens, keys_of
+from bookcast.errors import InvalidInput
+from bookcast.limits import Refusals
+from bookcast.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+BEARER_PROTOCOL: Final = "bearer."
+"""A browser offers the subprotocol ``bearer.<token>``: a token's characters may stand there."""
+
+BEARER_PROTOCOL_BASE64: Final = "base64url.bearer.authorization.k8s.io."
+"""The same as Kubernetes writes it, in base64url."""
+
+FORWARDED: Final = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
+
+WARN_SECONDS: Final = 60.0
+
+
+class Knock(NamedTuple):
+    """What somebody who wants something shows.
+
+    ``peer``: the address at the other end of the connection. ``headers`` gives all values of one.
+    ``offered``: subprotocols. ``page``: the request may come from a page without the visitor's
+    knowing, and changes something or opens a WebSocket.
+    """
+
+    peer: str
+    headers: Callable[[str], Sequence[str]]
+    query: Mapping[str, Sequence[str]] = {}
+    offered: Sequence[str] = ()
+    page: bool = True
+
+
+class Visitor(NamedTuple):
+    """Who that is. ``principal`` None: nobody yet; ``proxied``: there is a proxy in between."""
+
+    address: str
+    principal: Principal | None
+    proxied: bool = False
+
+    @property
+    def rights(self) -> Rights:
+        """What they may do.
+
+        Raises:
+            InvalidInput: when they haven't said who they are.
+        """
+        if self.principal is None:
+            raise InvalidInput(
+                "unauthenticated",
+                "Say who you are: Authorization: Bearer, with a token or an API key",
+            )
+        return self.principal.rights
+
+
+class Gate:
+    """Decides who somebody is, and whether a page may use their browser for this.
+
+    Args:
+        mode: AUTH_MODE.
+        hosts, origins: which names and pages are ours.
+        proxies: whose word on addresses counts.
+        tokens, api_keys: what credentials are checked with, None where there are none.
+        rights: of those that a proxy names.
+        publish_allow, admin_allow: networks that may do that without a credential.
+    """
+
+    def __init__(
+        self,
+        *,
+        mode: str,
+        hosts: HostPolicy,
+        origins: OriginPolicy,
+        proxies: Networks,
+        refusals: Refusals,
+        tokens: Tokens | None = None,
+        api_keys: ApiKeys | None = None,
+        jwks: Jwks | None = None,
+        rights: RightsFile | None = None,
+        publish_allow: Networks | None = None,
+        admin_allow: Networks | None = None,
+        cookie: str | None = None,
+        proxy_header: str = "",
+        query_token_seconds: float = 0.0,
+        default_market: str = "US",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._mode = mode
+        self._hosts = hosts
+        self._origins = origins
+        self._proxies = proxies
+        self._refusals = refusals
+        self._tokens = tokens
+        self._api_keys = api_keys
+        self.jwks = jwks
+        self._rights = rights or RightsFile()
+        self._publish_allow = publish_allow or Networks(())
+        self._admin_allow = admin_allow or Networks(())
+        self._cookie = cookie
+        self._proxy_header = proxy_header
+        self._query_token_seconds = query_token_seconds
+        self._default_market = default_market
+        self._clock = clock
+        self._warn_at = 0.0
+
+    @classmethod
+    def of(cls, settings: Settings, refusals: Refusals) -> Gate:
+        """Make the gate that the settings ask for.
+
+        Raises:
+            SettingError: for a key or file that can't be used.
+        """
+        mode = settings.auth_mode or "none"
+        rights = RightsFile()
+        if settings.auth_rights_file:
+            rights = RightsFile.read(settings.auth_rights_file)
+        jwks = tokens = api_keys = None
+        if mode == "jwt":
+            jwks = Jwks(settings.auth_jwks_url) if settings.auth_jwks_url else None
+            tokens = Tokens(
+                keys_of(
+                    secret=settings.auth_jwt_secret,
+                    public_key_file=settings.auth_jwt_public_key_file,
+                    jwks=jwks,
+                ),
+                audience=settings.auth_jwt_audience,
+                issuer=settings.auth_jwt_issuer,
+                skew=settings.auth_clock_skew,
+                rights=rights,
+                default_market=settings.default_market,
+            )
+        if settings.auth_api_keys_file:
+            api_keys = ApiKeys.read(settings.auth_api_keys_file, settings.default_market)
+        return cls(
+            mode=mode,
+            hosts=HostPolicy.of(settings),
+            origins=OriginPolicy.of(settings),
+            proxies=Networks(settings.trusted_proxies),
+            refusals=refusals,
+            tokens=tokens,
+            api_keys=api_keys,
+            jwks=jwks,
+            rights=rights,
+            publish_allow=Networks(settings.publish_allow),
+            admin_allow=Networks(settings.admin_allow),
+            cookie=settings.auth_cookie,
+            proxy_header=settings.auth_proxy_header,
+            query_token_seconds=settings.auth_query_token_seconds,
+            default_market=settings.default_market,
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody is served."""
+        return self._mode == "none"
+
+    @property
+    def takes_credentials(self) -> bool:
+        """Whether there is anything to check a token or key with."""
+        return not self._takes_none
+
+    def trusts(self, peer: str) -> bool:
+        """Tell whether somebody's word on who is behind them counts."""
+        return self._proxies.contains(peer)
+
+    def check_page(self, knock: Knock) -> None:
+        """Let a request pass unless it comes from a page that has no business here.
+
+        Raises:
+            InvalidInput: naming the setting that would allow it.
+        """
+        host = ", ".join(knock.headers("Host"))
+        if not self.trusts(knock.peer):
+            self._hosts.check(host)
+        self._origins.check(_joined(knock.headers("Origin")), host)
+
+    def admit(self, knock: Knock) -> Visitor:
+        """Say who it is; ask :meth:`check_page` first.
+
+        Raises:
+            InvalidInput: for a credential that is wrong.
+            UnknownKey: when asking for the keys again may help.
+        """
+        address, proxied = self._address(knock)
+        principal = self._recognise(knock)
+        if principal is None:
+            # With a proxy in between that isn't trusted, everybody would be its address.
+            principal = self._of_network(address if not proxied or self.trusts(knock.peer) else "")
+        return Visitor(address, principal, proxied)
+
+    async def identify(self, knock: Knock) -> Visitor:
+        """Say who it is, asking for keys where one isn't known; see :meth:`admit`.
+
+        Raises:
+            InvalidInput: for a credential that is wrong, or can't be checked.
+        """
+        try:
+            return self.admit(knock)
+        except UnknownKey:
+            await self.ask_for_keys()
+        try:
+            return self.admit(knock)
+        except UnknownKey:
+            raise keys_unavailable() from None
+
+    def verify(self, credential: str) -> Principal:
+        """Say whose credential it is.
+
+        Raises:
+            InvalidInput: when it is wrong.
+            UnknownKey: when asking for the keys again may help.
+        """
+        if self._takes_none:
+            raise InvalidInput("not_supported", "This server serves everybody: it takes no token")
+        return self._verify(credential)
+
+    async def ask_for_keys(self) -> None:
+        """Ask whoever signs tokens for the keys."""
+        if self.jwks is not None:
+            await self.jwks.refresh()
+
+    # Who it is
+
+    def _recognise(self, knock: Knock) -> Principal | None:
+        credential = _in_header(knock)
+        if credential is None:
+            credential = _in_subprotocol(knock.offered)
+        if credential is not None:
+            return None if self._takes_none else self._verify(credential)
+        token = next(iter(knock.query.get("token", ())), None)
+        if token is not None and not self._takes_none:
+            if not self._query_token_seconds:
+                raise InvalidInput("invalid_token", "No tokens in addresses are taken here")
+            return self._verify(token, max_seconds=self._query_token_seconds)
+        ambient = self._in_cookie(knock)
+        if ambient is not None:
+            self._check_strictly(knock)
+            return self._verify(ambient)
+        if self._mode == "proxy":
+            return self._named_by_proxy(knock)
+        return None
+
+    @property
+    def _takes_none(self) -> bool:
+        return self._tokens is None and self._api_keys is None
+
+    def _verify(self, credential: str, *, max_seconds: float | None = None) -> Principal:
+        if self._api_keys is not None and max_seconds is None:
+            principal = self._api_keys.find(credential)
+            if principal is not None:
+                return principal
+        if self._tokens is None:
+            raise InvalidInput("invalid_token", "This API key isn't known here")
+        return self._tokens.verify(credential, max_seconds=max_seconds)
+
+    def _in_cookie(self, knock: Knock) -> str | None:
+        if self._cookie is None or self._tokens is None:
+            return None
+        for header in knock.headers("Cookie"):
+            try:
+                morsel = SimpleCookie(header).get(self._cookie)
+            except CookieError:
+                continue
+            if morsel is not None:
+                return str(morsel.value)
+        return None
+
+    def _named_by_proxy(self, knock: Knock) -> Principal | None:
+        names = knock.headers(self._proxy_header)
+        if not names:
+            return None
+        if not self.trusts(knock.peer):
+            self._warn(f"{self._proxy_header} from {knock.peer} is not believed")
+            return None
+        if len(names) != 1 or not names[0].strip():
+            raise InvalidInput("unauthenticated", f"{self._proxy_header} must name one principal")
+        self._check_strictly(knock)
+        name = names[0].strip()
+        grants = self._rights.grants(name)
+        return Principal("user", name, resolve(grants, "read", self._default_market))
+
+    def _check_strictly(self, knock: Knock) -> None:
+        """Refuse pages of others: a browser shows this credential whichever page asks."""
+        if knock.page:
+            self._origins.check_strictly(
+                _joined(knock.headers("Origin")), ", ".join(knock.headers("Host"))
+            )
+
+    def _of_network(self, address: str) -> Principal | None:
+        """Give what those without a credential may do."""
+        publishes = self._publish_allow.contains(address)
+        if self.is_open:
+            closed = self._publish_allow or self._api_keys is not None
+            return anyone(EVERYTHING if publishes or not closed else Rights(_READERS))
+        scopes = frozenset(
+            scope
+            for scope, allowed in (
+                ("publish", publishes),
+                ("admin", self._admin_allow.contains(address)),
+            )
+            if allowed
+        )
+        return anyone(Rights(scopes)) if scopes else None
+
+    # Where from
+
+    def _address(self, knock: Knock) -> tuple[str, bool]:
+        forwarded = knock.headers("X-Forwarded-For")
+        if self.trusts(knock.peer):
+            return client_address(knock.peer, forwarded, self._proxies), True
+        proxied = any(knock.headers(name) for name in FORWARDED)
+        if proxied:
+            self._warn(
+                f"{knock.peer} forwards requests of others and isn't trusted, so all of them look "
+                "like one address"
+            )
+        return knock.peer, proxied
+
+    def _warn(self, what: str) -> None:
+        self._refusals.add("untrusted_proxy")
+        if self._clock() >= self._warn_at:
+            self._warn_at = self._clock() + WARN_SECONDS
+            logger.warning("%s; if that is your proxy, add it to TRUSTED_PROXIES", what)
+
+
+def keys_unavailable() -> InvalidInput:
+    """Make the refusal of a token that can't be checked now."""
+    return InvalidInput("keys_unavailable", "Tokens can't be checked now", retry_after=1)
+
+
+_READERS: Final = frozenset({"read", "admin"})
+
+
+def _in_header(knock: Knock) -> str | None:
+    for value in knock.headers("Authorization"):
+        scheme, _, credential = value.strip().partition(" ")
+        if scheme.lower() == "bearer" and credential.strip():
+            return credential.strip()
+    return next(iter(knock.headers("X-API-Key")), None)
+
+
+def _in_subprotocol(offered: Sequence[str]) -> str | None:
+    for protocol in offered:
+        if protocol.startswith(BEARER_PROTOCOL_BASE64):
+            coded = protocol.removeprefix(BEARER_PROTOCOL_BASE64)
+            try:
+                return base64.urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode()
+            except (binascii.Error, UnicodeDecodeError):
+                raise InvalidInput("invalid_token", "The token isn't valid base64url") from None
+        if protocol.startswith(BEARER_PROTOCOL):
+            return protocol.removeprefix(BEARER_PROTOCOL)
+    return None
+
+
+def _joined(values: Sequence[str]) -> str | None:
+    return ", ".join(values) if values else None

@@ -1,0 +1,105 @@
+"""Keys that tokens are signed with, as their issuer publishes them: cached, and looked up anew."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import jwt
+
+from bookcast.errors import BookcastError, InvalidInput, SettingError
+
+logger = logging.getLogger(__name__)
+
+REFRESH_SECONDS: Final = 300.0
+"""Keys that were withdrawn are believed no longer than this."""
+
+RETRY_SECONDS: Final = 5.0
+"""Tokens with made-up key ids make us ask the issuer no more often than this."""
+
+TIMEOUT_SECONDS: Final = 5.0
+
+
+class UnknownKey(BookcastError):
+    """A token names a key that isn't known, and asking its issuer may help."""
+
+
+class Jwks:
+    """A JSON Web Key Set at an address, ``http(s)://``, ``file://`` or a path.
+
+    ``clock`` gives monotonic seconds; ``fetch`` reads the set, and may block.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        fetch: Callable[[], Any] | None = None,
+    ) -> None:
+        scheme = urlsplit(url).scheme.lower()
+        if scheme not in {"", "file", "http", "https"}:
+            raise SettingError(
+                f"AUTH_JWKS_URL is {url!r}; it must be an http(s):// or file:// address, or a path"
+            )
+        self.url = url if scheme else Path(url).absolute().as_uri()
+        client = jwt.PyJWKClient(self.url, cache_jwk_set=False, timeout=TIMEOUT_SECONDS)
+        self._fetch = fetch or client.fetch_data
+        self._clock = clock
+        self._keys: list[jwt.PyJWK] = []
+        self._asked_at = -RETRY_SECONDS
+        self._asking: asyncio.Task[None] | None = None
+        self.fault = "they haven't been asked for yet"
+        """Why the newest attempt to get the keys failed; empty when it didn't."""
+
+    def find(self, key_id: str | None, algorithm: str) -> jwt.PyJWK:
+        """Give the key that a token names.
+
+        Raises:
+            UnknownKey: when :meth:`refresh` may help.
+            InvalidInput: when there is no such key.
+        """
+        fitting = [
+            key
+            for key in self._keys
+            if key.algorithm_name == algorithm and (key_id is None or key.key_id == key_id)
+        ]
+        if len(fitting) == 1 or (fitting and key_id is not None):
+            return fitting[0]
+        if self._asking is not None or self._clock() - self._asked_at >= RETRY_SECONDS:
+            raise UnknownKey
+        if not self._keys:
+            raise InvalidInput("keys_unavailable", "The keys to check tokens with can't be had now")
+        raise InvalidInput("invalid_token", "The token is signed with a key that isn't known here")
+
+    async def refresh(self) -> None:
+        """Ask for the keys. Who comes meanwhile waits for the same answer."""
+        if self._asking is None:
+            self._asked_at = self._clock()
+            self._asking = asyncio.create_task(self._ask(), name="jwks")
+        await asyncio.shield(self._asking)
+
+    async def run(self) -> None:
+        """Ask again and again, until cancelled."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(REFRESH_SECONDS if not self.fault else RETRY_SECONDS)
+
+    async def _ask(self) -> None:
+        try:
+            found = await asyncio.to_thread(self._fetch)
+            self._keys = jwt.PyJWKSet.from_dict(found).keys
+            self.fault = ""
+            logger.debug("%d keys to check tokens with", len(self._keys))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the keys known so far hold
+            self.fault = str(error) or type(error).__name__
+            logger.warning("AUTH_JWKS_URL gives no keys, those known stay: %s", self.fault)
+        finally:
+            # From now on, or a slow answer would be asked for again at once.
+            self._asked_at = self._clock()
+            self._asking = None

@@ -1,0 +1,128 @@
+"""API keys, of which only hashes are kept, and rights of principals: both from files."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from bookcast.auth.principal import Grant, Principal, read_grant, resolve
+from bookcast.errors import InvalidInput, SettingError
+
+PREFIX: Final = "bck_"
+"""Our keys begin with this, so that scanners find one where it shouldn't be."""
+
+SHA256: Final = re.compile("[0-9a-f]{64}")
+
+
+class RightsFile:
+    """``AUTH_RIGHTS_FILE``: what principals may do where their token doesn't say it."""
+
+    def __init__(
+        self, default: Grant | None = None, principals: dict[str, Grant] | None = None
+    ) -> None:
+        self._default = default or Grant()
+        self._principals = principals or {}
+
+    @classmethod
+    def read(cls, path: str) -> RightsFile:
+        """Read the file.
+
+        Raises:
+            SettingError: naming the setting and the place.
+        """
+        tables = _read_tables("AUTH_RIGHTS_FILE", path, {"default", "principals"})
+        try:
+            default = read_grant(tables.get("default", {}), "default")
+            principals = {
+                name: read_grant(table, f"principals.{name}")
+                for name, table in _named(tables, "principals").items()
+            }
+        except InvalidInput as error:
+            raise SettingError(f"AUTH_RIGHTS_FILE {path}: {error.message}") from None
+        return cls(default, principals)
+
+    def grants(self, name: str) -> list[Grant]:
+        """Give what is said of somebody, the most special first."""
+        special = self._principals.get(name)
+        return [self._default] if special is None else [special, self._default]
+
+
+class ApiKeys:
+    """``AUTH_API_KEYS_FILE``: keys that don't expire, for publishers."""
+
+    def __init__(self, principals: dict[str, Principal]) -> None:
+        self._principals = principals
+
+    @classmethod
+    def read(cls, path: str, default_market: str) -> ApiKeys:
+        """Read the file.
+
+        Raises:
+            SettingError: naming the setting and the place.
+        """
+        found: dict[str, Principal] = {}
+        tables = _read_tables("AUTH_API_KEYS_FILE", path, {"keys"})
+        for name, table in _named(tables, "keys").items():
+            said = dict(table) if isinstance(table, dict) else {}
+            digest = said.pop("sha256", None)
+            if not isinstance(digest, str) or not SHA256.fullmatch(digest.lower()):
+                raise SettingError(
+                    f"AUTH_API_KEYS_FILE {path}: keys.{name}.sha256 must be the key's SHA-256 in "
+                    "64 hexadecimal digits; 'bookcast key' makes both"
+                )
+            try:
+                grant = read_grant(said, f"keys.{name}")
+            except InvalidInput as error:
+                raise SettingError(f"AUTH_API_KEYS_FILE {path}: {error.message}") from None
+            rights = resolve([grant], "publish", default_market)
+            found[digest.lower()] = Principal("key", name, rights)
+        return cls(found)
+
+    def find(self, key: str) -> Principal | None:
+        """Give whose key it is. What is compared are hashes, so that timing tells nothing."""
+        return self._principals.get(_hash(key))
+
+
+def make_key() -> tuple[str, str]:
+    """Make a new key; give it and its hash. It is random enough for a plain hash to hide it."""
+    key = PREFIX + secrets.token_urlsafe(32)
+    return key, _hash(key)
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode(errors="replace")).hexdigest()
+
+
+def _named(tables: dict[str, Any], name: str) -> dict[str, Any]:
+    table = tables.get(name, {})
+    return table if isinstance(table, dict) else {}
+
+
+def _read_tables(setting: str, path: str, known: set[str]) -> dict[str, Any]:
+    try:
+        tables = tomllib.loads(Path(path).read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{setting} is {path!r}, which can't be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"{setting} {path} is not TOML: {error}") from None
+    unknown = set(tables) - known
+    if unknown:
+        raise SettingError(
+            f"{setting} {path} has {', '.join(sorted(unknown))}; there are "
+            f"{', '.join(f'[{name}]' for name in sorted(known))}"
+        )
+    return tables
+
+
+def key_table(name: str, digest: str, grant: Grant) -> str:
+    """Write the lines of ``AUTH_API_KEYS_FILE`` for a key."""
+    lines = [f"[keys.{name}]", f'sha256 = "{digest}"']
+    for field, value in msgspec.to_builtins(grant).items():
+        lines.append(f"{field} = {msgspec.json.encode(value).decode()}")
+    return "\n".join(lines)

@@ -1,0 +1,177 @@
+"""Somebody that was recognised, and what they may do: scopes, symbols, channels, how much."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from bookcast.errors import InvalidInput, explain
+from bookcast.model import CHANNELS, MARKETS, Channel, Topic
+
+Scope = Literal["read", "publish", "admin"]
+SCOPES: Final[frozenset[str]] = frozenset({"read", "publish", "admin"})
+
+MAX_PATTERNS: Final = 10_000
+
+
+class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a token's ``bookcast`` claim, a key or a file says of rights; the rest is left open.
+
+    Unknown fields are refused: a misspelled restriction must not be none at all.
+
+    ``symbols`` are patterns with * and ?: ``US.*``, ``HK.00700``. ``max_depth``: levels of a book.
+    ``min_interval_ms``: of all views. ``max_subscriptions``: of one connection.
+    """
+
+    scope: str | UnsetType = UNSET
+    symbols: Annotated[tuple[str, ...], Meta(max_length=MAX_PATTERNS)] | UnsetType = UNSET
+    channels: tuple[Channel, ...] | UnsetType = UNSET
+    max_depth: Annotated[int, Meta(ge=1)] | UnsetType | None = UNSET
+    min_interval_ms: Annotated[int, Meta(ge=0, le=3_600_000)] | UnsetType = UNSET
+    max_subscriptions: Annotated[int, Meta(ge=0)] | UnsetType | None = UNSET
+
+
+class Rights(msgspec.Struct, frozen=True):
+    """What a principal may do. ``symbols`` and ``channels``: None stands for all."""
+
+    scopes: frozenset[str] = frozenset({"read"})
+    symbols: tuple[str, ...] | None = None
+    channels: frozenset[str] | None = None
+    max_depth: int | None = None
+    min_interval_ms: int = 0
+    max_subscriptions: int | None = None
+
+    def check(self, scope: Scope, topic: Topic | None = None) -> None:
+        """Let somebody with these rights do it.
+
+        Raises:
+            InvalidInput: naming the right that is missing.
+        """
+        if scope not in self.scopes:
+            raise InvalidInput("forbidden", f"This takes the scope '{scope}', which you don't have")
+        if topic is None:
+            return
+        if self.channels is not None and topic.channel not in self.channels:
+            raise InvalidInput(
+                "forbidden", f"You have no right to the channel {topic.channel}", path="channel"
+            )
+        if not self.allows_symbol(topic.symbol):
+            raise InvalidInput("forbidden", f"You have no right to {topic.symbol}", path="symbol")
+
+    def allows_symbol(self, symbol: str) -> bool:
+        """Tell whether a symbol is among those that they are for."""
+        return self.symbols is None or bool(_matcher(self.symbols).fullmatch(symbol))
+
+    def allows(self, scope: Scope, topic: Topic) -> bool:
+        """Tell whether somebody with these rights may do it."""
+        try:
+            self.check(scope, topic)
+        except InvalidInput:
+            return False
+        return True
+
+    def depth(self, asked: int | None) -> int | None:
+        """Give the levels of a book that a view may have, of those asked for."""
+        if self.max_depth is None or asked is None:
+            return self.max_depth if asked is None else asked
+        return min(asked, self.max_depth)
+
+
+EVERYTHING: Final = Rights(SCOPES)
+NOTHING: Final = Rights(frozenset())
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Somebody that was recognised.
+
+    ``kind`` tells how (``jwt``, ``key``, ``user``, :data:`ANYONE`), ``expires_at`` until when, in
+    seconds since 1970; None: for good.
+    """
+
+    kind: str
+    name: str
+    rights: Rights
+    expires_at: float | None = None
+
+    @property
+    def id(self) -> str:
+        """What sets them apart from all others, however those were recognised."""
+        return f"{self.kind}:{self.name}"
+
+
+ANYONE: Final = "anyone"
+
+
+def anyone(rights: Rights = EVERYTHING) -> Principal:
+    """Make the principal that all are who aren't asked who they are."""
+    return Principal(ANYONE, "", rights)
+
+
+def resolve(grants: Sequence[Grant], default_scope: str, default_market: str) -> Rights:
+    """Make rights of grants: for each field, the first that says something of it counts.
+
+    Raises:
+        InvalidInput: for a scope or a pattern that can't be meant.
+    """
+    said: dict[str, Any] = {}
+    for grant in reversed(grants):
+        said.update(
+            {
+                name: value
+                for name, value in msgspec.structs.asdict(grant).items()
+                if value is not UNSET
+            }
+        )
+    scopes = frozenset(said.get("scope", default_scope).split()) & SCOPES
+    symbols, channels = said.get("symbols"), said.get("channels")
+    return _rights(
+        scopes,
+        None if symbols is None else tuple(_canonical(one, default_market) for one in symbols),
+        None if channels is None else frozenset(channels),
+        said.get("max_depth"),
+        said.get("min_interval_ms", 0),
+        said.get("max_subscriptions"),
+    )
+
+
+@lru_cache(maxsize=4096)  # thousands of clients have the same
+def _rights(*fields: Any) -> Rights:
+    return Rights(*fields)
+
+
+def read_grant(said: Any, whole: str) -> Grant:
+    """Read what a claim or a table of a file says.
+
+    Raises:
+        InvalidInput: with the place of the fault; ``whole`` is what to call all of it.
+    """
+    try:
+        return msgspec.convert(said, Grant)
+    except msgspec.ValidationError as error:
+        path, sentence = explain(error)
+        if path.startswith("channels"):
+            sentence = f"{path}: there are {', '.join(CHANNELS)}"
+        raise InvalidInput("invalid_data", f"{whole}: {sentence}", path=path) from None
+
+
+def _canonical(pattern: str, default_market: str) -> str:
+    """Give a pattern the default market where it names none, as symbols are given it."""
+    market, dot, _ = pattern.partition(".")
+    if pattern == "*" or (dot and (market in MARKETS or "*" in market or "?" in market)):
+        return pattern
+    return f"{default_market}.{pattern}"
+
+
+@lru_cache(maxsize=1024)
+def _matcher(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(_expression(pattern) for pattern in patterns) or "(?!)")
+
+
+def _expression(pattern: str) -> str:
+    parts = (".*" if part == "*" else "." if part == "?" else re.escape(part) for part in pattern)
+    return re.sub(r"(\.\*)+", ".*", "".join(parts))

@@ -1,0 +1,210 @@
+"""JSON Web Tokens: whose they are, and what they say of rights."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from jwt.warnings import InsecureKeyLengthWarning
+
+from bookcast.auth.jwks import Jwks
+from bookcast.auth.keys import RightsFile
+from bookcast.auth.principal import Grant, Principal, read_grant, resolve
+from bookcast.errors import InvalidInput, SettingError
+from bookcast.settings import MIN_SECRET_BYTES
+
+logger = logging.getLogger(__name__)
+
+MAX_TOKEN_LENGTH: Final = 16 * 1024
+
+
+class Keys(Protocol):
+    """Knows the keys of some algorithms."""
+
+    def find(self, key_id: str | None, algorithm: str) -> Any:
+        """Give the key to check a token with.
+
+        Raises:
+            InvalidInput: when there is none.
+        """
+
+
+class OneKey:
+    """The same key for every token."""
+
+    def __init__(self, key: Any) -> None:
+        self._key = key
+
+    def find(self, _key_id: str | None, _algorithm: str) -> Any:
+        """Give the key."""
+        return self._key
+
+
+class Tokens:
+    """Checks tokens.
+
+    Args:
+        keys: by algorithm. A token is only believed under the algorithm that its key is for.
+        audience, issuer: what ``aud`` and ``iss`` must be; None: anything.
+        skew: seconds that the issuer's clock may differ from ours.
+        rights: what principals may do where their token doesn't say it.
+        default_market: of symbol patterns without one.
+    """
+
+    def __init__(
+        self,
+        keys: dict[str, Keys],
+        *,
+        audience: str | None,
+        issuer: str | None,
+        skew: float,
+        rights: RightsFile,
+        default_market: str,
+    ) -> None:
+        self._keys = keys
+        self._audience = audience
+        self._issuer = issuer
+        self._skew = skew
+        self._rights = rights
+        self._default_market = default_market
+
+    def verify(self, token: str, *, max_seconds: float | None = None) -> Principal:
+        """Give whose token it is; ``max_seconds``: it must expire within so long.
+
+        Raises:
+            InvalidInput: ``invalid_token``, ``token_expired``, ``keys_unavailable``.
+            UnknownKey: when asking its issuer may help.
+        """
+        claims = self._claims(token)
+        expires_at = claims.get("exp")
+        if expires_at is not None:
+            expires_at = float(expires_at)
+            if expires_at <= time.time():  # in the issuer's time it hasn't, perhaps
+                expires_at += self._skew
+        if max_seconds is not None and (
+            expires_at is None or expires_at - time.time() > max_seconds + self._skew
+        ):
+            raise InvalidInput(
+                "invalid_token",
+                "A token in an address may end up in logs, so it has to expire within "
+                f"AUTH_QUERY_TOKEN_SECONDS, {max_seconds:g}; others go into the Authorization "
+                "header, a subprotocol or the first message",
+            )
+        name = claims["sub"]
+        try:
+            rights = resolve(
+                [*_granted(claims), *self._rights.grants(name)], "read", self._default_market
+            )
+        except InvalidInput as error:
+            raise InvalidInput("invalid_token", f"The token's claims: {error.message}") from None
+        # Where any issuer is believed, each has its own people.
+        issuer = "" if self._issuer is not None else claims.get("iss") or ""
+        return Principal("jwt", f"{issuer}#{name}" if issuer else name, rights, expires_at)
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise InvalidInput("invalid_token", "The token is too long")
+        try:
+            header = jwt.get_unverified_header(token)
+            algorithm, key_id = header.get("alg", ""), header.get("kid")
+            keys = self._keys.get(algorithm)
+            if keys is None:
+                raise InvalidInput(
+                    "invalid_token",
+                    f"The token is signed with {str(algorithm)[:20]!r}; "
+                    f"accepted here: {', '.join(sorted(self._keys))}",
+                )
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                keys.find(key_id, algorithm),
+                algorithms=[algorithm],
+                audience=self._audience,
+                issuer=self._issuer,
+                leeway=self._skew,
+                options={
+                    "require": ["sub"],
+                    "verify_aud": self._audience is not None,
+                    "verify_iss": self._issuer is not None,
+                },
+            )
+        except jwt.ExpiredSignatureError:
+            raise InvalidInput("token_expired", "The token has expired") from None
+        except jwt.PyJWTError as error:
+            raise InvalidInput("invalid_token", f"The token isn't valid: {error}") from None
+        except (ValueError, TypeError, RecursionError):
+            raise InvalidInput("invalid_token", "The token isn't valid") from None
+        if not claims["sub"]:
+            raise InvalidInput("invalid_token", "The token's 'sub' is empty")
+        return claims
+
+
+def _granted(claims: dict[str, Any]) -> list[Grant]:
+    said = claims.get("bookcast", {})
+    if isinstance(said, dict):
+        said = {**said}
+        said.pop("scope", None)  # it has a standard claim
+    scope = claims.get("scope")
+    if isinstance(scope, list):
+        scope = " ".join(str(one) for one in scope)
+    scoped = [] if scope is None else [Grant(scope=str(scope))]
+    return [*scoped, read_grant(said, "bookcast")]
+
+
+def keys_of(
+    *, secret: str | None, public_key_file: str | None, jwks: Jwks | None
+) -> dict[str, Keys]:
+    """Give the keys that settings name, by algorithm.
+
+    Raises:
+        SettingError: for a key that can't be read or is of another kind.
+    """
+    keys: dict[str, Keys] = {}
+    if secret is not None:
+        keys["HS256"] = OneKey(secret)
+        if len(secret.encode()) < MIN_SECRET_BYTES:
+            logger.warning(
+                "AUTH_JWT_SECRET is shorter than %d bytes: whoever has one token can guess it; "
+                "production refuses it",
+                MIN_SECRET_BYTES,
+            )
+            # Said once, and not again with each token.
+            warnings.simplefilter("ignore", InsecureKeyLengthWarning)
+    if jwks is not None:
+        keys["RS256"] = keys["ES256"] = jwks
+    if public_key_file is not None:
+        algorithm, key = _read_public_key(public_key_file)
+        keys[algorithm] = OneKey(key)
+    return keys
+
+
+def _read_public_key(path: str) -> tuple[str, Any]:
+    try:
+        key = load_pem_public_key(Path(path).read_bytes())
+    except OSError as error:
+        raise SettingError(
+            f"AUTH_JWT_PUBLIC_KEY_FILE is {path!r}, which can't be read: {error}"
+        ) from None
+    except ValueError:
+        raise SettingError(
+            f"AUTH_JWT_PUBLIC_KEY_FILE {path} holds no public key in PEM form"
+        ) from None
+    if isinstance(key, rsa.RSAPublicKey):
+        return "RS256", key
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        return "ES256", key
+    raise SettingError(
+        f"AUTH_JWT_PUBLIC_KEY_FILE {path} holds another kind of key; RSA (RS256) and P-256 "
+        "(ES256) are understood"
+    )
+
+
+def mint(key: Any, algorithm: str, claims: dict[str, Any], *, lifetime: float) -> str:
+    """Make a token that begins now and lasts so many seconds."""
+    now = int(time.time())
+    return jwt.encode({"iat": now, "exp": now + lifetime, **claims}, key, algorithm)

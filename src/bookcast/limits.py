@@ -1,0 +1,132 @@
+"""How much of something anybody may have or do, and a count of who was refused it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from bookcast.errors import InvalidInput
+
+BURST_SECONDS: Final = 10.0
+"""What wasn't used for so long may be used at once."""
+
+MAX_BUCKETS: Final = 10_000
+
+RETRY_SECONDS: Final = 5.0
+"""Whoever has connections enough may try again after this."""
+
+
+class TokenBucket:
+    """Lets ``rate`` things a second through, and more at once after a rest. Rate 0: everything.
+
+    It is a single number, the time at which the bucket will be full again (GCRA).
+    """
+
+    __slots__ = ("_full_at",)
+
+    def __init__(self) -> None:
+        self._full_at = 0.0
+
+    def take(self, rate: float, now: float, count: int = 1) -> float:
+        """Take so much if it is there: give 0, else the seconds until it will be."""
+        if not rate:
+            return 0.0
+        full_at = max(self._full_at, now) + count / rate
+        # A single thing is let through now and then, however low the rate.
+        late = full_at - now - max(BURST_SECONDS, count / rate)
+        if late > 1e-9:  # noqa: PLR2004 - a rounding error
+            return late
+        self._full_at = full_at
+        return 0.0
+
+    def is_full(self, now: float) -> bool:
+        """Tell whether it is as good as new."""
+        return self._full_at <= now
+
+
+class TokenBuckets:
+    """A bucket for each of many, bounded in number."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._buckets: dict[str, TokenBucket] = {}
+
+    def take(self, key: str, now: float, count: int = 1) -> float:
+        """Take so much of somebody's bucket if it is there: give 0, else the seconds until then."""
+        if not self._rate:
+            return 0.0
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            if len(self._buckets) >= MAX_BUCKETS:
+                self._tidy(now)
+            bucket = self._buckets[key] = TokenBucket()
+        return bucket.take(self._rate, now, count)
+
+    def _tidy(self, now: float) -> None:
+        self._buckets = {k: one for k, one in self._buckets.items() if not one.is_full(now)}
+        while len(self._buckets) >= MAX_BUCKETS:
+            self._buckets.pop(next(iter(self._buckets)))
+
+
+class Seats:
+    """Counts what each has of something, up to ``limit``; 0: no limit."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._taken: Counter[str] = Counter()
+
+    def take(self, key: str, *, beyond: int = 0) -> bool:
+        """Take one if there is one left; ``beyond`` the limit there may be so many more."""
+        if self.limit and self._taken[key] >= self.limit + beyond:
+            return False
+        self._taken[key] += 1
+        return True
+
+    def count(self, key: str) -> int:
+        """Tell how many somebody has."""
+        return self._taken[key]
+
+    def leave(self, key: str) -> None:
+        """Give one back."""
+        self._taken[key] -= 1
+        if self._taken[key] <= 0:
+            del self._taken[key]
+
+
+class Refusals(Collector):
+    """Counts who was refused something, by the limit or the rule that did it."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def add(self, reason: str) -> None:
+        """Count one."""
+        self.counts[reason] += 1
+
+    def collect(self) -> list[CounterMetricFamily]:
+        """Give the counts to Prometheus."""
+        family = CounterMetricFamily(
+            "bookcast_refusals", "What was refused, by the limit or rule", labels=["reason"]
+        )
+        for reason, count in sorted(self.counts.items()):
+            family.add_metric([reason], count)
+        return [family]
+
+
+def too_many_of(address: str, limit: int) -> InvalidInput:
+    """Make the refusal of an address with connections enough."""
+    return InvalidInput(
+        "too_many_connections",
+        f"{address} has {limit} connections already, MAX_CONNECTIONS_PER_ADDRESS; if that is a "
+        "proxy of yours, add it to TRUSTED_PROXIES",
+        retry_after=RETRY_SECONDS,
+    )
+
+
+def retry_after(seconds: float) -> str:
+    """Write seconds as the header Retry-After has them."""
+    return str(max(1, math.ceil(seconds)))

@@ -1,0 +1,214 @@
+"""A WebSocket's handshake: who asks, for what, and whether they are let in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qs, unquote
+
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from bookcast.auth.addresses import neighbourhood
+from bookcast.auth.gate import Gate, Knock, Visitor
+from bookcast.auth.jwks import UnknownKey
+from bookcast.errors import ERRORS, CloseCode, InvalidInput
+from bookcast.limits import RETRY_SECONDS, Refusals, Seats, retry_after, too_many_of
+from bookcast.protocol.messages_v1 import SUBPROTOCOL
+from bookcast.sessions.framer import SharedDeflate
+from bookcast.sessions.registry import Registry
+
+logger = logging.getLogger(__name__)
+# Handshakes as the WebSocket library sees them, with their tokens: only when asked for by name.
+wire_logger = logging.getLogger(f"{__name__}.wire")
+wire_logger.setLevel(logging.WARNING)
+
+SWITCHING_PROTOCOLS, UNAUTHORIZED = HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.UNAUTHORIZED
+
+PATH: Final = "/ws/"
+MAX_CLIENT_ID_LENGTH: Final = 128
+
+BASE_SUBPROTOCOL: Final = "bookcast.base"
+"""The base protocol by name: a browser that offers a token must be answered with another name."""
+
+IN_BAND: Final = {
+    "unauthenticated": CloseCode.REFUSED,
+    "invalid_token": CloseCode.REFUSED,
+    "token_expired": CloseCode.TOKEN_EXPIRED,
+    "keys_unavailable": CloseCode.TRY_LATER,
+    "too_many_connections": CloseCode.TRY_LATER,
+    "server_full": CloseCode.TRY_LATER,
+}
+"""A page never sees why its handshake failed, so it is let in, told, and closed with this."""
+
+
+class Admission(NamedTuple):
+    """Somebody who is let in, under an id, beginning with symbols.
+
+    ``refusal``: only to be told why not. ``seat``: what to give back in the end.
+    """
+
+    visitor: Visitor
+    client_id: str
+    symbols: tuple[str, ...]
+    speaks_v1: bool
+    refusal: InvalidInput | None = None
+    seat: str | None = None
+
+
+class Reception:
+    """Decides on handshakes.
+
+    Args:
+        gate: says who somebody is.
+        registry: who is there already.
+        addresses: the connections that each address has.
+        refusals: counts who wasn't let in.
+        max_connections: of all; 0: no limit.
+    """
+
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        registry: Registry,
+        addresses: Seats,
+        refusals: Refusals,
+        max_connections: int = 0,
+        deflate: bool = True,
+    ) -> None:
+        self._gate = gate
+        self._registry = registry
+        self.addresses = addresses
+        self._refusals = refusals
+        self._max_connections = max_connections
+        self._deflate = deflate
+
+    def protocol(self) -> ServerProtocol:
+        """Make what reads one handshake."""
+        return ServerProtocol(
+            extensions=[SharedDeflate()] if self._deflate else None,
+            subprotocols=[Subprotocol(SUBPROTOCOL), Subprotocol(BASE_SUBPROTOCOL)],
+            select_subprotocol=_select_subprotocol,
+            logger=wire_logger,
+        )
+
+    async def ask_for_keys(self) -> None:
+        """Ask whoever signs tokens for the keys."""
+        await self._gate.ask_for_keys()
+
+    def admit(
+        self, server: ServerProtocol, request: Request, peer: str
+    ) -> tuple[Admission | None, Response]:
+        """Decide on a request, and answer it.
+
+        Raises:
+            UnknownKey: when that is to be tried again after asking for the keys.
+        """
+        try:
+            admission = self._admit(request, peer)
+            response = server.accept(request)
+        except UnknownKey:
+            raise
+        except InvalidInput as refusal:
+            return None, self._refuse(server, refusal)
+        except Exception:
+            logger.exception("a handshake met a fault of ours")
+            return None, server.reject(500, "The server met a fault of its own\n")
+        if response.status_code != SWITCHING_PROTOCOLS:
+            self.leave(admission)
+            return None, response
+        return admission, response
+
+    def leave(self, admission: Admission | None) -> None:
+        """Give back what somebody had."""
+        if admission is not None and admission.seat is not None:
+            self.addresses.leave(admission.seat)
+
+    def _refuse(self, server: ServerProtocol, refusal: InvalidInput) -> Response:
+        logger.info("handshake refused: %s", refusal.message)
+        status = ERRORS[refusal.code].status
+        response = server.reject(status, refusal.message + "\n")
+        if refusal.retry_after is not None:
+            response.headers["Retry-After"] = retry_after(refusal.retry_after)
+        if status == UNAUTHORIZED:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    def _admit(self, request: Request, peer: str) -> Admission:
+        """Say who asks, for what, and whether they may.
+
+        Raises:
+            InvalidInput: when they may not connect, or not like this.
+        """
+        path, _, query = request.path.partition("?")
+        if not path.startswith(PATH) or "/" in path.removeprefix(PATH):
+            raise InvalidInput("not_found", f"Connect to {PATH}{{client_id}}, not to {path}")
+        client_id = unquote(path.removeprefix(PATH))
+        if not 1 <= len(client_id) <= MAX_CLIENT_ID_LENGTH or not client_id.isprintable():
+            raise InvalidInput(
+                "invalid_client_id",
+                f"A client id has 1 to {MAX_CLIENT_ID_LENGTH} printable characters: "
+                f"{PATH}{{client_id}}",
+            )
+        asked = parse_qs(query)
+        offered = _offered(request)
+        knock = Knock(peer, request.headers.get_all, asked, offered)
+        speaks_v1 = _speaks_v1(offered, asked)
+        listed = ",".join(asked.get("symbols", ()))
+        symbols = tuple(dict.fromkeys(symbol for symbol in listed.split(",") if symbol))
+        try:
+            self._gate.check_page(knock)
+            visitor = self._gate.admit(knock)
+            seat = self._take_seat(visitor)
+        except InvalidInput as refusal:
+            self._refusals.add(refusal.code)
+            if not request.headers.get_all("Origin") or refusal.code not in IN_BAND:
+                raise
+            nobody = Visitor(peer, None)
+            return Admission(nobody, client_id, (), speaks_v1, refusal=refusal)
+        return Admission(visitor, client_id, symbols, speaks_v1, seat=seat)
+
+    def _take_seat(self, visitor: Visitor) -> str:
+        if visitor.principal is None and not self._gate.takes_credentials:
+            raise InvalidInput("unauthenticated", "The proxy names nobody")
+        if self._max_connections and len(self._registry) >= self._max_connections:
+            raise InvalidInput(
+                "server_full",
+                f"The server has its {self._max_connections} connections, MAX_CONNECTIONS",
+                retry_after=RETRY_SECONDS,
+            )
+        if visitor.principal is not None:
+            self._registry.check_room(visitor.principal)
+        seat = neighbourhood(visitor.address)
+        if not self.addresses.take(seat):
+            raise too_many_of(visitor.address, self.addresses.limit)
+        return seat
+
+
+def _offered(request: Request) -> list[str]:
+    headers = request.headers.get_all("Sec-WebSocket-Protocol")
+    return [name.strip() for header in headers for name in header.split(",")]
+
+
+def _speaks_v1(offered: Sequence[str], asked: dict[str, list[str]]) -> bool:
+    """Tell which protocol is spoken; some tools can't set a subprotocol."""
+    protocols = asked.get("protocol", [])
+    if protocols not in ([], [SUBPROTOCOL]):
+        raise InvalidInput(
+            "unknown_protocol",
+            f"?protocol={','.join(protocols)} isn't spoken here; leave it out for the base "
+            f"protocol, or say {SUBPROTOCOL}",
+        )
+    return bool(protocols) or SUBPROTOCOL in offered
+
+
+def _select_subprotocol(_server: ServerProtocol, offered: Sequence[Any]) -> Any:
+    """Answer with a protocol that is offered, never with a token."""
+    for name in (SUBPROTOCOL, BASE_SUBPROTOCOL):
+        if name in offered:
+            return name
+    return None

@@ -1,0 +1,200 @@
+"""Clients of one node, on a clock that stands still."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from bookcast.auth.gate import Gate
+from bookcast.auth.principal import Principal, anyone
+from bookcast.engine.memory import MemoryEngine
+from bookcast.errors import FINAL, CloseCode
+from bookcast.hub.hub import Hub
+from bookcast.limits import Refusals
+from bookcast.model import Book, Level, Publication, Topic
+from bookcast.protocol.connection import Terms
+from bookcast.protocol.render import Renderer
+from bookcast.sessions.registry import Registry
+from bookcast.sessions.session import Session, SessionRules
+from bookcast.settings import from_keywords
+from tests.support import AAPL, ManualTimer, line, trades
+
+SECRET = "a secret of more than thirty-two bytes"
+
+
+class Peer:
+    """A client that writes plain texts to a list, and answers pings when it is told to."""
+
+    def __init__(self, world: SessionWorld) -> None:
+        self.world = world
+        self.written: list[bytes] = []
+        self.waiting = 0
+        self.ended: list[CloseCode] = []
+        self.pings: list[bytes] = []
+        self.heard_at = 0.0
+        self.session: Session
+
+    def backlog(self) -> int:
+        return self.waiting
+
+    def ping(self, payload: bytes) -> None:
+        self.pings.append(payload)
+
+    def end(self, code: CloseCode) -> None:
+        if not self.ended:
+            self.ended.append(code)
+            self._leave(None if code in FINAL else self.session.proof())
+
+    def pong(self) -> None:
+        """Answer the newest ping."""
+        self.heard_at = self.world.timer.now
+        self.session.receive_pong(self.pings[-1])
+
+    def vanish(self, *, read_all: bool = False) -> None:
+        """Be lost without a goodbye."""
+        self._leave(self.world.timer.now + 1 if read_all else self.session.proof())
+
+    def goodbye(self) -> None:
+        """Say that it doesn't come back."""
+        self._leave(None)
+
+    def _leave(self, until: float | None) -> None:
+        self.world.registry.leave(self.session, until=until)
+
+    def say(self, action: str, **fields: object) -> None:
+        """Say something, and let the server do what follows."""
+        self.heard_at = self.world.timer.now
+        self.session.receive(json.dumps({"action": action, **fields}).encode())
+        self.session.outbox.flush()
+        self.world.flush()
+
+    def messages(self) -> list[Any]:
+        """Give the messages that came since the last time."""
+        lines = b"".join(self.written).splitlines()
+        self.written.clear()
+        return [json.loads(one) for one in lines]
+
+    def heard(self) -> list[str]:
+        """Give their types."""
+        return [message["type"] for message in self.messages()]
+
+    def volumes(self) -> list[tuple[str, int]]:
+        """Give the symbol and best bid's volume of each book that came since the last time."""
+        return [
+            (message["symbol"], message["data"]["bids"][0]["volume"])
+            for message in self.messages()
+            if message["type"] == "orderbook_update"
+        ]
+
+    def trades(self) -> list[int]:
+        """Give the sizes of the trades that came since the last time, and -1 for a gap."""
+        sizes: list[int] = []
+        for message in self.messages():
+            if message["type"] == "gap":
+                sizes.append(-1)
+            elif message["type"] == "trade":
+                sizes += [trade["size"] for trade in message["data"]["trades"]]
+        return sizes
+
+
+class SessionWorld:
+    """An engine, a hub and a registry; :meth:`join` makes clients. ``settings``: of the gate."""
+
+    def __init__(
+        self,
+        terms: Terms | None = None,
+        *,
+        ttl: float = 60.0,
+        max_parked: int = 100,
+        max_per_principal: int = 0,
+        message_rate: float = 0.0,
+        history_size: int = 100,
+        **settings: Any,
+    ) -> None:
+        self.timer = ManualTimer()
+        self.timer.now = 1000.0
+        self.engine = MemoryEngine(epoch="e", clock=self.timer.clock, history_size=history_size)
+        self.hub = Hub(
+            renderer=Renderer(line),
+            clock=self.timer.clock,
+            now=self.timer.clock,
+            call_later=self.timer.call_later,
+            want=self.engine.want,
+            release=self.engine.release,
+            history_size=history_size,
+            queue_size=history_size,
+        )
+        self.engine.attach(
+            deliver=self.hub.deliver, wanted=lambda _topic: None, unwanted=lambda _topic: None
+        )
+        self.registry = Registry(
+            ttl=ttl,
+            clock=self.timer.clock,
+            call_later=self.timer.call_later,
+            max_parked=max_parked,
+            max_per_principal=max_per_principal,
+        )
+        self.refusals = Refusals()
+        self.gate = Gate.of(from_keywords(**settings), self.refusals)
+        self.rules = SessionRules(
+            terms or Terms(takes_tokens=self.gate.takes_credentials),
+            message_rate=message_rate,
+            now=self.timer.clock,
+            clock=self.timer.clock,
+        )
+
+    def join(
+        self,
+        client_id: str,
+        *symbols: str,
+        v1: bool = False,
+        deflate: bool = False,
+        principal: Principal | None = anyone(),  # noqa: B008 - it can't change
+    ) -> Peer:
+        """Connect a client; its session begins when it is opened or says something."""
+        peer = Peer(self)
+        peer.heard_at = self.timer.now
+        peer.session = Session(
+            client_id,
+            principal=principal,
+            peer=peer,
+            write=peer.written.append,
+            speaks_v1=v1,
+            deflate=deflate,
+            hub=self.hub,
+            frame=line,
+            home=self.registry,
+            gate=self.gate,
+            refusals=self.refusals,
+            rules=self.rules,
+        )
+        self.registry.add(peer.session)
+        if symbols:
+            peer.session.open(symbols)
+        return peer
+
+    def enter(self, client_id: str, *symbols: str, **options: Any) -> Peer:
+        """Connect a client, and let it find what it left behind."""
+        peer = self.join(client_id, **options)
+        peer.session.open(symbols)
+        self.flush()
+        return peer
+
+    def flush(self) -> None:
+        """Let the hub send what waits, and no time pass."""
+        self.timer.run_until(self.timer.now)
+
+    def wait(self, seconds: float, *, each: Callable[[], None] = lambda: None) -> None:
+        """Let time pass, looking after the clients as often as the server does."""
+        until = self.timer.now + seconds
+        while self.timer.now < until:
+            self.timer.run_until(min(until, self.timer.now + 0.5))
+            each()
+            self.registry.check(self.timer.now)
+
+    async def publish(self, size: int, topic: Topic = AAPL) -> None:
+        """Publish a book, or a trade, of a size."""
+        data = trades(size) if topic.channel == "trades" else Book((Level(1, size),), ())
+        await self.engine.publish([Publication(topic, data)])
+        self.flush()
