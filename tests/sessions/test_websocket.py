@@ -500,7 +500,7 @@ async def test_a_client_can_publish_over_its_socket(server: Server) -> None:
     """Many at once are answered in order, and what it says next is heard after that."""
     async with connect(server.ws_url + "me?protocol=bookcast.v1") as client:
         await client.hear()
-        for number in range(300):
+        for number in range(600):
             await client.say(
                 {
                     "action": "publish",

@@ -1,6 +1,6 @@
 // Made from src/bookcast/errors.py by `make fix`: don't edit.
 
-const FINAL: readonly number[] = [1008];
+const FINAL: readonly number[] = [1008, 4501, 4503];
 
 /** Whether a client should stay away after this close code, instead of coming back by itself. */
 export function isFinal(code: number): boolean {

@@ -163,7 +163,7 @@ class StateTopic(LiveTopic):
         if not spec.every or last is None or self._history is None:
             return Step(None, [newest])
         gap, updates = self._history.after(last.position)
-        return Step(gap, updates or [newest])
+        return _until(newest.position, gap, updates)
 
     def view(self, spec: ViewSpec) -> View:
         """Give the view of a spec, made when there is none."""
@@ -263,17 +263,12 @@ class EventTopic(LiveTopic):
 
     def catch_up(self, _spec: ViewSpec, last: Update | None, newest: Update) -> Step:
         """Give all between the two that must be seen."""
-        gap, updates = self._history.after(last.position if last is not None else None)
+        gap, updates = _until(
+            newest.position, *self._history.after(last.position if last is not None else None)
+        )
         until = newest.position
-        updates = [
-            update
-            for update in updates
-            if update.position.epoch != until.epoch or update.position.seq <= until.seq
-        ]
-        if gap is not None and gap.to_seq is not None and gap.to_seq > until.seq:
-            gap = gap._replace(to_seq=until.seq)
         if not is_lossless(newest.data):
-            updates.append(newest)
+            updates = [*updates, newest]
         if gap is None and last is not None and last.position.epoch != until.epoch:
             gap = Gap(until.epoch, None, None, "epoch")  # the history has nothing of it yet
         return Step(gap, updates)
@@ -313,6 +308,18 @@ class EventTopic(LiveTopic):
     def waiting_count(self) -> int:
         """Count the updates that wait for the next flush."""
         return self._waiting
+
+
+def _until(until: Position, gap: Gap | None, updates: Sequence[Update]) -> Step:
+    """Leave out what comes after a position."""
+    updates = [
+        update
+        for update in updates
+        if update.position.epoch != until.epoch or update.position.seq <= until.seq
+    ]
+    if gap is not None and gap.to_seq is not None and gap.to_seq > until.seq:
+        gap = gap._replace(to_seq=until.seq)
+    return Step(gap, updates)
 
 
 def live_topic(topic: Topic, history_size: int, queue_size: int) -> LiveTopic:
