@@ -68,7 +68,8 @@ class TokenBuckets:
 
     def _tidy(self, now: float) -> None:
         self._buckets = {k: one for k, one in self._buckets.items() if not one.is_full(now)}
-        while len(self._buckets) >= MAX_BUCKETS:
+        # Room for many at once, or each newcomer of a flood would cost a look at all of them.
+        while len(self._buckets) > MAX_BUCKETS * 9 // 10:
             self._buckets.pop(next(iter(self._buckets)))
 
 

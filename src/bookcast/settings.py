@@ -180,7 +180,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 10.0
     publish_allow: Annotated[
         Names,
-        Meta(description="Networks (10.0.0.0/8) whose programs may publish without a key"),
+        Meta(
+            description="Networks (10.0.0.0/8) whose programs may publish over HTTP without a key"
+        ),
     ] = ()
     admin_allow: Annotated[
         Names,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from http.cookies import CookieError, SimpleCookie
 from typing import Final, NamedTuple
 
 from bookcast.auth.addresses import Networks, client_address
@@ -28,7 +26,8 @@ BEARER_PROTOCOL: Final = "bearer."
 BEARER_PROTOCOL_BASE64: Final = "base64url.bearer.authorization.k8s.io."
 """The same as Kubernetes writes it, in base64url."""
 
-FORWARDED: Final = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
+FORWARDED: Final = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP")
+"""A proxy says by these that it asks for somebody else."""
 
 WARN_SECONDS: Final = 60.0
 
@@ -38,7 +37,8 @@ class Knock(NamedTuple):
 
     ``peer``: the address at the other end of the connection. ``headers`` gives all values of one.
     ``offered``: subprotocols. ``page``: the request may come from a page without the visitor's
-    knowing, and changes something or opens a WebSocket.
+    knowing, and changes something or opens a WebSocket. ``stays``: it opens a WebSocket, where
+    whoever hasn't said who they are may still do so.
     """
 
     peer: str
@@ -46,6 +46,7 @@ class Knock(NamedTuple):
     query: Mapping[str, Sequence[str]] = {}
     offered: Sequence[str] = ()
     page: bool = True
+    stays: bool = False
 
 
 class Visitor(NamedTuple):
@@ -187,8 +188,7 @@ class Gate:
             InvalidInput: naming the setting that would allow it.
         """
         host = ", ".join(knock.headers("Host"))
-        if not self.trusts(knock.peer):
-            self._hosts.check(host)
+        self._hosts.check(host, proxied=self.trusts(knock.peer))
         self._origins.check(_joined(knock.headers("Origin")), host)
 
     def admit(self, knock: Knock) -> Visitor:
@@ -201,8 +201,8 @@ class Gate:
         address, proxied = self._address(knock)
         principal = self._recognise(knock)
         if principal is None:
-            # With a proxy in between that isn't trusted, everybody would be its address.
-            principal = self._of_network(address if not proxied or self.trusts(knock.peer) else "")
+            own = address if self._is_their_own(address, knock) else ""
+            principal = self._of_network(own, stays=knock.stays)
         return Visitor(address, principal, proxied)
 
     async def identify(self, knock: Knock) -> Visitor:
@@ -234,7 +234,7 @@ class Gate:
     async def ask_for_keys(self) -> None:
         """Ask whoever signs tokens for the keys."""
         if self.jwks is not None:
-            await self.jwks.refresh()
+            await self.jwks.ask()
 
     # Who it is
 
@@ -242,8 +242,8 @@ class Gate:
         credential = _in_header(knock)
         if credential is None:
             credential = _in_subprotocol(knock.offered)
-        if credential is not None:
-            return None if self._takes_none else self._verify(credential)
+        if credential is not None and not self._takes_none:
+            return self._verify(credential)
         token = next(iter(knock.query.get("token", ())), None)
         if token is not None and not self._takes_none:
             if not self._query_token_seconds:
@@ -274,12 +274,11 @@ class Gate:
         if self._cookie is None or self._tokens is None:
             return None
         for header in knock.headers("Cookie"):
-            try:
-                morsel = SimpleCookie(header).get(self._cookie)
-            except CookieError:
-                continue
-            if morsel is not None:
-                return str(morsel.value)
+            # Not http.cookies: one cookie that it doesn't understand makes it drop all of them.
+            for cookie in header.split(";"):
+                name, equals, value = cookie.strip().partition("=")
+                if equals and name == self._cookie:
+                    return value.strip('"')
         return None
 
     def _named_by_proxy(self, knock: Knock) -> Principal | None:
@@ -303,12 +302,14 @@ class Gate:
                 _joined(knock.headers("Origin")), ", ".join(knock.headers("Host"))
             )
 
-    def _of_network(self, address: str) -> Principal | None:
+    def _of_network(self, address: str, *, stays: bool) -> Principal | None:
         """Give what those without a credential may do."""
         publishes = self._publish_allow.contains(address)
         if self.is_open:
             closed = self._publish_allow or self._api_keys is not None
             return anyone(EVERYTHING if publishes or not closed else Rights(_READERS))
+        if stays:
+            return None
         scopes = frozenset(
             scope
             for scope, allowed in (
@@ -320,6 +321,12 @@ class Gate:
         return anyone(Rights(scopes)) if scopes else None
 
     # Where from
+
+    def _is_their_own(self, address: str, knock: Knock) -> bool:
+        """Tell an address that somebody has from one of a proxy that everybody would have."""
+        if not any(knock.headers(name) for name in FORWARDED):
+            return True
+        return self.trusts(knock.peer) and not self.trusts(address)
 
     def _address(self, knock: Knock) -> tuple[str, bool]:
         forwarded = knock.headers("X-Forwarded-For")
@@ -362,7 +369,7 @@ def _in_subprotocol(offered: Sequence[str]) -> str | None:
             coded = protocol.removeprefix(BEARER_PROTOCOL_BASE64)
             try:
                 return base64.urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode()
-            except (binascii.Error, UnicodeDecodeError):
+            except ValueError:  # of base64, of ASCII or of UTF-8
                 raise InvalidInput("invalid_token", "The token isn't valid base64url") from None
         if protocol.startswith(BEARER_PROTOCOL):
             return protocol.removeprefix(BEARER_PROTOCOL)

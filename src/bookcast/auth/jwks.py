@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import jwt
 
@@ -48,8 +50,7 @@ class Jwks:
                 f"AUTH_JWKS_URL is {url!r}; it must be an http(s):// or file:// address, or a path"
             )
         self.url = url if scheme else Path(url).absolute().as_uri()
-        client = jwt.PyJWKClient(self.url, cache_jwk_set=False, timeout=TIMEOUT_SECONDS)
-        self._fetch = fetch or client.fetch_data
+        self._fetch = fetch or _reader(self.url)
         self._clock = clock
         self._keys: list[jwt.PyJWK] = []
         self._asked_at = -RETRY_SECONDS
@@ -71,11 +72,20 @@ class Jwks:
         ]
         if len(fitting) == 1 or (fitting and key_id is not None):
             return fitting[0]
-        if self._asking is not None or self._clock() - self._asked_at >= RETRY_SECONDS:
+        if self._may_ask:
             raise UnknownKey
-        if not self._keys:
+        if self.fault:
             raise InvalidInput("keys_unavailable", "The keys to check tokens with can't be had now")
         raise InvalidInput("invalid_token", "The token is signed with a key that isn't known here")
+
+    @property
+    def _may_ask(self) -> bool:
+        return self._asking is not None or self._clock() - self._asked_at >= RETRY_SECONDS
+
+    async def ask(self) -> None:
+        """Ask for the keys, unless that has just been done."""
+        if self._may_ask:
+            await self.refresh()
 
     async def refresh(self) -> None:
         """Ask for the keys. Who comes meanwhile waits for the same answer."""
@@ -92,8 +102,9 @@ class Jwks:
 
     async def _ask(self) -> None:
         try:
-            found = await asyncio.to_thread(self._fetch)
-            self._keys = jwt.PyJWKSet.from_dict(found).keys
+            async with asyncio.timeout(TIMEOUT_SECONDS * 2):  # each read has its own
+                found = await asyncio.to_thread(self._fetch)
+            self._keys = _usable(found)
             self.fault = ""
             logger.debug("%d keys to check tokens with", len(self._keys))
         except Exception as error:  # noqa: BLE001 - whatever it is, the keys known so far hold
@@ -103,3 +114,25 @@ class Jwks:
             # From now on, or a slow answer would be asked for again at once.
             self._asked_at = self._clock()
             self._asking = None
+
+
+def _reader(url: str) -> Callable[[], Any]:
+    if urlsplit(url).scheme.lower() != "file":
+        return jwt.PyJWKClient(url, cache_jwk_set=False, timeout=TIMEOUT_SECONDS).fetch_data
+    path = url2pathname(urlsplit(url).path)
+    return lambda: json.loads(Path(path).read_bytes())
+
+
+def _usable(found: Any) -> list[jwt.PyJWK]:
+    """Give the keys of a set that are understood, public and for signatures."""
+    keys = []
+    for said in found["keys"]:
+        try:
+            key = jwt.PyJWK(said)
+        except Exception:  # noqa: BLE001, S112 - one that isn't understood makes no other useless
+            continue
+        if key.public_key_use in {"sig", None} and hasattr(key.key, "verify"):
+            keys.append(key)
+    if not keys:
+        raise ValueError("the set holds no key that is understood")
+    return keys

@@ -68,7 +68,11 @@ class ApiKeys:
         """
         found: dict[str, Principal] = {}
         tables = _read_tables("AUTH_API_KEYS_FILE", path, {"keys"})
-        for name, table in _named(tables, "keys").items():
+        try:
+            named = _named(tables, "keys")
+        except InvalidInput as error:
+            raise SettingError(f"AUTH_API_KEYS_FILE {path}: {error.message}") from None
+        for name, table in named.items():
             said = dict(table) if isinstance(table, dict) else {}
             digest = said.pop("sha256", None)
             if not isinstance(digest, str) or not SHA256.fullmatch(digest.lower()):
@@ -81,6 +85,11 @@ class ApiKeys:
             except InvalidInput as error:
                 raise SettingError(f"AUTH_API_KEYS_FILE {path}: {error.message}") from None
             rights = resolve([grant], "publish", default_market)
+            if digest.lower() in found:
+                raise SettingError(
+                    f"AUTH_API_KEYS_FILE {path}: keys.{name} is the same key as "
+                    f"keys.{found[digest.lower()].name}"
+                )
             found[digest.lower()] = Principal("key", name, rights)
         return cls(found)
 
@@ -101,12 +110,14 @@ def _hash(key: str) -> str:
 
 def _named(tables: dict[str, Any], name: str) -> dict[str, Any]:
     table = tables.get(name, {})
-    return table if isinstance(table, dict) else {}
+    if not isinstance(table, dict):
+        raise InvalidInput("invalid_data", f"{name} must be tables: [{name}.NAME]")
+    return table
 
 
 def _read_tables(setting: str, path: str, known: set[str]) -> dict[str, Any]:
     try:
-        tables = tomllib.loads(Path(path).read_text())
+        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{setting} is {path!r}, which can't be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
@@ -122,7 +133,12 @@ def _read_tables(setting: str, path: str, known: set[str]) -> dict[str, Any]:
 
 def key_table(name: str, digest: str, grant: Grant) -> str:
     """Write the lines of ``AUTH_API_KEYS_FILE`` for a key."""
-    lines = [f"[keys.{name}]", f'sha256 = "{digest}"']
+    lines = [f"[keys.{_toml(name)}]", f'sha256 = "{digest}"']
     for field, value in msgspec.to_builtins(grant).items():
-        lines.append(f"{field} = {msgspec.json.encode(value).decode()}")
+        lines.append(f"{field} = {_toml(value)}")
     return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    """Write a value as TOML: texts, numbers and lists of them are written as in JSON."""
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")

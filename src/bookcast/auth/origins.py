@@ -89,13 +89,13 @@ class HostPolicy:
         local = not settings.production and is_loopback(settings.host)
         return cls(allowed=settings.allowed_hosts, loopback_only=local)
 
-    def check(self, host: str) -> None:
-        """Let a request pass, given its Host header.
+    def check(self, host: str, *, proxied: bool = False) -> None:
+        """Let a request pass, given its Host header; a trusted proxy may serve under any name.
 
         Raises:
             InvalidInput: naming the setting that would allow it.
         """
-        if not self._allowed and not self._loopback_only:
+        if not self._allowed and (proxied or not self._loopback_only):
             return
         name = _name_in(host.lower())
         if name in self._allowed or not host or (self._loopback_only and _is_local(name)):

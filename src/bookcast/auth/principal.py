@@ -152,6 +152,8 @@ def read_grant(said: Any, whole: str) -> Grant:
     """
     try:
         return msgspec.convert(said, Grant)
+    except UnicodeEncodeError:
+        raise InvalidInput("invalid_data", f"{whole}: it isn't valid Unicode") from None
     except msgspec.ValidationError as error:
         path, sentence = explain(error)
         if path.startswith("channels"):
@@ -173,5 +175,13 @@ def _matcher(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _expression(pattern: str) -> str:
-    parts = (".*" if part == "*" else "." if part == "?" else re.escape(part) for part in pattern)
-    return re.sub(r"(\.\*)+", ".*", "".join(parts))
+    first, *rest = (
+        "".join("." if sign == "?" else re.escape(sign) for sign in part)
+        for part in re.split(r"\*+", pattern)
+    )
+    if not rest:
+        return first
+    # What follows a star is looked for once, and not again when something later doesn't fit: the
+    # first place is as good as any.
+    *between, last = rest
+    return first + "".join(f"(?>.*?{part})" for part in between) + f".*{last}"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import warnings
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.warnings import InsecureKeyLengthWarning
+from msgspec import UNSET
 
 from bookcast.auth.jwks import Jwks
 from bookcast.auth.keys import RightsFile
@@ -82,11 +85,9 @@ class Tokens:
             UnknownKey: when asking its issuer may help.
         """
         claims = self._claims(token)
-        expires_at = claims.get("exp")
-        if expires_at is not None:
-            expires_at = float(expires_at)
-            if expires_at <= time.time():  # in the issuer's time it hasn't, perhaps
-                expires_at += self._skew
+        expires_at = _expiry(claims)
+        if expires_at is not None and expires_at <= time.time():
+            expires_at += self._skew  # in the issuer's time it hasn't expired, perhaps
         if max_seconds is not None and (
             expires_at is None or expires_at - time.time() > max_seconds + self._skew
         ):
@@ -104,8 +105,9 @@ class Tokens:
         except InvalidInput as error:
             raise InvalidInput("invalid_token", f"The token's claims: {error.message}") from None
         # Where any issuer is believed, each has its own people.
-        issuer = "" if self._issuer is not None else claims.get("iss") or ""
-        return Principal("jwt", f"{issuer}#{name}" if issuer else name, rights, expires_at)
+        if self._issuer is None:
+            name = "#".join(map(_escaped, (claims["iss"], name) if claims.get("iss") else (name,)))
+        return Principal("jwt", name, rights, expires_at)
 
     def _claims(self, token: str) -> dict[str, Any]:
         if len(token) > MAX_TOKEN_LENGTH:
@@ -136,24 +138,47 @@ class Tokens:
         except jwt.ExpiredSignatureError:
             raise InvalidInput("token_expired", "The token has expired") from None
         except jwt.PyJWTError as error:
-            raise InvalidInput("invalid_token", f"The token isn't valid: {error}") from None
-        except (ValueError, TypeError, RecursionError):
+            said = str(error).encode("ascii", "backslashreplace").decode()
+            raise InvalidInput("invalid_token", f"The token isn't valid: {said}") from None
+        except (ValueError, TypeError, OverflowError, AttributeError, RecursionError):
             raise InvalidInput("invalid_token", "The token isn't valid") from None
-        if not claims["sub"]:
-            raise InvalidInput("invalid_token", "The token's 'sub' is empty")
+        for name in ("sub", "iss"):
+            if not _is_text(claims.get(name, "none")):
+                raise InvalidInput("invalid_token", f"The token's {name!r} is no text, or empty")
         return claims
+
+
+def _is_text(said: Any) -> bool:
+    return isinstance(said, str) and said != "" and said.isprintable()
+
+
+def _escaped(name: str) -> str:
+    """Keep the sign between issuer and subject for that."""
+    return name.replace("%", "%25").replace("#", "%23")
+
+
+def _expiry(claims: dict[str, Any]) -> float | None:
+    if claims.get("exp") is None:
+        return None
+    try:
+        expires_at = float(claims["exp"])
+    except (ValueError, TypeError, OverflowError):
+        expires_at = math.inf
+    if not math.isfinite(expires_at):
+        raise InvalidInput("invalid_token", "The token's 'exp' is no time")
+    return expires_at
 
 
 def _granted(claims: dict[str, Any]) -> list[Grant]:
     said = claims.get("bookcast", {})
-    if isinstance(said, dict):
-        said = {**said}
-        said.pop("scope", None)  # it has a standard claim
-    scope = claims.get("scope")
-    if isinstance(scope, list):
-        scope = " ".join(str(one) for one in scope)
-    scoped = [] if scope is None else [Grant(scope=str(scope))]
-    return [*scoped, read_grant(said, "bookcast")]
+    if isinstance(said, dict) and "scope" in said:
+        raise InvalidInput("invalid_data", "scope is a claim of its own, beside bookcast")
+    scope = claims.get("scope", UNSET)
+    if isinstance(scope, list) and all(isinstance(one, str) for one in scope):
+        scope = " ".join(scope)
+    if scope is not UNSET and not isinstance(scope, str):
+        raise InvalidInput("invalid_data", "scope must be text, or a list of texts")
+    return [Grant(scope=scope), read_grant(said, "bookcast")]
 
 
 def keys_of(
@@ -190,9 +215,9 @@ def _read_public_key(path: str) -> tuple[str, Any]:
         raise SettingError(
             f"AUTH_JWT_PUBLIC_KEY_FILE is {path!r}, which can't be read: {error}"
         ) from None
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise SettingError(
-            f"AUTH_JWT_PUBLIC_KEY_FILE {path} holds no public key in PEM form"
+            f"AUTH_JWT_PUBLIC_KEY_FILE {path} holds no public key in PEM form that is understood"
         ) from None
     if isinstance(key, rsa.RSAPublicKey):
         return "RS256", key

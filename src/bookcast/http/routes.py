@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from bookcast.auth.addresses import neighbourhood
 from bookcast.auth.gate import Gate, Knock, Visitor
 from bookcast.auth.principal import ANYONE, Rights, Scope
 from bookcast.engine.base import Engine
@@ -266,7 +267,7 @@ class Routes:
         principal = visitor.principal
         named = principal is not None and principal.kind != ANYONE
         late = self._rates.take(
-            principal.id if principal is not None and named else visitor.address,
+            principal.id if principal is not None and named else neighbourhood(visitor.address),
             time.monotonic(),
             count,
         )

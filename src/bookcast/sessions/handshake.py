@@ -156,7 +156,7 @@ class Reception:
             )
         asked = parse_qs(query)
         offered = _offered(request)
-        knock = Knock(peer, request.headers.get_all, asked, offered)
+        knock = Knock(peer, request.headers.get_all, asked, offered, stays=True)
         speaks_v1 = _speaks_v1(offered, asked)
         listed = ",".join(asked.get("symbols", ()))
         symbols = tuple(dict.fromkeys(symbol for symbol in listed.split(",") if symbol))
