@@ -1,20 +1,39 @@
-"""The command: ``bookcast serve``, ``demo``, ``doctor``, ``config``."""
+"""The command: ``bookcast serve``, ``demo``, ``doctor``, ``config``, ``token``, ``key``."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from bookcast import logs
 from bookcast.app import Server
-from bookcast.errors import StartupError
+from bookcast.auth import keys, tokens
+from bookcast.auth.principal import SCOPES, Grant, read_grant
+from bookcast.errors import InvalidInput, StartupError
 from bookcast.settings import ALIASES, Description, Loaded, describe, load
 from bookcast.version import __version__
+
+RIGHTS: Final = (
+    "scope",
+    "symbols",
+    "channels",
+    "max_depth",
+    "min_interval_ms",
+    "max_subscriptions",
+)
+SIGNING: Final = frozenset({"auth_jwt_secret", "auth_jwt_audience", "auth_jwt_issuer"})
+"""The settings that a token is made by."""
+
+_SCOPES: Final = ("read", "publish", "admin")
+MAX_LIFETIME: Final = 1e9
 
 DEMO: Final = {"feed": "simulator"}
 """What ``bookcast demo`` sets, unless told otherwise."""
@@ -29,21 +48,71 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        if command == "demo":
-            given = {**given, **{k: v for k, v in DEMO.items() if given[k] is None}}
-        loaded = load(given)
-        if command == "config":
-            print(show_config(loaded))
-            return 0
-        logs.configure(loaded.settings)
-        if command == "doctor":
-            return _run(examine(loaded))
-        return _run(serve_until_stopped(loaded))
+        return _do(command, given)
     except StartupError as error:
         print(f"bookcast: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _do(command: str, given: dict[str, Any]) -> int:
+    if command in {"token", "key"}:
+        print(make_token(given) if command == "token" else make_key(given))
+        return 0
+    if command == "demo":
+        given = {**given, **{k: v for k, v in DEMO.items() if given[k] is None}}
+    loaded = load(given)
+    if command == "config":
+        print(show_config(loaded))
+        return 0
+    logs.configure(loaded.settings)
+    _allow_many_files()
+    return _run(examine(loaded) if command == "doctor" else serve_until_stopped(loaded))
+
+
+def make_token(given: dict[str, Any]) -> str:
+    """Make a token that a server with the same settings takes."""
+    flags = {one.field: given[one.field] for one in describe() if one.field in given}
+    settings = load(flags).settings
+    claims: dict[str, Any] = {"sub": given["name"]}
+    if settings.auth_jwt_audience:
+        claims["aud"] = settings.auth_jwt_audience
+    if settings.auth_jwt_issuer:
+        claims["iss"] = settings.auth_jwt_issuer
+    grant = msgspec.to_builtins(_grant(given))
+    claims["scope"] = grant.pop("scope", "read")
+    if grant:
+        claims["bookcast"] = grant
+    return tokens.mint(
+        claims,
+        lifetime=given["lifetime"],
+        secret=settings.auth_jwt_secret,
+        private_key_file=given["key_file"],
+    )
+
+
+def make_key(given: dict[str, Any]) -> str:
+    """Make an API key, and the lines that the server's file of keys needs for it."""
+    key, digest = keys.make_key()
+    return (
+        f"{key}\n\n# This is the only time that the key is shown. AUTH_API_KEYS_FILE needs:\n"
+        f"{keys.key_table(given['name'], digest, _grant(given))}"
+    )
+
+
+def _grant(given: dict[str, Any]) -> Grant:
+    said = {field: given[field] for field in RIGHTS if given[field] is not None}
+    for field in ("symbols", "channels"):
+        if field in said:
+            said[field] = [one.strip() for one in said[field].split(",") if one.strip()]
+    unknown = set(str(said.get("scope", "")).replace(",", " ").split()) - SCOPES
+    if unknown:
+        raise StartupError(f"There is no scope {', '.join(unknown)}; there are {' '.join(_SCOPES)}")
+    try:
+        return read_grant(said, "The rights")
+    except InvalidInput as error:
+        raise StartupError(error.message) from None
 
 
 async def serve_until_stopped(loaded: Loaded) -> int:
@@ -101,6 +170,17 @@ def _show(description: Description, value: Any) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
+def _allow_many_files() -> None:
+    """Let this process have as many connections as the system allows it at all."""
+    try:
+        import resource  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def _run(main: Coroutine[Any, Any, int]) -> int:
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     try:
@@ -132,7 +212,51 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=help_, description=help_[0].upper() + help_[1:])
         for description in describe():
             _add_flag(command, description)
+    _add_credentials(commands)
     return parser
+
+
+def _add_credentials(commands: Any) -> None:
+    for name, help_ in (
+        ("token", "make a token (JWT) to try AUTH_MODE=jwt with"),
+        ("key", "make an API key for a publisher"),
+    ):
+        command = commands.add_parser(name, help=help_, description=help_[0].upper() + help_[1:])
+        command.add_argument("name", help="whom it is for")
+        default = "read" if name == "token" else "publish"
+        command.add_argument("--scope", help=f"of {' '.join(_SCOPES)} (default {default})")
+        for field, kind, what in (
+            ("symbols", str, "patterns: US.*,HK.00700 (default all)"),
+            ("channels", str, "orderbook,trades,... (default all)"),
+            ("max_depth", int, "levels of a book"),
+            ("min_interval_ms", int, "at most one message of a view in so many milliseconds"),
+            ("max_subscriptions", int, "of one connection"),
+        ):
+            flag = "--" + field.replace("_", "-")
+            command.add_argument(flag, type=kind, help=what, metavar=field.split("_")[-1].upper())
+    token = commands.choices["token"]
+    for description in describe():
+        if description.field in SIGNING:
+            _add_flag(token, description)
+    token.add_argument(
+        "--lifetime",
+        type=_positive,
+        default=300.0,
+        metavar="SECONDS",
+        help="until it expires (default 300, which ?token= takes as well)",
+    )
+    token.add_argument(
+        "--key-file",
+        metavar="PEM",
+        help="a private key to sign it with (RS256, ES256), instead of AUTH_JWT_SECRET (HS256)",
+    )
+
+
+def _positive(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < MAX_LIFETIME:
+        raise argparse.ArgumentTypeError(f"{text} is no lifetime")
+    return seconds
 
 
 def _add_flag(command: argparse.ArgumentParser, description: Description) -> None:

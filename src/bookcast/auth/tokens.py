@@ -12,7 +12,10 @@ from typing import Any, Final, Protocol
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import (
+    load_pem_private_key,
+    load_pem_public_key,
+)
 from jwt.warnings import InsecureKeyLengthWarning
 from msgspec import UNSET
 
@@ -229,7 +232,31 @@ def _read_public_key(path: str) -> tuple[str, Any]:
     )
 
 
-def mint(key: Any, algorithm: str, claims: dict[str, Any], *, lifetime: float) -> str:
-    """Make a token that begins now and lasts so many seconds."""
+def mint(
+    claims: dict[str, Any], *, lifetime: float, secret: str | None, private_key_file: str | None
+) -> str:
+    """Make a token that begins now and lasts so many seconds.
+
+    Raises:
+        SettingError: when there is no key to sign it with.
+    """
     now = int(time.time())
-    return jwt.encode({"iat": now, "exp": now + lifetime, **claims}, key, algorithm)
+    claims = {"iat": now, "exp": now + round(lifetime), **claims}
+    if private_key_file is not None:
+        try:
+            pem = Path(private_key_file).read_bytes()
+            key = load_pem_private_key(pem, password=None)
+        except (OSError, TypeError, ValueError, UnsupportedAlgorithm) as error:
+            raise SettingError(f"--key-file {private_key_file} can't be used: {error}") from None
+        algorithm = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
+        try:
+            return jwt.encode(claims, pem, algorithm)
+        except (jwt.PyJWTError, TypeError, ValueError) as error:
+            raise SettingError(f"--key-file {private_key_file} can't be used: {error}") from None
+    if secret is None:
+        raise SettingError(
+            "There is nothing to sign a token with; set AUTH_JWT_SECRET, or name a private key "
+            "with --key-file"
+        )
+    keys_of(secret=secret, public_key_file=None, jwks=None)  # which warns of a short one
+    return jwt.encode(claims, secret, "HS256")
