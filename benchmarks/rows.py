@@ -23,7 +23,10 @@ COLUMNS = {
     "bytes": ("bytes/update", ",.0f"),
     "percent": ("% of reference", ".1f"),
     "server_core": ("server core %", ".0f"),
+    "seconds": ("seconds", ".1f"),
+    "us_client": ("CPU µs/client", ",.0f"),
     "lost": ("lost", ",.0f"),
+    "twice": ("wrong", ",.0f"),
 }
 
 

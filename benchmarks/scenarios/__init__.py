@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from measure import Bench
 from rows import Row
-from scenarios import conflation, deltas, fanout, feed, idle, ingest, size, stalled
+from scenarios import conflation, deltas, fanout, feed, idle, ingest, reconnect, size, stalled
 
 ALL: dict[str, tuple[str, Callable[[Bench], list[Row]]]] = {
     "a": (fanout.TITLE, fanout.run),
@@ -15,4 +15,5 @@ ALL: dict[str, tuple[str, Callable[[Bench], list[Row]]]] = {
     "f": (conflation.TITLE, conflation.run),
     "g": (ingest.TITLE, ingest.run),
     "h": (feed.TITLE, feed.run),
+    "i": (reconnect.TITLE, reconnect.run),
 }

@@ -3,11 +3,12 @@
 import { hashFromSymbol, socketAddress, symbolFromHash } from "./address";
 import { Connection, type Clock, type State } from "./connection";
 import { Market } from "./market";
-import { element, recall, remember, setData, setText } from "./page";
+import { element, recall, remember, setData, setText, tabStorage } from "./page";
 import { Picker } from "./picker";
 import { consoleSnippet, copyText } from "./snippet";
 import { describeState } from "./status";
 import { fetchSymbols } from "./symbols";
+import { headersFor, protocolsFor, takeToken } from "./token";
 
 const SYMBOLS_EVERY = 30_000;
 const TICK_EVERY = 100;
@@ -23,6 +24,10 @@ const clock: Clock = {
   },
 };
 
+const token = takeToken(location, tabStorage(), (address) => {
+  history.replaceState(null, "", address);
+});
+
 let chosen: string | null = null;
 let skew: number | null = null;
 
@@ -34,11 +39,11 @@ const picker = new Picker({
   choose: (symbol) => {
     choose(symbol);
   },
-  search: fetchSymbols,
+  search: (query) => fetchSymbols(query, fetch, headersFor(token)),
 });
 const connection = new Connection({
   // A name of its own for each load of the page: two tabs never share a session.
-  open: () => new WebSocket(address),
+  open: () => new WebSocket(address, protocolsFor(token)),
   clock,
   random: Math.random,
   onState: (state) => {
@@ -71,7 +76,7 @@ function choose(symbol: string | null): void {
 
 async function loadSymbols(): Promise<void> {
   try {
-    const listing = await fetchSymbols();
+    const listing = await fetchSymbols("", fetch, headersFor(token));
     skew = listing.skew;
     picker.setKnown(listing.symbols);
     const first = listing.symbols[0];

@@ -32,3 +32,12 @@ export function remember(key: string, value: string): void {
     // It is forgotten on reload then.
   }
 }
+
+/** What is kept for this tab alone; null where a browser keeps nothing. */
+export function tabStorage(): Storage | null {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
+  }
+}

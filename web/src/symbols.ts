@@ -11,9 +11,13 @@ export interface Listing {
 }
 
 /** Asks the server for its symbols; rejects when there is no usable answer. */
-export async function fetchSymbols(query = "", get: typeof fetch = fetch): Promise<Listing> {
+export async function fetchSymbols(
+  query = "",
+  get: typeof fetch = fetch,
+  headers: Record<string, string> = {},
+): Promise<Listing> {
   const response = await get("symbols" + (query === "" ? "" : `?q=${encodeURIComponent(query)}`), {
-    headers: { accept: "application/json" },
+    headers: { accept: "application/json", ...headers },
     cache: "no-store",
   });
   if (!response.ok) throw new Error(`The server answered ${response.status} to /symbols`);
