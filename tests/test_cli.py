@@ -1,8 +1,12 @@
 from pathlib import Path
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bookcast import cli
+from bookcast.auth.keys import ApiKeys
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +71,76 @@ def test_a_feed_that_cannot_run_is_one_sentence_and_code_2(
     monkeypatch.setattr(schema, "find_spec", lambda _name: None)
     assert cli.main(["serve", "--feed", "futu", "--port", "0"]) == 2
     assert "pip install futu-api" in capsys.readouterr().err
+
+
+SECRET = "a secret of more than thirty-two bytes"
+
+
+def test_a_token_is_made_by_the_settings_of_the_server(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the rights that are asked for."""
+    monkeypatch.setenv("AUTH_JWT_SECRET", SECRET)
+    monkeypatch.setenv("AUTH_JWT_AUDIENCE", "bookcast")
+    monkeypatch.setenv("AUTH_JWT_ISSUER", "us")
+    wanted = ["--scope", "read publish", "--symbols", "US.*, HK.00700", "--max-depth", "5"]
+    assert cli.main(["token", "alice", *wanted, "--lifetime", "60"]) == 0
+    token = capsys.readouterr().out.strip()
+    claims = jwt.decode(token, SECRET, algorithms=["HS256"], audience="bookcast", issuer="us")
+    assert claims["exp"] - claims["iat"] == 60
+    assert (claims["sub"], claims["scope"]) == ("alice", "read publish")
+    assert claims["bookcast"] == {"symbols": ["US.*", "HK.00700"], "max_depth": 5}
+
+
+def test_a_token_may_be_signed_with_a_private_key(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of either kind that servers understand."""
+    for key, algorithm in (
+        (rsa.generate_private_key(65537, 2048), "RS256"),
+        (ec.generate_private_key(ec.SECP256R1()), "ES256"),
+    ):
+        Path("key.pem").write_bytes(
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
+        assert cli.main(["token", "alice", "--key-file", "key.pem"]) == 0
+        token = capsys.readouterr().out.strip()
+        claims = jwt.decode(token, key.public_key(), algorithms=[algorithm])
+        assert (claims["sub"], claims["scope"]) == ("alice", "read")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["token", "me"], "There is nothing to sign a token with; set AUTH_JWT_SECRET"),
+        (["token", "me", "--key-file", "none.pem"], "--key-file none.pem can't be used"),
+        (["token", "me", "--auth-jwt-secret", SECRET, "--scope", "dance"], "no scope dance"),
+        (["key", "me", "--channels", "gossip"], "channels[0]: there are orderbook, quote"),
+    ],
+)
+def test_a_credential_that_cannot_be_made_is_one_sentence_and_code_2(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says what to do."""
+    assert cli.main(arguments) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_lifetime_is_a_number_of_seconds_above_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    """Others are refused like any wrong argument."""
+    for wrong in ("0", "-5", "1e99", "soon"):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["token", "me", f"--lifetime={wrong}"])
+        assert ended.value.code == 2
+    assert "lifetime" in capsys.readouterr().err
+
+
+def test_a_key_comes_with_the_lines_that_the_server_needs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """They hold its hash, not the key."""
+    assert cli.main(["key", "pricing", "--symbols", "US.*"]) == 0
+    key, _, lines = capsys.readouterr().out.partition("\n")
+    Path("keys.toml").write_text(lines)
+    found = ApiKeys.read("keys.toml", "US").find(key)
+    assert found is not None
+    assert (found.id, found.rights.symbols) == ("key:pricing", ("US.*",))
+    assert key not in lines

@@ -565,7 +565,8 @@ def test_one_key_is_for_every_token() -> None:
 def test_a_token_of_our_own_making_is_believed() -> None:
     """It begins now and lasts as long as was said."""
     before = int(time.time())
-    token = mint(SECRET, "HS256", {"sub": "bob", "scope": "publish"}, lifetime=60)
+    claims = {"sub": "bob", "scope": "publish"}
+    token = mint(claims, lifetime=60, secret=SECRET, private_key_file=None)
     principal = tokens().verify(token, max_seconds=60)
     assert principal.name == "bob"
     assert principal.rights.scopes == {"publish"}

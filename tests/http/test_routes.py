@@ -1,11 +1,17 @@
 import json
+import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 
 from bookcast import Server, serve
+from tests.sessions.world import SECRET
 from tests.support import connect
 
 BOOK = {"bids": [[189.5, 300]], "asks": [{"price": 189.6, "volume": 100, "orders": 2}]}
@@ -297,3 +303,117 @@ async def test_what_is_no_batch_is_refused(
     """As a whole."""
     answer = await http.post("/broadcast", json=body)
     assert (answer.status_code, answer.json()["path"]) == (422, path)
+
+
+KEY = "bck_a-key-that-nobody-guesses"
+
+
+def key_file(path: Path) -> Path:
+    path.write_text(f'[keys.pricing]\nsha256 = "{sha256(KEY.encode()).hexdigest()}"\n')
+    return path
+
+
+@asynccontextmanager
+async def asking(path: Path, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client of a server that asks who it is, and knows one publisher's key."""
+    key_file(path)
+    given = {"auth_mode": "jwt", "auth_jwt_secret": SECRET, "auth_api_keys_file": str(path)}
+    async with (
+        serve(port=0, **{**given, **settings}) as server,
+        httpx.AsyncClient(base_url=server.http_url, trust_env=False) as client,
+    ):
+        yield client
+
+
+def bearer(**claims: object) -> dict[str, str]:
+    token = jwt.encode({"sub": "alice", "exp": time.time() + 60, **claims}, SECRET, "HS256")
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_publishing_takes_the_right_to(tmp_path: Path) -> None:
+    """A key by itself gives it, a token by its scope; each topic is judged."""
+    async with asking(tmp_path / "keys.toml") as http:
+        nobody = await broadcast(http, BOOK)
+        assert (nobody.status_code, nobody.json()["code"]) == (401, "unauthenticated")
+        assert nobody.headers["WWW-Authenticate"] == "Bearer"
+        http.headers["X-API-Key"] = KEY
+        assert (await broadcast(http, BOOK)).status_code == 200
+        assert (await http.get("/books/AAPL")).status_code == 403
+        del http.headers["X-API-Key"]
+        for claims, status in (
+            ({}, 403),
+            ({"scope": "publish"}, 200),
+            ({"scope": "publish", "bookcast": {"symbols": ["HK.*"]}}, 403),
+        ):
+            http.headers.update(bearer(**claims))
+            assert (await broadcast(http, BOOK)).status_code == status
+        updates = [
+            {"channel": "orderbook", "symbol": symbol, "data": BOOK}
+            for symbol in ("AAPL", "HK.00700")
+        ]
+        batch = (await http.post("/broadcast", json={"updates": updates})).json()
+        assert batch["status"] == "partial"
+        assert [one.get("error", {}).get("code") for one in batch["results"]] == ["forbidden", None]
+
+
+async def test_reading_takes_the_right_to(tmp_path: Path) -> None:
+    """Books are as deep as the reader may see; symbols of others aren't listed."""
+    deep = {"bids": [[2, 1.50], [1, 1]], "asks": []}
+    async with asking(tmp_path / "keys.toml", publish_allow=["127.0.0.1"]) as http:
+        for symbol in ("AAPL", "HK.00700"):
+            assert (await broadcast(http, deep, symbol)).status_code == 200
+        assert (await http.get("/books/AAPL")).status_code == 401
+        http.headers.update(bearer(bookcast={"symbols": ["US.*"], "max_depth": 1}))
+        book = (await http.get("/books/AAPL")).json()
+        assert book["data"] == {"bids": [[2, 1.50]], "asks": []}
+        assert (await http.get("/books/HK.00700")).status_code == 403
+        symbols = (await http.get("/symbols")).json()["symbols"]
+        assert [one["symbol"] for one in symbols] == ["US.AAPL"]
+
+
+async def test_the_statistics_are_for_administrators_and_their_networks(tmp_path: Path) -> None:
+    """Health is for everybody: balancers ask for it."""
+    async with asking(tmp_path / "keys.toml", admin_allow=[]) as http:
+        for path in ("/stats", "/metrics"):
+            assert (await http.get(path)).status_code == 401
+            assert (await http.get(path, headers=bearer())).status_code == 403
+            assert (await http.get(path, headers=bearer(scope="admin"))).status_code == 200
+        for path in ("/health", "/livez", "/readyz", "/openapi.json"):
+            assert (await http.get(path)).status_code == 200
+    async with asking(tmp_path / "keys.toml") as http:
+        assert (await http.get("/stats")).status_code == 200
+
+
+async def test_a_publisher_has_a_rate(tmp_path: Path) -> None:
+    """Each its own; what is too much is not published, and told when to try again."""
+    async with asking(tmp_path / "keys.toml", publish_rate=1) as http:
+        http.headers["X-API-Key"] = KEY
+        answers = [await broadcast(http, BOOK) for _ in range(12)]
+        assert {answer.status_code for answer in answers[:10]} == {200}
+        assert answers[-1].status_code == 429
+        assert answers[-1].json()["code"] == "rate_limited"
+        assert int(answers[-1].headers["Retry-After"]) >= 1
+        del http.headers["X-API-Key"]
+        http.headers.update(bearer(scope="publish"))
+        assert (await broadcast(http, BOOK)).status_code == 200
+
+
+async def test_a_page_of_others_cannot_publish_with_a_visitors_cookie(tmp_path: Path) -> None:
+    """The server's own can."""
+    settings = {"auth_cookie": "session", "allowed_origins": ["*"]}
+    async with asking(tmp_path / "keys.toml", **settings) as http:
+        token = bearer(scope="publish read")["Authorization"].removeprefix("Bearer ")
+        http.headers["Cookie"] = f"session={token}"
+        assert (await broadcast(http, BOOK)).status_code == 403
+        http.headers["Origin"] = "https://evil.example"
+        assert (await broadcast(http, BOOK)).status_code == 403
+        http.headers["Origin"] = str(http.base_url).rstrip("/")
+        assert (await broadcast(http, BOOK)).status_code == 200
+        del http.headers["Origin"]
+        assert (await http.get("/books/AAPL")).status_code == 200
+
+
+async def test_a_name_that_is_not_ours_is_answered_with_421(http: httpx.AsyncClient) -> None:
+    """A page may have made its own name point here."""
+    answer = await http.get("/books/AAPL", headers={"Host": "evil.example"})
+    assert (answer.status_code, answer.json()["code"]) == (421, "host_not_allowed")

@@ -12,7 +12,7 @@ from bookcast.auth.addresses import Networks, client_address
 from bookcast.auth.jwks import Jwks, UnknownKey
 from bookcast.auth.keys import ApiKeys, RightsFile
 from bookcast.auth.origins import HostPolicy, OriginPolicy
-from bookcast.auth.principal import EVERYTHING, Principal, Rights, anyone, resolve
+from bookcast.auth.principal import ANYONE, EVERYTHING, Principal, Rights, Scope, anyone, resolve
 from bookcast.auth.tokens import Tokens, keys_of
 from bookcast.errors import InvalidInput
 from bookcast.limits import Refusals
@@ -57,6 +57,11 @@ class Visitor(NamedTuple):
     proxied: bool = False
 
     @property
+    def is_anyone(self) -> bool:
+        """Whether they were not asked who they are."""
+        return self.principal is not None and self.principal.kind == ANYONE
+
+    @property
     def rights(self) -> Rights:
         """What they may do.
 
@@ -64,10 +69,7 @@ class Visitor(NamedTuple):
             InvalidInput: when they haven't said who they are.
         """
         if self.principal is None:
-            raise InvalidInput(
-                "unauthenticated",
-                "Say who you are: Authorization: Bearer, with a token or an API key",
-            )
+            raise unauthenticated()
         return self.principal.rights
 
 
@@ -204,6 +206,19 @@ class Gate:
             own = address if self._is_their_own(address, knock) else ""
             principal = self._of_network(own, stays=knock.stays)
         return Visitor(address, principal, proxied)
+
+    async def require(self, knock: Knock, scope: Scope) -> tuple[Visitor, Rights]:
+        """Say who it is and what they may do, which has to be this.
+
+        Raises:
+            InvalidInput: when they may not, or their credential is wrong or can't be checked.
+        """
+        visitor = await self.identify(knock)
+        rights = visitor.rights
+        if visitor.is_anyone and self.takes_credentials and scope not in rights.scopes:
+            raise unauthenticated()
+        rights.check(scope)
+        return visitor, rights
 
     async def identify(self, knock: Knock) -> Visitor:
         """Say who it is, asking for keys where one isn't known; see :meth:`admit`.
@@ -345,6 +360,13 @@ class Gate:
         if self._clock() >= self._warn_at:
             self._warn_at = self._clock() + WARN_SECONDS
             logger.warning("%s; if that is your proxy, add it to TRUSTED_PROXIES", what)
+
+
+def unauthenticated() -> InvalidInput:
+    """Make the refusal of whoever hasn't said who they are."""
+    return InvalidInput(
+        "unauthenticated", "Say who you are: Authorization: Bearer, with a token or an API key"
+    )
 
 
 def keys_unavailable() -> InvalidInput:

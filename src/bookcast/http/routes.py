@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from bookcast.auth.addresses import neighbourhood
 from bookcast.auth.gate import Gate, Knock, Visitor
-from bookcast.auth.principal import ANYONE, Rights, Scope
+from bookcast.auth.principal import Rights, Scope
 from bookcast.engine.base import Engine
 from bookcast.errors import InvalidInput
 from bookcast.feeds.supervisor import Supervisor
@@ -254,23 +254,17 @@ class Routes:
             InvalidInput: when they may not do this.
         """
         try:
-            visitor = await self._gate.identify(knock_of(request))
-            rights = visitor.rights
-            rights.check(scope)
+            return await self._gate.require(knock_of(request), scope)
         except InvalidInput as refusal:
             self._refusals.add(refusal.code)
             raise
-        return visitor, rights
 
     def _charge(self, visitor: Visitor, count: int) -> None:
         """Charge a publisher for so many publications."""
-        principal = visitor.principal
-        named = principal is not None and principal.kind != ANYONE
-        late = self._rates.take(
-            principal.id if principal is not None and named else neighbourhood(visitor.address),
-            time.monotonic(),
-            count,
-        )
+        who = neighbourhood(visitor.address)
+        if visitor.principal is not None and not visitor.is_anyone:
+            who = visitor.principal.id
+        late = self._rates.take(who, time.monotonic(), count)
         if late:
             self._refusals.add("publish_rate")
             raise InvalidInput(

@@ -122,8 +122,6 @@ class HttpProtocol(HttpToolsProtocol):
             data = rest
         if self._in_head:
             self._head_bytes += len(data)
-            if self._deadline is None:  # the next request on a connection that was kept
-                self._set_deadline(self._limits.header_timeout)
         super().data_received(data)
         if self._in_head and self._head_bytes > self._limits.max_header_bytes:
             self._reject(_too_large(self._limits.max_header_bytes))
@@ -150,6 +148,12 @@ class HttpProtocol(HttpToolsProtocol):
         self.headers = []
 
     # What the parser finds
+
+    def on_message_begin(self) -> None:
+        """Wait for the head of the next request on a connection that was kept."""
+        if self._deadline is None:
+            self._set_deadline(self._limits.header_timeout)
+        super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
         """Count the request's line."""
