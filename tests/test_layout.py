@@ -15,6 +15,7 @@ NO_TESTS_OF_THEIR_OWN = {
     "__main__",
     "engine/base",
     "feeds/base",
+    "sessions/base",
     "http/schemas",
     "protocol/actions",
     "protocol/shapes",

@@ -34,10 +34,11 @@ from bookcast.protocol.connection import Terms
 from bookcast.protocol.published import Rules
 from bookcast.protocol.render import Renderer
 from bookcast.publisher import Published, Publisher
+from bookcast.sessions.base import SessionRules
 from bookcast.sessions.framer import Framer
 from bookcast.sessions.handshake import Reception
 from bookcast.sessions.registry import Registry
-from bookcast.sessions.session import Session, SessionRules
+from bookcast.sessions.session import Session
 from bookcast.sessions.websocket import Endpoint, WebSocket
 from bookcast.settings import Settings, from_keywords
 

@@ -32,7 +32,7 @@ def test_a_session_that_cannot_be_checked_keeps_no_other_from_it(
     world = SessionWorld()
     broken, well = world.enter("broken"), world.enter("well")
     nothing: Any = None
-    broken.session._rules = nothing
+    broken.session._watch = nothing
     world.wait(21)
     assert well.pings == [b""]
     assert "client 'broken' met a fault of ours" in caplog.text

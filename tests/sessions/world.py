@@ -15,8 +15,9 @@ from bookcast.limits import Refusals
 from bookcast.model import Book, Level, Publication, Topic
 from bookcast.protocol.connection import Terms
 from bookcast.protocol.render import Renderer
+from bookcast.sessions.base import SessionRules
 from bookcast.sessions.registry import Registry
-from bookcast.sessions.session import Session, SessionRules
+from bookcast.sessions.session import Session
 from bookcast.settings import from_keywords
 from tests.support import AAPL, ManualTimer, line, trades
 

@@ -77,12 +77,10 @@ class Publish(NamedTuple):
 class Resume(NamedTuple):
     """Take over the session that a token is for.
 
-    ``positions``: what the client has. ``restore`` decides what of it goes on, ``refuse`` makes the
-    message when there is no such session.
+    ``restore`` decides what of it goes on, ``refuse`` makes the message when there is none.
     """
 
     token: str
-    positions: dict[Topic, Position]
     restore: Callable[[Mapping[Topic, tuple[ViewSpec, Update | None]]], Sequence[Action]]
     refuse: Callable[[InvalidInput], Message]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from math import ceil
 from typing import Final
 
 import msgspec
@@ -15,7 +14,7 @@ from bookcast.auth.principal import EVERYTHING, Rights
 from bookcast.errors import InvalidInput, explain
 from bookcast.hub.hub import Word
 from bookcast.hub.view import ViewSpec
-from bookcast.model import Position, Topic, Update
+from bookcast.model import Position, Topic
 from bookcast.protocol import codec
 from bookcast.protocol import messages_v1 as v1
 from bookcast.protocol.actions import (
@@ -25,15 +24,13 @@ from bookcast.protocol.actions import (
     Hide,
     Message,
     Publish,
-    Restore,
-    Resume,
     Resync,
     Send,
     Show,
 )
+from bookcast.protocol.answers import MAX_SYMBOLS, error_of, seen_as
 from bookcast.protocol.connection import (
     Charge,
-    Parked,
     Terms,
     most_subscriptions,
     no_charge,
@@ -42,10 +39,8 @@ from bookcast.protocol.connection import (
 )
 from bookcast.protocol.published import parse_channel, topic_of
 from bookcast.protocol.render import V1, named_variant
+from bookcast.protocol.resumption import resume
 from bookcast.protocol.shapes import PublishedUpdate
-
-MAX_SYMBOLS: Final = 1000
-"""So many symbols one message may name, or as many as there may be subscriptions."""
 
 
 class _Head(msgspec.Struct):
@@ -98,10 +93,10 @@ class V1Connection:
         "_deflate",
         "_heartbeat_ms",
         "_now",
-        "_terms",
         "rights",
         "session",
         "subscriptions",
+        "terms",
     )
 
     def __init__(
@@ -117,7 +112,7 @@ class V1Connection:
         authenticate_within_ms: int = 0,
         charge: Charge = no_charge,
     ) -> None:
-        self._terms = terms
+        self.terms = terms
         self._client_id = client_id
         self.session = session
         self._deflate = deflate
@@ -157,7 +152,7 @@ class V1Connection:
             return self._decide(command)
         except InvalidInput as error:
             symbol, channel = getattr(command, "symbol", UNSET), getattr(command, "channel", UNSET)
-            return [Send(_error(error, command.id, channel, symbol))]
+            return [Send(error_of(error, command.id, channel, symbol))]
 
     def _decide(self, command: v1.Command) -> list[Action]:
         if isinstance(command, v1.Ping):
@@ -183,12 +178,12 @@ class V1Connection:
             case v1.Publish():
                 actions = [self._publish(command)]
             case v1.Resume():
-                actions = [self._resume(command)]
+                actions = [resume(self, command)]
         return actions
 
     def refuse(self, error: InvalidInput, id_: v1.Id = UNSET) -> list[Action]:
         """Tell the client that something it sent was wrong."""
-        return [Send(_error(error, id_))]
+        return [Send(error_of(error, id_))]
 
     def heartbeat(self) -> Message:
         """Make the message that breaks a long silence."""
@@ -208,29 +203,34 @@ class V1Connection:
             try:
                 actions.append(self._show(command, symbol))
             except InvalidInput as error:
-                actions.append(Send(_error(error, command.id, command.channel, symbol)))
+                actions.append(Send(error_of(error, command.id, command.channel, symbol)))
         return actions
 
     def _show(self, command: v1.Subscribe, symbol: str) -> Show:
         topic = self._topic(command, symbol)
         _check_view(command, topic)
-        self._check(topic)
+        self.check(topic)
         mode = command.mode
         return self._shown(
             topic,
-            self._spec(topic, symbol, command.depth, mode, command.interval_ms),
+            self.spec_of(topic, symbol, command.depth, mode, command.interval_ms),
             command.id,
             command.history,
         )
 
-    def _check(self, topic: Topic) -> None:
+    def check(self, topic: Topic) -> None:
+        """Let the client see a topic.
+
+        Raises:
+            InvalidInput: when it has no right to, or subscriptions enough.
+        """
         assert self.rights is not None
         self.rights.check("read", topic)
-        most = most_subscriptions(self._terms, self.rights)
+        most = most_subscriptions(self.terms, self.rights)
         if topic not in self.subscriptions and len(self.subscriptions) >= most:
             raise too_many(most)
 
-    def _spec(
+    def spec_of(
         self, topic: Topic, spelling: str, depth: int | None, mode: str, interval_ms: int
     ) -> ViewSpec:
         """Give the view that the client asked for, as far as its rights go."""
@@ -249,7 +249,7 @@ class V1Connection:
                 channel=topic.channel,
                 symbol=spec.spelling,
                 **named_variant(topic),
-                view=_seen_as(spec),
+                view=seen_as(spec),
                 epoch=position.epoch if position else None,
                 seq=position.seq if position else None,
             )
@@ -262,7 +262,7 @@ class V1Connection:
             try:
                 topic = self._topic(command, symbol)
             except InvalidInput as error:
-                actions.append(Send(_error(error, command.id, command.channel, symbol)))
+                actions.append(Send(error_of(error, command.id, command.channel, symbol)))
                 continue
             if self.subscriptions.pop(topic, None) is not None:
                 actions.append(Hide(topic))
@@ -284,7 +284,7 @@ class V1Connection:
         if not isinstance(many, list):
             return [str(one)]
         # Each is answered by itself: short questions must not make endless answers.
-        most = max(MAX_SYMBOLS, self._terms.max_subscriptions)
+        most = max(MAX_SYMBOLS, self.terms.max_subscriptions)
         if not 1 <= len(many) <= most:
             fault = f"at most {most} at once, not {len(many)}" if many else "the list is empty"
             raise InvalidInput("invalid_message", f"symbols: {fault}", path="symbols")
@@ -296,7 +296,7 @@ class V1Connection:
         return topic_of(
             command.channel,
             symbol,
-            self._terms.default_market,
+            self.terms.default_market,
             command.period,
             variant=command.variant,
         )
@@ -309,7 +309,7 @@ class V1Connection:
                     channel=topic.channel,
                     symbol=spec.spelling,
                     **named_variant(topic),
-                    view=_seen_as(spec),
+                    view=seen_as(spec),
                 )
                 for topic, spec in self.subscriptions.items()
             ],
@@ -347,94 +347,7 @@ class V1Connection:
 
         return Explain(topic, answer)
 
-    # Going on
-
-    def _resume(self, command: v1.Resume) -> Resume:
-        if self.subscriptions:
-            raise InvalidInput(
-                "invalid_message", "Resume before the first subscription of a connection"
-            )
-        if len(command.positions) > (most := max(MAX_SYMBOLS, self._terms.max_subscriptions)):
-            raise InvalidInput("invalid_message", f"positions: at most {most}", path="positions")
-        positions: dict[Topic, Position] = {}
-        refused: list[v1.NotRestored] = []
-        for held in command.positions:
-            try:
-                topic = self._held_topic(held)
-            except InvalidInput as error:
-                refused.append(
-                    v1.NotRestored(channel=held.channel, symbol=held.symbol, code=error.code)
-                )
-            else:
-                positions[topic] = Position(held.epoch, held.seq)
-
-        def restore(parked: Parked) -> list[Action]:
-            return self._restore(parked, positions, command, refused)
-
-        def refuse(error: InvalidInput) -> Message:
-            return _error(error, command.id)
-
-        return Resume(command.session, positions, restore, refuse)
-
-    def _restore(
-        self,
-        parked: Parked,
-        positions: Mapping[Topic, Position],
-        command: v1.Resume,
-        refused: Sequence[v1.NotRestored],
-    ) -> list[Action]:
-        going_on: list[tuple[Topic, ViewSpec, Update | Position | None]] = []
-        refused = list(refused)
-        for topic, (seen, last) in parked.items():
-            try:
-                self._check(topic)
-            except InvalidInput as error:
-                refused.append(_not_restored(topic, seen.spelling, error.code))
-                continue
-            mode = "delta" if seen.delta else "full"
-            spec = self._spec(topic, seen.spelling, seen.depth, mode, seen.interval_ms)
-            self.subscriptions[topic] = spec
-            place = positions.get(topic)
-            # What we sent last may never have come: only what the client says counts.
-            ours = last if last is not None and place == last.position else place
-            going_on.append((topic, spec, ours if spec == seen else place))
-        for held in command.positions:
-            try:
-                topic = self._held_topic(held)
-            except InvalidInput:
-                continue
-            if topic not in parked:
-                refused.append(_not_restored(topic, held.symbol, "not_subscribed"))
-
-        def answer(places: Sequence[tuple[Position | None, bool]]) -> Message:
-            return v1.Resumed(
-                id=command.id,
-                session=self.session,
-                restored=[
-                    v1.Restored(
-                        channel=topic.channel,
-                        symbol=spec.spelling,
-                        **named_variant(topic),
-                        view=_seen_as(spec),
-                        epoch=place.epoch if place else None,
-                        seq=place.seq if place else None,
-                        recovered=whole,
-                    )
-                    for (topic, spec, _), (place, whole) in zip(going_on, places, strict=True)
-                ],
-                refused=refused,
-            )
-
-        return [Restore(going_on, answer)]
-
-    def _held_topic(self, held: v1.HeldPosition) -> Topic:
-        return topic_of(
-            held.channel,
-            held.symbol,
-            self._terms.default_market,
-            held.period,
-            variant=held.variant,
-        )
+    # What the client may see
 
     def entitle(self, rights: Rights) -> list[Action]:
         """Take note of the client's rights: what they no longer hold for ends, with a reason."""
@@ -443,15 +356,15 @@ class V1Connection:
         actions: list[Action] = []
         for topic, spec in before.items():
             try:
-                self._check(topic)
+                self.check(topic)
             except InvalidInput as error:
                 message = f"The subscription ended: {error.message}"
                 reason = InvalidInput(error.code, message)
-                told = _error(reason, channel=topic.channel, symbol=spec.spelling)
+                told = error_of(reason, channel=topic.channel, symbol=spec.spelling)
                 actions += [Hide(topic), Send(told)]
                 continue
             mode = "delta" if spec.delta else "full"
-            now = self._spec(topic, spec.spelling, spec.depth, mode, spec.interval_ms)
+            now = self.spec_of(topic, spec.spelling, spec.depth, mode, spec.interval_ms)
             if now != spec:
                 actions.append(self._shown(topic, now))
             else:
@@ -473,14 +386,10 @@ class V1Connection:
             )
 
         def refuse(error: InvalidInput) -> Message:
-            return _error(error, command.id, command.channel, command.symbol)
+            return error_of(error, command.id, command.channel, command.symbol)
 
         update = PublishedUpdate(command.channel, command.symbol, command.data, command.period)
         return Publish(update, answer, refuse)
-
-
-def _not_restored(topic: Topic, spelling: str, code: str) -> v1.NotRestored:
-    return v1.NotRestored(channel=topic.channel, symbol=spelling, **named_variant(topic), code=code)
 
 
 def _limit(word: Word) -> v1.LimitedBy:
@@ -491,10 +400,6 @@ def _limit(word: Word) -> v1.LimitedBy:
     if word.status.quota is not None:
         return "quota"
     return "interval" if word.view.interval_ms else "none"
-
-
-def _seen_as(spec: ViewSpec) -> v1.SeenAs:
-    return v1.SeenAs(spec.depth, "delta" if spec.delta else "full", spec.interval_ms)
 
 
 def _check_view(command: v1.Subscribe, topic: Topic) -> None:
@@ -516,23 +421,7 @@ def _authenticate(command: v1.Authenticate) -> Authenticate:
         left = None if seconds is None else round(seconds * 1000, 3)
         return v1.Authenticated(id=command.id, expires_in_ms=left)
 
-    return Authenticate(command.token, answer, lambda error: _error(error, command.id))
-
-
-def _error(
-    error: InvalidInput,
-    id_: v1.Id = UNSET,
-    channel: str | msgspec.UnsetType = UNSET,
-    symbol: str | msgspec.UnsetType = UNSET,
-) -> v1.ErrorMessage:
-    return v1.ErrorMessage(
-        id=id_,
-        code=error.code,
-        message=error.message,
-        channel=channel,
-        symbol=symbol,
-        retry_after_ms=UNSET if error.retry_after is None else ceil(error.retry_after * 1000),
-    )
+    return Authenticate(command.token, answer, lambda error: error_of(error, command.id))
 
 
 def _decode(data: bytes | str) -> v1.Command:

@@ -6,19 +6,16 @@ import logging
 import math
 import re
 import secrets
-import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, Protocol
-
-import msgspec
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from bookcast.auth.gate import Gate, keys_unavailable
 from bookcast.auth.jwks import UnknownKey
-from bookcast.auth.principal import ANYONE, NOTHING, Principal, Rights
-from bookcast.errors import CloseCode, InvalidInput
+from bookcast.auth.principal import ANYONE, NOTHING, Principal
+from bookcast.errors import CLOSE_REASONS, CloseCode, InvalidInput
 from bookcast.hub.hub import Hub
 from bookcast.hub.view import ViewSpec
-from bookcast.limits import BURST_SECONDS, Refusals, TokenBucket
+from bookcast.limits import Refusals
 from bookcast.model import Position, Topic, Update
 from bookcast.protocol import codec
 from bookcast.protocol import messages_v1 as v1
@@ -35,84 +32,18 @@ from bookcast.protocol.actions import (
     Send,
     Show,
 )
-from bookcast.protocol.connection import BaseConnection, Parked, Terms
+from bookcast.protocol.connection import BaseConnection, Parked
 from bookcast.protocol.connection_v1 import V1Connection
 from bookcast.protocol.render import Frame
-from bookcast.protocol.shapes import PublishedUpdate
+from bookcast.sessions.allowance import Allowance
+from bookcast.sessions.base import Home, Peer, PublishAll, SessionRules
 from bookcast.sessions.outbox import Outbox
+from bookcast.sessions.watch import Watch
 
 logger = logging.getLogger(__name__)
 
-EARLY_SECONDS: Final = 1.0
-"""Sessions are checked about twice a second; a heartbeat is rather early than late."""
-
 EXPIRY_NOTICE_SECONDS: Final = 60.0
 """So long before its token expires a client is told, or at once where it is shorter."""
-
-PROOF_SECONDS: Final = 1.0
-"""What was sent so shortly before a client was last heard of may have crossed its word."""
-
-PublishAll = Callable[
-    [Sequence[PublishedUpdate], Rights], Awaitable[Sequence[Position | InvalidInput]]
-]
-"""Publishes updates in order, as far as rights go; gives the place of each or what is wrong."""
-
-
-class SessionRules(msgspec.Struct, frozen=True):
-    """What holds for every session. Times are in seconds, ``now`` gives those since 1970.
-
-    ``message_rate``, ``publish_rate``: messages and publications a second; 0: no limit.
-    """
-
-    terms: Terms = Terms()
-    slow_timeout: float = 30.0
-    heartbeat_ms: int = 10_000
-    ping_interval: float = 20.0
-    ping_timeout: float = 20.0
-    auth_timeout: float = 10.0
-    message_rate: float = 0.0
-    publish_rate: float = 0.0
-    now: Callable[[], float] = time.time
-    clock: Callable[[], float] = time.monotonic
-
-
-class Peer(Protocol):
-    """The client's side of a session: its WebSocket."""
-
-    heard_at: float
-    """When something of it came last, in monotonic seconds."""
-
-    def backlog(self) -> int:
-        """Tell how many bytes wait in this process."""
-
-    def ping(self, payload: bytes) -> None:
-        """Ask whether it is there."""
-
-    def end(self, code: CloseCode) -> None:
-        """Close the connection."""
-
-
-class Home(Protocol):
-    """Where sessions are known, and find what they left behind."""
-
-    def identify(self, session: Session, principal: Principal) -> None:
-        """Take note of who a client is.
-
-        Raises:
-            InvalidInput: when that principal has connections enough.
-        """
-
-    def enter(self, session: Session) -> None:
-        """Let a client find what it left behind."""
-
-    def answered(self, session: Session) -> None:
-        """Note that a client that was asked whether it is there is."""
-
-    def find(self, token: str, principal_id: str) -> Session | None:
-        """Give the session that a token is for, if it is that principal's."""
-
-    def take_over(self, token: str, old: Session, new: Session) -> None:
-        """Let a session go on in a new connection."""
 
 
 class Session:
@@ -129,11 +60,7 @@ class Session:
     """
 
     __slots__ = (
-        "_asked",
-        "_backlog",
-        "_begun_at",
-        "_bucket",
-        "_checked_at",
+        "_allowance",
         "_closed",
         "_connection",
         "_declined",
@@ -143,16 +70,11 @@ class Session:
         "_home",
         "_hub",
         "_peer",
-        "_pinged_at",
-        "_publish_bucket",
-        "_quiet_since",
         "_refusals",
-        "_refused",
         "_rules",
-        "_said",
-        "_stuck_since",
         "_symbols",
         "_warned",
+        "_watch",
         "client_id",
         "outbox",
         "principal",
@@ -187,6 +109,8 @@ class Session:
         self._rules = rules
         self.tokens = [secrets.token_urlsafe(16)] if speaks_v1 else []
         """What it may be resumed with, its own first."""
+        self._watch = Watch(peer, rules)
+        self._allowance = Allowance(rules, refusals)
         rights = principal.rights if principal is not None else None
         self._connection = (
             V1Connection(
@@ -198,23 +122,19 @@ class Session:
                 now=rules.now,
                 rights=rights,
                 authenticate_within_ms=round(rules.auth_timeout * 1000),
-                charge=self._charge,
+                charge=self._allowance.charge,
             )
             if speaks_v1
-            else BaseConnection(rules.terms, rights=rights, deflate=deflate, charge=self._charge)
+            else BaseConnection(
+                rules.terms, rights=rights, deflate=deflate, charge=self._allowance.charge
+            )
         )
         self._symbols: Sequence[str] = ()
         # What has to wait for something, and what the client said since.
         self._deferred: list[Action] = []
+        # What the client asked for no more while it may still be given it; None: it can't be.
         self._declined: set[Topic] | None = None
-        self._bucket = TokenBucket()
-        self._publish_bucket = TokenBucket()
-        self._refused = 0
-        self._closed = self._said = self._warned = False
-        self._asked = b""
-        self._backlog = 0
-        self._checked_at = self._quiet_since = self._stuck_since = 0.0
-        self._begun_at, self._pinged_at = rules.clock(), 0.0
+        self._closed = self._warned = False
 
     @property
     def id(self) -> tuple[str, str]:
@@ -251,6 +171,8 @@ class Session:
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("client %r says %r", self.client_id, without_secrets(data))
         self._do(self._connection.receive(data))
+        if self._allowance.is_abused:
+            self._peer.end(CloseCode.POLICY)
 
     def refuse(self, refusal: InvalidInput) -> None:
         """Tell a client that is not let in why."""
@@ -260,13 +182,12 @@ class Session:
     def receive_binary(self, _data: bytes) -> None:
         """Refuse a binary message."""
         message = "Binary messages are not understood; send JSON as text"
-        refusal = self._charge(publication=False) or InvalidInput("invalid_message", message)
+        refusal = self._allowance.charge(False) or InvalidInput("invalid_message", message)  # noqa: FBT003
         self._do(self._connection.refuse(refusal))
 
     def receive_pong(self, payload: bytes) -> None:
         """Take note that the client is there, if that is what it was asked."""
-        if self._asked and payload == self._asked:
-            self._asked = b""
+        if self._watch.is_answer(payload):
             self._home.answered(self)
 
     @property
@@ -315,29 +236,6 @@ class Session:
             self._hub.join(self.outbox)
         else:
             self.outbox.flush()
-
-    def _charge(self, publication: bool) -> InvalidInput | None:  # noqa: FBT001 - see Charge
-        """Charge the client for a message, and give the refusal when it has sent too many."""
-        rules = self._rules
-        bucket = self._publish_bucket if publication else self._bucket
-        rate = rules.publish_rate if publication else rules.message_rate
-        late = bucket.take(rate, rules.clock())
-        if not late:
-            self._refused = 0
-            return None
-        self._refusals.add("publish_rate" if publication else "message_rate")
-        self._refused += 1
-        if self._refused > rate * BURST_SECONDS:
-            logger.info("client %r doesn't stop sending too much", self.client_id)
-            self._peer.end(CloseCode.POLICY)
-        what, name = (
-            ("publications", "PUBLISH_RATE") if publication else ("messages", "MESSAGE_RATE")
-        )
-        return InvalidInput(
-            "rate_limited",
-            f"Too many {what}: {name} is {rate:g} a second. This one was not acted on",
-            retry_after=late,
-        )
 
     # Who the client is
 
@@ -396,8 +294,7 @@ class Session:
 
     def challenge(self) -> None:
         """Ask the client whether it is there; the answer goes to :meth:`receive_pong`."""
-        self._asked = secrets.token_bytes(8)
-        self._peer.ping(self._asked)
+        self._watch.ask()
 
     def lose(self, code: CloseCode = CloseCode.HEARTBEAT_MISSED) -> None:
         """End the connection: nobody answers any more, or its session goes on elsewhere."""
@@ -418,13 +315,13 @@ class Session:
         self.outbox.clear()
         self.outbox.writable = False
         self._closed = True
-        if self._begun_at > until:
+        if self._watch.begun_at > until:
             until = -math.inf  # what it was shown when that began was sent to it alone
         self._hub.park(self.outbox, until)
 
     def proof(self) -> float:
         """Tell until when what was sent has surely come: the client was heard of after that."""
-        return self._peer.heard_at - PROOF_SECONDS
+        return self._watch.proof()
 
     def adopt(self, old: Session) -> None:
         """Go on with what an earlier connection of the same client saw."""
@@ -453,78 +350,46 @@ class Session:
     def hold(self, now: float) -> None:
         """Send nothing more: the client can't take it. ``now``: monotonic seconds."""
         self.outbox.writable = False
-        self._stuck_since = now
-        self._backlog = self._peer.backlog()
+        self._watch.hold(now)
         self._hub.hold(self.outbox)
 
     def catch_up(self) -> None:
         """Send the newest of what the client missed: it can take data again."""
         self.outbox.writable = True
-        # While it wasn't listened to, it couldn't say anything.
-        self._peer.heard_at = self._begun_at = self._rules.clock()
+        self._watch.begun_at = self._rules.clock()
         self._hub.catch_up(self.outbox)
 
     def check(self, now: float) -> None:
         """End what is stuck, and break a long silence; call it regularly, in monotonic seconds."""
-        if not self._check_principal():
+        verdict = self._judge(now)
+        if verdict is not None:
+            logger.info("client %r: %s", self.client_id, CLOSE_REASONS[verdict].reason)
+            self._peer.end(verdict)
             return
-        if not self.outbox.writable:
-            self._check_progress(now)
-            return
-        self._check_answer(now)
-        if isinstance(self._connection, V1Connection) and not self._closed:
-            self._check_silence(now, self._connection)
+        if self.outbox.writable and isinstance(self._connection, V1Connection):
+            self._speak_up(now, self._connection)
 
-    def _check_principal(self) -> bool:
-        """End a connection that nobody stands behind any more; tell whether it goes on."""
-        if self.has_to_wait:
-            return True  # a new token is being looked at, perhaps
-        if self.principal is None:
-            if self._rules.clock() - self._begun_at < self._rules.auth_timeout:
-                return True
+    def _judge(self, now: float) -> CloseCode | None:
+        """Give why the connection must end, None when it goes on."""
+        if self.principal is None and not self.has_to_wait and self._watch.is_unknown_for(now):
             self._refusals.add("auth_timeout")
-            self._peer.end(CloseCode.REFUSED)
-            return False
+            return CloseCode.REFUSED
         left = self._seconds_left()
-        if left is None or left > EXPIRY_NOTICE_SECONDS:
-            return True
-        if left <= 0:
-            self._peer.end(CloseCode.TOKEN_EXPIRED)
-            return False
-        if not self._warned and self.outbox.writable:
+        # While another token is being looked at, the old one holds.
+        if left is not None and left <= 0 and not self.has_to_wait:
+            return CloseCode.TOKEN_EXPIRED
+        if not self.outbox.writable:
+            return self._watch.judge_progress(now)
+        return self._watch.judge_answer(now)
+
+    def _speak_up(self, now: float, connection: V1Connection) -> None:
+        """Say what nobody asked for: that a token expires, and that the server is there."""
+        left = self._seconds_left()
+        if left is not None and left <= EXPIRY_NOTICE_SECONDS and not self._warned:
             self._warned = True
-            if isinstance(self._connection, V1Connection):
-                self._say(self._connection.expiring(left))
-                self.outbox.flush()
-        return True
-
-    def _check_answer(self, now: float) -> None:
-        """Ping a client that has been silent, and end the connection if it stays so."""
-        heard_at = self._peer.heard_at
-        if self._pinged_at > heard_at:
-            if now - self._pinged_at >= self._rules.ping_timeout:
-                logger.info("client %r didn't answer a ping", self.client_id)
-                self._peer.end(CloseCode.HEARTBEAT_MISSED)
-        elif now - heard_at >= self._rules.ping_interval:
-            self._pinged_at = now
-            self._peer.ping(b"")
-
-    def _check_progress(self, now: float) -> None:
-        backlog = self._peer.backlog()
-        if backlog != self._backlog:
-            self._backlog, self._stuck_since = backlog, now
-        elif now - self._stuck_since >= self._rules.slow_timeout:
-            logger.info("client %r has taken nothing for too long", self.client_id)
-            self._peer.end(CloseCode.TOO_SLOW)
-
-    def _check_silence(self, now: float, connection: V1Connection) -> None:
-        since, self._checked_at = self._checked_at, now
-        if self._said or any(
-            subscription.view.shown_at >= since for subscription in self.outbox.shown.values()
-        ):
-            self._said = False
-            self._quiet_since = now
-        elif now - self._quiet_since >= self._rules.heartbeat_ms / 1000 - EARLY_SECONDS:
+            self._say(connection.expiring(left))
+            self.outbox.flush()
+        elif self._watch.is_silent(now, self.outbox.shown.values()):
             self._say(connection.heartbeat())
             self.outbox.flush()
 
@@ -549,7 +414,7 @@ class Session:
             case Show(topic, spec, confirm, history):
                 logger.debug("client %r sees %s", self.client_id, topic)
                 place = self._hub.subscribe(self.outbox, topic, spec, history=history)
-                self._begun_at = self._rules.clock()
+                self._watch.begun_at = self._rules.clock()
                 self._say(confirm(place))
                 self._hub.begin(self.outbox, topic)
             case Restore(restored, answer):
@@ -574,7 +439,7 @@ class Session:
         places = [
             self._hub.resume(self.outbox, topic, spec, last) for topic, spec, last in restored
         ]
-        self._begun_at = self._rules.clock()
+        self._watch.begun_at = self._rules.clock()
         if answer is not None:
             self._say(answer(places))
         for topic, _, _ in restored:
@@ -601,7 +466,7 @@ class Session:
             logger.info("client %r refused: %s", self.client_id, getattr(message, "message", ""))
         else:
             logger.debug("client %r is told %s", self.client_id, _shown(message))
-        self._said = True
+        self._watch.note_said()
         self.outbox.put(self._frame(codec.encode(message), False))  # noqa: FBT003 - for one alone
 
 

@@ -26,10 +26,11 @@ from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.principal import Principal
 from bookcast.errors import CLOSE_REASONS, FINAL, CloseCode
 from bookcast.hub.hub import Hub
+from bookcast.sessions.base import Peer, PublishAll
 from bookcast.sessions.framer import Framer
 from bookcast.sessions.handshake import IN_BAND, Admission, Reception
 from bookcast.sessions.registry import Registry
-from bookcast.sessions.session import Peer, PublishAll, Session
+from bookcast.sessions.session import Session
 
 logger = logging.getLogger(__name__)
 # Handshakes and frames, as the WebSocket library sees them: debug only, and only when asked for.

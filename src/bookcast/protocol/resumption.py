@@ -1,0 +1,128 @@
+"""Going on with an earlier session of ``bookcast.v1``, from positions that the client tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bookcast.errors import InvalidInput
+from bookcast.hub.view import ViewSpec
+from bookcast.model import Position, Topic, Update
+from bookcast.protocol import messages_v1 as v1
+from bookcast.protocol.actions import Action, Message, Restore, Resume
+from bookcast.protocol.answers import MAX_SYMBOLS, error_of, seen_as
+from bookcast.protocol.connection import Parked, Terms
+from bookcast.protocol.published import topic_of
+from bookcast.protocol.render import named_variant
+
+
+class Connection(Protocol):
+    """What goes on: a client's subscriptions, and what it may see."""
+
+    terms: Terms
+    session: str
+    subscriptions: dict[Topic, ViewSpec]
+
+    def check(self, topic: Topic) -> None:
+        """Let the client see a topic.
+
+        Raises:
+            InvalidInput: when it has no right to, or subscriptions enough.
+        """
+
+    def spec_of(
+        self, topic: Topic, spelling: str, depth: int | None, mode: str, interval_ms: int
+    ) -> ViewSpec:
+        """Give the view that the client asked for, as far as its rights go."""
+
+
+def resume(connection: Connection, command: v1.Resume) -> Resume:
+    """Decide on a client's wish to go on with an earlier session.
+
+    Raises:
+        InvalidInput: when it comes too late, or is too long.
+    """
+    if connection.subscriptions:
+        raise InvalidInput(
+            "invalid_message", "Resume before the first subscription of a connection"
+        )
+    most = max(MAX_SYMBOLS, connection.terms.max_subscriptions)
+    if len(command.positions) > most:
+        raise InvalidInput("invalid_message", f"positions: at most {most}", path="positions")
+    held: dict[Topic, v1.HeldPosition] = {}
+    refused: list[v1.NotRestored] = []
+    for one in command.positions:
+        try:
+            held[_topic(connection.terms, one)] = one
+        except InvalidInput as error:
+            refused.append(v1.NotRestored(channel=one.channel, symbol=one.symbol, code=error.code))
+
+    def restore(parked: Parked) -> list[Action]:
+        return _restore(connection, parked, held, refused, command.id)
+
+    return Resume(command.session, restore, lambda error: error_of(error, command.id))
+
+
+def _restore(
+    connection: Connection,
+    parked: Parked,
+    held: dict[Topic, v1.HeldPosition],
+    refused: list[v1.NotRestored],
+    id_: v1.Id,
+) -> list[Action]:
+    going_on: list[tuple[Topic, ViewSpec, Update | Position | None]] = []
+    for topic, (seen, last) in parked.items():
+        try:
+            connection.check(topic)
+        except InvalidInput as error:
+            refused.append(_not_restored(topic, seen.spelling, error.code))
+            continue
+        mode = "delta" if seen.delta else "full"
+        spec = connection.spec_of(topic, seen.spelling, seen.depth, mode, seen.interval_ms)
+        connection.subscriptions[topic] = spec
+        place = Position(held[topic].epoch, held[topic].seq) if topic in held else None
+        # What we sent last may never have come: what the client says counts. Only if that is the
+        # same, and it sees the topic as it did, do we know what it has.
+        same = last is not None and place == last.position and spec == seen
+        going_on.append((topic, spec, last if same else place))
+    refused += [
+        _not_restored(topic, one.symbol, "not_subscribed")
+        for topic, one in held.items()
+        if topic not in parked
+    ]
+
+    def answer(places: Sequence[tuple[Position | None, bool]]) -> Message:
+        return v1.Resumed(
+            id=id_,
+            session=connection.session,
+            restored=[
+                _restored(topic, spec, place, recovered=whole)
+                for (topic, spec, _), (place, whole) in zip(going_on, places, strict=True)
+            ],
+            refused=refused,
+        )
+
+    return [Restore(going_on, answer)]
+
+
+def _topic(terms: Terms, held: v1.HeldPosition) -> Topic:
+    market = terms.default_market
+    return topic_of(held.channel, held.symbol, market, held.period, variant=held.variant)
+
+
+def _restored(
+    topic: Topic, spec: ViewSpec, place: Position | None, *, recovered: bool
+) -> v1.Restored:
+    return v1.Restored(
+        channel=topic.channel,
+        symbol=spec.spelling,
+        **named_variant(topic),
+        view=seen_as(spec),
+        epoch=place.epoch if place else None,
+        seq=place.seq if place else None,
+        recovered=recovered,
+    )
+
+
+def _not_restored(topic: Topic, spelling: str, code: str) -> v1.NotRestored:
+    return v1.NotRestored(channel=topic.channel, symbol=spelling, **named_variant(topic), code=code)

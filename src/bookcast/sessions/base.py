@@ -1,0 +1,80 @@
+"""What a session needs of what surrounds it: rules, the client's side, and where sessions meet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from bookcast.auth.principal import Principal, Rights
+from bookcast.errors import CloseCode, InvalidInput
+from bookcast.model import Position
+from bookcast.protocol.connection import Terms
+from bookcast.protocol.shapes import PublishedUpdate
+
+if TYPE_CHECKING:
+    from bookcast.sessions.session import Session
+
+PublishAll = Callable[
+    [Sequence[PublishedUpdate], Rights], Awaitable[Sequence[Position | InvalidInput]]
+]
+"""Publishes updates in order, as far as rights go; gives the place of each or what is wrong."""
+
+
+class SessionRules(msgspec.Struct, frozen=True):
+    """What holds for every session. Times are in seconds, ``now`` gives those since 1970.
+
+    ``message_rate``, ``publish_rate``: messages and publications a second; 0: no limit.
+    """
+
+    terms: Terms = Terms()
+    slow_timeout: float = 30.0
+    heartbeat_ms: int = 10_000
+    ping_interval: float = 20.0
+    ping_timeout: float = 20.0
+    auth_timeout: float = 10.0
+    message_rate: float = 0.0
+    publish_rate: float = 0.0
+    now: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
+
+
+class Peer(Protocol):
+    """The client's side of a session: its WebSocket."""
+
+    heard_at: float
+    """When something of it came last, in monotonic seconds."""
+
+    def backlog(self) -> int:
+        """Tell how many bytes wait in this process."""
+
+    def ping(self, payload: bytes) -> None:
+        """Ask whether it is there."""
+
+    def end(self, code: CloseCode) -> None:
+        """Close the connection."""
+
+
+class Home(Protocol):
+    """Where sessions are known, and find what they left behind."""
+
+    def identify(self, session: Session, principal: Principal) -> None:
+        """Take note of who a client is.
+
+        Raises:
+            InvalidInput: when that principal has connections enough.
+        """
+
+    def enter(self, session: Session) -> None:
+        """Let a client find what it left behind."""
+
+    def answered(self, session: Session) -> None:
+        """Note that a client that was asked whether it is there is."""
+
+    def find(self, token: str, principal_id: str) -> Session | None:
+        """Give the session that a token is for, if it is that principal's."""
+
+    def take_over(self, token: str, old: Session, new: Session) -> None:
+        """Let a session go on in a new connection."""

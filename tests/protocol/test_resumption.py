@@ -1,0 +1,95 @@
+from typing import Any
+
+import pytest
+
+from bookcast.auth.principal import Rights
+from bookcast.errors import InvalidInput
+from bookcast.hub.view import ViewSpec
+from bookcast.model import Position
+from bookcast.protocol import messages_v1 as v1
+from bookcast.protocol.actions import Restore
+from bookcast.protocol.connection import Parked, Terms
+from bookcast.protocol.connection_v1 import V1Connection
+from bookcast.protocol.resumption import resume
+from tests.support import AAPL, CANDLES, TRADES, TSLA, update
+
+FULL, DELTA = ViewSpec("v1", "AAPL"), ViewSpec("v1", "AAPL", delta=True)
+
+
+def connection(rights: Rights | None = None, **options: Any) -> V1Connection:
+    return V1Connection(
+        Terms(),
+        client_id="me",
+        session="new",
+        heartbeat_ms=1000,
+        now=lambda: 0.0,
+        rights=rights or Rights(),
+        **{"deflate": False, **options},
+    )
+
+
+def held(channel: str, seq: int, symbol: str = "AAPL", **rest: Any) -> v1.HeldPosition:
+    return v1.HeldPosition(channel, symbol, "e", seq, **rest)
+
+
+def restored(
+    client: V1Connection, parked: Parked, *positions: v1.HeldPosition
+) -> tuple[Restore, v1.Resumed]:
+    """Give what goes on, and the answer when all of it is whole."""
+    asked = resume(client, v1.Resume("token", list(positions), 5))
+    assert asked.token == "token"
+    [action] = asked.restore(parked)
+    assert isinstance(action, Restore)
+    assert action.answer is not None
+    answer = action.answer([(Position("e", 9), True)] * len(action.restored))
+    assert isinstance(answer, v1.Resumed)
+    return action, answer
+
+
+def test_each_subscription_goes_on_from_the_clients_own_position() -> None:
+    """Of what it names none of, nothing is known."""
+    client = connection()
+    parked = {TRADES: (FULL, update(5, TRADES)), CANDLES: (FULL, None)}
+    action, answer = restored(client, parked, held("trades", 3))
+    assert action.restored == [(TRADES, FULL, Position("e", 3)), (CANDLES, FULL, None)]
+    assert (answer.id, answer.session, answer.refused) == (5, "new", [])
+    assert [(one.channel, one.period) for one in answer.restored][1] == ("candles", "1m")
+    assert set(client.subscriptions) == {TRADES, CANDLES}
+
+
+def test_only_where_both_agree_is_the_clients_book_known() -> None:
+    """Then a delta may lead on from it."""
+    newest = update(5)
+    for place, spec, last in (
+        (held("orderbook", 5), DELTA, newest),
+        (held("orderbook", 4), DELTA, Position("e", 4)),
+        (v1.HeldPosition("orderbook", "AAPL", "f", 5), DELTA, Position("f", 5)),
+    ):
+        action, _ = restored(connection(), {AAPL: (spec, newest)}, place)
+        assert action.restored == [(AAPL, spec, last)]
+    narrowed = connection(Rights(max_depth=1))
+    action, _ = restored(narrowed, {AAPL: (DELTA, newest)}, held("orderbook", 5))
+    assert action.restored == [(AAPL, DELTA._replace(depth=1), Position("e", 5))]
+
+
+def test_what_does_not_go_on_is_refused_by_itself() -> None:
+    """Lost rights, what was never subscribed, and what can't be."""
+    client = connection(Rights(channels=frozenset({"trades"})))
+    parked = {TRADES: (FULL, None), AAPL: (FULL, None)}
+    _, answer = restored(client, parked, held("gossip", 1), held("trades", 1, "TSLA"))
+    assert [(one.channel, one.symbol, one.code) for one in answer.refused] == [
+        ("gossip", "AAPL", "unknown_channel"),
+        ("orderbook", "AAPL", "forbidden"),
+        ("trades", "TSLA", "not_subscribed"),
+    ]
+    assert set(client.subscriptions) == {TRADES}
+
+
+def test_it_must_come_first_and_may_not_be_endless() -> None:
+    """A connection that has begun can't go on with another's."""
+    client = connection()
+    with pytest.raises(InvalidInput, match="at most 1000"):
+        resume(client, v1.Resume("token", [held("trades", 1)] * 1001))
+    client.subscriptions[TSLA] = FULL
+    with pytest.raises(InvalidInput, match="before the first subscription"):
+        resume(client, v1.Resume("token"))
