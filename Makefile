@@ -5,13 +5,13 @@ BIN := .venv/bin
 WEB_SOURCES := $(shell find web/src web/public web/index.html -type f 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo test check fix bench screenshots wheel lock clean
+.PHONY: help packages setup demo test check fix bench conformance screenshots wheel lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 packages:
-	@PYTHON=$(PYTHON) scripts/debian-packages chromium=chromium
+	@PYTHON=$(PYTHON) scripts/debian-packages chromium=chromium nginx=nginx haproxy=haproxy openssl=openssl
 
 setup: .venv/.installed src/bookcast/web/index.html ## .venv/bin/bookcast with every extra, and the page
 
@@ -37,6 +37,9 @@ fix: setup ## format, and mend what can be mended by itself
 
 bench: setup ## what delivering costs, beside a plain C loop and others; ARGS="--only a,b" for some
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+conformance: setup ## the Autobahn WebSocket suite; needs a Python 2.7: ARGS="--python python2.7"
+	$(BIN)/python -m tests.conformance.autobahn $(ARGS)
 
 screenshots: setup ## the pictures of the page in docs/images
 	$(BIN)/python -m scripts.screenshots
