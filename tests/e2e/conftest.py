@@ -33,8 +33,9 @@ STOP_TIMEOUT = 15.0
 class PageServer:
     """The server under test. It keeps its port over a restart."""
 
-    def __init__(self) -> None:
+    def __init__(self, environ: dict[str, str] | None = None) -> None:
         self.port = 0
+        self._environ = environ or {}
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -46,7 +47,10 @@ class PageServer:
         """Start the process and return once it says where it serves."""
         command = [sys.executable, "-m", "bookcast", "serve", "--feed", "simulator"]
         process = subprocess.Popen(
-            [*command, "--port", str(self.port)], stderr=subprocess.PIPE, text=True
+            [*command, "--port", str(self.port)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **self._environ},
         )
         self._process = process
         log: list[str] = []
