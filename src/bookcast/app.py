@@ -229,6 +229,7 @@ class Server:
                 addresses=self._addresses,
                 refusals=self._refusals,
                 trusts=self._gate.trusts,
+                warn=self._gate.warn,
                 header_timeout=settings.header_timeout,
                 max_header_bytes=settings.max_header_bytes,
             ),

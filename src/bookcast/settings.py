@@ -480,7 +480,7 @@ def check(settings: Settings, sources: Mapping[str, str]) -> None:
     if settings.production and settings.auth_mode is None:
         raise SettingError(
             "AUTH_MODE is not set, and in production the server doesn't start open by accident; "
-            "set AUTH_MODE=none to serve everybody who can reach it"
+            "choose jwt, keys or proxy, or AUTH_MODE=none to serve everybody who can reach it"
         )
     _check_authentication(settings)
     for field in ("publish_allow", "admin_allow", "trusted_proxies"):

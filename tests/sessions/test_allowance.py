@@ -15,15 +15,15 @@ def allowance(**rates: Any) -> tuple[Allowance, ManualTimer, Refusals]:
 def test_messages_and_publications_have_rates_of_their_own() -> None:
     """What is too much is refused with when it may be tried again, and counted."""
     one, timer, refusals = allowance(message_rate=2, publish_rate=1)
-    assert [one.charge(False) for _ in range(20)] == [None] * 20
-    assert [one.charge(True) for _ in range(10)] == [None] * 10
-    refusal = one.charge(False)
+    assert [one(False) for _ in range(20)] == [None] * 20
+    assert [one(True) for _ in range(10)] == [None] * 10
+    refusal = one(False)
     assert refusal is not None
     assert (refusal.code, refusal.retry_after) == ("rate_limited", 0.5)
     assert "MESSAGE_RATE is 2 a second" in refusal.message
     timer.now += 0.5
-    assert one.charge(False) is None
-    late = one.charge(True)
+    assert one(False) is None
+    late = one(True)
     assert late is not None
     assert "PUBLISH_RATE" in late.message
     assert refusals.counts == {"message_rate": 1, "publish_rate": 1}
@@ -33,18 +33,18 @@ def test_a_client_that_goes_on_as_if_nothing_was_refused_abuses_it() -> None:
     """One that waits as told doesn't."""
     one, timer, _ = allowance(message_rate=2)
     for _ in range(40):
-        one.charge(False)
+        one(False)
     assert not one.is_abused
     timer.now += 1
-    one.charge(False)
+    one(False)
     for _ in range(23):
-        one.charge(False)
+        one(False)
     assert one.is_abused
 
 
 def test_without_rates_everything_goes() -> None:
     """Nobody is told anything."""
     one, _, refusals = allowance()
-    assert all(one.charge(kind) is None for kind in (True, False) * 1000)
+    assert all(one(kind) is None for kind in (True, False) * 1000)
     assert not one.is_abused
     assert refusals.counts == {}

@@ -231,7 +231,7 @@ async def test_what_comes_after_our_goodbye_is_not_kept(server: Server) -> None:
         client.send(CONTINUATION, b"x")
         await asyncio.sleep(0)
     assert await client.close_code() == 1007
-    assert (websocket._inbox, websocket._fragments) == ([], [])
+    assert (websocket._inbox, websocket._assembly) == ([], None)
 
 
 async def test_a_character_split_between_fragments_is_fine(server: Server) -> None:

@@ -34,6 +34,7 @@ class Networks:
         return any(ip in network for network in self._networks)
 
 
+@lru_cache(maxsize=4096)  # each connection keeps its own
 def plain(address: str) -> str | None:
     """Write an address without port, zone or IPv4-in-IPv6 clothing; None when it isn't one."""
     address = address.strip().strip('"')

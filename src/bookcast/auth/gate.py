@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from bookcast.auth.addresses import Networks, client_address
+from bookcast.auth.addresses import Networks, client_address, plain
 from bookcast.auth.jwks import Jwks, UnknownKey
 from bookcast.auth.keys import ApiKeys, RightsFile
 from bookcast.auth.origins import HostPolicy, OriginPolicy
@@ -301,7 +301,7 @@ class Gate:
         if not names:
             return None
         if not self.trusts(knock.peer):
-            self._warn(f"{self._proxy_header} from {knock.peer} is not believed")
+            self.warn(f"{self._proxy_header} from {knock.peer} is not believed")
             return None
         if len(names) != 1 or not names[0].strip():
             raise InvalidInput("unauthenticated", f"{self._proxy_header} must name one principal")
@@ -348,14 +348,15 @@ class Gate:
         if self.trusts(knock.peer):
             return client_address(knock.peer, forwarded, self._proxies), True
         proxied = any(knock.headers(name) for name in FORWARDED)
-        if proxied:
-            self._warn(
+        if proxied and _asks_for_others(knock):
+            self.warn(
                 f"{knock.peer} forwards requests of others and isn't trusted, so all of them look "
                 "like one address"
             )
         return knock.peer, proxied
 
-    def _warn(self, what: str) -> None:
+    def warn(self, what: str) -> None:
+        """Count what somebody does who isn't a trusted proxy, and log it now and then."""
         self._refusals.add("untrusted_proxy")
         if self._clock() >= self._warn_at:
             self._warn_at = self._clock() + WARN_SECONDS
@@ -375,6 +376,20 @@ def keys_unavailable() -> InvalidInput:
 
 
 _READERS: Final = frozenset({"read", "admin"})
+
+
+def _asks_for_others(knock: Knock) -> bool:
+    """Tell whether forwarding headers name anybody but whoever is at the other end.
+
+    A balancer that tells an address twice, by the PROXY protocol and by X-Forwarded-For, must not
+    have us advise to trust its clients.
+    """
+    return any(
+        plain(hop) != knock.peer
+        for name in FORWARDED
+        for value in knock.headers(name)
+        for hop in value.split(",")
+    )
 
 
 def _in_header(knock: Knock) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
@@ -101,12 +102,13 @@ class Principal(msgspec.Struct, frozen=True):
     @property
     def id(self) -> str:
         """What sets them apart from all others, however those were recognised."""
-        return f"{self.kind}:{self.name}"
+        return sys.intern(f"{self.kind}:{self.name}")  # kept with each of their sessions
 
 
 ANYONE: Final = "anyone"
 
 
+@lru_cache(maxsize=16)
 def anyone(rights: Rights = EVERYTHING) -> Principal:
     """Make the principal that all are who aren't asked who they are."""
     return Principal(ANYONE, "", rights)

@@ -23,7 +23,6 @@ from bookcast.errors import InvalidInput
 from bookcast.http import problem
 from bookcast.limits import Refusals, Seats, too_many_of
 
-logger = logging.getLogger(__name__)
 # uvicorn's own words: each malformed request would have one.
 _quiet = logging.getLogger(f"{__name__}.uvicorn")
 _quiet.setLevel(logging.ERROR)
@@ -45,23 +44,20 @@ MAX_PROXY_HEADER: Final = 4096
 
 PROXY_SIGNATURES: Final = (b"PROXY ", b"\r\n\r\n\x00\r\nQUIT\n")
 
-TRUSTED_PROXIES_HINT: Final = (
-    "%s speaks the PROXY protocol and isn't trusted; if that is your proxy, add it to "
-    "TRUSTED_PROXIES"
-)
-
 _proxy_protocol: Final = ProxyProtocolDetect()
 
 
 class HttpLimits(msgspec.Struct, frozen=True):
     """What a connection may take before anybody knows who it is.
 
-    ``trusts`` tells whether an address is a proxy's whose word counts. Times are in seconds.
+    ``trusts`` tells whether an address is a proxy's whose word counts, ``warn`` is told what others
+    do. Times are in seconds.
     """
 
     addresses: Seats
     refusals: Refusals
     trusts: Callable[[str], bool]
+    warn: Callable[[str], None]
     header_timeout: float
     max_header_bytes: int
 
@@ -248,8 +244,7 @@ class HttpProtocol(HttpToolsProtocol):
             return data
         if not self._limits.trusts(self.peer):
             self._proxy_header = None
-            self._limits.refusals.add("untrusted_proxy")
-            logger.warning(TRUSTED_PROXIES_HINT, self.peer)
+            self._limits.warn(f"{self.peer} speaks the PROXY protocol and isn't trusted")
             return data
         # The text form ends with its line; the binary one tells its length.
         end = data.find(b"\n") + 1 if data.startswith(PROXY_SIGNATURES[0]) else len(data)
@@ -272,7 +267,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._is_proxied = True
             if not self._limits.trusts(self.peer):
                 self._take_seat()
-        return data[end:]
+        return b"" if self.transport.is_closing() else data[end:]
 
 
 PROXY_V2_HEAD: Final = 16

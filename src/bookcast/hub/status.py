@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from bookcast.model import Quota, Supply, Update
@@ -28,12 +29,17 @@ class Status(NamedTuple):
         """What of it is worth telling when it changes: ages and times left always do."""
         quota = self.quota[:2] if self.quota is not None else None
         reason = self.reason if self.state == "pending" else None
-        return self.state, self.source, self.every_ms, quota, reason
+        return _shared((self.state, self.source, self.every_ms, quota, reason))
 
     @property
     def goes_without_saying(self) -> bool:
         """Whether a newcomer may take it for granted."""
         return self.state == "live" and self.every_ms is None
+
+
+@lru_cache(maxsize=1024)  # each subscription keeps what it was told last
+def _shared(news: tuple[object, ...]) -> tuple[object, ...]:
+    return news
 
 
 def status_of(

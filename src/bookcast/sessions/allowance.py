@@ -8,22 +8,29 @@ from bookcast.sessions.base import SessionRules
 
 
 class Allowance:
-    """Charges one client for its messages and publications, each at a rate of its own."""
+    """Charges one client for its messages and publications, each at a rate of its own.
+
+    Call it for each of them.
+    """
 
     __slots__ = ("_messages", "_publications", "_refusals", "_refused", "_rules")
 
     def __init__(self, rules: SessionRules, refusals: Refusals) -> None:
         self._rules = rules
         self._refusals = refusals
-        self._messages = TokenBucket()
-        self._publications = TokenBucket()
+        # Most clients say little and publish nothing.
+        self._messages: TokenBucket | None = None
+        self._publications: TokenBucket | None = None
         self._refused = 0
 
-    def charge(self, publication: bool) -> InvalidInput | None:  # noqa: FBT001 - a kind of charge
+    def __call__(self, publication: bool) -> InvalidInput | None:  # noqa: FBT001 - a kind
         """Charge for a message; give the refusal when there have been too many."""
         rules = self._rules
         rate = rules.publish_rate if publication else rules.message_rate
-        bucket = self._publications if publication else self._messages
+        if publication:
+            bucket = self._publications = self._publications or TokenBucket()
+        else:
+            bucket = self._messages = self._messages or TokenBucket()
         late = bucket.take(rate, rules.clock())
         if not late:
             self._refused = 0

@@ -119,14 +119,14 @@ class Reception:
             logger.exception("a handshake met a fault of ours")
             return None, server.reject(500, "The server met a fault of its own\n")
         if response.status_code != SWITCHING_PROTOCOLS:
-            self.leave(admission)
+            self.leave(admission.seat)
             return None, response
         return admission, response
 
-    def leave(self, admission: Admission | None) -> None:
+    def leave(self, seat: str | None) -> None:
         """Give back what somebody had."""
-        if admission is not None and admission.seat is not None:
-            self.addresses.leave(admission.seat)
+        if seat is not None:
+            self.addresses.leave(seat)
 
     def _refuse(self, server: ServerProtocol, refusal: InvalidInput) -> Response:
         logger.info("handshake refused: %s", refusal.message)

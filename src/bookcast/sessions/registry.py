@@ -172,7 +172,7 @@ class Registry:
         self._parked.pop(old, None)
         for known in old.tokens:
             self._tokens.pop(known, None)
-        new.tokens.append(token)
+        new.tokens = (new.token, token)
         self._tokens[token] = new
         self.resumed += 1
 

@@ -46,6 +46,10 @@ EXPIRY_NOTICE_SECONDS: Final = 60.0
 """So long before its token expires a client is told, or at once where it is shorter."""
 
 
+NOTHING_DEFERRED: Final[list[Action]] = []
+"""All sessions share it, and none appends to it."""
+
+
 class Session:
     """Does what the protocol decides, and tells the hub.
 
@@ -107,7 +111,7 @@ class Session:
         self._gate = gate
         self._refusals = refusals
         self._rules = rules
-        self.tokens = [secrets.token_urlsafe(16)] if speaks_v1 else []
+        self.tokens: tuple[str, ...] = (secrets.token_urlsafe(16),) if speaks_v1 else ()
         """What it may be resumed with, its own first."""
         self._watch = Watch(peer, rules)
         self._allowance = Allowance(rules, refusals)
@@ -116,22 +120,20 @@ class Session:
             V1Connection(
                 rules.terms,
                 client_id=client_id,
-                session=self.tokens[0],
+                session=self.token,
                 deflate=deflate,
                 heartbeat_ms=rules.heartbeat_ms,
                 now=rules.now,
                 rights=rights,
                 authenticate_within_ms=round(rules.auth_timeout * 1000),
-                charge=self._allowance.charge,
+                charge=self._allowance,
             )
             if speaks_v1
-            else BaseConnection(
-                rules.terms, rights=rights, deflate=deflate, charge=self._allowance.charge
-            )
+            else BaseConnection(rules.terms, rights=rights, deflate=deflate, charge=self._allowance)
         )
         self._symbols: Sequence[str] = ()
         # What has to wait for something, and what the client said since.
-        self._deferred: list[Action] = []
+        self._deferred = NOTHING_DEFERRED
         # What the client asked for no more while it may still be given it; None: it can't be.
         self._declined: set[Topic] | None = None
         self._closed = self._warned = False
@@ -182,7 +184,7 @@ class Session:
     def receive_binary(self, _data: bytes) -> None:
         """Refuse a binary message."""
         message = "Binary messages are not understood; send JSON as text"
-        refusal = self._allowance.charge(False) or InvalidInput("invalid_message", message)  # noqa: FBT003
+        refusal = self._allowance(False) or InvalidInput("invalid_message", message)  # noqa: FBT003
         self._do(self._connection.refuse(refusal))
 
     def receive_pong(self, payload: bytes) -> None:
@@ -210,7 +212,7 @@ class Session:
         while self._deferred and not self._closed:
             if isinstance(first := self._deferred[0], Authenticate):
                 await self._authenticate(first)
-                del self._deferred[:1]
+                self._deferred = self._deferred[1:]
             else:
                 await self._publish(publish)
 
@@ -311,7 +313,7 @@ class Session:
 
     def park(self, until: float) -> None:
         """Keep what is shown to a client that is gone; what was sent before ``until`` it has."""
-        self._deferred.clear()
+        self._deferred = NOTHING_DEFERRED
         self.outbox.clear()
         self.outbox.writable = False
         self._closed = True
@@ -340,7 +342,7 @@ class Session:
 
     def close(self) -> None:
         """End all subscriptions, and say no more."""
-        self._deferred.clear()
+        self._deferred = NOTHING_DEFERRED
         self.outbox.clear()
         self._perform_all(self._connection.close())
         self._closed = True
@@ -397,8 +399,10 @@ class Session:
 
     def _do(self, actions: Iterable[Action]) -> None:
         for action in actions:
-            if self._deferred or isinstance(action, Publish | Authenticate):
+            if self._deferred:
                 self._deferred.append(action)
+            elif isinstance(action, Publish | Authenticate):
+                self._deferred = [action]
             elif not self._closed:
                 self._perform(action)
 

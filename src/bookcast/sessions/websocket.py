@@ -7,11 +7,11 @@ protocol. It holds the transport itself: no task, queue or ASGI call per connect
 from __future__ import annotations
 
 import asyncio
-import codecs
 import logging
 import math
 import socket
 import typing
+import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
 
@@ -26,6 +26,7 @@ from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.principal import Principal
 from bookcast.errors import CLOSE_REASONS, FINAL, CloseCode
 from bookcast.hub.hub import Hub
+from bookcast.sessions.assembly import Assembly
 from bookcast.sessions.base import Peer, PublishAll
 from bookcast.sessions.framer import Framer
 from bookcast.sessions.handshake import IN_BAND, Admission, Reception
@@ -106,7 +107,7 @@ class Frames(Protocol):
         # As a limit for messages, the library would count what a message has used against pings
         # as well. So it holds for each frame here, and below for a message's frames together.
         super().__init__(SERVER, state=OPEN, max_size=(None, max_message_bytes), logger=wire_logger)
-        self._max_message_bytes = max_message_bytes
+        self.id = _NO_ID  # a random one for each would be kept, and nobody asks for it
 
     def recv_frame(self, frame: Frame) -> None:
         """Take a frame.
@@ -119,7 +120,7 @@ class Frames(Protocol):
             # goodbye with a protocol error.
             self.current_size = None
         elif frame.opcode is Opcode.CONT and self.current_size is not None:
-            left = self._max_message_bytes - self.current_size
+            left = (self.max_fragment_size or 0) - self.current_size
             if len(frame.data) > left:
                 raise PayloadTooBig(len(frame.data), left)
         super().recv_frame(frame)
@@ -132,17 +133,15 @@ class WebSocket(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_admission",
+        "_assembly",
         "_connections",
-        "_decoder",
         "_endpoint",
-        "_fragments",
         "_inbox",
-        "_is_text",
         "_peer",
         "_protocol",
         "_proxied",
         "_publishes",
+        "_seat",
         "_session",
         "_transport",
         "_waiting",
@@ -160,16 +159,13 @@ class WebSocket(asyncio.Protocol):
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._protocol: Protocol | None = None
         self._session: Session | None = None
-        self._admission: Admission | None = None
+        self._seat: str | None = None
         self._publishes = False
         self._waiting: bytearray | None = None
         self._working: asyncio.Task[None] | None = None
         # Messages not yet acted on, and whether each is text.
         self._inbox: list[tuple[bytes, bool]] = []
-        self._fragments: list[bytes] = []
-        self._is_text = True
-        # Only of a text in fragments: what it has seen of a character that goes on in the next.
-        self._decoder: codecs.IncrementalDecoder | None = None
+        self._assembly: Assembly | None = None
         self.heard_at = endpoint.clock()
 
     # asyncio's side
@@ -198,13 +194,14 @@ class WebSocket(asyncio.Protocol):
         self._receive_waiting()
         if exc is not None:
             logger.debug("transport lost: %s", exc)
-        elif self._session is not None and self._is_next_to_us():
-            # It closed its side with nothing unread, so it has read everything.
+        elif self._session is not None and not self._proxied:
+            # It closed its side with nothing unread, so it has read everything. A proxy may have
+            # taken what the client never got.
             self._end_session(until=math.inf)
         if self._session is not None:
             self._end_session(until=self._session.proof())
-        admission, self._admission = self._admission, None
-        self._endpoint.reception.leave(admission)
+        seat, self._seat = self._seat, None
+        self._endpoint.reception.leave(seat)
 
     def pause_writing(self) -> None:
         """The client takes no more: send nothing, and listen to nothing, until it does."""
@@ -239,11 +236,10 @@ class WebSocket(asyncio.Protocol):
         server = self._endpoint.reception.protocol()
         server.receive_data(data)
         request = next(iter(server.events_received()), None)
+        admission: Admission | None = None
         if isinstance(request, Request):
             try:
-                self._admission, response = self._endpoint.reception.admit(
-                    server, request, self._peer
-                )
+                admission, response = self._endpoint.reception.admit(server, request, self._peer)
             except UnknownKey:
                 if self._working is None:
                     self._transport.pause_reading()
@@ -254,8 +250,8 @@ class WebSocket(asyncio.Protocol):
         answer = b"".join(server.data_to_send())
         # The library answers nothing to what isn't a handshake at all.
         self._transport.write(answer or server.reject(400, "Not a handshake\n").serialize())
-        if server.state is OPEN and self._admission is not None:
-            self._begin(server, self._admission)
+        if server.state is OPEN and admission is not None:
+            self._begin(server, admission)
             return
         self._endpoint.registry.refused += 1
         if server.handshake_exc is not None:
@@ -272,6 +268,8 @@ class WebSocket(asyncio.Protocol):
 
     def _begin(self, server: ServerProtocol, admission: Admission) -> None:
         endpoint = self._endpoint
+        self._seat = admission.seat
+        self._proxied = self._proxied or admission.visitor.proxied
         # The handshake's state is a few kilobytes that nobody needs again.
         self._protocol = Frames(endpoint.max_message_bytes)
         self._protocol.extensions = server.extensions
@@ -291,11 +289,6 @@ class WebSocket(asyncio.Protocol):
         endpoint.registry.add(session)
         logger.info("client %r connected from %s", admission.client_id, admission.visitor.address)
         session.open(admission.symbols)
-
-    def _is_next_to_us(self) -> bool:
-        """Tell whether there is no proxy that may have taken what the client never got."""
-        admission = self._admission
-        return admission is not None and not (self._proxied or admission.visitor.proxied)
 
     # Frames in
 
@@ -343,32 +336,32 @@ class WebSocket(asyncio.Protocol):
                 self._session.receive_pong(bytes(event.data))
             if event.opcode not in _DATA:
                 continue
-            if event.opcode is not Opcode.CONT:
-                self._is_text = event.opcode is Opcode.TEXT
-            if self._is_text and not self._goes_on_as_utf8(event):
+            try:
+                self._assemble(event)
+            except UnicodeDecodeError:
                 self.end(CloseCode.INVALID_DATA)
                 return
-            self._fragments.append(bytes(event.data))
-            if len(self._fragments) > self._endpoint.max_fragments:
+            if self._assembly and len(self._assembly) > self._endpoint.max_fragments:
                 self.end(CloseCode.POLICY)
                 return
-            if event.fin:
-                message = b"".join(self._fragments)
-                self._fragments.clear()
-                self._inbox.append((message, self._is_text))
 
-    def _goes_on_as_utf8(self, frame: Frame) -> bool:
-        """Judge a text's next frame: a fault needn't wait for the message's end."""
-        if not self._fragments:
-            self._decoder = None if frame.fin else _UTF8()
-        try:
-            if self._decoder is None:
-                str(frame.data, "utf-8")
-            else:
-                self._decoder.decode(bytes(frame.data), frame.fin)
-        except UnicodeDecodeError:
-            return False
-        return True
+    def _assemble(self, frame: Frame) -> None:
+        """Take a frame of a message, and the message when that is its last."""
+        data = bytes(frame.data)
+        if frame.opcode is not Opcode.CONT:
+            is_text = frame.opcode is Opcode.TEXT
+            if frame.fin:
+                if is_text:
+                    data.decode()
+                self._inbox.append((data, is_text))
+                return
+            self._assembly = Assembly(is_text=is_text)
+        assembly = self._assembly
+        assert assembly is not None  # the library knows what may go on
+        assembly.add(data, last=frame.fin)
+        if frame.fin:
+            self._inbox.append((assembly.whole(), assembly.is_text))
+            self._assembly = None
 
     def _process(self) -> None:
         """Act on what the client said, for as long as it takes our answers."""
@@ -484,13 +477,13 @@ class WebSocket(asyncio.Protocol):
         if session is None:
             return
         self._inbox.clear()
-        self._fragments.clear()
+        self._assembly = None
         self._endpoint.registry.leave(session, until=until)
         logger.info("client %r left: %s", session.client_id, _why(self._protocol))
 
 
+_NO_ID: Final = uuid.UUID(int=0)
 _DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
-_UTF8: Final = codecs.getincrementaldecoder("utf-8")
 
 
 def _why(protocol: Protocol | None) -> str:
