@@ -7,6 +7,7 @@ import contextlib
 import functools
 import logging
 import socket
+import struct
 from collections.abc import Callable, Generator
 from typing import Any, Final, cast
 
@@ -73,6 +74,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self.logger = _quiet
         self._limits = limits
+        self._application = self.app
         self._deadline: asyncio.TimerHandle | None = None
         self._in_head = True
         self._head_bytes = self._parsed_bytes = 0
@@ -132,6 +134,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the transport over, and break the cycle that keeps parser and headers alive."""
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            # Its answer would be written between frames.
+            self._reject(
+                InvalidInput("invalid_request", "An upgrade can't follow an unanswered request")
+            )
+            return
         self._set_deadline(None)
         self._leave_seat()  # the WebSocket takes one, where the address may be another
         upgraded: Any = self.ws_protocol_class
@@ -170,7 +179,9 @@ class HttpProtocol(HttpToolsProtocol):
         """Wait for the body from now on, and refuse whoever has connections enough."""
         self._in_head = False
         self._set_deadline(self._limits.header_timeout * BODY_FACTOR)
-        if self._seat is not None:
+        self.app = self._application
+        upgrades = self.parser.should_upgrade() and self._should_upgrade()
+        if self._seat is not None and not upgrades:  # else the handshake's answer tells
             limit = self._limits.addresses.limit
             if limit and self._limits.addresses.count(self._seat) > limit:
                 self._limits.refusals.add("too_many_connections")
@@ -244,7 +255,8 @@ class HttpProtocol(HttpToolsProtocol):
             return data
         if not self._limits.trusts(self.peer):
             self._proxy_header = None
-            self._limits.warn(f"{self.peer} speaks the PROXY protocol and isn't trusted")
+            if data.startswith(PROXY_SIGNATURES):  # and not just a P, as of POST
+                self._limits.warn(f"{self.peer} speaks the PROXY protocol and isn't trusted")
             return data
         # The text form ends with its line; the binary one tells its length.
         end = data.find(b"\n") + 1 if data.startswith(PROXY_SIGNATURES[0]) else len(data)
@@ -257,7 +269,7 @@ class HttpProtocol(HttpToolsProtocol):
             if len(data) > MAX_PROXY_HEADER:
                 self._reject(InvalidInput("invalid_request", "The PROXY header doesn't end"))
             return b""
-        except ValueError:
+        except (ValueError, struct.error):  # the latter for addresses that are cut short
             self._reject(InvalidInput("invalid_request", "The PROXY header can't be read"))
             return b""
         self._proxy_header = None

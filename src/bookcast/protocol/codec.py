@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -94,20 +95,26 @@ def bad_json(text: bytes | str, error: Exception, code: str) -> InvalidInput:
         path = None
     if path is None:
         return InvalidInput("invalid_json", not_json(error))
+    path = path.removeprefix(".")
     return InvalidInput(code, f"{path}: NaN and infinities aren't numbers here", path=path)
 
 
-def _not_finite(value: Any, path: str = "") -> str | None:
+def _not_finite(value: Any) -> str | None:
     """Give the path of the first number that isn't finite."""
     if isinstance(value, float) and not math.isfinite(value):
-        return path
+        return ""
+    items: Iterable[tuple[Any, Any]]
     if isinstance(value, dict):
-        inner = [(f"{path}.{key}" if path else str(key), item) for key, item in value.items()]
+        items, form = value.items(), ".{}"
     elif isinstance(value, list):
-        inner = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+        items, form = enumerate(value), "[{}]"
     else:
         return None
-    return next(filter(None, (_not_finite(item, place) for place, item in inner)), None)
+    # Written on the way back alone: a long key over many items must not be written for each.
+    for key, item in items:
+        if (inner := _not_finite(item)) is not None:
+            return form.format(key) + inner
+    return None
 
 
 def encode(message: msgspec.Struct) -> bytes:

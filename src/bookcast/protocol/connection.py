@@ -189,7 +189,7 @@ class BaseConnection:
             except InvalidInput:
                 continue
             self.subscriptions[topic] = spec
-            restored.append((topic, spec, last))
+            restored.append((topic, spec, last if spec.depth == seen.depth else None))
         return [Restore(restored)] if restored else []
 
     def entitle(self, rights: Rights) -> list[Action]:

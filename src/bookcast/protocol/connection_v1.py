@@ -440,6 +440,9 @@ def _decode(data: bytes | str) -> v1.Command:
         action = _head.decode(data).action
     except msgspec.ValidationError as error:
         raise codec.invalid("invalid_message", error, "The message") from None
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        # What is wrong with its fields stands before what isn't JSON.
+        raise codec.bad_json(data, error, "invalid_message") from None
     if action not in _ACTIONS:
         raise InvalidInput(
             "unknown_action",

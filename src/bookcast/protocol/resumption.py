@@ -84,6 +84,8 @@ def _restore(
         # What we sent last may never have come: what the client says counts. Only if that is the
         # same, and it sees the topic as it did, do we know what it has.
         same = last is not None and place == last.position and spec == seen
+        if spec.depth != seen.depth:
+            place = None  # having fewer or more levels of a book, it doesn't have this one
         going_on.append((topic, spec, last if same else place))
     refused += [
         _not_restored(topic, one.symbol, "not_subscribed")

@@ -63,6 +63,10 @@ KEEP_ALIVE_SECONDS: Final = 20
 """The kernel asks a peer of whom nothing is heard this often."""
 
 
+TCP_INFO_UNACKED: Final = 24
+"""Where Linux's struct tcp_info has the number of segments that nobody has acknowledged."""
+
+
 class Begin(typing.Protocol):
     """Makes the session of a client that was let in."""
 
@@ -136,6 +140,7 @@ class WebSocket(asyncio.Protocol):
         "_assembly",
         "_connections",
         "_endpoint",
+        "_had_all",
         "_inbox",
         "_peer",
         "_protocol",
@@ -156,6 +161,7 @@ class WebSocket(asyncio.Protocol):
         self._connections = connections
         self._peer = peer
         self._proxied = proxied
+        self._had_all = False
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._protocol: Protocol | None = None
         self._session: Session | None = None
@@ -188,18 +194,19 @@ class WebSocket(asyncio.Protocol):
         else:
             self._receive(self._protocol, data)
 
+    def eof_received(self) -> None:
+        """The client closed its side; note whether it had everything."""
+        self._had_all = not self._proxied and _is_acknowledged(self._transport)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Clean up after the transport is gone."""
         self._connections.discard(self)
         self._receive_waiting()
         if exc is not None:
             logger.debug("transport lost: %s", exc)
-        elif self._session is not None and not self._proxied:
-            # It closed its side with nothing unread, so it has read everything. A proxy may have
-            # taken what the client never got.
-            self._end_session(until=math.inf)
         if self._session is not None:
-            self._end_session(until=self._session.proof())
+            had_all = self._had_all and exc is None
+            self._end_session(until=math.inf if had_all else self._session.proof())
         seat, self._seat = self._seat, None
         self._endpoint.reception.leave(seat)
 
@@ -504,6 +511,22 @@ def run_through(coroutine: Coroutine[Any, Any, None]) -> None:
         return
     coroutine.close()
     raise AssertionError(f"{coroutine} waits")
+
+
+def _is_acknowledged(transport: asyncio.Transport) -> bool:
+    """Tell whether the other side's kernel has all that was sent.
+
+    When it closes its side then, its program has read all of it: with something unread, the
+    connection would have been reset instead. Where the kernel doesn't tell: no.
+    """
+    sock = transport.get_extra_info("socket")
+    if not hasattr(socket, "TCP_INFO") or transport.get_write_buffer_size() or sock is None:
+        return False
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_UNACKED + 4)
+    except OSError:
+        return False
+    return not any(info[TCP_INFO_UNACKED:])
 
 
 def _make_slowness_visible(transport: asyncio.Transport, slow_timeout: float) -> None:

@@ -1,0 +1,1 @@
+"""Everything that nobody would send, sent."""
