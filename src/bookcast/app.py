@@ -83,6 +83,7 @@ class Server:
             call_later=lambda seconds, function: asyncio.get_running_loop().call_later(
                 seconds, function
             ),
+            max_per_address=settings.max_connections_per_address,
             max_per_principal=settings.max_connections_per_principal,
         )
         self._feeds: list[Supervisor] = []
@@ -232,6 +233,7 @@ class Server:
                 warn=self._gate.warn,
                 header_timeout=settings.header_timeout,
                 max_header_bytes=settings.max_header_bytes,
+                max_sockets=open_files() - RESERVED_FILES,
             ),
         )
         try:

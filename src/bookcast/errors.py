@@ -148,6 +148,17 @@ class CloseCode(enum.IntEnum):
     REFUSED = 4503
 
 
+IN_BAND: Final = {
+    "unauthenticated": CloseCode.REFUSED,
+    "invalid_token": CloseCode.REFUSED,
+    "token_expired": CloseCode.TOKEN_EXPIRED,
+    "keys_unavailable": CloseCode.TRY_LATER,
+    "too_many_connections": CloseCode.TRY_LATER,
+    "server_full": CloseCode.TRY_LATER,
+}
+"""Why somebody isn't let in, and the close code for whoever can't see a handshake's answer."""
+
+
 FINAL_CODES: Final = range(4500, 5000)
 """Of our own codes, 4000 to 4499 ask to come back and these ask not to."""
 

@@ -231,7 +231,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 10.0
     max_connections: Annotated[
         int,
-        Meta(ge=0, description="Connections of all; 0: what the limit of open files allows"),
+        Meta(ge=0, description="WebSockets of all; 0: what the limit of open files allows"),
     ] = 0
     max_connections_per_address: Annotated[
         int, Meta(ge=0, description="Connections of one address; 0: no limit")

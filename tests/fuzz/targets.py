@@ -140,7 +140,7 @@ def _http() -> tuple[asyncio.AbstractEventLoop, Callable[[bool], HttpProtocol]]:
 
     def connect(trusted: bool) -> HttpProtocol:
         limits = HttpLimits(
-            Seats(0), Refusals(), lambda _peer: trusted, lambda _what: None, 3600.0, 2048
+            Seats(0), Refusals(), lambda _peer: trusted, lambda _what: None, 3600.0, 2048, 1000
         )
         return HttpProtocol(
             config=config,

@@ -27,6 +27,7 @@ def test_a_subscription_is_confirmed_and_shown() -> None:
     [show] = say(connection(), "subscribe", "AAPL")
     assert isinstance(show, Show)
     assert (show.topic, show.spec, show.history) == (AAPL, SHORT, 0)
+    assert show.confirm is not None
     for place in (None, Position("e", 5)):
         assert show.confirm(place) == messages.SubscriptionConfirmed("AAPL")
 

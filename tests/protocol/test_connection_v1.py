@@ -52,6 +52,7 @@ def told(actions: list[Action]) -> list[Any]:
             case Send(message):
                 heard.append(wire(message))
             case Show(confirm=confirm):
+                assert confirm is not None
                 heard.append(wire(confirm(Position("e", 7))))
     return heard
 
@@ -91,6 +92,7 @@ def test_a_subscription_is_confirmed_with_its_view_and_place() -> None:
             "seq": 7,
         }
     ]
+    assert show.confirm is not None
     nothing_known = wire(show.confirm(None))
     assert (nothing_known["epoch"], nothing_known["seq"]) == (None, None)
 

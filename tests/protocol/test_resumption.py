@@ -11,7 +11,7 @@ from bookcast.protocol.actions import Restore
 from bookcast.protocol.connection import Parked, Terms
 from bookcast.protocol.connection_v1 import V1Connection
 from bookcast.protocol.resumption import resume
-from tests.support import AAPL, CANDLES, TRADES, TSLA, update
+from tests.support import AAPL, CANDLES, TRADES, update
 
 FULL, DELTA = ViewSpec("v1", "AAPL"), ViewSpec("v1", "AAPL", delta=True)
 
@@ -69,7 +69,7 @@ def test_only_where_both_agree_is_the_clients_book_known() -> None:
         assert action.restored == [(AAPL, spec, last)]
     narrowed = connection(Rights(max_depth=1))
     action, _ = restored(narrowed, {AAPL: (DELTA, newest)}, held("orderbook", 5))
-    assert action.restored == [(AAPL, DELTA._replace(depth=1), Position("e", 5))]
+    assert action.restored == [(AAPL, DELTA._replace(depth=1), None)]
 
 
 def test_what_does_not_go_on_is_refused_by_itself() -> None:
@@ -85,11 +85,8 @@ def test_what_does_not_go_on_is_refused_by_itself() -> None:
     assert set(client.subscriptions) == {TRADES}
 
 
-def test_it_must_come_first_and_may_not_be_endless() -> None:
-    """A connection that has begun can't go on with another's."""
+def test_it_may_not_be_endless() -> None:
+    """As many positions as there may be subscriptions."""
     client = connection()
     with pytest.raises(InvalidInput, match="at most 1000"):
         resume(client, v1.Resume("token", [held("trades", 1)] * 1001))
-    client.subscriptions[TSLA] = FULL
-    with pytest.raises(InvalidInput, match="before the first subscription"):
-        resume(client, v1.Resume("token"))

@@ -234,7 +234,7 @@ async def test_a_principal_has_so_many_connections() -> None:
             async with connect(server.ws_url + "two") as client:
                 told = await client.ask({"action": "authenticate", "token": token()})
                 assert "MAX_CONNECTIONS_PER_PRINCIPAL" in told["message"]
-                assert await closed(client) == 4503
+                assert await closed(client) == 1013
         await eventually(lambda: server.connection_count == 0, "the first to leave")
         async with connect(server.ws_url + "one", additional_headers=bearer):
             pass

@@ -109,7 +109,7 @@ def test_without_a_time_nobody_is_waited_for() -> None:
 
 
 def test_sessions_that_wait_are_bounded() -> None:
-    """The one that has waited longest makes room."""
+    """By their subscriptions; who has waited longest makes room."""
     world = SessionWorld(max_parked=2)
     for client_id in ("a", "b", "c"):
         world.enter(client_id, "AAPL").vanish()
@@ -493,8 +493,8 @@ def test_a_token_is_good_for_its_owner_alone(principal: Principal | None) -> Non
     assert world.registry.parked == 1
 
 
-def test_resuming_comes_before_subscribing() -> None:
-    """A connection that has begun can't go on with another's."""
+def test_resuming_adds_to_what_is_subscribed_already() -> None:
+    """By the address, for instance; a connection can't resume itself."""
     world = SessionWorld()
     first, token = welcomed(world)
     first.say("subscribe", symbol="AAPL")
@@ -502,10 +502,11 @@ def test_resuming_comes_before_subscribing() -> None:
     again, own = welcomed(world)
     resume(again, own)
     assert again.messages()[0]["code"] == "unknown_session"
-    again.say("subscribe", symbol="AAPL")
+    again.say("subscribe", symbol="TSLA")
     again.messages()
     resume(again, token)
-    assert again.messages()[0]["code"] == "invalid_message"
+    assert again.heard()[0] == "resumed"
+    assert again.session.subscription_count == 2
 
 
 async def test_a_client_whose_compression_changed_goes_on_all_the_same() -> None:
@@ -549,3 +550,105 @@ def test_places_are_compared_by_number_within_one_epoch() -> None:
     resume(again, token, ("trades", "AAPL", "e", 99))
     resumed = again.messages()[0]
     assert resumed["restored"][0]["seq"] is None
+
+
+# What the reviews found
+
+
+async def test_another_interval_loses_no_trade_and_repeats_none() -> None:
+    """Whoever else sees the topic in that interval, and wherever that one stands."""
+    world = SessionWorld()
+    other, client = world.enter("other", v1=True), world.enter("me", v1=True)
+    other.say("subscribe", symbol="AAPL", channel="trades", interval_ms=5000)
+    await world.publish(1, TRADES)
+    world.wait(6)
+    await world.publish(2, TRADES)
+    client.say("subscribe", symbol="AAPL", channel="trades", interval_ms=1000)
+    sizes = []
+    for size in range(3, 12):
+        await world.publish(size, TRADES)
+        sizes += client.trades()
+    for interval in (5000, 0, 5000, 1000):
+        client.say("subscribe", symbol="AAPL", channel="trades", interval_ms=interval)
+        sizes += client.trades()
+        await world.publish(sizes[-1] + 1000 if sizes else 1000, TRADES)
+        world.wait(7)
+        sizes += client.trades()
+    seen = [one for one in sizes if one < 1000]
+    assert seen == list(range(min(seen), 12))
+    assert len(sizes) == len(set(sizes))
+
+
+async def test_nobody_is_shown_an_older_book_than_the_client_has() -> None:
+    """A view that others wait in may be behind."""
+    world = SessionWorld()
+    slow = Rights(min_interval_ms=20_000)
+    world.enter("other", "AAPL", principal=Principal("jwt", "other", slow))
+    me = world.enter("me", "AAPL", principal=ALICE)
+    for size in range(1, 11):
+        await world.publish(size)
+    assert me.volumes()[-1] == ("AAPL", 10)
+    me.vanish(read_all=True)
+    again = world.enter("me", principal=Principal("jwt", "alice", slow))
+    assert again.volumes() == []
+    await world.publish(11)
+    world.wait(21)
+    assert again.volumes() == [("AAPL", 11)]
+
+
+async def test_a_queue_of_all_begins_with_what_the_client_was_shown_first() -> None:
+    """Not with what others had before."""
+    world = SessionWorld(Terms(keeps_all=True))
+    world.enter("other", "AAPL")
+    for size in range(50):
+        await world.publish(size)
+    first = world.enter("me", "AAPL")
+    assert first.volumes() == [("AAPL", 49)]
+    first.vanish()
+    await world.publish(50)
+    assert world.enter("me", "AAPL").volumes() == [("AAPL", 49), ("AAPL", 50), ("AAPL", 50)]
+
+
+async def test_who_becomes_somebody_else_leaves_no_trace_under_the_first_name() -> None:
+    """Nor finds what belonged to it."""
+    world = SessionWorld()
+    for number in range(5):
+        client = world.enter("me", "AAPL")
+        client.session._take_principal(ALICE)
+        client.session._entitle(ALICE, enter=True)
+        assert client.session.id == (ALICE.id, "me")
+        if number % 2:
+            client.goodbye()
+        else:
+            client.vanish()
+            world.enter("me", principal=ALICE).goodbye()
+    assert (world.registry._owners, world.registry._challenges) == ({}, {})
+    assert world.hub.topics() == {}
+
+
+async def test_a_v1_client_of_the_same_id_has_no_part_in_a_challenge() -> None:
+    """It is found by its token."""
+    world = SessionWorld()
+    owner = world.enter("me", "AAPL")
+    newcomer = world.enter("me")
+    other, _ = welcomed(world)
+    other.say("subscribe", symbol="AAPL")
+    other.vanish()
+    world.wait(2)
+    assert owner.ended == [CloseCode.HEARTBEAT_MISSED]
+    assert newcomer.session.subscription_count == 1
+
+
+def test_sessions_of_one_address_that_wait_are_bounded() -> None:
+    """So that nobody takes the room of others."""
+    world = SessionWorld(max_per_address=2)
+    for client_id in ("a", "b", "c"):
+        world.enter(client_id, "AAPL").vanish()
+    assert (world.registry.parked, world.registry.expired) == (2, 1)
+
+
+def test_too_many_symbols_in_an_address_are_an_error() -> None:
+    """And nothing breaks."""
+    world = SessionWorld()
+    client = world.enter("me", *(f"S{number}" for number in range(1001)), v1=True)
+    assert client.heard() == ["welcome", "error"]

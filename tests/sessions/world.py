@@ -109,6 +109,7 @@ class SessionWorld:
         ttl: float = 60.0,
         max_parked: int = 100,
         max_per_principal: int = 0,
+        max_per_address: int = 0,
         message_rate: float = 0.0,
         history_size: int = 100,
         **settings: Any,
@@ -135,6 +136,7 @@ class SessionWorld:
             call_later=self.timer.call_later,
             max_parked=max_parked,
             max_per_principal=max_per_principal,
+            max_per_address=max_per_address,
         )
         self.refusals = Refusals()
         self.gate = Gate.of(from_keywords(**settings), self.refusals)
@@ -161,6 +163,7 @@ class SessionWorld:
             principal=principal,
             peer=peer,
             write=peer.written.append,
+            address="",
             speaks_v1=v1,
             deflate=deflate,
             hub=self.hub,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -307,6 +308,8 @@ class Gate:
             raise InvalidInput("unauthenticated", f"{self._proxy_header} must name one principal")
         self._check_strictly(knock)
         name = names[0].strip()
+        with contextlib.suppress(UnicodeError):  # the libraries read headers as Latin-1
+            name = name.encode("latin-1").decode()
         grants = self._rights.grants(name)
         return Principal("user", name, resolve(grants, "read", self._default_market))
 

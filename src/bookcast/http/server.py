@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from bookcast.auth.addresses import neighbourhood, plain
 from bookcast.errors import InvalidInput
 from bookcast.http import problem
-from bookcast.limits import Refusals, Seats, too_many_of
+from bookcast.limits import RETRY_SECONDS, Refusals, Seats, too_many_of
 
 # uvicorn's own words: each malformed request would have one.
 _quiet = logging.getLogger(f"{__name__}.uvicorn")
@@ -61,6 +61,7 @@ class HttpLimits(msgspec.Struct, frozen=True):
     warn: Callable[[str], None]
     header_timeout: float
     max_header_bytes: int
+    max_sockets: int
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -102,7 +103,11 @@ class HttpProtocol(HttpToolsProtocol):
             self.client = (plain(self.client[0]) or self.client[0], self.client[1])
         self._set_deadline(self._limits.header_timeout)
         self._proxy_header = b""
-        if not self._limits.trusts(self.peer):
+        if len(self.connections) > self._limits.max_sockets:
+            self._reject(
+                InvalidInput("server_full", "No more connections", retry_after=RETRY_SECONDS)
+            )
+        elif not self._limits.trusts(self.peer):
             self._take_seat()
 
     def connection_lost(self, exc: Exception | None) -> None:

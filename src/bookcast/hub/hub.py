@@ -15,7 +15,7 @@ from bookcast.hub.interval import EARLY_SECONDS, next_due
 from bookcast.hub.status import Status
 from bookcast.hub.subscription import Outbox, Subscription, Tally
 from bookcast.hub.teller import Teller
-from bookcast.hub.topic import MAX_WAITING, LiveTopic, Step, live_topic
+from bookcast.hub.topic import LOSSLESS, MAX_WAITING, LiveTopic, Step, live_topic
 from bookcast.hub.view import Renderer, Shown, View, ViewSpec
 from bookcast.model import Channel, Position, Supply, Topic, Update
 
@@ -96,6 +96,7 @@ class Hub:
         self._first: list[Callable[[], None]] = []
         self._joining: set[Outbox] = set()
         self._remembering: dict[Topic, LiveTopic] = {}
+        self._private = 0
         self._scheduled = False
         self._not_before = 0.0
         self._wakes: dict[float, dict[Topic, LiveTopic]] = {}
@@ -136,19 +137,31 @@ class Hub:
 
         Nothing is sent yet: call :meth:`begin`. A newcomer is first shown the state that the view's
         other subscribers were sent last, so that all of them go on from the same place; or, where
-        every update counts, what comes after that place or after the last ``history`` updates.
+        every update counts, what comes after that place or after the last ``history`` updates. Who
+        was subscribed already misses none of those.
 
         Returns:
             The position that the client begins with, None when nothing is known of the topic.
         """
-        live, subscription = self._enter(outbox, topic, spec)
+        before = outbox.shown.get(topic)
+        last = None
+        if before is not None and not history and topic.channel in LOSSLESS:
+            last = before.view.held.get(before, before.view.emitted)
+        live, subscription = self._enter(outbox, topic, spec, last)
         view = subscription.view
         beginning = live.beginning(view.emitted, history)
+        if last is not None and view.emitted is not None and beginning is not None:
+            resumed = live.resuming(spec, view.emitted, last)
+            place = beginning.position
+            if resumed is not None and (
+                resumed.position.epoch != place.epoch or resumed.position.seq < place.seq
+            ):
+                beginning = resumed
         view.hold(subscription, beginning)
-        place = beginning or view.emitted
-        if place is None:
+        begun = beginning or view.emitted
+        if begun is None:
             subscription.history = history  # when the feed has it
-        return place.position if place is not None else None
+        return begun.position if begun is not None else None
 
     def resume(
         self, outbox: Outbox, topic: Topic, spec: ViewSpec, last: Update | Position | None
@@ -161,7 +174,7 @@ class Hub:
             The position that the client goes on from, None when nothing is known of the topic, and
             whether nothing is missing between ``last`` and what it will be shown.
         """
-        live, subscription = self._enter(outbox, topic, spec)
+        live, subscription = self._enter(outbox, topic, spec, last)
         view = subscription.view
         emitted = view.emitted
         if emitted is None:
@@ -188,6 +201,8 @@ class Hub:
             last = view.held.get(subscription, view.emitted)
             if last is view.emitted or view.shown_at > until:
                 last = live.surely(view, until, until_ms)
+            if view.spec.every:
+                last = subscription.no_earlier(last)
             view.park(subscription, last)
 
     def parked_at(self, outbox: Outbox, topic: Topic) -> Update | None:
@@ -446,6 +461,8 @@ class Hub:
         view.newly_held = min(view.newly_held, len(view.held))
         shown = view.catch_up_from(last, lambda newest: self._between(live, view, last, newest))
         subscription.catch_up(sent=0 if again else shown.updates, gapped=shown.gapped)
+        if view.spec.every and subscription.began is None:
+            subscription.began = view.emitted
         self.delivered += shown.updates
         self.gapped += shown.gapped
         if shown.frames:
@@ -482,9 +499,9 @@ class Hub:
             self._teller.check(live)
 
     def _enter(
-        self, outbox: Outbox, topic: Topic, spec: ViewSpec
+        self, outbox: Outbox, topic: Topic, spec: ViewSpec, last: Update | Position | None
     ) -> tuple[LiveTopic, Subscription]:
-        """Let a client into a view, instead of how it saw the topic before."""
+        """Let a client that has all up to ``last`` into a view, instead of how it saw the topic."""
         live = self._topics.get(topic)
         if live is None:
             live = self._topics[topic] = live_topic(topic, self._history_size, self._queue_size)
@@ -499,6 +516,10 @@ class Hub:
             for other in live.views.values():
                 other.unshown += came
         self._leave(live, outbox)
+        if live.is_behind(spec, last):
+            # Others wait there for the end of an interval, at a place that this client is past.
+            self._private += 1
+            spec = spec._replace(private=self._private)
         view = live.view(spec)
         subscription = outbox.shown[topic] = Subscription(outbox, topic, view)
         return live, subscription

@@ -7,7 +7,9 @@ from functools import lru_cache
 from operator import add, sub
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from bookcast.model import Topic
+import msgspec
+
+from bookcast.model import Position, Topic, Update
 
 if TYPE_CHECKING:
     from bookcast.hub.view import View
@@ -55,13 +57,15 @@ class Subscription:
     """Counts for one client what its view counts for all, leaving out the times it was held.
 
     ``told`` is what the client heard last of how the topic stands, ``refused`` of why a feed can't
-    get it. ``history``: so many updates from before it began are still owed to it.
+    get it. ``history``: so many updates from before it began are still owed to it. ``began``: what
+    it was shown first, where it is to be shown every update.
     """
 
     __slots__ = (
         "_begun",
         "_mark",
         "_total",
+        "began",
         "history",
         "outbox",
         "refused",
@@ -77,6 +81,7 @@ class Subscription:
         self.told: tuple[object, ...] | None = None
         self.refused: str | None = None
         self.history = 0
+        self.began: Update | None = None
         self._begun = False
         self._total = _NOTHING
         self._mark = view.tally()
@@ -99,6 +104,18 @@ class Subscription:
             self._total = _beginning(sent, gapped)
             self._begun = True
         self._mark = self.view.tally()
+
+    def no_earlier(self, last: Update | None) -> Update | None:
+        """Give the place that a client surely has, or the one before what it was shown first."""
+        began = self.began
+        if began is None:
+            return last
+        if last is not None and (
+            last.position.epoch != began.position.epoch or last.position.seq >= began.position.seq
+        ):
+            return last
+        before = Position(began.position.epoch, began.position.seq - 1)
+        return msgspec.structs.replace(began, position=before)
 
     def note_past(self, count: int) -> None:
         """Note that it was shown what had been before it began."""

@@ -96,6 +96,15 @@ class LiveTopic:
             view = self.views[spec] = View(spec, self.emitted)
         return view
 
+    def is_behind(self, spec: ViewSpec, last: Update | Position | None) -> bool:
+        """Tell whether a view has not yet shown what somebody has."""
+        view = self.views.get(spec)
+        place = last.position if isinstance(last, Update) else last
+        if view is None or view.emitted is None or place is None:
+            return False
+        at = view.emitted.position
+        return at.epoch == place.epoch and at.seq < place.seq
+
     def settle(self) -> None:
         """Forget what is past its bound: everybody who can take it has been shown it."""
 

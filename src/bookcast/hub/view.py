@@ -28,6 +28,7 @@ class ViewSpec(NamedTuple):
         interval_ms: at most one message in so many milliseconds; 0 sends all.
         deflate: compressed, above a size.
         every: every update, within a bound, where others would get the newest.
+        private: for one client alone; 0 shares it.
     """
 
     flavour: str
@@ -37,6 +38,7 @@ class ViewSpec(NamedTuple):
     interval_ms: int = 0
     deflate: bool = False
     every: bool = False
+    private: int = 0
 
 
 class Shown(NamedTuple):

@@ -26,13 +26,14 @@ class Send(NamedTuple):
 class Show(NamedTuple):
     """Show a topic to the client from now on, however it saw it before.
 
-    ``confirm`` makes the message that goes first, from the position that the client begins with.
-    ``history``: begin so many updates back, where every update counts.
+    ``confirm`` makes the message that goes first, if any, from the position that the client begins
+    with. ``history``: begin so many updates back, where every update counts; else it goes on from
+    where it was.
     """
 
     topic: Topic
     spec: ViewSpec
-    confirm: Callable[[Position | None], Message]
+    confirm: Callable[[Position | None], Message] | None
     history: int = 0
 
 

@@ -206,7 +206,7 @@ class BaseConnection:
             _, now = self._view_of(spec.spelling)
             self.subscriptions[topic] = now
             if now != spec:
-                actions.append(Restore([(topic, now, None)]))
+                actions.append(Show(topic, now, None))
         return actions
 
     def close(self) -> list[Action]:

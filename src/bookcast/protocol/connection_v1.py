@@ -137,7 +137,10 @@ class V1Connection:
 
     def open(self, symbols: Sequence[str]) -> list[Action]:
         """Begin with these symbols, as if the client had subscribed to them."""
-        return self._subscribe(v1.Subscribe(symbols=list(symbols))) if symbols else []
+        try:
+            return self._subscribe(v1.Subscribe(symbols=list(symbols))) if symbols else []
+        except InvalidInput as error:
+            return self.refuse(error)
 
     def receive(self, data: bytes | str) -> list[Action]:
         """Decide on one text message. Bad input is answered, never raised."""

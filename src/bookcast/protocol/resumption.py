@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bookcast.errors import InvalidInput
+from bookcast.hub.topic import LOSSLESS
 from bookcast.hub.view import ViewSpec
 from bookcast.model import Position, Topic, Update
 from bookcast.protocol import messages_v1 as v1
@@ -40,12 +41,8 @@ def resume(connection: Connection, command: v1.Resume) -> Resume:
     """Decide on a client's wish to go on with an earlier session.
 
     Raises:
-        InvalidInput: when it comes too late, or is too long.
+        InvalidInput: when it is too long.
     """
-    if connection.subscriptions:
-        raise InvalidInput(
-            "invalid_message", "Resume before the first subscription of a connection"
-        )
     most = max(MAX_SYMBOLS, connection.terms.max_subscriptions)
     if len(command.positions) > most:
         raise InvalidInput("invalid_message", f"positions: at most {most}", path="positions")
@@ -84,8 +81,8 @@ def _restore(
         # What we sent last may never have come: what the client says counts. Only if that is the
         # same, and it sees the topic as it did, do we know what it has.
         same = last is not None and place == last.position and spec == seen
-        if spec.depth != seen.depth:
-            place = None  # having fewer or more levels of a book, it doesn't have this one
+        if spec != seen and topic.channel not in LOSSLESS:
+            place = None  # having other levels of a book, it doesn't have this one
         going_on.append((topic, spec, last if same else place))
     refused += [
         _not_restored(topic, one.symbol, "not_subscribed")

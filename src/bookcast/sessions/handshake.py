@@ -15,7 +15,7 @@ from websockets.typing import Subprotocol
 from bookcast.auth.addresses import neighbourhood
 from bookcast.auth.gate import Gate, Knock, Visitor
 from bookcast.auth.jwks import UnknownKey
-from bookcast.errors import ERRORS, CloseCode, InvalidInput
+from bookcast.errors import ERRORS, IN_BAND, InvalidInput
 from bookcast.limits import RETRY_SECONDS, Refusals, Seats, retry_after, too_many_of
 from bookcast.protocol.messages_v1 import SUBPROTOCOL
 from bookcast.sessions.framer import SharedDeflate
@@ -33,16 +33,6 @@ MAX_CLIENT_ID_LENGTH: Final = 128
 
 BASE_SUBPROTOCOL: Final = "bookcast.base"
 """The base protocol by name: a browser that offers a token must be answered with another name."""
-
-IN_BAND: Final = {
-    "unauthenticated": CloseCode.REFUSED,
-    "invalid_token": CloseCode.REFUSED,
-    "token_expired": CloseCode.TOKEN_EXPIRED,
-    "keys_unavailable": CloseCode.TRY_LATER,
-    "too_many_connections": CloseCode.TRY_LATER,
-    "server_full": CloseCode.TRY_LATER,
-}
-"""A page never sees why its handshake failed, so it is let in, told, and closed with this."""
 
 
 class Admission(NamedTuple):

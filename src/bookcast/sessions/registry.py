@@ -16,7 +16,8 @@ logger = logging.getLogger(__name__)
 CHALLENGE_SECONDS: Final = 1.5
 """How long a live client has to answer when another comes under its id."""
 
-MAX_PARKED: Final = 100_000
+MAX_PARKED: Final = 50_000
+"""Subscriptions of clients who are gone, together; each costs about a kilobyte."""
 
 Id = tuple[str, str]
 """Whose session it is, and the client's id."""
@@ -37,7 +38,8 @@ class Registry:
         ttl: seconds that a lost client's session waits for it.
         clock: monotonic seconds.
         call_later: the event loop's timer.
-        max_parked: so many may wait; the one that has waited longest makes room.
+        max_parked: so many subscriptions may wait; who has waited longest makes room.
+        max_per_address: sessions of one address that may wait; 0: no limit.
         max_per_principal: connections of one principal; 0: no limit.
     """
 
@@ -48,12 +50,14 @@ class Registry:
         clock: Callable[[], float],
         call_later: Callable[[float, Callable[[], None]], object],
         max_parked: int = MAX_PARKED,
+        max_per_address: int = 0,
         max_per_principal: int = 0,
     ) -> None:
         self._ttl = ttl
         self._clock = clock
         self._call_later = call_later
         self._max_parked = max_parked
+        self._max_per_address = max_per_address
         self._principals = Seats(max_per_principal)
         self._sessions: set[Session] = set()
         # Of base clients by their id: who owns it, live or parked. Of others by their token.
@@ -62,6 +66,8 @@ class Registry:
         self._challenges: dict[Id, Challenge] = {}
         # In the order in which they were lost, with when that was.
         self._parked: dict[Session, float] = {}
+        self._parked_subscriptions = 0
+        self._parked_of: dict[str, dict[Session, None]] = {}
         self.accepted = 0
         """Connections accepted since the start."""
         self.refused = 0
@@ -112,6 +118,7 @@ class Registry:
         self._principals.take(principal.id, beyond=1)
         if before is not None:
             self._principals.leave(before.id)
+            self._withdraw(session)
 
     def enter(self, session: Session) -> None:
         """Let a client, now that it is known who it is, find what it left behind.
@@ -140,13 +147,10 @@ class Registry:
             self._principals.leave(session.principal.id)
         if until is not None and self._may_park(session):
             session.park(until)
-            self._parked[session] = self._clock()
+            self._park(session)
             logger.debug("client %r may come back within %g s", session.client_id, self._ttl)
-            if len(self._parked) > self._max_parked:
-                self._expire(next(iter(self._parked)))
-            challenge = self._challenges.pop(session.id, None)
-            if challenge is not None:
-                self._settle(challenge)
+            self._make_room(session)
+            self._end_challenge(session)
         else:
             self._forget(session)
 
@@ -169,7 +173,7 @@ class Registry:
         """
         if old not in self._parked:
             old.lose(CloseCode.TAKEN_OVER)
-        self._parked.pop(old, None)
+        self._unpark(old)
         for known in old.tokens:
             self._tokens.pop(known, None)
         new.tokens = (new.token, token)
@@ -212,8 +216,40 @@ class Registry:
             return False
         return bool(session.token) or self._owners.setdefault(session.id, session) is session
 
+    def _park(self, session: Session) -> None:
+        self._parked[session] = self._clock()
+        self._parked_subscriptions += session.subscription_count
+        self._parked_of.setdefault(session.address, {})[session] = None
+
+    def _unpark(self, session: Session) -> None:
+        if self._parked.pop(session, None) is None:
+            return
+        self._parked_subscriptions -= session.subscription_count
+        neighbours = self._parked_of[session.address]
+        del neighbours[session]
+        if not neighbours:
+            del self._parked_of[session.address]
+
+    def _make_room(self, newest: Session) -> None:
+        """Let those who have waited longest go, where too many wait."""
+        neighbours = self._parked_of[newest.address]
+        if self._max_per_address and len(neighbours) > self._max_per_address:
+            self._expire(next(iter(neighbours)))
+        while self._parked_subscriptions > self._max_parked and len(self._parked) > 1:
+            self._expire(next(iter(self._parked)))
+
+    def _withdraw(self, session: Session) -> None:
+        """Let go of the id under which a client came that is now known as somebody else."""
+        if self._owners.get(session.id) is session:
+            del self._owners[session.id]
+        challenge = self._challenges.get(session.id)
+        if challenge is not None and session in challenge.newcomers:
+            challenge.newcomers.remove(session)
+            session.expects = False
+        self._end_challenge(session)
+
     def _hand_over(self, old: Session, new: Session) -> None:
-        self._parked.pop(old, None)
+        self._unpark(old)
         self._owners[new.id] = new
         self.resumed += 1
         logger.info("client %r is back: %d symbols", new.client_id, old.subscription_count)
@@ -259,7 +295,7 @@ class Registry:
         )
 
     def _expire(self, session: Session) -> None:
-        self._parked.pop(session, None)
+        self._unpark(session)
         self.expired += 1
         logger.debug("client %r didn't come back", session.client_id)
         self._forget(session)
@@ -271,7 +307,10 @@ class Registry:
         if self._owners.get(session.id) is session:
             del self._owners[session.id]
         session.close()
-        challenge = self._challenges.get(session.id)
-        if challenge is not None and challenge.owner is session:
-            del self._challenges[session.id]
+        self._end_challenge(session)
+
+    def _end_challenge(self, owner: Session) -> None:
+        challenge = self._challenges.get(owner.id)
+        if challenge is not None and challenge.owner is owner:
+            del self._challenges[owner.id]
             self._settle(challenge)

@@ -12,7 +12,7 @@ from typing import Final
 from bookcast.auth.gate import Gate, keys_unavailable
 from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.principal import ANYONE, NOTHING, Principal
-from bookcast.errors import CLOSE_REASONS, CloseCode, InvalidInput
+from bookcast.errors import CLOSE_REASONS, IN_BAND, CloseCode, InvalidInput
 from bookcast.hub.hub import Hub
 from bookcast.hub.view import ViewSpec
 from bookcast.limits import Refusals
@@ -58,6 +58,7 @@ class Session:
         principal: who it is, None as long as nobody knows.
         peer: its WebSocket.
         write: sends bytes at once.
+        address: where it connects from.
         speaks_v1: it speaks ``bookcast.v1``, else the base protocol.
         deflate: it can take compressed messages.
         hub, frame, home, gate, refusals, rules: what all sessions share.
@@ -79,6 +80,7 @@ class Session:
         "_symbols",
         "_warned",
         "_watch",
+        "address",
         "client_id",
         "outbox",
         "principal",
@@ -92,6 +94,7 @@ class Session:
         principal: Principal | None,
         peer: Peer,
         write: Callable[[bytes], None],
+        address: str,
         speaks_v1: bool,
         deflate: bool,
         hub: Hub,
@@ -102,6 +105,7 @@ class Session:
         rules: SessionRules,
     ) -> None:
         self.client_id = client_id
+        self.address = address
         self.principal = principal
         self.outbox = Outbox(write)
         self._peer = peer
@@ -250,6 +254,7 @@ class Session:
                 principal = self._gate.verify(action.credential)
             if self._closed:
                 return
+            before = self.id
             self._take_principal(principal)
         except UnknownKey:
             self._say(action.refuse(keys_unavailable()))
@@ -258,10 +263,10 @@ class Session:
             self._say(action.refuse(refusal))
             if self.principal is None and not self._closed:
                 self.outbox.flush()
-                self._peer.end(CloseCode.REFUSED)
+                self._peer.end(IN_BAND.get(refusal.code, CloseCode.REFUSED))
         else:
             self._say(action.answer(self._seconds_left()))
-            self._entitle(principal)
+            self._entitle(principal, enter=self.id != before)
         if not self._closed:
             self.outbox.flush()
 
@@ -275,17 +280,21 @@ class Session:
         self.principal = principal
         self._warned = False
 
-    def _entitle(self, principal: Principal) -> None:
-        first = self._connection.rights is None
+    def _entitle(self, principal: Principal, *, enter: bool) -> None:
         self._perform_all(self._connection.entitle(principal.rights))
-        if first:
+        if enter:
             self._enter()
 
     def _enter(self) -> None:
         symbols, self._symbols = self._symbols, ()
+        # What was left behind of a symbol in the address is more than its newest book, if every
+        # book counts.
+        if self._rules.terms.keeps_all:
+            self._home.enter(self)
         if symbols:
             self._perform_all(self._connection.open(symbols))
-        self._home.enter(self)
+        if not self._rules.terms.keeps_all:
+            self._home.enter(self)
 
     def _seconds_left(self) -> float | None:
         if self.principal is None or self.principal.expires_at is None:
@@ -419,7 +428,8 @@ class Session:
                 logger.debug("client %r sees %s", self.client_id, topic)
                 place = self._hub.subscribe(self.outbox, topic, spec, history=history)
                 self._watch.begun_at = self._rules.clock()
-                self._say(confirm(place))
+                if confirm is not None:
+                    self._say(confirm(place))
                 self._hub.begin(self.outbox, topic)
             case Restore(restored, answer):
                 self._restore(restored, answer)

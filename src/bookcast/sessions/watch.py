@@ -33,6 +33,7 @@ class Watch:
         "_quiet_since",
         "_rules",
         "_said",
+        "_since",
         "_stuck_since",
         "begun_at",
     )
@@ -43,12 +44,12 @@ class Watch:
         self._asked = b""
         self._said = False
         self._backlog = 0
-        self.begun_at = rules.clock()
+        self._since = self.begun_at = rules.clock()
         self._checked_at = self._quiet_since = self._stuck_since = self._pinged_at = 0.0
 
     def is_unknown_for(self, now: float) -> bool:
-        """Tell whether the client has had its time to say who it is; nothing was shown yet."""
-        return now - self.begun_at >= self._rules.auth_timeout
+        """Tell whether the client has had its time to say who it is."""
+        return now - self._since >= self._rules.auth_timeout
 
     # Is it there?
 

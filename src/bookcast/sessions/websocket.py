@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import socket
 import typing
 import uuid
@@ -24,12 +23,12 @@ from websockets.server import ServerProtocol
 
 from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.principal import Principal
-from bookcast.errors import CLOSE_REASONS, FINAL, CloseCode
+from bookcast.errors import CLOSE_REASONS, FINAL, IN_BAND, CloseCode
 from bookcast.hub.hub import Hub
 from bookcast.sessions.assembly import Assembly
 from bookcast.sessions.base import Peer, PublishAll
 from bookcast.sessions.framer import Framer
-from bookcast.sessions.handshake import IN_BAND, Admission, Reception
+from bookcast.sessions.handshake import Admission, Reception
 from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import Session
 
@@ -77,6 +76,7 @@ class Begin(typing.Protocol):
         principal: Principal | None,
         peer: Peer,
         write: Callable[[bytes], None],
+        address: str,
         speaks_v1: bool,
         deflate: bool,
     ) -> Session:
@@ -140,7 +140,7 @@ class WebSocket(asyncio.Protocol):
         "_assembly",
         "_connections",
         "_endpoint",
-        "_had_all",
+        "_had_all_at",
         "_inbox",
         "_peer",
         "_protocol",
@@ -161,7 +161,7 @@ class WebSocket(asyncio.Protocol):
         self._connections = connections
         self._peer = peer
         self._proxied = proxied
-        self._had_all = False
+        self._had_all_at = 0.0
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._protocol: Protocol | None = None
         self._session: Session | None = None
@@ -196,7 +196,8 @@ class WebSocket(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The client closed its side; note whether it had everything."""
-        self._had_all = not self._proxied and _is_acknowledged(self._transport)
+        if not self._proxied and _is_acknowledged(self._transport):
+            self._had_all_at = self._endpoint.clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Clean up after the transport is gone."""
@@ -205,8 +206,7 @@ class WebSocket(asyncio.Protocol):
         if exc is not None:
             logger.debug("transport lost: %s", exc)
         if self._session is not None:
-            had_all = self._had_all and exc is None
-            self._end_session(until=math.inf if had_all else self._session.proof())
+            self._end_session(until=self._had_all_at or self._session.proof())
         seat, self._seat = self._seat, None
         self._endpoint.reception.leave(seat)
 
@@ -285,6 +285,7 @@ class WebSocket(asyncio.Protocol):
             principal=admission.visitor.principal,
             peer=self,
             write=self._transport.write,
+            address=admission.seat or "",
             speaks_v1=admission.speaks_v1,
             deflate=bool(server.extensions),
         )
