@@ -12,6 +12,7 @@ import pytest
 import websockets.exceptions
 
 from bookcast import Server, serve
+from tests.conftest import LOOPS
 from tests.sessions.world import SECRET
 from tests.support import PATIENCE, Client, connect, eventually
 
@@ -363,3 +364,21 @@ async def test_a_connection_that_answers_no_ping_is_closed() -> None:
         client.connection.transport.pause_reading()
         await eventually(lambda: server.connection_count == 0, "the end")
         assert server._registry.parked == 1
+
+
+@pytest.mark.parametrize("anyio_backend", LOOPS.values(), ids=LOOPS)
+async def test_a_book_published_while_a_client_closes_is_not_taken_for_read(
+    anyio_backend: object,
+) -> None:
+    """It is sent again when the client comes back, for nobody can tell."""
+    async with serve(port=0) as server:
+        for number in range(30):
+            async with connect(f"{server.ws_url}me{number}?symbols=AAPL") as client:
+                await client.hear()
+                client.connection.transport.close()
+                for step in range(3):
+                    await server.publish("AAPL", {**BOOK, "n": number * 10 + step})
+                    await asyncio.sleep(0)
+            await eventually(lambda: server.connection_count == 0, "the client to be lost")
+            async with connect(f"{server.ws_url}me{number}") as client:
+                assert (await client.hear())["data"]["n"] == number * 10 + 2

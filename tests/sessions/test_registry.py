@@ -591,9 +591,12 @@ async def test_nobody_is_shown_an_older_book_than_the_client_has() -> None:
     me.vanish(read_all=True)
     again = world.enter("me", principal=Principal("jwt", "alice", slow))
     assert again.volumes() == []
+    again.vanish()
+    unsure = world.enter("me", principal=Principal("jwt", "alice", slow))
+    assert unsure.volumes() in ([], [("AAPL", 10)])
     await world.publish(11)
     world.wait(21)
-    assert again.volumes() == [("AAPL", 11)]
+    assert unsure.volumes() == [("AAPL", 11)]
 
 
 async def test_a_queue_of_all_begins_with_what_the_client_was_shown_first() -> None:

@@ -15,7 +15,7 @@ from bookcast.hub.interval import EARLY_SECONDS, next_due
 from bookcast.hub.status import Status
 from bookcast.hub.subscription import Outbox, Subscription, Tally
 from bookcast.hub.teller import Teller
-from bookcast.hub.topic import LOSSLESS, MAX_WAITING, LiveTopic, Step, live_topic
+from bookcast.hub.topic import MAX_WAITING, LiveTopic, Step, live_topic
 from bookcast.hub.view import Renderer, Shown, View, ViewSpec
 from bookcast.model import Channel, Position, Supply, Topic, Update
 
@@ -144,13 +144,11 @@ class Hub:
             The position that the client begins with, None when nothing is known of the topic.
         """
         before = outbox.shown.get(topic)
-        last = None
-        if before is not None and not history and topic.channel in LOSSLESS:
-            last = before.view.held.get(before, before.view.emitted)
-        live, subscription = self._enter(outbox, topic, spec, last)
+        last = before.view.held.get(before, before.view.emitted) if before is not None else None
+        live, subscription = self._enter(outbox, topic, spec, last, known=before is not None)
         view = subscription.view
         beginning = live.beginning(view.emitted, history)
-        if last is not None and view.emitted is not None and beginning is not None:
+        if last is not None and view.emitted is not None and beginning is not None and not history:
             resumed = live.resuming(spec, view.emitted, last)
             place = beginning.position
             if resumed is not None and (
@@ -174,7 +172,7 @@ class Hub:
             The position that the client goes on from, None when nothing is known of the topic, and
             whether nothing is missing between ``last`` and what it will be shown.
         """
-        live, subscription = self._enter(outbox, topic, spec, last)
+        live, subscription = self._enter(outbox, topic, spec, last, known=True)
         view = subscription.view
         emitted = view.emitted
         if emitted is None:
@@ -499,9 +497,18 @@ class Hub:
             self._teller.check(live)
 
     def _enter(
-        self, outbox: Outbox, topic: Topic, spec: ViewSpec, last: Update | Position | None
+        self,
+        outbox: Outbox,
+        topic: Topic,
+        spec: ViewSpec,
+        last: Update | Position | None,
+        *,
+        known: bool,
     ) -> tuple[LiveTopic, Subscription]:
-        """Let a client that has all up to ``last`` into a view, instead of how it saw the topic."""
+        """Let a client into a view, instead of how it saw the topic before.
+
+        One that is ``known`` has all up to ``last``, or who knows what.
+        """
         live = self._topics.get(topic)
         if live is None:
             live = self._topics[topic] = live_topic(topic, self._history_size, self._queue_size)
@@ -516,7 +523,7 @@ class Hub:
             for other in live.views.values():
                 other.unshown += came
         self._leave(live, outbox)
-        if live.is_behind(spec, last):
+        if known and live.is_behind(spec, last or live.emitted):
             # Others wait there for the end of an interval, at a place that this client is past.
             self._private += 1
             spec = spec._replace(private=self._private)

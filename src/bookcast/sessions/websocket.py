@@ -65,6 +65,9 @@ KEEP_ALIVE_SECONDS: Final = 20
 TCP_INFO_UNACKED: Final = 24
 """Where Linux's struct tcp_info has the number of segments that nobody has acknowledged."""
 
+TCP_CLOSE_WAIT: Final = 8
+"""Its first byte, when the other side has closed and nothing else has happened."""
+
 
 class Begin(typing.Protocol):
     """Makes the session of a client that was let in."""
@@ -527,7 +530,8 @@ def _is_acknowledged(transport: asyncio.Transport) -> bool:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_UNACKED + 4)
     except OSError:
         return False
-    return not any(info[TCP_INFO_UNACKED:])
+    # What is written after the other side has closed resets the connection, unseen until the end.
+    return info[0] == TCP_CLOSE_WAIT and not any(info[TCP_INFO_UNACKED:])
 
 
 def _make_slowness_visible(transport: asyncio.Transport, slow_timeout: float) -> None:
