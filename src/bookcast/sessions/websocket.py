@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import typing
 import uuid
 from collections.abc import Callable, Coroutine
@@ -29,6 +28,7 @@ from bookcast.sessions.assembly import Assembly
 from bookcast.sessions.base import Peer, PublishAll
 from bookcast.sessions.framer import Framer
 from bookcast.sessions.handshake import Admission, Reception
+from bookcast.sessions.kernel import is_acknowledged, make_slowness_visible
 from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import Session
 
@@ -39,12 +39,6 @@ wire_logger.setLevel(logging.WARNING)
 
 MAX_FRAGMENTS: Final = 128
 """Frames of one message. The library bounds a message's bytes, but not a flood of empty frames."""
-
-HIGH_WATER: Final = 32 * 1024
-"""With so many bytes waiting in this process, a client counts as unable to take more."""
-
-NOT_SENT_LOW_WATER: Final = 16 * 1024
-"""So many unsent bytes may wait in the kernel; by default megabytes would hide a slow client."""
 
 CLOSE_SECONDS: Final = 1.0
 """How long a client has to answer our close frame, or to close after its own was answered."""
@@ -57,16 +51,6 @@ MAX_WAITING_BYTES: Final = 64 * 1024
 
 MAX_INBOX: Final = 256
 """So many messages wait while an earlier publication of the client is under way."""
-
-KEEP_ALIVE_SECONDS: Final = 20
-"""The kernel asks a peer of whom nothing is heard this often."""
-
-
-TCP_INFO_UNACKED: Final = 24
-"""Where Linux's struct tcp_info has the number of segments that nobody has acknowledged."""
-
-TCP_CLOSE_WAIT: Final = 8
-"""Its first byte, when the other side has closed and nothing else has happened."""
 
 
 class Begin(typing.Protocol):
@@ -185,7 +169,9 @@ class WebSocket(asyncio.Protocol):
         # Before anything is written: else the HTTP side would be told that the client is slow.
         self._transport.set_protocol(self)
         self._connections.add(self)
-        _make_slowness_visible(self._transport, self._endpoint.slow_timeout)
+        # Later than our own word to it, which has a reason in it.
+        give_up = self._endpoint.slow_timeout + TOO_SLOW_SECONDS
+        make_slowness_visible(self._transport, give_up)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client: first its handshake, then its frames."""
@@ -199,7 +185,7 @@ class WebSocket(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The client closed its side; note whether it had everything."""
-        if not self._proxied and _is_acknowledged(self._transport):
+        if not self._proxied and is_acknowledged(self._transport):
             self._had_all_at = self._endpoint.clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -515,39 +501,3 @@ def run_through(coroutine: Coroutine[Any, Any, None]) -> None:
         return
     coroutine.close()
     raise AssertionError(f"{coroutine} waits")
-
-
-def _is_acknowledged(transport: asyncio.Transport) -> bool:
-    """Tell whether the other side's kernel has all that was sent.
-
-    When it closes its side then, its program has read all of it: with something unread, the
-    connection would have been reset instead. Where the kernel doesn't tell: no.
-    """
-    sock = transport.get_extra_info("socket")
-    if not hasattr(socket, "TCP_INFO") or transport.get_write_buffer_size() or sock is None:
-        return False
-    try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_UNACKED + 4)
-    except OSError:
-        return False
-    # What is written after the other side has closed resets the connection, unseen until the end.
-    return info[0] == TCP_CLOSE_WAIT and not any(info[TCP_INFO_UNACKED:])
-
-
-def _make_slowness_visible(transport: asyncio.Transport, slow_timeout: float) -> None:
-    """Let the transport tell us about a slow client after tens of frames instead of megabytes."""
-    transport.set_write_buffer_limits(high=HIGH_WATER)
-    sock = transport.get_extra_info("socket")
-    if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
-        return
-    for name, value in (
-        ("TCP_NOTSENT_LOWAT", NOT_SENT_LOW_WATER),
-        # Later than our own word to it, which has a reason in it.
-        ("TCP_USER_TIMEOUT", round((slow_timeout + TOO_SLOW_SECONDS) * 1000)),
-        ("TCP_KEEPIDLE", KEEP_ALIVE_SECONDS),
-        ("TCP_KEEPINTVL", KEEP_ALIVE_SECONDS),
-    ):
-        option = getattr(socket, name, None)  # not on every platform
-        if option is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
