@@ -11,7 +11,7 @@ help: ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 packages:
-	@PYTHON=$(PYTHON) scripts/debian-packages chromium=chromium nginx=nginx haproxy=haproxy openssl=openssl
+	@PYTHON=$(PYTHON) scripts/debian-packages chromium=chromium nginx=nginx haproxy=haproxy openssl=openssl redis-server=redis-server
 
 setup: .venv/.installed src/bookcast/web/index.html ## .venv/bin/bookcast with every extra, and the page
 
