@@ -125,6 +125,7 @@ ERRORS: Final[dict[str, ErrorKind]] = {
     "page_not_built": ErrorKind(503, "The live page is not built"),
     "server_full": ErrorKind(503, "The server is full", retry=True),
     "keys_unavailable": ErrorKind(503, "Tokens can't be checked now", retry=True),
+    "engine_unavailable": ErrorKind(503, "The engine is away", retry=True),
     "not_ready": ErrorKind(503, "Not ready", retry=True),
 }
 

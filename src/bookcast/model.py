@@ -310,7 +310,8 @@ class Supply(NamedTuple):
 class Update(msgspec.Struct, frozen=True):
     """A publication that the engine has given its place. ``server_ms``: milliseconds since 1970.
 
-    ``past``: it happened before anybody asked; those who asked for history get it.
+    ``past``: it happened before anybody asked; those who asked for history get it. ``restored``: it
+    begins its epoch, and what came before it is lost because the engine was away.
     """
 
     topic: Topic
@@ -320,6 +321,7 @@ class Update(msgspec.Struct, frozen=True):
     exchange_ms: float | None = None
     feed_ms: float | None = None
     past: bool = False
+    restored: bool = False
 
 
 def is_lossless(data: Data) -> bool:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import ClassVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
 from bookcast.model import Position, Publication, Topic, Update
+
+if TYPE_CHECKING:
+    from bookcast.engine.board import Board
+    from bookcast.engine.peers import Peers
+    from bookcast.engine.shelf import Shelf
 
 Deliver = Callable[[Update], None]
 """Takes an update to this node's hub."""
@@ -17,12 +22,37 @@ Demand = Callable[[Topic], None]
 """Tells the feed that a topic is wanted by somebody now, or by nobody any more."""
 
 
-class EngineStatus(msgspec.Struct, frozen=True):
-    """What ``/health`` says of the engine."""
+class EngineAwayError(Exception):
+    """The engine can't be reached, or can't do its work. The message says why, for a person."""
+
+
+class FencedError(Exception):
+    """Another node runs the feed by now."""
+
+
+class EngineStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What ``/health`` says of the engine. ``detail``: one sentence when something is wrong."""
 
     kind: str
     state: str
     topics: int
+    detail: str | None = None
+
+
+class Head(msgspec.Struct, frozen=True):
+    """Where a topic stands. ``server_ms``: when its newest update came, since 1970."""
+
+    topic: Topic
+    position: Position
+    server_ms: float
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """What nodes that share an engine have besides: each other, a board, and a shelf of sessions."""
+
+    peers: Peers
+    board: Board
+    shelf: Shelf
 
 
 class Engine(ABC):
@@ -33,12 +63,18 @@ class Engine(ABC):
     """
 
     waits: ClassVar[bool] = True
-    """Whether :meth:`publish` may wait for something; where it never does, it needs no task."""
+    """Whether it may wait for something; where it never does, :meth:`publish` needs no task, and
+    nothing has to be prepared."""
+
+    shared: Shared | None = None
+    """What it shares with other nodes; None where there are none."""
 
     def __init__(self) -> None:
         self._deliver: Deliver = lambda _update: None
         self._wanted: Demand = lambda _topic: None
         self._unwanted: Demand = lambda _topic: None
+        self._gained: Callable[[int | None], Awaitable[None]] | None = None
+        self._lost: Callable[[], Awaitable[None]] | None = None
 
     def attach(self, *, deliver: Deliver, wanted: Demand, unwanted: Demand) -> None:
         """Connect both ends of the path; call it once, before anything is wanted."""
@@ -46,9 +82,49 @@ class Engine(ABC):
         self._wanted = wanted
         self._unwanted = unwanted
 
+    def lead(
+        self,
+        *,
+        gained: Callable[[int | None], Awaitable[None]],
+        lost: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Say what is to be done when this node is to run the feed, and when it isn't any more.
+
+        ``gained`` is given the fence to publish under. Call it once, before :meth:`start`.
+        """
+        self._gained, self._lost = gained, lost
+
+    async def start(self) -> None:
+        """Begin. An engine that can't be reached is away, which is no failure."""
+        if self._gained is not None:
+            await self._gained(None)
+
+    async def resign(self) -> None:
+        """Run the feed no more, so that another node can."""
+        if self._lost is not None:
+            await self._lost()
+
+    async def stop(self) -> None:
+        """End."""
+
     @abstractmethod
-    async def publish(self, publications: Sequence[Publication]) -> list[Position]:
-        """Give each publication its position, keep it as the newest, deliver it where wanted."""
+    async def publish(
+        self, publications: Sequence[Publication], *, fence: int | None = None
+    ) -> list[Position]:
+        """Give each publication its position, keep it as the newest, deliver it where wanted.
+
+        ``fence``: under which this node runs the feed that these come from.
+
+        Raises:
+            InvalidInput: when the engine is away and nothing was published, as far as is known.
+            FencedError: when another node runs the feed by now.
+        """
+
+    async def prepare(self, topics: Sequence[Topic]) -> None:
+        """Have what is known of topics at hand, so that :meth:`want` can deliver it at once.
+
+        When that isn't to be had in time it returns all the same, and what is known comes later.
+        """
 
     @abstractmethod
     async def snapshot(self, topic: Topic) -> Update | None:
@@ -66,8 +142,8 @@ class Engine(ABC):
         """Deliver this topic no more."""
 
     @abstractmethod
-    async def newest(self) -> Sequence[Update]:
-        """Give the newest update of every topic that has one."""
+    async def heads(self) -> Sequence[Head]:
+        """Tell where every topic stands that has an update."""
 
     @abstractmethod
     def status(self) -> EngineStatus:

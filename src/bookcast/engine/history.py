@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from typing import Literal, NamedTuple
 
-from bookcast.model import Candle, Position, Trades, Update
+from bookcast.model import Book, Candle, Data, Position, Trades, Update, is_lossless
 
-Reason = Literal["overflow", "history", "epoch"]
-"""Why updates are missing: the bound was passed, they never came here, or continuity was lost."""
+Reason = Literal["overflow", "history", "epoch", "engine_restored"]
+"""Why updates are missing: the bound was passed, they never came here, continuity was lost, or was
+lost because the engine was away."""
 
 
 class Gap(NamedTuple):
@@ -23,13 +24,14 @@ class Gap(NamedTuple):
 class History:
     """The newest updates of one topic in one epoch, ``size`` of them; a trade counts as one."""
 
-    __slots__ = ("_first", "_lost", "_reason", "_size", "_weight", "updates")
+    __slots__ = ("_break", "_first", "_lost", "_reason", "_size", "_weight", "updates")
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._weight = 0
         self._first = self._lost = 0
         self._reason: Reason = "history"
+        self._break: Reason = "epoch"
         self.updates: deque[Update] = deque()
 
     def append(self, update: Update) -> None:
@@ -39,6 +41,7 @@ class History:
         if not updates or updates[-1].position.epoch != update.position.epoch:
             self._forget(update.position.seq - 1 if counted else 0, "history")
             self._first = update.position.seq
+            self._break = break_before(update)
         elif counted and updates[-1].position.seq + 1 < update.position.seq:
             # Some never came here: whoever needs them must hear of it.
             self._forget(update.position.seq - 1, "history")
@@ -62,7 +65,7 @@ class History:
         if shown is None:
             shown = Position(epoch, self._first - 1)
         if shown.epoch != epoch:
-            return Gap(epoch, None, None, "epoch"), list(updates)
+            return Gap(epoch, None, None, self._break), list(updates)
         gap = None
         if shown.seq < self._lost:
             gap = Gap(epoch, shown.seq + 1, self._lost, self._reason)
@@ -90,6 +93,16 @@ class History:
         self.updates.clear()
         self._weight = 0
         self._lost, self._reason = lost, reason
+
+
+def is_kept(data: Data, *, books_too: bool) -> bool:
+    """Tell whether an update goes into the history: where every one counts, or every book does."""
+    return is_lossless(data) or (books_too and isinstance(data, Book))
+
+
+def break_before(update: Update) -> Reason:
+    """Tell why what an update begins doesn't continue what was before."""
+    return "engine_restored" if update.restored else "epoch"
 
 
 def _weight(update: Update) -> int:

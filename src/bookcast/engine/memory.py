@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 
-from bookcast.engine.base import Engine, EngineStatus
+from bookcast.engine.base import Engine, EngineStatus, Head
 from bookcast.engine.history import History
 from bookcast.model import Position, Publication, Topic, Update, is_lossless
 
@@ -40,7 +40,12 @@ class MemoryEngine(Engine):
         self._newest: dict[Topic, Update] = {}
         self._delivering: set[Topic] = set()
 
-    async def publish(self, publications: Sequence[Publication]) -> list[Position]:
+    async def publish(
+        self,
+        publications: Sequence[Publication],
+        *,
+        fence: int | None = None,  # noqa: ARG002 - nobody else could run the feed
+    ) -> list[Position]:
         """Give positions in the order given; never fails and never waits."""
         positions = []
         server_ms = round(self._clock() * 1000, 3)
@@ -87,9 +92,17 @@ class MemoryEngine(Engine):
         self._delivering.discard(topic)
         self._unwanted(topic)
 
-    async def newest(self) -> Sequence[Update]:
+    def newest(self) -> list[Update]:
         """Give the newest update of every topic that has one."""
         return list(self._newest.values())
+
+    def __contains__(self, topic: Topic) -> bool:
+        """Tell whether anything was published of a topic."""
+        return topic in self._newest
+
+    async def heads(self) -> Sequence[Head]:
+        """Tell where every topic stands that has an update."""
+        return [Head(one.topic, one.position, one.server_ms) for one in self._newest.values()]
 
     def _remember(self, update: Update) -> None:
         history = self._histories.get(update.topic)

@@ -9,7 +9,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from bookcast.feeds import backoff
+from bookcast import backoff
 from bookcast.feeds.base import Feed, FeedStatus
 from bookcast.model import Security, Supply, Topic
 

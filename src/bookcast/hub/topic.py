@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from bookcast.engine.history import Gap, History
+from bookcast.engine.history import Gap, History, break_before
 from bookcast.hub.status import Status
 from bookcast.hub.view import View, ViewSpec
 from bookcast.model import Position, Topic, Update, is_lossless
@@ -279,7 +279,9 @@ class EventTopic(LiveTopic):
         if not is_lossless(newest.data):
             updates = [*updates, newest]
         if gap is None and last is not None and last.position.epoch != until.epoch:
-            gap = Gap(until.epoch, None, None, "epoch")  # the history has nothing of it yet
+            gap = Gap(
+                until.epoch, None, None, break_before(newest)
+            )  # the history has nothing of it yet
         return Step(gap, updates)
 
     def beginning(self, emitted: Update | None, history: int) -> Update | None:

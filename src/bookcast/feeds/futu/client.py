@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Literal
 
-from bookcast.feeds import backoff
+from bookcast import backoff
 from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.feeds.futu import calls, link
 from bookcast.feeds.futu.account import NOTIFY, Account

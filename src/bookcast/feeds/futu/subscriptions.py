@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from bookcast.feeds import backoff
+from bookcast import backoff
 from bookcast.model import Quota, Topic
 
 MAX_BATCH: Final = 100

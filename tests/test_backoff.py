@@ -1,6 +1,6 @@
 import pytest
 
-from bookcast.feeds.backoff import delay
+from bookcast.backoff import delay
 
 
 @pytest.mark.parametrize(("failures", "longest"), [(1, 0.5), (2, 1), (5, 8), (6, 15), (10_000, 15)])

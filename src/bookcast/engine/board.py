@@ -1,0 +1,85 @@
+"""A board for all nodes: what the one that runs the feed says of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from bookcast.engine import keys
+from bookcast.engine.base import EngineAwayError
+from bookcast.engine.link import Link
+
+logger = logging.getLogger(__name__)
+
+Notices = Mapping[str, bytes]
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_changes: Final = msgspec.msgpack.Decoder(dict[str, bytes])
+
+
+class Board:
+    """Notices by name. Whoever runs the feed posts them, all nodes have them at hand."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._posted: dict[str, bytes] | None = None
+        self.notices: dict[str, bytes] = {}
+        """All notices, as far as this node has heard of them."""
+
+    def begin(self) -> None:
+        """Begin to post: what another node had posted goes with the first notice."""
+        self._posted = None
+
+    async def post(self, notices: Notices, fence: int) -> None:
+        """Let these be all notices; only what has changed is told.
+
+        Raises:
+            EngineAwayError: when that can't be done now.
+            FencedError: when another node runs the feed.
+        """
+        before = self._posted
+        changes = {
+            name: notice for name, notice in notices.items() if (before or {}).get(name) != notice
+        }
+        changes |= {name: b"" for name in (before or {}) if name not in notices}
+        if before is not None and not changes:
+            return
+        pairs = [one for pair in changes.items() for one in pair]
+        self._posted = None
+        await self._link.call(
+            "post",
+            [keys.BOARD, keys.LOCK_NUMBER],
+            [
+                keys.BOARD_CHANNEL,
+                fence,
+                "=" if before is None else "+",
+                _encode(changes) if before is not None else b"",
+                *pairs,
+            ],
+        )
+        self._posted = dict(notices)
+
+    def hear(self, message: bytes) -> bool:
+        """Take what has changed; True: all of it has to be read."""
+        if not message:
+            return True
+        for name, notice in _changes.decode(message).items():
+            if notice:
+                self.notices[name] = notice
+            else:
+                self.notices.pop(name, None)
+        return False
+
+    async def read(self) -> None:
+        """Read all notices."""
+        try:
+            found = await self._link.call("board", [keys.BOARD])
+        except EngineAwayError as error:
+            logger.debug("the board can't be read: %s", error)
+            return
+        # RESP3 has maps; a script gives its pairs one after the other.
+        pairs = list(found.items()) if isinstance(found, dict) else zip(found[::2], found[1::2])
+        self.notices = {name.decode(): notice for name, notice in pairs}

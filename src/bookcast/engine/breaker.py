@@ -1,0 +1,62 @@
+"""A circuit breaker: whether to ask somebody who may be away, and when to look again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from bookcast import backoff
+
+FIRST_SECONDS: Final = 0.2
+MOST_SECONDS: Final = 1.0
+"""Looking again begins at the first of these and ends at the second, with jitter."""
+
+
+class Breaker:
+    """Closed while all is well; open from a failure until somebody has looked and found it well.
+
+    Args:
+        clock: monotonic seconds.
+        random: 0 to 1; takes away up to half of each wait, so that many nodes don't come back at
+            the same moment.
+        opens: called when it opens, with the reason.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        opens: Callable[[str], None] = lambda _reason: None,
+    ) -> None:
+        self._opens = opens
+        self._clock = clock
+        self._random = random
+        self._attempts = 0
+        self.is_open = False
+        self.reason = ""
+        """Why it is open, in words."""
+        self.since = 0.0
+        """When it opened last, in the clock's seconds."""
+        self.opened = 0
+        """How often it has opened."""
+
+    def fail(self, reason: str) -> None:
+        """Note a failure: it opens, if it wasn't open."""
+        self.reason = reason
+        if self.is_open:
+            return
+        self.is_open = True
+        self.opened += 1
+        self.since = self._clock()
+        self._attempts = 0
+        self._opens(reason)
+
+    def succeed(self) -> None:
+        """Note that somebody has looked, and all is well."""
+        self.is_open = False
+        self.reason = ""
+
+    def wait(self) -> float:
+        """Give the seconds until the next look."""
+        self._attempts += 1
+        return backoff.delay(self._attempts, self._random(), first=FIRST_SECONDS, most=MOST_SECONDS)

@@ -1,0 +1,244 @@
+"""Publishes in Redis: what comes while a call is under way goes together in the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Final
+
+import msgspec
+
+from bookcast.engine import keys, records
+from bookcast.engine.base import EngineAwayError, FencedError
+from bookcast.engine.history import is_kept
+from bookcast.engine.link import Link
+from bookcast.model import Position, Publication, Topic
+
+logger = logging.getLogger(__name__)
+
+MAX_TOGETHER: Final = 4096
+"""So many publications go together at most: they wait for each other's answer."""
+
+
+class _Batch(msgspec.Struct):
+    """What somebody publishes together, under the fence of whoever runs the feed, or none."""
+
+    publications: Sequence[Publication]
+    written: Sequence[bytes]
+    server_ms: float
+    fence: int | None
+    outcome: asyncio.Future[list[Position]]
+
+
+class _Entry(msgspec.Struct):
+    """One publication in a call: its batch, and where in it."""
+
+    batch: _Batch
+    index: int
+
+    @property
+    def publication(self) -> Publication:
+        return self.batch.publications[self.index]
+
+
+class _ShardCall(msgspec.Struct):
+    """One script call: runs of topics of one shard. ``number``: of the producer in that shard."""
+
+    keys: list[str]
+    arguments: list[str | bytes | float]
+    runs: list[list[_Entry]]
+
+
+class Committer:
+    """Gives positions. One batch of calls is under way at a time, which keeps each topic in order.
+
+    Args:
+        link: the way to Redis.
+        node: this process, unlike all others.
+        history_size: so many updates are kept where every one counts.
+        keeps_books: so many books are kept as well.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        *,
+        node: str,
+        history_size: int,
+        keeps_books: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self._link = link
+        self._node = node
+        self._history_size = history_size
+        self._keeps_books = keeps_books
+        self._clock = clock
+        self._waiting: list[_Batch] = []
+        self._task: asyncio.Task[None] | None = None
+        self._number = 0
+        self._producer = f"{node}-{secrets.token_hex(4)}"
+
+    def publish(
+        self,
+        publications: Sequence[Publication],
+        fence: int | None,
+        *,
+        restored: Callable[[Topic], bool],
+    ) -> asyncio.Future[list[Position]]:
+        """Publish in order, and behind what was published before; the outcome is the positions.
+
+        ``fence``: of whoever runs the feed. ``restored``: whether this is the first of a topic
+        after the engine was away. The outcome may be an EngineAwayError: it can't be done now, or
+        nobody knows whether it was; or a FencedError: another node runs the feed.
+        """
+        server_ms = round(self._clock() * 1000, 3)
+        written = [
+            records.encode(one, server_ms, restored=restored(one.topic)) for one in publications
+        ]
+        outcome: asyncio.Future[list[Position]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Batch(publications, written, server_ms, fence, outcome))
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="committer")
+        return outcome
+
+    async def close(self) -> None:
+        """Give up what waits."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        batches: list[_Batch] = []
+        try:
+            while self._waiting:
+                batches = self._take()
+                await self._commit(batches)
+        finally:
+            self._task = None
+            for batch in (*batches, *self._waiting):
+                if not batch.outcome.done():
+                    batch.outcome.cancel()
+
+    def _take(self) -> list[_Batch]:
+        count = taken = 0
+        for batch in self._waiting:
+            if taken and count + len(batch.publications) > MAX_TOGETHER:
+                break
+            count += len(batch.publications)
+            taken += 1
+        batches, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        return batches
+
+    async def _commit(self, batches: list[_Batch]) -> None:
+        positions: dict[int, list[Position | None]] = {
+            id(batch): [None] * len(batch.publications) for batch in batches
+        }
+        calls = self._calls(batches)
+        # A call that is made once more has the number that it had: it isn't done twice.
+        answers = await asyncio.gather(
+            *(self._link.call("publish", call.keys, call.arguments, vital=True) for call in calls),
+            return_exceptions=True,
+        )
+        for call, answer in zip(calls, answers, strict=True):
+            if isinstance(answer, BaseException):
+                self._fail(call, answer)
+            else:
+                _note(call, answer, positions)
+        for batch in batches:
+            if not batch.outcome.done():
+                found = [one for one in positions[id(batch)] if one is not None]
+                batch.outcome.set_result(found)
+
+    def _fail(self, call: _ShardCall, error: BaseException) -> None:
+        if not isinstance(error, EngineAwayError | FencedError):
+            logger.error("publishing met a fault of ours", exc_info=error)
+            error = EngineAwayError("publishing met a fault of ours")
+        for run in call.runs:
+            for entry in run:
+                if not entry.batch.outcome.done():
+                    entry.batch.outcome.set_exception(error)
+
+    # What is called
+
+    def _calls(self, batches: list[_Batch]) -> list[_ShardCall]:
+        by_topic: dict[tuple[int, bool, Topic], list[_Entry]] = {}
+        for batch in batches:
+            for index, publication in enumerate(batch.publications):
+                topic = publication.topic
+                fenced = batch.fence is not None
+                key = (records.shard_of(topic), fenced, topic)
+                by_topic.setdefault(key, []).append(_Entry(batch, index))
+        self._number += 1
+        fresh = f"r-{self._node}-{self._number}"
+        calls = []
+        together = sorted(by_topic.items(), key=lambda item: item[0][:2])
+        for (shard, fenced), of_shard in groupby(together, key=lambda item: item[0][:2]):
+            producer = f"{self._producer}-{'feed' if fenced else 'others'}"
+            of_topics = list(of_shard)
+            fences = [
+                entry.batch.fence
+                for _, entries in of_topics
+                for entry in entries
+                if entry.batch.fence is not None
+            ]
+            call = _ShardCall(
+                [
+                    keys.fence_key(shard),
+                    keys.producer_key(shard, producer),
+                    keys.directory_key(shard),
+                ],
+                [
+                    self._number,
+                    # Of two, the older one is refused, and with it what came with it.
+                    min(fences) if fences else "",
+                    fresh,
+                    self._history_size,
+                    keys.KEEP_SECONDS,
+                ],
+                [],
+            )
+            for (_, _, topic), entries in of_topics:
+                for run in _runs(entries):
+                    self._add(call, topic, run)
+            calls.append(call)
+        return calls
+
+    def _add(self, call: _ShardCall, topic: Topic, run: list[_Entry]) -> None:
+        state, history, channel = keys.topic_keys(topic)
+        call.keys += [state, history]
+        call.arguments += [
+            records.name_of(topic),
+            channel,
+            "r" if run[0].publication.resumes else "",
+            run[-1].batch.server_ms,
+            len(run),
+        ]
+        for entry in run:
+            counts = is_kept(entry.publication.data, books_too=self._keeps_books)
+            call.arguments += ["h" if counts else "", entry.batch.written[entry.index]]
+        call.runs.append(run)
+
+
+def _runs(entries: list[_Entry]) -> list[list[_Entry]]:
+    """Cut where what came before is lost: there a new epoch begins."""
+    runs: list[list[_Entry]] = []
+    for entry in entries:
+        if not runs or entry.publication.resumes:
+            runs.append([])
+        runs[-1].append(entry)
+    return runs
+
+
+def _note(
+    call: _ShardCall, answer: list[bytes], positions: dict[int, list[Position | None]]
+) -> None:
+    """Take the positions out of an answer: epoch and last seq of each run."""
+    for run, epoch, last in zip(call.runs, answer[::2], answer[1::2], strict=True):
+        first = int(last) - len(run) + 1
+        for offset, entry in enumerate(run):
+            position = Position(epoch.decode(), first + offset)
+            positions[id(entry.batch)][entry.index] = position

@@ -1,0 +1,289 @@
+"""The way to Redis, a single one or a Cluster: scripts, subscriptions, and what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from importlib import resources
+from itertools import compress
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    NoScriptError,
+    OutOfMemoryError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from bookcast.engine.base import EngineAwayError, FencedError
+from bookcast.engine.breaker import Breaker
+
+logger = logging.getLogger(__name__)
+
+SCRIPTS: Final = {
+    path.name.removesuffix(".lua"): path.read_text()
+    for path in resources.files("bookcast.engine").joinpath("lua").iterdir()
+    if path.name.endswith(".lua")
+}
+
+NO_RETRY: Final = Retry(NoBackoff(), 0, supported_errors=())
+"""The library would try again by itself, and do twice what had been done."""
+
+
+class LinkSettings(msgspec.Struct, frozen=True):
+    """Where Redis is. ``timeout``: seconds that an answer, or a free connection, may take."""
+
+    url: str
+    timeout: float = 1.0
+    max_connections: int = 16
+    ca_file: str | None = None
+
+
+class _Call(msgspec.Struct):
+    script: str
+    keys: Sequence[str]
+    arguments: Sequence[str | bytes | float]
+    vital: bool
+    outcome: asyncio.Future[Any]
+
+    def words(self, sha: str) -> list[Any]:
+        return [sha, len(self.keys), *self.keys, *self.arguments]
+
+
+class Link:
+    """Calls scripts. All calls of one turn of the event loop go out together.
+
+    ``breaker`` is told when a vital call fails; while it is open, only it that looks whether Redis
+    is back gets through.
+    """
+
+    def __init__(self, settings: LinkSettings, breaker: Breaker) -> None:
+        self._breaker = breaker
+        self._settings = settings
+        self._client: Redis | RedisCluster | None = None
+        self._connecting = asyncio.Lock()
+        self._listening: Redis | None = None
+        self._shas: dict[str, str] = {}
+        self._waiting: list[_Call] = []
+        self._flushes: set[asyncio.Task[None]] = set()
+        self.calls = 0
+        """Scripts called since the start."""
+        self.failures = 0
+        """Of them, those that failed."""
+
+    @property
+    def place(self) -> str:
+        """Where it goes, without the password."""
+        parts = urlsplit(self._settings.url)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return f"{host}:{parts.port or 6379}"
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are for calls."""
+        if not isinstance(self._client, Redis):
+            return 0
+        pool = self._client.connection_pool
+        return len(getattr(pool, "_in_use_connections", ())) + len(
+            getattr(pool, "_available_connections", ())
+        )
+
+    async def call(
+        self,
+        script: str,
+        keys: Sequence[str],
+        arguments: Sequence[str | bytes | float] = (),
+        *,
+        vital: bool = False,
+        looks: bool = False,
+    ) -> Any:
+        """Call a script of this package, and give its answer.
+
+        ``vital``: called once more when the connection is lost, so it must bear that; if it fails
+        all the same, Redis counts as away. ``looks``: also while it does.
+
+        Raises:
+            EngineAwayError: when that can't be done now; it may have been done all the same.
+            FencedError: when another node runs the feed.
+        """
+        if self._breaker.is_open and not looks:
+            raise EngineAwayError(self._breaker.reason)
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._flush_soon)
+        call = _Call(script, keys, arguments, vital, loop.create_future())
+        self._waiting.append(call)
+        return await call.outcome
+
+    def pubsub(self) -> PubSub:
+        """Make a subscription, with a connection of its own. What it does raises RedisError.
+
+        In a Cluster every node tells what is published at any.
+        """
+        if self._listening is None:
+            self._listening = self._single(max_connections=2)
+        return self._listening.pubsub(push_handler_func=_as_it_is)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for task in tuple(self._flushes):
+            task.cancel()
+        for client in (self._client, self._listening):
+            if client is not None:
+                await client.aclose()
+        self._client = self._listening = None
+
+    # Together
+
+    def _flush_soon(self) -> None:
+        calls, self._waiting = self._waiting, []
+        task = asyncio.create_task(self._flush(calls), name="redis calls")
+        self._flushes.add(task)
+        task.add_done_callback(self._flushes.discard)
+
+    async def _flush(self, calls: list[_Call]) -> None:
+        self.calls += len(calls)
+        try:
+            results = await self._run(calls)
+            unknown = [isinstance(result, NoScriptError) for result in results]
+            if any(unknown):
+                await self._load()
+            lost = [
+                call.vital and isinstance(result, RedisConnectionError) and not _is_refused(result)
+                for call, result in zip(calls, results, strict=True)
+            ]
+            again = [one or other for one, other in zip(unknown, lost, strict=True)]
+            if any(again):
+                answers = iter(await self._run(list(compress(calls, again))))
+                results = [
+                    next(answers) if once_more else result
+                    for result, once_more in zip(results, again, strict=True)
+                ]
+        except asyncio.CancelledError:
+            for call in calls:
+                call.outcome.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told to whoever asked
+            results = [error] * len(calls)
+        for call, result in zip(calls, results, strict=True):
+            self._answer(call, result)
+
+    def _answer(self, call: _Call, result: Any) -> None:
+        if isinstance(result, Exception):
+            self.failures += 1
+            result = self._in_words(result)
+            if call.vital and isinstance(result, EngineAwayError):
+                self._breaker.fail(str(result))
+        if call.outcome.done():
+            return
+        if isinstance(result, Exception):
+            call.outcome.set_exception(result)
+        else:
+            call.outcome.set_result(result)
+
+    async def _run(self, calls: list[_Call]) -> list[Any]:
+        """Give the result of each call, or what went wrong with it."""
+        try:
+            client = await self._connect()
+            if isinstance(client, RedisCluster):
+                return await asyncio.gather(
+                    *(client.evalsha(*call.words(self._shas[call.script])) for call in calls),
+                    return_exceptions=True,
+                )
+            async with client.pipeline(transaction=False) as pipeline:
+                for call in calls:
+                    pipeline.evalsha(*call.words(self._shas[call.script]))
+                return list(await pipeline.execute(raise_on_error=False))
+        except Exception as error:  # noqa: BLE001 - it is told to whoever asked
+            return [error] * len(calls)
+
+    # Connections
+
+    async def _connect(self) -> Redis | RedisCluster:
+        """Give the client; the first time, find out what kind of Redis it is."""
+        async with self._connecting:
+            if self._client is None:
+                self._client = await self._find()
+                await self._load()
+            return self._client
+
+    async def _find(self) -> Redis | RedisCluster:
+        client = self._single(self._settings.max_connections)
+        try:
+            info: Any = await client.info("server")
+        except BaseException:
+            await client.aclose()
+            raise
+        if info.get("redis_mode") != "cluster":
+            return client
+        await client.aclose()
+        return RedisCluster.from_url(
+            self._settings.url, **self._options(), max_connections=self._settings.max_connections
+        )
+
+    async def _load(self) -> None:
+        assert self._client is not None
+        for name, text in SCRIPTS.items():
+            sha: Any = await self._client.script_load(text)
+            self._shas[name] = sha.decode() if isinstance(sha, bytes) else str(sha)
+
+    def _single(self, max_connections: int) -> Redis:
+        pool = BlockingConnectionPool.from_url(
+            self._settings.url,
+            max_connections=max_connections,
+            timeout=self._settings.timeout,
+            **self._options(),
+        )
+        return Redis(connection_pool=pool)
+
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            "protocol": 3,
+            "socket_timeout": self._settings.timeout,
+            "socket_connect_timeout": self._settings.timeout,
+            "socket_keepalive": True,
+            "retry": NO_RETRY,
+            "client_name": "bookcast",
+        }
+        if self._settings.url.startswith("rediss:") and self._settings.ca_file:
+            options["ssl_ca_certs"] = self._settings.ca_file
+        return options
+
+    def _in_words(self, error: Exception) -> Exception:
+        text = str(error)
+        if text.startswith("FENCED"):
+            return FencedError(text)
+        if isinstance(error, OutOfMemoryError) or "maxmemory" in text:
+            reason = "is full (maxmemory)"
+        elif isinstance(error, AuthenticationError) or text.startswith(("NOAUTH", "WRONGPASS")):
+            reason = "refuses the password in REDIS_URL"
+        elif isinstance(error, RedisTimeoutError | TimeoutError):
+            reason = f"doesn't answer within REDIS_TIMEOUT, {self._settings.timeout:g} s"
+        elif isinstance(error, ResponseError):
+            reason = f"refuses: {text}"
+        elif isinstance(error, RedisError | OSError):
+            reason = f"can't be reached: {text}"
+        else:
+            logger.error("calling Redis met a fault of ours", exc_info=error)
+            reason = f"met a fault of ours: {type(error).__name__}"
+        return EngineAwayError(f"Redis at {self.place} {reason}")
+
+
+async def _as_it_is(response: Any) -> Any:
+    """Take what subscribers are told; the library's own way writes each into a log."""
+    return response
+
+
+def _is_refused(error: Exception) -> bool:
+    """Tell whether there was no connection at all, so that trying once more can't help."""
+    return isinstance(error.__cause__, ConnectionRefusedError) or "connecting to" in str(error)

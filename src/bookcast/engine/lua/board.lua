@@ -1,0 +1,2 @@
+-- All notices. KEYS: board
+return redis.call('HGETALL', KEYS[1])

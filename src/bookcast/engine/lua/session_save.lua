@@ -1,0 +1,18 @@
+-- Keeps a session, if it is still the caller's. KEYS: session.
+-- ARGV: node, generation (0: a new one), "1" while its client is connected, ms to keep, data
+-- Gives its generation, 0 when it belongs to another.
+local known = redis.call('HMGET', KEYS[1], 'g', 'o')
+local generation = tonumber(ARGV[2])
+if known[1] then
+  if tonumber(known[1]) ~= generation or known[2] ~= ARGV[1] then
+    return 0
+  end
+elseif generation == 0 then
+  -- Unlike those that had the key before.
+  local time = redis.call('TIME')
+  generation = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+redis.call('HSET', KEYS[1], 'g', string.format('%.0f', generation), 'o', ARGV[1], 'l', ARGV[3],
+  'd', ARGV[5])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return generation

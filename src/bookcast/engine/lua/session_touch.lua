@@ -1,0 +1,8 @@
+-- Keeps a session for longer, if it is still the caller's. KEYS: session.
+-- ARGV: node, generation, ms. Gives 1 when it is.
+local known = redis.call('HMGET', KEYS[1], 'g', 'o')
+if known[1] and tonumber(known[1]) == tonumber(ARGV[2]) and known[2] == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+  return 1
+end
+return 0

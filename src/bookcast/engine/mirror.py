@@ -1,0 +1,183 @@
+"""What one node knows of the topics it wants: whether it has all of them, in order.
+
+It does no I/O. Messages may be lost, come twice or late; what is missing is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from bookcast.engine.history import History, is_kept
+from bookcast.model import Position, Topic, Update
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What was read of a topic: its newest update, and history, oldest first.
+
+    The history is what came after the place that was asked for, or the newest of it.
+    """
+
+    newest: Update | None
+    history: Sequence[Update] = ()
+
+
+class _Topic:
+    """One topic. ``waiting``: what came while it was read; None: it isn't being read."""
+
+    __slots__ = ("history", "newest", "waiting")
+
+    def __init__(self) -> None:
+        self.newest: Update | None = None
+        self.history: History | None = None
+        self.waiting: list[Update] | None = []
+
+
+class Mirror:
+    """Follows topics, from what is read of them and from what is told.
+
+    Where every update counts (with ``keeps_books``, of books as well), it keeps ``history_size``;
+    of what comes while a topic is being read, so many too.
+    """
+
+    def __init__(self, history_size: int, *, keeps_books: bool = False) -> None:
+        self._history_size = history_size
+        self._keeps_books = keeps_books
+        self._topics: dict[Topic, _Topic] = {}
+
+    def __contains__(self, topic: Topic) -> bool:
+        """Tell whether a topic is known here, as far as anything is known of it."""
+        known = self._topics.get(topic)
+        return known is not None and known.waiting is None
+
+    def __len__(self) -> int:
+        return len(self._topics)
+
+    def topics(self) -> list[Topic]:
+        """List the topics that are followed."""
+        return list(self._topics)
+
+    def follow(self, topic: Topic) -> bool:
+        """Begin to follow a topic: it has to be read. False: it is followed already."""
+        if topic in self._topics:
+            return False
+        self._topics[topic] = _Topic()
+        return True
+
+    def forget(self, topic: Topic) -> None:
+        """Follow a topic no more."""
+        self._topics.pop(topic, None)
+
+    def position(self, topic: Topic) -> Position | None:
+        """Tell how far a topic is known."""
+        known = self._topics.get(topic)
+        return known.newest.position if known is not None and known.newest is not None else None
+
+    def newest(self, topic: Topic) -> Update | None:
+        """Give the newest update of a topic."""
+        known = self._topics.get(topic)
+        return known.newest if known is not None else None
+
+    def past(self, topic: Topic) -> list[Update]:
+        """Give what is known of a topic, oldest first: its history, and the newest."""
+        known = self._topics.get(topic)
+        if known is None or known.newest is None:
+            return []
+        past = list(known.history.updates) if known.history is not None else []
+        if not past or past[-1].position != known.newest.position:
+            past.append(known.newest)
+        return past
+
+    def hear(self, topic: Topic, updates: Sequence[Update]) -> tuple[list[Update], bool]:
+        """Take what subscribers are told, consecutive updates.
+
+        Returns:
+            What of it is new, and whether the topic has to be read because something is missing.
+            What comes until it has been read waits for that.
+        """
+        known = self._topics.get(topic)
+        if known is None:
+            return [], False
+        if known.waiting is not None:
+            # Of too many, the oldest will most likely be in what is read; else it is read again.
+            known.waiting = [*known.waiting, *updates][-self._history_size :]
+            return [], False
+        place = known.newest.position if known.newest is not None else None
+        first = updates[0].position
+        if place is None:
+            continues = first.seq == 1
+        elif place.epoch != first.epoch:
+            continues = False
+        else:
+            updates = [update for update in updates if update.position.seq > place.seq]
+            if not updates:
+                return [], False
+            continues = updates[0].position.seq == place.seq + 1
+        if not continues:
+            known.waiting = []  # what came before it is read, will be in that
+            return [], True
+        self._take(known, updates)
+        return list(updates), False
+
+    def must_read(self, topic: Topic) -> bool:
+        """Note that a topic is to be read; False: it is being read already, or isn't followed."""
+        known = self._topics.get(topic)
+        if known is None or known.waiting is not None:
+            return False
+        known.waiting = []
+        return True
+
+    def give_up(self, topic: Topic) -> None:
+        """Let a topic that couldn't be read stand as it is; what comes next shows what is missing."""
+        known = self._topics.get(topic)
+        if known is not None:
+            known.waiting = None
+
+    def read(self, topic: Topic, found: Known) -> tuple[list[Update], bool]:
+        """Take what was read of a topic after its :meth:`position`, and what came meanwhile.
+
+        Returns:
+            What of it is new, and whether it has to be read once more.
+        """
+        known = self._topics.get(topic)
+        if known is None:
+            return [], False
+        waiting, known.waiting = known.waiting or [], None
+        news = self._newer(known, found)
+        self._take(known, news)
+        for update in waiting:
+            at = known.newest.position if known.newest is not None else None
+            if at is not None and at.epoch != update.position.epoch:
+                # From before this was read, or after? Whoever reads once more, knows.
+                known.waiting = []
+                return news, True
+            more, missing = self.hear(topic, [update])
+            news += more
+            if missing:
+                return news, True
+        return news, False
+
+    def _newer(self, known: _Topic, found: Known) -> list[Update]:
+        newest = found.newest
+        if newest is None:
+            return []
+        at = known.newest.position if known.newest is not None else None
+        if at is not None and at.epoch == newest.position.epoch:
+            if newest.position.seq <= at.seq:
+                return []
+            past = [update for update in found.history if update.position.seq > at.seq]
+        else:
+            past = list(found.history)
+        if not past or past[-1].position != newest.position:
+            past.append(newest)
+        return past
+
+    def _take(self, known: _Topic, updates: Sequence[Update]) -> None:
+        for update in updates:
+            known.newest = update
+            if is_kept(update.data, books_too=self._keeps_books):
+                if known.history is None:
+                    known.history = History(self._history_size)
+                known.history.append(update)
+                known.history.trim()

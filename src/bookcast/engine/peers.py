@@ -1,0 +1,159 @@
+"""The other nodes: who lives, and what they can be asked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from bookcast.engine import keys
+from bookcast.engine.base import EngineAwayError
+from bookcast.engine.link import Link
+
+logger = logging.getLogger(__name__)
+
+LIVING_MS: Final = 3500
+"""A node that has said nothing for so long is dead."""
+
+Handler = Callable[[bytes], Awaitable[bytes]]
+"""Answers what another node asks."""
+
+
+class Node(msgspec.Struct, frozen=True):
+    """What a node says of itself. ``group``: processes that share a port have one in common.
+
+    ``worker`` is its number there; ``leads``: it runs the feed.
+    """
+
+    id: str
+    group: str
+    worker: int = 0
+    leads: bool = False
+    version: str = ""
+    started_ms: float = 0.0
+    connections: int = 0
+
+
+class _Ask(msgspec.Struct, frozen=True, tag="ask"):
+    id: str
+    sender: str
+    method: str
+    body: bytes
+
+
+class _Answer(msgspec.Struct, frozen=True, tag="answer"):
+    id: str
+    body: bytes | None
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(_Ask | _Answer)
+_node: Final = msgspec.msgpack.Decoder(Node)
+
+
+class Peers:
+    """Asks other nodes, and answers them.
+
+    ``myself`` tells what this node says of itself. ``handlers``: by the method that is asked for.
+    """
+
+    def __init__(self, link: Link, myself: Callable[[], Node]) -> None:
+        self._link = link
+        self._myself = myself
+        self.id = myself().id
+        self.channel = keys.node_channel(self.id)
+        self.handlers: dict[str, Handler] = {}
+        self.living: Mapping[str, Node] = {}
+        """All nodes that live, this one too, as of the last pulse."""
+        self._asked: dict[str, asyncio.Future[bytes | None]] = {}
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def pulse(self) -> None:
+        """Say that this node lives, and learn who else does.
+
+        Raises:
+            EngineAwayError: when Redis can't be told.
+        """
+        said = await self._link.call(
+            "pulse",
+            [keys.NODES, keys.node_key(self.id), keys.demand_key(self.id)],
+            [self.id, _encode(self._myself()), LIVING_MS, keys.node_key(""), self.channel],
+            vital=True,
+            looks=True,
+        )
+        nodes = (_node.decode(one) for one in said[1::2])
+        self.living = {node.id: node for node in nodes}
+
+    async def leave(self) -> None:
+        """Say that this node ends."""
+        await self._link.call(
+            "leave",
+            [keys.NODES, keys.node_key(self.id), keys.demand_key(self.id)],
+            [self.id, keys.DEMAND_CHANNEL],
+        )
+
+    async def ask(self, node: str, method: str, body: bytes, patience: float) -> bytes | None:
+        """Ask a node; None when it doesn't answer within so many seconds, or can't."""
+        id_ = secrets.token_hex(8)
+        answered: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self._asked[id_] = answered
+        try:
+            async with asyncio.timeout(patience):
+                await self._tell(node, _Ask(id_, self.id, method, body))
+                return await answered
+        except (TimeoutError, EngineAwayError):
+            return None
+        finally:
+            del self._asked[id_]
+
+    async def ask_all(
+        self, nodes: Iterable[str], method: str, body: bytes, patience: float
+    ) -> dict[str, bytes | None]:
+        """Ask several nodes at once."""
+        asked = list(nodes)
+        answers = await asyncio.gather(*(self.ask(node, method, body, patience) for node in asked))
+        return dict(zip(asked, answers, strict=True))
+
+    async def tell(self, node: str, method: str, body: bytes) -> None:
+        """Tell a node something, without waiting for an answer. It may never hear it."""
+        try:
+            await self._tell(node, _Ask("", self.id, method, body))
+        except EngineAwayError:
+            logger.debug("node %s couldn't be told %s", node, method)
+
+    def hear(self, message: bytes) -> None:
+        """Take what was said on this node's channel."""
+        match _decode.decode(message):
+            case _Ask() as ask:
+                task = asyncio.create_task(self._answer(ask), name=f"answers {ask.method}")
+                self._answering.add(task)
+                task.add_done_callback(self._answering.discard)
+            case _Answer(id_, body):
+                asked = self._asked.get(id_)
+                if asked is not None and not asked.done():
+                    asked.set_result(body)
+
+    async def close(self) -> None:
+        """Answer nobody any more."""
+        for task in tuple(self._answering):
+            task.cancel()
+
+    async def _answer(self, ask: _Ask) -> None:
+        handler = self.handlers.get(ask.method)
+        body: bytes | None = None
+        try:
+            body = await handler(ask.body) if handler is not None else None
+        except Exception:
+            logger.exception("answering %s met a fault of ours", ask.method)
+        if ask.id:
+            try:
+                await self._tell(ask.sender, _Answer(ask.id, body))
+            except EngineAwayError as error:
+                logger.debug("%s can't be answered: %s", ask.method, error)
+
+    async def _tell(self, node: str, message: _Ask | _Answer) -> None:
+        await self._link.call("tell", [], [keys.node_channel(node), _encode(message)])

@@ -1,0 +1,174 @@
+"""How updates are written in Redis: names of topics, and what travels as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+from redis.crc import key_slot
+
+from bookcast.model import (
+    Book,
+    Brokers,
+    Candle,
+    Channel,
+    DetailedLevel,
+    Level,
+    Position,
+    Publication,
+    Quote,
+    Symbol,
+    TimePoint,
+    Topic,
+    Trades,
+    Update,
+)
+
+SHARDS: Final = 16
+"""Keys of one shard share a slot of Redis Cluster, so that one script call reaches all of them."""
+
+
+class _Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """A publication without its topic. The data are read when the topic tells what they are."""
+
+    data: msgspec.Raw
+    server_ms: float
+    exchange_ms: float | None = None
+    feed_ms: float | None = None
+    past: bool = False
+    restored: bool = False
+
+
+class _WrittenBook(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """A book: levels may have four elements, and JSON as published is no MessagePack."""
+
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    published: bytes | None = None
+    detailed: bool = False
+
+
+class _DetailedBook(msgspec.Struct, frozen=True, array_like=True):
+    bids: tuple[DetailedLevel, ...]
+    asks: tuple[DetailedLevel, ...]
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_record: Final = msgspec.msgpack.Decoder(_Record)
+_book: Final = msgspec.msgpack.Decoder(_WrittenBook)
+_detailed: Final = msgspec.msgpack.Decoder(_DetailedBook)
+_decoders: Final[dict[Channel, msgspec.msgpack.Decoder[Any]]] = {
+    "quote": msgspec.msgpack.Decoder(Quote),
+    "trades": msgspec.msgpack.Decoder(Trades),
+    "candles": msgspec.msgpack.Decoder(Candle),
+    "brokers": msgspec.msgpack.Decoder(Brokers),
+    "timeframe": msgspec.msgpack.Decoder(TimePoint),
+}
+
+
+@lru_cache(maxsize=65_536)
+def name_of(topic: Topic) -> str:
+    """Write a topic so that it can be read again: a symbol may contain anything."""
+    return f"{topic.channel}:{topic.variant}:{topic.symbol}"
+
+
+@lru_cache(maxsize=65_536)
+def topic_of(name: str) -> Topic:
+    """Read a topic's name."""
+    channel, variant, symbol = name.split(":", 2)
+    return Topic(cast("Channel", channel), Symbol(symbol), variant)
+
+
+@lru_cache(maxsize=65_536)
+def shard_of(topic: Topic) -> int:
+    """Tell which shard a topic is in."""
+    return int(key_slot(name_of(topic).encode())) % SHARDS
+
+
+def encode(publication: Publication, server_ms: float, *, restored: bool = False) -> bytes:
+    """Write what a publication says, without its topic and place.
+
+    ``restored``: the first after the engine was away; see :class:`Update`.
+    """
+    data = publication.data
+    written: Any = data
+    if isinstance(data, Book):
+        levels = (*data.bids, *data.asks)
+        written = _WrittenBook(
+            data.bids,
+            data.asks,
+            bytes(data.published) if data.published is not None else None,
+            any(isinstance(level, DetailedLevel) for level in levels),
+        )
+    return _encode(
+        _Record(
+            msgspec.Raw(_encode(written)),
+            server_ms,
+            publication.exchange_ms,
+            publication.feed_ms,
+            publication.past,
+            restored,
+        )
+    )
+
+
+def decode(topic: Topic, position: Position, text: bytes) -> Update:
+    """Read an update.
+
+    Raises:
+        msgspec.MsgspecError: when the bytes are nothing that :func:`encode` has written.
+    """
+    record = _record.decode(text)
+    data = _read_book(record.data) if topic.channel == "orderbook" else None
+    return Update(
+        topic,
+        position,
+        data if data is not None else _decoders[topic.channel].decode(record.data),
+        record.server_ms,
+        record.exchange_ms,
+        record.feed_ms,
+        record.past,
+        record.restored,
+    )
+
+
+def _read_book(text: msgspec.Raw) -> Book:
+    written = _book.decode(text)
+    published = msgspec.Raw(written.published) if written.published is not None else None
+    if written.detailed:
+        detailed = _detailed.decode(text)
+        return Book(detailed.bids, detailed.asks, published)
+    return Book(written.bids, written.asks, published)
+
+
+class Run(NamedTuple):
+    """Updates of one topic that were published together: consecutive, up to ``last``."""
+
+    topic: Topic
+    last: Position
+    records: Sequence[bytes]
+
+    def updates(self) -> list[Update]:
+        """Read them, oldest first."""
+        epoch, first = self.last.epoch, self.last.seq - len(self.records) + 1
+        return [
+            decode(self.topic, Position(epoch, first + index), text)
+            for index, text in enumerate(self.records)
+        ]
+
+
+def read_run(message: bytes) -> Run:
+    """Read what ``publish.lua`` tells subscribers: a line of text, then the records.
+
+    Raises:
+        ValueError: when it is nothing of the kind.
+    """
+    head, _, body = message.partition(b"\n")
+    name, epoch, seq, *lengths = head.decode().split("\t")
+    records, start = [], 0
+    for length in map(int, lengths):
+        records.append(body[start : start + length])
+        start += length
+    return Run(topic_of(name), Position(epoch, int(seq)), records)

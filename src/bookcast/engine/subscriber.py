@@ -1,0 +1,182 @@
+"""What Redis tells this node: one connection, made anew when it is lost or has gone quiet."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Final
+
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from bookcast import backoff
+from bookcast.engine.link import Link
+
+logger = logging.getLogger(__name__)
+
+FIRST_DELAY: Final = 0.1
+MAX_DELAY: Final = 1.0
+"""Seconds between attempts to connect grow from the first to the last of these, with jitter."""
+
+TOGETHER: Final = 1000
+"""So many channels are named in one command."""
+
+
+class Subscriber:
+    """Listens on channels. What is lost by a broken connection, nobody tells.
+
+    So ``connected`` is called whenever all channels are subscribed anew, and whoever needs what was
+    said meanwhile reads it then.
+
+    Args:
+        link: the way to Redis.
+        always: channels that are always listened on.
+        hear: is given the channel and what was said.
+        connected: is called when all channels are subscribed.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        *,
+        always: Iterable[str],
+        hear: Callable[[str, bytes], None],
+        connected: Callable[[], None],
+    ) -> None:
+        self._link = link
+        self._channels: dict[str, asyncio.Future[None]] = {}
+        self._always = tuple(always)
+        self._hear = hear
+        self._connected = connected
+        self._pubsub: PubSub | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._sending = asyncio.Lock()
+        self.trouble: str | None = "not connected yet"
+        """What is wrong with the connection, None when it is well."""
+        self.lost = 0
+        """Connections lost since the start."""
+
+    def start(self) -> None:
+        """Connect, in the background."""
+        self._task = asyncio.create_task(self._run(), name="subscriber")
+
+    async def close(self) -> None:
+        """Listen no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        for confirmed in self._channels.values():
+            confirmed.cancel()
+
+    async def subscribe(self, channels: Collection[str], patience: float) -> bool:
+        """Listen on more channels; True when Redis has confirmed them within so many seconds."""
+        loop = asyncio.get_running_loop()
+        new = [channel for channel in channels if channel not in self._channels]
+        self._channels.update({channel: loop.create_future() for channel in new})
+        await self._send("subscribe", new)
+        wanted = [self._channels[channel] for channel in channels if channel in self._channels]
+        if wanted:
+            await asyncio.wait(wanted, timeout=patience)
+        return all(one.done() and not one.cancelled() for one in wanted)
+
+    async def unsubscribe(self, channels: Collection[str]) -> None:
+        """Listen on some channels no more."""
+        known = [channel for channel in channels if channel in self._channels]
+        for channel in known:
+            self._channels.pop(channel).cancel()
+        await self._send("unsubscribe", known)
+
+    def reconnect(self, reason: str) -> None:
+        """Begin anew: the connection looks well and isn't."""
+        self.trouble = reason
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _send(self, command: str, channels: list[str]) -> None:
+        if self._pubsub is None:
+            return  # all are named when it connects
+        pubsub = self._pubsub
+        try:
+            async with self._sending:
+                for at in range(0, len(channels), TOGETHER):
+                    await getattr(pubsub, command)(*channels[at : at + TOGETHER])
+        except (RedisError, OSError) as error:
+            self.reconnect(f"{command} failed: {error}")
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            self._reading = asyncio.create_task(self._listen(), name="subscription")
+            await asyncio.wait([self._reading])
+            reading, self._reading = self._reading, None
+            error = None if reading.cancelled() else reading.exception()
+            if error is not None:
+                self.trouble = str(error) or type(error).__name__
+                if not isinstance(error, RedisError | OSError):
+                    logger.error("listening to Redis met a fault of ours", exc_info=error)
+            was_well = self._pubsub is not None
+            self.lost += was_well
+            await self._drop()
+            failures = 1 if was_well else failures + 1
+            logger.log(
+                logging.WARNING if was_well else logging.DEBUG,
+                "the subscription at Redis is lost: %s",
+                self.trouble,
+            )
+            await asyncio.sleep(
+                backoff.delay(failures, random.random(), first=FIRST_DELAY, most=MAX_DELAY)
+            )
+
+    async def _listen(self) -> None:
+        pubsub = self._link.pubsub()
+        try:
+            channels = [*self._always, *self._channels]
+            loop = asyncio.get_running_loop()
+            for channel, confirmed in self._channels.items():
+                if confirmed.done():
+                    self._channels[channel] = loop.create_future()
+            for at in range(0, len(channels), TOGETHER):
+                await pubsub.subscribe(*channels[at : at + TOGETHER])
+            unconfirmed = set(channels)
+            while unconfirmed:
+                unconfirmed.discard(self._take(await pubsub.parse_response()))
+            self._pubsub, self.trouble = pubsub, None
+            # Some may have been added meanwhile.
+            await self._send("subscribe", [one for one in self._channels if one not in channels])
+            self._connected()
+            while True:
+                self._take(await pubsub.parse_response())
+        finally:
+            if self._pubsub is not pubsub:
+                await _close(pubsub)
+
+    def _take(self, said: Any) -> str:
+        """Take what Redis says; give the channel that it confirms."""
+        kind, where = said[0], said[1]
+        channel: str = where.decode() if isinstance(where, bytes) else where
+        if kind in {b"message", "message"}:
+            try:
+                self._hear(channel, said[2])
+            except Exception:
+                # One message that can't be read must not take the others with it.
+                logger.exception("what was said on %s can't be read", channel)
+        elif kind in {b"subscribe", "subscribe"}:
+            confirmed = self._channels.get(channel)
+            if confirmed is not None and not confirmed.done():
+                confirmed.set_result(None)
+            return channel
+        return ""
+
+    async def _drop(self) -> None:
+        pubsub, self._pubsub = self._pubsub, None
+        if pubsub is not None:
+            await _close(pubsub)
+
+
+async def _close(pubsub: PubSub) -> None:
+    with contextlib.suppress(RedisError, OSError):
+        await pubsub.aclose()  # type: ignore[no-untyped-call] # the library's
