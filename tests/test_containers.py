@@ -11,13 +11,31 @@ from typing import Any
 import pytest
 import yaml
 
-from bookcast.settings import describe, load
+from bookcast.settings import Settings, describe, load
 from bookcast.testing import ServerThread
 from tests.support import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE: Any = yaml.safe_load((ROOT / "compose.yaml").read_text())
-SETTINGS = {description.environment_name for description in describe()}
+SERVICES = COMPOSE["services"]
+BALANCER = (ROOT / "deploy" / "haproxy-compose.cfg").read_text()
+
+NEW_SETTINGS = {
+    "WORKERS",
+    "DRAIN_SECONDS",
+    "READY_WITHOUT_REDIS",
+    "ENGINE_DOWN_PUBLISH",
+    "REDIS_TIMEOUT",
+    "REDIS_MAX_CONNECTIONS",
+    "REDIS_CA_FILE",
+}
+SETTINGS = {description.environment_name for description in describe()} | NEW_SETTINGS
+
+
+def seconds(text: str) -> float:
+    """Read a time as Compose and HAProxy write it."""
+    assert text.endswith("s")
+    return float(text.removesuffix("s"))
 
 
 def instructions(name: str) -> list[str]:
@@ -62,19 +80,64 @@ def test_the_containers_environment_is_made_of_settings() -> None:
         name: value for name, value in given.items() if name not in {"PATH", "PYTHONUNBUFFERED"}
     }
     assert set(ours) <= SETTINGS
-    service = COMPOSE["services"]["websocket_middleware"]["environment"]
-    assert set(service) <= SETTINGS
-    plain = {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in service.items()}
-    settings = load({}, {**ours, **plain}, None).settings
-    assert (settings.host, settings.websocket_port) == ("0.0.0.0", 8002)
-    assert settings.redis_url == "redis://redis:6379"
+    for name in ("websocket_middleware", "node"):
+        service = SERVICES[name]["environment"]
+        assert set(service) <= SETTINGS
+        plain = {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in service.items()}
+        settings = load({}, {**ours, **plain}, None).settings
+        assert (settings.host, settings.websocket_port) == ("0.0.0.0", 8002)
+        assert settings.redis_url == "redis://redis:6379"
 
 
 def test_compose_has_the_services_that_others_count_on() -> None:
     """Under the names that are addresses on its network."""
-    assert set(COMPOSE["services"]) == {"websocket_middleware", "redis"}
-    assert COMPOSE["services"]["redis"]["image"].startswith("redis:7")
-    assert COMPOSE["services"]["websocket_middleware"]["ports"] == ["127.0.0.1:8002:8002"]
+    assert {name for name, service in SERVICES.items() if "profiles" not in service} == {
+        "websocket_middleware",
+        "redis",
+    }
+    assert SERVICES["redis"]["image"].startswith("redis:7")
+    assert SERVICES["websocket_middleware"]["ports"] == ["127.0.0.1:8002:8002"]
+
+
+def test_compose_has_many_nodes_behind_a_balancer_when_it_is_told_so() -> None:
+    """Beside the default service, whose port they leave alone."""
+    scaled = {name for name, service in SERVICES.items() if "scaled" in service.get("profiles", ())}
+    assert scaled == {"node", "balancer"}
+    ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    published = [port.split(":")[1] for port in ports]
+    assert len(set(published)) == len(published) == 2
+    # The balancer alone has a port: of several replicas only one could have it.
+    assert "ports" not in SERVICES["node"]
+    assert SERVICES["node"]["deploy"]["replicas"] > 1
+
+
+def test_composes_balancer_finds_every_node() -> None:
+    """By the name and the port that they have, in as many places as there are nodes or more."""
+    [(places, name, port)] = re.findall(r"server-template \w+ (\d+) (\w+):(\d+)", BALANCER)
+    node = SERVICES[name]
+    assert node["environment"]["WEBSOCKET_PORT"] == port
+    assert int(places) >= node["deploy"]["replicas"]
+    assert SERVICES["balancer"]["depends_on"] == [name]
+    [volume] = SERVICES["balancer"]["volumes"]
+    assert (ROOT / volume.split(":")[0]).read_text() == BALANCER
+    [listens] = re.findall(r"bind :(\d+)", BALANCER)
+    assert SERVICES["balancer"]["ports"][0].split(":")[2] == listens
+
+
+def test_composes_balancer_is_more_patient_than_the_server() -> None:
+    """So that it is bookcast who says that a client is gone."""
+    patience = re.findall(r"timeout (?:client|server|tunnel) (\d+)s", BALANCER)
+    assert len(patience) == 3
+    settings = Settings()
+    assert all(int(each) > settings.ping_interval + settings.ping_timeout for each in patience)
+
+
+def test_docker_waits_until_everybody_was_sent_away() -> None:
+    """It kills after 10 s what isn't told otherwise."""
+    for name in ("websocket_middleware", "node"):
+        grace = seconds(SERVICES[name].get("stop_grace_period", "10s"))
+        assert grace > float(SERVICES[name]["environment"]["DRAIN_SECONDS"])
 
 
 @pytest.mark.parametrize(("alive", "code"), [(True, 0), (False, 1)])
