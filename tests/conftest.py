@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from importlib.util import find_spec
 
@@ -10,6 +11,8 @@ import pytest
 
 from bookcast import Server, serve
 from bookcast.testing import bookcast_server
+from tests.fakes.redis_server import RedisServer
+from tests.support import missing
 
 __all__ = ["bookcast_server"]
 
@@ -41,3 +44,19 @@ async def server() -> AsyncIterator[Server]:
     """Give a server on a free port in the test's own event loop, without a feed."""
     async with serve(port=0) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Run a Redis for all tests of this process, which leave it as they found it."""
+    if shutil.which("redis-server") is None:
+        missing("no redis-server on the PATH: install it to test with Redis")
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """Give the URL of a Redis with nothing in it."""
+    redis_server.cli("FLUSHALL")
+    return redis_server.url

@@ -16,8 +16,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
+import pytest
 import websockets.asyncio.client
 from websockets.typing import Origin
 
@@ -40,6 +41,7 @@ from bookcast.model import (
     Trades,
     Update,
 )
+from bookcast.sessions.registry import Registry
 from bookcast.sessions.websocket import WebSocket
 
 PATIENCE = 10.0
@@ -52,6 +54,19 @@ TSLA = Topic("orderbook", Symbol("US.TSLA"))
 TRADES = Topic("trades", Symbol("US.AAPL"))
 CANDLES = Topic("candles", Symbol("US.AAPL"), "1m")
 QUOTE = Topic("quote", Symbol("US.AAPL"))
+
+
+def missing(reason: str) -> NoReturn:
+    """Fail where the page must be tested, skip on a machine that lacks the means."""
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def registry_of(server: Server) -> Registry:
+    """Give the registry of a running server."""
+    assert server._registry is not None
+    return server._registry
 
 
 def update(seq: int, topic: Topic = AAPL, epoch: str = "e") -> Update:

@@ -24,7 +24,6 @@ from websockets.utils import accept_key
 from bookcast.settings import Settings, load
 from bookcast.testing import ServerThread
 from tests.e2e import test_proxies
-from tests.e2e.conftest import missing
 from tests.e2e.test_proxies import (
     INSIDE,
     NAME,
@@ -37,7 +36,7 @@ from tests.e2e.test_proxies import (
     own_address,
     substitute,
 )
-from tests.support import PATIENCE, ROOT
+from tests.support import PATIENCE, ROOT, missing
 from tests.test_containers import SETTINGS
 
 DEPLOY = ROOT / "deploy"

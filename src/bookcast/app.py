@@ -4,43 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import errno
 import functools
 import logging
-import socket
-import sys
+import random
+import secrets
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
+import msgspec
 from prometheus_client import Histogram
 
 from bookcast.auth.gate import Gate
+from bookcast.counts import numbers_of
+from bookcast.drain import drain
 from bookcast.engine.base import Engine
-from bookcast.engine.memory import MemoryEngine
+from bookcast.engine.configured import engine_of
+from bookcast.engine.peers import Node
 from bookcast.errors import StartupError
-from bookcast.feeds.base import Feed, Publish
-from bookcast.feeds.simulator import Simulator
-from bookcast.feeds.supervisor import Supervisor
+from bookcast.feeder import Feeder
+from bookcast.feeds.configured import feeds_of
 from bookcast.http import app as http_app
+from bookcast.http.report import Reporter
 from bookcast.http.routes import Routes
 from bookcast.http.server import HttpLimits, HttpServer
+from bookcast.http.sockets import listen, open_files
 from bookcast.hub.hub import Hub
 from bookcast.limits import Refusals, Seats
-from bookcast.metrics import DELAY_BUCKETS, Number, registry_of
-from bookcast.model import CHANNELS, Supply, Topic
+from bookcast.metrics import DELAY_BUCKETS, registry_of
+from bookcast.model import CHANNELS
 from bookcast.protocol.connection import Terms
 from bookcast.protocol.published import Rules
 from bookcast.protocol.render import Renderer
 from bookcast.publisher import Published, Publisher
-from bookcast.sessions.base import SessionRules
+from bookcast.sessions.base import Prepare, SessionRules
 from bookcast.sessions.framer import Framer
 from bookcast.sessions.handshake import Reception
 from bookcast.sessions.registry import Registry
+from bookcast.sessions.roaming import Roaming
 from bookcast.sessions.session import Session
 from bookcast.sessions.websocket import Endpoint, WebSocket
 from bookcast.settings import Settings, from_keywords
+from bookcast.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +55,14 @@ RESERVED_FILES: Final = 64
 
 CHECK_SECONDS: Final = 0.5
 """How often topics are judged, and clients looked after."""
+
+
+class Worker(msgspec.Struct, frozen=True):
+    """Which of the ``count`` processes that share a port this is; ``group`` is common to them."""
+
+    group: str
+    number: int
+    count: int
 
 
 def serve(**settings: Any) -> Server:
@@ -67,31 +81,30 @@ def serve(**settings: Any) -> Server:
 
 
 class Server:
-    """One node: HTTP and WebSocket on one port, fed by one feed and by publishers."""
+    """One node: HTTP and WebSocket on one port, fed by one feed and by publishers.
 
-    def __init__(self, settings: Settings) -> None:
+    ``worker``: it is one of several processes that share the port.
+    """
+
+    def __init__(self, settings: Settings, worker: Worker | None = None) -> None:
         self.settings = settings
+        self._worker = worker
         self.port = settings.websocket_port
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._engine: Engine = MemoryEngine(history_size=settings.history_size)
+        self._engine: Engine | None = None
+        self._node = secrets.token_hex(4)
+        self._started_ms = 0.0
         self._refusals = Refusals()
         self._addresses = Seats(settings.max_connections_per_address)
         self._gate = Gate.of(settings, self._refusals)
-        self._registry = Registry(
-            ttl=settings.session_ttl,
-            clock=time.monotonic,
-            call_later=lambda seconds, function: asyncio.get_running_loop().call_later(
-                seconds, function
-            ),
-            max_per_address=settings.max_connections_per_address,
-            max_per_principal=settings.max_connections_per_principal,
-        )
-        self._feeds: list[Supervisor] = []
+        self._registry: Registry | None = None
+        self._roaming: Roaming | None = None
+        self._feeder: Feeder | None = None
         self._hub: Hub | None = None
         self._publisher: Publisher | None = None
         self._http: HttpServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._ready = False
+        self._ready = self._draining = False
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -123,12 +136,12 @@ class Server:
     @property
     def connection_count(self) -> int:
         """How many clients are connected."""
-        return len(self._registry)
+        return len(self._registry) if self._registry is not None else 0
 
     @property
     def received_count(self) -> int:
         """How many messages clients have sent since the start."""
-        return self._registry.received
+        return self._registry.received if self._registry is not None else 0
 
     @property
     def conflated_count(self) -> int:
@@ -145,12 +158,13 @@ class Server:
             raise StartupError("The server runs already")
         settings = self.settings
         loop = self._loop = asyncio.get_running_loop()
-        if settings.redis_url is not None:
-            logger.warning(
-                "REDIS_URL is set, but this version keeps everything in memory: run one node only"
-            )
-        self._feeds = [Supervisor(feed) for feed in _feeds(settings, self._engine.publish)]
-        sockets = await _listen(settings.host, settings.websocket_port)
+        self._started_ms = round(time.time() * 1000, 3)
+        engine = self._engine = engine_of(settings, self._myself)
+        feeder = self._feeder = Feeder(engine, functools.partial(feeds_of, settings))
+        registry = self._registry = self._make_registry(engine)
+        sockets = await listen(
+            settings.host, settings.websocket_port, shared=self._worker is not None
+        )
         self.port = sockets[0].getsockname()[1]
         framer = Framer(settings.deflate_min_bytes)
         delays = Histogram(
@@ -164,8 +178,8 @@ class Server:
             clock=time.monotonic,
             now=time.time,
             call_later=_call_later(loop),
-            want=self._engine.want,
-            release=self._engine.release,
+            want=engine.want,
+            release=engine.release,
             batch_seconds=settings.batch_ms / 1000,
             history_size=settings.history_size,
             queue_size=settings.session_queue_size,
@@ -173,18 +187,18 @@ class Server:
             stale_after={
                 channel: getattr(settings, f"stale_after_{channel}") for channel in CHANNELS
             },
-            supply=self._supply,
+            supply=feeder.supply,
             observe=delays.observe,
         )
-        self._engine.attach(deliver=hub.deliver, wanted=self._want, unwanted=self._release)
+        engine.attach(deliver=hub.deliver, wanted=feeder.want, unwanted=feeder.release)
         publisher = Publisher(
-            engine=self._engine,
+            engine=engine,
             hub=hub,
             rules=Rules(settings.default_market, settings.refuse_crossed_books),
         )
         reception = Reception(
             gate=self._gate,
-            registry=self._registry,
+            registry=registry,
             addresses=self._addresses,
             refusals=self._refusals,
             max_connections=settings.max_connections or open_files() - RESERVED_FILES,
@@ -192,36 +206,49 @@ class Server:
         )
         endpoint = Endpoint(
             hub=hub,
-            registry=self._registry,
+            registry=registry,
             reception=reception,
             begin=functools.partial(
                 Session,
                 hub=hub,
                 frame=framer,
-                home=self._registry,
+                home=registry,
                 gate=self._gate,
                 refusals=self._refusals,
-                rules=_session_rules(settings, takes_tokens=self._gate.takes_credentials),
+                rules=_session_rules(
+                    settings,
+                    takes_tokens=self._gate.takes_credentials,
+                    prepare=engine.prepare if engine.waits else None,
+                ),
             ),
             slow_timeout=settings.slow_timeout,
             max_message_bytes=settings.max_message_bytes,
             framer=framer,
             publish=publisher.publish_all,
-            publishing_waits=self._engine.waits,
+            publishing_waits=engine.waits,
             clock=time.monotonic,
             loop=loop,
+        )
+        reporter = Reporter(
+            engine=engine,
+            feeder=feeder,
+            hub=hub,
+            registry=registry,
+            publisher=publisher,
+            refusals=self._refusals,
+            numbers=registry_of(numbers_of(hub, registry, engine), delays, self._refusals),
+            myself=self._myself,
+            group=self._worker.count if self._worker is not None else 1,
         )
         routes = Routes(
             settings=settings,
             gate=self._gate,
-            engine=self._engine,
+            engine=engine,
             publisher=publisher,
-            hub=hub,
-            registry=self._registry,
             refusals=self._refusals,
-            feeds=self._feeds,
-            metrics=registry_of(self._numbers(hub), delays, self._refusals),
-            ready=lambda: self._ready,
+            feeder=feeder,
+            reporter=reporter,
+            unready=self._unready,
         )
         http = HttpServer(
             http_app.build(routes, self._gate, self._refusals),
@@ -237,20 +264,51 @@ class Server:
             ),
         )
         try:
+            await engine.start()
             await http.start(sockets)
         except BaseException:
             for sock in sockets:
                 sock.close()
+            await engine.stop()
             raise
         self._http = http
-        for feed in self._feeds:
-            feed.start()
-        self._tasks = [asyncio.create_task(self._check(hub), name="checks")]
+        if self._roaming is not None:
+            self._roaming.start(registry)
+            engine.on_return(self._roaming.save_all)
+        self._tasks = [asyncio.create_task(self._check(hub, registry, feeder), name="checks")]
         if self._gate.jwks is not None:
             self._tasks.append(asyncio.create_task(self._gate.jwks.run(), name="keys"))
         self._publisher = publisher
         self._ready = True
         logger.info("serving at %s, WebSockets at %s{client_id}", self.http_url, self.ws_url)
+
+    async def drain(self, *, hurry: asyncio.Event | None = None) -> None:
+        """Let another node run the feed, and clients go one after the other in ``DRAIN_SECONDS``.
+
+        It takes clients as long as balancers send them here, but ``/readyz`` says not to. Returns
+        when nobody is left; ``hurry``: once it is set, at once.
+        """
+        if self._engine is None or self._registry is None or self._draining:
+            return
+        self._draining = True
+        await self._engine.resign()
+        if self.settings.drain_seconds and len(self._registry):
+            logger.info(
+                "draining: %d clients in %g s", len(self._registry), self.settings.drain_seconds
+            )
+        draining = asyncio.create_task(
+            drain(
+                self._registry.sessions,
+                self.settings.drain_seconds,
+                clock=time.monotonic,
+                random=random.random,
+            ),
+            name="drain",
+        )
+        hurried = asyncio.create_task((hurry or asyncio.Event()).wait(), name="hurry")
+        await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, hurried):
+            task.cancel()
 
     async def stop(self) -> None:
         """Publish no more, end the feed, say goodbye to everybody; once more does nothing."""
@@ -259,12 +317,21 @@ class Server:
         for task in self._tasks:
             task.cancel()
         self._tasks = []
-        for feed in self._feeds:
-            await feed.stop()
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.resign()
         if self._http is not None:
             await self._http.stop()
             self._http = None
             logger.info("stopped")
+        if self._roaming is not None:
+            await self._roaming.stop()
+            self._roaming = None
+        if self._registry is not None:
+            self._registry.clear()
+        if engine is not None:
+            await engine.stop()
+        self._draining = False
 
     async def publish(
         self, symbol: str, data: Any, *, channel: str = "orderbook", period: str | None = None
@@ -298,122 +365,58 @@ class Server:
             raise StartupError("The server doesn't run: start it first")
         return self._publisher
 
-    def _want(self, topic: Topic) -> None:
-        for feed in self._feeds:
-            feed.want(topic)
+    def _myself(self) -> Node:
+        """Say what other nodes are told of this one."""
+        worker = self._worker
+        return Node(
+            self._node,
+            group=worker.group if worker is not None else self._node,
+            worker=worker.number if worker is not None else 0,
+            leads=self._feeder is not None and self._feeder.leads,
+            version=__version__,
+            started_ms=self._started_ms,
+            connections=self.connection_count,
+        )
 
-    def _release(self, topic: Topic) -> None:
-        for feed in self._feeds:
-            feed.release(topic)
-
-    def _supply(self, topic: Topic) -> Supply | None:
-        for feed in self._feeds:
-            if feed.serves(topic):
-                return feed.supply(topic)
+    def _unready(self) -> str | None:
+        """Tell why new clients shouldn't be sent here."""
+        if not self._ready or self._draining or self._engine is None:
+            return "The server starts or stops"
+        status = self._engine.status()
+        if status.state == "away" and not self.settings.ready_without_redis:
+            return status.detail or "Redis is away"
         return None
 
-    async def _check(self, hub: Hub) -> None:
+    def _make_registry(self, engine: Engine) -> Registry:
+        settings = self.settings
+        if engine.shared is not None and settings.session_ttl:
+            self._roaming = Roaming(engine.shared.shelf, engine.shared.peers, engine.prepare)
+        return Registry(
+            ttl=settings.session_ttl,
+            clock=time.monotonic,
+            call_later=lambda seconds, function: asyncio.get_running_loop().call_later(
+                seconds, function
+            ),
+            max_per_address=settings.max_connections_per_address,
+            max_per_principal=settings.max_connections_per_principal,
+            roaming=self._roaming,
+        )
+
+    async def _check(self, hub: Hub, registry: Registry, feeder: Feeder) -> None:
         """Look, again and again, at what no event tells: silence."""
         while True:
             try:
                 hub.check()
-                self._registry.check(time.monotonic())
+                registry.check(time.monotonic())
+                await feeder.post()
             except Exception:
                 logger.exception("a check met a fault of ours")
             await asyncio.sleep(CHECK_SECONDS)
 
-    def _numbers(self, hub: Hub) -> list[Number]:
-        registry = self._registry
-        return [
-            Number("connections", "gauge", "Clients connected", lambda: len(registry)),
-            Number(
-                "subscriptions",
-                "gauge",
-                "Subscriptions of all clients",
-                registry.subscription_count,
-            ),
-            Number(
-                "connections_held",
-                "gauge",
-                "Clients that can't take data now",
-                lambda: len(registry.held()),
-            ),
-            Number(
-                "connections_too_slow",
-                "counter",
-                "Clients closed because they took no data",
-                lambda: registry.too_slow,
-            ),
-            Number(
-                "connections_accepted", "counter", "Handshakes accepted", lambda: registry.accepted
-            ),
-            Number("handshakes_refused", "counter", "Handshakes refused", lambda: registry.refused),
-            Number(
-                "messages_received", "counter", "Messages of clients", lambda: registry.received
-            ),
-            Number("sessions_parked", "gauge", "Sessions that wait", lambda: registry.parked),
-            Number(
-                "sessions_resumed",
-                "counter",
-                "Sessions that a client came back to",
-                lambda: registry.resumed,
-            ),
-            Number(
-                "sessions_expired",
-                "counter",
-                "Sessions that nobody came back to",
-                lambda: registry.expired,
-            ),
-            Number(
-                "duplicate_client_ids",
-                "counter",
-                "Clients that came under the id of another who was there",
-                lambda: registry.duplicates,
-            ),
-            Number("messages_delivered", "counter", "Updates sent", lambda: hub.delivered),
-            Number(
-                "messages_conflated",
-                "counter",
-                "Updates that a newer one replaced before a client could take them",
-                lambda: hub.conflated,
-            ),
-            Number(
-                "messages_gapped",
-                "counter",
-                "Updates that clients were told are lost",
-                lambda: hub.gapped,
-            ),
-        ]
 
-
-def _feeds(settings: Settings, publish: Publish) -> list[Feed]:
-    """Make the feed that the settings name.
-
-    Raises:
-        StartupError: when it can't run here.
-    """
-    match settings.feed:
-        case "simulator":
-            return [
-                Simulator(
-                    publish,
-                    symbols=settings.simulator_symbols,
-                    rate=settings.simulator_rate,
-                    seed=settings.simulator_seed,
-                    depth=settings.simulator_depth,
-                    default_market=settings.default_market,
-                )
-            ]
-        case "futu" | "moomoo":
-            # Only here: what it needs is an extra.
-            from bookcast.feeds.futu import futu_feed  # noqa: PLC0415 - an extra
-
-            return [futu_feed(publish, settings)]
-        case "none":
-            return []
-
-
-def _session_rules(settings: Settings, *, takes_tokens: bool) -> SessionRules:
+def _session_rules(
+    settings: Settings, *, takes_tokens: bool, prepare: Prepare | None
+) -> SessionRules:
     return SessionRules(
         Terms(
             default_market=settings.default_market,
@@ -428,16 +431,8 @@ def _session_rules(settings: Settings, *, takes_tokens: bool) -> SessionRules:
         auth_timeout=settings.auth_timeout,
         message_rate=settings.message_rate,
         publish_rate=settings.publish_rate,
+        prepare=prepare,
     )
-
-
-def open_files() -> int:
-    """Tell how many files and connections this process may have open."""
-    try:
-        import resource  # noqa: PLC0415 - not on every platform
-    except ImportError:
-        return sys.maxsize
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _call_later(
@@ -449,47 +444,3 @@ def _call_later(
         return loop.call_later(seconds, function)
 
     return call_later
-
-
-_BIND_FAULTS = {
-    errno.EADDRINUSE: "is already in use; stop the program that has it, or choose another port "
-    "with WEBSOCKET_PORT (--port)",
-    errno.EACCES: "needs more rights than this user has; choose a port above 1023 with "
-    "WEBSOCKET_PORT (--port)",
-    errno.EADDRNOTAVAIL: "can't be used: this machine doesn't have that address; set HOST to one "
-    "that it has",
-}
-
-
-async def _listen(host: str, port: int) -> list[socket.socket]:
-    """Bind the port on every address that the host name stands for.
-
-    Raises:
-        StartupError: in one sentence that says what to do.
-    """
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-    except (OSError, UnicodeError) as error:
-        raise StartupError(f"HOST is {host!r}, which can't be resolved: {error}") from None
-    sockets: list[socket.socket] = []
-    try:
-        for family, _, _, _, address in dict.fromkeys(found):
-            # With port 0, the second address gets the port that the first one was given.
-            chosen = sockets[0].getsockname()[1] if sockets else port
-            sockets.append(
-                socket.create_server(
-                    (str(address[0]), chosen),
-                    family=family,
-                    backlog=2048,
-                    # Every address of the machine means those of IPv4 as well.
-                    dualstack_ipv6=address[0] == "::" and socket.has_dualstack_ipv6(),
-                )
-            )
-    except OSError as error:
-        for sock in sockets:
-            sock.close()
-        fault = _BIND_FAULTS.get(error.errno or 0, f"can't be opened: {error}")
-        raise StartupError(f"Port {port} on {host} {fault}") from None
-    return sockets

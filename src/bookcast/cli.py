@@ -8,12 +8,12 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from bookcast import logs
+from bookcast import logs, workers
 from bookcast.app import Server
 from bookcast.auth import keys, tokens
 from bookcast.auth.principal import SCOPES, Grant, read_grant
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        return _do(command, given)
+        return _do(command, given, sys.argv[1:] if arguments is None else arguments)
     except StartupError as error:
         print(f"bookcast: {error}", file=sys.stderr)
         return 2
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
 
 
-def _do(command: str, given: dict[str, Any]) -> int:
+def _do(command: str, given: dict[str, Any], arguments: Sequence[str]) -> int:
     if command in {"token", "key"}:
         print(make_token(given) if command == "token" else make_key(given))
         return 0
@@ -68,7 +68,11 @@ def _do(command: str, given: dict[str, Any]) -> int:
         return 0
     logs.configure(loaded.settings)
     _allow_many_files()
-    return _run(examine(loaded) if command == "doctor" else serve_until_stopped(loaded))
+    if command == "doctor":
+        return _run(examine(loaded))
+    if loaded.settings.workers > 1 and workers.worker_of(os.environ) is None:
+        return _run(run_workers(loaded, arguments))
+    return _run(serve_until_stopped(loaded))
 
 
 def make_token(given: dict[str, Any]) -> str:
@@ -117,26 +121,52 @@ def _grant(given: dict[str, Any]) -> Grant:
 
 async def serve_until_stopped(loaded: Loaded) -> int:
     """Serve until SIGINT or SIGTERM; a second one doesn't wait for anybody."""
+    with _signals() as (stop, hurry):
+        server = Server(loaded.settings, workers.worker_of(os.environ))
+        async with server:
+            if loaded.settings.feed == "simulator" and sys.stderr.isatty():
+                print(f"\n  A simulated market is live at {server.http_url}/\n", file=sys.stderr)
+            await stop.wait()
+            await server.drain(hurry=hurry)
+    return 0
+
+
+async def run_workers(loaded: Loaded, arguments: Sequence[str]) -> int:
+    """Run several processes until SIGINT or SIGTERM, which they are told."""
+    settings = loaded.settings
+    held, port = workers.hold_port(settings.host, settings.websocket_port)
+    with held, _signals() as (stop, hurry):
+        group = workers.Workers(arguments, count=settings.workers, port=port)
+        hurrying = asyncio.create_task(hurry.wait(), name="hurry")
+        hurrying.add_done_callback(
+            lambda task: None if task.cancelled() else group.end(signal.SIGTERM)
+        )
+        try:
+            return await group.run(stop)
+        finally:
+            hurrying.cancel()
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
+    """Give what the first signal sets, and what the second one does; a third ends the process."""
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    stop, hurry = asyncio.Event(), asyncio.Event()
 
     def on_signal(number: int, _frame: object) -> None:
-        if stop.is_set():
+        if hurry.is_set():
             os._exit(128 + number)
-        loop.call_soon_threadsafe(stop.set)
+        event = hurry if stop.is_set() else stop
+        loop.call_soon_threadsafe(event.set)
 
     previous = {
         number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        async with Server(loaded.settings) as server:
-            if loaded.settings.feed == "simulator" and sys.stderr.isatty():
-                print(f"\n  A simulated market is live at {server.http_url}/\n", file=sys.stderr)
-            await stop.wait()
+        yield stop, hurry
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    return 0
 
 
 async def examine(loaded: Loaded) -> int:

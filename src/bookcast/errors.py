@@ -164,8 +164,8 @@ FINAL_CODES: Final = range(4500, 5000)
 """Of our own codes, 4000 to 4499 ask to come back and these ask not to."""
 
 
-FINAL: Final = frozenset({CloseCode.POLICY, CloseCode.RESTART, CloseCode.REFUSED})
-"""After these a session doesn't wait for its client: it may not come back, or not here."""
+FINAL: Final = frozenset({CloseCode.POLICY, CloseCode.REFUSED})
+"""After these a session doesn't wait for its client: it may not come back."""
 
 
 class CloseReason(msgspec.Struct, frozen=True):

@@ -77,7 +77,11 @@ class Publisher:
     async def publish_all(
         self, updates: Sequence[PublishedUpdate], rights: Rights = EVERYTHING
     ) -> list[Position | InvalidInput]:
-        """Publish updates in order, and give the place of each, or what is wrong with it."""
+        """Publish updates in order, and give the place of each, or what is wrong with it.
+
+        Raises:
+            InvalidInput: when none could be published, since the engine is away.
+        """
         outcomes: list[Position | InvalidInput | None] = []
         publications: list[Publication] = []
         for update in updates:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from dotenv import dotenv_values
@@ -59,9 +60,47 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: Annotated[
         str | None,
         _secret(
-            "Where Redis is, for many nodes. This version keeps everything in memory and says so"
+            "Where Redis is, for many nodes: redis:// or rediss://, or one node of a Cluster; "
+            "memory:// keeps everything in this process"
         ),
     ] = None
+    redis_timeout: Annotated[
+        float,
+        Meta(gt=0, le=60, description="Redis answers within so many seconds, or counts as away"),
+    ] = 1.0
+    redis_max_connections: Annotated[
+        int, Meta(ge=2, le=1000, description="Connections to Redis for commands; one more listens")
+    ] = 16
+    redis_ca_file: Annotated[
+        str | None,
+        Meta(description="Who signed the certificate of a rediss:// Redis, in PEM"),
+    ] = None
+    engine_down_publish: Annotated[
+        Literal["reject", "local"],
+        Meta(
+            description="What becomes of what others than the feed publish while Redis is away: "
+            "reject answers 503, local gives it to this node's own clients"
+        ),
+    ] = "reject"
+    ready_without_redis: Annotated[
+        bool,
+        Meta(description="Whether /readyz stays ready while Redis is away, as it should be"),
+    ] = True
+    workers: Annotated[
+        int,
+        Meta(
+            ge=1, le=256, description="Processes that share the port; more than 1 needs REDIS_URL"
+        ),
+    ] = 1
+    drain_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="At the end clients are closed one after the other within so many seconds, "
+            "so that they don't all come to other nodes at once",
+        ),
+    ] = 0.0
     feed: Annotated[
         Literal["none", "simulator", "futu", "moomoo"],
         Meta(
@@ -341,11 +380,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the strict defaults hold."""
         return self.environment == "production"
 
+    @property
+    def shares_redis(self) -> bool:
+        """Whether there is a Redis, so that nodes can share it."""
+        return self.redis_url is not None and not self.redis_url.startswith("memory:")
+
 
 PRODUCTION_DEFAULTS: Final[Mapping[str, Any]] = {
     "redis_url": "redis://redis:6379",
     "admin_allow": (),
     "max_connections_per_address": 100,
+    "drain_seconds": 30.0,
 }
 """Where production starts from another value than :class:`Settings` says."""
 
@@ -483,6 +528,7 @@ def check(settings: Settings, sources: Mapping[str, str]) -> None:
             "choose jwt, keys or proxy, or AUTH_MODE=none to serve everybody who can reach it"
         )
     _check_authentication(settings)
+    _check_redis(settings, sources)
     for field in ("publish_allow", "admin_allow", "trusted_proxies"):
         _check_networks(field, getattr(settings, field), _from(sources, field))
     _check_symbols(settings, _from(sources, "simulator_symbols"))
@@ -494,6 +540,31 @@ def check(settings: Settings, sources: Mapping[str, str]) -> None:
                 f"ALLOWED_ORIGINS has {origin!r}{_from(sources, 'allowed_origins')}; an origin is "
                 "scheme://host or scheme://host:port, with no path and no wildcard"
             )
+
+
+REDIS_SCHEMES: Final = ("redis", "rediss", "unix", "memory")
+
+
+def _check_redis(settings: Settings, sources: Mapping[str, str]) -> None:
+    url = settings.redis_url
+    if url is not None:
+        shown = f"REDIS_URL{_from(sources, 'redis_url')}"
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            parts, port = urlsplit(""), 0
+        named = bool(parts.hostname) or parts.scheme in {"unix", "memory"}
+        if parts.scheme not in REDIS_SCHEMES or not named or port == 0:
+            raise SettingError(
+                f"{shown} is no address of a Redis; write redis://[user:password@]host:6379, or "
+                "rediss:// for TLS"
+            )
+    if settings.workers > 1 and not settings.shares_redis:
+        raise SettingError(
+            f"WORKERS is {settings.workers}{_from(sources, 'workers')}, and several processes need "
+            "Redis to share what they know: set REDIS_URL=redis://host:6379, or WORKERS=1"
+        )
 
 
 def _check_authentication(settings: Settings) -> None:

@@ -10,10 +10,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.support import missing
 
 BUILT_PAGE = Path(__file__).parents[2] / "src" / "bookcast" / "web" / "index.html"
 CHROMIUM_FLAGS = [
@@ -80,13 +81,6 @@ class PageServer:
                     self.port = int(found[1])
                     serving.set()
         serving.set()
-
-
-def missing(reason: str) -> NoReturn:
-    """Fail where the page must be tested, skip on a machine that lacks the means."""
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from bookcast.settings import Settings, describe
-from tests.e2e.conftest import missing
-from tests.support import PATIENCE, ROOT, Client, Command, command, connect, eventually
+from tests.support import PATIENCE, ROOT, Client, Command, command, connect, eventually, missing
 
 SAMPLES = {
     "nginx": (ROOT / "deploy" / "nginx.conf").read_text(),

@@ -12,9 +12,9 @@ import redis
 import redis.cluster
 from redis.exceptions import MovedError
 
-from tests.e2e.conftest import missing
 from tests.fakes import redis_server
 from tests.fakes.redis_server import HOST, PATIENCE, RedisCluster, RedisServer
+from tests.support import missing
 
 
 @pytest.fixture(scope="module", autouse=True)

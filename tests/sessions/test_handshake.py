@@ -14,7 +14,7 @@ import websockets.exceptions
 from bookcast import Server, serve
 from tests.conftest import LOOPS
 from tests.sessions.world import SECRET
-from tests.support import PATIENCE, Client, connect, eventually
+from tests.support import PATIENCE, Client, connect, eventually, registry_of
 
 BOOK = {"bids": [[189.5, 300]], "asks": [[189.6, 100]]}
 V1 = "bookcast.v1"
@@ -346,7 +346,7 @@ async def test_two_tabs_with_one_id_live_side_by_side() -> None:
     ):
         await first.hear()
         await second.hear()
-        await eventually(lambda: server._registry.duplicates == 1, "the answer")
+        await eventually(lambda: registry_of(server).duplicates == 1, "the answer")
         await server.publish("AAPL", BOOK)
         await server.publish("TSLA", BOOK)
         assert (await first.hear())["symbol"] == "AAPL"
@@ -363,7 +363,7 @@ async def test_a_connection_that_answers_no_ping_is_closed() -> None:
         await client.hear()
         client.connection.transport.pause_reading()
         await eventually(lambda: server.connection_count == 0, "the end")
-        assert server._registry.parked == 1
+        assert registry_of(server).parked == 1
 
 
 @pytest.mark.parametrize("anyio_backend", LOOPS.values(), ids=LOOPS)

@@ -23,6 +23,9 @@ class Client:
     def end(self, code: CloseCode) -> None:
         raise AssertionError(code)
 
+    def go_on(self) -> None:
+        raise AssertionError
+
 
 def watched(**rules: Any) -> tuple[Client, Watch]:
     timer, client = ManualTimer(), Client()

@@ -25,6 +25,7 @@ from tests.support import (
     eventually,
     handshake,
     masked_frame,
+    registry_of,
     websockets_of,
 )
 
@@ -634,7 +635,7 @@ async def ask_much_after_publishing(server: Server) -> None:
     quote = b'{"action":"publish","channel":"quote","symbol":"A","data":{"last":1}}'
     client.writer.write(masked_frame(TEXT, quote) + masked_frame(TEXT, b'{"action":"list"}') * 1500)
     [socket_] = websockets_of(server)
-    await eventually(lambda: bool(server._registry.held()), "the client to be full")
+    await eventually(lambda: bool(registry_of(server).held()), "the client to be full")
     assert socket_.backlog() < 1 << 20
     client.writer.transport.resume_reading()  # type: ignore[attr-defined]
     kinds = [json.loads((await client.frame())[1])["type"] for _ in range(1501)]
@@ -681,7 +682,7 @@ async def test_a_client_that_takes_nothing_is_closed_as_too_slow() -> None:
                 await asyncio.sleep(0.01)
 
         publishing = asyncio.create_task(publish_until_gone())
-        await eventually(lambda: bool(server._registry.held()), "the client to be full")
+        await eventually(lambda: bool(registry_of(server).held()), "the client to be full")
         async with httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http:
             stats = (await http.get("/stats")).json()
         assert stats["connections_held"] in {0, 1}  # it may be gone by now
@@ -691,7 +692,7 @@ async def test_a_client_that_takes_nothing_is_closed_as_too_slow() -> None:
         await asyncio.wait_for(publishing, PATIENCE)
         client.writer.transport.resume_reading()  # type: ignore[attr-defined]
         assert await client.close_code() == 4008
-        assert server._registry.too_slow == 1
+        assert registry_of(server).too_slow == 1
 
 
 async def test_a_slow_v1_client_is_caught_up_by_one_delta_that_proves_the_book(

@@ -18,10 +18,15 @@ from bookcast.protocol.render import Renderer
 from bookcast.sessions.base import SessionRules
 from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import Session
+from bookcast.sessions.websocket import run_through
 from bookcast.settings import from_keywords
 from tests.support import AAPL, ManualTimer, line, trades
 
 SECRET = "a secret of more than thirty-two bytes"
+
+
+async def _publishes_nothing(*_args: object) -> list[Any]:
+    raise AssertionError
 
 
 class Peer:
@@ -47,6 +52,9 @@ class Peer:
             self.ended.append(code)
             self._leave(None if code in FINAL else self.session.proof())
 
+    def go_on(self) -> None:
+        """Do what the session has to do, which waits for nothing here."""
+
     def pong(self) -> None:
         """Answer the newest ping."""
         self.heard_at = self.world.timer.now
@@ -67,6 +75,8 @@ class Peer:
         """Say something, and let the server do what follows."""
         self.heard_at = self.world.timer.now
         self.session.receive(json.dumps({"action": action, **fields}).encode())
+        if self.session.has_to_wait:
+            run_through(self.session.work(_publishes_nothing))
         self.session.outbox.flush()
         self.world.flush()
 

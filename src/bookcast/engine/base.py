@@ -48,7 +48,7 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Shared(msgspec.Struct, frozen=True):
-    """What nodes that share an engine have besides: each other, a board, and a shelf of sessions."""
+    """What nodes that share an engine have besides: each other, a board, a shelf of sessions."""
 
     peers: Peers
     board: Board
@@ -104,7 +104,7 @@ class Engine(ABC):
         if self._lost is not None:
             await self._lost()
 
-    async def stop(self) -> None:
+    async def stop(self) -> None:  # noqa: B027 - one in memory has nothing to end
         """End."""
 
     @abstractmethod
@@ -120,7 +120,7 @@ class Engine(ABC):
             FencedError: when another node runs the feed by now.
         """
 
-    async def prepare(self, topics: Sequence[Topic]) -> None:
+    async def prepare(self, topics: Sequence[Topic]) -> None:  # noqa: B027 - it has all at hand
         """Have what is known of topics at hand, so that :meth:`want` can deliver it at once.
 
         When that isn't to be had in time it returns all the same, and what is known comes later.
@@ -148,3 +148,10 @@ class Engine(ABC):
     @abstractmethod
     def status(self) -> EngineStatus:
         """Tell how the engine is."""
+
+    def numbers(self) -> dict[str, float]:
+        """Give what there is to count, by name."""
+        return {}
+
+    def on_return(self, function: Callable[[], None]) -> None:  # noqa: B027 - it never goes away
+        """Call a function when the engine is back after it was away: it may have forgotten all."""

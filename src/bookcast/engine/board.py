@@ -80,6 +80,5 @@ class Board:
         except EngineAwayError as error:
             logger.debug("the board can't be read: %s", error)
             return
-        # RESP3 has maps; a script gives its pairs one after the other.
-        pairs = list(found.items()) if isinstance(found, dict) else zip(found[::2], found[1::2])
+        pairs = zip(found[::2], found[1::2], strict=True)
         self.notices = {name.decode(): notice for name, notice in pairs}

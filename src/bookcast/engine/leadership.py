@@ -54,6 +54,8 @@ class Leadership:
         self._task: asyncio.Task[None] | None = None
         self._free = asyncio.Event()
         self._away_until = 0.0
+        # The feed is begun and ended in turn.
+        self._changing = asyncio.Lock()
         self.fence: int | None = None
         """The number under which this node runs the feed; None: it doesn't."""
 
@@ -67,8 +69,9 @@ class Leadership:
 
     async def fenced(self, fence: int) -> None:
         """Take note that another node has the lock: something was refused under this fence."""
-        if self.fence == fence:
-            await self._lose("another node runs the feed")
+        async with self._changing:
+            if self.fence == fence:
+                await self._lose("another node runs the feed")
 
     async def close(self) -> None:
         """End the feed, and let another node run it at once."""
@@ -86,7 +89,8 @@ class Leadership:
     async def _run(self) -> None:
         while True:
             try:
-                await self._look()
+                async with self._changing:
+                    await self._look()
             except EngineAwayError as error:
                 # Whoever runs the feed goes on: nobody else can take over now. Afterwards he has
                 # the first word.

@@ -129,7 +129,7 @@ class Mirror:
         return True
 
     def give_up(self, topic: Topic) -> None:
-        """Let a topic that couldn't be read stand as it is; what comes next shows what is missing."""
+        """Let a topic stand as it is: it can't be read. What comes next shows what is missing."""
         known = self._topics.get(topic)
         if known is not None:
             known.waiting = None

@@ -134,6 +134,7 @@ class RedisEngine(Engine):
         self._spoken: set[Topic] = set()
         """Topics that were published since Redis was away last."""
         self._known_topics = 0
+        self._on_return: list[Callable[[], None]] = []
         self.repaired = 0
         """How often something was missing, and read again."""
 
@@ -352,8 +353,12 @@ class RedisEngine(Engine):
             detail=detail,
         )
 
+    def on_return(self, function: Callable[[], None]) -> None:
+        """Call a function when Redis is back: it may have forgotten all."""
+        self._on_return.append(function)
+
     def numbers(self) -> dict[str, float]:
-        """Give what there is to count, for metrics."""
+        """Give what there is to count, by name."""
         return {
             "calls": self._link.calls,
             "failures": self._link.failures,
@@ -559,6 +564,8 @@ class RedisEngine(Engine):
         if local is not None:
             self._hand_in(local)
         self._demand.tell_anew()
+        for function in self._on_return:
+            function()
         # Its subscription may have outlived that, or not: what is missing is read in any case.
         self._repair(
             [topic for topic in self._mirror.topics() if self._mirror.must_read(topic)], None

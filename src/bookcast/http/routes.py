@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import msgspec
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -16,20 +16,15 @@ from bookcast.auth.gate import Gate, Knock, Visitor
 from bookcast.auth.principal import Rights, Scope
 from bookcast.engine.base import Engine
 from bookcast.errors import InvalidInput
-from bookcast.feeds.supervisor import Supervisor
+from bookcast.feeder import Feeder
 from bookcast.http import problem, schemas
-from bookcast.hub.hub import Hub
+from bookcast.http.report import Reporter
 from bookcast.limits import Refusals, TokenBuckets
 from bookcast.model import Security, Topic, parse_symbol
 from bookcast.protocol import codec
 from bookcast.protocol.published import decode_batch
 from bookcast.publisher import Publisher
-from bookcast.sessions.registry import Registry
 from bookcast.settings import Settings
-from bookcast.version import __version__
-
-MAX_LISTED: Final = 20
-"""So many clients who can't take data are listed by name."""
 
 
 class Json(Response):
@@ -45,7 +40,7 @@ class Json(Response):
 class Routes:
     """The endpoints, with what they need at hand.
 
-    ``ready`` tells whether new clients should be sent here; ``clock`` gives seconds since 1970.
+    ``unready`` tells why new clients shouldn't be sent here, None when they should.
     """
 
     def __init__(
@@ -55,13 +50,10 @@ class Routes:
         gate: Gate,
         engine: Engine,
         publisher: Publisher,
-        hub: Hub,
-        registry: Registry,
         refusals: Refusals,
-        feeds: list[Supervisor],
-        metrics: CollectorRegistry,
-        ready: Callable[[], bool],
-        clock: Callable[[], float] = time.time,
+        feeder: Feeder,
+        reporter: Reporter,
+        unready: Callable[[], str | None],
     ) -> None:
         self._settings = settings
         self._gate = gate
@@ -69,13 +61,9 @@ class Routes:
         self._rates = TokenBuckets(settings.publish_rate)
         self._engine = engine
         self._publisher = publisher
-        self._hub = hub
-        self._registry = registry
-        self._feeds = feeds
-        self._metrics = metrics
-        self._ready = ready
-        self._clock = clock
-        self._started = clock()
+        self._feeder = feeder
+        self._reporter = reporter
+        self._unready = unready
 
     async def broadcast(self, request: Request) -> Response:
         """Publish one update to everybody who subscribed to its topic."""
@@ -114,73 +102,12 @@ class Routes:
 
     async def health(self, _request: Request) -> Response:
         """Tell how the server and its parts are."""
-        feeds = [feed.status() for feed in self._feeds]
-        engine = self._engine.status()
-        well = engine.state == "connected" and all(feed.state == "connected" for feed in feeds)
-        return Json(
-            schemas.Health(
-                status="healthy" if well else "degraded",
-                connections=len(self._registry),
-                subscriptions=self._registry.subscription_count(),
-                uptime_s=self._uptime(),
-                engine=engine,
-                feeds=feeds,
-            )
-        )
+        return Json(await self._reporter.health())
 
     async def stats(self, request: Request) -> Response:
         """Tell what the server has done since it started, and how each topic stands."""
         await self._require(request, "admin")
-        now_ms = self._clock() * 1000
-        held = self._registry.held()
-        subscribers = self._hub.topics()
-        topics = [
-            schemas.TopicStats(
-                channel=update.topic.channel,
-                symbol=update.topic.symbol,
-                period=update.topic.variant or None,
-                epoch=update.position.epoch,
-                seq=update.position.seq,
-                subscribers=subscribers.get(update.topic, 0),
-                age_ms=round(max(0.0, now_ms - update.server_ms), 1),
-            )
-            for update in await self._engine.newest()
-        ]
-        return Json(
-            schemas.Stats(
-                version=__version__,
-                uptime_s=self._uptime(),
-                connections=len(self._registry),
-                subscriptions=self._registry.subscription_count(),
-                connections_held=len(held),
-                connections_too_slow=self._registry.too_slow,
-                connections_accepted=self._registry.accepted,
-                handshakes_refused=self._registry.refused,
-                sessions=schemas.Sessions(
-                    connected=len(self._registry),
-                    parked=self._registry.parked,
-                    resumed=self._registry.resumed,
-                    expired=self._registry.expired,
-                ),
-                duplicate_client_ids=self._registry.duplicates,
-                refusals=dict(sorted(self._refusals.counts.items())),
-                messages_received=self._registry.received,
-                updates_published=sum(topic.seq for topic in topics),
-                publishes_refused=self._publisher.refused,
-                messages_delivered=self._hub.delivered,
-                messages_conflated=self._hub.conflated,
-                messages_gapped=self._hub.gapped,
-                held=[
-                    schemas.HeldClient(
-                        session.client_id, session.subscription_count, session.backlog
-                    )
-                    for session in held[:MAX_LISTED]
-                ],
-                topics=sorted(
-                    topics, key=lambda topic: (topic.channel, topic.symbol, topic.period or "")
-                ),
-            )
-        )
+        return Json(await self._reporter.stats())
 
     async def livez(self, _request: Request) -> Response:
         """Say that the process answers."""
@@ -188,9 +115,10 @@ class Routes:
 
     async def readyz(self, _request: Request) -> Response:
         """Say whether new clients should be sent here."""
-        if self._ready():
+        trouble = self._unready()
+        if trouble is None:
             return Json(schemas.Alive("ready"))
-        return problem.response("not_ready", "The server starts or stops", **{"Retry-After": "1"})
+        return problem.response("not_ready", trouble, **{"Retry-After": "1"})
 
     async def book(self, request: Request) -> Response:
         """Give the newest book of a symbol."""
@@ -217,12 +145,8 @@ class Routes:
         """List what ``q`` finds: what the feed has, in its order, then what others publish."""
         text = request.query_params.get("q", "").strip()
         _, rights = await self._require(request, "read")
-        found = {
-            security.symbol: security
-            for feed in self._feeds
-            for security in await feed.search(text)
-        }
-        for symbol in sorted({update.topic.symbol for update in await self._engine.newest()}):
+        found = {security.symbol: security for security in await self._feeder.search(text)}
+        for symbol in sorted({head.topic.symbol for head in await self._engine.heads()}):
             if text.upper() in symbol.upper():
                 found.setdefault(symbol, Security(symbol))
         return Json(
@@ -235,7 +159,7 @@ class Routes:
         """Give the numbers to Prometheus."""
         await self._require(request, "admin")
         return Response(
-            generate_latest(self._metrics), headers={"Content-Type": CONTENT_TYPE_LATEST}
+            await self._reporter.metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
 
     async def websocket_without_upgrade(self, request: Request) -> Response:
@@ -273,9 +197,6 @@ class Routes:
                 "was published",
                 retry_after=late,
             )
-
-    def _uptime(self) -> float:
-        return round(self._clock() - self._started, 3)
 
     async def _json_body(self, request: Request) -> bytes:
         """Read the body, no further than the limit."""

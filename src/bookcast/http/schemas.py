@@ -11,15 +11,26 @@ from bookcast.feeds.base import FeedStatus
 from bookcast.model import Security
 
 
-class Health(msgspec.Struct, frozen=True):
-    """How the server is. Degraded: it serves, but a feed or the engine has trouble."""
+class Workers(msgspec.Struct, frozen=True):
+    """Processes that share the port; of ``all``, so many have ``answered`` for this."""
 
-    status: str
+    answered: int
+    all: int
+
+
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the server is. Degraded: it serves, but a feed or the engine has trouble.
+
+    ``workers``: where several processes share the port, whose connections these are.
+    """
+
+    status: Literal["healthy", "degraded", "unhealthy"]
     connections: int
     subscriptions: int
     uptime_s: float
     engine: EngineStatus
     feeds: list[FeedStatus]
+    workers: Workers | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -77,8 +88,42 @@ class Sessions(msgspec.Struct, frozen=True):
     expired: int
 
 
-class Stats(msgspec.Struct, frozen=True):
-    """What the server has done since it started.
+class NodeStats(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The node that answered. ``leads``: it runs the feed. ``engine``: numbers of its Redis.
+
+    ``workers``: where several processes share the port, whose numbers these are; ``worker`` is the
+    one that answered.
+    """
+
+    id: str
+    leads: bool
+    worker: int
+    engine: dict[str, float]
+    workers: Workers | None = None
+
+
+class ClusterNode(msgspec.Struct, frozen=True):
+    """A node that lives, as of about a second ago. Those with one ``group`` share a port."""
+
+    id: str
+    group: str
+    worker: int
+    leads: bool
+    version: str
+    connections: int
+    uptime_s: float
+
+
+class ClusterStats(msgspec.Struct, frozen=True):
+    """All nodes that share Redis. ``leader`` runs the feed; null when none does."""
+
+    nodes: list[ClusterNode]
+    connections: int
+    leader: str | None
+
+
+class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the server has done since it started, in all its processes.
 
     ``connections_held`` can't take data now; ``connections_too_slow`` took none for too long and
     were closed. ``messages_conflated``: a newer update took their place; ``messages_gapped``: their
@@ -106,6 +151,8 @@ class Stats(msgspec.Struct, frozen=True):
     messages_gapped: int
     held: list[HeldClient]
     topics: list[TopicStats]
+    node: NodeStats
+    cluster: ClusterStats | None = None
 
 
 class KnownBook(msgspec.Struct, frozen=True):

@@ -294,6 +294,10 @@ class Hub:
             last_update_ms=newest.server_ms if newest is not None else None,
         )
 
+    def is_live(self, topic: Topic) -> bool:
+        """Tell whether somebody here sees a topic, or will when they come back."""
+        return topic in self._topics
+
     def subscriber_count(self, topic: Topic) -> int:
         """Count this node's subscribers of a topic."""
         live = self._topics.get(topic)

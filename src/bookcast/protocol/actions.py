@@ -82,7 +82,7 @@ class Resume(NamedTuple):
     """
 
     token: str
-    restore: Callable[[Mapping[Topic, tuple[ViewSpec, Update | None]]], Sequence[Action]]
+    restore: Callable[[Mapping[Topic, tuple[ViewSpec, Update | Position | None]]], Sequence[Action]]
     refuse: Callable[[InvalidInput], Message]
 
 

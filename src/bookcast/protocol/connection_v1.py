@@ -378,6 +378,10 @@ class V1Connection:
         """Make the message that asks for another token."""
         return v1.TokenExpiring(max(0.0, round(seconds * 1000, 3)))
 
+    def going_away(self, seconds: float) -> Message:
+        """Make the message that tells when to come back, since the server ends."""
+        return v1.GoingAway(round(seconds * 1000))
+
     def _publish(self, command: v1.Publish) -> Publish:
         def answer(position: Position) -> Message:
             return v1.PublishedMessage(

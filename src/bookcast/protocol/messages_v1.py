@@ -433,6 +433,12 @@ class Authenticated(
     expires_in_ms: float | None
 
 
+class GoingAway(msgspec.Struct, frozen=True, tag_field="type", tag="going_away"):
+    """The server ends: come back in so long, and resume. It closes this connection about then."""
+
+    reconnect_in_ms: int
+
+
 class TokenExpiring(msgspec.Struct, frozen=True, tag_field="type", tag="token_expiring"):
     """The token expires in so long; present another one, or be closed with 4010."""
 
@@ -495,6 +501,7 @@ Message = (
     | Resumed
     | Authenticated
     | TokenExpiring
+    | GoingAway
     | Pong
     | Heartbeat
 )

@@ -80,8 +80,8 @@ def _restore(
         place = Position(held[topic].epoch, held[topic].seq) if topic in held else None
         # What we sent last may never have come: what the client says counts. Only if that is the
         # same, and it sees the topic as it did, do we know what it has.
-        same = last is not None and place == last.position and spec == seen
-        if spec != seen and topic.channel not in LOSSLESS:
+        same = isinstance(last, Update) and place == last.position and spec == seen
+        if spec.depth != seen.depth and topic.channel not in LOSSLESS:
             place = None  # having other levels of a book, it doesn't have this one
         going_on.append((topic, spec, last if same else place))
     refused += [

@@ -10,8 +10,8 @@ import msgspec
 
 from bookcast.auth.principal import Principal, Rights
 from bookcast.errors import CloseCode, InvalidInput
-from bookcast.model import Position
-from bookcast.protocol.connection import Terms
+from bookcast.model import Position, Topic
+from bookcast.protocol.connection import Parked, Terms
 from bookcast.protocol.shapes import PublishedUpdate
 
 if TYPE_CHECKING:
@@ -23,10 +23,15 @@ PublishAll = Callable[
 """Publishes updates in order, as far as rights go; gives the place of each or what is wrong."""
 
 
+Prepare = Callable[[Sequence[Topic]], Awaitable[None]]
+"""Has what is known of topics at hand."""
+
+
 class SessionRules(msgspec.Struct, frozen=True):
     """What holds for every session. Times are in seconds, ``now`` gives those since 1970.
 
     ``message_rate``, ``publish_rate``: messages and publications a second; 0: no limit.
+    ``prepare``: has to be waited for before a topic is shown that nobody here sees yet; None: not.
     """
 
     terms: Terms = Terms()
@@ -37,6 +42,7 @@ class SessionRules(msgspec.Struct, frozen=True):
     auth_timeout: float = 10.0
     message_rate: float = 0.0
     publish_rate: float = 0.0
+    prepare: Prepare | None = None
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
 
@@ -56,6 +62,9 @@ class Peer(Protocol):
     def end(self, code: CloseCode) -> None:
         """Close the connection."""
 
+    def go_on(self) -> None:
+        """Do what the session has to do without the client having said anything."""
+
 
 class Home(Protocol):
     """Where sessions are known, and find what they left behind."""
@@ -73,8 +82,13 @@ class Home(Protocol):
     def answered(self, session: Session) -> None:
         """Note that a client that was asked whether it is there is."""
 
-    def find(self, token: str, principal_id: str) -> Session | None:
-        """Give the session that a token is for, if it is that principal's."""
+    async def reclaim(
+        self, token: str, session: Session, restore: Callable[[Parked], None]
+    ) -> bool:
+        """Let a session that a token is for go on in a new connection, wherever it was.
 
-    def take_over(self, token: str, old: Session, new: Session) -> None:
-        """Let a session go on in a new connection."""
+        ``restore`` is given what it saw; False: there is no such session of that principal.
+        """
+
+    def changed(self, session: Session) -> None:
+        """Note that a client sees something else than before."""

@@ -9,6 +9,8 @@ from typing import Final
 from bookcast.auth.principal import ANYONE, Principal
 from bookcast.errors import CloseCode, InvalidInput
 from bookcast.limits import RETRY_SECONDS, Seats
+from bookcast.protocol.connection import Parked
+from bookcast.sessions.roaming import Roaming
 from bookcast.sessions.session import Session
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ class Registry:
         max_parked: so many subscriptions may wait; who has waited longest makes room.
         max_per_address: sessions of one address that may wait; 0: no limit.
         max_per_principal: connections of one principal; 0: no limit.
+        roaming: keeps sessions where other nodes find them; None: there are no others.
     """
 
     def __init__(
@@ -52,7 +55,9 @@ class Registry:
         max_parked: int = MAX_PARKED,
         max_per_address: int = 0,
         max_per_principal: int = 0,
+        roaming: Roaming | None = None,
     ) -> None:
+        self._roaming = roaming
         self._ttl = ttl
         self._clock = clock
         self._call_later = call_later
@@ -64,6 +69,8 @@ class Registry:
         self._owners: dict[Id, Session] = {}
         self._tokens: dict[str, Session] = {}
         self._challenges: dict[Id, Challenge] = {}
+        # By whom other nodes are told that a client is there.
+        self._asked: dict[Session, list[Callable[[], None]]] = {}
         # In the order in which they were lost, with when that was.
         self._parked: dict[Session, float] = {}
         self._parked_subscriptions = 0
@@ -121,14 +128,22 @@ class Registry:
             self._withdraw(session)
 
     def enter(self, session: Session) -> None:
-        """Let a client, now that it is known who it is, find what it left behind.
+        """Let a client, now that it is known who it is, find what it left behind."""
+        if session.token:
+            self._tokens[session.token] = session
+            session.has_entered()
+        elif self._roaming is not None:
+            self._roaming.enter(session)
+        else:
+            self.enter_here(session)
+            session.has_entered()
+
+    def enter_here(self, session: Session) -> None:
+        """Let a client find what it left behind on this node.
 
         If another is there under its id, that one is asked whether it still is: if so, both live
         on; if not, the newcomer gets what it had.
         """
-        if session.token:
-            self._tokens[session.token] = session
-            return
         owner = self._owners.get(session.id)
         if owner is None or owner is session:
             self._owners[session.id] = session
@@ -143,11 +158,13 @@ class Registry:
         None: it doesn't come back.
         """
         self._sessions.discard(session)
+        self._asked.pop(session, None)
         if session.principal is not None:
             self._principals.leave(session.principal.id)
         if until is not None and self._may_park(session):
             session.park(until)
             self._park(session)
+            self.changed(session)
             logger.debug("client %r may come back within %g s", session.client_id, self._ttl)
             self._make_room(session)
             self._end_challenge(session)
@@ -156,29 +173,54 @@ class Registry:
 
     def answered(self, session: Session) -> None:
         """Note that a client that was asked whether it is there is."""
+        for answered in self._asked.pop(session, ()):
+            answered()
         challenge = self._challenges.pop(session.id, None)
         if challenge is not None:
             self._let_both_live(challenge)
 
-    def find(self, token: str, principal_id: str) -> Session | None:
-        """Give the session that a token is for, if it is that principal's."""
-        session = self._tokens.get(token)
-        return session if session is not None and session.id[0] == principal_id else None
-
-    def take_over(self, token: str, old: Session, new: Session) -> None:
-        """Let a session go on in a new connection.
+    async def reclaim(
+        self, token: str, session: Session, restore: Callable[[Parked], None]
+    ) -> bool:
+        """Let the session of a token go on in a new connection, wherever it was.
 
         It is found by that one's token, and by the one it was asked for with: the answer may get
         lost.
         """
+        if self._roaming is not None:
+            parked = await self._roaming.reclaim(token, session)
+            if parked is not None:
+                if session in self._sessions:
+                    self._resume(token, session)
+                    restore(parked)
+                    self._roaming.change(session)
+                return True
+        old = self._tokens.get(token)
+        if old is None or old is session or old.id[0] != session.id[0]:
+            return False
+        if session not in self._sessions:
+            return True
         if old not in self._parked:
             old.lose(CloseCode.TAKEN_OVER)
         self._unpark(old)
         for known in old.tokens:
             self._tokens.pop(known, None)
-        new.tokens = (new.token, token)
-        self._tokens[token] = new
+        self._resume(token, session)
+        if self._roaming is not None:
+            self._roaming.replace(old, session)
+        restore(old.left_behind())
+        old.close()
+        return True
+
+    def _resume(self, token: str, session: Session) -> None:
+        session.tokens = (session.token, token)
+        self._tokens[token] = session
         self.resumed += 1
+
+    def changed(self, session: Session) -> None:
+        """Note that a client sees something else than before."""
+        if self._roaming is not None:
+            self._roaming.change(session)
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -201,6 +243,10 @@ class Registry:
                 break
             self._expire(oldest)
 
+    def sessions(self) -> list[Session]:
+        """List those of the clients who are connected."""
+        return list(self._sessions)
+
     def held(self) -> list[Session]:
         """List the sessions that can't take data now."""
         return [session for session in self._sessions if not session.outbox.writable]
@@ -208,6 +254,52 @@ class Registry:
     def subscription_count(self) -> int:
         """Count the subscriptions of all who are connected."""
         return sum(session.subscription_count for session in self._sessions)
+
+    # What roams
+
+    def is_connected(self, session: Session) -> bool:
+        """Tell whether a client is still there."""
+        return session in self._sessions
+
+    def is_parked(self, session: Session) -> bool:
+        """Tell whether a session waits for its client."""
+        return session in self._parked
+
+    def owns(self, session: Session) -> bool:
+        """Tell whether a session is the one that is found by its id or token."""
+        return bool(session.token) or self._owners.get(session.id) is session
+
+    def own(self, session: Session) -> None:
+        """Let a client own its id, in place of whoever is parked under it."""
+        self._owners[session.id] = session
+
+    def lose(self, session: Session) -> None:
+        """Let a session go that another node has taken."""
+        assert self._roaming is not None
+        self._roaming.give_up(session)
+        if session in self._sessions:
+            session.lose(CloseCode.TAKEN_OVER if session.token else CloseCode.HEARTBEAT_MISSED)
+        if session in self._parked:
+            self._roaming.give_up(session)
+            self._unpark(session)
+            self._forget(session)
+
+    def note_resumed(self, session: Session) -> None:  # noqa: ARG002 - whoever it is, it counts
+        """Note that a client came back to what it had on another node."""
+        self.resumed += 1
+
+    def challenge(self, session: Session, answered: Callable[[], None]) -> None:
+        """Ask a client whether it is there, for another node."""
+        self._asked.setdefault(session, []).append(answered)
+        session.challenge()
+
+    def clear(self) -> None:
+        """Forget all who may come back: the server ends."""
+        for session in tuple(self._parked):
+            self._unpark(session)
+            session.close()
+        self._owners.clear()
+        self._tokens.clear()
 
     # Coming back
 
@@ -251,6 +343,8 @@ class Registry:
     def _hand_over(self, old: Session, new: Session) -> None:
         self._unpark(old)
         self._owners[new.id] = new
+        if self._roaming is not None:
+            self._roaming.replace(old, new)
         self.resumed += 1
         logger.info("client %r is back: %d symbols", new.client_id, old.subscription_count)
         new.adopt(old)
@@ -277,16 +371,17 @@ class Registry:
             if challenge.owner in self._parked:
                 self._hand_over(challenge.owner, newcomer)
             elif self._owners.setdefault(newcomer.id, newcomer) is not newcomer:
-                self._note_duplicate(newcomer)
+                self.note_duplicate(newcomer)
             newcomer.expects = False
 
     def _let_both_live(self, challenge: Challenge) -> None:
         for newcomer in challenge.newcomers:
             newcomer.expects = False
             if newcomer in self._sessions:
-                self._note_duplicate(newcomer)
+                self.note_duplicate(newcomer)
 
-    def _note_duplicate(self, session: Session) -> None:
+    def note_duplicate(self, session: Session) -> None:
+        """Note that a client uses the id of another that is there."""
         self.duplicates += 1
         logger.warning(
             "client id %r is used by several connections at once; give each its own, or none of "
@@ -306,6 +401,8 @@ class Registry:
                 del self._tokens[token]
         if self._owners.get(session.id) is session:
             del self._owners[session.id]
+        if self._roaming is not None:
+            self._roaming.end(session)
         session.close()
         self._end_challenge(session)
 

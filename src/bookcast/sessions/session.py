@@ -6,7 +6,8 @@ import logging
 import math
 import re
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat, takewhile
 from typing import Final
 
 from bookcast.auth.gate import Gate, keys_unavailable
@@ -48,6 +49,9 @@ EXPIRY_NOTICE_SECONDS: Final = 60.0
 
 NOTHING_DEFERRED: Final[list[Action]] = []
 """All sessions share it, and none appends to it."""
+
+_WORK: Final = (Publish, Authenticate, Resume)
+"""What may have to wait for something, in :meth:`Session.work`."""
 
 
 class Session:
@@ -211,24 +215,49 @@ class Session:
         """Whether :meth:`work` may have to ask for keys."""
         return any(isinstance(action, Authenticate) for action in self._deferred)
 
+    @property
+    def publishes(self) -> bool:
+        """Whether :meth:`work` publishes something."""
+        return any(isinstance(action, Publish) for action in self._deferred)
+
     async def work(self, publish: PublishAll) -> None:
         """Publish what the client sent, find out who it is, and do what it said after that."""
         while self._deferred and not self._closed:
-            if isinstance(first := self._deferred[0], Authenticate):
-                await self._authenticate(first)
-                self._deferred = self._deferred[1:]
-            else:
-                await self._publish(publish)
+            match self._deferred[0]:
+                case Authenticate() as first:
+                    await self._authenticate(first)
+                    self._deferred = self._deferred[1:]
+                case Resume() as first:
+                    await self._resume(first)
+                    self._deferred = self._deferred[1:]
+                case Publish():
+                    await self._publish(publish)
+                case _:
+                    await self._show_prepared()
+
+    async def _show_prepared(self) -> None:
+        """Do what had to wait for topics that nobody here saw."""
+        actions = list(takewhile(lambda one: not isinstance(one, _WORK), self._deferred))
+        self._deferred = self._deferred[len(actions) :]
+        if self._rules.prepare is not None:
+            topics = [one.topic for one in actions if isinstance(one, Show)]
+            await self._rules.prepare(topics)
+        if not self._closed:
+            self._perform_all(actions)
+            self.outbox.flush()
 
     async def _publish(self, publish: PublishAll) -> None:
         until = next(
-            (i for i, one in enumerate(self._deferred) if isinstance(one, Authenticate)),
+            (i for i, one in enumerate(self._deferred) if self._ends_publishing(one)),
             len(self._deferred),
         )
         actions, self._deferred = self._deferred[:until], self._deferred[until:]
         updates = [action.update for action in actions if isinstance(action, Publish)]
         rights = self.principal.rights if self.principal is not None else NOTHING
-        outcomes = iter(await publish(updates, rights))
+        try:
+            outcomes: Iterator[Position | InvalidInput] = iter(await publish(updates, rights))
+        except InvalidInput as refusal:  # of all of them: the engine is away
+            outcomes = repeat(refusal)
         if self._closed:
             return
         for action in actions:
@@ -242,6 +271,17 @@ class Session:
             self._hub.join(self.outbox)
         else:
             self.outbox.flush()
+
+    def _ends_publishing(self, action: Action) -> bool:
+        """Tell whether something can't be done between publications, as they come."""
+        return isinstance(action, Authenticate | Resume) or self._has_to_prepare(action)
+
+    def _has_to_prepare(self, action: Action) -> bool:
+        return (
+            self._rules.prepare is not None
+            and isinstance(action, Show)
+            and not self._hub.is_live(action.topic)
+        )
 
     # Who the client is
 
@@ -286,15 +326,22 @@ class Session:
             self._enter()
 
     def _enter(self) -> None:
-        symbols, self._symbols = self._symbols, ()
         # What was left behind of a symbol in the address is more than its newest book, if every
-        # book counts.
-        if self._rules.terms.keeps_all:
-            self._home.enter(self)
-        if symbols:
-            self._perform_all(self._connection.open(symbols))
+        # book counts: then the symbols wait for :meth:`has_entered`.
         if not self._rules.terms.keeps_all:
-            self._home.enter(self)
+            self._open_symbols()
+        self._home.enter(self)
+
+    def has_entered(self) -> None:
+        """Take note that what the client left behind has been looked for."""
+        self._open_symbols()
+        if self._deferred:
+            self._peer.go_on()
+
+    def _open_symbols(self) -> None:
+        symbols, self._symbols = self._symbols, ()
+        if symbols:
+            self._do(self._connection.open(symbols))
 
     def _seconds_left(self) -> float | None:
         if self.principal is None or self.principal.expires_at is None:
@@ -336,11 +383,21 @@ class Session:
 
     def adopt(self, old: Session) -> None:
         """Go on with what an earlier connection of the same client saw."""
+        self.go_on_with(old.left_behind())
+        old.close()
+
+    def go_on_with(self, parked: Parked) -> None:
+        """Go on with what an earlier connection of the same client saw, wherever it was."""
         assert isinstance(self._connection, BaseConnection)
         declined = self._declined or ()
-        self._perform_all(self._connection.adopt(old.left_behind(), declined))
-        old.close()
+        self._perform_all(self._connection.adopt(parked, declined))
         self.outbox.flush()
+
+    def seen(self) -> Parked:
+        """Give what is shown to the client and how; of one that is gone, what it surely has too."""
+        if self._closed:
+            return self.left_behind()
+        return {topic: (spec, None) for topic, spec in self._connection.subscriptions.items()}
 
     def left_behind(self) -> Parked:
         """Give what was shown to the client, how, and what of it the client surely has."""
@@ -393,6 +450,12 @@ class Session:
             return self._watch.judge_progress(now)
         return self._watch.judge_answer(now)
 
+    def go_away(self, seconds: float) -> None:
+        """Tell the client when to come back, where its protocol has a word for it."""
+        if isinstance(self._connection, V1Connection) and self.outbox.writable:
+            self._say(self._connection.going_away(seconds))
+            self.outbox.flush()
+
     def _speak_up(self, now: float, connection: V1Connection) -> None:
         """Say what nobody asked for: that a token expires, and that the server is there."""
         left = self._seconds_left()
@@ -410,7 +473,7 @@ class Session:
         for action in actions:
             if self._deferred:
                 self._deferred.append(action)
-            elif isinstance(action, Publish | Authenticate):
+            elif isinstance(action, _WORK) or self._has_to_prepare(action):
                 self._deferred = [action]
             elif not self._closed:
                 self._perform(action)
@@ -431,6 +494,7 @@ class Session:
                 if confirm is not None:
                     self._say(confirm(place))
                 self._hub.begin(self.outbox, topic)
+                self._home.changed(self)
             case Restore(restored, answer):
                 self._restore(restored, answer)
             case Hide(topic):
@@ -438,12 +502,12 @@ class Session:
                 self._hub.unsubscribe(self.outbox, topic)
                 if self._declined is not None:
                     self._declined.add(topic)
+                if not self._closed:
+                    self._home.changed(self)
             case Resync(topic):
                 self._hub.resync(self.outbox, topic)
             case Explain(topic, answer):
                 self._say(answer(self._hub.word(self.outbox, topic)))
-            case Resume():
-                self._resume(action)
 
     def _restore(
         self,
@@ -459,10 +523,13 @@ class Session:
         for topic, _, _ in restored:
             logger.debug("client %r sees %s again", self.client_id, topic)
             self._hub.begin(self.outbox, topic)
+        self._home.changed(self)
 
-    def _resume(self, action: Resume) -> None:
-        old = self._home.find(action.token, self.id[0])
-        if old is None or old is self:
+    async def _resume(self, action: Resume) -> None:
+        found = await self._home.reclaim(
+            action.token, self, lambda parked: self._perform_all(action.restore(parked))
+        )
+        if not found and not self._closed:
             self._say(
                 action.refuse(
                     InvalidInput(
@@ -470,10 +537,7 @@ class Session:
                     )
                 )
             )
-            return
-        self._home.take_over(action.token, old, self)
-        self._perform_all(action.restore(old.left_behind()))
-        old.close()
+        self.outbox.flush()
 
     def _say(self, message: Message) -> None:
         if message.__struct_config__.tag == "error":

@@ -55,7 +55,7 @@ class Watch:
 
     def ask(self) -> None:
         """Ask the client whether it is there; the answer goes to :meth:`is_answer`."""
-        self._asked = secrets.token_bytes(8)
+        self._asked = self._asked or secrets.token_bytes(8)  # one answer is for all who ask
         self._peer.ping(self._asked)
 
     def is_answer(self, payload: bytes) -> bool:

@@ -286,6 +286,7 @@ class WebSocket(asyncio.Protocol):
         endpoint.registry.add(session)
         logger.info("client %r connected from %s", admission.client_id, admission.visitor.address)
         session.open(admission.symbols)
+        self._process()
 
     # Frames in
 
@@ -397,7 +398,7 @@ class WebSocket(asyncio.Protocol):
 
         What the client says next waits for the answers.
         """
-        self._publishes = self._publishes or not session.authenticates
+        self._publishes = self._publishes or session.publishes
         session.outbox.flush()
         waits = self._endpoint.publishing_waits or session.authenticates
         work = session.work(self._endpoint.publish)
@@ -434,6 +435,10 @@ class WebSocket(asyncio.Protocol):
             # client to see that.
             self._transport.write_eof()
             self._close_soon()
+
+    def go_on(self) -> None:
+        """Do what the session has to do without the client having said anything."""
+        self._process()
 
     def backlog(self) -> int:
         """Tell how many bytes wait in this process for the client to take."""

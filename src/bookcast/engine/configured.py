@@ -1,0 +1,39 @@
+"""Makes the engine that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bookcast.engine.base import Engine
+from bookcast.engine.link import LinkSettings
+from bookcast.engine.memory import MemoryEngine
+from bookcast.engine.peers import Node
+from bookcast.engine.redis import RedisEngine, RedisRules
+from bookcast.settings import Settings
+
+
+def engine_of(settings: Settings, myself: Callable[[], Node]) -> Engine:
+    """Make the engine: in Redis where there is one, else in memory.
+
+    ``myself`` tells what this node says of itself.
+    """
+    if settings.redis_url is None or not settings.shares_redis:
+        return MemoryEngine(history_size=settings.history_size)
+    keeps_books = settings.session_queue == "all"
+    return RedisEngine(
+        LinkSettings(
+            settings.redis_url,
+            settings.redis_timeout,
+            settings.redis_max_connections,
+            settings.redis_ca_file,
+        ),
+        myself=myself,
+        rules=RedisRules(
+            history_size=max(
+                settings.history_size, settings.session_queue_size if keeps_books else 0
+            ),
+            keeps_books=keeps_books,
+            local=settings.engine_down_publish == "local",
+            session_ttl=settings.session_ttl,
+        ),
+    )

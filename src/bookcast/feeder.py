@@ -1,0 +1,167 @@
+"""Runs the feed on the node that is to, and tells all others how it can supply topics."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from bookcast.engine.base import Engine, EngineAwayError, FencedError
+from bookcast.engine.records import name_of
+from bookcast.errors import InvalidInput
+from bookcast.feeds.base import Feed, FeedStatus, Publish
+from bookcast.feeds.supervisor import Supervisor
+from bookcast.model import Publication, Security, Supply, Topic
+
+logger = logging.getLogger(__name__)
+
+FEEDS: Final = "feeds"
+"""The notice of how the feeds are; others have a topic's name."""
+
+SEARCH_SECONDS: Final = 1.0
+"""How long another node may take to search its feed."""
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_supply: Final = msgspec.msgpack.Decoder(Supply)
+_statuses: Final = msgspec.msgpack.Decoder(list[FeedStatus])
+_securities: Final = msgspec.msgpack.Decoder(list[Security])
+
+
+class Feeder:
+    """One feed for all nodes. Where there is one node, it simply runs here.
+
+    ``make`` makes the feeds that are configured, given where to publish.
+    """
+
+    def __init__(self, engine: Engine, make: Callable[[Publish], Sequence[Feed]]) -> None:
+        self._engine = engine
+        self._fence: int | None = None
+        self._leads = False
+        self._wanted: set[Topic] = set()
+        self._feeds = [Supervisor(feed) for feed in make(self._publish)]
+        if self._feeds:
+            engine.lead(gained=self._gain, lost=self._lose)
+        if engine.shared is not None:
+            engine.shared.peers.handlers["search"] = self._answer_search
+
+    @property
+    def leads(self) -> bool:
+        """Whether this node runs the feed."""
+        return self._leads
+
+    def want(self, topic: Topic) -> None:
+        """Some node wants a topic."""
+        self._wanted.add(topic)
+        for feed in self._feeds:
+            feed.want(topic)
+
+    def release(self, topic: Topic) -> None:
+        """No node wants it any more."""
+        self._wanted.discard(topic)
+        for feed in self._feeds:
+            feed.release(topic)
+
+    def supply(self, topic: Topic) -> Supply | None:
+        """Tell how the feed can supply a topic; None: no feed has it."""
+        if self._leads:
+            for feed in self._feeds:
+                if feed.serves(topic):
+                    return feed.supply(topic)
+            return None
+        return self._supply_elsewhere(topic)
+
+    def statuses(self) -> list[FeedStatus]:
+        """Tell how the feeds are, wherever they run."""
+        if self._leads or self._engine.shared is None:
+            return [feed.status() for feed in self._feeds]
+        told = self._engine.shared.board.notices.get(FEEDS)
+        statuses = _statuses.decode(told) if told else []
+        if trouble := self._trouble():
+            return [FeedStatus(one.name, "disconnected", one.symbols, trouble) for one in statuses]
+        return statuses
+
+    async def search(self, text: str) -> Sequence[Security]:
+        """Find what can be subscribed at the feed, wherever it runs."""
+        if self._leads or self._engine.shared is None:
+            return [one for feed in self._feeds for one in await feed.search(text)]
+        leader = self._leader()
+        if leader is None:
+            return ()
+        peers = self._engine.shared.peers
+        answer = await peers.ask(leader, "search", text.encode(), SEARCH_SECONDS)
+        return _securities.decode(answer) if answer else ()
+
+    async def post(self) -> None:
+        """Tell other nodes what has changed; call it regularly."""
+        shared = self._engine.shared
+        if shared is None or not self._leads or self._fence is None:
+            return
+        notices = {FEEDS: _encode([feed.status() for feed in self._feeds])}
+        for topic in self._wanted:
+            supply = self.supply(topic)
+            if supply is not None:
+                notices[name_of(topic)] = _encode(supply)
+        try:
+            await shared.board.post(notices, self._fence)
+        except (EngineAwayError, FencedError) as error:
+            logger.debug("other nodes aren't told how the feed is: %s", error)
+
+    # On and off
+
+    async def _gain(self, fence: int | None) -> None:
+        self._fence = fence
+        self._leads = True
+        for feed in self._feeds:
+            feed.start()
+
+    async def _lose(self) -> None:
+        self._leads = False
+        for feed in self._feeds:
+            await feed.stop()
+
+    async def _publish(self, publications: Sequence[Publication]) -> None:
+        try:
+            await self._engine.publish(publications, fence=self._fence)
+        except FencedError:
+            logger.debug("%d updates are dropped: another node runs the feed", len(publications))
+        except InvalidInput as error:
+            logger.debug("%d updates are dropped: %s", len(publications), error.message)
+
+    # What other nodes say
+
+    def _supply_elsewhere(self, topic: Topic) -> Supply | None:
+        shared = self._engine.shared
+        if shared is None:
+            return None
+        told = shared.board.notices.get(name_of(topic))
+        supply = _supply.decode(told) if told else None
+        trouble = self._trouble()
+        if trouble is None:
+            return supply
+        statuses = shared.board.notices.get(FEEDS)
+        if supply is None and not statuses:
+            return None  # there is no feed at all, as far as this node knows
+        names = [one.name for one in _statuses.decode(statuses)] if statuses else []
+        source = supply.source if supply is not None else names[0] if names else ""
+        return Supply(source, "feed_down", trouble)
+
+    def _trouble(self) -> str | None:
+        """Tell why nothing comes from the feed, which another node runs."""
+        if (status := self._engine.status()).state == "away":
+            return f"the feed runs on another node, and {status.detail}"
+        shared = self._engine.shared
+        assert shared is not None
+        if shared.board.notices and self._leader() is None:
+            return "no node runs the feed now"
+        return None
+
+    def _leader(self) -> str | None:
+        assert self._engine.shared is not None
+        living = self._engine.shared.peers.living
+        return next((node.id for node in living.values() if node.leads), None)
+
+    async def _answer_search(self, text: bytes) -> bytes:
+        found = [one for feed in self._feeds for one in await feed.search(text.decode())]
+        return _encode(found)

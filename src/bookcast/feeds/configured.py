@@ -1,0 +1,34 @@
+"""Makes the feed that the settings name."""
+
+from __future__ import annotations
+
+from bookcast.feeds.base import Feed, Publish
+from bookcast.feeds.simulator import Simulator
+from bookcast.settings import Settings
+
+
+def feeds_of(settings: Settings, publish: Publish) -> list[Feed]:
+    """Make the feed that the settings name; none for ``none``.
+
+    Raises:
+        StartupError: when it can't run here.
+    """
+    match settings.feed:
+        case "simulator":
+            return [
+                Simulator(
+                    publish,
+                    symbols=settings.simulator_symbols,
+                    rate=settings.simulator_rate,
+                    seed=settings.simulator_seed,
+                    depth=settings.simulator_depth,
+                    default_market=settings.default_market,
+                )
+            ]
+        case "futu" | "moomoo":
+            # Only here: what it needs is an extra.
+            from bookcast.feeds.futu import futu_feed  # noqa: PLC0415 - an extra
+
+            return [futu_feed(publish, settings)]
+        case "none":
+            return []

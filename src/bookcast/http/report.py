@@ -1,0 +1,310 @@
+"""What a server says of itself: for all processes that share its port, whichever is asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from bookcast.engine.base import Engine
+from bookcast.engine.peers import Node
+from bookcast.feeder import Feeder
+from bookcast.http import schemas
+from bookcast.hub.hub import Hub
+from bookcast.limits import Refusals
+from bookcast.publisher import Publisher
+from bookcast.sessions.registry import Registry
+from bookcast.version import __version__
+
+MAX_LISTED: Final = 20
+"""So many clients who can't take data are listed by name."""
+
+ANSWER_SECONDS: Final = 1.0
+"""How long another process may take to say how it is."""
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Reporter:
+    """Says how this process is, and asks those that share the port.
+
+    ``myself`` tells what this node is, ``group`` how many share its port; ``now`` gives seconds
+    since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        feeder: Feeder,
+        hub: Hub,
+        registry: Registry,
+        publisher: Publisher,
+        refusals: Refusals,
+        numbers: CollectorRegistry,
+        myself: Callable[[], Node],
+        group: int = 1,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._engine = engine
+        self._feeder = feeder
+        self._hub = hub
+        self._registry = registry
+        self._publisher = publisher
+        self._refusals = refusals
+        self._numbers = numbers
+        self._myself = myself
+        self._group = group
+        self._now = now
+        self._started = now()
+        if engine.shared is not None:
+            handlers = engine.shared.peers.handlers
+            handlers["health"] = self._answer_health
+            handlers["stats"] = self._answer_stats
+            handlers["metrics"] = self._answer_metrics
+
+    async def health(self) -> schemas.Health:
+        """Tell how the server and its parts are."""
+        mine = self._health()
+        if self._group == 1:
+            return mine
+        others = await self._ask("health", schemas.Health)
+        states = [mine.status, *(one.status for one in others)]
+        answered = 1 + len(others)
+        worst = max(states, key=_STATES.index)
+        if answered < self._group and worst == "healthy":
+            worst = "degraded"
+        return msgspec.structs.replace(
+            mine,
+            status=worst,
+            connections=mine.connections + sum(one.connections for one in others),
+            subscriptions=mine.subscriptions + sum(one.subscriptions for one in others),
+            workers=schemas.Workers(answered, self._group),
+        )
+
+    async def stats(self) -> schemas.Stats:
+        """Tell what the server has done since it started, and how each topic stands."""
+        mine = await self._stats()
+        if self._group == 1:
+            return mine
+        others = await self._ask("stats", schemas.Stats)
+        whole = msgspec.structs.replace(
+            mine.node, workers=schemas.Workers(1 + len(others), self._group)
+        )
+        return msgspec.structs.replace(_sum([mine, *others]), node=whole)
+
+    async def metrics(self) -> bytes:
+        """Give the numbers in Prometheus' text format; of several processes, by ``worker``."""
+        mine = generate_latest(self._numbers)
+        if self._group == 1:
+            return mine
+        texts = {self._myself().worker: mine}
+        for node, answer in (await self._ask_others("metrics")).items():
+            texts[node.worker] = answer
+        registry = CollectorRegistry()
+        registry.register(_ByWorker(texts))
+        return generate_latest(registry)
+
+    # This process
+
+    def _health(self) -> schemas.Health:
+        feeds = self._feeder.statuses()
+        engine = self._engine.status()
+        well = engine.state == "connected" and all(feed.state == "connected" for feed in feeds)
+        return schemas.Health(
+            status="healthy" if well else "degraded",
+            connections=len(self._registry),
+            subscriptions=self._registry.subscription_count(),
+            uptime_s=self._uptime(),
+            engine=engine,
+            feeds=feeds,
+        )
+
+    async def _stats(self) -> schemas.Stats:
+        now_ms = self._now() * 1000
+        registry, hub = self._registry, self._hub
+        held = registry.held()
+        subscribers = hub.topics()
+        topics = [
+            schemas.TopicStats(
+                channel=head.topic.channel,
+                symbol=head.topic.symbol,
+                period=head.topic.variant or None,
+                epoch=head.position.epoch,
+                seq=head.position.seq,
+                subscribers=subscribers.get(head.topic, 0),
+                age_ms=round(max(0.0, now_ms - head.server_ms), 1),
+            )
+            for head in await self._engine.heads()
+        ]
+        myself = self._myself()
+        return schemas.Stats(
+            version=__version__,
+            uptime_s=self._uptime(),
+            connections=len(registry),
+            subscriptions=registry.subscription_count(),
+            connections_held=len(held),
+            connections_too_slow=registry.too_slow,
+            connections_accepted=registry.accepted,
+            handshakes_refused=registry.refused,
+            sessions=schemas.Sessions(
+                connected=len(registry),
+                parked=registry.parked,
+                resumed=registry.resumed,
+                expired=registry.expired,
+            ),
+            duplicate_client_ids=registry.duplicates,
+            refusals=dict(sorted(self._refusals.counts.items())),
+            messages_received=registry.received,
+            updates_published=sum(topic.seq for topic in topics),
+            publishes_refused=self._publisher.refused,
+            messages_delivered=hub.delivered,
+            messages_conflated=hub.conflated,
+            messages_gapped=hub.gapped,
+            held=[
+                schemas.HeldClient(session.client_id, session.subscription_count, session.backlog)
+                for session in held[:MAX_LISTED]
+            ],
+            topics=sorted(
+                topics, key=lambda topic: (topic.channel, topic.symbol, topic.period or "")
+            ),
+            node=schemas.NodeStats(
+                myself.id, self._feeder.leads, myself.worker, self._engine.numbers()
+            ),
+            cluster=self._cluster(),
+        )
+
+    def _cluster(self) -> schemas.ClusterStats | None:
+        if self._engine.shared is None:
+            return None
+        now_ms = self._now() * 1000
+        nodes = [
+            schemas.ClusterNode(
+                node.id,
+                node.group,
+                node.worker,
+                node.leads,
+                node.version,
+                node.connections,
+                round(max(0.0, now_ms - node.started_ms) / 1000, 1),
+            )
+            for node in sorted(
+                self._engine.shared.peers.living.values(),
+                key=lambda node: (node.group, node.worker),
+            )
+        ]
+        return schemas.ClusterStats(
+            nodes,
+            sum(node.connections for node in nodes),
+            next((node.id for node in nodes if node.leads), None),
+        )
+
+    def _uptime(self) -> float:
+        return round(self._now() - self._started, 3)
+
+    # The others
+
+    async def _ask(self, method: str, kind: type[S]) -> list[S]:
+        answers = await self._ask_others(method)
+        return [msgspec.msgpack.decode(answer, type=kind) for answer in answers.values()]
+
+    async def _ask_others(self, method: str) -> dict[Node, bytes]:
+        if self._engine.shared is None:
+            return {}
+        peers, myself = self._engine.shared.peers, self._myself()
+        others = {
+            node.id: node
+            for node in peers.living.values()
+            if node.group == myself.group and node.id != myself.id
+        }
+        answers = await peers.ask_all(others, method, b"", ANSWER_SECONDS)
+        return {others[id_]: answer for id_, answer in answers.items() if answer is not None}
+
+    async def _answer_health(self, _body: bytes) -> bytes:
+        return _encode(self._health())
+
+    async def _answer_stats(self, _body: bytes) -> bytes:
+        return _encode(await self._stats())
+
+    async def _answer_metrics(self, _body: bytes) -> bytes:
+        return generate_latest(self._numbers)
+
+
+_STATES: Final = ["healthy", "degraded", "unhealthy"]
+
+
+def _sum(stats: Sequence[schemas.Stats]) -> schemas.Stats:
+    """Add up what processes that share a port say; what isn't a count is the first one's."""
+    first = stats[0]
+    counts = {
+        name: sum(getattr(one, name) for one in stats)
+        for name in schemas.Stats.__struct_fields__
+        if isinstance(getattr(first, name), int)
+    }
+    return msgspec.structs.replace(
+        first,
+        **counts
+        | {
+            "updates_published": first.updates_published,
+            "sessions": schemas.Sessions(
+                *(
+                    sum(getattr(one.sessions, name) for one in stats)
+                    for name in schemas.Sessions.__struct_fields__
+                )
+            ),
+            "refusals": _add(one.refusals for one in stats),
+            "held": [client for one in stats for client in one.held][:MAX_LISTED],
+            "topics": _with_subscribers(stats),
+        },
+    )
+
+
+def _add(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for one in counts:
+        for name, count in one.items():
+            total[name] = total.get(name, 0) + count
+    return dict(sorted(total.items()))
+
+
+def _with_subscribers(stats: Sequence[schemas.Stats]) -> list[schemas.TopicStats]:
+    """Give the first one's topics with the subscribers of all."""
+    subscribers: dict[tuple[str, str, str | None], int] = {}
+    for one in stats:
+        for topic in one.topics:
+            name = (topic.channel, topic.symbol, topic.period)
+            subscribers[name] = subscribers.get(name, 0) + topic.subscribers
+    return [
+        msgspec.structs.replace(
+            topic, subscribers=subscribers[topic.channel, topic.symbol, topic.period]
+        )
+        for topic in stats[0].topics
+    ]
+
+
+class _ByWorker(Collector):
+    """What several processes count, each number with the worker's as a label."""
+
+    def __init__(self, texts: dict[int, bytes]) -> None:
+        self._texts = texts
+
+    def collect(self) -> Iterable[Metric]:
+        families: dict[str, Metric] = {}
+        for worker, text in sorted(self._texts.items()):
+            for found in text_string_to_metric_families(text.decode()):
+                family = families.setdefault(
+                    found.name, Metric(found.name, found.documentation, found.type)
+                )
+                family.samples += [
+                    sample._replace(labels={**sample.labels, "worker": str(worker)})
+                    for sample in found.samples
+                ]
+        return families.values()

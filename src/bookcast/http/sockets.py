@@ -1,0 +1,65 @@
+"""The port: bound on every address of a host name, or said in one sentence why it can't be."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import sys
+
+from bookcast.errors import StartupError
+
+_FAULTS = {
+    errno.EADDRINUSE: "is already in use; stop the program that has it, or choose another port "
+    "with WEBSOCKET_PORT (--port)",
+    errno.EACCES: "needs more rights than this user has; choose a port above 1023 with "
+    "WEBSOCKET_PORT (--port)",
+    errno.EADDRNOTAVAIL: "can't be used: this machine doesn't have that address; set HOST to one "
+    "that it has",
+}
+
+
+async def listen(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
+    """Bind the port on every address that the host name stands for.
+
+    ``shared``: other processes listen on it as well, and the system spreads connections over them.
+
+    Raises:
+        StartupError: in one sentence that says what to do.
+    """
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (OSError, UnicodeError) as error:
+        raise StartupError(f"HOST is {host!r}, which can't be resolved: {error}") from None
+    sockets: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            # With port 0, the second address gets the port that the first one was given.
+            chosen = sockets[0].getsockname()[1] if sockets else port
+            sockets.append(
+                socket.create_server(
+                    (str(address[0]), chosen),
+                    family=family,
+                    backlog=2048,
+                    reuse_port=shared,
+                    # Every address of the machine means those of IPv4 as well.
+                    dualstack_ipv6=address[0] == "::" and socket.has_dualstack_ipv6(),
+                )
+            )
+    except OSError as error:
+        for sock in sockets:
+            sock.close()
+        fault = _FAULTS.get(error.errno or 0, f"can't be opened: {error}")
+        raise StartupError(f"Port {port} on {host} {fault}") from None
+    return sockets
+
+
+def open_files() -> int:
+    """Tell how many files and connections this process may have open."""
+    try:
+        import resource  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return sys.maxsize
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

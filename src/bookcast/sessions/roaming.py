@@ -1,0 +1,423 @@
+"""Sessions that go on at another node: saved as they change, and found by whoever asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from bookcast.engine.base import EngineAwayError
+from bookcast.engine.keys import session_key
+from bookcast.engine.peers import Peers
+from bookcast.engine.shelf import LIVE_SECONDS, Claim, Shelf
+from bookcast.hub.view import ViewSpec
+from bookcast.model import Position, Topic, Update
+from bookcast.protocol.connection import Parked
+from bookcast.sessions.base import Prepare
+from bookcast.sessions.session import Session
+
+logger = logging.getLogger(__name__)
+
+SAVE_SECONDS: Final = 0.02
+"""What changes of a session within so long is saved together."""
+
+ANSWER_SECONDS: Final = 1.0
+"""So long a node has to say that a client of its is there; then another takes its session over."""
+
+TOUCH_SECONDS: Final = LIVE_SECONDS / 3
+"""How often sessions of connected clients are kept for longer."""
+
+RETRY_SECONDS: Final = 1.0
+"""How soon what couldn't be saved is saved again."""
+
+
+class _Seen(msgspec.Struct, frozen=True, array_like=True):
+    """A topic that a client sees, how, and how far it surely has it."""
+
+    topic: Topic
+    spelling: str
+    depth: int | None
+    delta: bool
+    interval_ms: int
+    every: bool
+    position: Position | None
+
+
+class _Saved(msgspec.Struct, frozen=True, array_like=True):
+    """A session; or ``elsewhere``: the token that it is found by now."""
+
+    seen: tuple[_Seen, ...] = ()
+    elsewhere: str = ""
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(_Saved)
+
+
+class Sessions(Protocol):
+    """What it needs of the registry: the sessions of this node."""
+
+    def enter_here(self, session: Session) -> None:
+        """Let a client find what it left behind on this node."""
+
+    def own(self, session: Session) -> None:
+        """Let a client own its id, in place of whoever is parked under it."""
+
+    def is_connected(self, session: Session) -> bool:
+        """Tell whether a client is still there."""
+
+    def is_parked(self, session: Session) -> bool:
+        """Tell whether a session waits for its client."""
+
+    def owns(self, session: Session) -> bool:
+        """Tell whether a session is the one that is found by its id."""
+
+    def lose(self, session: Session) -> None:
+        """Let a session go that another node has taken."""
+
+    def note_duplicate(self, session: Session) -> None:
+        """Note that a client uses the id of another that is there."""
+
+    def note_resumed(self, session: Session) -> None:
+        """Note that a client came back to what it had."""
+
+    def challenge(self, session: Session, answered: Callable[[], None]) -> None:
+        """Ask a client whether it is there."""
+
+
+class Roaming:
+    """Keeps this node's sessions on the shelf, and takes those of others from it.
+
+    Args:
+        shelf: where sessions are kept.
+        peers: the other nodes, who may have clients connected.
+        prepare: has what is known of topics at hand.
+    """
+
+    def __init__(self, shelf: Shelf, peers: Peers, prepare: Prepare) -> None:
+        self._shelf = shelf
+        self._peers = peers
+        self._prepare = prepare
+        self._sessions: Sessions
+        self._generations: dict[str, int] = {}
+        # Whose sessions they are, for as long as this node has them.
+        self._by_key: dict[str, Session] = {}
+        self._dirty: dict[Session, None] = {}
+        self._ended: dict[str, int] = {}
+        self._saving: asyncio.Task[None] | None = None
+        self._touching: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        peers.handlers["challenge"] = self._answer_challenge
+        peers.handlers["taken"] = self._answer_taken
+
+    def start(self, sessions: Sessions) -> None:
+        """Begin, for the sessions of a registry."""
+        self._sessions = sessions
+        self._touching = asyncio.create_task(self._touch(), name="touches sessions")
+
+    async def stop(self) -> None:
+        """Save what isn't saved yet, and end."""
+        for task in (self._touching, *self._tasks):
+            if task is not None:
+                task.cancel()
+        if self._saving is not None:
+            self._saving.cancel()
+            await asyncio.wait([self._saving])
+        await self._save_once()
+
+    def save_all(self) -> None:
+        """Save every session once more: Redis may have forgotten them."""
+        self._dirty.update(dict.fromkeys(self._by_key.values()))
+        self._save_soon()
+
+    # What becomes of this node's sessions
+
+    def change(self, session: Session) -> None:
+        """Note that a session sees something else than before, or is parked."""
+        self._dirty[session] = None
+        self._save_soon()
+
+    def end(self, session: Session) -> None:
+        """Note that a session is over."""
+        self._dirty.pop(session, None)
+        for key in _keys(session):
+            if self._by_key.get(key) is session:
+                del self._by_key[key]
+                generation = self._generations.pop(key, 0)
+                if generation:
+                    self._ended[key] = generation
+                    self._save_soon()
+
+    def replace(self, old: Session, new: Session) -> None:
+        """Note that a session goes on in a new connection to this node."""
+        self._dirty.pop(old, None)
+        kept = _keys(new)
+        for key in _keys(old):
+            if key in kept:
+                self._by_key[key] = new
+            elif self._by_key.pop(key, None) is not None:
+                self._ended[key] = self._generations.pop(key, 0)
+        self.change(new)
+
+    def give_up(self, session: Session) -> None:
+        """Note that a session is another node's by now."""
+        self._dirty.pop(session, None)
+        for key in _keys(session):
+            if self._by_key.get(key) is session:
+                del self._by_key[key]
+                self._generations.pop(key, None)
+
+    # Who comes
+
+    def enter(self, session: Session) -> None:
+        """Let a client find what it left behind, here or elsewhere. Meanwhile it is served."""
+        session.expects = True
+        self._keep(self._enter(session), "looks for a session")
+
+    async def reclaim(self, token: str, session: Session) -> Parked | None:
+        """Give what the session of a token saw, wherever it is; None: here, or nowhere.
+
+        After that it is this node's, and can be taken by nobody else.
+        """
+        key = _token_key(session, token)
+        try:
+            claim = await self._claim(key, force=True)
+            if claim.kind != "taken":
+                return None
+            saved = _decode.decode(claim.data)
+            while saved.elsewhere:  # the token of the connection before that one
+                key = _token_key(session, saved.elsewhere)
+                claim = await self._claim(key, force=True)
+                if claim.kind != "taken":
+                    return None
+                self._ended[key] = claim.generation
+                saved = _decode.decode(claim.data)
+        except EngineAwayError as error:
+            logger.debug("a session can't be looked for: %s", error)
+            return None
+        logger.info("client %r is back, from another node", session.client_id)
+        parked = _parked(saved)
+        await self._prepare(list(parked))
+        return parked
+
+    async def _enter(self, session: Session) -> None:
+        parked: Parked | None = None
+        try:
+            parked = await self._find(session)
+        except EngineAwayError as error:
+            logger.debug("client %r: only looked for here: %s", session.client_id, error)
+            self._enter_here(session)
+        if not self._sessions.is_connected(session):
+            if parked is not None:
+                await self._put_back(session, parked)
+            return
+        if parked is not None:
+            session.go_on_with(parked)
+            session.expects = False
+        self.change(session)
+        session.has_entered()
+
+    async def _find(self, session: Session) -> Parked | None:
+        """Find what a client left behind at another node."""
+        key = _keys(session)[0]
+        claim = await self._claim(key)
+        if claim.kind == "live":
+            there = await self._peers.ask(claim.owner, "challenge", key.encode(), ANSWER_SECONDS)
+            if there:
+                session.expects = False
+                if self._sessions.is_connected(session):
+                    self._sessions.note_duplicate(session)
+                return None
+            claim = await self._claim(key, force=True)
+        if claim.kind != "taken":
+            self._enter_here(session)
+            return None
+        if self._sessions.is_connected(session):
+            self._sessions.own(session)
+            self._by_key[key] = session
+            self._sessions.note_resumed(session)
+            logger.info("client %r is back, from another node", session.client_id)
+        parked = _parked(_decode.decode(claim.data))
+        await self._prepare(list(parked))
+        return parked
+
+    def _enter_here(self, session: Session) -> None:
+        session.expects = False
+        if self._sessions.is_connected(session):
+            self._sessions.enter_here(session)
+
+    async def _claim(self, key: str, *, force: bool = False) -> Claim:
+        claim = await self._shelf.claim(key, force=force)
+        if claim.kind == "taken":
+            stale = self._by_key.pop(key, None)
+            if stale is not None:  # it went on elsewhere, and nobody said so
+                self._sessions.lose(stale)
+            self._generations[key] = claim.generation
+            await self._peers.tell(claim.owner, "taken", key.encode())
+        return claim
+
+    async def _put_back(self, session: Session, parked: Parked) -> None:
+        """Leave what was taken for a client that has gone meanwhile."""
+        key = _keys(session)[0]
+        self._by_key.pop(key, None)
+        generation = self._generations.pop(key, 0)
+        seen = [_seen(topic, spec, last) for topic, (spec, last) in parked.items()]
+        try:
+            await self._shelf.save(key, generation, _encode(_Saved(tuple(seen))), live=False)
+        except EngineAwayError as error:
+            logger.debug("a session can't be put back: %s", error)
+
+    # What other nodes ask
+
+    async def _answer_challenge(self, key: bytes) -> bytes:
+        """Tell whether a client is there: it has to say so itself."""
+        session = self._by_key.get(key.decode())
+        if session is None or not self._sessions.is_connected(session):
+            return b""
+        answered = asyncio.Event()
+        self._sessions.challenge(session, answered.set)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await answered.wait()
+        except TimeoutError:
+            return b""
+        return b"alive"
+
+    async def _answer_taken(self, key: bytes) -> bytes:
+        session = self._by_key.get(key.decode())
+        if session is not None:
+            self._sessions.lose(session)
+        return b""
+
+    # Saving
+
+    def _save_soon(self) -> None:
+        if self._saving is None:
+            self._saving = asyncio.create_task(self._save(), name="saves sessions")
+
+    async def _save(self) -> None:
+        try:
+            while self._dirty or self._ended:
+                await asyncio.sleep(SAVE_SECONDS)
+                if not await self._save_once():
+                    await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            self._saving = None
+
+    async def _save_once(self) -> bool:
+        dirty, self._dirty = self._dirty, {}
+        ended, self._ended = self._ended, {}
+        outcomes = await asyncio.gather(
+            *(self._save_one(session) for session in dirty),
+            *(self._end_one(key, generation) for key, generation in ended.items()),
+        )
+        return all(outcomes)
+
+    async def _save_one(self, session: Session) -> bool:
+        live = self._sessions.is_connected(session)
+        if not (live or self._sessions.is_parked(session)):
+            return True
+        if not self._sessions.owns(session):
+            return True
+        if not session.subscription_count:
+            self.end(session)
+            return True
+        first, *others = _keys(session)
+        seen = [_seen(topic, spec, last) for topic, (spec, last) in session.seen().items()]
+        saves = {first: _Saved(tuple(seen))}
+        saves |= {key: _Saved(elsewhere=session.token) for key in others}
+        for key, saved in saves.items():
+            self._by_key[key] = session
+            known = self._generations.get(key, 0)
+            try:
+                generation = await self._shelf.save(key, known, _encode(saved), live=live)
+            except EngineAwayError as error:
+                logger.debug("client %r: its session isn't saved: %s", session.client_id, error)
+                self._dirty.setdefault(session)
+                return False
+            if self._by_key.get(key) is not session:
+                continue  # it ended meanwhile
+            if generation:
+                self._generations[key] = generation
+            else:
+                self._lose(key, session)
+        return True
+
+    async def _end_one(self, key: str, generation: int) -> bool:
+        try:
+            await self._shelf.end(key, generation)
+        except EngineAwayError:
+            return True  # its time runs out by itself
+        return True
+
+    async def _touch(self) -> None:
+        while True:
+            await asyncio.sleep(TOUCH_SECONDS)
+            live = [
+                (key, session)
+                for key, session in self._by_key.items()
+                if self._sessions.is_connected(session) and key in self._generations
+            ]
+            try:
+                kept = await asyncio.gather(
+                    *(self._shelf.touch(key, self._generations[key]) for key, _ in live)
+                )
+            except EngineAwayError:
+                continue
+            # Redis has forgotten it, or another node has it: saving it shows which.
+            for (_, session), well in zip(live, kept, strict=True):
+                if not well:
+                    self.change(session)
+
+    def _lose(self, key: str, session: Session) -> None:
+        logger.debug("client %r: its session is another node's", session.client_id)
+        del self._by_key[key]
+        self._generations.pop(key, None)
+        self._sessions.lose(session)
+
+    def _keep(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._finish)
+
+    def _finish(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s met a fault of ours", task.get_name(), exc_info=error)
+
+
+def _keys(session: Session) -> list[str]:
+    """Give what a session is found by: its id, or its tokens, its own first."""
+    principal, client_id = session.id
+    if not session.tokens:
+        return [session_key("id", principal, client_id)]
+    return [session_key("token", principal, token) for token in session.tokens]
+
+
+def _token_key(session: Session, token: str) -> str:
+    return session_key("token", session.id[0], token)
+
+
+def _seen(topic: Topic, spec: ViewSpec, last: Update | Position | None) -> _Seen:
+    return _Seen(
+        topic,
+        spec.spelling,
+        spec.depth,
+        spec.delta,
+        spec.interval_ms,
+        spec.every,
+        last.position if isinstance(last, Update) else last,
+    )
+
+
+def _parked(saved: _Saved) -> Parked:
+    return {
+        one.topic: (
+            ViewSpec("", one.spelling, one.depth, one.delta, one.interval_ms, every=one.every),
+            one.position,
+        )
+        for one in saved.seen
+    }
