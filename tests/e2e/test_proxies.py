@@ -161,6 +161,7 @@ def environ(**more: str) -> dict[str, str]:
     """Give the settings that the samples name."""
     return {
         "ENVIRONMENT": "production",
+        "REDIS_URL": "memory://",
         "HOST": own_address(),
         "AUTH_MODE": "jwt",
         "AUTH_JWT_SECRET": SECRET,

@@ -89,6 +89,11 @@ class Link:
         return f"{host}:{parts.port or 6379}"
 
     @property
+    def is_cluster(self) -> bool:
+        """Whether it is a Cluster, once that is known."""
+        return isinstance(self._client, RedisCluster)
+
+    @property
     def connections(self) -> int:
         """How many connections there are for calls."""
         if not isinstance(self._client, Redis):

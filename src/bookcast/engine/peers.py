@@ -103,7 +103,8 @@ class Peers:
         self._asked[id_] = answered
         try:
             async with asyncio.timeout(patience):
-                await self._tell(node, _Ask(id_, self.id, method, body))
+                if not await self._tell(node, _Ask(id_, self.id, method, body)):
+                    return None  # nobody listens
                 return await answered
         except (TimeoutError, EngineAwayError):
             return None
@@ -155,5 +156,8 @@ class Peers:
             except EngineAwayError as error:
                 logger.debug("%s can't be answered: %s", ask.method, error)
 
-    async def _tell(self, node: str, message: _Ask | _Answer) -> None:
-        await self._link.call("tell", [], [keys.node_channel(node), _encode(message)])
+    async def _tell(self, node: str, message: _Ask | _Answer) -> bool:
+        """Say something on a node's channel; False: certainly nobody has heard it."""
+        listeners = await self._link.call("tell", [], [keys.node_channel(node), _encode(message)])
+        # In a Cluster, those of other nodes of Redis aren't counted.
+        return bool(listeners) or self._link.is_cluster

@@ -21,9 +21,6 @@ from bookcast.sessions.session import Session
 
 logger = logging.getLogger(__name__)
 
-SAVE_SECONDS: Final = 0.02
-"""What changes of a session within so long is saved together."""
-
 ANSWER_SECONDS: Final = 1.0
 """So long a node has to say that a client of its is there; then another takes its session over."""
 
@@ -199,6 +196,7 @@ class Roaming:
             logger.debug("a session can't be looked for: %s", error)
             return None
         logger.info("client %r is back, from another node", session.client_id)
+        self._by_key[_token_key(session, token)] = session
         parked = _parked(saved)
         await self._prepare(list(parked))
         return parked
@@ -301,7 +299,7 @@ class Roaming:
     async def _save(self) -> None:
         try:
             while self._dirty or self._ended:
-                await asyncio.sleep(SAVE_SECONDS)
+                # What changes meanwhile is saved together in the next round.
                 if not await self._save_once():
                     await asyncio.sleep(RETRY_SECONDS)
         finally:
@@ -339,8 +337,8 @@ class Roaming:
                 self._dirty.setdefault(session)
                 return False
             if self._by_key.get(key) is not session:
-                continue  # it ended meanwhile
-            if generation:
+                self._ended[key] = generation  # meanwhile it was over
+            elif generation:
                 self._generations[key] = generation
             else:
                 self._lose(key, session)
