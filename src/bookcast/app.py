@@ -183,6 +183,7 @@ class Server:
             batch_seconds=settings.batch_ms / 1000,
             history_size=settings.history_size,
             queue_size=settings.session_queue_size,
+            keeps_books=settings.session_queue == "all" and engine.shared is not None,
             max_queue_bytes=settings.max_outbox_bytes,
             stale_after={
                 channel: getattr(settings, f"stale_after_{channel}") for channel in CHANNELS
@@ -320,6 +321,8 @@ class Server:
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine.resign()
+        if self._feeder is not None:
+            await self._feeder.close()
         if self._http is not None:
             await self._http.stop()
             self._http = None

@@ -10,9 +10,11 @@ import msgspec
 
 from bookcast.engine.base import Engine, EngineAwayError, FencedError
 from bookcast.engine.records import name_of
+from bookcast.engine.work import Work
 from bookcast.errors import InvalidInput
 from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.feeds.supervisor import Supervisor
+from bookcast.hub.topic import LOSSLESS
 from bookcast.model import Publication, Security, Supply, Topic
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ class Feeder:
         self._fence: int | None = None
         self._leads = False
         self._wanted: set[Topic] = set()
+        self._work = Work()
         self._feeds = [Supervisor(feed) for feed in make(self._publish)]
         if self._feeds:
             engine.lead(gained=self._gain, lost=self._lose)
@@ -54,7 +57,19 @@ class Feeder:
     def want(self, topic: Topic) -> None:
         """Some node wants a topic."""
         self._wanted.add(topic)
+        if self._engine.shared is not None and topic.channel in LOSSLESS:
+            self._work.begin(self._want_after_others(topic), f"takes over {topic}")
+            return
         for feed in self._feeds:
+            feed.want(topic)
+
+    async def _want_after_others(self, topic: Topic) -> None:
+        """Tell the feed first what that of another node has published of a topic."""
+        past = [update.data for update in await self._engine.past(topic)]
+        if topic not in self._wanted:
+            return
+        for feed in self._feeds:
+            feed.go_on_after(topic, past)
             feed.want(topic)
 
     def release(self, topic: Topic) -> None:
@@ -107,6 +122,10 @@ class Feeder:
             await shared.board.post(notices, self._fence)
         except (EngineAwayError, FencedError) as error:
             logger.debug("other nodes aren't told how the feed is: %s", error)
+
+    async def close(self) -> None:
+        """End what is under way."""
+        await self._work.end()
 
     # On and off
 

@@ -131,6 +131,10 @@ class Engine(ABC):
         """Give the newest update of a topic, None when there was none."""
 
     @abstractmethod
+    async def past(self, topic: Topic) -> Sequence[Update]:
+        """Give what is known of a topic, oldest first, as :meth:`want` would deliver it."""
+
+    @abstractmethod
     def want(self, topic: Topic) -> None:
         """Deliver this topic to this node from now on, beginning with what is known of it.
 

@@ -75,15 +75,22 @@ class MemoryEngine(Engine):
         """Give the newest update of a topic, None when there was none."""
         return self._newest.get(topic)
 
-    def want(self, topic: Topic) -> None:
-        """Deliver what is known at once, and each update from now on."""
-        self._delivering.add(topic)
+    async def past(self, topic: Topic) -> Sequence[Update]:
+        """Give what is known of a topic, oldest first."""
+        return self._past(topic)
+
+    def _past(self, topic: Topic) -> list[Update]:
         history = self._histories.get(topic)
         past = list(history.updates) if history is not None else []
         newest = self._newest.get(topic)
         if newest is not None and (not past or past[-1] is not newest):
             past.append(newest)
-        for update in past:
+        return past
+
+    def want(self, topic: Topic) -> None:
+        """Deliver what is known at once, and each update from now on."""
+        self._delivering.add(topic)
+        for update in self._past(topic):
             self._deliver(update)
         self._wanted(topic)
 

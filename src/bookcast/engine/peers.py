@@ -13,6 +13,7 @@ import msgspec
 from bookcast.engine import keys
 from bookcast.engine.base import EngineAwayError
 from bookcast.engine.link import Link
+from bookcast.engine.work import Work
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class Peers:
         self.living: Mapping[str, Node] = {}
         """All nodes that live, this one too, as of the last pulse."""
         self._asked: dict[str, asyncio.Future[bytes | None]] = {}
-        self._answering: set[asyncio.Task[None]] = set()
+        self._answering = Work()
 
     async def pulse(self) -> None:
         """Say that this node lives, and learn who else does.
@@ -130,9 +131,7 @@ class Peers:
         """Take what was said on this node's channel."""
         match _decode.decode(message):
             case _Ask() as ask:
-                task = asyncio.create_task(self._answer(ask), name=f"answers {ask.method}")
-                self._answering.add(task)
-                task.add_done_callback(self._answering.discard)
+                self._answering.begin(self._answer(ask), f"answering {ask.method}")
             case _Answer(id_, body):
                 asked = self._asked.get(id_)
                 if asked is not None and not asked.done():
@@ -140,8 +139,7 @@ class Peers:
 
     async def close(self) -> None:
         """Answer nobody any more."""
-        for task in tuple(self._answering):
-            task.cancel()
+        await self._answering.end()
 
     async def _answer(self, ask: _Ask) -> None:
         handler = self.handlers.get(ask.method)

@@ -10,8 +10,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -28,6 +28,7 @@ from bookcast.engine.mirror import Known, Mirror
 from bookcast.engine.peers import Node, Peers
 from bookcast.engine.shelf import Shelf
 from bookcast.engine.subscriber import Subscriber
+from bookcast.engine.work import Work
 from bookcast.errors import InvalidInput
 from bookcast.model import Candle, Position, Publication, Topic, Trades, Update
 
@@ -123,7 +124,7 @@ class RedisEngine(Engine):
         # Followed, though nobody wants them now: since when.
         self._idle: dict[Topic, float] = {}
         self._preparing: dict[Topic, asyncio.Future[None]] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._work = Work()
         self._heard_at = time.monotonic()
         # While Redis is away: what is published here, and which topics' clients were shown that.
         self._local: MemoryEngine | None = None
@@ -145,8 +146,8 @@ class RedisEngine(Engine):
         self._heard_at = time.monotonic()
         await self._pulse()
         self._subscriber.start()
-        self._keep(self._pulses(), "pulse")
-        self._keep(self._audits(), "audit")
+        self._work.begin(self._pulses(), "pulse")
+        self._work.begin(self._audits(), "audit")
         self._leadership.start()
 
     async def resign(self) -> None:
@@ -156,10 +157,7 @@ class RedisEngine(Engine):
     async def stop(self) -> None:
         """End: what this node wanted counts no more."""
         await self._leadership.close()
-        for task in tuple(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._work.end()
         await self._demand.close()
         await self._committer.close()
         await self._peers.close()
@@ -199,7 +197,7 @@ class RedisEngine(Engine):
                 logger.debug("%d updates are not published in Redis: %s", len(publications), error)
             except FencedError:
                 if fence is not None:
-                    self._keep(self._leadership.fenced(fence), "fenced")
+                    self._work.begin(self._leadership.fenced(fence), "fenced")
                 raise
         return await self._publish_here(publications, fence)
 
@@ -249,7 +247,7 @@ class RedisEngine(Engine):
             self._preparing[topic] = loop.create_future()
             self._idle[topic] = time.monotonic()
         if new:
-            self._keep(self._follow(new), "follow")
+            self._work.begin(self._follow(new), "follow")
         waited = [self._preparing[topic] for topic in topics if topic in self._preparing]
         if waited and not self._breaker.is_open:
             await asyncio.wait(waited, timeout=self._timeout)
@@ -283,12 +281,19 @@ class RedisEngine(Engine):
             logger.debug("%s can't be read: %s", topic, error)
             return None
 
+    async def past(self, topic: Topic) -> Sequence[Update]:
+        """Give what is known of a topic, oldest first."""
+        if self._local is not None and topic in self._local:
+            return await self._local.past(topic)
+        await self.prepare([topic])
+        return self._mirror.past(topic)
+
     def want(self, topic: Topic) -> None:
         """Deliver what is known at once, and each update from now on."""
         self._delivering.add(topic)
         self._idle.pop(topic, None)
         if topic not in self._mirror:
-            self._keep(self.prepare([topic]), "prepare")
+            self._work.begin(self.prepare([topic]), "prepare")
         if self._local is not None:
             self._local.want(topic)
         if self._local is None or topic not in self._local:
@@ -381,7 +386,7 @@ class RedisEngine(Engine):
             self._demand.note_change()
         elif channel == keys.BOARD_CHANNEL:
             if self._board.hear(message):
-                self._keep(self._board.read(), "board")
+                self._work.begin(self._board.read(), "board")
         elif channel == keys.LEADER_CHANNEL:
             self._leadership.note_free()
         else:
@@ -393,7 +398,7 @@ class RedisEngine(Engine):
 
     def _on_connected(self) -> None:
         self._heard_at = time.monotonic()
-        self._keep(self._board.read(), "board")
+        self._work.begin(self._board.read(), "board")
         self._demand.tell_anew()
         # What was said before is lost.
         self._repair(
@@ -406,7 +411,7 @@ class RedisEngine(Engine):
         if why is not None:
             self.repaired += len(topics)
             logger.info("%s: %d topics are read again", why, len(topics))
-        self._keep(self._read(topics), "repair")
+        self._work.begin(self._read(topics), "repair")
 
     async def _read(self, topics: Sequence[Topic]) -> None:
         """Read topics that the mirror waits for, until nothing is missing."""
@@ -601,16 +606,6 @@ class RedisEngine(Engine):
         if self._lost is not None:
             await self._lost()
         await self._demand.unfollow()
-
-    def _keep(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._finish)
-
-    def _finish(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("%s met a fault of ours", task.get_name(), exc_info=error)
 
 
 def _note_handed_in(outcome: asyncio.Future[list[Position]]) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from bookcast.model import Publication, Security, Supply, Symbol, Topic
+from bookcast.model import Data, Publication, Security, Supply, Symbol, Topic
 
 Publish = Callable[[Sequence[Publication]], Awaitable[object]]
 """Hands publications to the engine, in order. Call it on the event loop's thread only."""
@@ -48,6 +48,13 @@ class Feed(ABC):
 
     def release(self, topic: Topic) -> None:  # noqa: B027 - a feed may publish all it has
         """Nobody wants this topic any more."""
+
+    def go_on_after(self, topic: Topic, past: Sequence[Data]) -> None:  # noqa: B027 - a feed may have none
+        """Take note of what the feed of another node published of a topic, oldest first.
+
+        That is told of trades and candles before the topic is wanted here, so that nothing is told
+        twice or left out when this feed takes over.
+        """
 
     def serves(self, topic: Topic) -> bool:  # noqa: ARG002 - a feed may have everything
         """Tell whether this topic comes from this feed, as far as it knows."""

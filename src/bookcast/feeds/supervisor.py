@@ -11,7 +11,7 @@ from typing import Final
 
 from bookcast import backoff
 from bookcast.feeds.base import Feed, FeedStatus
-from bookcast.model import Security, Supply, Topic
+from bookcast.model import Data, Security, Supply, Topic
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,10 @@ class Supervisor:
     def want(self, topic: Topic) -> None:
         """Tell the feed that somebody wants a topic."""
         self._feed.want(topic)
+
+    def go_on_after(self, topic: Topic, past: Sequence[Data]) -> None:
+        """Tell the feed what that of another node published of a topic."""
+        self._feed.go_on_after(topic, past)
 
     def release(self, topic: Topic) -> None:
         """Tell the feed that nobody wants a topic any more."""

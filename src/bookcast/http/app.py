@@ -25,6 +25,10 @@ PAGE: Final = Path(__file__).parent.parent / "web"
 """Where the built page is. It is missing in a checkout until it has been built."""
 
 
+PROBES: Final = frozenset({"/livez", "/readyz"})
+"""Whoever watches over a node asks for these by its address, under no name, and they tell nothing."""
+
+
 class Guard:
     """Refuses requests under names that aren't ours, and of pages that have no business here."""
 
@@ -35,7 +39,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it with the refusal."""
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"] not in PROBES:
             try:
                 self._gate.check_page(knock_of(Request(scope)))
             except InvalidInput as refusal:

@@ -56,6 +56,7 @@ class Hub:
         batch_seconds: under load a flush waits at most this long for company; 0: never.
         history_size: so many updates are kept of a topic whose every update counts.
         queue_size: so many are kept of another, for clients who want every update.
+        keeps_books: so many are kept of every book, also before such a client comes.
         max_queue_bytes: a client that was held is sent no more than this of them at once.
         stale_after: per channel, seconds without an update until a topic is stale; 0: never.
         supply: tells how a topic's feed can supply it; None when it has none.
@@ -74,6 +75,7 @@ class Hub:
         batch_seconds: float = 0.0,
         history_size: int = 1000,
         queue_size: int = 1000,
+        keeps_books: bool = False,
         max_queue_bytes: int = 1 << 20,
         stale_after: Mapping[Channel, float] | None = None,
         supply: Callable[[Topic], Supply | None] = lambda _topic: None,
@@ -88,6 +90,7 @@ class Hub:
         self._batch_seconds = batch_seconds
         self._history_size = history_size
         self._queue_size = queue_size
+        self._keeps_books = keeps_books
         self._max_queue_bytes = max_queue_bytes
         self._teller = Teller(renderer, now, stale_after or {}, supply)
         self._observe = observe
@@ -515,7 +518,9 @@ class Hub:
         """
         live = self._topics.get(topic)
         if live is None:
-            live = self._topics[topic] = live_topic(topic, self._history_size, self._queue_size)
+            live = self._topics[topic] = live_topic(
+                topic, self._history_size, self._queue_size, keeps_books=self._keeps_books
+            )
             # What the engine knows, and delivers at once, is where the first view begins.
             self._want(topic)
             live.take()

@@ -124,17 +124,18 @@ class LiveTopic:
 class StateTopic(LiveTopic):
     """A book, a quote, brokers: each update is the whole state, and the newest one counts.
 
-    Some clients want every one all the same; for them, ``queue_size`` are kept.
+    Some clients want every one all the same; for them, ``queue_size`` are kept: from the first such
+    client on, or with ``keeps_all`` from the beginning, so that what the engine kept counts too.
     """
 
     __slots__ = ("_came", "_history", "_queue_size", "_taken", "_waiting")
 
     conflates = True
 
-    def __init__(self, topic: Topic, queue_size: int) -> None:
+    def __init__(self, topic: Topic, queue_size: int, *, keeps_all: bool = False) -> None:
         super().__init__(topic)
         self._queue_size = queue_size
-        self._history: History | None = None
+        self._history = History(queue_size) if keeps_all else None
         self._came = 0
         self._waiting: list[Update] = []
         self._taken: list[Update] = []
@@ -195,6 +196,8 @@ class StateTopic(LiveTopic):
             return self._before_all()
         if isinstance(last, Update):
             return emitted if last.position == emitted.position else last
+        if last is not None and spec.every:
+            return msgspec.structs.replace(emitted, position=last)
         return emitted if last == emitted.position else None
 
     def surely(self, view: View, until: float, until_ms: float) -> Update | None:
@@ -333,8 +336,11 @@ def _until(until: Position, gap: Gap | None, updates: Sequence[Update]) -> Step:
     return Step(gap, updates)
 
 
-def live_topic(topic: Topic, history_size: int, queue_size: int) -> LiveTopic:
+def live_topic(
+    topic: Topic, history_size: int, queue_size: int, *, keeps_books: bool = False
+) -> LiveTopic:
     """Make what a topic's channel needs."""
     if topic.channel in LOSSLESS:
         return EventTopic(topic, history_size)
-    return StateTopic(topic, queue_size)
+    keeps_all = keeps_books and topic.channel == "orderbook"
+    return StateTopic(topic, queue_size, keeps_all=keeps_all)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
 import msgspec
 
@@ -13,6 +13,7 @@ from bookcast.engine.base import EngineAwayError
 from bookcast.engine.keys import session_key
 from bookcast.engine.peers import Peers
 from bookcast.engine.shelf import LIVE_SECONDS, Claim, Shelf
+from bookcast.engine.work import Work
 from bookcast.hub.view import ViewSpec
 from bookcast.model import Position, Topic, Update
 from bookcast.protocol.connection import Parked
@@ -106,7 +107,7 @@ class Roaming:
         self._ended: dict[str, int] = {}
         self._saving: asyncio.Task[None] | None = None
         self._touching: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._work = Work()
         peers.handlers["challenge"] = self._answer_challenge
         peers.handlers["taken"] = self._answer_taken
 
@@ -117,9 +118,9 @@ class Roaming:
 
     async def stop(self) -> None:
         """Save what isn't saved yet, and end."""
-        for task in (self._touching, *self._tasks):
-            if task is not None:
-                task.cancel()
+        if self._touching is not None:
+            self._touching.cancel()
+        await self._work.end()
         if self._saving is not None:
             self._saving.cancel()
             await asyncio.wait([self._saving])
@@ -172,7 +173,7 @@ class Roaming:
     def enter(self, session: Session) -> None:
         """Let a client find what it left behind, here or elsewhere. Meanwhile it is served."""
         session.expects = True
-        self._keep(self._enter(session), "looks for a session")
+        self._work.begin(self._enter(session), "looks for a session")
 
     async def reclaim(self, token: str, session: Session) -> Parked | None:
         """Give what the session of a token saw, wherever it is; None: here, or nowhere.
@@ -375,16 +376,6 @@ class Roaming:
         del self._by_key[key]
         self._generations.pop(key, None)
         self._sessions.lose(session)
-
-    def _keep(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._finish)
-
-    def _finish(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("%s met a fault of ours", task.get_name(), exc_info=error)
 
 
 def _keys(session: Session) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from bookcast.feeds.futu.decode import moment, number, volume, whole
-from bookcast.model import Candle, Number, Publication, Topic
+from bookcast.model import Candle, Data, Number, Publication, Topic
 
 MINUTE_MS: Final = 60_000
 
@@ -74,6 +74,17 @@ class CandleSeries:
         """A subscription begins: candles may have been missed."""
         self.filling = True
         self._waiting.clear()
+
+    def go_on_after(self, past: Iterable[Data]) -> None:
+        """Go on with the candle that another node's feed published last."""
+        for data in past:
+            if not isinstance(data, Candle):
+                continue
+            dated = data.time + self._length_ms
+            if dated < self._dated:
+                continue
+            self._dated, self._began, self._begun = dated, data.time, True
+            self._forming = None if data.final else data
 
     def push(self, lines: Iterable[Any], received_ms: float) -> list[Publication]:
         """Take candles that OpenD pushed, and give what is to be published now."""

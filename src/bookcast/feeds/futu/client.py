@@ -27,7 +27,7 @@ from bookcast.feeds.futu.pushes import Pushes
 from bookcast.feeds.futu.subscriber import Subscriber
 from bookcast.feeds.futu.subscriptions import SubscriptionPlanner
 from bookcast.feeds.futu.topics import SUBTYPES, request_group
-from bookcast.model import Security, Supply, Symbol, Topic
+from bookcast.model import Data, Security, Supply, Symbol, Topic
 
 logger = logging.getLogger(__name__)
 
@@ -177,6 +177,11 @@ class FutuFeed(Feed):
         if self.serves(topic):
             self._planner.want(topic)
             self._subscriber.changed.set()
+
+    def go_on_after(self, topic: Topic, past: Sequence[Data]) -> None:
+        """Go on with trades and candles where the feed of another node ended."""
+        if self.serves(topic):
+            self._pushes.series(topic).go_on_after(past)
 
     def release(self, topic: Topic) -> None:
         """Let go of a topic as soon as OpenD allows it."""

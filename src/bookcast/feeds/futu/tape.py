@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 from bookcast.feeds.futu.decode import identity, moment, number, volume, whole
-from bookcast.model import MAX_NUMBER, Publication, Topic, Trade, Trades
+from bookcast.model import MAX_NUMBER, Data, Publication, Topic, Trade, Trades
 
 REMEMBERED: Final = 1024
 """So many sequences are kept of a symbol: more than OpenD ever sends again."""
@@ -52,6 +52,14 @@ class Tape:
         self.filling = True
         self._missed = bool(self._known)
         self._waiting.clear()
+
+    def go_on_after(self, past: Iterable[Data]) -> None:
+        """Know the trades that were published by another node's feed: their ids are sequences."""
+        trades = (trade for data in past if isinstance(data, Trades) for trade in data.trades)
+        for trade in trades:
+            if str(trade.id).isdecimal():
+                self._note(int(str(trade.id)))
+        self._begun = self._begun or bool(self._known)
 
     def push(self, tickers: Iterable[Any], received_ms: float) -> list[Publication]:
         """Take trades that OpenD pushed, and give what is to be published now."""
@@ -156,7 +164,10 @@ class Tape:
         return [Publication(self._topic, Trades(trades), time, received_ms, resumes=resumes)]
 
     def _is_new(self, ticker: Any) -> bool:
-        sequence = ticker.sequence
+        return self._note(ticker.sequence)
+
+    def _note(self, sequence: int) -> bool:
+        """Note a sequence; False: it is known already."""
         if sequence in self._known:
             return False
         self._known.add(sequence)
