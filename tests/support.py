@@ -13,7 +13,7 @@ import sys
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -22,7 +22,7 @@ import pytest
 import websockets.asyncio.client
 from websockets.typing import Origin
 
-from bookcast import Server
+from bookcast import Server, serve
 from bookcast.engine.history import Gap
 from bookcast.hub.status import Status
 from bookcast.hub.subscription import Subscription
@@ -322,6 +322,16 @@ async def connect(url: str, *, origin: str | None = None, **options: Any) -> Asy
         **{"compression": None, **options},
     ) as connection:
         yield Client(connection)
+
+
+@asynccontextmanager
+async def nodes(redis_url: str, count: int, **settings: Any) -> AsyncIterator[list[Server]]:
+    """Run several nodes that share a Redis, in the test's own event loop."""
+    servers = [serve(port=0, redis_url=redis_url, **settings) for _ in range(count)]
+    async with AsyncExitStack() as stack:
+        for server in servers:
+            await stack.enter_async_context(server)
+        yield servers
 
 
 HANDSHAKE_KEY = base64.b64encode(b"0123456789abcdef").decode()

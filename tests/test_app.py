@@ -1,12 +1,15 @@
 import asyncio
+import json
 import logging
 import socket
 import threading
 
+import httpx
 import pytest
 
 import bookcast
 from bookcast import InvalidInput, Server, StartupError, serve
+from bookcast.errors import CloseCode
 from tests.support import connect
 
 BOOK = {"bids": [[189.5, 300]], "asks": [[189.6, 100]]}
@@ -114,12 +117,107 @@ async def test_a_server_can_be_started_again_after_a_stop() -> None:
         assert await client.silent()
 
 
-async def test_redis_is_not_pretended(caplog: pytest.LogCaptureFixture) -> None:
-    """A setting that this version can't honour is said so aloud."""
-    with caplog.at_level(logging.WARNING):
-        async with serve(port=0, redis_url="redis://redis:6379"):
-            pass
-    assert "REDIS_URL is set" in caplog.text
+NO_REDIS = "redis://:secret@127.0.0.1:1"
+
+
+async def test_a_node_starts_while_redis_is_away_and_says_so() -> None:
+    """It stays ready, since all nodes would be gone otherwise, and never shows the password."""
+    async with (
+        serve(port=0, redis_url=NO_REDIS) as server,
+        httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http,
+        connect(server.ws_url + "me") as client,
+    ):
+        assert await client.subscribe("AAPL") == {
+            "type": "subscription_confirmed",
+            "symbol": "AAPL",
+        }
+        health = (await http.get("/health")).json()
+        assert health["status"] == "degraded"
+        assert health["engine"]["state"] == "away"
+        assert "Redis at 127.0.0.1:1 can't be reached" in health["engine"]["detail"]
+        assert "secret" not in json.dumps(health)
+        assert (await http.get("/readyz")).status_code == 200
+        for path, body in (
+            ("/broadcast/orderbook?symbol=AAPL", BOOK),
+            (
+                "/broadcast",
+                {"updates": [{"channel": "orderbook", "symbol": "AAPL", "data": BOOK}]},
+            ),
+        ):
+            answer = await http.post(path, json=body)
+            assert answer.status_code == 503
+            assert int(answer.headers["Retry-After"]) >= 1
+            assert answer.json()["code"] == "engine_unavailable"
+        assert await client.silent()
+
+
+async def test_a_node_can_be_told_to_do_without_redis_for_its_own_clients() -> None:
+    """Publications go to them alone, under an epoch of its own; and /readyz can be made to tell."""
+    async with (
+        serve(
+            port=0,
+            redis_url=NO_REDIS,
+            engine_down_publish="local",
+            ready_without_redis=False,
+        ) as server,
+        httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http,
+        connect(server.ws_url + "me?symbols=AAPL") as client,
+    ):
+        await client.hear()
+        answer = (await http.post("/broadcast/orderbook?symbol=AAPL", json=BOOK)).json()
+        assert answer["epoch"].startswith("local-")
+        assert (await client.hear())["data"] == BOOK
+        unready = await http.get("/readyz")
+        assert unready.status_code == 503
+        assert "can't be reached" in unready.json()["detail"]
+
+
+async def test_a_v1_publisher_is_told_that_the_engine_is_away() -> None:
+    """Each of its publications is refused, and it may try again."""
+    async with (
+        serve(port=0, redis_url=NO_REDIS) as server,
+        connect(server.ws_url + "me?protocol=bookcast.v1") as client,
+    ):
+        await client.hear()
+        publish = {"action": "publish", "channel": "orderbook", "symbol": "AAPL", "data": BOOK}
+        refusal = await client.ask({**publish, "id": 1})
+        assert (refusal["code"], refusal["id"]) == ("engine_unavailable", 1)
+        assert refusal["retry_after_ms"] > 0
+
+
+async def test_draining_tells_v1_clients_when_to_come_back() -> None:
+    """Each at its time; base clients are simply closed, with the code that asks them back."""
+    async with (
+        serve(port=0, drain_seconds=0.4) as server,
+        connect(server.ws_url + "v1?protocol=bookcast.v1") as v1,
+        connect(server.ws_url + "base") as base,
+        httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http,
+    ):
+        await v1.hear()
+        assert await base.silent()
+        draining = asyncio.create_task(server.drain())
+        away = await v1.hear()
+        assert away["type"] == "going_away"
+        assert 0 <= away["reconnect_in_ms"] <= 400
+        assert (await http.get("/readyz")).status_code == 503
+        assert (await http.get("/livez")).status_code == 200
+        async with asyncio.timeout(5):
+            await draining
+            await v1.connection.wait_closed()
+            await base.connection.wait_closed()
+        assert v1.connection.close_code == base.connection.close_code == CloseCode.RESTART
+
+
+async def test_a_second_word_ends_a_drain() -> None:
+    """Nobody waits for the rest."""
+    async with serve(port=0, drain_seconds=600) as server, connect(server.ws_url + "me") as client:
+        assert await client.silent()
+        hurry = asyncio.Event()
+        draining = asyncio.create_task(server.drain(hurry=hurry))
+        await asyncio.sleep(0)
+        hurry.set()
+        async with asyncio.timeout(5):
+            await draining
 
 
 async def test_an_embedding_programs_debug_log_tells_the_whole_story(

@@ -66,11 +66,12 @@ def _do(command: str, given: dict[str, Any], arguments: Sequence[str]) -> int:
     if command == "config":
         print(show_config(loaded))
         return 0
-    logs.configure(loaded.settings)
+    worker = workers.worker_of(os.environ)
+    logs.configure(loaded.settings, worker.number if worker is not None else None)
     _allow_many_files()
     if command == "doctor":
         return _run(examine(loaded))
-    if loaded.settings.workers > 1 and workers.worker_of(os.environ) is None:
+    if loaded.settings.workers > 1 and worker is None:
         return _run(run_workers(loaded, arguments))
     return _run(serve_until_stopped(loaded))
 

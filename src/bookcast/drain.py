@@ -36,10 +36,12 @@ async def drain(
     *,
     clock: Callable[[], float],
     random: Callable[[], float],
+    step: float = STEP_SECONDS,
 ) -> None:
     """Tell all clients when to go, and close each at its time; returns when nobody is left.
 
     Who comes meanwhile, since a balancer hasn't noticed yet, goes within the time that is left.
+    ``clock`` gives monotonic seconds, ``random`` 0 to 1; it looks every ``step`` seconds.
     """
     end = clock() + seconds
     due: dict[Leaving, float] = {}
@@ -54,4 +56,4 @@ async def drain(
                 client.lose(CloseCode.RESTART)
         due = {client: due[client] for client in there}
         if clients():
-            await asyncio.sleep(STEP_SECONDS)
+            await asyncio.sleep(step)

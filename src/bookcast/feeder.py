@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -22,6 +23,9 @@ logger = logging.getLogger(__name__)
 FEEDS: Final = "feeds"
 """The notice of how the feeds are; others have a topic's name."""
 
+LEADERLESS_SECONDS: Final = 3.0
+"""When one node hands the feed to another, others know of neither for a moment."""
+
 SEARCH_SECONDS: Final = 1.0
 """How long another node may take to search its feed."""
 
@@ -34,11 +38,20 @@ _securities: Final = msgspec.msgpack.Decoder(list[Security])
 class Feeder:
     """One feed for all nodes. Where there is one node, it simply runs here.
 
-    ``make`` makes the feeds that are configured, given where to publish.
+    ``make`` makes the feeds that are configured, given where to publish; ``clock`` gives monotonic
+    seconds.
     """
 
-    def __init__(self, engine: Engine, make: Callable[[Publish], Sequence[Feed]]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        make: Callable[[Publish], Sequence[Feed]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._engine = engine
+        self._clock = clock
+        self._led_at = clock()
         self._fence: int | None = None
         self._leads = False
         self._wanted: set[Topic] = set()
@@ -172,7 +185,10 @@ class Feeder:
             return f"the feed runs on another node, and {status.detail}"
         shared = self._engine.shared
         assert shared is not None
-        if shared.board.notices and self._leader() is None:
+        now = self._clock()
+        if self._leader() is not None:
+            self._led_at = now
+        elif shared.board.notices and now - self._led_at > LEADERLESS_SECONDS:
             return "no node runs the feed now"
         return None
 

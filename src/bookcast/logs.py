@@ -6,17 +6,28 @@ import logging
 import sys
 
 import structlog
+from structlog.typing import EventDict
 
 from bookcast.settings import Settings
 
 
-def configure(settings: Settings) -> None:
-    """Write the log to standard error: lines for people in development, JSON in production."""
+def configure(settings: Settings, worker: int | None = None) -> None:
+    """Write the log to standard error: lines for people in development, JSON in production.
+
+    ``worker``: the number of this process, where several write to the same place.
+    """
+
+    def add_worker(_logger: object, _name: str, event: EventDict) -> EventDict:
+        if worker is not None:
+            event["worker"] = worker
+        return event
+
     timestamp = structlog.processors.TimeStamper(fmt="iso", utc=settings.production)
     before: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         timestamp,
+        add_worker,
     ]
     renderer: list[structlog.typing.Processor]
     # Tracebacks without the values of variables: those may be secrets.

@@ -1,15 +1,37 @@
 """What every engine must hold; each engine runs through the same tests."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from bookcast.engine.base import Engine
+from bookcast.engine.link import LinkSettings
 from bookcast.engine.memory import MemoryEngine
+from bookcast.engine.peers import Node as Myself
+from bookcast.engine.redis import RedisEngine, RedisRules
 from bookcast.model import Book, Level, Publication, Topic, Update
-from tests.support import AAPL, CANDLES, TRADES, TSLA, candle, trades
+from tests.support import AAPL, CANDLES, PATIENCE, TRADES, TSLA, candle, eventually, trades
 
-ENGINES: dict[str, Callable[[], Engine]] = {"memory": lambda: MemoryEngine(history_size=3)}
+HISTORY_SIZE = 3
+
+
+def memory_engine(_request: pytest.FixtureRequest) -> Engine:
+    return MemoryEngine(history_size=HISTORY_SIZE)
+
+
+def redis_engine(request: pytest.FixtureRequest) -> Engine:
+    return RedisEngine(
+        LinkSettings(request.getfixturevalue("redis_url")),
+        myself=lambda: Myself("node", "group"),
+        rules=RedisRules(history_size=HISTORY_SIZE),
+    )
+
+
+ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
+    "memory": memory_engine,
+    "redis": redis_engine,
+}
 
 
 class Node:
@@ -19,16 +41,42 @@ class Node:
         self.engine = engine
         self.delivered: list[Update] = []
         self.demand: list[tuple[str, Topic]] = []
+        self.leads = asyncio.Event()
         engine.attach(
             deliver=self.delivered.append,
             wanted=lambda topic: self.demand.append(("wanted", topic)),
             unwanted=lambda topic: self.demand.append(("unwanted", topic)),
         )
+        engine.lead(gained=self._gain, lost=self._lose)
+
+    async def _gain(self, _fence: int | None) -> None:
+        self.leads.set()
+
+    async def _lose(self) -> None:
+        self.leads.clear()
+
+    async def settled(self, delivered: int) -> None:
+        """Wait for so many updates, and for all that the engine was told before to come."""
+        await eventually(lambda: len(self.delivered) >= delivered, f"{delivered} updates")
+        shared = self.engine.shared
+        if shared is not None:
+            # What a node says to itself comes behind all that was published.
+            await shared.peers.ask(shared.peers.id, "nothing", b"", PATIENCE)
+
+    async def follows(self, topic: Topic) -> None:
+        """Want a topic, and wait until it is followed."""
+        await self.engine.prepare([topic])
+        self.engine.want(topic)
 
 
 @pytest.fixture(params=ENGINES)
-def node(request: pytest.FixtureRequest) -> Node:
-    return Node(ENGINES[request.param]())
+async def node(request: pytest.FixtureRequest) -> AsyncIterator[Node]:
+    node = Node(ENGINES[request.param](request))
+    await node.engine.start()
+    await asyncio.wait_for(node.leads.wait(), PATIENCE)
+    await eventually(lambda: node.engine.status().state == "connected", "the engine")
+    yield node
+    await asyncio.wait_for(node.engine.stop(), PATIENCE)
 
 
 def book(size: int) -> Book:
@@ -61,9 +109,12 @@ async def test_only_what_is_wanted_is_delivered_in_order(node: Node) -> None:
     await node.engine.publish([Publication(AAPL, book(1)), Publication(TSLA, book(1))])
     assert node.delivered == []
     node.engine.want(AAPL)
+    await node.settled(1)
     await node.engine.publish([Publication(AAPL, book(2)), Publication(TSLA, book(2))])
+    await node.settled(2)
     node.engine.release(AAPL)
     await node.engine.publish([Publication(AAPL, book(3))])
+    await node.settled(2)
     assert [(update.topic, update.position.seq) for update in node.delivered] == [
         (AAPL, 1),
         (AAPL, 2),
@@ -78,6 +129,8 @@ async def test_where_every_update_counts_delivery_begins_with_the_history(node: 
     )
     node.engine.want(TRADES)
     node.engine.want(CANDLES)
+    await eventually(lambda: len(node.delivered) >= 6, "both histories")
+    node.delivered.sort(key=lambda update: update.topic.channel, reverse=True)
     assert [(update.topic.channel, update.position.seq) for update in node.delivered] == [
         ("trades", 3),
         ("trades", 4),
@@ -100,20 +153,23 @@ async def test_the_times_of_a_publication_go_with_it(node: Node) -> None:
 async def test_demand_reaches_the_feed(node: Node) -> None:
     """The feed learns when a topic begins and ceases to be wanted."""
     node.engine.want(AAPL)
+    await eventually(lambda: len(node.demand) == 1, "the demand")
     node.engine.release(AAPL)
+    await eventually(lambda: len(node.demand) == 2, "its end")
     assert node.demand == [("wanted", AAPL), ("unwanted", AAPL)]
 
 
 async def test_an_engine_tells_how_it_is(node: Node) -> None:
     """Its status counts the topics it keeps."""
     await node.engine.publish([Publication(AAPL, book(1))])
+    await node.engine.heads()  # those of all nodes are counted when they are listed
     assert node.engine.status().state == "connected"
     assert node.engine.status().topics == 1
 
 
 async def test_what_resumes_begins_a_new_epoch_of_its_topic_alone(node: Node) -> None:
     """Its feed has lost some of it. The numbers go on; older history is no longer continuous."""
-    node.engine.want(TRADES)
+    await node.follows(TRADES)
     before = await node.engine.publish([Publication(TRADES, trades(1)), Publication(AAPL, book(1))])
     after = await node.engine.publish(
         [
@@ -125,6 +181,7 @@ async def test_what_resumes_begins_a_new_epoch_of_its_topic_alone(node: Node) ->
     assert after[0].epoch == after[1].epoch != before[0].epoch
     assert [position.seq for position in after] == [2, 3, 2]
     assert after[2].epoch == before[1].epoch
+    await node.settled(3)
     node.engine.release(TRADES)
     node.delivered.clear()
     node.engine.want(TRADES)
@@ -133,7 +190,8 @@ async def test_what_resumes_begins_a_new_epoch_of_its_topic_alone(node: Node) ->
 
 async def test_what_is_past_stays_marked(node: Node) -> None:
     """So that whoever delivers it can tell."""
-    node.engine.want(TRADES)
+    await node.follows(TRADES)
     await node.engine.publish([Publication(TRADES, trades(1), past=True)])
     await node.engine.publish([Publication(TRADES, trades(2))])
+    await node.settled(2)
     assert [update.past for update in node.delivered] == [True, False]

@@ -24,6 +24,7 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.maint_notifications import MaintNotificationsConfig
 
 from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.breaker import Breaker
@@ -249,7 +250,7 @@ class Link:
             timeout=self._settings.timeout,
             **self._options(),
         )
-        return Redis(connection_pool=pool)
+        return Redis.from_pool(pool)  # which is closed with it
 
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -259,6 +260,8 @@ class Link:
             "socket_keepalive": True,
             "retry": NO_RETRY,
             "client_name": "bookcast",
+            # A question that only Redis' own cloud has an answer to.
+            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
         }
         if self._settings.url.startswith("rediss:") and self._settings.ca_file:
             options["ssl_ca_certs"] = self._settings.ca_file

@@ -139,8 +139,15 @@ def _read_book(text: msgspec.Raw) -> Book:
     published = msgspec.Raw(written.published) if written.published is not None else None
     if written.detailed:
         detailed = _detailed.decode(text)
-        return Book(detailed.bids, detailed.asks, published)
+        return Book(_levels(detailed.bids), _levels(detailed.asks), published)
     return Book(written.bids, written.asks, published)
+
+
+def _levels(levels: tuple[DetailedLevel, ...]) -> tuple[Level, ...]:
+    """Give levels as they were: a book may have some that tell no orders."""
+    return tuple(
+        level if level.details else Level(level.price, level.size, level.orders) for level in levels
+    )
 
 
 class Run(NamedTuple):

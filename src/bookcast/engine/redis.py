@@ -148,7 +148,8 @@ class RedisEngine(Engine):
         self._subscriber.start()
         self._work.begin(self._pulses(), "pulse")
         self._work.begin(self._audits(), "audit")
-        self._leadership.start()
+        if self._gained is not None:  # there is a feed to run
+            self._leadership.start()
 
     async def resign(self) -> None:
         """Run the feed no more, so that another node can."""
@@ -601,6 +602,7 @@ class RedisEngine(Engine):
         await self._demand.follow()
         if self._gained is not None:
             await self._gained(fence)
+        self._work.begin(self._pulse(), "pulse")  # others are told at once
 
     async def _on_lost(self) -> None:
         if self._lost is not None:

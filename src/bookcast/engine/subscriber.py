@@ -66,9 +66,11 @@ class Subscriber:
 
     async def close(self) -> None:
         """Listen no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        for task in (self._task, self._reading):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        await self._drop()
         for confirmed in self._channels.values():
             confirmed.cancel()
 

@@ -26,7 +26,7 @@ PAGE: Final = Path(__file__).parent.parent / "web"
 
 
 PROBES: Final = frozenset({"/livez", "/readyz"})
-"""Whoever watches over a node asks for these by its address, under no name, and they tell nothing."""
+"""Whoever watches over a node asks for these by its address, not its name. They tell no secret."""
 
 
 class Guard:

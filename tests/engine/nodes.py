@@ -1,0 +1,217 @@
+"""Nodes of an engine on Redis, as many as a test wants, in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from bookcast.engine.link import LinkSettings
+from bookcast.engine.peers import Node
+from bookcast.engine.redis import RedisEngine, RedisRules
+from bookcast.model import Book, Level, Position, Publication, Topic, Trades, Update
+from tests.fakes.redis_server import RedisServer
+from tests.support import PATIENCE, eventually, trades
+
+HISTORY = RedisRules(history_size=1000)
+
+
+class EngineNode:
+    """An engine, and what it is attached to."""
+
+    def __init__(self, engine: RedisEngine, *, feeds: bool = True) -> None:
+        self.engine = engine
+        self.delivered: list[Update] = []
+        self.wanted: set[Topic] = set()
+        self.fences: list[int | None] = []
+        self.lost = 0
+        self.returned = 0
+        self.dead = False
+        engine.attach(
+            deliver=self.delivered.append, wanted=self.wanted.add, unwanted=self.wanted.discard
+        )
+        engine.on_return(self._return)
+        if feeds:
+            engine.lead(gained=self._gain, lost=self._lose)
+
+    @property
+    def id(self) -> str:
+        """Its name among the nodes."""
+        return self.engine.shared.peers.id if self.engine.shared else ""
+
+    @property
+    def fence(self) -> int:
+        """Under which it runs the feed, as its feed was told."""
+        fence = self.fences[-1]
+        assert fence is not None
+        return fence
+
+    async def _gain(self, fence: int | None) -> None:
+        self.fences.append(fence)
+
+    async def _lose(self) -> None:
+        self.lost += 1
+
+    def _return(self) -> None:
+        self.returned += 1
+
+    async def leads(self) -> None:
+        """Wait until it runs the feed."""
+        await eventually(lambda: self.engine.fence is not None and bool(self.fences), "leadership")
+
+    async def hears(self) -> None:
+        """Wait until Redis tells it what is said, and it has heard all that was said before."""
+        await eventually(lambda: self.engine.status().state == "connected", "a subscription")
+        heard = asyncio.Event()
+
+        async def hear(_body: bytes) -> bytes:
+            heard.set()
+            return b""
+
+        assert self.engine.shared is not None
+        self.engine.shared.peers.handlers["hears"] = hear
+        await self.engine.shared.peers.tell(self.id, "hears", b"")
+        await asyncio.wait_for(heard.wait(), PATIENCE)
+
+    async def follow(self, *topics: Topic) -> None:
+        """Want topics, and wait until they are followed."""
+        await self.engine.prepare(topics)
+        for topic in topics:
+            self.engine.want(topic)
+        await eventually(lambda: all(one in self.engine._mirror for one in topics), "the mirror")
+
+    def positions(self, topic: Topic) -> list[Position]:
+        """Give the positions of what was delivered of a topic."""
+        return [update.position for update in self.delivered if update.topic == topic]
+
+    def seqs(self, topic: Topic) -> list[int]:
+        """Give the numbers of what was delivered of a topic."""
+        return [position.seq for position in self.positions(topic)]
+
+    async def has(self, topic: Topic, position: Position) -> None:
+        """Wait until an update was delivered."""
+        await eventually(
+            lambda: position in self.positions(topic), f"{position} at {self.id}: {self.delivered}"
+        )
+
+    async def away(self) -> None:
+        """Wait until it has noticed that Redis is away."""
+        await eventually(lambda: self.engine.is_away, "the breaker")
+
+    async def back(self) -> None:
+        """Wait until it has noticed that Redis is back."""
+        await eventually(lambda: not self.engine.is_away, "Redis to be back")
+
+    async def die(self) -> None:
+        """End without a word."""
+        self.dead = True
+        engine = self.engine
+        await engine._work.end()
+        for task in (engine._leadership._task, engine._committer._task):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        await engine._demand.close()
+        await engine._subscriber.close()
+        await engine._link.close()
+
+
+def engine(
+    url: str,
+    name: str,
+    *,
+    rules: RedisRules = HISTORY,
+    timeout: float = 0.5,
+    ca_file: str | None = None,
+) -> RedisEngine:
+    """Make an engine that isn't started."""
+    return RedisEngine(
+        LinkSettings(url, timeout=timeout, ca_file=ca_file),
+        myself=lambda: Node(name, name),
+        rules=rules,
+    )
+
+
+@asynccontextmanager
+async def node(
+    url: str,
+    name: str = "one",
+    *,
+    rules: RedisRules = HISTORY,
+    timeout: float = 0.5,
+    ca_file: str | None = None,
+    feeds: bool = True,
+    hears: bool = True,
+) -> AsyncIterator[EngineNode]:
+    """Run a node; ``hears``: from the beginning, so Redis has to be there."""
+    running = EngineNode(
+        engine(url, name, rules=rules, timeout=timeout, ca_file=ca_file), feeds=feeds
+    )
+    await running.engine.start()
+    try:
+        if hears:
+            await running.hears()
+        yield running
+    finally:
+        if not running.dead:
+            await asyncio.wait_for(running.engine.stop(), PATIENCE)
+
+
+@asynccontextmanager
+async def nodes(
+    url: str, *names: str, rules: RedisRules = HISTORY, timeout: float = 0.5
+) -> AsyncIterator[list[EngineNode]]:
+    """Run several nodes, of which the first runs the feed."""
+    async with AsyncExitStack() as stack:
+        running: list[EngineNode] = []
+        for name in names:
+            running.append(
+                await stack.enter_async_context(node(url, name, rules=rules, timeout=timeout))
+            )
+            await running[0].leads()
+        yield running
+
+
+def book(size: int) -> Book:
+    """Make a book that tells its number."""
+    return Book(bids=(Level(1, size),), asks=())
+
+
+def books(topic: Topic, *sizes: int) -> list[Publication]:
+    """Make publications of books."""
+    return [Publication(topic, book(size)) for size in sizes]
+
+
+def trade(topic: Topic, *sizes: int) -> list[Publication]:
+    """Make publications of a trade each."""
+    return [Publication(topic, trades(size)) for size in sizes]
+
+
+def sizes(updates: Sequence[Update]) -> list[float]:
+    """Give what trades and books of :func:`trade` and :func:`books` tell."""
+    found: list[float] = []
+    for update in updates:
+        if isinstance(update.data, Trades):
+            found += [one.size for one in update.data.trades]
+        elif isinstance(update.data, Book):
+            found.append(update.data.bids[0].size)
+    return found
+
+
+def kill_subscriptions(server: RedisServer) -> int:
+    """Cut all connections that listen."""
+    return int(server.cli("CLIENT", "KILL", "TYPE", "pubsub") or 0)
+
+
+def tasks_begun(before: set[asyncio.Task[object]]) -> set[str]:
+    """Name the tasks that run now and didn't then."""
+    return {task.get_name() for task in asyncio.all_tasks() - before}
+
+
+async def while_true(function: Callable[[], object], seconds: float = 0.002) -> None:
+    """Do something again and again until cancelled."""
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            function()
+            await asyncio.sleep(seconds)

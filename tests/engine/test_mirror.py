@@ -1,0 +1,324 @@
+"""What a node knows of a topic, whatever becomes of the messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bookcast.engine.mirror import Known, Mirror
+from bookcast.model import Position, Topic, Update
+from tests.support import AAPL, CANDLES, TRADES, candle, update
+
+PLENTY = 1000
+
+
+def followed(topic: Topic = TRADES, *seqs: int, size: int = PLENTY) -> Mirror:
+    """Make a mirror that has read a topic with this history."""
+    mirror = Mirror(size)
+    assert mirror.follow(topic)
+    mirror.read(topic, known(topic, *seqs))
+    return mirror
+
+
+def known(topic: Topic, *seqs: int, epoch: str = "e") -> Known:
+    updates = [update(seq, topic, epoch) for seq in seqs]
+    return Known(updates[-1] if updates else None, updates)
+
+
+def updates(*seqs: int, topic: Topic = TRADES, epoch: str = "e") -> list[Update]:
+    return [update(seq, topic, epoch) for seq in seqs]
+
+
+def test_a_topic_is_known_once_it_was_read() -> None:
+    """Also where there was nothing to read."""
+    mirror = Mirror(PLENTY)
+    assert mirror.follow(AAPL)
+    assert not mirror.follow(AAPL)
+    assert AAPL not in mirror
+    assert mirror.read(AAPL, Known(None)) == ([], False)
+    assert AAPL in mirror
+    assert (len(mirror), mirror.topics()) == (1, [AAPL])
+    assert (mirror.position(AAPL), mirror.newest(AAPL), mirror.past(AAPL)) == (None, None, [])
+    mirror.forget(AAPL)
+    assert AAPL not in mirror
+    assert len(mirror) == 0
+
+
+def test_nothing_is_known_of_what_is_not_followed() -> None:
+    """Messages about it are no news."""
+    mirror = Mirror(PLENTY)
+    assert mirror.hear(AAPL, updates(1, topic=AAPL)) == ([], False)
+    assert mirror.read(AAPL, known(AAPL, 1)) == ([], False)
+    assert not mirror.must_read(AAPL)
+    mirror.give_up(AAPL)
+    assert (mirror.position(AAPL), mirror.newest(AAPL), mirror.past(AAPL)) == (None, None, [])
+
+
+def test_what_continues_is_news() -> None:
+    """So is the first that there ever was."""
+    mirror = followed()
+    assert mirror.hear(TRADES, updates(1, 2)) == (updates(1, 2), False)
+    assert mirror.hear(TRADES, updates(3)) == (updates(3), False)
+    assert mirror.position(TRADES) == Position("e", 3)
+
+
+def test_what_came_before_is_no_news() -> None:
+    """A message that comes twice changes nothing, one that overlaps tells what is new in it."""
+    mirror = followed(TRADES, 1, 2, 3)
+    assert mirror.hear(TRADES, updates(2, 3)) == ([], False)
+    assert mirror.hear(TRADES, updates(3, 4)) == (updates(4), False)
+
+
+@pytest.mark.parametrize("heard", [updates(5), updates(4, epoch="f")])
+def test_a_hole_or_another_epoch_makes_it_read(heard: list[Update]) -> None:
+    """Until that is done, nothing is delivered; then all of it is, in order."""
+    mirror = followed(TRADES, 1, 2, 3)
+    assert mirror.hear(TRADES, heard) == ([], True)
+    assert TRADES not in mirror
+    assert mirror.hear(TRADES, updates(6)) == ([], False)
+    assert mirror.newest(TRADES) == update(3, TRADES)
+    news, missing = mirror.read(TRADES, known(TRADES, 4, 5))
+    assert (news, missing) == (updates(4, 5, 6), False)
+
+
+def test_what_comes_while_it_is_read_waits() -> None:
+    """What was read already is dropped; where a hole remains, it is read once more."""
+    mirror = Mirror(PLENTY)
+    mirror.follow(TRADES)
+    for seq in (2, 3, 5):
+        assert mirror.hear(TRADES, updates(seq)) == ([], False)
+    assert mirror.read(TRADES, known(TRADES, 1, 2)) == (updates(1, 2, 3), True)
+    assert mirror.read(TRADES, known(TRADES, 4, 5)) == (updates(4, 5), False)
+
+
+def test_an_epoch_that_began_while_it_was_read_makes_it_read_once_more() -> None:
+    """Nobody can tell which of both is the newer one."""
+    mirror = Mirror(PLENTY)
+    mirror.follow(TRADES)
+    mirror.hear(TRADES, updates(2, epoch="f"))
+    assert mirror.read(TRADES, known(TRADES, 1)) == (updates(1), True)
+    found = known(TRADES, 2, epoch="f")
+    assert mirror.read(TRADES, found) == (updates(2, epoch="f"), False)
+
+
+def test_of_what_waits_the_oldest_make_room() -> None:
+    """They will be in what is read, or it is read again."""
+    mirror = Mirror(3)
+    mirror.follow(AAPL)
+    for seq in range(1, 10):
+        mirror.hear(AAPL, updates(seq, topic=AAPL))
+    news, missing = mirror.read(AAPL, known(AAPL, 2))
+    assert ([one.position.seq for one in news], missing) == ([2], True)
+
+
+def test_a_topic_that_cannot_be_read_stands_as_it_is() -> None:
+    """What comes next shows what is missing."""
+    mirror = followed(TRADES, 1)
+    assert mirror.must_read(TRADES)
+    assert not mirror.must_read(TRADES)
+    mirror.hear(TRADES, updates(2))
+    mirror.give_up(TRADES)
+    assert mirror.position(TRADES) == Position("e", 1)
+    assert mirror.hear(TRADES, updates(3)) == ([], True)
+
+
+def test_an_older_state_that_was_read_is_no_news() -> None:
+    """The answer may be from before the newest message."""
+    mirror = followed(TRADES, 1, 2, 3)
+    mirror.must_read(TRADES)
+    assert mirror.read(TRADES, known(TRADES, 1, 2)) == ([], False)
+    assert mirror.position(TRADES) == Position("e", 3)
+
+
+def test_the_past_is_the_history_and_the_newest() -> None:
+    """Bounded where every update counts; else there is no history."""
+    mirror = followed(TRADES, 1, 2, 3, 4, size=3)
+    assert [one.position.seq for one in mirror.past(TRADES)] == [2, 3, 4]
+    mirror = followed(AAPL, 1, 2, 3)
+    assert [one.position.seq for one in mirror.past(AAPL)] == [3]
+    mirror = Mirror(3)
+    mirror.follow(CANDLES)
+    finals = [
+        Update(CANDLES, Position("e", seq), candle(seq, final=seq == 2), 0) for seq in (1, 2, 3)
+    ]
+    mirror.read(CANDLES, Known(None))
+    mirror.hear(CANDLES, finals)
+    assert [one.position.seq for one in mirror.past(CANDLES)] == [2, 3]
+
+
+def test_books_have_a_history_where_they_are_kept() -> None:
+    """As trades have."""
+    mirror = Mirror(2, keeps_books=True)
+    mirror.follow(AAPL)
+    mirror.read(AAPL, known(AAPL, 1, 2, 3))
+    assert [one.position.seq for one in mirror.past(AAPL)] == [2, 3]
+
+
+class Read(NamedTuple):
+    """A read that is under way: asked after a position, answered by then or not yet."""
+
+    after: Position | None
+    found: Known | None
+
+
+class World:
+    """A publisher, messages under way, and a mirror that reads when it has to."""
+
+    def __init__(self, topic: Topic, size: int) -> None:
+        self.topic, self.size = topic, size
+        self.epochs = ["e0"]
+        self.first = {"e0": 1}
+        self.newest: Update | None = None
+        self.history: list[Update] = []
+        self.messages: list[list[Update]] = []
+        self.mirror = Mirror(size)
+        self.mirror.follow(topic)
+        self.reading: Read | None = Read(None, None)
+        self.delivered: list[Update] = []
+
+    def publish(self, count: int) -> None:
+        seq = self.newest.position.seq if self.newest is not None else 0
+        if self.newest is not None and self.newest.position.epoch != self.epochs[-1]:
+            self.history.clear()
+            if self.first[self.epochs[-1]] == 1:
+                seq = 0
+        message = [
+            update(number, self.topic, self.epochs[-1])
+            for number in range(seq + 1, seq + count + 1)
+        ]
+        if self.topic.channel == "trades":
+            self.history = [*self.history, *message][-self.size :]
+        self.newest = message[-1]
+        self.messages.append(message)
+
+    def begin_anew(self, *, from_one: bool) -> None:
+        """Begin another epoch with the next update."""
+        if self.newest is not None and self.newest.position.epoch == self.epochs[-1]:
+            epoch = f"e{len(self.epochs)}"
+            self.epochs.append(epoch)
+            self.first[epoch] = 1 if from_one else self.newest.position.seq + 1
+
+    def hear(self, index: int, *, again: bool) -> None:
+        if self.messages:
+            index %= len(self.messages)
+            message = self.messages[index] if again else self.messages.pop(index)
+            news, missing = self.mirror.hear(self.topic, message)
+            self.deliver(news, missing=missing)
+
+    def lose(self, index: int) -> None:
+        if self.messages:
+            del self.messages[index % len(self.messages)]
+
+    def deliver(self, news: Sequence[Update], *, missing: bool) -> None:
+        self.delivered += news
+        if missing:
+            assert self.reading is None
+            self.reading = Read(self.mirror.position(self.topic), None)
+
+    def answer(self) -> None:
+        """What ``read.lua`` does."""
+        if self.reading is None or self.reading.found is not None:
+            return
+        after = self.reading.after
+        history = self.history
+        if self.newest is not None and after is not None:
+            same = after.epoch == self.newest.position.epoch
+            history = [one for one in history if not same or one.position.seq > after.seq]
+        self.reading = Read(after, Known(self.newest, list(history)))
+
+    def read(self) -> None:
+        if self.reading is not None and self.reading.found is not None:
+            found, self.reading = self.reading.found, None
+            news, missing = self.mirror.read(self.topic, found)
+            self.deliver(news, missing=missing)
+
+    def audit(self) -> None:
+        """Compare what there is with what is known."""
+        newest = self.newest.position if self.newest is not None else None
+        if newest != self.mirror.position(self.topic) and self.mirror.must_read(self.topic):
+            self.deliver([], missing=True)
+
+    def reconnect(self) -> None:
+        """Lose all that is under way."""
+        self.messages.clear()
+        if self.mirror.must_read(self.topic):
+            self.deliver([], missing=True)
+
+    def give_up(self) -> None:
+        """Be refused an answer."""
+        if self.reading is not None:
+            self.reading = None
+            self.mirror.give_up(self.topic)
+
+    def settle(self) -> None:
+        for _ in range(10):
+            self.audit()
+            self.answer()
+            self.read()
+        assert self.reading is None
+
+    def check(self) -> None:
+        newest = self.newest.position if self.newest is not None else None
+        assert self.mirror.position(self.topic) == newest
+        assert (self.delivered[-1].position if self.delivered else None) == newest
+        begun = [self.epochs.index(one.position.epoch) for one in self.delivered]
+        assert begun == sorted(begun)
+        for epoch in self.epochs:
+            seqs = [one.position.seq for one in self.delivered if one.position.epoch == epoch]
+            assert seqs == sorted(set(seqs))
+            if seqs and self.topic.channel == "trades" and self.size == PLENTY:
+                assert seqs == list(range(self.first[epoch], seqs[-1] + 1))
+        past = self.mirror.past(self.topic)
+        assert len(past) <= self.size
+        assert past == self.delivered[len(self.delivered) - len(past) :]
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("publish"), st.integers(1, 4)),
+        st.tuples(st.sampled_from(["hear", "hear again", "lose"]), st.integers(0, 5)),
+        st.tuples(st.just("hear"), st.just(0)),
+        st.tuples(
+            st.sampled_from(
+                ["answer", "read", "audit", "reconnect", "give up", "epoch", "epoch from one"]
+            ),
+            st.just(0),
+        ),
+    ),
+    max_size=60,
+)
+
+
+@given(steps, st.sampled_from([TRADES, AAPL]), st.sampled_from([PLENTY, 3]))
+@settings(max_examples=600, deadline=None)
+def test_whatever_becomes_of_messages_the_order_holds_and_nothing_is_missing(
+    steps: list[tuple[str, int]], topic: Topic, size: int
+) -> None:
+    """Lost, doubled and late ones, with reads at any moment: it ends on the newest, once each."""
+    world = World(topic, size)
+    for step, number in steps:
+        match step:
+            case "publish":
+                world.publish(number)
+            case "hear" | "hear again":
+                world.hear(number, again=step == "hear again")
+            case "lose":
+                world.lose(number)
+            case "answer":
+                world.answer()
+            case "read":
+                world.read()
+            case "audit":
+                world.audit()
+            case "reconnect":
+                world.reconnect()
+            case "give up":
+                world.give_up()
+            case _:
+                world.begin_anew(from_one=step == "epoch from one")
+    world.settle()
+    world.check()

@@ -1,0 +1,385 @@
+"""Several nodes that share a Redis which is well. See also the files beside this one."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bookcast.engine import keys
+from bookcast.engine import redis as engine_module
+from bookcast.engine.base import FencedError
+from bookcast.engine.redis import RedisRules
+from bookcast.model import Position, Publication, Symbol, Topic
+from tests.engine.nodes import (
+    EngineNode,
+    books,
+    engine,
+    node,
+    nodes,
+    sizes,
+    tasks_begun,
+    trade,
+)
+from tests.fakes.faulty_proxy import FaultyProxy
+from tests.fakes.redis_server import RedisServer
+from tests.support import AAPL, CANDLES, PATIENCE, QUOTE, TRADES, TSLA, candle, eventually, trades
+
+
+@pytest.fixture
+async def two(redis_url: str) -> AsyncIterator[list[EngineNode]]:
+    """Give two nodes, of which the first runs the feed."""
+    async with nodes(redis_url, "one", "two") as running:
+        yield running
+
+
+async def test_what_one_node_publishes_is_delivered_by_all(two: list[EngineNode]) -> None:
+    """In order, with the same positions everywhere."""
+    one, other = two
+    for each in two:
+        await each.follow(TRADES, AAPL)
+    positions = [
+        position
+        for number in range(1, 6)
+        for position in await one.engine.publish(
+            [*trade(TRADES, number), *books(AAPL, number)], fence=one.fence
+        )
+    ]
+    for each in two:
+        await each.has(AAPL, positions[-1])
+        assert each.positions(TRADES) == positions[::2]
+        assert each.positions(AAPL) == positions[1::2]
+    assert one.delivered == other.delivered
+    assert await other.engine.snapshot(AAPL) == one.delivered[-1]
+    assert await other.engine.past(TRADES) == [u for u in one.delivered if u.topic == TRADES]
+
+
+async def test_two_who_publish_to_one_topic_never_number_twice(two: list[EngineNode]) -> None:
+    """Everybody sees what both published, once, in the same order."""
+    for each in two:
+        await each.follow(TRADES)
+    ours = [
+        asyncio.ensure_future(each.engine.publish(trade(TRADES, start + number)))
+        for number in range(100)
+        for each, start in zip(two, (1000, 2000), strict=True)
+    ]
+    positions = list(itertools.chain.from_iterable(await asyncio.gather(*ours)))
+    assert sorted(one.seq for one in positions) == list(range(1, 201))
+    for each in two:
+        await each.has(TRADES, max(positions, key=lambda one: one.seq))
+        assert each.seqs(TRADES) == list(range(1, 201))
+        said = sizes(each.delivered)
+        assert [size for size in said if size < 2000] == list(range(1000, 1100))
+        assert [size for size in said if size >= 2000] == list(range(2000, 2100))
+    assert two[0].delivered == two[1].delivered
+
+
+async def test_positions_come_back_in_the_order_of_what_was_published(
+    two: list[EngineNode],
+) -> None:
+    """However the topics are spread over shards, and with breaks between."""
+    topics = [Topic("orderbook", Symbol(f"US.S{number}")) for number in range(50)]
+    publications = [one for topic in topics for one in books(topic, 1, 2)]
+    publications[1::2] = [one._replace(resumes=True) for one in publications[1::2]]
+    positions = await two[0].engine.publish(publications)
+    assert [one.seq for one in positions] == [1, 2] * 50
+    for first, second in zip(positions[::2], positions[1::2], strict=True):
+        assert first.epoch != second.epoch
+    heads = {head.topic: head for head in await two[1].engine.heads()}
+    assert {topic: heads[topic].position for topic in topics} == dict(
+        zip(topics, positions[1::2], strict=True)
+    )
+    snapshot = await two[1].engine.snapshot(topics[3])
+    assert snapshot is not None
+    assert heads[topics[3]].server_ms == snapshot.server_ms
+
+
+async def test_nothing_published_gives_no_positions(two: list[EngineNode]) -> None:
+    """And asks nobody."""
+    assert await asyncio.wait_for(two[0].engine.publish([]), PATIENCE) == []
+
+
+async def test_a_lost_reply_doubles_nothing(redis_server: RedisServer, redis_url: str) -> None:
+    """What was asked once more is answered as it was the first time."""
+    async with (
+        FaultyProxy(redis_server.port) as proxy,
+        node(f"redis://127.0.0.1:{proxy.port}/0", "one") as one,
+        node(redis_url, "two") as other,
+    ):
+        await one.leads()
+        await other.follow(TRADES)
+        await one.engine.publish(trade(TRADES, 1), fence=one.fence)
+        name = keys.topic_keys(TRADES)[0].encode()
+        proxy.drop_reply_after(lambda asked: name in asked)
+        positions = await one.engine.publish(
+            [*trade(TRADES, 2, 3), *books(AAPL, 1)], fence=one.fence
+        )
+        assert proxy.lost_replies == 1
+        assert [position.seq for position in positions] == [2, 3, 1]
+        [position] = await one.engine.publish(trade(TRADES, 4), fence=one.fence)
+        await other.has(TRADES, position)
+        assert sizes(other.delivered) == [1, 2, 3, 4]
+        assert not one.engine.is_away
+
+
+async def test_who_ran_the_feed_before_can_publish_nothing_more(two: list[EngineNode]) -> None:
+    """In no topic, also where the next one has said nothing yet; and it learns that it is over."""
+    one, other = two
+    before = one.fence
+    topics = [Topic("orderbook", Symbol(f"US.S{number}")) for number in range(40)]
+    # A node that stood still has not noticed that its lock is gone.
+    leadership = one.engine._leadership
+    await leadership._changing.acquire()
+    await other.engine._link.call("resign", [keys.LOCK], ["one", keys.LEADER_CHANNEL])
+    await other.leads()
+    assert other.fence > before
+    for topic in topics:
+        with pytest.raises(FencedError):
+            await one.engine.publish(books(topic, 1), fence=before)
+        assert await other.engine.snapshot(topic) is None
+    leadership._changing.release()
+    await eventually(lambda: one.lost == 1, "the old one to end its feed")
+    assert one.engine.fence is None
+    [position] = await one.engine.publish(books(AAPL, 1))  # as anybody may
+    assert position.seq == 1
+    [position] = await other.engine.publish(books(AAPL, 2), fence=other.fence)
+    assert position.seq == 2
+
+
+async def test_what_goes_together_with_something_refused_is_not_refused(
+    two: list[EngineNode],
+) -> None:
+    """An old feed's publications take no others with them."""
+    one, other = two
+    await one.engine.resign()
+    await other.leads()
+    refused = asyncio.ensure_future(one.engine.publish(books(AAPL, 1), fence=one.fence))
+    taken = asyncio.ensure_future(one.engine.publish(books(AAPL, 2)))
+    assert [position.seq for position in await taken] == [1]
+    with pytest.raises(FencedError):
+        await refused
+
+
+async def test_leadership_moves_at_once_when_it_is_given_up(two: list[EngineNode]) -> None:
+    """The next one gets what is wanted, and those who wait learn who it is."""
+    one, other = two
+    await other.follow(AAPL)
+    await eventually(lambda: one.wanted == {AAPL}, "the demand")
+    began = asyncio.get_running_loop().time()
+    await one.engine.resign()
+    await other.leads()
+    assert asyncio.get_running_loop().time() - began < 1.0
+    assert (one.wanted, other.wanted) == (set(), {AAPL})
+    await one.engine.resign()  # as the end does once more
+
+
+async def test_leadership_moves_when_a_node_dies(two: list[EngineNode]) -> None:
+    """Without a word, after the time that a lock lasts; its demand lasts no longer than it."""
+    one, other = two
+    await one.follow(TSLA)
+    await other.follow(AAPL)
+    await eventually(lambda: one.wanted == {AAPL, TSLA}, "the demand")
+    await one.die()
+    await other.leads()
+    assert AAPL in other.wanted
+    await eventually(lambda: other.wanted == {AAPL}, "the end of the dead one's demand")
+
+
+async def test_demand_of_all_nodes_reaches_the_one_with_the_feed(two: list[EngineNode]) -> None:
+    """Until no node wants a topic any more."""
+    one, other = two
+    await one.follow(AAPL)
+    await other.follow(AAPL, TSLA)
+    await eventually(lambda: one.wanted == {AAPL, TSLA}, "the demand of both")
+    one.engine.release(AAPL)
+    other.engine.release(TSLA)
+    await eventually(lambda: one.wanted == {AAPL}, "the end of one")
+    other.engine.release(AAPL)
+    await eventually(lambda: not one.wanted, "the end of all")
+    assert other.wanted == set()
+
+
+async def test_demand_of_a_node_that_ends_ends_with_it(redis_url: str) -> None:
+    """At once, since it says so."""
+    async with node(redis_url, "one") as one:
+        await one.leads()
+        async with node(redis_url, "two") as other:
+            await other.follow(AAPL)
+            await eventually(lambda: one.wanted == {AAPL}, "the demand")
+        await eventually(lambda: not one.wanted, "its end")
+
+
+async def test_a_node_without_a_feed_runs_none(redis_url: str) -> None:
+    """So it never stands in the way of one that has."""
+    async with (
+        node(redis_url, "without", feeds=False) as without,
+        node(redis_url, "with") as other,
+    ):
+        await other.leads()
+        assert without.engine.fence is None
+        await without.engine.resign()
+        await without.follow(AAPL)
+        await eventually(lambda: other.wanted == {AAPL}, "the demand")
+
+
+async def test_who_wants_a_topic_that_is_followed_gets_what_is_known_at_once(
+    two: list[EngineNode],
+) -> None:
+    """Nobody waits for Redis."""
+    one, other = two
+    await one.engine.publish(trade(TRADES, 1, 2, 3))
+    await other.engine.prepare([TRADES, AAPL])
+    assert other.delivered == []
+    other.engine.want(TRADES)
+    assert sizes(other.delivered) == [1, 2, 3]
+    other.engine.release(TRADES)
+    [position] = await one.engine.publish(trade(TRADES, 4))
+    await other.hears()
+    assert sizes(other.delivered) == [1, 2, 3]
+    snapshot = await other.engine.snapshot(TRADES)
+    assert snapshot is not None
+    assert snapshot.position == position
+
+
+async def test_many_who_ask_for_a_topic_wait_for_one_answer(two: list[EngineNode]) -> None:
+    """It is read once."""
+    one, other = two
+    await one.engine.publish(books(AAPL, 1))
+    await other.hears()
+    calls = other.engine._link.calls
+    await asyncio.gather(*(other.engine.prepare([AAPL]) for _ in range(20)))
+    assert AAPL in other.engine._mirror
+    assert other.engine._link.calls - calls <= 3
+
+
+async def test_what_nobody_wants_is_let_go(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a while, and it can be wanted again."""
+    monkeypatch.setattr(engine_module, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 0.02)
+    async with node(redis_url) as one:
+        await one.follow(AAPL, TSLA)
+        await one.engine.prepare([QUOTE])
+        one.engine.release(AAPL)
+        await eventually(lambda: one.engine._mirror.topics() == [TSLA], "the others to be let go")
+        await one.engine.publish(books(AAPL, 1))
+        await one.hears()
+        assert one.delivered == []
+        await one.follow(AAPL)
+        [position] = await one.engine.publish(books(AAPL, 2))
+        await one.has(AAPL, position)
+        assert one.seqs(AAPL) == [1, 2]
+
+
+@pytest.mark.parametrize("keeps_books", [False, True])
+async def test_books_have_a_history_where_they_are_kept(
+    redis_url: str, keeps_books: bool
+) -> None:
+    """As trades and final candles have, bounded."""
+    rules = RedisRules(history_size=3, keeps_books=keeps_books)
+    async with node(redis_url, rules=rules) as one:
+        await one.engine.publish(books(AAPL, 1, 2, 3, 4, 5))
+        await one.follow(AAPL)
+        assert one.seqs(AAPL) == ([3, 4, 5] if keeps_books else [5])
+
+
+async def test_a_history_in_redis_is_bounded(redis_url: str, redis_server: RedisServer) -> None:
+    """Roughly: Redis cuts whole pieces. Of what nobody publishes any more, all is forgotten."""
+    async with node(redis_url, rules=RedisRules(history_size=10)) as one:
+        for _ in range(20):
+            await one.engine.publish(trade(TRADES, *range(50)))
+        state, history, _ = keys.topic_keys(TRADES)
+        assert int(redis_server.cli("XLEN", history)) < 250
+        for key in (state, history):
+            assert 0 < int(redis_server.cli("TTL", key)) <= keys.KEEP_SECONDS
+
+
+async def test_times_and_marks_go_with_an_update(two: list[EngineNode]) -> None:
+    """From one node to the other."""
+    one, other = two
+    await other.follow(CANDLES)
+    await one.engine.publish([Publication(CANDLES, candle(1, final=True), 5.0, 6.0, past=True)])
+    await eventually(lambda: len(other.delivered) == 1, "the candle")
+    [update] = other.delivered
+    assert (update.exchange_ms, update.feed_ms, update.past) == (5.0, 6.0, True)
+    assert (update.server_ms > 1e12, update.restored) == (True, False)
+
+
+async def test_topics_that_have_expired_are_listed_no_more(
+    two: list[EngineNode], redis_server: RedisServer
+) -> None:
+    """As if they had never been."""
+    one, other = two
+    await one.engine.publish([*books(AAPL, 1), *books(TSLA, 1)])
+    redis_server.cli("DEL", keys.topic_keys(AAPL)[0])
+    assert [head.topic for head in await other.engine.heads()] == [TSLA]
+    assert other.engine.status().topics == 1
+
+
+async def test_a_record_that_cannot_be_read_takes_nothing_else_with_it(
+    two: list[EngineNode], redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its topic goes on with the next update."""
+    monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 0.02)
+    one, other = two
+    await one.engine.publish(books(AAPL, 1))
+    redis_server.cli("HSET", keys.topic_keys(AAPL)[0], "d", "nonsense")
+    await other.engine.prepare([AAPL, TSLA])
+    other.engine.want(AAPL)
+    other.engine.want(TSLA)
+    [position, second] = await one.engine.publish([*books(TSLA, 1), *books(AAPL, 2)])
+    await other.has(TSLA, position)
+    await other.has(AAPL, second)
+
+
+async def test_numbers_and_status_tell_how_it_is(two: list[EngineNode]) -> None:
+    """For Prometheus and for people."""
+    one, _ = two
+    await one.follow(AAPL)
+    numbers = one.engine.numbers()
+    assert numbers["topics_followed"] == 1
+    assert numbers["calls"] > 0
+    assert numbers["connections"] >= 1
+    for name in ("away", "outages", "failures", "subscriptions_lost", "repaired"):
+        assert numbers[name] == 0, name
+    status = one.engine.status()
+    assert (status.kind, status.state, status.topics, status.detail) == (
+        "redis",
+        "connected",
+        1,
+        None,
+    )
+
+
+async def test_an_end_leaves_nothing_behind(redis_url: str, redis_server: RedisServer) -> None:
+    """No task, no connection; what was published stays."""
+    before = set(asyncio.all_tasks())
+    ended = EngineNode(engine(redis_url, "ended"))
+    await ended.engine.start()
+    await ended.hears()
+    await ended.leads()
+    await ended.follow(AAPL)
+    busy = [asyncio.ensure_future(ended.engine.publish(books(AAPL, n))) for n in range(50)]
+    await ended.engine.stop()
+    await asyncio.gather(*busy, return_exceptions=True)
+    await eventually(lambda: tasks_begun(before) == set(), f"{tasks_begun(before)} to end")
+    clients = "name=bookcast"
+    await eventually(lambda: clients not in redis_server.cli("CLIENT", "LIST"), "connections")
+    assert redis_server.cli("GET", keys.LOCK) == ""
+    assert redis_server.cli("ZCARD", keys.NODES) == "0"
+    assert redis_server.cli("EXISTS", keys.node_key("ended"), keys.demand_key("ended")) == "0"
+
+
+async def test_a_batch_of_many_goes_through(two: list[EngineNode]) -> None:
+    """Several thousand at once, and large ones."""
+    one, other = two
+    await other.follow(TRADES)
+    many = [Publication(TRADES, trades(*range(50))) for _ in range(5000)]
+    positions = await one.engine.publish(many)
+    assert [position.seq for position in positions] == list(range(1, 5001))
+    await other.has(TRADES, Position(positions[0].epoch, 5000))
+    seqs = other.seqs(TRADES)
+    assert seqs == list(range(seqs[0], 5001))

@@ -1,0 +1,5 @@
+"""Whether several nodes keep their promises while everything around them breaks.
+
+Publishers and clients write down what they did and heard (``history``), faults come by a seed
+(``faults``), and a checker that knows nothing of the server judges (``checker``).
+"""

@@ -1,0 +1,547 @@
+"""Every promise that the checker looks after: a history that breaks it is caught."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.history.checker import Verdict, check
+from tests.history.data import book_of, trade_of
+from tests.history.history import Attempt, Event, Fault, Happening, History, Outcome, Track
+
+TRADES = "trades:P0"
+BOOKS = "orderbook:P0"
+PATIENT = 100.0
+
+
+class Story:
+    """Builds a history in which all went well, unless told otherwise; a second between things."""
+
+    def __init__(self) -> None:
+        self.history = History(1)
+        self.now = 0.0
+        self._numbers = 0
+
+    def published(
+        self, topic: str, number: int, *, epoch: str = "e", outcome: Outcome = "ok", **more: Any
+    ) -> Attempt:
+        """Publish the trade or book of a number, at the seq of that number unless told otherwise."""
+        self.now += 1
+        seq = more.pop("seq", number)
+        attempt = Attempt("p0", topic, self.now, self.now + 0.5, outcome)
+        if topic.startswith("trades"):
+            attempt.id = f"p0-{number}"
+        else:
+            attempt.number = number
+        if outcome == "ok":
+            attempt.epoch, attempt.seq = epoch, seq
+        for name, value in more.items():
+            setattr(attempt, name, value)
+        self.history.attempts.append(attempt)
+        self.now += 1
+        return attempt
+
+    def fault(self, what: str) -> None:
+        """Break something for a moment."""
+        self.history.faults.append(Fault(what, self.now, self.now + 1))
+        self.now += 1
+
+    def client(self, *topics: str, base: bool = False, depth: int | None = None) -> Listener:
+        """Let a client connect."""
+        self._numbers += 1
+        name = f"c{self._numbers}"
+        track = Track(name, "base" if base else "v1", list(topics), [], depth)
+        self.history.tracks.append(track)
+        listener = Listener(self, track)
+        listener.happens("opened")
+        return listener
+
+    def judged(self, *, converges: bool = False) -> Verdict:
+        """Check it."""
+        return check(self.history, converges=converges)
+
+    def kinds(self, *, converges: bool = False) -> list[str]:
+        """Check it, and name the kinds of what is wrong."""
+        return [one.kind for one in self.judged(converges=converges).violations]
+
+
+class Listener:
+    """Writes down what one client is told."""
+
+    def __init__(self, story: Story, track: Track) -> None:
+        self._story = story
+        self._track = track
+
+    def happens(self, what: Happening, **more: Any) -> None:
+        """Note something that isn't a message."""
+        self._story.now += 0.01
+        self._track.events.append(Event(self._story.now, what, **more))
+
+    def hears(self, type_: str, topic: str, **fields: Any) -> None:
+        """Hear a message about a topic."""
+        channel, _, symbol = topic.partition(":")
+        message = {"type": type_, "channel": channel, "symbol": symbol, **fields}
+        self.happens("heard", message=msgspec.Raw(msgspec.json.encode(message)))
+
+    def confirmed(self, topic: str, seq: int | None = 0, epoch: str | None = "e") -> None:
+        """Hear that a subscription begins after a seq."""
+        self.hears("subscription_confirmed", topic, epoch=epoch, seq=seq)
+
+    def trades(
+        self, *numbers: int, epoch: str = "e", before: int | None = None, **more: Any
+    ) -> None:
+        """Hear trades at the seqs of their numbers."""
+        data = {"trades": [trade_of(f"p0-{number}") for number in numbers]}
+        before = numbers[0] - 1 if before is None else before
+        message = {"epoch": epoch, "seq": before + len(numbers), "prev_seq": before, "data": data}
+        self.hears("trade", TRADES, **{**message, **more})
+
+    def gap(self, first: int | None, last: int | None, epoch: str = "e") -> None:
+        """Hear that trades won't come."""
+        self.hears("gap", TRADES, epoch=epoch, from_seq=first, to_seq=last, reason="epoch")
+
+    def book(
+        self, number: int, *, epoch: str = "e", seq: int = 0, depth: int | None = None
+    ) -> None:
+        """Hear a whole book."""
+        book = book_of("P0", number)
+        sides = {"bids": book["bids"][:depth], "asks": book["asks"][:depth]}
+        self.hears("orderbook_update", BOOKS, epoch=epoch, seq=seq or number, data=sides)
+
+    def delta(self, old: int, new: int, **more: Any) -> None:
+        """Hear what changed from one book to another."""
+        before, after = book_of("P0", old), book_of("P0", new)
+        data: dict[str, list[list[float]]] = {}
+        for side in ("bids", "asks"):
+            was, is_ = dict(before[side]), dict(after[side])
+            gone = [[price, 0] for price in was if price not in is_]
+            data[side] = gone + [[p, size] for p, size in is_.items() if was.get(p) != size]
+        text = "".join(f"{_js(p)}:{_js(s)};" for p, s in [*after["bids"], *after["asks"]])
+        message = {
+            "epoch": "e",
+            "seq": new,
+            "prev_seq": old,
+            "checksum": zlib.crc32(text.encode()),
+            "data": data,
+        }
+        self.hears("orderbook_delta", BOOKS, **{**message, **more})
+
+    def base_book(self, number: int, **more: Any) -> None:
+        """Hear a book as base clients do."""
+        self.hears("orderbook_update", BOOKS, data={**book_of("P0", number), **more})
+
+    def returns(self) -> None:
+        """Lose the connection, and have another."""
+        self.happens("lost")
+        self.happens("opened")
+
+
+def _js(number: float) -> str:
+    return str(int(number)) if number == int(number) else repr(number)
+
+
+@pytest.fixture
+def story() -> Story:
+    """Begin a history."""
+    return Story()
+
+
+def test_nothing_is_wrong_where_all_went_well(story: Story) -> None:
+    """Trades, books, deltas and base clients, with a resumption in between."""
+    v1, base = story.client(TRADES, BOOKS), story.client(BOOKS, base=True)
+    v1.confirmed(TRADES)
+    v1.confirmed(BOOKS, None, None)
+    for number in (1, 2, 3):
+        story.published(BOOKS, number)
+        base.base_book(number)
+    v1.book(1)
+    v1.delta(1, 3)
+    for number in (1, 2, 3, 4):
+        story.published(TRADES, number, final=number == 4)
+    v1.trades(1)
+    v1.trades(2, 3)
+    v1.returns()
+    v1.trades(4)
+    base.returns()
+    base.base_book(3)
+    story.published(BOOKS, 4, final=True)
+    v1.delta(3, 4)
+    base.base_book(4)
+    assert story.judged(converges=True) == Verdict([], {}, [])
+
+
+def test_a_trade_that_comes_twice_is_caught(story: Story) -> None:
+    """Also when the connection was lost in between."""
+    client = story.client(TRADES)
+    client.confirmed(TRADES)
+    for number in (1, 2):
+        story.published(TRADES, number)
+    client.trades(1)
+    client.trades(2)
+    client.returns()
+    client.trades(2)
+    assert story.kinds() == ["duplicate"]
+
+
+def test_trades_that_overlap_are_caught(story: Story) -> None:
+    """A message that begins before where the client is."""
+    client = story.client(TRADES)
+    client.confirmed(TRADES)
+    for number in (1, 2, 3):
+        story.published(TRADES, number)
+    client.trades(1, 2)
+    client.trades(2, 3)
+    assert story.kinds() == ["duplicate"]
+
+
+def test_trades_in_another_order_are_caught(story: Story) -> None:
+    """An older one that the client hadn't got comes after a newer one."""
+    client = story.client(TRADES)
+    client.confirmed(TRADES)
+    for number in (1, 2, 3):
+        story.published(TRADES, number)
+    client.trades(1)
+    client.trades(3)
+    client.trades(2)
+    assert sorted(story.kinds()) == ["hole", "reordered"]
+
+
+def test_a_hole_without_a_gap_is_caught(story: Story) -> None:
+    """What prev_seq shows, or would have to show."""
+    client = story.client(TRADES)
+    client.confirmed(TRADES)
+    for number in (1, 2, 3):
+        story.published(TRADES, number)
+    client.trades(1)
+    client.trades(3)
+    assert story.kinds() == ["hole"]
+
+
+def test_an_acknowledged_trade_that_a_message_leaves_out_is_caught(story: Story) -> None:
+    """Though prev_seq says that it is in it."""
+    client = story.client(TRADES)
+    client.confirmed(TRADES)
+    for number in (1, 2, 3):
+        story.published(TRADES, number)
+    client.trades(1)
+    client.trades(3, before=1, seq=3)
+    assert "content" in story.kinds()
+
+
+def test_a_gap_covers_what_it_names_and_no_more(story: Story) -> None:
+    """The next trade has to follow it."""
+    client = story.client(TRADES)
+    client.confirmed(TRADES)
+    for number in (1, 2, 3, 4, 5):
+        story.published(TRADES, number)
+    client.trades(1)
+    story.fault("redis paused")
+    client.gap(2, 3)
+    client.trades(5)
+    assert story.kinds() == ["hole"]
+
+
+def test_a_gap_that_begins_elsewhere_is_caught(story: Story) -> None:
+    """It must begin right after what the client has."""
+    client = story.client(TRADES)
+    client.confirmed(TRADES)
+    story.fault("redis paused")
+    client.gap(2, 3)
+    assert story.kinds() == ["hole"]
+
+
+def test_another_epoch_without_a_gap_is_caught(story: Story) -> None:
+    """Trades of two epochs don't continue each other."""
+    client = story.client(TRADES)
+    client.confirmed(TRADES)
+    story.published(TRADES, 1)
+    story.published(TRADES, 2, epoch="f")
+    client.trades(1)
+    client.trades(2, epoch="f")
+    assert story.kinds() == ["hole"]
+
+
+def test_another_epoch_with_a_gap_is_well_after_a_fault(story: Story) -> None:
+    """And is counted, and excused."""
+    client = story.client(TRADES)
+    client.confirmed(TRADES)
+    story.published(TRADES, 1)
+    client.trades(1)
+    story.fault("redis killed, empty")
+    story.published(TRADES, 2, epoch="f")
+    client.gap(None, None, "f")
+    client.trades(2, epoch="f")
+    verdict = story.judged()
+    assert verdict.violations == []
+    assert verdict.gaps == {"epoch": 1}
+    assert [one.kind for one in verdict.excused] == ["gap without a reason"]
+
+
+def test_a_gap_that_no_fault_explains_is_caught(story: Story) -> None:
+    """As in a rolling restart, which loses nothing."""
+    client = story.client(TRADES)
+    client.confirmed(TRADES)
+    story.fault("node drained")
+    client.gap(None, None, "f")
+    assert story.kinds() == ["gap without a reason"]
+
+
+def test_an_epoch_that_comes_back_is_caught(story: Story) -> None:
+    """Whoever has left it knows that it is over."""
+    client = story.client(TRADES)
+    client.confirmed(TRADES)
+    story.fault("redis paused")
+    story.published(TRADES, 1)
+    story.published(TRADES, 2, epoch="f")
+    client.trades(1)
+    client.gap(None, None, "f")
+    client.trades(2, epoch="f")
+    client.gap(None, None, "e")
+    client.trades(1)
+    assert story.kinds() == ["epoch went back"]
+
+
+def test_a_position_that_is_given_twice_is_caught(story: Story) -> None:
+    """Two publishers were told the same."""
+    story.published(TRADES, 1, seq=1)
+    story.published(TRADES, 2, seq=1)
+    assert story.kinds() == ["position given twice"]
+
+
+def test_what_began_later_and_comes_earlier_is_caught(story: Story) -> None:
+    """Since the first was acknowledged before the second was sent."""
+    story.published(TRADES, 1, seq=2)
+    story.published(TRADES, 2, seq=1)
+    assert story.kinds() == ["order"]
+
+
+def test_an_epoch_that_goes_on_after_the_next_has_begun_is_caught(story: Story) -> None:
+    """As two nodes would that don't agree."""
+    story.published(TRADES, 1)
+    story.published(TRADES, 2, epoch="f")
+    story.published(TRADES, 3)
+    assert story.kinds() == ["epoch went back"]
+
+
+def test_two_contents_at_one_position_are_caught(story: Story) -> None:
+    """Two clients were shown different trades there."""
+    one, other = story.client(TRADES), story.client(TRADES)
+    for number in (1, 2):
+        story.published(TRADES, number, outcome="unknown", ended=PATIENT)
+    one.confirmed(TRADES)
+    one.trades(1)
+    other.confirmed(TRADES)
+    other.trades(2, before=0)
+    assert story.kinds() == ["two contents"]
+
+
+def test_a_position_that_holds_something_else_than_was_answered_is_caught(story: Story) -> None:
+    """The publisher was told that its trade is there."""
+    client = story.client(TRADES)
+    story.published(TRADES, 1)
+    story.published(TRADES, 2, outcome="unknown", ended=PATIENT)
+    client.confirmed(TRADES)
+    client.trades(2, before=0)
+    assert "two contents" in story.kinds()
+
+
+def test_a_publication_at_two_positions_is_caught(story: Story) -> None:
+    """It was done twice, though sent once."""
+    client = story.client(TRADES)
+    story.published(TRADES, 1, outcome="unknown", ended=PATIENT)
+    client.confirmed(TRADES)
+    client.trades(1)
+    client.trades(1, before=1)
+    assert story.kinds() == ["published twice"]
+
+
+def test_a_trade_that_nobody_published_is_caught(story: Story) -> None:
+    """Wherever it comes from."""
+    client = story.client(TRADES)
+    client.confirmed(TRADES)
+    client.trades(1)
+    assert story.kinds() == ["nobody published it"]
+
+
+def test_a_trade_that_was_refused_and_is_shown_is_caught(story: Story) -> None:
+    """Its publisher relies on it that it wasn't published."""
+    client = story.client(TRADES)
+    story.published(TRADES, 1, outcome="failed")
+    client.confirmed(TRADES)
+    client.trades(1)
+    assert story.kinds() == ["refused, and shown"]
+
+
+def test_what_nobody_knows_may_come_late_or_never(story: Story) -> None:
+    """An attempt without an answer is no promise, either way."""
+    client = story.client(TRADES)
+    client.confirmed(TRADES)
+    for number in (1, 2):
+        story.published(TRADES, number, outcome="unknown", ended=PATIENT)
+    story.published(TRADES, 3, seq=1)
+    client.trades(3, before=0)
+    client.trades(1, before=1)
+    assert story.kinds() == []
+
+
+def test_a_trade_that_was_changed_is_caught(story: Story) -> None:
+    """Its size follows from its id."""
+    client = story.client(TRADES)
+    story.published(TRADES, 1)
+    client.confirmed(TRADES)
+    client.trades(1, data={"trades": [{**trade_of("p0-1"), "size": 7}]})
+    assert story.kinds() == ["content"]
+
+
+@pytest.mark.parametrize("depth", [None, 3])
+def test_a_book_that_was_changed_is_caught(story: Story, depth: int | None) -> None:
+    """All of it follows from its number."""
+    client = story.client(BOOKS, depth=depth)
+    story.published(BOOKS, 1)
+    story.published(BOOKS, 2)
+    client.book(1, depth=depth)
+    book = book_of("P0", 2)
+    sides = {"bids": book["bids"][:depth], "asks": book_of("P0", 3)["asks"][:depth]}
+    client.hears("orderbook_update", BOOKS, epoch="e", seq=2, data=sides)
+    assert story.kinds() == ["content"]
+
+
+def test_a_book_that_goes_back_is_caught(story: Story) -> None:
+    """Also after a resumption; the same one once more is allowed then, and only then."""
+    client = story.client(BOOKS)
+    for number in (1, 2):
+        story.published(BOOKS, number)
+    client.book(2)
+    client.returns()
+    client.book(2)
+    assert story.kinds() == []
+    client.book(2)
+    assert story.kinds() == ["duplicate"]
+    client.returns()
+    client.book(1)
+    assert story.kinds() == ["duplicate", "went back"]
+
+
+def test_a_delta_that_continues_something_else_is_caught(story: Story) -> None:
+    """Its prev_seq is not what the client was shown last."""
+    client = story.client(BOOKS)
+    for number in (1, 2, 3):
+        story.published(BOOKS, number)
+    client.book(1)
+    client.delta(2, 3)
+    assert story.kinds() == ["hole"]
+
+
+def test_a_delta_without_a_book_is_caught(story: Story) -> None:
+    """After a confirmation comes a whole book first."""
+    client = story.client(BOOKS)
+    client.confirmed(BOOKS, 1)
+    client.delta(1, 2)
+    assert story.kinds() == ["hole"]
+
+
+def test_a_delta_whose_checksum_disagrees_is_caught(story: Story) -> None:
+    """The book may be right, and the proof wrong."""
+    client = story.client(BOOKS)
+    for number in (1, 2):
+        story.published(BOOKS, number)
+    client.book(1)
+    client.delta(1, 2, checksum=7)
+    assert story.kinds() == ["checksum"]
+
+
+def test_a_delta_that_leaves_something_out_is_caught(story: Story) -> None:
+    """The book that it makes is none that was published, and doesn't add up."""
+    client = story.client(BOOKS)
+    for number in (1, 2):
+        story.published(BOOKS, number)
+    client.book(1)
+    best = book_of("P0", 2)["bids"][0]
+    client.delta(1, 2, data={"bids": [best], "asks": []})
+    assert sorted(story.kinds()) == ["checksum", "content"]
+
+
+def test_a_base_clients_book_that_goes_back_is_caught(story: Story) -> None:
+    """In one epoch; the same one once more is allowed after a reconnection, and only then."""
+    client = story.client(BOOKS, base=True)
+    for number in (1, 2):
+        story.published(BOOKS, number)
+    client.base_book(2)
+    client.returns()
+    client.base_book(2)
+    assert story.kinds() == []
+    client.base_book(2)
+    assert story.kinds() == ["duplicate"]
+    client.base_book(1)
+    assert story.kinds() == ["duplicate", "went back"]
+
+
+def test_a_base_clients_book_may_go_back_to_another_epoch(story: Story) -> None:
+    """What Redis has lost, clients have seen; it is noted all the same."""
+    client = story.client(BOOKS, base=True)
+    story.published(BOOKS, 1, outcome="unknown", ended=PATIENT)
+    story.published(BOOKS, 2, epoch="e")
+    client.base_book(2)
+    other = story.client(BOOKS)
+    other.book(1, epoch="f")
+    client.base_book(1)
+    verdict = story.judged()
+    assert verdict.violations == []
+    assert [one.kind for one in verdict.excused] == ["went back"]
+
+
+def test_a_base_clients_book_that_was_changed_is_caught(story: Story) -> None:
+    """It is the book as published, field for field."""
+    client = story.client(BOOKS, base=True)
+    story.published(BOOKS, 1)
+    client.base_book(1, more="than there was")
+    assert story.kinds() == ["content"]
+
+
+def test_a_base_client_that_finds_nothing_when_it_comes_back_is_caught(story: Story) -> None:
+    """It doesn't subscribe again, since it relies on the server."""
+    client = story.client(BOOKS, base=True)
+    story.published(BOOKS, 1)
+    client.base_book(1)
+    client.returns()
+    story.now += PATIENT
+    client.happens("stopped")
+    assert story.kinds() == ["no books after coming back"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kinds"), [("node killed", ["session lost"]), ("redis paused", [])]
+)
+def test_a_session_that_is_lost_is_caught_unless_redis_was_away(
+    story: Story, fault: str, kinds: list[str]
+) -> None:
+    """A node that is gone is no reason."""
+    client = story.client(TRADES)
+    story.fault(fault)
+    client.returns()
+    client.happens("resubscribed", detail=TRADES)
+    assert story.kinds() == kinds
+
+
+def test_clients_that_lack_the_last_publication_are_caught(story: Story) -> None:
+    """Of trades and of books, in both protocols."""
+    v1, base = story.client(TRADES, BOOKS), story.client(BOOKS, base=True)
+    v1.confirmed(TRADES)
+    story.published(TRADES, 1)
+    story.published(TRADES, 2, final=True)
+    story.published(BOOKS, 1)
+    story.published(BOOKS, 2, final=True)
+    v1.trades(1)
+    v1.book(1)
+    base.base_book(1)
+    assert story.kinds(converges=True) == ["not converged"] * 3
+
+
+def test_an_error_that_nobody_provoked_is_caught(story: Story) -> None:
+    """Clients say nothing wrong here."""
+    client = story.client(TRADES)
+    client.hears("error", TRADES, code="internal_error", message="?")
+    assert story.kinds() == ["error"]

@@ -1,0 +1,277 @@
+"""Sessions at several nodes that share a real Redis."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import redis
+
+from bookcast import Server
+from bookcast.errors import CloseCode
+from bookcast.sessions import roaming
+from tests.support import PATIENCE, Client, connect, eventually, nodes, registry_of
+
+V1: Any = ["bookcast.v1"]
+
+
+def book(size: int) -> dict[str, Any]:
+    return {"bids": [[100, size]], "asks": [[101, 1]]}
+
+
+def trade(size: int) -> dict[str, Any]:
+    return {"trades": [{"price": 100, "size": size, "timestamp": 0}]}
+
+
+async def size_of(client: Client) -> int:
+    """Give the best bid's size of the next book."""
+    while True:
+        message = await client.hear()
+        if message["type"] == "orderbook_update":
+            return int(message["data"]["bids"][0][1])
+
+
+async def lose(server: Server, url: str, *sizes: int) -> None:
+    """Connect a client, let it hear books of these sizes, and lose it without a goodbye."""
+    async with connect(server.ws_url + url) as client:
+        await client.hear()
+        for size in sizes:
+            await server.publish("AAPL", book(size))
+            assert await size_of(client) == size
+        await saved(server, "me")
+        client.connection.transport.abort()
+        await until(lambda: registry_of(server).parked == 1)
+
+
+async def next_of(client: Client, kind: str) -> Any:
+    """Give the next message of a kind."""
+    while True:
+        message = await client.hear()
+        if message["type"] == kind:
+            return message
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    await eventually(condition, inspect.getsource(condition))
+
+
+def is_saved(server: Server, client_id: str) -> bool:
+    """Tell whether a client's session is kept where other nodes find it."""
+    assert server._roaming is not None
+    kept = server._roaming
+    return any(
+        session.client_id == client_id and kept._generations.get(key)
+        for key, session in kept._by_key.items()
+    )
+
+
+async def saved(server: Server, client_id: str) -> None:
+    await until(lambda: is_saved(server, client_id))
+
+
+@asynccontextmanager
+async def resumed(
+    server: Server, token: str, positions: list[dict[str, Any]]
+) -> AsyncIterator[tuple[Client, Any]]:
+    """Connect a client that resumes; give it and the answer."""
+    async with connect(server.ws_url + "me", subprotocols=V1) as client:
+        welcome = await client.hear()
+        answer = await client.ask({"action": "resume", "session": token, "positions": positions})
+        if answer["type"] == "resumed":
+            assert answer["session"] == welcome["session"]
+        yield client, answer
+
+
+async def test_a_base_client_that_was_lost_is_found_by_another_node(redis_url: str) -> None:
+    """It gets its books again without asking."""
+    async with nodes(redis_url, 2) as (here, there):
+        await lose(here, "me?symbols=AAPL,TSLA", 1)
+        await here.publish("AAPL", book(2))
+        async with connect(there.ws_url + "me") as again:
+            assert await size_of(again) == 2
+            await there.publish("TSLA", book(3))
+            assert await size_of(again) == 3
+        await until(lambda: registry_of(here).parked == 0)
+        assert registry_of(there).resumed == 1
+
+
+async def test_a_goodbye_ends_the_session_everywhere(redis_url: str) -> None:
+    """The next connection under the id begins with nothing."""
+    async with nodes(redis_url, 2) as (here, there):
+        async with connect(here.ws_url + "me?symbols=AAPL") as client:
+            await client.hear()
+            await saved(here, "me")
+        await until(lambda: not is_saved(here, "me"))
+        await until(lambda: here._roaming is not None and not here._roaming._ended)
+        async with connect(there.ws_url + "me") as again:
+            await there.publish("AAPL", book(1))
+            assert await again.silent()
+
+
+async def test_a_client_that_is_there_keeps_its_session(redis_url: str) -> None:
+    """Another one under its id at another node lives beside it, and is counted."""
+    async with (
+        nodes(redis_url, 2) as (here, there),
+        connect(here.ws_url + "me?symbols=AAPL") as first,
+    ):
+        await first.hear()
+        await saved(here, "me")
+        async with connect(there.ws_url + "me") as second:
+            await until(lambda: registry_of(there).duplicates == 1)
+            await here.publish("AAPL", book(1))
+            assert await size_of(first) == 1
+            assert await second.silent()
+        await here.publish("AAPL", book(2))
+        assert await size_of(first) == 2
+
+
+async def test_a_client_that_does_not_answer_is_replaced(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its node is asked, and answers for a client that doesn't: the newcomer goes on instead."""
+    monkeypatch.setattr(roaming, "ANSWER_SECONDS", 0.2)
+    async with (
+        nodes(redis_url, 2) as (here, there),
+        connect(here.ws_url + "me?symbols=AAPL") as first,
+    ):
+        await first.hear()
+        await saved(here, "me")
+        first.connection.transport.pause_reading()  # no ping is answered
+        async with connect(there.ws_url + "me") as second:
+            await until(lambda: registry_of(there).resumed == 1)
+            await until(lambda: len(registry_of(here)) == 0)
+            assert registry_of(here).parked == 0
+            await here.publish("AAPL", book(1))
+            assert await size_of(second) == 1
+        first.connection.transport.abort()
+
+
+async def test_what_a_newcomer_declined_meanwhile_is_not_given_to_it(redis_url: str) -> None:
+    """It is served while its session is looked for."""
+    async with nodes(redis_url, 2) as (here, there):
+        await lose(here, "me?symbols=AAPL,TSLA")
+        async with connect(there.ws_url + "me") as again:
+            await again.say({"action": "unsubscribe", "symbol": "AAPL"})
+            await next_of(again, "unsubscription_confirmed")
+            await until(lambda: registry_of(there).resumed == 1)
+            await there.publish("TSLA", book(7))
+            assert await size_of(again) == 7
+            await again.say({"action": "unsubscribe", "symbol": "AAPL"})
+            await next_of(again, "unsubscription_confirmed")
+            await there.publish("AAPL", book(9))
+            assert await again.silent()
+
+
+async def test_a_token_resumes_at_another_node_and_nothing_is_missed(redis_url: str) -> None:
+    """Each trade once, a book by its newest; the old connection, if it is there, is told."""
+    async with (
+        nodes(redis_url, 2) as (here, there),
+        connect(here.ws_url + "me", subprotocols=V1) as first,
+    ):
+        token = (await first.hear())["session"]
+        await first.say({"action": "subscribe", "symbol": "AAPL", "channel": "trades"})
+        await next_of(first, "subscription_confirmed")
+        await first.say({"action": "subscribe", "symbol": "AAPL", "mode": "delta"})
+        await next_of(first, "subscription_confirmed")
+        for size in (1, 2):
+            await here.publish("AAPL", trade(size), channel="trades")
+        await here.publish("AAPL", book(1))
+        last = await next_of(first, "trade")
+        while last["seq"] < 2:
+            last = await next_of(first, "trade")
+        await saved(here, "me")
+        for size in (3, 4):
+            await there.publish("AAPL", trade(size), channel="trades")
+        place = {key: last[key] for key in ("channel", "symbol", "epoch", "seq")}
+        async with resumed(there, token, [place]) as (second, answer):
+            restored = {one["channel"]: one for one in answer["restored"]}
+            assert restored["trades"]["recovered"] is True
+            assert restored["trades"]["seq"] == 2
+            assert restored["orderbook"]["recovered"] is False
+            assert answer["refused"] == []
+            sizes: list[int] = []
+            while len(sizes) < 2:
+                message = await next_of(second, "trade")
+                sizes += [one["size"] for one in message["data"]["trades"]]
+            assert sizes == [3, 4]
+            async with asyncio.timeout(PATIENCE):
+                await first.connection.wait_closed()
+            assert first.connection.close_code == CloseCode.TAKEN_OVER
+            await there.publish("AAPL", trade(5), channel="trades")
+            message = await next_of(second, "trade")
+            assert message["prev_seq"] == 4
+
+
+async def test_the_token_before_is_good_once_more_at_a_third_node(redis_url: str) -> None:
+    """The answer with the new one may have got lost."""
+    async with (
+        nodes(redis_url, 3) as (one, two, three),
+        connect(one.ws_url + "me", subprotocols=V1) as first,
+    ):
+        token = (await first.hear())["session"]
+        await first.say({"action": "subscribe", "symbol": "AAPL"})
+        await next_of(first, "subscription_confirmed")
+        await saved(one, "me")
+        async with resumed(two, token, []) as (second, answer):
+            assert len(answer["restored"]) == 1
+            await saved(two, "me")
+            await until(lambda: two._roaming is not None and not two._roaming._dirty)
+            async with resumed(three, token, []) as (_, last):
+                assert [entry["symbol"] for entry in last["restored"]] == ["AAPL"]
+                async with asyncio.timeout(PATIENCE):
+                    await second.connection.wait_closed()
+                assert second.connection.close_code == CloseCode.TAKEN_OVER
+
+
+async def test_a_token_that_nobody_gave_is_unknown(redis_url: str) -> None:
+    """As on one node."""
+    async with nodes(redis_url, 2) as (here, _), resumed(here, "made up", []) as (_, answer):
+        assert (answer["type"], answer["code"]) == ("error", "unknown_session")
+
+
+async def test_a_node_that_ends_leaves_its_sessions_to_others(redis_url: str) -> None:
+    """Its clients are closed with 1012, and go on elsewhere with what they had."""
+    async with nodes(redis_url, 2) as (here, there):
+        async with connect(here.ws_url + "me?symbols=AAPL") as client:
+            await client.hear()
+            await here.publish("AAPL", book(1))
+            assert await size_of(client) == 1
+            await here.stop()
+            await client.connection.wait_closed()
+            assert client.connection.close_code == CloseCode.RESTART
+        async with connect(there.ws_url + "me") as again:
+            await until(lambda: registry_of(there).resumed == 1)
+            await there.publish("AAPL", book(2))
+            assert await next_of(again, "orderbook_update")
+
+
+async def test_with_every_book_what_was_missed_comes_in_order(redis_url: str) -> None:
+    """SESSION_QUEUE=all holds across nodes as well."""
+    async with nodes(redis_url, 2, session_queue="all", session_queue_size=50) as (here, there):
+        await lose(here, "me?symbols=AAPL", 1)
+        for size in range(2, 8):
+            await here.publish("AAPL", book(size))
+        async with connect(there.ws_url + "me?symbols=AAPL") as again:
+            sizes = [await size_of(again)]
+            while sizes[-1] < 7:
+                sizes.append(await size_of(again))
+        assert sizes in ([2, 3, 4, 5, 6, 7], [1, 2, 3, 4, 5, 6, 7])
+
+
+async def test_sessions_are_saved_once_more_when_redis_has_forgotten_them(redis_url: str) -> None:
+    """As after it was started anew."""
+    async with nodes(redis_url, 2) as (here, there):
+        async with connect(here.ws_url + "me?symbols=AAPL") as client:
+            await client.hear()
+            await saved(here, "me")
+            with redis.Redis.from_url(redis_url) as client_of_redis:
+                client_of_redis.flushall()
+            assert here._roaming is not None
+            here._roaming.save_all()
+            await until(lambda: here._roaming is not None and here._roaming._saving is None)
+            client.connection.transport.abort()
+            await until(lambda: registry_of(here).parked == 1)
+        async with connect(there.ws_url + "me"):
+            await until(lambda: registry_of(there).resumed == 1)

@@ -1,0 +1,229 @@
+"""One feed for several nodes, on a real Redis."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from bookcast import Server
+from bookcast.engine.memory import MemoryEngine
+from bookcast.errors import InvalidInput
+from bookcast.feeder import Feeder
+from bookcast.feeds.base import Feed, FeedStatus, Publish
+from bookcast.model import Data, Publication, Security, Supply, Symbol, Topic
+from tests.support import AAPL, TRADES, connect, eventually, nodes, published_book, trades, update
+
+
+class Quiet(Feed):
+    """A feed that publishes what it is told to, and notes what it hears."""
+
+    name = "quiet"
+
+    def __init__(self, publish: Publish) -> None:
+        super().__init__(publish)
+        self.running = False
+        self.heard: list[str] = []
+        self.past: dict[Topic, Sequence[Data]] = {}
+
+    async def run(self) -> None:
+        self.running = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.running = False
+
+    def status(self) -> FeedStatus:
+        return FeedStatus(self.name, "connected", 1)
+
+    def want(self, topic: Topic) -> None:
+        self.heard.append(f"wants {topic}")
+
+    def release(self, topic: Topic) -> None:
+        self.heard.append(f"releases {topic}")
+
+    def go_on_after(self, topic: Topic, past: Sequence[Data]) -> None:
+        self.past[topic] = past
+
+    def serves(self, topic: Topic) -> bool:
+        return topic.symbol != "US.NONE"
+
+    def supply(self, topic: Topic) -> Supply:
+        return Supply(self.name, "halted", "no trading") if topic == TRADES else Supply(self.name)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    await eventually(condition, "a feeder does what it should")
+
+
+def leaders(servers: Sequence[Server]) -> list[Server]:
+    return [one for one in servers if one._feeder is not None and one._feeder.leads]
+
+
+@pytest.fixture
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every server have a feed of this kind."""
+    monkeypatch.setattr("bookcast.app.feeds_of", lambda _settings, publish: [Quiet(publish)])
+
+
+def feed_of(server: Server) -> Quiet:
+    assert server._feeder is not None
+    feed = server._feeder._feeds[0]._feed
+    assert isinstance(feed, Quiet)
+    return feed
+
+
+async def test_on_a_single_node_the_feed_simply_runs() -> None:
+    """It hears what is wanted, and says how it can supply it."""
+    engine, made = MemoryEngine(), []
+
+    def make(publish: Publish) -> list[Feed]:
+        made.append(Quiet(publish))
+        return list(made)
+
+    feeder = Feeder(engine, make)
+    engine.attach(deliver=lambda _update: None, wanted=feeder.want, unwanted=feeder.release)
+    await engine.start()
+    await until(lambda: made[0].running)
+    assert feeder.leads
+    engine.want(AAPL)
+    engine.release(AAPL)
+    assert made[0].heard == [f"wants {AAPL}", f"releases {AAPL}"]
+    assert feeder.supply(TRADES) == Supply("quiet", "halted", "no trading")
+    assert feeder.supply(AAPL._replace(symbol=Symbol("US.NONE"))) is None
+    assert [status.name for status in feeder.statuses()] == ["quiet"]
+    await engine.resign()
+    assert not made[0].running
+    await feeder.close()
+
+
+@pytest.mark.usefixtures("_quiet")
+async def test_one_node_runs_the_feed_for_all(redis_url: str) -> None:
+    """What others want reaches it, and they know how it can supply that."""
+    async with nodes(redis_url, 3) as servers:
+        await until(lambda: len(leaders(servers)) == 1)
+        [leader] = leaders(servers)
+        other = next(one for one in servers if one is not leader)
+        assert [feed_of(one).running for one in servers].count(True) == 1
+        async with connect(other.ws_url + "me", subprotocols=["bookcast.v1"]) as client:
+            await client.hear()
+            await client.say({"action": "subscribe", "symbol": "AAPL", "channel": "trades"})
+            await until(lambda: f"wants {TRADES}" in feed_of(leader).heard)
+            while (message := await client.hear()).get("state") != "halted":
+                assert message["type"] in {"subscription_confirmed", "status"}
+            assert (message["source"], message["reason"]) == ("quiet", "no trading")
+            await feed_of(leader).publish([Publication(TRADES, trades(5))])
+            while message["type"] != "trade":
+                message = await client.hear()
+            assert message["data"]["trades"][0]["size"] == 5
+        await until(lambda: f"releases {TRADES}" in feed_of(leader).heard)
+        async with httpx.AsyncClient(trust_env=False) as http:
+            health = (await http.get(other.http_url + "/health")).json()
+        assert [feed["name"] for feed in health["feeds"]] == ["quiet"]
+
+
+@pytest.mark.usefixtures("_quiet")
+async def test_another_node_takes_over_and_goes_on_where_the_first_one_ended(
+    redis_url: str,
+) -> None:
+    """Its feed is told of the trades that are published already."""
+    async with nodes(redis_url, 2) as servers:
+        await until(lambda: len(leaders(servers)) == 1)
+        [leader] = leaders(servers)
+        [other] = [one for one in servers if one is not leader]
+        async with connect(other.ws_url + "me", subprotocols=["bookcast.v1"]) as client:
+            await client.hear()
+            await client.say({"action": "subscribe", "symbol": "AAPL", "channel": "trades"})
+            await until(lambda: f"wants {TRADES}" in feed_of(leader).heard)
+            await feed_of(leader).publish([Publication(TRADES, trades(1, 2))])
+            await leader.stop()
+            await until(lambda: leaders(servers) == [other])
+            await until(lambda: TRADES in feed_of(other).past)
+            assert list(feed_of(other).past[TRADES]) == [trades(1, 2)]
+            assert f"wants {TRADES}" in feed_of(other).heard
+
+
+@pytest.mark.usefixtures("_quiet")
+async def test_what_an_old_leader_publishes_is_dropped(redis_url: str) -> None:
+    """As one that was paused, and doesn't know yet that another runs the feed."""
+    async with nodes(redis_url, 2) as servers:
+        await until(lambda: len(leaders(servers)) == 1)
+        [leader] = leaders(servers)
+        [other] = [one for one in servers if one is not leader]
+        assert leader._feeder is not None
+        fence = leader._feeder._fence
+        await leader.stop()
+        await until(lambda: leaders(servers) == [other])
+        assert other._feeder is not None
+        newer, other._feeder._fence = other._feeder._fence, fence
+        await feed_of(other).publish([Publication(AAPL, published_book(_book(1)))])
+        other._feeder._fence = newer
+        assert other._engine is not None
+        assert await other._engine.snapshot(AAPL) is None
+
+
+def _book(size: int) -> Publication:
+    return Publication(AAPL, update(size).data)
+
+
+@pytest.mark.usefixtures("_quiet")
+async def test_searching_works_at_every_node(redis_url: str) -> None:
+    """The node that runs the feed is asked."""
+
+    async def search(_text: str) -> list[Any]:
+        return [Security(Symbol("US.AAPL"), name="Apple")]
+
+    async with nodes(redis_url, 2) as servers, httpx.AsyncClient(trust_env=False) as http:
+        await until(lambda: len(leaders(servers)) == 1)
+        for server in servers:
+            feed_of(server).search = search  # type: ignore[method-assign, assignment]
+        await until(
+            lambda: all(
+                one._feeder is not None and (one._feeder.leads or one._feeder._leader())
+                for one in servers
+            )
+        )
+        for server in servers:
+            found = (await http.get(server.http_url + "/symbols?q=aap")).json()
+            assert found == {"symbols": [{"symbol": "US.AAPL", "name": "Apple"}]}
+
+
+async def test_a_feed_without_an_engine_drops_what_it_has() -> None:
+    """It goes on all the same."""
+
+    class Away(MemoryEngine):
+        async def publish(self, *_args: Any, **_kwargs: Any) -> Any:
+            raise InvalidInput("engine_unavailable", "away")
+
+    feeder = Feeder(Away(), lambda publish: [Quiet(publish)])
+    await feeder._publish([_book(1)])
+
+
+async def test_when_no_node_runs_the_feed_it_counts_as_down(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a moment, since a feed may just be handed over."""
+    monkeypatch.setattr("bookcast.app.feeds_of", lambda _settings, publish: [Quiet(publish)])
+    async with nodes(redis_url, 1) as [first]:
+        await until(lambda: leaders([first]) == [first])
+        async with connect(first.ws_url + "me?symbols=AAPL"):
+            await until(lambda: f"wants {AAPL}" in feed_of(first).heard)
+            assert first._engine is not None
+            assert first._engine.shared is not None
+            board = first._engine.shared.board
+            await until(lambda: len(board._posted or ()) == 2)
+        monkeypatch.setattr("bookcast.app.feeds_of", lambda _settings, _publish: [])
+        async with nodes(redis_url, 1) as [second]:
+            feeder = second._feeder
+            assert feeder is not None
+            await until(lambda: bool(feeder.statuses()))
+            await first.stop()
+            monkeypatch.setattr("bookcast.feeder.LEADERLESS_SECONDS", 0.1)
+            await until(
+                lambda: (
+                    (found := feeder.supply(AAPL)) is not None
+                    and (found.state, found.reason) == ("feed_down", "no node runs the feed now")
+                )
+            )
+            assert feeder.statuses()[0].state == "disconnected"
