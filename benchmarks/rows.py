@@ -17,6 +17,8 @@ COLUMNS = {
     "p50": ("p50 ms", ".2f"),
     "p99": ("p99 ms", ".2f"),
     "p999": ("p99.9 ms", ".2f"),
+    "added_p50": ("added p50 ms", ".2f"),
+    "added_p99": ("added p99 ms", ".2f"),
     "p99_growth": ("p99 growth %", "+.0f"),
     "rss_kb": ("RSS KB/conn", ".1f"),
     "rss_growth": ("RSS growth KB", ",.0f"),

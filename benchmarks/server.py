@@ -30,14 +30,18 @@ class Program:
     """A server, alone on its core. Use it in a with statement: it ends there, by its process id."""
 
     def __init__(
-        self, command: Sequence[object], port: int, environment: Mapping[str, str] | None = None
+        self,
+        command: Sequence[object],
+        port: int,
+        environment: Mapping[str, str] | None = None,
+        core: int = machine.SERVER_CORE,
     ) -> None:
         self.port = port
         self._cleanups: list[Callable[[], None]] = []
         # A file, since a pipe would have to be emptied by somebody.
         self._log = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
-            machine.pinned(machine.SERVER_CORE, *command),
+            machine.pinned(core, *command),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
@@ -57,6 +61,11 @@ class Program:
         """Give the end of what it wrote."""
         self._log.seek(0)
         return self._log.read().decode(errors="replace")[-2000:]
+
+    def kill(self) -> None:
+        """End it without a word."""
+        self._process.kill()
+        self._process.wait()
 
     def on_exit(self, cleanup: Callable[[], None]) -> None:
         """Do this after it has ended."""
@@ -91,7 +100,20 @@ class Program:
         raise RuntimeError(f"{self._process.args} did not start:\n{said}")
 
 
-def bookcast(**settings: object) -> Program:
+def wait_until_it_listens(port: int) -> None:
+    """Wait for a program that isn't a :class:`Program`."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise RuntimeError(f"nothing listens on {port}")
+
+
+def bookcast(*, core: int = machine.SERVER_CORE, **settings: object) -> Program:
     """Start bookcast with these settings, and with limits that a benchmark would run into lifted."""
     port = free_port()
     environment = {
@@ -102,7 +124,7 @@ def bookcast(**settings: object) -> Program:
         **{name.upper(): str(value) for name, value in settings.items()},
     }
     command = [sys.executable, "-m", "bookcast", "serve", "--port", port]
-    return Program(command, port, environment)
+    return Program(command, port, environment, core)
 
 
 def conflated(port: int) -> int:

@@ -4,7 +4,18 @@ from collections.abc import Callable
 
 from measure import Bench
 from rows import Row
-from scenarios import conflation, deltas, fanout, feed, idle, ingest, reconnect, size, stalled
+from scenarios import (
+    cluster,
+    conflation,
+    deltas,
+    fanout,
+    feed,
+    idle,
+    ingest,
+    reconnect,
+    size,
+    stalled,
+)
 
 ALL: dict[str, tuple[str, Callable[[Bench], list[Row]]]] = {
     "a": (fanout.TITLE, fanout.run),
@@ -16,4 +27,5 @@ ALL: dict[str, tuple[str, Callable[[Bench], list[Row]]]] = {
     "g": (ingest.TITLE, ingest.run),
     "h": (feed.TITLE, feed.run),
     "i": (reconnect.TITLE, reconnect.run),
+    "j": (cluster.TITLE, cluster.run),
 }

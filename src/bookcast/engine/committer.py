@@ -215,11 +215,12 @@ class Committer:
             channel,
             "r" if run[0].publication.resumes else "",
             run[-1].batch.server_ms,
-            len(run),
+            "".join(
+                "h" if is_kept(one.publication.data, books_too=self._keeps_books) else "s"
+                for one in run
+            ),
         ]
-        for entry in run:
-            counts = is_kept(entry.publication.data, books_too=self._keeps_books)
-            call.arguments += ["h" if counts else "", entry.batch.written[entry.index]]
+        call.arguments += [one.batch.written[one.index] for one in run]
         call.runs.append(run)
 
 

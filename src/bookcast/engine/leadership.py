@@ -111,14 +111,15 @@ class Leadership:
             await self._link.call(
                 "lead",
                 [keys.LOCK, keys.LOCK_NUMBER],
-                [self._node, LOCK_MS, "acquire" if may_take else "renew"],
+                [self._node, LOCK_MS, "acquire" if may_take else "renew", self.fence or 0],
             )
         )
         if number == self.fence:
             return
+        if self.fence is not None:
+            # It may be this node again, but what it published meanwhile was refused.
+            await self._lose("another node has it")
         if not number:
-            if self.fence is not None:
-                await self._lose("another node runs the feed")
             return
         await asyncio.gather(
             *(
@@ -126,10 +127,9 @@ class Leadership:
                 for shard in range(SHARDS)
             )
         )
-        first, self.fence = self.fence is None, number
-        if first:
-            logger.info("this node runs the feed from now on")
-            await self._gained(number)
+        self.fence = number
+        logger.info("this node runs the feed from now on")
+        await self._gained(number)
 
     async def _lose(self, why: str) -> None:
         self.fence = None

@@ -73,13 +73,16 @@ class Peers:
         self._asked: dict[str, asyncio.Future[bytes | None]] = {}
         self._answering = Work()
 
-    async def pulse(self) -> None:
+    async def pulse(self) -> bool:
         """Say that this node lives, and learn who else does.
+
+        Returns:
+            False when Redis has forgotten this node, and what it wants with it.
 
         Raises:
             EngineAwayError: when Redis can't be told.
         """
-        said = await self._link.call(
+        known, *said = await self._link.call(
             "pulse",
             [keys.NODES, keys.node_key(self.id), keys.demand_key(self.id)],
             [self.id, _encode(self._myself()), LIVING_MS, keys.node_key(""), self.channel],
@@ -87,7 +90,8 @@ class Peers:
             looks=True,
         )
         nodes = (_node.decode(one) for one in said[1::2])
-        self.living = {node.id: node for node in nodes}
+        before, self.living = self.living, {node.id: node for node in nodes}
+        return bool(known) or not before
 
     async def leave(self) -> None:
         """Say that this node ends."""

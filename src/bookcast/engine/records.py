@@ -95,12 +95,12 @@ def encode(publication: Publication, server_ms: float, *, restored: bool = False
     data = publication.data
     written: Any = data
     if isinstance(data, Book):
-        levels = (*data.bids, *data.asks)
+        kinds = {*map(type, data.bids), *map(type, data.asks)}
         written = _WrittenBook(
             data.bids,
             data.asks,
             bytes(data.published) if data.published is not None else None,
-            any(isinstance(level, DetailedLevel) for level in levels),
+            DetailedLevel in kinds,
         )
     return _encode(
         _Record(

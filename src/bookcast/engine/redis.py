@@ -427,6 +427,9 @@ class RedisEngine(Engine):
                 logger.debug("%s can't be read: %s", topic, error)
                 self._mirror.give_up(topic)  # until Redis is back
                 return
+            except Exception:
+                self._mirror.give_up(topic)  # what comes next may be readable
+                raise
             news, missing = self._mirror.read(topic, found)
             self._deliver_all(news)
 
@@ -472,7 +475,7 @@ class RedisEngine(Engine):
 
     async def _pulse(self) -> None:
         try:
-            await self._peers.pulse()
+            known = await self._peers.pulse()
         except EngineAwayError as error:
             logger.debug("no pulse: %s", error)
         except Exception:
@@ -480,6 +483,9 @@ class RedisEngine(Engine):
         else:
             if self._breaker.is_open:
                 self._return()
+            elif not known:
+                logger.warning("Redis has forgotten this node")
+                self._tell_anew()
 
     async def _audits(self) -> None:
         """Compare what Redis has with what this node knows, and let go of what nobody wants."""
@@ -569,13 +575,18 @@ class RedisEngine(Engine):
         logger.warning("Redis is back")
         if local is not None:
             self._hand_in(local)
-        self._demand.tell_anew()
-        for function in self._on_return:
-            function()
+        self._tell_anew()
         # Its subscription may have outlived that, or not: what is missing is read in any case.
         self._repair(
             [topic for topic in self._mirror.topics() if self._mirror.must_read(topic)], None
         )
+
+    def _tell_anew(self) -> None:
+        """Tell everything once more that Redis may have forgotten."""
+        self._demand.tell_anew()
+        self._board.begin()
+        for function in self._on_return:
+            function()
 
     def _hand_in(self, local: MemoryEngine) -> None:
         """Publish the newest states of this node, before anything newer is."""

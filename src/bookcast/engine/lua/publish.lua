@@ -2,8 +2,8 @@
 -- of it, or nothing.
 -- KEYS: fence, producer, topics, then per run: topic, history
 -- ARGV: number, fence or "", epoch for what begins anew, history size, seconds to keep, then per
---       run: name, channel, "r" where what came before is lost, server_ms, count, then per record
---       "h" where every one counts, the record
+--       run: name, channel, "r" where what came before is lost, server_ms, for each record a letter
+--       ("h" where every one counts), then the records
 -- A run is what one call publishes of one topic. Gives per run: epoch, seq of its last update.
 local number, fence = ARGV[1], ARGV[2]
 
@@ -33,7 +33,8 @@ local reply, at, key = {}, 6, 4
 while at <= #ARGV do
   local topic, history = KEYS[key], KEYS[key + 1]
   local name, channel, resumes = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local server_ms, count = ARGV[at + 3], tonumber(ARGV[at + 4])
+  local server_ms, letters = ARGV[at + 3], ARGV[at + 4]
+  local count = #letters
   local known = redis.call('HMGET', topic, 'e', 's', 'r')
   local epoch, seq = known[1], tonumber(known[2]) or 0
   local breaks = not epoch or known[3] ~= run_id or resumes == 'r'
@@ -43,7 +44,7 @@ while at <= #ARGV do
   end
   local lengths, records = {}, {}
   for index = 1, count do
-    records[index] = ARGV[at + 4 + 2 * index]
+    records[index] = ARGV[at + 4 + index]
     lengths[index] = #records[index]
   end
   -- The first write is one that a full Redis refuses; after it, it refuses none.
@@ -58,7 +59,7 @@ while at <= #ARGV do
   end
   local kept = false
   for index = 1, count do
-    if ARGV[at + 3 + 2 * index] == 'h' then
+    if string.sub(letters, index, index) == 'h' then
       kept = true
       redis.call('XADD', history, 'MAXLEN', '~', size, (seq + index) .. '-0', 'd', records[index])
     end
@@ -72,7 +73,7 @@ while at <= #ARGV do
       .. table.concat(records))
   reply[#reply + 1] = epoch
   reply[#reply + 1] = tostring(seq)
-  at = at + 5 + 2 * count
+  at = at + 5 + count
   key = key + 2
 end
 redis.call('SET', KEYS[2], number .. ' ' .. cmsgpack.pack(reply), 'EX', keep)
