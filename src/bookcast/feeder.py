@@ -144,9 +144,10 @@ class Feeder:
 
     async def _gain(self, fence: int | None) -> None:
         self._fence = fence
-        self._leads = True
-        for feed in self._feeds:
-            feed.start()
+        if not self._leads:
+            self._leads = True
+            for feed in self._feeds:
+                feed.start()
 
     async def _lose(self) -> None:
         self._leads = False

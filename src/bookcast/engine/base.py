@@ -90,7 +90,8 @@ class Engine(ABC):
     ) -> None:
         """Say what is to be done when this node is to run the feed, and when it isn't any more.
 
-        ``gained`` is given the fence to publish under. Call it once, before :meth:`start`.
+        ``gained`` is given the fence to publish under; it is called again when that changes. Call
+        it once, before :meth:`start`.
         """
         self._gained, self._lost = gained, lost
 

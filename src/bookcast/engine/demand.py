@@ -51,6 +51,8 @@ class Demand:
         self._telling: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        # Who has said something lately.
+        self._heard: set[str] = set()
         self.all: set[Topic] = set()
         """What the feed was told is wanted."""
 
@@ -69,8 +71,9 @@ class Demand:
         self._anew = True
         self._tell_soon()
 
-    def note_change(self) -> None:
-        """Take note that a node wants something else than before."""
+    def note_change(self, node: str) -> None:
+        """Take note that a node wants something else than before; it may be a new one."""
+        self._heard.add(node)
         self._changed.set()
 
     async def follow(self) -> None:
@@ -154,7 +157,9 @@ class Demand:
                 pass
 
     async def _look(self) -> None:
-        others = [keys.demand_key(node) for node in self._living() if node != self._node]
+        heard, self._heard = self._heard, set()
+        nodes = {*self._living(), *heard} - {self._node}
+        others = [keys.demand_key(node) for node in nodes]
         try:
             names = await self._link.call("wanted", others) if others else []
         except EngineAwayError:

@@ -32,7 +32,8 @@ class Leadership:
     Args:
         link: the way to Redis.
         node: this process.
-        gained: called, with the fence, when this node is to run the feed.
+        gained: called, with the fence, when this node is to run the feed, or goes on under another
+            one, since Redis has forgotten the first.
         lost: called when it isn't to any more.
         clock: monotonic seconds.
     """

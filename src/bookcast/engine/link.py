@@ -37,6 +37,12 @@ SCRIPTS: Final = {
     if path.name.endswith(".lua")
 }
 
+MAX_ROUNDS: Final = 8
+"""So many rounds of calls are under way at once, where there are connections for them."""
+
+MAX_TOGETHER: Final = 500
+"""So many calls go out together at most; those that matter most go first."""
+
 NO_RETRY: Final = Retry(NoBackoff(), 0, supported_errors=())
 """The library would try again by itself, and do twice what had been done."""
 
@@ -75,8 +81,10 @@ class Link:
         self._connecting = asyncio.Lock()
         self._listening: Redis | None = None
         self._shas: dict[str, str] = {}
-        self._waiting: list[_Call] = []
-        self._flushes: set[asyncio.Task[None]] = set()
+        # What waits for a round.
+        self._vital: list[_Call] = []
+        self._others: list[_Call] = []
+        self._rounds: set[asyncio.Task[None]] = set()
         self.calls = 0
         """Scripts called since the start."""
         self.failures = 0
@@ -125,10 +133,10 @@ class Link:
         if self._breaker.is_open and not looks:
             raise EngineAwayError(self._breaker.reason)
         loop = asyncio.get_running_loop()
-        if not self._waiting:
-            loop.call_soon(self._flush_soon)
+        if not (self._vital or self._others):
+            loop.call_soon(self._begin_rounds)
         call = _Call(script, keys, arguments, vital, loop.create_future())
-        self._waiting.append(call)
+        (self._vital if vital else self._others).append(call)
         return await call.outcome
 
     def pubsub(self) -> PubSub:
@@ -142,7 +150,7 @@ class Link:
 
     async def close(self) -> None:
         """Close all connections."""
-        for task in tuple(self._flushes):
+        for task in tuple(self._rounds):
             task.cancel()
         for client in (self._client, self._listening):
             if client is not None:
@@ -151,13 +159,25 @@ class Link:
 
     # Together
 
-    def _flush_soon(self) -> None:
-        calls, self._waiting = self._waiting, []
-        task = asyncio.create_task(self._flush(calls), name="redis calls")
-        self._flushes.add(task)
-        task.add_done_callback(self._flushes.discard)
+    def _begin_rounds(self) -> None:
+        """Begin as many rounds as there may be; what still waits goes with the next ones."""
+        most = min(MAX_ROUNDS, self._settings.max_connections)
+        while (self._vital or self._others) and len(self._rounds) < most:
+            calls = self._vital[:MAX_TOGETHER]
+            del self._vital[: len(calls)]
+            count = MAX_TOGETHER - len(calls)
+            calls += self._others[:count]
+            del self._others[:count]
+            task = asyncio.create_task(self._round(calls), name="redis calls")
+            self._rounds.add(task)
+            task.add_done_callback(self._end_round)
 
-    async def _flush(self, calls: list[_Call]) -> None:
+    def _end_round(self, task: asyncio.Task[None]) -> None:
+        self._rounds.discard(task)
+        if not task.cancelled():
+            self._begin_rounds()
+
+    async def _round(self, calls: list[_Call]) -> None:
         self.calls += len(calls)
         try:
             results = await self._run(calls)

@@ -30,7 +30,7 @@ from bookcast.engine.shelf import Shelf
 from bookcast.engine.subscriber import Subscriber
 from bookcast.engine.work import Work
 from bookcast.errors import InvalidInput
-from bookcast.model import Candle, Position, Publication, Topic, Trades, Update
+from bookcast.model import Candle, Position, Publication, Topic, Trades, Update, is_lossless
 
 logger = logging.getLogger(__name__)
 
@@ -243,6 +243,8 @@ class RedisEngine(Engine):
     async def prepare(self, topics: Sequence[Topic]) -> None:
         """Follow topics, and read what Redis knows of them."""
         new = [topic for topic in topics if self._mirror.follow(topic)]
+        for topic in self._idle.keys() & set(topics):
+            self._idle[topic] = time.monotonic()
         loop = asyncio.get_running_loop()
         for topic in new:
             self._preparing[topic] = loop.create_future()
@@ -384,7 +386,7 @@ class RedisEngine(Engine):
             if message != b"pulse":
                 self._peers.hear(message)
         elif channel == keys.DEMAND_CHANNEL:
-            self._demand.note_change()
+            self._demand.note_change(message.decode())
         elif channel == keys.BOARD_CHANNEL:
             if self._board.hear(message):
                 self._work.begin(self._board.read(), "board")
@@ -573,13 +575,21 @@ class RedisEngine(Engine):
         local, self._local = self._local, None
         self._breaker.succeed()
         logger.warning("Redis is back")
-        if local is not None:
-            self._hand_in(local)
+        handed_in = self._hand_in(local) if local is not None else []
         self._tell_anew()
-        # Its subscription may have outlived that, or not: what is missing is read in any case.
-        self._repair(
-            [topic for topic in self._mirror.topics() if self._mirror.must_read(topic)], None
-        )
+        self._work.begin(self._catch_up(handed_in), "return")
+
+    async def _catch_up(self, handed_in: Sequence[asyncio.Future[list[Position]]]) -> None:
+        """Show what Redis has instead of what this node said."""
+        if handed_in:
+            await asyncio.wait(handed_in)
+        # The subscription may have outlived that, or not: what is missing is read in any case.
+        await self._read([one for one in self._mirror.topics() if self._mirror.must_read(one)])
+        for topic in tuple(self._astray):
+            # Redis has nothing newer, but what this node said wasn't taken.
+            newest = self._mirror.newest(topic)
+            if newest is not None and not is_lossless(newest.data):
+                self._deliver_all([newest])
 
     def _tell_anew(self) -> None:
         """Tell everything once more that Redis may have forgotten."""
@@ -588,7 +598,7 @@ class RedisEngine(Engine):
         for function in self._on_return:
             function()
 
-    def _hand_in(self, local: MemoryEngine) -> None:
+    def _hand_in(self, local: MemoryEngine) -> list[asyncio.Future[list[Position]]]:
         """Publish the newest states of this node, before anything newer is."""
         from_feed, self._from_feed = self._from_feed, set()
         states: dict[bool, list[Publication]] = {True: [], False: []}
@@ -601,10 +611,12 @@ class RedisEngine(Engine):
             states[topic in from_feed].append(state)
         if self._leadership.fence is None:
             del states[True]  # somebody else runs the feed by now
+        outcomes = []
         for fed, chosen in states.items():
             if chosen:
-                fence = self._leadership.fence if fed else None
-                self._commit(chosen, fence).add_done_callback(_note_handed_in)
+                outcomes.append(self._commit(chosen, self._leadership.fence if fed else None))
+                outcomes[-1].add_done_callback(_note_handed_in)
+        return outcomes
 
     # The feed
 

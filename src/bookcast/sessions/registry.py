@@ -273,6 +273,11 @@ class Registry:
         """Let a client own its id, in place of whoever is parked under it."""
         self._owners[session.id] = session
 
+    def disown(self, session: Session) -> None:
+        """Let a client not own its id: another node has one that does."""
+        if self._owners.get(session.id) is session:
+            del self._owners[session.id]
+
     def lose(self, session: Session) -> None:
         """Let a session go that another node has taken."""
         assert self._roaming is not None

@@ -64,6 +64,9 @@ class Sessions(Protocol):
     def own(self, session: Session) -> None:
         """Let a client own its id, in place of whoever is parked under it."""
 
+    def disown(self, session: Session) -> None:
+        """Let a client not own its id: another node has one that does."""
+
     def is_connected(self, session: Session) -> bool:
         """Tell whether a client is still there."""
 
@@ -227,6 +230,7 @@ class Roaming:
             there = await self._peers.ask(claim.owner, "challenge", key.encode(), ANSWER_SECONDS)
             if there:
                 session.expects = False
+                self._sessions.disown(session)
                 if self._sessions.is_connected(session):
                     self._sessions.note_duplicate(session)
                 return None
@@ -341,6 +345,10 @@ class Roaming:
                 self._ended[key] = generation  # meanwhile it was over
             elif generation:
                 self._generations[key] = generation
+            elif not known and live and not session.token:
+                # While Redis was away nobody could be looked for.
+                del self._by_key[key]
+                self.enter(session)
             else:
                 self._lose(key, session)
         return True
