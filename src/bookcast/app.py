@@ -275,7 +275,7 @@ class Server:
         self._http = http
         if self._roaming is not None:
             self._roaming.start(registry)
-            engine.on_return(self._roaming.save_all)
+            engine.on_return(self._roaming.recover)
         self._tasks = [asyncio.create_task(self._check(hub, registry, feeder), name="checks")]
         if self._gate.jwks is not None:
             self._tasks.append(asyncio.create_task(self._gate.jwks.run(), name="keys"))

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import redis
 from bookcast import Server
 from bookcast.errors import CloseCode
 from bookcast.sessions import roaming
+from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, Client, connect, eventually, nodes, registry_of
 
 V1: Any = ["bookcast.v1"]
@@ -269,9 +271,31 @@ async def test_sessions_are_saved_once_more_when_redis_has_forgotten_them(redis_
             with redis.Redis.from_url(redis_url) as client_of_redis:
                 client_of_redis.flushall()
             assert here._roaming is not None
-            here._roaming.save_all()
+            here._roaming.recover()
             await until(lambda: here._roaming is not None and here._roaming._saving is None)
             client.connection.transport.abort()
             await until(lambda: registry_of(here).parked == 1)
         async with connect(there.ws_url + "me"):
             await until(lambda: registry_of(there).resumed == 1)
+
+
+async def test_who_came_while_redis_was_away_finds_their_session_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    """It goes on beside what they asked for meanwhile."""
+    with RedisServer(tmp_path) as server:
+        async with nodes(server.url, 2, engine_down_publish="local") as (here, there):
+            await lose(here, "me?symbols=AAPL")
+            server.kill()
+            for node in (here, there):
+                await until(lambda node=node: node._engine is not None and node._engine.is_away)  # type: ignore[misc]
+            async with connect(there.ws_url + "me?symbols=TSLA") as client:
+                assert (await client.hear())["type"] == "subscription_confirmed"
+                await there.publish("TSLA", book(1))
+                assert await size_of(client) == 1
+                server.start()
+                await until(lambda: registry_of(there).resumed == 1)
+                await here.publish("AAPL", book(5))
+                while await size_of(client) != 5:
+                    pass
+                await until(lambda: registry_of(here).parked == 0)

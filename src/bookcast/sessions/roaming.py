@@ -108,6 +108,8 @@ class Roaming:
         self._by_key: dict[str, Session] = {}
         self._dirty: dict[Session, None] = {}
         self._ended: dict[str, int] = {}
+        # Who came while nobody could be asked for what they left behind.
+        self._unsought: set[Session] = set()
         self._saving: asyncio.Task[None] | None = None
         self._touching: asyncio.Task[None] | None = None
         self._work = Work()
@@ -129,10 +131,18 @@ class Roaming:
             await asyncio.wait([self._saving])
         await self._save_once()
 
-    def save_all(self) -> None:
-        """Save every session once more: Redis may have forgotten them."""
+    def recover(self) -> None:
+        """Redis is back, and may have forgotten sessions: save them, and look for those of others."""
         self._dirty.update(dict.fromkeys(self._by_key.values()))
         self._save_soon()
+        self._work.begin(self._seek(), "looks for sessions")
+
+    async def _seek(self) -> None:
+        await asyncio.sleep(RETRY_SECONDS)  # until other nodes have saved theirs
+        unsought, self._unsought = self._unsought, set()
+        for session in unsought:
+            if self._sessions.is_connected(session):
+                self.enter(session)
 
     # What becomes of this node's sessions
 
@@ -144,6 +154,7 @@ class Roaming:
     def end(self, session: Session) -> None:
         """Note that a session is over."""
         self._dirty.pop(session, None)
+        self._unsought.discard(session)
         for key in _keys(session):
             if self._by_key.get(key) is session:
                 del self._by_key[key]
@@ -211,6 +222,7 @@ class Roaming:
             parked = await self._find(session)
         except EngineAwayError as error:
             logger.debug("client %r: only looked for here: %s", session.client_id, error)
+            self._unsought.add(session)
             self._enter_here(session)
         if not self._sessions.is_connected(session):
             if parked is not None:
