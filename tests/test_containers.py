@@ -20,16 +20,7 @@ COMPOSE: Any = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 BALANCER = (ROOT / "deploy" / "haproxy-compose.cfg").read_text()
 
-NEW_SETTINGS = {
-    "WORKERS",
-    "DRAIN_SECONDS",
-    "READY_WITHOUT_REDIS",
-    "ENGINE_DOWN_PUBLISH",
-    "REDIS_TIMEOUT",
-    "REDIS_MAX_CONNECTIONS",
-    "REDIS_CA_FILE",
-}
-SETTINGS = {description.environment_name for description in describe()} | NEW_SETTINGS
+SETTINGS = {description.environment_name for description in describe()}
 
 
 def seconds(text: str) -> float:

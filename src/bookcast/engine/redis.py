@@ -30,7 +30,7 @@ from bookcast.engine.shelf import Shelf
 from bookcast.engine.subscriber import Subscriber
 from bookcast.engine.work import Work
 from bookcast.errors import InvalidInput
-from bookcast.model import Candle, Position, Publication, Topic, Trades, Update, is_lossless
+from bookcast.model import Position, Publication, Topic, Update, is_lossless
 
 logger = logging.getLogger(__name__)
 
@@ -604,7 +604,7 @@ class RedisEngine(Engine):
         states: dict[bool, list[Publication]] = {True: [], False: []}
         for update in local.newest():
             topic, data = update.topic, update.data
-            if isinstance(data, Trades) or (isinstance(data, Candle) and data.final):
+            if is_lossless(data):
                 self._broken.add(topic)  # these are not told twice
                 continue
             state = Publication(topic, data, update.exchange_ms, update.feed_ms, resumes=True)

@@ -132,7 +132,7 @@ class Roaming:
         await self._save_once()
 
     def recover(self) -> None:
-        """Redis is back, and may have forgotten sessions: save them, and look for those of others."""
+        """Redis is back, and may have forgotten sessions: save them, and look for others' ones."""
         self._dirty.update(dict.fromkeys(self._by_key.values()))
         self._save_soon()
         self._work.begin(self._seek(), "looks for sessions")
