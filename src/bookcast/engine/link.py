@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Sequence
 from importlib import resources
@@ -150,8 +151,14 @@ class Link:
 
     async def close(self) -> None:
         """Close all connections."""
-        for task in tuple(self._rounds):
+        for call in (*self._vital, *self._others):
+            call.outcome.cancel()
+        self._vital, self._others = [], []
+        rounds = tuple(self._rounds)
+        for task in rounds:
             task.cancel()
+        if rounds:
+            await asyncio.wait(rounds)
         for client in (self._client, self._listening):
             if client is not None:
                 await client.aclose()
@@ -170,11 +177,14 @@ class Link:
             del self._others[:count]
             task = asyncio.create_task(self._round(calls), name="redis calls")
             self._rounds.add(task)
-            task.add_done_callback(self._end_round)
+            task.add_done_callback(functools.partial(self._end_round, calls))
 
-    def _end_round(self, task: asyncio.Task[None]) -> None:
+    def _end_round(self, calls: list[_Call], task: asyncio.Task[None]) -> None:
         self._rounds.discard(task)
-        if not task.cancelled():
+        if task.cancelled():  # perhaps before it began
+            for call in calls:
+                call.outcome.cancel()
+        else:
             self._begin_rounds()
 
     async def _round(self, calls: list[_Call]) -> None:
@@ -183,7 +193,7 @@ class Link:
             results = await self._run(calls)
             unknown = [isinstance(result, NoScriptError) for result in results]
             if any(unknown):
-                await self._load()
+                await self._load(await self._connect())
             lost = [
                 call.vital and isinstance(result, RedisConnectionError) and not _is_refused(result)
                 for call, result in zip(calls, results, strict=True)
@@ -195,10 +205,6 @@ class Link:
                     next(answers) if once_more else result
                     for result, once_more in zip(results, again, strict=True)
                 ]
-        except asyncio.CancelledError:
-            for call in calls:
-                call.outcome.cancel()
-            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told to whoever asked
             results = [error] * len(calls)
         for call, result in zip(calls, results, strict=True):
@@ -239,8 +245,13 @@ class Link:
         """Give the client; the first time, find out what kind of Redis it is."""
         async with self._connecting:
             if self._client is None:
-                self._client = await self._find()
-                await self._load()
+                client = await self._find()
+                try:
+                    await self._load(client)
+                except BaseException:
+                    await client.aclose()
+                    raise
+                self._client = client
             return self._client
 
     async def _find(self) -> Redis | RedisCluster:
@@ -257,10 +268,9 @@ class Link:
             self._settings.url, **self._options(), max_connections=self._settings.max_connections
         )
 
-    async def _load(self) -> None:
-        assert self._client is not None
+    async def _load(self, client: Redis | RedisCluster) -> None:
         for name, text in SCRIPTS.items():
-            sha: Any = await self._client.script_load(text)
+            sha: Any = await client.script_load(text)
             self._shas[name] = sha.decode() if isinstance(sha, bytes) else str(sha)
 
     def _single(self, max_connections: int) -> Redis:

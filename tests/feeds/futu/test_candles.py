@@ -352,3 +352,31 @@ def test_each_candle_is_final_once_as_it_ended_and_none_is_missing_without_a_wor
             case _:
                 market.engine_is_slow = bool(number)
         market.check()
+
+
+def test_another_nodes_candle_goes_on() -> None:
+    """It becomes final when the next one comes, once; those before aren't told again."""
+    begun = [candle_of(one) for one in live(line(1)).push([line(2, 5)], RECEIVED)]
+    series = CandleSeries(CANDLES)
+    series.go_on_after(begun)
+    series.begin()
+    published = series.fill([line(1), line(2, 5), line(3, 7)], RECEIVED)
+    assert shown(published) == [(1.0, 5, "final"), (2.0, 7)]
+
+
+def test_a_candle_that_was_final_on_another_node_is_not_told_again() -> None:
+    """The next one follows."""
+    final = [candle_of(one) for one in live(line(1, 4)).push([line(2)], RECEIVED)][:1]
+    assert final[0].final
+    series = CandleSeries(CANDLES)
+    series.go_on_after(final)
+    series.begin()
+    assert shown(series.fill([line(1, 4), line(2, 7)], RECEIVED)) == [(1.0, 7)]
+    assert shown(series.push([line(3, 1)], RECEIVED)) == [(1.0, 7, "final"), (2.0, 1)]
+
+
+def test_what_another_node_had_is_older_than_what_this_one_has() -> None:
+    """Then it changes nothing."""
+    series = live(line(5, 9))
+    series.go_on_after([candle_of(one) for one in live(line(1)).push([line(2, 5)], RECEIVED)])
+    assert shown(series.push([line(6, 1)], RECEIVED)) == [(4.0, 9, "final"), (5.0, 1)]

@@ -423,3 +423,36 @@ def test_while_nothing_is_lost_nothing_is_missing(counts: list[int]) -> None:
         market.trade(count)
         assert [number for number, _ in market.delivered] == market.happened
     assert not any(resumes for _, resumes in market.delivered)
+
+
+def taking_over(*known: int) -> Tape:
+    """Make a tape that goes on after the trades of another node's feed, and is subscribed."""
+    tape = Tape(TRADES)
+    made = [Trade(100.5, 10, "buy", 0, sequence) for sequence in known]
+    tape.go_on_after([Trades(tuple(made[:1])), Trades(tuple(made[1:]))] if made else [])
+    tape.begin()
+    return tape
+
+
+def test_another_nodes_trades_are_not_told_twice_nor_left_out() -> None:
+    """What happened while the feed changed hands is asked for, and follows."""
+    tape = taking_over(1, 2, 3)
+    assert tape.push(tickers(6), RECEIVED) == []
+    published = tape.fill(tickers(2, 3, 4, 5, 6), RECEIVED)
+    assert shown(published) == [(4, 5, 6)]
+    assert shown(tape.push(tickers(7), RECEIVED)) == [(7,)]
+
+
+def test_when_the_newest_trades_do_not_reach_back_that_far_it_is_told() -> None:
+    """A new epoch begins, as after any loss."""
+    tape = taking_over(1, 2, 3)
+    assert shown(tape.fill(tickers(8, 9), RECEIVED)) == [(8, 9, "resumes")]
+
+
+def test_without_trades_of_another_node_all_begins_as_ever() -> None:
+    """What was before anybody asked is past. Trades of publishers are no sequences of OpenD's."""
+    assert shown(taking_over().fill(tickers(1), RECEIVED)) == [(1, "past")]
+    tape = Tape(TRADES)
+    tape.go_on_after([Trades((Trade(1, 1, "buy", 0, "order-7"), Trade(1, 1, "buy", 0)))])
+    tape.begin()
+    assert shown(tape.fill(tickers(1), RECEIVED)) == [(1, "past")]

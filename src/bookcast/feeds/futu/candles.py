@@ -65,6 +65,8 @@ class CandleSeries:
         # The candle that OpenD spoke of last: how it dates it, and when it began.
         self._dated = 0.0
         self._began: Number = 0
+        # Another node's feed has published it as final already.
+        self._ended = False
         self._begun = False
         self._waiting: dict[float, tuple[Any, float]] = {}
         self._broken = self._interrupted = False
@@ -81,10 +83,11 @@ class CandleSeries:
             if not isinstance(data, Candle):
                 continue
             dated = data.time + self._length_ms
-            if dated < self._dated:
+            if dated < self._dated or (self._ended and dated == self._dated):
                 continue
+            self._ended = False
             self._dated, self._began, self._begun = dated, data.time, True
-            self._forming = None if data.final else data
+            self._forming, self._ended = (None, True) if data.final else (data, False)
 
     def push(self, lines: Iterable[Any], received_ms: float) -> list[Publication]:
         """Take candles that OpenD pushed, and give what is to be published now."""
@@ -148,8 +151,9 @@ class CandleSeries:
         published: list[Publication] = []
         shown = self._forming
         for dated, line in lines:
-            if dated < self._dated:
+            if dated < self._dated or (self._ended and dated == self._dated):
                 continue
+            self._ended = False
             if dated > self._dated:
                 if self._forming is not None:
                     final = msgspec.structs.replace(self._forming, final=True)
