@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from bookcast.engine.link import LinkSettings
@@ -15,6 +15,9 @@ from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, eventually, trades
 
 HISTORY = RedisRules(history_size=1000)
+
+TIMEOUT = 0.3
+"""Seconds that a Redis may take to answer that is going to be silent."""
 
 
 class EngineNode:
@@ -71,8 +74,11 @@ class EngineNode:
 
         assert self.engine.shared is not None
         self.engine.shared.peers.handlers["hears"] = hear
-        await self.engine.shared.peers.tell(self.id, "hears", b"")
-        await asyncio.wait_for(heard.wait(), PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            while not heard.is_set():  # a word may be lost with a connection
+                await self.engine.shared.peers.tell(self.id, "hears", b"")
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(heard.wait(), 0.5)
 
     async def follow(self, *topics: Topic) -> None:
         """Want topics, and wait until they are followed."""
@@ -122,12 +128,12 @@ def engine(
     name: str,
     *,
     rules: RedisRules = HISTORY,
-    timeout: float = 0.5,
+    patience: float = 0.5,
     ca_file: str | None = None,
 ) -> RedisEngine:
     """Make an engine that isn't started."""
     return RedisEngine(
-        LinkSettings(url, timeout=timeout, ca_file=ca_file),
+        LinkSettings(url, timeout=patience, ca_file=ca_file),
         myself=lambda: Node(name, name),
         rules=rules,
     )
@@ -139,14 +145,17 @@ async def node(
     name: str = "one",
     *,
     rules: RedisRules = HISTORY,
-    timeout: float = 0.5,
+    patience: float = 0.5,
     ca_file: str | None = None,
     feeds: bool = True,
     hears: bool = True,
 ) -> AsyncIterator[EngineNode]:
-    """Run a node; ``hears``: from the beginning, so Redis has to be there."""
+    """Run a node; ``hears``: from the beginning, so Redis has to be there.
+
+    ``patience``: seconds that Redis may take to answer.
+    """
     running = EngineNode(
-        engine(url, name, rules=rules, timeout=timeout, ca_file=ca_file), feeds=feeds
+        engine(url, name, rules=rules, patience=patience, ca_file=ca_file), feeds=feeds
     )
     await running.engine.start()
     try:
@@ -160,14 +169,14 @@ async def node(
 
 @asynccontextmanager
 async def nodes(
-    url: str, *names: str, rules: RedisRules = HISTORY, timeout: float = 0.5
+    url: str, *names: str, rules: RedisRules = HISTORY, patience: float = 0.5
 ) -> AsyncIterator[list[EngineNode]]:
     """Run several nodes, of which the first runs the feed."""
     async with AsyncExitStack() as stack:
         running: list[EngineNode] = []
         for name in names:
             running.append(
-                await stack.enter_async_context(node(url, name, rules=rules, timeout=timeout))
+                await stack.enter_async_context(node(url, name, rules=rules, patience=patience))
             )
             await running[0].leads()
         yield running
@@ -188,7 +197,7 @@ def trade(topic: Topic, *sizes: int) -> list[Publication]:
     return [Publication(topic, trades(size)) for size in sizes]
 
 
-def sizes(updates: Sequence[Update]) -> list[float]:
+def sizes(updates: Iterable[Update]) -> list[float]:
     """Give what trades and books of :func:`trade` and :func:`books` tell."""
     found: list[float] = []
     for update in updates:
@@ -207,11 +216,3 @@ def kill_subscriptions(server: RedisServer) -> int:
 def tasks_begun(before: set[asyncio.Task[object]]) -> set[str]:
     """Name the tasks that run now and didn't then."""
     return {task.get_name() for task in asyncio.all_tasks() - before}
-
-
-async def while_true(function: Callable[[], object], seconds: float = 0.002) -> None:
-    """Do something again and again until cancelled."""
-    with contextlib.suppress(asyncio.CancelledError):
-        while True:
-            function()
-            await asyncio.sleep(seconds)

@@ -254,9 +254,7 @@ async def test_many_who_ask_for_a_topic_wait_for_one_answer(two: list[EngineNode
     assert other.engine._link.calls - calls <= 3
 
 
-async def test_what_nobody_wants_is_let_go(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_nobody_wants_is_let_go(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a while, and it can be wanted again."""
     monkeypatch.setattr(engine_module, "LINGER_SECONDS", 0.05)
     monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 0.02)
@@ -275,9 +273,7 @@ async def test_what_nobody_wants_is_let_go(
 
 
 @pytest.mark.parametrize("keeps_books", [False, True])
-async def test_books_have_a_history_where_they_are_kept(
-    redis_url: str, keeps_books: bool
-) -> None:
+async def test_books_have_a_history_where_they_are_kept(redis_url: str, keeps_books: bool) -> None:
     """As trades and final candles have, bounded."""
     rules = RedisRules(history_size=3, keeps_books=keeps_books)
     async with node(redis_url, rules=rules) as one:

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from bookcast.engine.work import Work
+from tests.support import eventually
 
 
 async def test_a_fault_is_told_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
@@ -13,9 +14,7 @@ async def test_a_fault_is_told_with_its_name(caplog: pytest.LogCaptureFixture) -
         raise ValueError("no good")
 
     work.begin(fail(), "looking")
-    async with asyncio.timeout(5):
-        while "looking met a fault of ours" not in caplog.text:
-            await asyncio.sleep(0)
+    await eventually(lambda: "looking met a fault of ours" in caplog.text, "the fault")
     assert "no good" in caplog.text
 
 
@@ -36,6 +35,4 @@ async def test_all_of_it_ends_when_asked_to() -> None:
     work.begin(wait(), "waiting")
     await asyncio.sleep(0)
     work.begin(end(), "ending")
-    async with asyncio.timeout(5):
-        while ended != ["one", "all"]:
-            await asyncio.sleep(0)
+    await eventually(lambda: ended == ["one", "all"], "the end of both")

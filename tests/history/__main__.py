@@ -5,94 +5,66 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import shutil
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 
-from tests.history import measures
 from tests.history.cluster import missing_programs
-from tests.history.faults import Step, schedule
+from tests.history.faults import schedule
+from tests.history.report import describe
 from tests.history.run import Load, Result, Run, perform
+
+STARTING_SECONDS = 120.0
+"""So long everything around the faults may take."""
 
 
 def main() -> int:
     """Run, say what came of it, and give 1 when a promise wasn't kept."""
     arguments = _arguments()
     if missing := missing_programs():
-        print(f"not on the PATH: {', '.join(missing)}")
+        _say(f"not on the PATH: {', '.join(missing)}")
         return 2
     seed = arguments.seed if arguments.seed is not None else random.randrange(10**6)
-    print(f"seed {seed}", flush=True)
+    _say(f"seed {seed}")
+    folder = Path(tempfile.mkdtemp(prefix="bookcast-history-"))
+    try:
+        result = asyncio.run(_run(folder, seed, arguments))
+        _say(describe(result))
+        if result.is_well:
+            return 0
+        _keep(result, folder, arguments.out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 1
+
+
+async def _run(folder: Path, seed: int, arguments: argparse.Namespace) -> Result:
     lanes = schedule(seed, arguments.seconds, leaders=arguments.simulator)
 
     async def faults(run: Run) -> None:
+        began = run.clock()
         await run.nemesis.play(lanes)
-        rest = arguments.seconds - _over(lanes)
-        await asyncio.sleep(max(0.0, rest))
+        await asyncio.sleep(max(0.0, began + arguments.seconds - run.clock()))
 
     load = Load(arguments.clients, arguments.rate, simulator=arguments.simulator)
-    with tempfile.TemporaryDirectory(prefix="bookcast-history-") as folder:
-        place = arguments.out or Path(folder)
-        result = asyncio.run(_bounded(perform(place, seed, faults, load), arguments.seconds))
-        report(result)
-        if not result.is_well:
-            kept = arguments.out or Path(tempfile.mkdtemp(prefix="bookcast-history-failed-"))
-            result.history.write(kept / "history.jsonl")
-            for log in place.glob("*.log"):
-                (kept / log.name).write_bytes(log.read_bytes())
-            print(f"\nthe history and the logs are in {kept}")
-    return 0 if result.is_well else 1
+    planned = max((step.at + step.seconds for lane in lanes for step in lane), default=0.0)
+    async with asyncio.timeout(max(planned, arguments.seconds) * 1.5 + STARTING_SECONDS):
+        return await perform(folder, seed, faults, load)
 
 
-async def _bounded(work: object, seconds: float) -> Result:
-    async with asyncio.timeout(seconds * 2 + 120):
-        return await work  # type: ignore[misc,no-any-return]
+def _keep(result: Result, folder: Path, out: Path | None) -> None:
+    """Keep the history and the logs of a failure."""
+    place = out or Path(tempfile.mkdtemp(prefix="bookcast-history-failed-"))
+    place.mkdir(parents=True, exist_ok=True)
+    result.history.write(place / "history.jsonl")
+    for log in folder.glob("*.log"):
+        shutil.copy(log, place)
+    _say(f"\nthe history and the logs are in {place}")
 
 
-def _over(lanes: list[list[Step]]) -> float:
-    return max((step.at + step.seconds for lane in lanes for step in lane), default=0.0)
-
-
-def report(result: Result) -> None:
-    """Print what came of a run."""
-    history, verdict = result.history, result.verdict
-    print("\nfaults")
-    for fault in history.faults:
-        print(f"  {fault.at:8.3f}-{fault.until:.3f}  {fault.what}  {fault.node}")
-    print("\ncounts")
-    for name, value in measures.counts(history).items():
-        print(f"  {name}: {value}")
-    print(f"  gaps: {verdict.gaps}")
-    found = measures.delays(history)
-    shown = ", ".join(
-        f"{name} {measures.percentile(found, part) * 1000:.1f}"
-        for name, part in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("most", 1.0))
-    )
-    print(f"\nfrom a publisher to a client, ms: {shown}")
-    for kind in ("node killed", "node paused", "node drained"):
-        lost = measures.outages(history, [kind])
-        without = sorted(one.without for one in lost if one.without is not None)
-        never = sum(one.without is None for one in lost)
-        if lost:
-            print(
-                f"clients without data after '{kind}', apart from their own waits: {len(lost)} "
-                f"losses, median {measures.percentile(without, 0.5):.3f} s, "
-                f"most {measures.percentile(without, 1.0):.3f} s, {never} never"
-            )
-    converged = result.converged_in
-    print(f"all clients had the last of everything after: {converged and round(converged, 3)} s")
-    excused = Counter(one.kind for one in verdict.excused)
-    print(f"\nexcused by faults: {dict(excused)}")
-    for one in [one for one in verdict.excused if not one.kind.startswith("gap")][:20]:
-        print(f"  {one}")
-    print(f"\ntroubles in the nodes' logs: {len(result.troubles)}")
-    for line in result.troubles[:20]:
-        print(f"  {line}")
-    print(f"\nviolations: {len(verdict.violations)}")
-    for one in verdict.violations[:100]:
-        print(f"  {one}")
-    print(f"\nseed {history.seed}: {'well' if result.is_well else 'NOT WELL'}", flush=True)
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - a command prints
 
 
 def _arguments() -> argparse.Namespace:
@@ -101,10 +73,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="of faults, publishers and clients")
     parser.add_argument("--clients", type=int, default=30)
     parser.add_argument("--rate", type=float, default=100.0, help="publications a second")
-    parser.add_argument(
-        "--simulator", action="store_true", help="with a feed, so that a node leads"
-    )
-    parser.add_argument("--out", type=Path, help="a folder for the history and logs of a failure")
+    parser.add_argument("--simulator", action="store_true", help="with a feed, which one node runs")
+    parser.add_argument("--out", type=Path, help="a folder for history and logs of a failure")
     return parser.parse_args()
 
 

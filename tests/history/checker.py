@@ -22,9 +22,10 @@ from tests.history.history import (
     History,
     Track,
 )
+from tests.history.liveness import silences
 
 AFTERMATH = 10.0
-"""So long after Redis was away, or a node was cut off from it, a gap or a lost session is excused."""
+"""So long after a node was cut off from Redis, a gap or a lost session is excused."""
 
 RETURN_SECONDS = 6.0
 """A base client that is back for so long must have got the books that it had asked for."""
@@ -81,6 +82,9 @@ class _Check:
         for track, followers in followed:
             self._check_lost(track, followers)
         self._check_origin()
+        for track, topic, (since, until) in silences(self._history):
+            detail = f"nothing since {since:.3f}, while it was connected"
+            self.report("silence", track.name, topic, until, detail)
         places = self._places_of_books()
         bases = [track for track in self._history.tracks if track.protocol == "base"]
         numbers = {track.name: self._check_base(track, places) for track in bases}
@@ -200,21 +204,26 @@ class _Check:
     def _check_lost(self, track: Track, followers: Iterable[Follower]) -> None:
         """What was answered comes to all who were subscribed, or a gap tells that it doesn't."""
         for follower in followers:
-            by_epoch: dict[str, list[int]] = defaultdict(list)
+            by_epoch: dict[str, list[Attempt]] = defaultdict(list)
             if follower.channel != "trades":
                 continue
             for attempt in self._by_topic.get(follower.topic, ()):
                 if attempt.outcome == "ok":
-                    by_epoch[attempt.epoch].append(attempt.seq)
+                    by_epoch[attempt.epoch].append(attempt)
             for stretch in follower.stretches:
                 lost = [
-                    seq
-                    for seq in by_epoch[stretch.epoch]
-                    if stretch.after < seq <= stretch.last and not stretch.has(seq)
+                    one
+                    for one in by_epoch[stretch.epoch]
+                    if stretch.after < one.seq <= stretch.last and not stretch.has(one.id, one.seq)
                 ]
                 if lost:
-                    detail = f"{stretch.epoch}: {lost[:5]} of {len(lost)} never came"
+                    named = ", ".join(f"{one.seq} {_name(one)}" for one in lost[:3])
+                    detail = f"{stretch.epoch}: {len(lost)} never came: {named}"
                     self.report("lost", track.name, follower.topic, 0.0, detail)
+                skipped = [one for one in by_epoch[stretch.epoch] if one.seq <= stretch.after]
+                if skipped and stretch.told:
+                    detail = f"{stretch.epoch}: {len(skipped)} up to {stretch.after}"
+                    self.excuse("skipped after a gap", track.name, follower.topic, 0.0, detail)
 
     def _check_end(self, track: Track, places: dict[str, Place | None]) -> None:
         for topic, place in places.items():

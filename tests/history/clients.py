@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import socket
@@ -19,7 +20,7 @@ from tests.history.history import Event, Happening, Track
 
 OPEN_TIMEOUT = 2.0
 SILENCE = 4.0
-"""After so long without a word a client takes the connection for dead; heartbeats come each second."""
+"""After so long without a word a client takes the connection for dead; there are heartbeats."""
 
 PING_SECONDS = 1.0
 """A base client hears no heartbeats, so it asks."""
@@ -30,6 +31,9 @@ MOST_WAIT = 1.0
 
 RESUBSCRIBES_AFTER = 12.0
 """A base client that got no book for so long doesn't believe any more that it will."""
+
+RESTS = 0.005
+"""After so many of its messages a slow client rests."""
 
 RECEIVE_BUFFER = 4096
 
@@ -62,7 +66,8 @@ class Client(ABC):
         self.track = track
         self._url = f"{url}{track.name}"
         self._clock = clock
-        self.slow = slow
+        self._slow = slow
+        self._hurried = asyncio.Event()
         self._random = random.Random(f"{seed} {track.name}")
         self._task: asyncio.Task[None] | None = None
         self._connection: websockets.asyncio.client.ClientConnection | None = None
@@ -73,6 +78,11 @@ class Client(ABC):
     def start(self) -> None:
         """Begin, in the background."""
         self._task = asyncio.create_task(self._run(), name=self.track.name)
+
+    def hurry(self) -> None:
+        """Be slow no more."""
+        self._slow = False
+        self._hurried.set()
 
     async def stop(self) -> None:
         """End, without goodbye; raises what went wrong meanwhile."""
@@ -96,6 +106,7 @@ class Client(ABC):
     async def _hear(self, message: Any) -> None:
         """Take a message."""
 
+    @abstractmethod
     async def _tend(self) -> None:
         """Do what is to be done again and again while it is connected."""
 
@@ -123,7 +134,7 @@ class Client(ABC):
         """Be connected until that ends; tell whether there was a connection at all."""
         sock = socket.socket()
         sock.setblocking(False)
-        if self.slow:
+        if self._slow:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         host, port = self._url.removeprefix("ws://").partition("/")[0].split(":")
         protocols = [Subprotocol("bookcast.v1")] if self.track.protocol == "v1" else None
@@ -138,7 +149,7 @@ class Client(ABC):
                     ping_interval=None,
                     open_timeout=None,
                     close_timeout=0.5,
-                    max_queue=4 if self.slow else 64,
+                    max_queue=4 if self._slow else 64,
                     proxy=None,
                 )
         except (OSError, InvalidHandshake, InvalidMessage, EOFError) as error:
@@ -170,8 +181,8 @@ class Client(ABC):
                     text = await connection.recv(decode=False)
                 self._write("heard", message=msgspec.Raw(text))
                 await self._hear(_decode(text))
-                if self.slow and self._random.random() < 0.005:
-                    await asyncio.sleep(self._random.uniform(1, 4))
+                if self._slow and self._random.random() < RESTS:
+                    await self._rest(self._random.uniform(1, 4))
         except ConnectionClosed as closed:
             detail = str(closed)
         except TimeoutError:
@@ -179,6 +190,12 @@ class Client(ABC):
         finally:
             tending.cancel()
             self._write("lost", detail=detail, code=connection.close_code or 0)
+
+    async def _rest(self, seconds: float) -> None:
+        """Read nothing for a while, unless it is to be slow no more."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurried.wait()
 
 
 class V1Client(Client):
@@ -198,6 +215,9 @@ class V1Client(Client):
 
     async def _begin(self) -> None:
         """Wait for the welcome."""
+
+    async def _tend(self) -> None:
+        """Do nothing: heartbeats come by themselves."""
 
     async def _hear(self, message: Any) -> None:
         topic = f"{message.get('channel')}:{message.get('symbol')}"

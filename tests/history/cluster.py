@@ -109,7 +109,7 @@ class Node:
         assert not self.runs, f"{self.name} runs"
         self._read_from = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - it takes no time
                 [sys.executable, "-m", "bookcast", "serve", "--port", str(self.port)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -117,6 +117,7 @@ class Node:
                 cwd=self._folder,  # where no .env is
                 env={
                     **os.environ,
+                    "PYTHONFAULTHANDLER": "1",
                     **SETTINGS,
                     "REDIS_URL": f"redis://{HOST}:{self.proxy.port}/0",
                     **self._environ,
@@ -125,7 +126,9 @@ class Node:
         deadline = time.monotonic() + PATIENCE
         while "serving at" not in self._fresh_log():
             assert self.runs, f"{self.name} doesn't start:\n{self._fresh_log()}"
-            assert time.monotonic() < deadline, f"{self.name} takes too long to start"
+            if time.monotonic() > deadline:
+                await self._end(signal.SIGABRT)  # then it says where it is
+                raise AssertionError(f"{self.name} takes too long to start:\n{self._fresh_log()}")
             await asyncio.sleep(0.02)
 
     def _fresh_log(self) -> str:
@@ -223,7 +226,7 @@ class Cluster:
         path.write_text(HAPROXY.format(host=HOST, port=self.port, servers=servers))
         log = self.folder / "haproxy.log"
         with log.open("wb") as output:
-            self._balancer = subprocess.Popen(
+            self._balancer = subprocess.Popen(  # noqa: ASYNC220 - it takes no time
                 ["haproxy", "-db", "-f", str(path)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

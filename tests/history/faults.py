@@ -45,7 +45,7 @@ SECONDS = {
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One fault. ``at``: seconds since the faults began; ``number``: of the node, if it is one's."""
+    """One fault. ``at``: seconds since the faults began; ``number``: of the node, if it has one."""
 
     at: float
     what: str

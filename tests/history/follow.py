@@ -21,7 +21,7 @@ LOCAL = "local-"
 
 
 class Fact(NamedTuple):
-    """What a client was shown at a position: a trade's id, a book's number, or what it looks like."""
+    """What a client was shown at a position: a trade's id, a book's number, or its digest."""
 
     at: float
     epoch: str
@@ -30,18 +30,20 @@ class Fact(NamedTuple):
 
 
 class Stretch:
-    """What a client had of one epoch, from after one seq to another, with what was reported lost."""
+    """What a client had of one epoch, from after one seq on, and what was told to be lost."""
 
-    def __init__(self, epoch: str, after: int) -> None:
+    def __init__(self, epoch: str, after: int, *, told: bool = False) -> None:
         self.epoch = epoch
+        self.told = told
+        """Whether a gap told that what was before is lost."""
         self.after = after
         self.last = after
-        self.seen: set[int] = set()
+        self.ids: set[str] = set()
         self.gaps: list[tuple[int, int]] = []
 
-    def has(self, seq: int) -> bool:
-        """Tell whether a seq was received, or reported as lost."""
-        return seq in self.seen or any(first <= seq <= last for first, last in self.gaps)
+    def has(self, id_: str, seq: int) -> bool:
+        """Tell whether a trade was received, wherever it stood, or its seq reported as lost."""
+        return id_ in self.ids or any(first <= seq <= last for first, last in self.gaps)
 
 
 def is_ours(topic: str) -> bool:
@@ -63,6 +65,7 @@ class Follower:
         self._depth = depth
         self._expected_epoch = ""
         self._epochs: list[str] = []
+        self._ids: set[str] = set()
         self._sides: tuple[dict[float, float], dict[float, float]] | None = None
         self._is_fresh = True
 
@@ -98,13 +101,15 @@ class Follower:
         if self.place is None:
             if self._expected_epoch and self._expected_epoch != epoch:
                 self._report("hole", at, f"a gap told of {self._expected_epoch}, then came {epoch}")
-            self._go_to(at, epoch, before)
+            self._go_to(at, epoch, before, told=bool(self._expected_epoch))
         elif self.place[0] != epoch:
             self._report("hole", at, f"from {self.place} to {(epoch, seq)} without a gap")
             self._go_to(at, epoch, before)
         elif seq <= self.place[1]:
-            kind = "duplicate" if seq in self.stretches[-1].seen else "reordered"
+            ids = {str(trade.get("id")) for trade in trades}
+            kind = "duplicate" if ids <= self._ids else "reordered"
             self._report(kind, at, f"{epoch} {before + 1}-{seq} after {self.place[1]}")
+            self._ids |= ids
             return
         elif before != self.place[1]:
             kind = "duplicate" if before < self.place[1] else "hole"
@@ -113,7 +118,7 @@ class Follower:
         self.place = epoch, seq
         stretch = self.stretches[-1]
         stretch.last = seq
-        stretch.seen.update(range(before + 1, seq + 1))
+        self._note_ids(at, stretch, [str(trade.get("id")) for trade in trades])
         if is_ours(self.topic) and len(trades) != seq - before:
             self._report("content", at, f"{epoch} {before + 1}-{seq} has {len(trades)} trades")
         elif len(trades) == seq - before:
@@ -121,6 +126,16 @@ class Follower:
                 self.facts.append(Fact(at, epoch, number, str(trade.get("id"))))
                 if is_ours(self.topic) and trade["size"] != _number(trade.get("id")):
                     self._report("content", at, f"{epoch} {number} is {trade}")
+
+    def _note_ids(self, at: float, stretch: Stretch, ids: list[str]) -> None:
+        """Take note of what came, whatever its seq: each once."""
+        stretch.ids.update(ids)
+        if not is_ours(self.topic):
+            return  # what a feed tells has numbers of its own
+        for id_ in ids:
+            if id_ in self._ids:
+                self._report("duplicate", at, f"{id_} once more, as {stretch.epoch} {stretch.last}")
+            self._ids.add(id_)
 
     def _hear_gap(self, at: float, message: Any) -> None:
         epoch, first, last = message["epoch"], message["from_seq"], message["to_seq"]
@@ -186,7 +201,7 @@ class Follower:
             self._report("content", at, f"{epoch} {seq} isn't the book {number} of {self.symbol}")
         self.facts.append(Fact(at, epoch, seq, str(number)))
 
-    def _go_to(self, at: float, epoch: str, seq: int) -> None:
+    def _go_to(self, at: float, epoch: str, seq: int, *, told: bool = False) -> None:
         self.place, self._expected_epoch = (epoch, seq), ""
         if not self._epochs or self._epochs[-1] != epoch:
             left = self._epochs[-1] if self._epochs else ""
@@ -194,7 +209,7 @@ class Follower:
                 self._report("epoch went back", at, f"from {left} to {epoch}")
             self._epochs.append(epoch)
         if self.channel == "trades":
-            self.stretches.append(Stretch(epoch, seq))
+            self.stretches.append(Stretch(epoch, seq, told=told))
 
     def _sorted(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
         assert self._sides is not None

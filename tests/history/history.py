@@ -22,7 +22,9 @@ attempt; giving up on its session; the end of the run."""
 
 REDIS_LOST_ALL = "redis killed, empty"
 FAULTS_OF_REDIS = frozenset({REDIS_LOST_ALL, "redis killed, kept", "redis paused"})
-FAULTS_OF_LINKS = frozenset({"link cut", "link stalled", "link slow", "pub/sub kicked"})
+FAULTS_OF_LINKS = frozenset({"link cut", "link stalled"})
+"""Those that keep a node from Redis for a time. That it is slow, or that nodes aren't told what it
+has, is no reason to lose anything."""
 
 
 class Attempt(msgspec.Struct, omit_defaults=True):
@@ -86,7 +88,7 @@ class History(msgspec.Struct):
     healed: float = 0.0
 
     def lines(self) -> Iterator[bytes]:
-        """Write it as lines of JSON: first all that was tried, then the faults, then each client."""
+        """Write it as lines of JSON: all that was tried, then the faults, then each client."""
         encode = msgspec.json.encode
         yield encode({"seed": self.seed, "healed": self.healed})
         for attempt in self.attempts:

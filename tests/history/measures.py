@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -79,9 +80,7 @@ def delays(history: History) -> list[float]:
             if event.what != "heard":
                 continue
             message = _decode(event.message)
-            for name in _names(message):
-                if name in began:
-                    found.append(event.at - began[name])
+            found += [event.at - began[name] for name in _names(message) if name in began]
     return sorted(found)
 
 
@@ -107,7 +106,7 @@ def longest_silence(history: History, symbol: str, since: float, until: float) -
         and _decode(event.message)["type"] in DATA
     )
     edges = [since, *times, until]
-    return max(later - earlier for earlier, later in zip(edges, edges[1:], strict=False))
+    return max(later - earlier for earlier, later in itertools.pairwise(edges))
 
 
 def counts(history: History) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tests.history.history import Attempt
 
 TIMEOUT = 2.0
 DIRECTLY = 0.4
-"""So many of ten publications... go to a node of the publisher's choice, and not through the balancer."""
+"""So many of all go to a node of the publisher's choice, around the balancer."""
 
 TOGETHER = 0.1
 """So many of all are several trades in one request."""

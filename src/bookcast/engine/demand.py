@@ -134,6 +134,7 @@ class Demand:
                             "=" if anew else "",
                             *words,
                         ],
+                        vital=True,  # or nobody would tell it anew
                     )
                 except EngineAwayError:
                     self._anew = True

@@ -21,6 +21,8 @@ FIRST_DELAY: Final = 0.1
 MAX_DELAY: Final = 1.0
 """Seconds between attempts to connect grow from the first to the last of these, with jitter."""
 
+CANCEL_SECONDS: Final = 0.1
+
 TOGETHER: Final = 1000
 """So many channels are named in one command."""
 
@@ -67,9 +69,10 @@ class Subscriber:
     async def close(self) -> None:
         """Listen no more."""
         for task in (self._task, self._reading):
-            if task is not None:
+            # Where the library connects, it may take a cancellation for a timeout of its own.
+            while task is not None and not task.done():
                 task.cancel()
-                await asyncio.wait([task])
+                await asyncio.wait([task], timeout=CANCEL_SECONDS)
         await self._drop()
         for confirmed in self._channels.values():
             confirmed.cancel()

@@ -15,16 +15,10 @@ if ARGV[3] ~= 'acquire' then
 end
 local highest, number = tonumber(redis.call('GET', KEYS[2])) or 0, tonumber(ARGV[4])
 if number == 0 or highest > number then
-  local last = redis.call('GET', KEYS[2])
-if last and last == ARGV[4] then
-  -- Its time had run out, but nobody else has taken the lock since.
-  redis.call('SET', KEYS[1], last .. ' ' .. ARGV[1], 'PX', ARGV[2])
-  return tonumber(last)
-end
--- Higher than any before, also when Redis has forgotten those: so it goes by the clock.
+  -- Higher than any before, also when Redis has forgotten those: so it goes by the clock.
   local time = redis.call('TIME')
   number = math.max(time[1] * 1000 + math.floor(time[2] / 1000), highest + 1)
-end -- else nobody has had it since: what is under way under this number still counts
+end -- else its time had run out, but nobody has had it since: what is under way still counts
 redis.call('SET', KEYS[2], string.format('%.0f', number))
 redis.call('SET', KEYS[1], string.format('%.0f', number) .. ' ' .. ARGV[1], 'PX', ARGV[2])
 return number

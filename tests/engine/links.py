@@ -1,0 +1,24 @@
+"""Links to a Redis, for tests of what is built on them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from bookcast.engine.breaker import Breaker
+from bookcast.engine.link import Link, LinkSettings
+
+
+@asynccontextmanager
+async def link(
+    url: str, *, patience: float = 1.0, max_connections: int = 16, ca_file: str | None = None
+) -> AsyncIterator[tuple[Link, Breaker]]:
+    """Give a link, and the breaker that it tells of failures."""
+    breaker = Breaker(time.monotonic, random.random)
+    made = Link(LinkSettings(url, patience, max_connections, ca_file), breaker)
+    try:
+        yield made, breaker
+    finally:
+        await made.close()

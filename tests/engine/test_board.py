@@ -1,0 +1,96 @@
+"""The board of notices."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from bookcast.engine import keys
+from bookcast.engine.base import EngineAwayError, FencedError
+from bookcast.engine.board import Board
+from tests.engine.links import link
+from tests.engine.nodes import node
+from tests.fakes.redis_server import RedisServer
+from tests.support import eventually
+
+
+async def test_notices_are_at_hand_at_all_nodes(redis_url: str) -> None:
+    """What changes is told; what is taken away is gone; a new node reads them."""
+    async with node(redis_url, "one") as one, node(redis_url, "two") as other:
+        assert one.engine.shared is not None
+        assert other.engine.shared is not None
+        board, theirs = one.engine.shared.board, other.engine.shared.board
+        await one.leads()
+        for notices in (
+            {"a": b"1", "b": b"1"},
+            {"a": b"1", "b": b"2"},
+            {"b": b"2", "c": b"3"},
+            {"c": b"4"},
+        ):
+            await board.post(notices, one.fence)
+            await eventually(lambda notices=notices: theirs.notices == notices, "them")  # type: ignore[misc]
+            await one.hears()
+            assert board.notices == notices
+        async with node(redis_url, "three") as third:
+            assert third.engine.shared is not None
+            newest = third.engine.shared.board
+            await eventually(lambda: newest.notices == {"c": b"4"}, "them at a new node")
+        await board.post({}, one.fence)
+        await eventually(lambda: theirs.notices == {}, "their end")
+
+
+async def test_what_has_not_changed_is_not_told(redis_url: str) -> None:
+    """Asking nobody."""
+    async with link(redis_url) as (made, _):
+        board = Board(made)
+        await board.post({"a": b"1"}, 1)
+        calls = made.calls
+        await board.post({"a": b"1"}, 1)
+        assert made.calls == calls
+        board.begin()
+        await board.post({"a": b"1"}, 1)
+        assert made.calls == calls + 1
+
+
+async def test_who_begins_takes_away_what_another_had_posted(redis_url: str) -> None:
+    """Also when nothing takes its place."""
+    async with link(redis_url) as (made, _):
+        one, other = Board(made), Board(made)
+        await one.post({"a": b"1"}, 1)
+        await other.post({}, 2)
+        await one.read()
+        assert one.notices == {}
+
+
+async def test_who_runs_the_feed_no_more_can_post_nothing(
+    redis_url: str, redis_server: RedisServer
+) -> None:
+    """All of it stays as it was."""
+    async with link(redis_url) as (made, _):
+        old, new = Board(made), Board(made)
+        await old.post({"a": b"old"}, 1)
+        redis_server.cli("SET", keys.LOCK_NUMBER, 2)
+        await new.post({"a": b"new"}, 2)
+        with pytest.raises(FencedError):
+            await old.post({"a": b"older"}, 1)
+        await new.read()
+        assert new.notices == {"a": b"new"}
+
+
+async def test_what_could_not_be_posted_is_posted_as_a_whole(
+    redis_url: str, redis_server: RedisServer
+) -> None:
+    """Since nobody knows what of it was."""
+    async with link(redis_url) as (made, breaker):
+        board = Board(made)
+        await board.post({"a": b"1", "b": b"1"}, 1)
+        breaker.fail("gone")
+        with suppress(EngineAwayError):
+            await board.post({"a": b"2", "b": b"1"}, 1)
+        await board.read()  # which keeps what was known
+        redis_server.cli("FLUSHALL")
+        breaker.succeed()
+        await board.post({"a": b"2", "b": b"1"}, 1)
+        await board.read()
+        assert board.notices == {"a": b"2", "b": b"1"}

@@ -1,0 +1,141 @@
+"""Other nodes: who lives, and what they answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bookcast.engine import keys, peers
+from bookcast.engine.link import Link
+from bookcast.engine.peers import Node, Peers
+from tests.engine.links import link
+from tests.engine.nodes import EngineNode, node, nodes
+from tests.fakes.redis_server import RedisServer
+from tests.support import PATIENCE, eventually
+
+
+@pytest.fixture
+async def two(redis_url: str) -> AsyncIterator[list[EngineNode]]:
+    async with nodes(redis_url, "one", "two") as running:
+        yield running
+
+
+def peers_of(running: EngineNode) -> Peers:
+    assert running.engine.shared is not None
+    return running.engine.shared.peers
+
+
+def alone(made: Link, name: str) -> Peers:
+    return Peers(made, lambda: Node(name, "group", worker=1, leads=True, connections=5))
+
+
+async def test_who_lives_knows_of_all_others(redis_url: str, redis_server: RedisServer) -> None:
+    """With what they say of themselves, until they end or say nothing for too long."""
+    async with link(redis_url) as (made, _):
+        one, other, third = (alone(made, name) for name in ("one", "two", "three"))
+        for each in (one, other, third, one):
+            assert await each.pulse()
+        assert set(one.living) == {"one", "two", "three"}
+        assert one.living["two"] == Node("two", "group", worker=1, leads=True, connections=5)
+        await other.leave()
+        assert 0 < int(redis_server.cli("PTTL", keys.node_key("three"))) <= peers.LIVING_MS
+        redis_server.cli("DEL", keys.node_key("three"))
+        await one.pulse()
+        assert set(one.living) == {"one"}
+
+
+async def test_who_was_forgotten_is_told(redis_url: str, redis_server: RedisServer) -> None:
+    """But not with the first pulse."""
+    async with link(redis_url) as (made, _):
+        one = alone(made, "one")
+        assert await one.pulse()
+        assert await one.pulse()
+        redis_server.cli("FLUSHALL")
+        assert not await one.pulse()
+        assert await one.pulse()
+
+
+async def test_a_node_answers_what_it_is_asked(two: list[EngineNode]) -> None:
+    """Itself as well as others, several at once, whatever bytes."""
+    one, other = map(peers_of, two)
+
+    async def answer(body: bytes) -> bytes:
+        return body[::-1]
+
+    one.handlers["turn"] = other.handlers["turn"] = answer
+    body = bytes(range(256)) * 100
+    assert await one.ask("two", "turn", body, PATIENCE) == body[::-1]
+    assert await one.ask("one", "turn", b"ab", PATIENCE) == b"ba"
+    answers = await one.ask_all(["one", "two", "none"], "turn", b"ab", PATIENCE)
+    assert answers == {"one": b"ba", "two": b"ba", "none": None}
+    many = [one.ask("two", "turn", str(number).encode(), PATIENCE) for number in range(10, 100)]
+    assert await asyncio.gather(*many) == [str(n)[::-1].encode() for n in range(10, 100)]
+
+
+async def test_who_cannot_answer_is_waited_for_no_longer_than_is_right(
+    two: list[EngineNode], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not at all, where nobody listens or knows what is asked."""
+    one, other = map(peers_of, two)
+    never = asyncio.Event()
+
+    async def sleep(_body: bytes) -> bytes:
+        await never.wait()
+        return b""
+
+    async def fail(_body: bytes) -> bytes:
+        raise ValueError("no good")
+
+    other.handlers.update(sleep=sleep, fail=fail)
+    async with asyncio.timeout(PATIENCE / 2):
+        assert await one.ask("none", "turn", b"", PATIENCE) is None
+        assert await one.ask("two", "unknown", b"", PATIENCE) is None
+        assert await one.ask("two", "fail", b"", PATIENCE) is None
+        assert await one.ask("two", "sleep", b"", 0.05) is None
+    assert "answering fail met a fault of ours" in caplog.text
+    never.set()  # an answer that comes too late
+    assert await one.ask("two", "unknown", b"", PATIENCE) is None
+
+
+async def test_a_node_can_be_told_something(two: list[EngineNode]) -> None:
+    """Without an answer; whoever isn't there, hears nothing."""
+    one, other = map(peers_of, two)
+    heard: list[bytes] = []
+
+    async def hear(body: bytes) -> bytes:
+        heard.append(body)
+        return b"answer"
+
+    other.handlers["hear"] = hear
+    await one.tell("two", "hear", b"word")
+    await one.tell("none", "hear", b"word")
+    await eventually(lambda: heard == [b"word"], "the word")
+
+
+async def test_while_redis_is_away_nobody_answers(redis_url: str) -> None:
+    """And nobody is waited for."""
+    async with node(redis_url, "one") as one:
+        one.engine._breaker.fail("gone")
+        asked = peers_of(one)
+        async with asyncio.timeout(PATIENCE / 2):
+            assert await asked.ask("one", "turn", b"", PATIENCE) is None
+            await asked.tell("one", "turn", b"")
+
+
+async def test_who_ends_leaves_questions_unanswered(two: list[EngineNode]) -> None:
+    """Without holding up its end."""
+    one, other = map(peers_of, two)
+    asked = asyncio.Event()
+
+    async def never(_body: bytes) -> bytes:
+        asked.set()
+        await asyncio.Event().wait()
+        return b""
+
+    other.handlers["never"] = never
+    asking = asyncio.ensure_future(one.ask("two", "never", b"", 0.3))
+    await asyncio.wait_for(asked.wait(), PATIENCE)
+    await asyncio.wait_for(other.close(), PATIENCE)
+    assert await asking is None

@@ -1,0 +1,265 @@
+"""Redis can't be reached, or can't do its work; and is back again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import redis
+
+from bookcast.engine.redis import RedisRules
+from bookcast.errors import InvalidInput
+from bookcast.model import Publication, Symbol, Topic
+from tests.engine.nodes import (
+    TIMEOUT,
+    EngineNode,
+    books,
+    node,
+    nodes,
+    sizes,
+    trade,
+)
+from tests.fakes.redis_server import HOST, RedisServer
+from tests.support import AAPL, CANDLES, PATIENCE, QUOTE, TRADES, TSLA, candle, eventually
+
+pytestmark = pytest.mark.usefixtures("quicker")
+
+
+class Fault(NamedTuple):
+    """What is done to a Redis, and how that ends."""
+
+    begin: Callable[[RedisServer], object]
+    end: Callable[[RedisServer], object]
+    reason: str
+
+
+def change_password(server: RedisServer) -> None:
+    server.cli("CONFIG", "SET", "requirepass", "other")
+    with redis.Redis(HOST, server.port, password="other") as client:
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+
+def change_password_back(server: RedisServer) -> None:
+    with redis.Redis(HOST, server.port, password="other") as client:
+        client.config_set("requirepass", "")
+
+
+FAULTS = {
+    "killed": Fault(RedisServer.kill, RedisServer.start, "can't be reached"),
+    "paused": Fault(RedisServer.pause, RedisServer.resume, "doesn't answer within REDIS_TIMEOUT"),
+    "full": Fault(
+        lambda server: server.cli("CONFIG", "SET", "maxmemory", "1"),
+        lambda server: server.cli("CONFIG", "SET", "maxmemory", "0"),
+        "is full (maxmemory)",
+    ),
+    "password": Fault(change_password, change_password_back, "refuses the password in REDIS_URL"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_the_feed_goes_on_for_its_own_node_and_then_for_all(
+    server: RedisServer, two: list[EngineNode], fault: Fault
+) -> None:
+    """States are handed in under an epoch of Redis; others learn that trades are missing."""
+    one, other = two
+    for each in two:
+        await each.follow(TRADES, AAPL)
+    before = await one.engine.publish([*trade(TRADES, 1), *books(AAPL, 1)], fence=one.fence)
+    for each in two:
+        await each.has(AAPL, before[1])
+
+    fault.begin(server)
+    for each in two:
+        await each.away()
+        status = each.engine.status()
+        assert status.state == "away"
+        assert fault.reason in (status.detail or "")
+        assert f"{HOST}:{server.port}" in (status.detail or "")
+    here = await one.engine.publish([*trade(TRADES, 2, 3), *books(AAPL, 2)], fence=one.fence)
+    assert {position.epoch for position in here} == {"local-one-1"}
+    assert [position.seq for position in here] == [1, 2, 1]
+    assert sizes(one.delivered) == [1, 1, 2, 3, 2]
+    assert sizes(other.delivered) == [1, 1]
+    with pytest.raises(InvalidInput) as refused:
+        await other.engine.publish(books(AAPL, 9))
+    assert (refused.value.code, refused.value.retry_after) == ("engine_unavailable", 1.0)
+    assert fault.reason in str(refused.value.message)
+    snapshot = await one.engine.snapshot(AAPL)
+    assert snapshot is not None
+    assert snapshot.position == here[2]
+
+    loop = asyncio.get_running_loop()
+    fault.end(server)
+    ended = loop.time()
+    for each in two:
+        await each.back()
+        assert each.returned == 1
+    assert loop.time() - ended < 2
+    await eventually(lambda: sizes(other.delivered) == [1, 1, 2], "the book at the other")
+    state = other.delivered[-1]
+    assert state.position.epoch not in {"local-one-1", before[1].epoch}
+    await one.has(AAPL, state.position)
+    await one.hears()
+    await other.hears()
+    [position] = await one.engine.publish(trade(TRADES, 4), fence=one.fence)
+    for each in two:
+        await each.has(TRADES, position)
+    assert [size for one_ in other.delivered for size in sizes([one_])] == [1, 1, 2, 4]
+    assert other.delivered[-1].restored
+    assert position.epoch != before[0].epoch
+    assert [one_.position.epoch for one_ in one.delivered[2:5]] == ["local-one-1"] * 3
+    assert one.delivered[-1] == other.delivered[-1]
+    assert one.lost == 0
+    [position] = await one.engine.publish(trade(TRADES, 5), fence=one.fence)
+    await other.has(TRADES, position)
+    assert position.epoch == other.delivered[-2].position.epoch
+
+
+@pytest.mark.parametrize("persist", [False, True])
+async def test_a_redis_that_was_started_anew_begins_new_epochs(
+    tmp_path: Path, persist: bool
+) -> None:
+    """It may have lost what it had said last. Where it knows the numbers, they go on."""
+    with RedisServer(tmp_path, persist=persist) as server:
+        async with nodes(server.url, "one", "two", patience=TIMEOUT) as running:
+            one, other = running
+            await other.follow(TRADES, AAPL)
+            before = await one.engine.publish(
+                [*trade(TRADES, 1, 2), *books(AAPL, 1)], fence=one.fence
+            )
+            await other.has(AAPL, before[2])
+            server.kill()
+            server.start()
+            await eventually(
+                lambda: one.engine.numbers()["subscriptions_lost"] >= 1, "it to be noticed"
+            )
+            for each in running:
+                await each.back()
+                await each.hears()
+            after = await one.engine.publish([*trade(TRADES, 3), *books(AAPL, 2)], fence=one.fence)
+            await other.has(AAPL, after[1])
+            assert [position.seq for position in after] == ([3, 2] if persist else [1, 1])
+            assert {one_.epoch for one_ in after}.isdisjoint(one_.epoch for one_ in before)
+            assert sizes(other.delivered) == [1, 2, 1, 3, 2]
+
+
+async def test_what_anybody_publishes_goes_to_their_own_node_where_that_is_wanted(
+    server: RedisServer,
+) -> None:
+    """And is handed in afterwards."""
+    rules = RedisRules(history_size=1000, local=True)
+    async with (
+        node(server.url, "one", rules=rules, patience=TIMEOUT) as one,
+        node(server.url, "two", rules=rules, patience=TIMEOUT, feeds=False) as other,
+    ):
+        await one.follow(AAPL)
+        await other.follow(AAPL, QUOTE)
+        server.kill()
+        await other.away()
+        [position] = await other.engine.publish(books(AAPL, 1))
+        assert (position.epoch, position.seq) == ("local-two-1", 1)
+        await other.engine.publish(books(TSLA, 5))
+        assert sizes(other.delivered) == [1]
+        assert {head.topic for head in await other.engine.heads()} == {AAPL, TSLA}
+        assert await other.engine.past(AAPL) == other.delivered
+        other.engine.want(TSLA)
+        assert sizes(other.delivered) == [1, 5]
+        server.start()
+        await eventually(lambda: sizes(one.delivered) == [1], "the book at the other")
+        snapshot = await one.engine.snapshot(TSLA)
+        assert snapshot is not None
+        assert sizes([snapshot]) == [5]
+        await other.has(AAPL, one.delivered[0].position)
+        assert other.delivered[-1].restored or other.delivered[-2].restored
+
+
+async def test_what_is_kept_meanwhile_is_bounded(server: RedisServer) -> None:
+    """However much is published."""
+    async with node(server.url, "one", patience=TIMEOUT) as one:
+        await one.leads()
+        server.kill()
+        await one.away()
+        for start in range(0, 100_000, 10_000):
+            many = range(start, start + 10_000)
+            await one.engine.publish(trade(TRADES, *many), fence=one.fence)
+            await one.engine.publish(books(AAPL, *many), fence=one.fence)
+        assert sizes(await one.engine.past(TRADES)) == list(range(99_000, 100_000))
+        assert sizes(await one.engine.past(AAPL)) == [99_999]
+        server.start()
+        await one.back()
+        snapshot = await one.engine.snapshot(AAPL)
+        await eventually(lambda: AAPL in one.engine._mirror or snapshot is not None, "Redis")
+
+
+async def test_a_final_candle_of_meanwhile_is_no_state_to_hand_in(
+    server: RedisServer, two: list[EngineNode]
+) -> None:
+    """The next one begins anew; one that was forming is handed in."""
+    one, other = two
+    forming = Topic("candles", Symbol("US.TSLA"), "1m")
+    await other.follow(CANDLES, forming)
+    await one.engine.publish(
+        [Publication(CANDLES, candle(1, final=True)), Publication(forming, candle(1))]
+    )
+    await eventually(lambda: len(other.delivered) == 2, "both")
+    server.pause()
+    await one.away()
+    await one.engine.publish(
+        [Publication(CANDLES, candle(2, final=True)), Publication(forming, candle(2))],
+        fence=one.fence,
+    )
+    server.resume()
+    await eventually(lambda: len(other.delivered) == 3, "the forming one")
+    assert (other.delivered[-1].topic, other.delivered[-1].data) == (forming, candle(2))
+    await one.engine.publish([Publication(CANDLES, candle(3, final=True))], fence=one.fence)
+    await eventually(lambda: len(other.delivered) == 4, "the next final one")
+    assert (other.delivered[-1].data, other.delivered[-1].restored) == (candle(3, final=True), True)
+    assert other.delivered[-1].position.epoch != other.delivered[0].position.epoch
+
+
+async def test_a_node_that_starts_without_redis_joins_when_it_is_there(
+    server: RedisServer,
+) -> None:
+    """Its own clients are served meanwhile."""
+    rules = RedisRules(history_size=1000, local=True)
+    server.kill()
+    async with node(server.url, "one", patience=TIMEOUT, rules=rules, hears=False) as one:
+        assert one.engine.is_away
+        assert one.engine.status().state == "away"
+        await asyncio.wait_for(one.engine.prepare([AAPL, TRADES]), PATIENCE)
+        one.engine.want(AAPL)
+        await one.engine.publish([*books(AAPL, 1), *trade(TRADES, 1)])
+        one.engine.want(TRADES)
+        assert sizes(one.delivered) == [1, 1]
+        server.start()
+        await one.back()
+        await one.hears()
+        await one.leads()
+        await eventually(lambda: sizes(one.delivered) == [1, 1, 1], "the state, handed in")
+        [position] = await one.engine.publish(trade(TRADES, 2), fence=one.fence)
+        await one.has(TRADES, position)
+        assert sizes(one.delivered) == [1, 1, 1, 2]
+        assert one.delivered[-1].restored
+
+
+async def test_topics_that_were_asked_for_meanwhile_come_afterwards(
+    server: RedisServer, two: list[EngineNode]
+) -> None:
+    """With what Redis knows of them."""
+    one, other = two
+    await one.engine.publish([*books(AAPL, 1), *trade(TRADES, 1, 2)])
+    server.pause()
+    await other.away()
+    await asyncio.wait_for(other.engine.prepare([AAPL, TRADES]), PATIENCE)
+    other.engine.want(AAPL)
+    other.engine.want(TRADES)
+    assert await other.engine.snapshot(AAPL) is None
+    assert await other.engine.heads() == []
+    assert other.delivered == []
+    server.resume()
+    await eventually(lambda: sorted(sizes(other.delivered)) == [1, 1, 2], "what was known")
+    await eventually(lambda: one.wanted == {AAPL, TRADES}, "the demand")

@@ -1,0 +1,91 @@
+"""Whether clients who are connected are told what is published, when nothing is broken."""
+
+from __future__ import annotations
+
+import bisect
+from collections import defaultdict
+from collections.abc import Iterator
+
+import msgspec
+
+from tests.history.follow import is_ours
+from tests.history.history import History, Track
+
+PATIENCE = 3.0
+"""So long a connected client may hear nothing of what is published all the time."""
+
+RECOVERY = 2.0
+"""So long after a fault silence is excused."""
+
+Span = tuple[float, float]
+
+_decode = msgspec.json.Decoder().decode
+
+
+def silences(history: History) -> Iterator[tuple[Track, str, Span]]:
+    """Give each silence that nothing explains: whose, of which topic, from when to when.
+
+    Those that read slowly on purpose don't count, nor what a feed publishes when it likes.
+    """
+    published: dict[str, list[float]] = defaultdict(list)
+    for attempt in history.attempts:
+        if attempt.outcome == "ok" and is_ours(attempt.topic):
+            published[attempt.topic].append(attempt.ended)
+    for times in published.values():
+        times.sort()
+    # A node that is gone takes its clients' connections with it; all else leaves them as they are.
+    broken = sorted(
+        (fault.at, fault.until + RECOVERY)
+        for fault in history.faults
+        if fault.what not in {"node killed", "node drained"}
+    )
+    for track in history.tracks:
+        if "slow" in track.name:
+            continue
+        for topic, spans in _quiet(track).items():
+            for span in spans:
+                for since, until in without(span, broken):
+                    if until - since > PATIENCE and _any(published[topic], since, until - PATIENCE):
+                        yield track, topic, (since, until)
+
+
+def _quiet(track: Track) -> dict[str, list[Span]]:
+    """Give the spans in which a client, while it was connected, heard nothing of a topic."""
+    quiet: dict[str, list[Span]] = {topic: [] for topic in track.topics}
+    heard_at: dict[str, float] = {}
+    for event in track.events:
+        match event.what:
+            case "opened":
+                heard_at = dict.fromkeys(track.topics, event.at)
+            case "lost" | "stopped":
+                for topic, since in heard_at.items():
+                    quiet[topic].append((since, event.at))
+                heard_at = {}
+            case "heard":
+                message = _decode(event.message)
+                topic = f"{message.get('channel', 'orderbook')}:{message.get('symbol')}"
+                since = heard_at.get(topic, -1.0)
+                if since >= 0 and ("data" in message or message["type"] == "gap"):
+                    quiet[topic].append((since, event.at))
+                    heard_at[topic] = event.at
+    return {
+        topic: [span for span in spans if span[1] - span[0] > PATIENCE]
+        for topic, spans in quiet.items()
+    }
+
+
+def without(span: Span, others: list[Span]) -> Iterator[Span]:
+    """Give what is left of a span where none of the others is; they are sorted."""
+    since, until = span
+    for other_since, other_until in others:
+        if other_since > since:
+            yield since, min(until, other_since)
+        since = max(since, other_until)
+        if since >= until:
+            return
+    yield since, until
+
+
+def _any(times: list[float], since: float, until: float) -> bool:
+    at = bisect.bisect_left(times, since)
+    return at < len(times) and times[at] < until
