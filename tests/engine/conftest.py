@@ -17,7 +17,7 @@ from tests.fakes.redis_server import RedisServer
 def quicker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what happens in seconds happen sooner."""
     monkeypatch.setattr(engine_module, "PULSE_SECONDS", 0.1)
-    monkeypatch.setattr(leadership, "LOCK_MS", 400)
+    monkeypatch.setattr(leadership, "LOCK_MS", 800)
     monkeypatch.setattr(leadership, "RENEW_SECONDS", 0.1)
 
 

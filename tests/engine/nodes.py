@@ -16,7 +16,7 @@ from tests.support import PATIENCE, eventually, trades
 
 HISTORY = RedisRules(history_size=1000)
 
-TIMEOUT = 0.3
+TIMEOUT = 0.5
 """Seconds that a Redis may take to answer that is going to be silent."""
 
 
@@ -128,7 +128,7 @@ def engine(
     name: str,
     *,
     rules: RedisRules = HISTORY,
-    patience: float = 0.5,
+    patience: float = 5.0,
     ca_file: str | None = None,
 ) -> RedisEngine:
     """Make an engine that isn't started."""
@@ -145,7 +145,7 @@ async def node(
     name: str = "one",
     *,
     rules: RedisRules = HISTORY,
-    patience: float = 0.5,
+    patience: float = 5.0,
     ca_file: str | None = None,
     feeds: bool = True,
     hears: bool = True,
@@ -169,7 +169,7 @@ async def node(
 
 @asynccontextmanager
 async def nodes(
-    url: str, *names: str, rules: RedisRules = HISTORY, patience: float = 0.5
+    url: str, *names: str, rules: RedisRules = HISTORY, patience: float = 5.0
 ) -> AsyncIterator[list[EngineNode]]:
     """Run several nodes, of which the first runs the feed."""
     async with AsyncExitStack() as stack:

@@ -86,7 +86,7 @@ async def test_a_dead_subscription_is_found_by_its_silence(
 ) -> None:
     """Nothing comes and nothing breaks, but a node that can't hear itself knows."""
     monkeypatch.setattr(engine_module, "PULSE_SECONDS", 0.05)
-    monkeypatch.setattr(engine_module, "DEAF_SECONDS", 0.3)
+    monkeypatch.setattr(engine_module, "DEAF_SECONDS", 0.5)
     monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 1000)
     async with FaultyProxy(redis_server.port) as proxy, node(redis_url, "one") as one:
         apart, way = await run_apart(proxy, redis_url, monkeypatch)
@@ -95,7 +95,7 @@ async def test_a_dead_subscription_is_found_by_its_silence(
             proxy.stall()
             await one.engine.publish(trade(TRADES, 1, 2))
             await eventually(
-                lambda: apart.engine.numbers()["subscriptions_lost"] == 1, "it to be noticed"
+                lambda: apart.engine.numbers()["subscriptions_lost"] >= 1, "it to be noticed"
             )
             assert apart.engine.status().state == "deaf"
             assert "pulse isn't heard" in (apart.engine.status().detail or "")
@@ -188,7 +188,7 @@ async def test_thousands_of_topics_are_subscribed_again(tmp_path: Path) -> None:
             await other.follow(*topics)
             kill_subscriptions(server)
             await eventually(
-                lambda: other.engine.numbers()["subscriptions_lost"] == 1, "it to be noticed"
+                lambda: other.engine.numbers()["subscriptions_lost"] >= 1, "it to be noticed"
             )
             await other.hears()
             await one.engine.publish([one_ for topic in topics for one_ in books(topic, 1)])

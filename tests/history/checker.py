@@ -220,6 +220,17 @@ class _Check:
                     named = ", ".join(f"{one.seq} {_name(one)}" for one in lost[:3])
                     detail = f"{stretch.epoch}: {len(lost)} never came: {named}"
                     self.report("lost", track.name, follower.topic, 0.0, detail)
+                old = [
+                    one
+                    for one in by_epoch[stretch.epoch]
+                    if one.ended < stretch.asked_at and one.id in stretch.ids
+                ]
+                if old:
+                    away = self.was_redis_away(stretch.asked_at - AFTERMATH, stretch.asked_at)
+                    tell = self.excuse if away else self.report
+                    detail = f"{stretch.epoch}: {len(old)}, as if they were new"
+                    kind = "from before it subscribed"
+                    tell(kind, track.name, follower.topic, stretch.asked_at, detail)
                 skipped = [one for one in by_epoch[stretch.epoch] if one.seq <= stretch.after]
                 if skipped and stretch.told:
                     detail = f"{stretch.epoch}: {len(skipped)} up to {stretch.after}"
@@ -320,7 +331,7 @@ class _V1Walk:
         if follower is None:
             return
         if kind == "subscription_confirmed":
-            follower.confirm(message["epoch"], message["seq"])
+            follower.confirm(at, message["epoch"], message["seq"])
         else:
             follower.hear(at, message)
 

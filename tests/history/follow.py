@@ -36,6 +36,8 @@ class Stretch:
         self.epoch = epoch
         self.told = told
         """Whether a gap told that what was before is lost."""
+        self.asked_at = 0.0
+        """When a subscription was confirmed without a place: all of this must be newer."""
         self.after = after
         self.last = after
         self.ids: set[str] = set()
@@ -66,6 +68,7 @@ class Follower:
         self._expected_epoch = ""
         self._epochs: list[str] = []
         self._ids: set[str] = set()
+        self._asked_at = 0.0
         self._sides: tuple[dict[float, float], dict[float, float]] | None = None
         self._is_fresh = True
 
@@ -75,13 +78,14 @@ class Follower:
         """Take note of a new connection: where the client was may be shown once more."""
         self._is_fresh = True
 
-    def confirm(self, epoch: str | None, seq: int | None) -> None:
+    def confirm(self, at: float, epoch: str | None, seq: int | None) -> None:
         """Begin anew, as a subscription does: what came before is nobody's promise any more."""
         self.place, self._expected_epoch, self._epochs = None, "", []
+        self._ids, self._asked_at = set(), at
         self._sides = None
         self._is_fresh = True
         if self.channel == "trades" and epoch is not None and seq is not None:
-            self._go_to(0.0, epoch, seq)
+            self._go_to(at, epoch, seq)
 
     def hear(self, at: float, message: Any) -> None:
         """Take a message about the topic."""
@@ -101,7 +105,9 @@ class Follower:
         if self.place is None:
             if self._expected_epoch and self._expected_epoch != epoch:
                 self._report("hole", at, f"a gap told of {self._expected_epoch}, then came {epoch}")
-            self._go_to(at, epoch, before, told=bool(self._expected_epoch))
+            told = bool(self._expected_epoch)
+            self._go_to(at, epoch, before, told=told)
+            self.stretches[-1].asked_at = 0.0 if told else self._asked_at
         elif self.place[0] != epoch:
             self._report("hole", at, f"from {self.place} to {(epoch, seq)} without a gap")
             self._go_to(at, epoch, before)
@@ -132,10 +138,11 @@ class Follower:
         stretch.ids.update(ids)
         if not is_ours(self.topic):
             return  # what a feed tells has numbers of its own
-        for id_ in ids:
-            if id_ in self._ids:
-                self._report("duplicate", at, f"{id_} once more, as {stretch.epoch} {stretch.last}")
-            self._ids.add(id_)
+        again = [id_ for id_ in ids if id_ in self._ids]
+        if again:
+            detail = f"{len(again)} once more, up to {stretch.epoch} {stretch.last}: {again[:3]}"
+            self._report("duplicate", at, detail)
+        self._ids.update(ids)
 
     def _hear_gap(self, at: float, message: Any) -> None:
         epoch, first, last = message["epoch"], message["from_seq"], message["to_seq"]

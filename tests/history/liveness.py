@@ -30,7 +30,7 @@ def silences(history: History) -> Iterator[tuple[Track, str, Span]]:
     published: dict[str, list[float]] = defaultdict(list)
     for attempt in history.attempts:
         if attempt.outcome == "ok" and is_ours(attempt.topic):
-            published[attempt.topic].append(attempt.ended)
+            published[attempt.topic].append(attempt.began)
     for times in published.values():
         times.sort()
     # A node that is gone takes its clients' connections with it; all else leaves them as they are.

@@ -186,6 +186,36 @@ def test_a_trade_that_comes_twice_is_caught(story: Story) -> None:
     assert story.kinds() == ["duplicate"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "kinds"), [("node killed", ["from before it subscribed"]), ("redis paused", [])]
+)
+def test_trades_from_before_a_subscription_are_caught(
+    story: Story, fault: str, kinds: list[str]
+) -> None:
+    """It was confirmed without a place, and shown all that there had been."""
+    for number in (1, 2):
+        story.published(TRADES, number)
+    story.fault(fault)
+    client = story.client(TRADES)
+    client.confirmed(TRADES, None, None)
+    story.published(TRADES, 3)
+    client.trades(1, 2, 3)
+    assert story.kinds() == kinds
+
+
+def test_a_new_subscription_may_begin_before_what_an_earlier_one_had(story: Story) -> None:
+    """At a node that lags behind; the confirmation tells."""
+    client = story.client(TRADES)
+    client.confirmed(TRADES)
+    for number in (1, 2):
+        story.published(TRADES, number)
+    client.trades(1, 2)
+    client.returns()
+    client.confirmed(TRADES, 1)
+    client.trades(2)
+    assert story.kinds() == []
+
+
 def test_trades_that_overlap_are_caught(story: Story) -> None:
     """A message that begins before where the client is."""
     client = story.client(TRADES)
