@@ -125,8 +125,12 @@ async def test_a_redis_that_was_started_anew_begins_new_epochs(
 ) -> None:
     """It may have lost what it had said last. Where it knows the numbers, they go on."""
     with RedisServer(tmp_path, persist=persist) as server:
-        async with nodes(server.url, "one", "two", patience=TIMEOUT) as running:
-            one, other = running
+        async with (
+            node(server.url, "one", patience=TIMEOUT) as one,
+            # It would take over the lock that Redis has forgotten.
+            node(server.url, "two", patience=TIMEOUT, feeds=False) as other,
+        ):
+            running = (one, other)
             await other.follow(TRADES, AAPL)
             before = await one.engine.publish(
                 [*trade(TRADES, 1, 2), *books(AAPL, 1)], fence=one.fence

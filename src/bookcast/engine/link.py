@@ -236,6 +236,9 @@ class Link:
                 for call in calls:
                     pipeline.evalsha(*call.words(self._shas[call.script]))
                 return list(await pipeline.execute(raise_on_error=False))
+        except RuntimeError as error:
+            # What uvloop says when something is written to a connection that has just been lost.
+            return [RedisConnectionError(str(error))] * len(calls)
         except Exception as error:  # noqa: BLE001 - it is told to whoever asked
             return [error] * len(calls)
 

@@ -120,7 +120,8 @@ class RedisEngine(Engine):
         self._leadership = Leadership(
             self._link, peers.id, gained=self._on_gained, lost=self._on_lost, clock=time.monotonic
         )
-        self._delivering: set[Topic] = set()
+        # What the hub wants, and since when.
+        self._delivering: dict[Topic, float] = {}
         # Followed, though nobody wants them now: since when.
         self._idle: dict[Topic, float] = {}
         self._preparing: dict[Topic, asyncio.Future[None]] = {}
@@ -293,7 +294,7 @@ class RedisEngine(Engine):
 
     def want(self, topic: Topic) -> None:
         """Deliver what is known at once, and each update from now on."""
-        self._delivering.add(topic)
+        self._delivering[topic] = self._clock() * 1000
         self._idle.pop(topic, None)
         if topic not in self._mirror:
             self._work.begin(self.prepare([topic]), "prepare")
@@ -306,7 +307,7 @@ class RedisEngine(Engine):
 
     def release(self, topic: Topic) -> None:
         """Deliver this topic no more."""
-        self._delivering.discard(topic)
+        self._delivering.pop(topic, None)
         self._astray.discard(topic)
         self._idle[topic] = time.monotonic()
         if self._local is not None:
@@ -423,8 +424,9 @@ class RedisEngine(Engine):
     async def _read_one(self, topic: Topic) -> None:
         missing = True
         while missing:
+            place = self._mirror.position(topic)
             try:
-                found = await self._ask(topic, self._mirror.position(topic))
+                found = await self._ask(topic, place)
             except EngineAwayError as error:
                 logger.debug("%s can't be read: %s", topic, error)
                 self._mirror.give_up(topic)  # until Redis is back
@@ -433,7 +435,16 @@ class RedisEngine(Engine):
                 self._mirror.give_up(topic)  # what comes next may be readable
                 raise
             news, missing = self._mirror.read(topic, found)
+            if place is None and topic in self._delivering:
+                news = [self._as_past(update) for update in news]
             self._deliver_all(news)
+
+    def _as_past(self, update: Update) -> Update:
+        """Mark what was before anybody here asked, where it couldn't be read before they did."""
+        before = update.server_ms < self._delivering[update.topic]
+        if not before or not is_lossless(update.data):
+            return update
+        return msgspec.structs.replace(update, past=True)
 
     async def _ask(self, topic: Topic, after: Position | None) -> Known:
         state, history, _ = keys.topic_keys(topic)

@@ -18,7 +18,7 @@ class Claim(NamedTuple):
             is connected at the ``owner``; ``taken``: it was the ``owner``'s and is this node's.
         generation: of the session, where it is this node's.
         owner: a node.
-        data: what was saved, when it was taken.
+        data: what was saved, where it is this node's.
     """
 
     kind: Literal["none", "mine", "live", "taken"]

@@ -178,12 +178,13 @@ class Hub:
         live, subscription = self._enter(outbox, topic, spec, last, known=True)
         view = subscription.view
         emitted = view.emitted
+        place = last.position if isinstance(last, Update) else last
         if emitted is None:
+            subscription.left = place
             view.hold(subscription, None)
             return None, False
         beginning = live.resuming(spec, emitted, last)
         view.hold(subscription, beginning)
-        place = last.position if isinstance(last, Update) else last
         if place is None:
             return emitted.position, False
         whole = place.epoch == emitted.position.epoch
@@ -378,6 +379,8 @@ class Hub:
                     # Who is held will see one of these at most.
                     self.conflated += shown.updates * len(view.held) - view.newly_held
                     view.newly_held = 0
+            if before is None and view.held:
+                self._welcome_back(view)
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug(
                     "%s seq %d as %s: %s to %d, held back for %d that can't take it now",
@@ -399,6 +402,7 @@ class Hub:
             view.emitted = live.remembered
             for subscription in tuple(view.held):
                 view.held[subscription] = live.beginning(live.remembered, subscription.history)
+            self._welcome_back(view)
             for subscription in tuple(view.ready):
                 if not subscription.history:
                     continue
@@ -410,6 +414,13 @@ class Hub:
                 subscription.outbox.flush()
                 subscription.history = 0
         live.settle()
+
+    def _welcome_back(self, view: View) -> None:
+        """Go on with clients who came back to a topic that nobody knew anything of till now."""
+        for subscription in tuple(view.held):
+            if subscription.left is not None and subscription.outbox.writable:
+                self._catch_up(subscription)
+                subscription.outbox.flush()
 
     def _is_due(self, live: LiveTopic, view: View, count: int, now: float) -> bool:
         """Tell whether a view shows something in this flush; see to it that it does in time."""
@@ -462,6 +473,11 @@ class Hub:
         if subscription not in view.held:
             return
         live = self._topics[subscription.topic]
+        if subscription.left is not None:
+            if view.emitted is None:
+                return  # until something is known
+            left, subscription.left = subscription.left, None
+            view.held[subscription] = live.resuming(view.spec, view.emitted, left)
         last = view.let_go(subscription)
         view.newly_held = min(view.newly_held, len(view.held))
         shown = view.catch_up_from(last, lambda newest: self._between(live, view, last, newest))

@@ -57,8 +57,9 @@ class Subscription:
     """Counts for one client what its view counts for all, leaving out the times it was held.
 
     ``told`` is what the client heard last of how the topic stands, ``refused`` of why a feed can't
-    get it. ``history``: so many updates from before it began are still owed to it. ``began``: what
-    it was shown first, where it is to be shown every update.
+    get it. ``history``: so many updates from before it began are still owed to it. ``left``: how
+    far it was when it came back, while nothing is known here of the topic. ``began``: what it was
+    shown first, where it is to be shown every update.
     """
 
     __slots__ = (
@@ -67,6 +68,7 @@ class Subscription:
         "_total",
         "began",
         "history",
+        "left",
         "outbox",
         "refused",
         "told",
@@ -81,6 +83,7 @@ class Subscription:
         self.told: tuple[object, ...] | None = None
         self.refused: str | None = None
         self.history = 0
+        self.left: Position | None = None
         self.began: Update | None = None
         self._begun = False
         self._total = _NOTHING

@@ -88,6 +88,9 @@ class Home(Protocol):
         """Let a session that a token is for go on in a new connection, wherever it was.
 
         ``restore`` is given what it saw; False: there is no such session of that principal.
+
+        Raises:
+            InvalidInput: when nobody can tell now.
         """
 
     def changed(self, session: Session) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bookcast.auth.principal import ANYONE, Principal
+from bookcast.engine.base import EngineAwayError
 from bookcast.errors import CloseCode, InvalidInput
 from bookcast.limits import RETRY_SECONDS, Seats
 from bookcast.protocol.connection import Parked
@@ -186,16 +187,20 @@ class Registry:
 
         It is found by that one's token, and by the one it was asked for with: the answer may get
         lost.
+
+        Raises:
+            InvalidInput: when it isn't here, and other nodes' sessions can't be found now.
         """
-        if self._roaming is not None:
-            parked = await self._roaming.reclaim(token, session)
-            if parked is not None:
-                if session in self._sessions:
-                    self._resume(token, session)
-                    restore(parked)
-                    self._roaming.change(session)
-                return True
         old = self._tokens.get(token)
+        known = old is not None and old is not session and old.id[0] == session.id[0]
+        parked = await self._taken_from_others(token, session, known=known)
+        if parked is not None:
+            if session in self._sessions:
+                self._resume(token, session)
+                restore(parked)
+                self.changed(session)
+            return True
+        old = self._tokens.get(token)  # it may have ended meanwhile
         if old is None or old is session or old.id[0] != session.id[0]:
             return False
         if session not in self._sessions:
@@ -203,14 +208,30 @@ class Registry:
         if old not in self._parked:
             old.lose(CloseCode.TAKEN_OVER)
         self._unpark(old)
-        for known in old.tokens:
-            self._tokens.pop(known, None)
+        for earlier in old.tokens:
+            self._tokens.pop(earlier, None)
         self._resume(token, session)
         if self._roaming is not None:
             self._roaming.replace(old, session)
         restore(old.left_behind())
         old.close()
         return True
+
+    async def _taken_from_others(
+        self, token: str, session: Session, *, known: bool
+    ) -> Parked | None:
+        if self._roaming is None:
+            return None
+        try:
+            return await self._roaming.reclaim(token, session)
+        except EngineAwayError as error:
+            if known:
+                return None  # as far as this node can tell, it is still here
+            raise InvalidInput(
+                "engine_unavailable",
+                f"Sessions of other nodes can't be found now: {error}",
+                retry_after=RETRY_SECONDS,
+            ) from None
 
     def _resume(self, token: str, session: Session) -> None:
         session.tokens = (session.token, token)

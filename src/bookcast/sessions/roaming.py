@@ -12,7 +12,7 @@ import msgspec
 from bookcast.engine.base import EngineAwayError
 from bookcast.engine.keys import session_key
 from bookcast.engine.peers import Peers
-from bookcast.engine.shelf import LIVE_SECONDS, Claim, Shelf
+from bookcast.engine.shelf import LIVE_SECONDS, Shelf
 from bookcast.engine.work import Work
 from bookcast.hub.view import ViewSpec
 from bookcast.model import Position, Topic, Update
@@ -30,6 +30,9 @@ TOUCH_SECONDS: Final = LIVE_SECONDS / 3
 
 RETRY_SECONDS: Final = 1.0
 """How soon what couldn't be saved is saved again."""
+
+SEEK_SECONDS: Final = 1.5
+"""How soon what couldn't be looked for is looked for again: after other nodes have saved theirs."""
 
 
 class _Seen(msgspec.Struct, frozen=True, array_like=True):
@@ -53,6 +56,14 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True):
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(_Saved)
+
+
+class _LiveElsewhereError(Exception):
+    """The client of a session is connected at another node, the ``owner``."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__(owner)
+        self.owner = owner
 
 
 class Sessions(Protocol):
@@ -110,6 +121,7 @@ class Roaming:
         self._ended: dict[str, int] = {}
         # Who came while nobody could be asked for what they left behind.
         self._unsought: set[Session] = set()
+        self._seeking: asyncio.TimerHandle | None = None
         self._saving: asyncio.Task[None] | None = None
         self._touching: asyncio.Task[None] | None = None
         self._work = Work()
@@ -125,6 +137,8 @@ class Roaming:
         """Save what isn't saved yet, and end."""
         if self._touching is not None:
             self._touching.cancel()
+        if self._seeking is not None:
+            self._seeking.cancel()
         await self._work.end()
         if self._saving is not None:
             self._saving.cancel()
@@ -135,10 +149,17 @@ class Roaming:
         """Redis is back, and may have forgotten sessions: save them, and look for others' ones."""
         self._dirty.update(dict.fromkeys(self._by_key.values()))
         self._save_soon()
-        self._work.begin(self._seek(), "looks for sessions")
+        if self._unsought:
+            self._seek_later()
 
-    async def _seek(self) -> None:
-        await asyncio.sleep(RETRY_SECONDS)  # until other nodes have saved theirs
+    def _seek_later(self) -> None:
+        if self._seeking is not None:
+            self._seeking.cancel()
+        self._seeking = asyncio.get_running_loop().call_later(SEEK_SECONDS, self._seek)
+
+    def _seek(self) -> None:
+        """Look once more for what clients left behind; who finds nobody to ask is noted again."""
+        self._seeking = None
         unsought, self._unsought = self._unsought, set()
         for session in unsought:
             if self._sessions.is_connected(session):
@@ -153,8 +174,11 @@ class Roaming:
 
     def end(self, session: Session) -> None:
         """Note that a session is over."""
-        self._dirty.pop(session, None)
         self._unsought.discard(session)
+        self._forget(session)
+
+    def _forget(self, session: Session) -> None:
+        self._dirty.pop(session, None)
         for key in _keys(session):
             if self._by_key.get(key) is session:
                 del self._by_key[key]
@@ -193,27 +217,27 @@ class Roaming:
         """Give what the session of a token saw, wherever it is; None: here, or nowhere.
 
         After that it is this node's, and can be taken by nobody else.
+
+        Raises:
+            EngineAwayError: when nobody can be asked for it.
         """
         key = _token_key(session, token)
-        try:
-            claim = await self._claim(key, force=True)
-            if claim.kind != "taken":
-                return None
-            saved = _decode.decode(claim.data)
-            while saved.elsewhere:  # the token of the connection before that one
-                key = _token_key(session, saved.elsewhere)
-                claim = await self._claim(key, force=True)
-                if claim.kind != "taken":
-                    return None
-                self._ended[key] = claim.generation
-                saved = _decode.decode(claim.data)
-        except EngineAwayError as error:
-            logger.debug("a session can't be looked for: %s", error)
+        data = await self._take(key, session, force=True)
+        while data is not None and (newer := _decode.decode(data).elsewhere):
+            # It is found by the token of the connection before, too.
+            current = _token_key(session, newer)
+            data = await self._take(current, session, force=True)
+            self._by_key.pop(current, None)
+            if data is not None:
+                self._ended[current] = self._generations.pop(current, 0)
+        if data is None:
+            return None
+        parked = _parked(_decode.decode(data))
+        await self._prepare(list(parked))
+        if not self._sessions.is_connected(session):
+            await self._put_back(key, parked)
             return None
         logger.info("client %r is back, from another node", session.client_id)
-        self._by_key[_token_key(session, token)] = session
-        parked = _parked(saved)
-        await self._prepare(list(parked))
         return parked
 
     async def _enter(self, session: Session) -> None:
@@ -223,10 +247,12 @@ class Roaming:
         except EngineAwayError as error:
             logger.debug("client %r: only looked for here: %s", session.client_id, error)
             self._unsought.add(session)
+            if self._seeking is None:
+                self._seek_later()
             self._enter_here(session)
         if not self._sessions.is_connected(session):
             if parked is not None:
-                await self._put_back(session, parked)
+                await self._put_back(_keys(session)[0], parked)
             return
         if parked is not None:
             session.go_on_with(parked)
@@ -237,25 +263,25 @@ class Roaming:
     async def _find(self, session: Session) -> Parked | None:
         """Find what a client left behind at another node."""
         key = _keys(session)[0]
-        claim = await self._claim(key)
-        if claim.kind == "live":
-            there = await self._peers.ask(claim.owner, "challenge", key.encode(), ANSWER_SECONDS)
+        try:
+            data = await self._take(key, session)
+        except _LiveElsewhereError as live:
+            there = await self._peers.ask(live.owner, "challenge", key.encode(), ANSWER_SECONDS)
             if there:
                 session.expects = False
                 self._sessions.disown(session)
                 if self._sessions.is_connected(session):
                     self._sessions.note_duplicate(session)
                 return None
-            claim = await self._claim(key, force=True)
-        if claim.kind != "taken":
+            data = await self._take(key, session, force=True)
+        if data is None:
             self._enter_here(session)
             return None
         if self._sessions.is_connected(session):
             self._sessions.own(session)
-            self._by_key[key] = session
             self._sessions.note_resumed(session)
             logger.info("client %r is back, from another node", session.client_id)
-        parked = _parked(_decode.decode(claim.data))
+        parked = _parked(_decode.decode(data))
         await self._prepare(list(parked))
         return parked
 
@@ -264,19 +290,31 @@ class Roaming:
         if self._sessions.is_connected(session):
             self._sessions.enter_here(session)
 
-    async def _claim(self, key: str, *, force: bool = False) -> Claim:
-        claim = await self._shelf.claim(key, force=force)
-        if claim.kind == "taken":
-            stale = self._by_key.pop(key, None)
-            if stale is not None:  # it went on elsewhere, and nobody said so
-                self._sessions.lose(stale)
-            self._generations[key] = claim.generation
-            await self._peers.tell(claim.owner, "taken", key.encode())
-        return claim
+    async def _take(self, key: str, session: Session, *, force: bool = False) -> bytes | None:
+        """Take what was saved under a key for a client; None: it is known here, or nowhere.
 
-    async def _put_back(self, session: Session, parked: Parked) -> None:
+        Raises:
+            EngineAwayError: when nobody can be asked for it.
+            _LiveElsewhereError: when its client is connected at another node; not with ``force``.
+        """
+        claim = await self._shelf.claim(key, force=force)
+        if claim.kind == "live":
+            raise _LiveElsewhereError(claim.owner)
+        known = self._by_key.get(key)
+        # What is this node's, and it doesn't know of: the answer of an earlier claim was lost.
+        here = claim.kind == "mine" and (known not in {None, session} or key in self._ended)
+        if claim.kind == "none" or here:
+            return None
+        self._by_key[key] = session
+        self._generations[key] = claim.generation
+        if known is not None and known is not session:
+            self._sessions.lose(known)  # it went on elsewhere, and nobody said so
+        if claim.kind == "taken":
+            await self._peers.tell(claim.owner, "taken", key.encode())
+        return claim.data
+
+    async def _put_back(self, key: str, parked: Parked) -> None:
         """Leave what was taken for a client that has gone meanwhile."""
-        key = _keys(session)[0]
         self._by_key.pop(key, None)
         generation = self._generations.pop(key, 0)
         seen = [_seen(topic, spec, last) for topic, (spec, last) in parked.items()]
@@ -338,7 +376,7 @@ class Roaming:
         if not self._sessions.owns(session):
             return True
         if not session.subscription_count:
-            self.end(session)
+            self._forget(session)
             return True
         first, *others = _keys(session)
         seen = [_seen(topic, spec, last) for topic, (spec, last) in session.seen().items()]

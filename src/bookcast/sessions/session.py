@@ -526,17 +526,15 @@ class Session:
         self._home.changed(self)
 
     async def _resume(self, action: Resume) -> None:
-        found = await self._home.reclaim(
-            action.token, self, lambda parked: self._perform_all(action.restore(parked))
-        )
-        if not found and not self._closed:
-            self._say(
-                action.refuse(
-                    InvalidInput(
-                        "unknown_session", "This session isn't known here; subscribe again"
-                    )
-                )
+        refusal = InvalidInput("unknown_session", "This session isn't known here; subscribe again")
+        try:
+            found = await self._home.reclaim(
+                action.token, self, lambda parked: self._perform_all(action.restore(parked))
             )
+        except InvalidInput as error:
+            found, refusal = False, error
+        if not found and not self._closed:
+            self._say(action.refuse(refusal))
         self.outbox.flush()
 
     def _say(self, message: Message) -> None:
