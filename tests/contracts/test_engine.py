@@ -159,6 +159,23 @@ async def test_demand_reaches_the_feed(node: Node) -> None:
     assert node.demand == [("wanted", AAPL), ("unwanted", AAPL)]
 
 
+async def test_a_node_runs_the_feed_until_it_resigns(node: Node) -> None:
+    """Where there is no other, from the start."""
+    assert node.leads.is_set()
+    await node.engine.resign()
+    assert not node.leads.is_set()
+
+
+async def test_what_is_known_can_be_asked_for(node: Node) -> None:
+    """As it would be delivered, whether anybody wants it or not."""
+    assert await node.engine.past(TRADES) == []
+    await node.engine.publish([Publication(TRADES, trades(size)) for size in range(1, 6)])
+    await node.follows(TRADES)
+    await node.settled(3)
+    assert [update.position.seq for update in node.delivered[-3:]] == [3, 4, 5]
+    assert await node.engine.past(TRADES) == node.delivered[-3:]
+
+
 async def test_an_engine_tells_how_it_is(node: Node) -> None:
     """Its status counts the topics it keeps."""
     await node.engine.publish([Publication(AAPL, book(1))])

@@ -18,7 +18,6 @@ from tests.engine.nodes import (
     EngineNode,
     books,
     node,
-    nodes,
     sizes,
     trade,
 )

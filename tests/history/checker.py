@@ -326,7 +326,11 @@ class _V1Walk:
     def _hear(self, at: float, message: Any) -> None:
         kind = message["type"]
         if kind == "error" and message.get("code") != "unknown_session":
-            self._check.report("error", self._track.name, "", at, str(message))
+            excused = message.get("code") == "engine_unavailable" and self._check.was_redis_away(
+                at - AFTERMATH, at
+            )
+            tell = self._check.excuse if excused else self._check.report
+            tell("error", self._track.name, "", at, str(message))
         follower = self._followers.get(f"{message.get('channel')}:{message.get('symbol')}")
         if follower is None:
             return

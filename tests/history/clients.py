@@ -232,6 +232,9 @@ class V1Client(Client):
                 self._token = message["session"]
                 lost = {f"{one['channel']}:{one['symbol']}" for one in message["refused"]}
                 await self._subscribe_anew(lost)
+            case "error" if message["code"] == "engine_unavailable":
+                await asyncio.sleep(message["retry_after_ms"] / 1000)
+                await self._resume()
             case "error" if message.get("id") == "resume":
                 self._token = ""
                 await self._subscribe_anew(set(self.track.topics))

@@ -38,6 +38,10 @@ SCRIPTS: Final = {
     if path.name.endswith(".lua")
 }
 
+LOST: Final = (RedisError, OSError, RuntimeError)
+"""What is raised when a connection is lost; the last one by uvloop, when something is written to one
+that has just been."""
+
 MAX_ROUNDS: Final = 8
 """So many rounds of calls are under way at once, where there are connections for them."""
 
@@ -62,6 +66,7 @@ class _Call(msgspec.Struct):
     keys: Sequence[str]
     arguments: Sequence[str | bytes | float]
     vital: bool
+    again: bool
     outcome: asyncio.Future[Any]
 
     def words(self, sha: str) -> list[Any]:
@@ -120,12 +125,13 @@ class Link:
         arguments: Sequence[str | bytes | float] = (),
         *,
         vital: bool = False,
+        again: bool = False,
         looks: bool = False,
     ) -> Any:
         """Call a script of this package, and give its answer.
 
-        ``vital``: called once more when the connection is lost, so it must bear that; if it fails
-        all the same, Redis counts as away. ``looks``: also while it does.
+        ``again``: called once more when the connection is lost, which it must bear. ``vital``:
+        that, and if it fails all the same, Redis counts as away. ``looks``: also while it does.
 
         Raises:
             EngineAwayError: when that can't be done now; it may have been done all the same.
@@ -136,7 +142,7 @@ class Link:
         loop = asyncio.get_running_loop()
         if not (self._vital or self._others):
             loop.call_soon(self._begin_rounds)
-        call = _Call(script, keys, arguments, vital, loop.create_future())
+        call = _Call(script, keys, arguments, vital, again or vital, loop.create_future())
         (self._vital if vital else self._others).append(call)
         return await call.outcome
 
@@ -195,7 +201,7 @@ class Link:
             if any(unknown):
                 await self._load(await self._connect())
             lost = [
-                call.vital and isinstance(result, RedisConnectionError) and not _is_refused(result)
+                call.again and isinstance(result, RedisConnectionError) and not _is_refused(result)
                 for call, result in zip(calls, results, strict=True)
             ]
             again = [one or other for one, other in zip(unknown, lost, strict=True)]
@@ -236,8 +242,7 @@ class Link:
                 for call in calls:
                     pipeline.evalsha(*call.words(self._shas[call.script]))
                 return list(await pipeline.execute(raise_on_error=False))
-        except RuntimeError as error:
-            # What uvloop says when something is written to a connection that has just been lost.
+        except RuntimeError as error:  # see LOST
             return [RedisConnectionError(str(error))] * len(calls)
         except Exception as error:  # noqa: BLE001 - it is told to whoever asked
             return [error] * len(calls)

@@ -159,6 +159,7 @@ class RedisEngine(Engine):
     async def stop(self) -> None:
         """End: what this node wanted counts no more."""
         await self._leadership.close()
+        await self._subscriber.close()  # what is heard begins work
         await self._work.end()
         await self._demand.close()
         await self._committer.close()
@@ -168,7 +169,6 @@ class RedisEngine(Engine):
                 await self._peers.leave()
             except EngineAwayError as error:
                 logger.debug("Redis can't be told that this node ends: %s", error)
-        await self._subscriber.close()
         await self._link.close()
 
     @property

@@ -50,6 +50,7 @@ class Shelf:
                 "session_save",
                 [key],
                 [self._node, generation, int(live), self._keep_ms(live=live), data],
+                again=True,
             )
         )
 
@@ -68,7 +69,7 @@ class Shelf:
     async def claim(self, key: str, *, force: bool = False) -> Claim:
         """Take a session over; ``force``: also when its client is connected elsewhere."""
         kind, generation, owner, data = await self._link.call(
-            "session_claim", [key], [self._node, int(force)]
+            "session_claim", [key], [self._node, int(force)], again=True
         )
         return Claim(kind.decode(), int(generation), owner.decode(), data)
 

@@ -10,10 +10,9 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
 from bookcast import backoff
-from bookcast.engine.link import Link
+from bookcast.engine.link import LOST, Link
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +108,7 @@ class Subscriber:
             async with self._sending:
                 for at in range(0, len(channels), TOGETHER):
                     await getattr(pubsub, command)(*channels[at : at + TOGETHER])
-        except (RedisError, OSError) as error:
+        except LOST as error:
             self.reconnect(f"{command} failed: {error}")
 
     async def _run(self) -> None:
@@ -121,7 +120,7 @@ class Subscriber:
             error = None if reading.cancelled() else reading.exception()
             if error is not None:
                 self.trouble = str(error) or type(error).__name__
-                if not isinstance(error, RedisError | OSError):
+                if not isinstance(error, LOST):
                     logger.error("listening to Redis met a fault of ours", exc_info=error)
             was_well = self._pubsub is not None
             self.lost += was_well
@@ -183,5 +182,5 @@ class Subscriber:
 
 
 async def _close(pubsub: PubSub) -> None:
-    with contextlib.suppress(RedisError, OSError):
+    with contextlib.suppress(*LOST):
         await pubsub.aclose()  # type: ignore[no-untyped-call] # the library's

@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 CHALLENGE_SECONDS: Final = 1.5
 """How long a live client has to answer when another comes under its id."""
 
+SOON_SECONDS: Final = 1.0
+"""After so long it may be known where a session is."""
+
 MAX_PARKED: Final = 50_000
 """Subscriptions of clients who are gone, together; each costs about a kilobyte."""
 
@@ -230,7 +233,7 @@ class Registry:
             raise InvalidInput(
                 "engine_unavailable",
                 f"Sessions of other nodes can't be found now: {error}",
-                retry_after=RETRY_SECONDS,
+                retry_after=SOON_SECONDS,
             ) from None
 
     def _resume(self, token: str, session: Session) -> None:

@@ -4,6 +4,9 @@
 local known = redis.call('HMGET', KEYS[1], 'g', 'o')
 local generation = tonumber(ARGV[2])
 if known[1] then
+  if generation == 0 and known[2] == ARGV[1] then
+    generation = tonumber(known[1]) -- the answer to its first time was lost
+  end
   if tonumber(known[1]) ~= generation or known[2] ~= ARGV[1] then
     return 0
   end
