@@ -85,7 +85,9 @@ class EngineNode:
         await self.engine.prepare(topics)
         for topic in topics:
             self.engine.want(topic)
-        await eventually(lambda: all(one in self.engine._mirror for one in topics), "the mirror")
+        await eventually(
+            lambda: all(one in self.engine._follower.mirror for one in topics), "the mirror"
+        )
 
     def positions(self, topic: Topic) -> list[Position]:
         """Give the positions of what was delivered of a topic."""

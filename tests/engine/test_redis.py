@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bookcast.engine import keys
+from bookcast.engine import follower, keys
 from bookcast.engine import redis as engine_module
 from bookcast.engine.base import FencedError
 from bookcast.engine.redis import RedisRules
@@ -250,19 +250,21 @@ async def test_many_who_ask_for_a_topic_wait_for_one_answer(two: list[EngineNode
     await other.hears()
     calls = other.engine._link.calls
     await asyncio.gather(*(other.engine.prepare([AAPL]) for _ in range(20)))
-    assert AAPL in other.engine._mirror
+    assert AAPL in other.engine._follower.mirror
     assert other.engine._link.calls - calls <= 3
 
 
 async def test_what_nobody_wants_is_let_go(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a while, and it can be wanted again."""
-    monkeypatch.setattr(engine_module, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(follower, "LINGER_SECONDS", 0.05)
     monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 0.02)
     async with node(redis_url) as one:
         await one.follow(AAPL, TSLA)
         await one.engine.prepare([QUOTE])
         one.engine.release(AAPL)
-        await eventually(lambda: one.engine._mirror.topics() == [TSLA], "the others to be let go")
+        await eventually(
+            lambda: one.engine._follower.mirror.topics() == [TSLA], "the others to be let go"
+        )
         await one.engine.publish(books(AAPL, 1))
         await one.hears()
         assert one.delivered == []

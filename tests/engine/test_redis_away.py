@@ -195,7 +195,9 @@ async def test_what_is_kept_meanwhile_is_bounded(server: RedisServer) -> None:
         server.start()
         await one.back()
         snapshot = await one.engine.snapshot(AAPL)
-        await eventually(lambda: AAPL in one.engine._mirror or snapshot is not None, "Redis")
+        await eventually(
+            lambda: AAPL in one.engine._follower.mirror or snapshot is not None, "Redis"
+        )
 
 
 async def test_a_final_candle_of_meanwhile_is_no_state_to_hand_in(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bookcast.engine import demand as demand_module
-from bookcast.engine import keys
+from bookcast.engine import follower, keys
 from bookcast.engine import redis as engine_module
 from bookcast.engine.link import Link, LinkSettings
 from bookcast.engine.redis import RedisRules
@@ -117,7 +117,7 @@ async def test_who_hears_nothing_still_gets_updates_by_looking(
 ) -> None:
     """Slower, but each of them; new topics as well."""
     monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 0.05)
-    monkeypatch.setattr(engine_module, "ARRIVAL_SECONDS", 0.01)
+    monkeypatch.setattr(follower, "ARRIVAL_SECONDS", 0.01)
     async with FaultyProxy(redis_server.port) as proxy, node(redis_url, "one") as one:
         apart, way = await run_apart(proxy, redis_url, monkeypatch)
         try:
@@ -143,7 +143,7 @@ async def test_one_message_lost_on_a_quiet_topic_is_found(
 ) -> None:
     """Although nothing comes after it that would show the hole."""
     monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 0.05)
-    monkeypatch.setattr(engine_module, "ARRIVAL_SECONDS", 0.01)
+    monkeypatch.setattr(follower, "ARRIVAL_SECONDS", 0.01)
     async with node(redis_url, "one") as one, node(redis_url, "two") as other:
         await other.follow(TRADES, AAPL)
         with monkeypatch.context() as lossy:

@@ -173,7 +173,7 @@ class Committer:
                 key = (records.shard_of(topic), fenced, topic)
                 by_topic.setdefault(key, []).append(_Entry(batch, index))
         self._number += 1
-        fresh = f"r-{self._node}-{self._number}"
+        fresh = f"r-{self._node}-{self._number}"  # with a letter more for what the feed publishes
         calls = []
         together = sorted(by_topic.items(), key=lambda item: item[0][:2])
         for (shard, fenced), of_shard in groupby(together, key=lambda item: item[0][:2]):
@@ -195,7 +195,7 @@ class Committer:
                     self._number,
                     # Of two, the older one is refused, and with it what came with it.
                     min(fences) if fences else "",
-                    fresh,
+                    f"{fresh}f" if fenced else fresh,
                     self._history_size,
                     keys.KEEP_SECONDS,
                 ],

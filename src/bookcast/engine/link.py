@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 from collections.abc import Sequence
 from importlib import resources
 from itertools import compress
@@ -39,14 +40,16 @@ SCRIPTS: Final = {
 }
 
 LOST: Final = (RedisError, OSError, RuntimeError)
-"""What is raised when a connection is lost; the last one by uvloop, when something is written to one
-that has just been."""
+"""What is raised when a connection is lost; the last by uvloop, for writing to it a bit late."""
 
 MAX_ROUNDS: Final = 8
 """So many rounds of calls are under way at once, where there are connections for them."""
 
 MAX_TOGETHER: Final = 500
 """So many calls go out together at most; those that matter most go first."""
+
+STOOD_STILL: Final = 1.5
+"""What takes so many times the time-out was held up on this side."""
 
 NO_RETRY: Final = Retry(NoBackoff(), 0, supported_errors=())
 """The library would try again by itself, and do twice what had been done."""
@@ -102,6 +105,11 @@ class Link:
         parts = urlsplit(self._settings.url)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         return f"{host}:{parts.port or 6379}"
+
+    @property
+    def is_away(self) -> bool:
+        """Whether Redis counts as away: calls are refused, but for one that looks."""
+        return self._breaker.is_open
 
     @property
     def is_cluster(self) -> bool:
@@ -195,13 +203,16 @@ class Link:
 
     async def _round(self, calls: list[_Call]) -> None:
         self.calls += len(calls)
+        began = time.monotonic()
         try:
             results = await self._run(calls)
+            # Much later than that, it was this process that stood still, and not Redis.
+            stood_still = time.monotonic() - began > STOOD_STILL * self._settings.timeout
             unknown = [isinstance(result, NoScriptError) for result in results]
             if any(unknown):
                 await self._load(await self._connect())
             lost = [
-                call.again and isinstance(result, RedisConnectionError) and not _is_refused(result)
+                call.again and _may_go_well_now(result, stood_still=stood_still)
                 for call, result in zip(calls, results, strict=True)
             ]
             again = [one or other for one, other in zip(unknown, lost, strict=True)]
@@ -330,6 +341,14 @@ async def _as_it_is(response: Any) -> Any:
     return response
 
 
-def _is_refused(error: Exception) -> bool:
-    """Tell whether there was no connection at all, so that trying once more can't help."""
-    return isinstance(error.__cause__, ConnectionRefusedError) or "connecting to" in str(error)
+def _may_go_well_now(result: Any, *, stood_still: bool) -> bool:
+    """Tell whether a call failed in a way that it may not fail a second time."""
+    if isinstance(result, RedisTimeoutError):
+        return stood_still
+    # Where there was no connection at all, trying once more can't help.
+    refused = isinstance(getattr(result, "__cause__", None), ConnectionRefusedError)
+    return (
+        isinstance(result, RedisConnectionError)
+        and not refused
+        and "connecting to" not in str(result)
+    )

@@ -10,21 +10,21 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from bookcast.engine import keys, records
+from bookcast.engine.alone import Alone
 from bookcast.engine.base import Engine, EngineAwayError, EngineStatus, FencedError, Head, Shared
 from bookcast.engine.board import Board
 from bookcast.engine.breaker import Breaker
 from bookcast.engine.committer import Committer
 from bookcast.engine.demand import Demand
+from bookcast.engine.follower import Follower
 from bookcast.engine.leadership import Leadership
 from bookcast.engine.link import Link, LinkSettings
-from bookcast.engine.memory import MemoryEngine
-from bookcast.engine.mirror import Known, Mirror
 from bookcast.engine.peers import Node, Peers
 from bookcast.engine.shelf import Shelf
 from bookcast.engine.subscriber import Subscriber
@@ -42,12 +42,6 @@ DEAF_SECONDS: Final = 3.0
 
 AUDIT_SECONDS: Final = 2.0
 """How often what Redis has is compared with what this node knows."""
-
-ARRIVAL_SECONDS: Final = 0.25
-"""What Redis has and this node hasn't may be on its way for so long."""
-
-LINGER_SECONDS: Final = 10.0
-"""What nobody wants any more is followed for so long."""
 
 RETRY_SECONDS: Final = 1.0
 """After so long a publisher that was refused may try again."""
@@ -69,8 +63,8 @@ class RedisRules(msgspec.Struct, frozen=True):
 class RedisEngine(Engine):
     """Keeps everything in Redis. ``clock`` gives seconds since 1970, ``myself`` what the node is.
 
-    It is made of parts with a duty each: ``committer`` publishes, ``subscriber`` hears, ``mirror``
-    knows whether anything is missing, ``breaker`` whether Redis is there.
+    It is made of parts with a duty each: ``committer`` publishes, ``follower`` knows what is
+    published, ``breaker`` whether Redis is there, and ``alone`` what to do when it isn't.
     """
 
     def __init__(
@@ -84,14 +78,12 @@ class RedisEngine(Engine):
         super().__init__()
         self._rules = rules
         self._clock = clock
-        self._timeout = link_settings.timeout
         self._breaker = Breaker(time.monotonic, random.random, self._go_on_alone)
         self._link = Link(link_settings, self._breaker)
         peers = Peers(self._link, myself)
         self._peers = peers
         self._board = Board(self._link)
         self.shared = Shared(peers, self._board, Shelf(self._link, peers.id, rules.session_ttl))
-        self._mirror = Mirror(rules.history_size, keeps_books=rules.keeps_books)
         self._committer = Committer(
             self._link,
             node=peers.id,
@@ -120,25 +112,27 @@ class RedisEngine(Engine):
         self._leadership = Leadership(
             self._link, peers.id, gained=self._on_gained, lost=self._on_lost, clock=time.monotonic
         )
+        self._follower = Follower(
+            self._link,
+            self._subscriber,
+            history_size=rules.history_size,
+            keeps_books=rules.keeps_books,
+            patience=link_settings.timeout,
+            show=self._show,
+            is_wanted=lambda topic: topic in self._delivering,
+        )
+        self._alone = Alone(
+            peers.id,
+            history_size=rules.history_size,
+            clock=clock,
+            deliver=lambda update: self._deliver(update),  # noqa: PLW0108 - attached later
+        )
         # What the hub wants, and since when.
         self._delivering: dict[Topic, float] = {}
-        # Followed, though nobody wants them now: since when.
-        self._idle: dict[Topic, float] = {}
-        self._preparing: dict[Topic, asyncio.Future[None]] = {}
         self._work = Work()
         self._heard_at = time.monotonic()
-        # While Redis is away: what is published here, and which topics' clients were shown that.
-        self._local: MemoryEngine | None = None
-        self._from_feed: set[Topic] = set()
-        self._astray: set[Topic] = set()
-        # What was published here meanwhile never came to Redis, so the next of it begins anew.
-        self._broken: set[Topic] = set()
-        self._spoken: set[Topic] = set()
-        """Topics that were published since Redis was away last."""
         self._known_topics = 0
         self._on_return: list[Callable[[], None]] = []
-        self.repaired = 0
-        """How often something was missing, and read again."""
 
     # Coming and going
 
@@ -161,6 +155,7 @@ class RedisEngine(Engine):
         await self._leadership.close()
         await self._subscriber.close()  # what is heard begins work
         await self._work.end()
+        await self._follower.close()
         await self._demand.close()
         await self._committer.close()
         await self._peers.close()
@@ -192,7 +187,7 @@ class RedisEngine(Engine):
             InvalidInput: when Redis is away, unless this comes from the feed or the rules say so.
             FencedError: when another node runs the feed by now.
         """
-        if self._local is None:
+        if not self._alone.is_alone:
             try:
                 return await self._commit(publications, fence)
             except EngineAwayError as error:
@@ -201,30 +196,6 @@ class RedisEngine(Engine):
                 if fence is not None:
                     self._work.begin(self._leadership.fenced(fence), "fenced")
                 raise
-        return await self._publish_here(publications, fence)
-
-    def _commit(
-        self, publications: Sequence[Publication], fence: int | None
-    ) -> asyncio.Future[list[Position]]:
-        if self._broken:
-            publications = [self._begin_anew(one) for one in publications]
-        outcome = self._committer.publish(publications, fence, restored=self._is_restored)
-        if self._breaker.opened:
-            self._spoken.update(one.topic for one in publications)
-        return outcome
-
-    def _is_restored(self, topic: Topic) -> bool:
-        return bool(self._breaker.opened) and topic not in self._spoken
-
-    def _begin_anew(self, publication: Publication) -> Publication:
-        if publication.topic not in self._broken:
-            return publication
-        self._broken.discard(publication.topic)
-        return publication._replace(resumes=True)
-
-    async def _publish_here(
-        self, publications: Sequence[Publication], fence: int | None
-    ) -> list[Position]:
         if fence is None and not self._rules.local:
             raise InvalidInput(
                 "engine_unavailable",
@@ -232,91 +203,70 @@ class RedisEngine(Engine):
                 "known",
                 retry_after=RETRY_SECONDS,
             )
-        local = self._local
-        if local is None:  # it is back already
+        if not self._alone.is_alone:  # it is back already
             return await self._commit(publications, fence)
-        if fence is not None:
-            self._from_feed.update(one.topic for one in publications)
-        return await local.publish(publications)
+        return await self._alone.publish(publications, from_feed=fence is not None)
+
+    def _commit(
+        self, publications: Sequence[Publication], fence: int | None
+    ) -> asyncio.Future[list[Position]]:
+        publications = self._alone.mended(publications)
+        outcome = self._committer.publish(publications, fence, restored=self._alone.is_first)
+        self._alone.note_published(publications)
+
+        def note(outcome: asyncio.Future[list[Position]]) -> None:
+            if outcome.cancelled() or outcome.exception() is not None:
+                self._alone.note_failed(publications)
+
+        outcome.add_done_callback(note)
+        return outcome
 
     # Subscribing
 
     async def prepare(self, topics: Sequence[Topic]) -> None:
         """Follow topics, and read what Redis knows of them."""
-        new = [topic for topic in topics if self._mirror.follow(topic)]
-        for topic in self._idle.keys() & set(topics):
-            self._idle[topic] = time.monotonic()
-        loop = asyncio.get_running_loop()
-        for topic in new:
-            self._preparing[topic] = loop.create_future()
-            self._idle[topic] = time.monotonic()
-        if new:
-            self._work.begin(self._follow(new), "follow")
-        waited = [self._preparing[topic] for topic in topics if topic in self._preparing]
-        if waited and not self._breaker.is_open:
-            await asyncio.wait(waited, timeout=self._timeout)
-
-    async def _follow(self, topics: list[Topic]) -> None:
-        try:
-            channels = [keys.topic_keys(topic)[2] for topic in topics]
-            if not self._breaker.is_open:
-                await self._subscriber.subscribe(channels, self._timeout)
-                await self._read(topics)
-            else:
-                await self._subscriber.subscribe(channels, 0)
-                for topic in topics:
-                    self._mirror.give_up(topic)  # until Redis is back
-        finally:
-            for topic in topics:
-                prepared = self._preparing.pop(topic, None)
-                if prepared is not None and not prepared.done():
-                    prepared.set_result(None)
+        await self._follower.prepare(topics)
 
     async def snapshot(self, topic: Topic) -> Update | None:
         """Give the newest update of a topic, None when there was none."""
-        if self._local is not None:
-            here = await self._local.snapshot(topic)
-            return here if here is not None else self._mirror.newest(topic)
-        if topic in self._mirror:
-            return self._mirror.newest(topic)
+        mirror = self._follower.mirror
+        if topic in self._alone:
+            return (await self._alone.past(topic))[-1]
+        if topic in mirror or self._alone.is_alone:
+            return mirror.newest(topic)
         try:
-            return (await self._ask(topic, None)).newest
+            return (await self._follower.ask(topic)).newest
         except EngineAwayError as error:
             logger.debug("%s can't be read: %s", topic, error)
             return None
 
     async def past(self, topic: Topic) -> Sequence[Update]:
         """Give what is known of a topic, oldest first."""
-        if self._local is not None and topic in self._local:
-            return await self._local.past(topic)
-        await self.prepare([topic])
-        return self._mirror.past(topic)
+        if topic in self._alone:
+            return await self._alone.past(topic)
+        await self._follower.prepare([topic])
+        return self._follower.mirror.past(topic)
 
     def want(self, topic: Topic) -> None:
         """Deliver what is known at once, and each update from now on."""
         self._delivering[topic] = self._clock() * 1000
-        self._idle.pop(topic, None)
-        if topic not in self._mirror:
-            self._work.begin(self.prepare([topic]), "prepare")
-        if self._local is not None:
-            self._local.want(topic)
-        if self._local is None or topic not in self._local:
-            for update in self._mirror.past(topic):
+        self._follower.want(topic)
+        self._alone.want(topic)
+        if topic not in self._alone:
+            for update in self._follower.mirror.past(topic):
                 self._deliver(update)
         self._demand.want(topic)
 
     def release(self, topic: Topic) -> None:
         """Deliver this topic no more."""
         self._delivering.pop(topic, None)
-        self._astray.discard(topic)
-        self._idle[topic] = time.monotonic()
-        if self._local is not None:
-            self._local.release(topic)
+        self._follower.release(topic)
+        self._alone.release(topic)
         self._demand.release(topic)
 
     async def heads(self) -> Sequence[Head]:
         """Tell where every topic stands that has an update; while Redis is away, those wanted."""
-        if self._local is None:
+        if not self._alone.is_alone:
             try:
                 found = await self._directory()
             except EngineAwayError as error:
@@ -324,13 +274,13 @@ class RedisEngine(Engine):
             else:
                 self._known_topics = len(found)
                 return found
+        mirror = self._follower.mirror
         known = {
             update.topic: Head(update.topic, update.position, update.server_ms)
-            for topic in self._mirror.topics()
-            if (update := self._mirror.newest(topic)) is not None
+            for topic in mirror.topics()
+            if (update := mirror.newest(topic)) is not None
         }
-        if self._local is not None:
-            known |= {head.topic: head for head in await self._local.heads()}
+        known |= {head.topic: head for head in await self._alone.heads()}
         return list(known.values())
 
     async def _directory(self) -> list[Head]:
@@ -358,7 +308,7 @@ class RedisEngine(Engine):
         return EngineStatus(
             kind="redis",
             state="away" if self._breaker.is_open else "connected" if detail is None else "deaf",
-            topics=max(len(self._mirror), self._known_topics),
+            topics=max(len(self._follower.mirror), self._known_topics),
             detail=detail,
         )
 
@@ -375,8 +325,8 @@ class RedisEngine(Engine):
             "away": float(self._breaker.is_open),
             "outages": self._breaker.opened,
             "subscriptions_lost": self._subscriber.lost,
-            "repaired": self.repaired,
-            "topics_followed": len(self._mirror),
+            "repaired": self._follower.repaired,
+            "topics_followed": len(self._follower.mirror),
         }
 
     # What Redis tells
@@ -394,86 +344,27 @@ class RedisEngine(Engine):
         elif channel == keys.LEADER_CHANNEL:
             self._leadership.note_free()
         else:
-            run = records.read_run(message)
-            news, missing = self._mirror.hear(run.topic, run.updates())
-            self._deliver_all(news)
-            if missing:
-                self._repair([run.topic], "a message is missing")
+            self._follower.hear(message)
 
     def _on_connected(self) -> None:
         self._heard_at = time.monotonic()
         self._work.begin(self._board.read(), "board")
         self._demand.tell_anew()
-        # What was said before is lost.
-        self._repair(
-            [topic for topic in self._mirror.topics() if self._mirror.must_read(topic)], None
-        )
+        self._follower.read_again()
 
-    def _repair(self, topics: list[Topic], why: str | None) -> None:
-        if not topics:
-            return
-        if why is not None:
-            self.repaired += len(topics)
-            logger.info("%s: %d topics are read again", why, len(topics))
-        self._work.begin(self._read(topics), "repair")
-
-    async def _read(self, topics: Sequence[Topic]) -> None:
-        """Read topics that the mirror waits for, until nothing is missing."""
-        await asyncio.gather(*(self._read_one(topic) for topic in topics))
-
-    async def _read_one(self, topic: Topic) -> None:
-        missing = True
-        while missing:
-            place = self._mirror.position(topic)
-            try:
-                found = await self._ask(topic, place)
-            except EngineAwayError as error:
-                logger.debug("%s can't be read: %s", topic, error)
-                self._mirror.give_up(topic)  # until Redis is back
-                return
-            except Exception:
-                self._mirror.give_up(topic)  # what comes next may be readable
-                raise
-            news, missing = self._mirror.read(topic, found)
-            if place is None and topic in self._delivering:
-                news = [self._as_past(update) for update in news]
-            self._deliver_all(news)
-
-    def _as_past(self, update: Update) -> Update:
-        """Mark what was before anybody here asked, where it couldn't be read before they did."""
-        before = update.server_ms < self._delivering[update.topic]
-        if not before or not is_lossless(update.data):
-            return update
-        return msgspec.structs.replace(update, past=True)
-
-    async def _ask(self, topic: Topic, after: Position | None) -> Known:
-        state, history, _ = keys.topic_keys(topic)
-        found = await self._link.call(
-            "read",
-            [state, history],
-            [after.epoch if after else "", after.seq if after else 0, self._rules.history_size],
-        )
-        if not found:
-            return Known(None)
-        epoch = found[0].decode()
-        newest = records.decode(topic, Position(epoch, int(found[1])), found[2])
-        past = [
-            records.decode(topic, Position(epoch, int(seq)), text)
-            for seq, text in zip(found[3::2], found[4::2], strict=True)
-        ]
-        return Known(newest, past)
-
-    def _deliver_all(self, updates: Sequence[Update]) -> None:
+    def _show(self, updates: Sequence[Update], first: bool) -> None:  # noqa: FBT001 - a callback
+        """Deliver what is new; ``first``: nothing was known of the topic before."""
         for update in updates:
-            topic = update.topic
-            if topic not in self._delivering:
+            wanted_at = self._delivering.get(update.topic)
+            if wanted_at is None:
                 continue
-            if topic in self._astray:
-                if self._local is not None:
-                    continue  # its clients are shown what this node says
-                self._astray.discard(topic)
-                update = msgspec.structs.replace(update, restored=True)  # noqa: PLW2901
-            self._deliver(update)
+            shown = self._alone.returning(update)
+            if shown is None:
+                continue
+            if first and shown.server_ms < wanted_at and is_lossless(shown.data):
+                # It couldn't be read before somebody asked, and was before they did.
+                shown = msgspec.structs.replace(shown, past=True)
+            self._deliver(shown)
 
     # Again and again
 
@@ -501,92 +392,35 @@ class RedisEngine(Engine):
                 self._tell_anew()
 
     async def _audits(self) -> None:
-        """Compare what Redis has with what this node knows, and let go of what nobody wants."""
         while True:
             await asyncio.sleep(AUDIT_SECONDS)
             try:
-                await self._let_go()
-                await self._audit()
+                await self._follower.audit()
             except EngineAwayError as error:
                 logger.debug("no audit: %s", error)
             except Exception:
                 logger.exception("an audit met a fault of ours")
-
-    async def _audit(self) -> None:
-        if self._breaker.is_open:
-            return
-        behind = await self._behind(self._mirror.topics())
-        if not behind:
-            return
-        # Most of it is on its way.
-        await asyncio.sleep(ARRIVAL_SECONDS)
-        missing = [
-            topic
-            for topic, head in behind.items()
-            if _is_past(head, self._mirror.position(topic)) and self._mirror.must_read(topic)
-        ]
-        self._repair(missing, "Redis has what this node was never told")
-
-    async def _behind(self, topics: Iterable[Topic]) -> dict[Topic, Position]:
-        """Give the topics of which Redis has more than this node knows, and where they stand."""
-        shards: dict[int, list[Topic]] = {}
-        for topic in topics:
-            shards.setdefault(records.shard_of(topic), []).append(topic)
-        answers = await asyncio.gather(
-            *(
-                self._link.call("heads", [keys.topic_keys(topic)[0] for topic in of_shard])
-                for of_shard in shards.values()
-            )
-        )
-        behind = {}
-        for of_shard, answer in zip(shards.values(), answers, strict=True):
-            for topic, epoch, seq in zip(of_shard, answer[::2], answer[1::2], strict=True):
-                if not epoch:
-                    continue
-                head = Position(epoch.decode(), int(seq))
-                if _is_past(head, self._mirror.position(topic)):
-                    behind[topic] = head
-        return behind
-
-    async def _let_go(self) -> None:
-        now = time.monotonic()
-        idle = [
-            topic
-            for topic, since in self._idle.items()
-            if now - since > LINGER_SECONDS and topic not in self._delivering
-        ]
-        for topic in idle:
-            del self._idle[topic]
-            self._mirror.forget(topic)
-        if idle:
-            await self._subscriber.unsubscribe([keys.topic_keys(topic)[2] for topic in idle])
 
     # Redis away, and back
 
     def _go_on_alone(self, reason: str) -> None:
         """Go on without Redis."""
         logger.warning("%s: this node goes on by itself", reason)
-        name = f"local-{self._peers.id}-{self._breaker.opened}"
-        self._spoken.clear()
-        local = self._local = MemoryEngine(
-            epoch=name, clock=self._clock, history_size=self._rules.history_size
-        )
-        local.attach(
-            deliver=self._deliver_here, wanted=lambda _topic: None, unwanted=lambda _topic: None
-        )
-        for topic in self._delivering:
-            local.want(topic)
-
-    def _deliver_here(self, update: Update) -> None:
-        self._astray.add(update.topic)
-        self._deliver(update)
+        self._alone.begin(self._delivering)
 
     def _return(self) -> None:
         """Go on with Redis: what is newest here becomes the newest there."""
-        local, self._local = self._local, None
+        left = self._alone.end()
         self._breaker.succeed()
         logger.warning("Redis is back")
-        handed_in = self._hand_in(local) if local is not None else []
+        fence = self._leadership.fence
+        handed_in = []
+        if left.fed and fence is not None:  # else somebody else runs the feed by now
+            handed_in.append(self._commit(left.fed, fence))
+        if left.others:
+            handed_in.append(self._commit(left.others, None))
+        for outcome in handed_in:
+            outcome.add_done_callback(_note_handed_in)
         self._tell_anew()
         self._work.begin(self._catch_up(handed_in), "return")
 
@@ -595,12 +429,12 @@ class RedisEngine(Engine):
         if handed_in:
             await asyncio.wait(handed_in)
         # The subscription may have outlived that, or not: what is missing is read in any case.
-        await self._read([one for one in self._mirror.topics() if self._mirror.must_read(one)])
-        for topic in tuple(self._astray):
+        await self._follower.read_all()
+        for topic in tuple(self._alone.astray):
             # Redis has nothing newer, but what this node said wasn't taken.
-            newest = self._mirror.newest(topic)
+            newest = self._follower.mirror.newest(topic)
             if newest is not None and not is_lossless(newest.data):
-                self._deliver_all([newest])
+                self._show([newest], False)  # noqa: FBT003 - the callback's
 
     def _tell_anew(self) -> None:
         """Tell everything once more that Redis may have forgotten."""
@@ -608,26 +442,6 @@ class RedisEngine(Engine):
         self._board.begin()
         for function in self._on_return:
             function()
-
-    def _hand_in(self, local: MemoryEngine) -> list[asyncio.Future[list[Position]]]:
-        """Publish the newest states of this node, before anything newer is."""
-        from_feed, self._from_feed = self._from_feed, set()
-        states: dict[bool, list[Publication]] = {True: [], False: []}
-        for update in local.newest():
-            topic, data = update.topic, update.data
-            if is_lossless(data):
-                self._broken.add(topic)  # these are not told twice
-                continue
-            state = Publication(topic, data, update.exchange_ms, update.feed_ms, resumes=True)
-            states[topic in from_feed].append(state)
-        if self._leadership.fence is None:
-            del states[True]  # somebody else runs the feed by now
-        outcomes = []
-        for fed, chosen in states.items():
-            if chosen:
-                outcomes.append(self._commit(chosen, self._leadership.fence if fed else None))
-                outcomes[-1].add_done_callback(_note_handed_in)
-        return outcomes
 
     # The feed
 
@@ -647,7 +461,3 @@ class RedisEngine(Engine):
 def _note_handed_in(outcome: asyncio.Future[list[Position]]) -> None:
     if not outcome.cancelled() and (error := outcome.exception()) is not None:
         logger.warning("what was published on this node alone stays there: %s", error)
-
-
-def _is_past(head: Position, place: Position | None) -> bool:
-    return place is None or head.epoch != place.epoch or head.seq > place.seq

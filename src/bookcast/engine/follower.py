@@ -1,0 +1,233 @@
+"""Follows topics in Redis: what is known of them is at hand, and nothing is missing for long."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from bookcast.engine import keys, records
+from bookcast.engine.base import EngineAwayError
+from bookcast.engine.link import Link
+from bookcast.engine.mirror import Known, Mirror
+from bookcast.engine.subscriber import Subscriber
+from bookcast.engine.work import Work
+from bookcast.model import Position, Topic, Update
+
+logger = logging.getLogger(__name__)
+
+ARRIVAL_SECONDS: Final = 0.25
+"""What Redis has and this node hasn't may be on its way for so long."""
+
+LINGER_SECONDS: Final = 10.0
+"""What nobody wants any more is followed for so long."""
+
+
+class Follower:
+    """Keeps a mirror of topics. Pub/sub loses messages without a word: here they are missed.
+
+    Args:
+        link: the way to Redis.
+        subscriber: tells what is said on channels.
+        history_size: so many updates are kept where every one counts.
+        keeps_books: so many books as well.
+        patience: seconds that somebody waits for what is known of a topic.
+        show: is given what is new, oldest first, and whether it is the first that is known here.
+        is_wanted: tells whether somebody wants a topic now.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        subscriber: Subscriber,
+        *,
+        history_size: int,
+        keeps_books: bool,
+        patience: float,
+        show: Callable[[Sequence[Update], bool], None],
+        is_wanted: Callable[[Topic], bool],
+    ) -> None:
+        self._link = link
+        self._subscriber = subscriber
+        self._history_size = history_size
+        self._patience = patience
+        self._show = show
+        self._is_wanted = is_wanted
+        self._work = Work()
+        # Followed, though nobody wants them now: since when.
+        self._idle: dict[Topic, float] = {}
+        self._preparing: dict[Topic, asyncio.Future[None]] = {}
+        self.mirror = Mirror(history_size, keeps_books=keeps_books)
+        """What is known."""
+        self.repaired = 0
+        """How often something was missing, and read again."""
+
+    async def close(self) -> None:
+        """End what is under way."""
+        await self._work.end()
+
+    async def prepare(self, topics: Sequence[Topic]) -> None:
+        """Follow topics, and have at hand what Redis knows of them, unless that takes too long."""
+        new = [topic for topic in topics if self.mirror.follow(topic)]
+        now, loop = time.monotonic(), asyncio.get_running_loop()
+        for topic in self._idle.keys() & set(topics):
+            self._idle[topic] = now
+        for topic in new:
+            self._preparing[topic] = loop.create_future()
+            self._idle[topic] = now
+        if new:
+            self._work.begin(self._follow(new), "follow")
+        waited = [self._preparing[topic] for topic in topics if topic in self._preparing]
+        if waited and not self._link.is_away:
+            await asyncio.wait(waited, timeout=self._patience)
+
+    def want(self, topic: Topic) -> None:
+        """Somebody wants a topic."""
+        self._idle.pop(topic, None)
+        if topic not in self.mirror:
+            self._work.begin(self.prepare([topic]), "prepare")
+
+    def release(self, topic: Topic) -> None:
+        """Nobody wants it any more."""
+        self._idle[topic] = time.monotonic()
+
+    async def ask(self, topic: Topic, after: Position | None = None) -> Known:
+        """Ask Redis what came after a place.
+
+        Raises:
+            EngineAwayError: when it can't be asked.
+        """
+        state, history, _ = keys.topic_keys(topic)
+        found = await self._link.call(
+            "read",
+            [state, history],
+            [after.epoch if after else "", after.seq if after else 0, self._history_size],
+        )
+        if not found:
+            return Known(None)
+        epoch = found[0].decode()
+        newest = records.decode(topic, Position(epoch, int(found[1])), found[2])
+        past = [
+            records.decode(topic, Position(epoch, int(seq)), text)
+            for seq, text in zip(found[3::2], found[4::2], strict=True)
+        ]
+        return Known(newest, past)
+
+    def hear(self, message: bytes) -> None:
+        """Take what Redis tells of a topic."""
+        run = records.read_run(message)
+        news, missing = self.mirror.hear(run.topic, run.updates())
+        self._show(news, False)  # noqa: FBT003 - it was known already
+        if missing:
+            self._repair([run.topic], "a message is missing")
+
+    def read_again(self) -> None:
+        """Read all topics: what was said meanwhile is lost."""
+        self._work.begin(self.read_all(), "read")
+
+    async def read_all(self) -> None:
+        """Read all topics, but for those that are being read anyway."""
+        await self._read([one for one in self.mirror.topics() if self.mirror.must_read(one)])
+
+    async def audit(self) -> None:
+        """Compare what Redis has with what is known, and let go of what nobody wants.
+
+        Raises:
+            EngineAwayError: when Redis can't be asked.
+        """
+        await self._let_go()
+        behind = await self._behind(self.mirror.topics())
+        if not behind:
+            return
+        # Most of it is on its way.
+        await asyncio.sleep(ARRIVAL_SECONDS)
+        missing = [
+            topic
+            for topic, head in behind.items()
+            if _is_past(head, self.mirror.position(topic)) and self.mirror.must_read(topic)
+        ]
+        self._repair(missing, "Redis has what this node was never told")
+
+    # Reading
+
+    async def _follow(self, topics: list[Topic]) -> None:
+        try:
+            channels = [keys.topic_keys(topic)[2] for topic in topics]
+            if not self._link.is_away:
+                await self._subscriber.subscribe(channels, self._patience)
+                await self._read(topics)
+            else:
+                await self._subscriber.subscribe(channels, 0)
+                for topic in topics:
+                    self.mirror.give_up(topic)  # until Redis is back
+        finally:
+            for topic in topics:
+                prepared = self._preparing.pop(topic, None)
+                if prepared is not None and not prepared.done():
+                    prepared.set_result(None)
+
+    def _repair(self, topics: list[Topic], why: str) -> None:
+        if topics:
+            self.repaired += len(topics)
+            logger.info("%s: %d topics are read again", why, len(topics))
+            self._work.begin(self._read(topics), "repair")
+
+    async def _read(self, topics: Sequence[Topic]) -> None:
+        """Read topics that the mirror waits for, until nothing is missing."""
+        await asyncio.gather(*(self._read_one(topic) for topic in topics))
+
+    async def _read_one(self, topic: Topic) -> None:
+        missing = True
+        while missing:
+            place = self.mirror.position(topic)
+            try:
+                found = await self.ask(topic, place)
+            except EngineAwayError as error:
+                logger.debug("%s can't be read: %s", topic, error)
+                self.mirror.give_up(topic)  # until Redis is back
+                return
+            except Exception:
+                self.mirror.give_up(topic)  # what comes next may be readable
+                raise
+            news, missing = self.mirror.read(topic, found)
+            self._show(news, place is None)
+
+    async def _behind(self, topics: Iterable[Topic]) -> dict[Topic, Position]:
+        """Give the topics of which Redis has more than this node knows, and where they stand."""
+        shards: dict[int, list[Topic]] = {}
+        for topic in topics:
+            shards.setdefault(records.shard_of(topic), []).append(topic)
+        answers = await asyncio.gather(
+            *(
+                self._link.call("heads", [keys.topic_keys(topic)[0] for topic in of_shard])
+                for of_shard in shards.values()
+            )
+        )
+        behind = {}
+        for of_shard, answer in zip(shards.values(), answers, strict=True):
+            for topic, epoch, seq in zip(of_shard, answer[::2], answer[1::2], strict=True):
+                if not epoch:
+                    continue
+                head = Position(epoch.decode(), int(seq))
+                if _is_past(head, self.mirror.position(topic)):
+                    behind[topic] = head
+        return behind
+
+    async def _let_go(self) -> None:
+        now = time.monotonic()
+        idle = [
+            topic
+            for topic, since in self._idle.items()
+            if now - since > LINGER_SECONDS and not self._is_wanted(topic)
+        ]
+        for topic in idle:
+            del self._idle[topic]
+            self.mirror.forget(topic)
+        if idle:
+            await self._subscriber.unsubscribe([keys.topic_keys(topic)[2] for topic in idle])
+
+
+def _is_past(head: Position, place: Position | None) -> bool:
+    return place is None or head.epoch != place.epoch or head.seq > place.seq

@@ -1,0 +1,145 @@
+"""Following topics, on a real Redis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bookcast.engine import follower as follower_module
+from bookcast.engine.committer import Committer
+from bookcast.engine.follower import Follower
+from bookcast.engine.subscriber import Subscriber
+from bookcast.model import Publication, Topic, Update
+from tests.engine.links import link
+from tests.support import AAPL, TRADES, eventually, trades, update
+
+
+class Reader:
+    """Somebody who follows topics, and somebody else who publishes."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[Update, bool]] = []
+        self.wanted: set[Topic] = set()
+        self.deaf = False
+        self.follower: Follower
+        self.committer: Committer
+
+    def show(self, updates: Sequence[Update], first: bool) -> None:
+        self.shown += [(one, first) for one in updates]
+
+    def connect(self) -> None:
+        self.follower.read_again()
+
+    def hear(self, _channel: str, message: bytes) -> None:
+        if not self.deaf:
+            self.follower.hear(message)
+
+    async def publish(self, *sizes: int, topic: Topic = TRADES) -> None:
+        made = [Publication(topic, update(size, topic).data) for size in sizes]
+        await self.committer.publish(made, None, restored=lambda _topic: False)
+
+    def seqs(self) -> list[int]:
+        return [one.position.seq for one, _ in self.shown]
+
+    async def has(self, *seqs: int) -> None:
+        await eventually(lambda: self.seqs() == list(seqs), f"{seqs}, not {self.seqs()}")
+
+
+@asynccontextmanager
+async def reader(url: str) -> AsyncIterator[Reader]:
+    async with link(url) as (made, _):
+        one = Reader()
+        subscriber = Subscriber(made, always=["always"], hear=one.hear, connected=one.connect)
+        one.follower = Follower(
+            made,
+            subscriber,
+            history_size=100,
+            keeps_books=False,
+            patience=1,
+            show=one.show,
+            is_wanted=one.wanted.__contains__,
+        )
+        one.committer = Committer(
+            made, node="me", history_size=100, keeps_books=False, clock=time.time
+        )
+        subscriber.start()
+        await eventually(lambda: subscriber.trouble is None, "a subscription")
+        yield one
+        await subscriber.close()
+        await one.follower.close()
+        await one.committer.close()
+
+
+async def test_what_is_known_is_at_hand_once_it_is_prepared(redis_url: str) -> None:
+    """Then everything that comes, and it is told that the first was."""
+    async with reader(redis_url) as one:
+        await one.publish(1, 2)
+        await one.follower.prepare([TRADES, AAPL])
+        assert TRADES in one.follower.mirror
+        assert AAPL in one.follower.mirror
+        assert [past.position.seq for past in one.follower.mirror.past(TRADES)] == [1, 2]
+        await one.publish(3)
+        await one.has(1, 2, 3)
+        assert [first for _, first in one.shown] == [True, True, False]
+
+
+async def test_what_was_missed_is_read_before_what_comes_next_is_shown(redis_url: str) -> None:
+    """In order, and once."""
+    async with reader(redis_url) as one:
+        await one.follower.prepare([TRADES])
+        one.deaf = True
+        await one.publish(1, 2)
+        one.deaf = False
+        await one.publish(3)
+        await one.has(1, 2, 3)
+        assert one.follower.repaired >= 1
+
+
+async def test_what_was_missed_is_found_when_nothing_comes_next(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By comparing with what Redis has."""
+    monkeypatch.setattr(follower_module, "ARRIVAL_SECONDS", 0.0)
+    async with reader(redis_url) as one:
+        await one.follower.prepare([TRADES])
+        one.deaf = True
+        await one.publish(1, 2)
+        await one.follower.audit()
+        await one.has(1, 2)
+        await one.follower.audit()
+        assert one.follower.repaired == 1
+
+
+async def test_what_nobody_wants_is_let_go_after_a_while(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wanted again meanwhile, isn't."""
+    monkeypatch.setattr(follower_module, "LINGER_SECONDS", -1.0)
+    async with reader(redis_url) as one:
+        one.wanted.add(AAPL)
+        await one.follower.prepare([TRADES, AAPL])
+        one.follower.want(AAPL)
+        one.follower.release(TRADES)
+        await one.follower.audit()
+        assert one.follower.mirror.topics() == [AAPL]
+        one.wanted.discard(AAPL)
+        one.follower.release(AAPL)
+        one.follower.want(AAPL)
+        await one.follower.audit()
+        assert one.follower.mirror.topics() == [AAPL]
+
+
+async def test_a_topic_can_be_asked_for_without_being_followed(redis_url: str) -> None:
+    """As of a place, where that is in its history."""
+    async with reader(redis_url) as one:
+        assert (await one.follower.ask(TRADES)).newest is None
+        await one.publish(1, 2, 3)
+        found = await one.follower.ask(TRADES)
+        assert found.newest is not None
+        assert found.newest.data == trades(3)
+        later = await one.follower.ask(TRADES, found.history[0].position)
+        assert [past.position.seq for past in later.history] == [2, 3]
+        assert one.follower.mirror.topics() == []
