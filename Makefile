@@ -5,7 +5,7 @@ BIN := .venv/bin
 WEB_SOURCES := $(shell find web/src web/public web/index.html -type f 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo test check fix bench conformance screenshots wheel lock clean
+.PHONY: help packages setup demo test check fix bench conformance prove screenshots wheel lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ bench: setup ## what delivering costs, beside a plain C loop and others; ARGS="-
 
 conformance: setup ## the Autobahn WebSocket suite; needs a Python 2.7: ARGS="--python python2.7"
 	$(BIN)/python -m tests.conformance.autobahn $(ARGS)
+
+prove: packages setup ## faults on three nodes, and what clients saw of them; ARGS="--seconds 300 --seed 7"
+	$(BIN)/python -m tests.history $(ARGS)
 
 screenshots: setup ## the pictures of the page in docs/images
 	$(BIN)/python -m scripts.screenshots

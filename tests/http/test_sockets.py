@@ -32,7 +32,7 @@ async def test_several_processes_can_share_a_port_when_they_all_say_so() -> None
 
 async def test_a_host_that_does_not_exist_is_named() -> None:
     """With the setting to change."""
-    with pytest.raises(StartupError, match="HOST is 'no-such-host.invalid'"):
+    with pytest.raises(StartupError, match=r"HOST is 'no-such-host\.invalid'"):
         await listen("no-such-host.invalid", 0)
 
 
