@@ -23,6 +23,10 @@ MAX_TOGETHER: Final = 4096
 """So many publications go together at most: they wait for each other's answer."""
 
 
+KEPT: Final = frozenset({"trades", "candles"})
+"""Channels of which every update may count."""
+
+
 class _Batch(msgspec.Struct):
     """What somebody publishes together, under the fence of whoever runs the feed, or none."""
 
@@ -215,13 +219,17 @@ class Committer:
             channel,
             "r" if run[0].publication.resumes else "",
             run[-1].batch.server_ms,
-            "".join(
-                "h" if is_kept(one.publication.data, books_too=self._keeps_books) else "s"
-                for one in run
-            ),
+            self._letters(topic, run),
         ]
         call.arguments += [one.batch.written[one.index] for one in run]
         call.runs.append(run)
+
+    def _letters(self, topic: Topic, run: list[_Entry]) -> str:
+        """Say of each whether every one counts; of most channels none does."""
+        if topic.channel not in KEPT and not self._keeps_books:
+            return "s" * len(run)
+        kept = (is_kept(one.publication.data, books_too=self._keeps_books) for one in run)
+        return "".join("h" if one else "s" for one in kept)
 
 
 def _runs(entries: list[_Entry]) -> list[list[_Entry]]:
