@@ -162,6 +162,7 @@ def environ(**more: str) -> dict[str, str]:
     return {
         "ENVIRONMENT": "production",
         "REDIS_URL": "memory://",
+        "DRAIN_SECONDS": "0.2",
         "HOST": own_address(),
         "AUTH_MODE": "jwt",
         "AUTH_JWT_SECRET": SECRET,
