@@ -58,12 +58,14 @@ def test_a_process_knows_whether_it_is_a_worker() -> None:
 
 def test_a_held_port_is_free_for_workers_alone() -> None:
     """Another program can't take it meanwhile."""
-    held, port = hold_port("127.0.0.1", 0)
+    [held], port = hold_port("127.0.0.1", 0)
     with held, socket.socket() as worker, socket.socket() as other:
         worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         worker.bind(("127.0.0.1", port))
         with pytest.raises(OSError, match="in use"):
             other.bind(("127.0.0.1", port))
+        with pytest.raises(StartupError, match="can't be had"):
+            hold_port("127.0.0.1", port)  # another group of workers
 
 
 def test_a_taken_port_is_one_clear_sentence() -> None:
@@ -75,6 +77,8 @@ def test_a_taken_port_is_one_clear_sentence() -> None:
         hold_port("127.0.0.1", taken.getsockname()[1])
     with pytest.raises(StartupError, match=r"HOST is 'no-such-host\.invalid'"):
         hold_port("no-such-host.invalid", 0)
+    with pytest.raises(StartupError, match="HOST is"):
+        hold_port("a..b", 0)
 
 
 def test_without_redis_several_workers_are_refused() -> None:

@@ -134,6 +134,11 @@ class Server:
         return self.http_url.replace("http", "ws", 1) + "/ws/"
 
     @property
+    def is_worker(self) -> bool:
+        """Whether other processes share its port."""
+        return self._worker is not None
+
+    @property
     def connection_count(self) -> int:
         """How many clients are connected."""
         return len(self._registry) if self._registry is not None else 0

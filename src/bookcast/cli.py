@@ -127,16 +127,29 @@ async def serve_until_stopped(loaded: Loaded) -> int:
         async with server:
             if loaded.settings.feed == "simulator" and sys.stderr.isatty():
                 print(f"\n  A simulated market is live at {server.http_url}/\n", file=sys.stderr)
-            await stop.wait()
+            await _told_to_stop(stop, is_worker=server.is_worker)
             await server.drain(hurry=hurry)
     return 0
+
+
+async def _told_to_stop(stop: asyncio.Event, *, is_worker: bool) -> None:
+    """Wait for a signal; a worker that nobody is there to send one ends by itself."""
+    waits: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
+    if is_worker:
+        waits.append(asyncio.create_task(workers.parent_is_gone()))
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for task in waits:
+        task.cancel()
 
 
 async def run_workers(loaded: Loaded, arguments: Sequence[str]) -> int:
     """Run several processes until SIGINT or SIGTERM, which they are told."""
     settings = loaded.settings
     held, port = workers.hold_port(settings.host, settings.websocket_port)
-    with held, _signals() as (stop, hurry):
+    with contextlib.ExitStack() as stack:
+        for sock in held:
+            stack.enter_context(sock)
+        stop, hurry = stack.enter_context(_signals())
         group = workers.Workers(arguments, count=settings.workers, port=port)
         hurrying = asyncio.create_task(hurry.wait(), name="hurry")
         hurrying.add_done_callback(

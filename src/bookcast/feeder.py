@@ -118,7 +118,8 @@ class Feeder:
         if leader is None:
             return ()
         peers = self._engine.shared.peers
-        answer = await peers.ask(leader, "search", text.encode(), SEARCH_SECONDS)
+        found = await peers.ask_all([leader], "search", text.encode(), SEARCH_SECONDS)
+        answer = found[leader]
         return _securities.decode(answer) if answer else ()
 
     async def post(self) -> None:

@@ -70,7 +70,7 @@ class Publisher:
         except InvalidInput as error:
             self.refuse(error)
             raise
-        [position] = await self._engine.publish([publication])
+        [position] = await self._commit([publication])
         subscribers = self._note(publication.topic, position)
         return Published("ok", symbol, position.epoch, position.seq, subscribers)
 
@@ -96,9 +96,16 @@ class Publisher:
                 outcomes.append(error)
             else:
                 outcomes.append(None)
-        positions = iter(await self._engine.publish(publications))
+        positions = iter(await self._commit(publications))
         logger.debug("%d updates published together", len(publications))
         return [next(positions) if outcome is None else outcome for outcome in outcomes]
+
+    async def _commit(self, publications: Sequence[Publication]) -> list[Position]:
+        try:
+            return await self._engine.publish(publications)
+        except InvalidInput as error:
+            self.refuse(error)
+            raise
 
     def refuse(self, error: InvalidInput) -> None:
         """Note that a publication was refused, for instance before it came to the data in it."""

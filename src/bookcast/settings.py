@@ -560,6 +560,16 @@ def _check_redis(settings: Settings, sources: Mapping[str, str]) -> None:
                 f"{shown} is no address of a Redis; write redis://[user:password@]host:6379, or "
                 "rediss:// for TLS"
             )
+        if parts.scheme in {"redis", "rediss"} and parts.path not in {"", "/", "/0"}:
+            raise SettingError(
+                f"{shown} names the database {parts.path[1:]}, and what is told to subscribers "
+                "knows no databases; use 0, and a Redis of its own for each deployment"
+            )
+    ca_file = settings.redis_ca_file
+    if ca_file is not None and not Path(ca_file).is_file():
+        raise SettingError(
+            f"REDIS_CA_FILE is {ca_file!r}{_from(sources, 'redis_ca_file')}, which is no file"
+        )
     if settings.workers > 1 and not settings.shares_redis:
         raise SettingError(
             f"WORKERS is {settings.workers}{_from(sources, 'workers')}, and several processes need "

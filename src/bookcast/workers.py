@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from bookcast import backoff
 from bookcast.app import Worker
@@ -30,6 +30,8 @@ MAX_DELAY: Final = 10.0
 WELL_SECONDS: Final = 30.0
 """One that ran for so long wasn't dead at birth."""
 
+LOOK_SECONDS: Final = 1.0
+
 NOT_BEGUN: Final = 2
 """The exit code of a command that says in one sentence why it can't begin."""
 
@@ -43,31 +45,59 @@ def worker_of(environ: Mapping[str, str]) -> Worker | None:
     return Worker(group, int(number), int(count))
 
 
-def hold_port(host: str, port: int) -> tuple[socket.socket, int]:
+def hold_port(host: str, port: int) -> tuple[list[socket.socket], int]:
     """Hold the port for the workers without listening on it, and give its number.
 
     With port 0 they couldn't find each other's.
 
     Raises:
-        StartupError: when another program has it.
+        StartupError: when another program has it, another group of workers included.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
         raise StartupError(f"HOST is {host!r}, which can't be resolved: {error}") from None
+    held: list[socket.socket] = []
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind(address)
+        for family, _, _, _, address in dict.fromkeys(found):
+            chosen = held[0].getsockname()[1] if held else port
+            held.append(_hold(family, (address[0], chosen, *address[2:])))
     except OSError as error:
-        sock.close()
+        for sock in held:
+            sock.close()
         raise StartupError(
             f"Port {port} on {host} can't be had for several workers: {error.strerror}; stop the "
             "program that has it, or choose another with WEBSOCKET_PORT (--port)"
         ) from None
-    return sock, int(sock.getsockname()[1])
+    return held, int(held[0].getsockname()[1])
+
+
+def _hold(family: int, address: tuple[Any, ...]) -> socket.socket:
+    with socket.socket(family, socket.SOCK_STREAM) as alone:
+        # Another group would share it, too: so it must be free for one who doesn't share.
+        alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _bind(alone, address)
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        _bind(sock, address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _bind(sock: socket.socket, address: tuple[Any, ...]) -> None:
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address[0] != "::"))
+    sock.bind(address)
+
+
+async def parent_is_gone() -> None:
+    """Return when the process that started this one is gone: nobody would end it any more."""
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 class Workers:
@@ -82,7 +112,7 @@ class Workers:
         self._count = count
         self._group = secrets.token_hex(4)
         self._processes: dict[int, asyncio.subprocess.Process] = {}
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> int:
         """Run them, and give the exit code: that of a worker which can't even begin, or 0."""
@@ -103,7 +133,7 @@ class Workers:
 
     def end(self, number: int) -> None:
         """Send a signal to all workers, and start none again."""
-        self._stopping = True
+        self._stopping.set()
         for process in self._processes.values():
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(number)
@@ -112,7 +142,7 @@ class Workers:
         """Keep one worker running; give its last exit code, 0 where it was told to stop."""
         loop = asyncio.get_running_loop()
         failures = 0
-        while not self._stopping:
+        while not self._stopping.is_set():
             began = loop.time()
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -124,10 +154,10 @@ class Workers:
                 start_new_session=True,
             )
             self._processes[number] = process
-            if self._stopping:
+            if self._stopping.is_set():
                 process.send_signal(signal.SIGTERM)
             code = await process.wait()
-            if self._stopping:
+            if self._stopping.is_set():
                 return max(code, 0) if code != -signal.SIGTERM else 0
             lived = loop.time() - began
             failures = 1 if lived > WELL_SECONDS else failures + 1
@@ -135,7 +165,9 @@ class Workers:
                 return code  # it has said why
             wait = backoff.delay(failures, random.random(), first=FIRST_DELAY, most=MAX_DELAY)
             logger.warning("worker %d ended with %d; starting again in %.1f s", number, code, wait)
-            await asyncio.sleep(wait)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._stopping.wait()
         return 0
 
 

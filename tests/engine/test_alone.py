@@ -51,8 +51,7 @@ async def test_without_an_outage_it_knows_nothing() -> None:
     assert await node.alone.past(AAPL) == ()
     assert await node.alone.heads() == ()
     assert not node.alone.is_first(AAPL)
-    left = node.alone.end()
-    assert (left.fed, left.others) == ([], [])
+    assert node.alone.end() == []
     assert node.alone.returning(update(1)) == update(1)
 
 
@@ -64,9 +63,8 @@ async def test_the_newest_states_are_handed_in_and_begin_an_epoch() -> None:
     await node.publish(3, topic=QUOTE)
     await node.publish(4, topic=TRADES, fed=True)
     await node.alone.publish([Publication(CANDLES, candle(5, final=True))], from_feed=True)
-    left = node.alone.end()
-    assert left.fed == [Publication(AAPL, update(2).data, resumes=True)]
-    assert left.others == [Publication(QUOTE, update(3, QUOTE).data, resumes=True)]
+    left = [(one.topic, one.data, fed) for one, fed in node.alone.end()]
+    assert left == [(AAPL, update(2).data, True), (QUOTE, update(3, QUOTE).data, False)]
 
 
 async def test_trades_after_that_do_not_continue_those_before() -> None:

@@ -11,16 +11,6 @@ from bookcast.engine.memory import MemoryEngine
 from bookcast.model import Position, Publication, Topic, Update, is_lossless
 
 
-class Left(msgspec.Struct, frozen=True):
-    """The newest states that a node published alone, to be published where all can see them.
-
-    ``fed``: those that came from the feed.
-    """
-
-    fed: list[Publication]
-    others: list[Publication]
-
-
 class Alone:
     """Publishes for this node's clients, under an epoch of its own for each outage.
 
@@ -80,20 +70,19 @@ class Alone:
         for topic in wanted:
             engine.want(topic)
 
-    def end(self) -> Left:
-        """Redis is back: give what is to be published there, before anything newer is."""
+    def end(self) -> list[tuple[Update, bool]]:
+        """Redis is back: give the newest states, which are to be published there before others.
+
+        Each with whether it came from the feed.
+        """
         engine, self._engine = self._engine, None
         from_feed, self._from_feed = self._from_feed, set()
-        left = Left([], [])
+        left = []
         for update in engine.newest() if engine is not None else ():
-            topic = update.topic
             if is_lossless(update.data):
-                self._broken.add(topic)  # these are not told twice
-                continue
-            state = Publication(
-                topic, update.data, update.exchange_ms, update.feed_ms, resumes=True
-            )
-            (left.fed if topic in from_feed else left.others).append(state)
+                self._broken.add(update.topic)  # these are not told twice
+            else:
+                left.append((update, update.topic in from_feed))
         return left
 
     # Meanwhile

@@ -26,6 +26,7 @@ class Board:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._posted: dict[str, bytes] | None = None
+        self._heard = 0
         self.notices: dict[str, bytes] = {}
         """All notices, as far as this node has heard of them."""
 
@@ -64,6 +65,7 @@ class Board:
 
     def hear(self, message: bytes) -> bool:
         """Take what has changed; True: all of it has to be read."""
+        self._heard += 1
         if not message:
             return True
         for name, notice in _changes.decode(message).items():
@@ -75,10 +77,13 @@ class Board:
 
     async def read(self) -> None:
         """Read all notices."""
-        try:
-            found = await self._link.call("board", [keys.BOARD])
-        except EngineAwayError as error:
-            logger.debug("the board can't be read: %s", error)
-            return
-        pairs = zip(found[::2], found[1::2], strict=True)
-        self.notices = {name.decode(): notice for name, notice in pairs}
+        heard = -1
+        while heard != self._heard:  # what was heard meanwhile may be newer
+            heard = self._heard
+            try:
+                found = await self._link.call("board", [keys.BOARD])
+            except EngineAwayError as error:
+                logger.debug("the board can't be read: %s", error)
+                return
+            pairs = zip(found[::2], found[1::2], strict=True)
+            self.notices = {name.decode(): notice for name, notice in pairs}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -10,6 +11,10 @@ from bookcast import backoff
 FIRST_SECONDS: Final = 0.2
 MOST_SECONDS: Final = 1.0
 """Looking again begins at the first of these and ends at the second, with jitter."""
+
+
+STEADY_SECONDS: Final = 10.0
+"""When it opens again sooner than this, looking again doesn't begin anew."""
 
 
 class Breaker:
@@ -32,8 +37,10 @@ class Breaker:
         self._clock = clock
         self._random = random
         self._attempts = 0
+        self._closed_at = -math.inf
         self.is_open = False
         self.reason = ""
+        self._closed_at = self._clock()
         """Why it is open, in words."""
         self.since = 0.0
         """When it opened last, in the clock's seconds."""
@@ -45,16 +52,19 @@ class Breaker:
         self.reason = reason
         if self.is_open:
             return
+        now = self._clock()
+        if now - self._closed_at > STEADY_SECONDS:
+            self._attempts = 0  # else it was well for a moment only
         self.is_open = True
         self.opened += 1
-        self.since = self._clock()
-        self._attempts = 0
+        self.since = now
         self._opens(reason)
 
     def succeed(self) -> None:
         """Note that somebody has looked, and all is well."""
         self.is_open = False
         self.reason = ""
+        self._closed_at = self._clock()
 
     def wait(self) -> float:
         """Give the seconds until the next look."""

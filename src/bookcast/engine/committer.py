@@ -34,6 +34,7 @@ class _Batch(msgspec.Struct):
     written: Sequence[bytes]
     server_ms: float
     fence: int | None
+    is_late: bool
     outcome: asyncio.Future[list[Position]]
 
 
@@ -92,19 +93,24 @@ class Committer:
         fence: int | None,
         *,
         restored: Callable[[Topic], bool],
+        as_of: float | None = None,
     ) -> asyncio.Future[list[Position]]:
         """Publish in order, and behind what was published before; the outcome is the positions.
 
         ``fence``: of whoever runs the feed. ``restored``: whether this is the first of a topic
-        after the engine was away. The outcome may be an EngineAwayError: it can't be done now, or
-        nobody knows whether it was; or a FencedError: another node runs the feed.
+        after the engine was away. ``as_of``: they are of that time, in milliseconds since 1970, and
+        what somebody has published since stands instead. The outcome may be an EngineAwayError: it
+        can't be done now, or nobody knows whether it was; or a FencedError: another node runs the
+        feed.
         """
-        server_ms = round(self._clock() * 1000, 3)
+        server_ms = round(self._clock() * 1000, 3) if as_of is None else as_of
         written = [
             records.encode(one, server_ms, restored=restored(one.topic)) for one in publications
         ]
         outcome: asyncio.Future[list[Position]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Batch(publications, written, server_ms, fence, outcome))
+        self._waiting.append(
+            _Batch(publications, written, server_ms, fence, as_of is not None, outcome)
+        )
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="committer")
         return outcome
@@ -217,7 +223,7 @@ class Committer:
         call.arguments += [
             records.name_of(topic),
             channel,
-            "r" if run[0].publication.resumes else "",
+            "o" if run[0].batch.is_late else "r" if run[0].publication.resumes else "",
             run[-1].batch.server_ms,
             self._letters(topic, run),
         ]
@@ -236,7 +242,7 @@ def _runs(entries: list[_Entry]) -> list[list[_Entry]]:
     """Cut where what came before is lost: there a new epoch begins."""
     runs: list[list[_Entry]] = []
     for entry in entries:
-        if not runs or entry.publication.resumes:
+        if not runs or entry.publication.resumes or runs[-1][-1].batch.is_late:
             runs.append([])
         runs[-1].append(entry)
     return runs

@@ -30,6 +30,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.breaker import Breaker
+from bookcast.errors import StartupError
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class Link:
         self._settings = settings
         self._client: Redis | RedisCluster | None = None
         self._connecting = asyncio.Lock()
+        self._seats = asyncio.Semaphore(settings.max_connections)
         self._listening: Redis | None = None
         self._shas: dict[str, str] = {}
         # What waits for a round.
@@ -99,10 +101,24 @@ class Link:
         self.failures = 0
         """Of them, those that failed."""
 
+    def check(self) -> None:
+        """Look whether the address can be meant; nothing is connected.
+
+        Raises:
+            StartupError: in one sentence.
+        """
+        try:
+            pool: Any = self._single(max_connections=1).connection_pool
+            pool.make_connection()
+        except Exception as error:  # noqa: BLE001 - the library raises what it likes
+            raise StartupError(f"REDIS_URL can't be used: {error}") from None
+
     @property
     def place(self) -> str:
         """Where it goes, without the password."""
         parts = urlsplit(self._settings.url)
+        if parts.scheme == "unix":
+            return parts.path
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         return f"{host}:{parts.port or 6379}"
 
@@ -246,8 +262,7 @@ class Link:
             client = await self._connect()
             if isinstance(client, RedisCluster):
                 return await asyncio.gather(
-                    *(client.evalsha(*call.words(self._shas[call.script])) for call in calls),
-                    return_exceptions=True,
+                    *(self._run_one(client, call) for call in calls), return_exceptions=True
                 )
             async with client.pipeline(transaction=False) as pipeline:
                 for call in calls:
@@ -257,6 +272,11 @@ class Link:
             return [RedisConnectionError(str(error))] * len(calls)
         except Exception as error:  # noqa: BLE001 - it is told to whoever asked
             return [error] * len(calls)
+
+    async def _run_one(self, client: RedisCluster, call: _Call) -> Any:
+        # The library doesn't wait for a connection here, but fails when there are enough.
+        async with self._seats:
+            return await client.evalsha(*call.words(self._shas[call.script]))
 
     # Connections
 
@@ -306,12 +326,13 @@ class Link:
             "protocol": 3,
             "socket_timeout": self._settings.timeout,
             "socket_connect_timeout": self._settings.timeout,
-            "socket_keepalive": True,
             "retry": NO_RETRY,
             "client_name": "bookcast",
             # A question that only Redis' own cloud has an answer to.
             "maint_notifications_config": MaintNotificationsConfig(enabled=False),
         }
+        if not self._settings.url.startswith("unix:"):
+            options["socket_keepalive"] = True
         if self._settings.url.startswith("rediss:") and self._settings.ca_file:
             options["ssl_ca_certs"] = self._settings.ca_file
         return options

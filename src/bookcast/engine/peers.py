@@ -102,7 +102,11 @@ class Peers:
         )
 
     async def ask(self, node: str, method: str, body: bytes, patience: float) -> bytes | None:
-        """Ask a node; None when it doesn't answer within so many seconds, or can't."""
+        """Ask a node; None when it doesn't answer within so many seconds, or can't.
+
+        Raises:
+            EngineAwayError: when it can't be asked.
+        """
         id_ = secrets.token_hex(8)
         answered: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         self._asked[id_] = answered
@@ -111,7 +115,7 @@ class Peers:
                 if not await self._tell(node, _Ask(id_, self.id, method, body)):
                     return None  # nobody listens
                 return await answered
-        except (TimeoutError, EngineAwayError):
+        except TimeoutError:
             return None
         finally:
             del self._asked[id_]
@@ -119,9 +123,16 @@ class Peers:
     async def ask_all(
         self, nodes: Iterable[str], method: str, body: bytes, patience: float
     ) -> dict[str, bytes | None]:
-        """Ask several nodes at once."""
+        """Ask several nodes at once; None for those that can't be asked, or don't answer."""
+
+        async def ask(node: str) -> bytes | None:
+            try:
+                return await self.ask(node, method, body, patience)
+            except EngineAwayError:
+                return None
+
         asked = list(nodes)
-        answers = await asyncio.gather(*(self.ask(node, method, body, patience) for node in asked))
+        answers = await asyncio.gather(*(ask(node) for node in asked))
         return dict(zip(asked, answers, strict=True))
 
     async def tell(self, node: str, method: str, body: bytes) -> None:
@@ -160,6 +171,8 @@ class Peers:
 
     async def _tell(self, node: str, message: _Ask | _Answer) -> bool:
         """Say something on a node's channel; False: certainly nobody has heard it."""
-        listeners = await self._link.call("tell", [], [keys.node_channel(node), _encode(message)])
+        listeners = await self._link.call(
+            "tell", [], [keys.node_channel(node), _encode(message)], again=True
+        )
         # In a Cluster, those of other nodes of Redis aren't counted.
         return bool(listeners) or self._link.is_cluster

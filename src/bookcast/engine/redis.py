@@ -43,6 +43,9 @@ DEAF_SECONDS: Final = 3.0
 AUDIT_SECONDS: Final = 2.0
 """How often what Redis has is compared with what this node knows."""
 
+CLOCKS_MS: Final = 5000.0
+"""Clocks of nodes may differ by so much."""
+
 RETRY_SECONDS: Final = 1.0
 """After so long a publisher that was refused may try again."""
 
@@ -80,6 +83,7 @@ class RedisEngine(Engine):
         self._clock = clock
         self._breaker = Breaker(time.monotonic, random.random, self._go_on_alone)
         self._link = Link(link_settings, self._breaker)
+        self._link.check()
         peers = Peers(self._link, myself)
         self._peers = peers
         self._board = Board(self._link)
@@ -361,7 +365,7 @@ class RedisEngine(Engine):
             shown = self._alone.returning(update)
             if shown is None:
                 continue
-            if first and shown.server_ms < wanted_at and is_lossless(shown.data):
+            if first and shown.server_ms < wanted_at - CLOCKS_MS and is_lossless(shown.data):
                 # It couldn't be read before somebody asked, and was before they did.
                 shown = msgspec.structs.replace(shown, past=True)
             self._deliver(shown)
@@ -414,15 +418,25 @@ class RedisEngine(Engine):
         self._breaker.succeed()
         logger.warning("Redis is back")
         fence = self._leadership.fence
-        handed_in = []
-        if left.fed and fence is not None:  # else somebody else runs the feed by now
-            handed_in.append(self._commit(left.fed, fence))
-        if left.others:
-            handed_in.append(self._commit(left.others, None))
-        for outcome in handed_in:
-            outcome.add_done_callback(_note_handed_in)
+        handed_in = [
+            self._hand_in(update, fence if fed else None)
+            for update, fed in left
+            if fence is not None or not fed  # else somebody else runs the feed by now
+        ]
         self._tell_anew()
         self._work.begin(self._catch_up(handed_in), "return")
+
+    def _hand_in(self, update: Update, fence: int | None) -> asyncio.Future[list[Position]]:
+        """Publish a state of this node, unless somebody has published a newer one meanwhile."""
+        state = Publication(
+            update.topic, update.data, update.exchange_ms, update.feed_ms, resumes=True
+        )
+        outcome = self._committer.publish(
+            [state], fence, restored=self._alone.is_first, as_of=update.server_ms
+        )
+        self._alone.note_published([state])
+        outcome.add_done_callback(_note_handed_in)
+        return outcome
 
     async def _catch_up(self, handed_in: Sequence[asyncio.Future[list[Position]]]) -> None:
         """Show what Redis has instead of what this node said."""

@@ -39,6 +39,11 @@ class Shelf:
         self._node = node
         self._ttl = ttl
 
+    @property
+    def is_away(self) -> bool:
+        """Whether Redis is, so that nothing can be done."""
+        return self._link.is_away
+
     async def save(self, key: str, generation: int, data: bytes, *, live: bool) -> int:
         """Save a session; 0 for one that is new.
 

@@ -197,12 +197,11 @@ class Hub:
 
         ``until``: what it was sent later than that, in the hub's seconds, it may never have got.
         """
-        until_ms = self._now() * 1000 - (self._clock() - until) * 1000
         for topic, subscription in outbox.shown.items():
             live, view = self._topics[topic], subscription.view
             last = view.held.get(subscription, view.emitted)
             if last is view.emitted or view.shown_at > until:
-                last = live.surely(view, until, until_ms)
+                last = live.surely(view, until)
             if view.spec.every:
                 last = subscription.no_earlier(last)
             view.park(subscription, last)
@@ -535,7 +534,11 @@ class Hub:
         live = self._topics.get(topic)
         if live is None:
             live = self._topics[topic] = live_topic(
-                topic, self._history_size, self._queue_size, keeps_books=self._keeps_books
+                topic,
+                self._history_size,
+                self._queue_size,
+                keeps_books=self._keeps_books,
+                clock=self._clock,
             )
             # What the engine knows, and delivers at once, is where the first view begins.
             self._want(topic)

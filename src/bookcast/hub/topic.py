@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -77,8 +79,8 @@ class LiveTopic:
         """Give the place where somebody goes on who was there before."""
         raise NotImplementedError
 
-    def surely(self, view: View, until: float, until_ms: float) -> Update | None:
-        """Give what a view's clients had been shown by then; in its clock's and in Unix time."""
+    def surely(self, view: View, until: float) -> Update | None:
+        """Give what a view's clients had been shown by then, in the hub's seconds."""
         raise NotImplementedError
 
     def beginning(self, emitted: Update | None, history: int) -> Update | None:
@@ -128,12 +130,22 @@ class StateTopic(LiveTopic):
     client on, or with ``keeps_all`` from the beginning, so that what the engine kept counts too.
     """
 
-    __slots__ = ("_came", "_history", "_queue_size", "_taken", "_waiting")
+    __slots__ = ("_arrived", "_came", "_clock", "_history", "_queue_size", "_taken", "_waiting")
 
     conflates = True
 
-    def __init__(self, topic: Topic, queue_size: int, *, keeps_all: bool = False) -> None:
+    def __init__(
+        self,
+        topic: Topic,
+        queue_size: int,
+        *,
+        keeps_all: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__(topic)
+        self._clock = clock
+        # When what is kept came here: the clocks of who published it may be others.
+        self._arrived: deque[tuple[float, Update]] = deque(maxlen=queue_size)
         self._queue_size = queue_size
         self._history = History(queue_size) if keeps_all else None
         self._came = 0
@@ -146,6 +158,7 @@ class StateTopic(LiveTopic):
         self._came += 1
         if self._history is not None:
             self._history.append(update)
+            self._arrived.append((self._clock(), update))
         if len(self._waiting) < MAX_WAITING:
             self._waiting.append(update)
             return 0
@@ -200,14 +213,13 @@ class StateTopic(LiveTopic):
             return msgspec.structs.replace(emitted, position=last)
         return emitted if last == emitted.position else None
 
-    def surely(self, view: View, until: float, until_ms: float) -> Update | None:
+    def surely(self, view: View, until: float) -> Update | None:
         """Give what was shown last if that was before; of every update, the last one before."""
         if view.shown_at <= until or view.emitted is None:
             return view.emitted
         if not view.spec.every or self._history is None:
             return None
-        before = [one for one in self._history.updates if one.server_ms <= until_ms]
-        return before[-1] if before else None
+        return next((one for came, one in reversed(self._arrived) if came <= until), None)
 
     def _before_all(self) -> Update | None:
         """Give the place before everything that is kept."""
@@ -311,7 +323,7 @@ class EventTopic(LiveTopic):
             return emitted
         return msgspec.structs.replace(emitted, position=place)
 
-    def surely(self, view: View, _until: float, _until_ms: float) -> Update | None:
+    def surely(self, view: View, _until: float) -> Update | None:
         """Give what was shown last: whoever must not miss any tells the place when coming back."""
         return view.emitted
 
@@ -337,10 +349,15 @@ def _until(until: Position, gap: Gap | None, updates: Sequence[Update]) -> Step:
 
 
 def live_topic(
-    topic: Topic, history_size: int, queue_size: int, *, keeps_books: bool = False
+    topic: Topic,
+    history_size: int,
+    queue_size: int,
+    *,
+    keeps_books: bool = False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> LiveTopic:
-    """Make what a topic's channel needs."""
+    """Make what a topic's channel needs. ``clock`` gives the hub's seconds."""
     if topic.channel in LOSSLESS:
         return EventTopic(topic, history_size)
     keeps_all = keeps_books and topic.channel == "orderbook"
-    return StateTopic(topic, queue_size, keeps_all=keeps_all)
+    return StateTopic(topic, queue_size, keeps_all=keeps_all, clock=clock)

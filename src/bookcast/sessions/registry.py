@@ -194,6 +194,8 @@ class Registry:
         Raises:
             InvalidInput: when it isn't here, and other nodes' sessions can't be found now.
         """
+        if token in session.tokens:
+            return False
         old = self._tokens.get(token)
         known = old is not None and old is not session and old.id[0] == session.id[0]
         parked = await self._taken_from_others(token, session, known=known)
@@ -306,8 +308,10 @@ class Registry:
         """Let a session go that another node has taken."""
         assert self._roaming is not None
         self._roaming.give_up(session)
-        if session in self._sessions:
-            session.lose(CloseCode.TAKEN_OVER if session.token else CloseCode.HEARTBEAT_MISSED)
+        if session in self._sessions and session.token:
+            session.lose(CloseCode.TAKEN_OVER)
+        elif session in self._sessions:
+            self.disown(session)  # it keeps what it sees, as one of several under an id
         if session in self._parked:
             self._roaming.give_up(session)
             self._unpark(session)

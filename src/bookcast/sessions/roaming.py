@@ -25,6 +25,15 @@ logger = logging.getLogger(__name__)
 ANSWER_SECONDS: Final = 1.0
 """So long a node has to say that a client of its is there; then another takes its session over."""
 
+STOP_SECONDS: Final = 2.0
+"""How long the end of a node waits until its sessions are saved."""
+
+TRAVEL_SECONDS: Final = 0.2
+"""How much longer whoever asks waits for that."""
+
+TOGETHER: Final = 500
+"""So many sessions are saved or touched together; then others have their turn."""
+
 TOUCH_SECONDS: Final = LIVE_SECONDS / 3
 """How often sessions of connected clients are kept for longer."""
 
@@ -119,6 +128,8 @@ class Roaming:
         self._by_key: dict[str, Session] = {}
         self._dirty: dict[Session, None] = {}
         self._ended: dict[str, int] = {}
+        # What is being saved or ended at this moment: it isn't as Redis says.
+        self._under_way: set[str] = set()
         # Who came while nobody could be asked for what they left behind.
         self._unsought: set[Session] = set()
         self._seeking: asyncio.TimerHandle | None = None
@@ -140,17 +151,17 @@ class Roaming:
         if self._seeking is not None:
             self._seeking.cancel()
         await self._work.end()
-        if self._saving is not None:
+        if self._saving is not None and not self._shelf.is_away:
+            await asyncio.wait([self._saving], timeout=STOP_SECONDS)
+        if self._saving is not None:  # Redis is away, or slow
             self._saving.cancel()
             await asyncio.wait([self._saving])
-        await self._save_once()
 
     def recover(self) -> None:
         """Redis is back, and may have forgotten sessions: save them, and look for others' ones."""
         self._dirty.update(dict.fromkeys(self._by_key.values()))
         self._save_soon()
-        if self._unsought:
-            self._seek_later()
+        self._seek_later()
 
     def _seek_later(self) -> None:
         if self._seeking is not None:
@@ -160,10 +171,12 @@ class Roaming:
     def _seek(self) -> None:
         """Look once more for what clients left behind; who finds nobody to ask is noted again."""
         self._seeking = None
+        if self._shelf.is_away:
+            return  # recover will see to it
         unsought, self._unsought = self._unsought, set()
         for session in unsought:
             if self._sessions.is_connected(session):
-                self.enter(session)
+                self._work.begin(self._enter(session, again=True), "looks for a session")
 
     # What becomes of this node's sessions
 
@@ -240,7 +253,7 @@ class Roaming:
         logger.info("client %r is back, from another node", session.client_id)
         return parked
 
-    async def _enter(self, session: Session) -> None:
+    async def _enter(self, session: Session, *, again: bool = False) -> None:
         parked: Parked | None = None
         try:
             parked = await self._find(session)
@@ -249,7 +262,9 @@ class Roaming:
             self._unsought.add(session)
             if self._seeking is None:
                 self._seek_later()
-            self._enter_here(session)
+            if not again:
+                self._enter_here(session)
+                session.expects = True  # what it declines meanwhile, it isn't given later
         if not self._sessions.is_connected(session):
             if parked is not None:
                 await self._put_back(_keys(session)[0], parked)
@@ -266,7 +281,8 @@ class Roaming:
         try:
             data = await self._take(key, session)
         except _LiveElsewhereError as live:
-            there = await self._peers.ask(live.owner, "challenge", key.encode(), ANSWER_SECONDS)
+            patience = ANSWER_SECONDS + TRAVEL_SECONDS
+            there = await self._peers.ask(live.owner, "challenge", key.encode(), patience)
             if there:
                 session.expects = False
                 self._sessions.disown(session)
@@ -302,7 +318,8 @@ class Roaming:
             raise _LiveElsewhereError(claim.owner)
         known = self._by_key.get(key)
         # What is this node's, and it doesn't know of: the answer of an earlier claim was lost.
-        here = claim.kind == "mine" and (known not in {None, session} or key in self._ended)
+        changes = key in self._ended or key in self._under_way
+        here = claim.kind == "mine" and (known not in {None, session} or changes)
         if claim.kind == "none" or here:
             return None
         self._by_key[key] = session
@@ -336,6 +353,7 @@ class Roaming:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await answered.wait()
         except TimeoutError:
+            session.lose()  # nobody is there
             return b""
         return b"alive"
 
@@ -361,19 +379,35 @@ class Roaming:
             self._saving = None
 
     async def _save_once(self) -> bool:
-        dirty, self._dirty = self._dirty, {}
+        """Save what has changed, after ending what is over; False: try again later."""
+        if self._shelf.is_away:
+            return False
         ended, self._ended = self._ended, {}
-        outcomes = await asyncio.gather(
-            *(self._save_one(session) for session in dirty),
-            *(self._end_one(key, generation) for key, generation in ended.items()),
-        )
-        return all(outcomes)
+        self._under_way.update(ended)
+        try:
+            await asyncio.gather(*(self._end_one(key, number) for key, number in ended.items()))
+        finally:
+            self._under_way.difference_update(ended)
+        dirty = list(self._dirty)[:TOGETHER]
+        for session in dirty:
+            del self._dirty[session]
+        return all(await asyncio.gather(*(self._save_one(session) for session in dirty)))
 
     async def _save_one(self, session: Session) -> bool:
-        live = self._sessions.is_connected(session)
-        if not (live or self._sessions.is_parked(session)):
+        try:
+            return await self._save_whole(session)
+        except EngineAwayError as error:
+            logger.debug("client %r: its session isn't saved: %s", session.client_id, error)
+            self._dirty.setdefault(session)
+            return False
+        except Exception:
+            # One that can't be saved must not take the others with it.
+            logger.exception("saving client %r met a fault of ours", session.client_id)
             return True
-        if not self._sessions.owns(session):
+
+    async def _save_whole(self, session: Session) -> bool:
+        live = self._sessions.is_connected(session)
+        if not (live or self._sessions.is_parked(session)) or not self._sessions.owns(session):
             return True
         if not session.subscription_count:
             self._forget(session)
@@ -384,24 +418,29 @@ class Roaming:
         saves |= {key: _Saved(elsewhere=session.token) for key in others}
         for key, saved in saves.items():
             self._by_key[key] = session
-            known = self._generations.get(key, 0)
+            self._under_way.add(key)
             try:
+                known = self._generations.get(key, 0)
                 generation = await self._shelf.save(key, known, _encode(saved), live=live)
-            except EngineAwayError as error:
-                logger.debug("client %r: its session isn't saved: %s", session.client_id, error)
-                self._dirty.setdefault(session)
-                return False
-            if self._by_key.get(key) is not session:
-                self._ended[key] = generation  # meanwhile it was over
-            elif generation:
-                self._generations[key] = generation
-            elif not known and live and not session.token:
-                # While Redis was away nobody could be looked for.
-                del self._by_key[key]
-                self.enter(session)
-            else:
-                self._lose(key, session)
+            finally:
+                self._under_way.discard(key)
+            self._note_saved(key, session, known, generation)
         return True
+
+    def _note_saved(self, key: str, session: Session, known: int, generation: int) -> None:
+        if generation and key not in self._by_key:
+            self._ended[key] = generation  # meanwhile it was over
+            self._save_soon()
+        elif generation:
+            self._generations[key] = generation
+        elif self._by_key.get(key) is not session:
+            return  # it goes on in another connection, which will be saved as well
+        elif not known and self._sessions.is_connected(session) and not session.token:
+            # While Redis was away nobody could be looked for.
+            del self._by_key[key]
+            self.enter(session)
+        else:
+            self._lose(key, session)
 
     async def _end_one(self, key: str, generation: int) -> bool:
         try:
@@ -413,21 +452,28 @@ class Roaming:
     async def _touch(self) -> None:
         while True:
             await asyncio.sleep(TOUCH_SECONDS)
-            live = [
-                (key, session)
-                for key, session in self._by_key.items()
-                if self._sessions.is_connected(session) and key in self._generations
-            ]
-            try:
-                kept = await asyncio.gather(
-                    *(self._shelf.touch(key, self._generations[key]) for key, _ in live)
-                )
-            except EngineAwayError:
-                continue
-            # Redis has forgotten it, or another node has it: saving it shows which.
-            for (_, session), well in zip(live, kept, strict=True):
-                if not well:
-                    self.change(session)
+            keys = list(self._generations)
+            for at in range(0, len(keys), TOGETHER):
+                await self._touch_some(keys[at : at + TOGETHER])
+
+    async def _touch_some(self, keys: list[str]) -> None:
+        live = [
+            (key, session, self._generations[key])
+            for key in keys
+            if (session := self._by_key.get(key)) is not None
+            and self._sessions.is_connected(session)
+            and key in self._generations
+        ]
+        try:
+            kept = await asyncio.gather(
+                *(self._shelf.touch(key, generation) for key, _, generation in live)
+            )
+        except EngineAwayError:
+            return
+        # Redis has forgotten it, or another node has it: saving it shows which.
+        for (_, session, _), well in zip(live, kept, strict=True):
+            if not well:
+                self.change(session)
 
     def _lose(self, key: str, session: Session) -> None:
         logger.debug("client %r: its session is another node's", session.client_id)

@@ -365,7 +365,10 @@ class Session:
 
     @expects.setter
     def expects(self, value: bool) -> None:
-        self._declined = set() if value else None
+        if not value:
+            self._declined = None
+        elif self._declined is None:
+            self._declined = set()
 
     def park(self, until: float) -> None:
         """Keep what is shown to a client that is gone; what was sent before ``until`` it has."""
@@ -401,8 +404,10 @@ class Session:
 
     def left_behind(self) -> Parked:
         """Give what was shown to the client, how, and what of it the client surely has."""
+        shown = self.outbox.shown
         return {
-            topic: (spec, self._hub.parked_at(self.outbox, topic))
+            # What it had asked for may still have waited to be shown.
+            topic: (spec, self._hub.parked_at(self.outbox, topic) if topic in shown else None)
             for topic, spec in self._connection.subscriptions.items()
         }
 

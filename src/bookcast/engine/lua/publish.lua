@@ -2,7 +2,8 @@
 -- of it, or nothing.
 -- KEYS: fence, producer, topics, then per run: topic, history
 -- ARGV: number, fence or "", epoch for what begins anew, history size, seconds to keep, then per
---       run: name, channel, "r" where what came before is lost, server_ms, for each record a letter
+--       run: name, channel, "r" where what came before is lost ("o": that too, but it is left out if
+--       something newer was published), server_ms, for each record a letter
 --       ("h" where every one counts), then the records
 -- A run is what one call publishes of one topic. Gives per run: epoch, seq of its last update.
 local number, fence = ARGV[1], ARGV[2]
@@ -35,42 +36,45 @@ while at <= #ARGV do
   local name, channel, resumes = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local server_ms, letters = ARGV[at + 3], ARGV[at + 4]
   local count = #letters
-  local known = redis.call('HMGET', topic, 'e', 's', 'r')
+  local known = redis.call('HMGET', topic, 'e', 's', 'r', 'm')
   local epoch, seq = known[1], tonumber(known[2]) or 0
-  local breaks = not epoch or known[3] ~= run_id or resumes == 'r'
-  if breaks then
-    -- A topic may break more than once in one call.
-    epoch = resumes == 'r' and fresh .. '-' .. key or fresh
-  end
-  local lengths, records = {}, {}
-  for index = 1, count do
-    records[index] = ARGV[at + 4 + index]
-    lengths[index] = #records[index]
-  end
-  -- The first write is one that a full Redis refuses; after it, it refuses none.
-  redis.call('HSET', topic, 'e', epoch, 's', seq + count, 'r', run_id, 'm', server_ms,
-    'd', records[count])
-  redis.call('EXPIRE', topic, keep)
-  if not known[1] then
-    redis.call('SADD', KEYS[3], name)
-  end
-  if breaks then
-    redis.call('DEL', history)
-  end
-  local kept = false
-  for index = 1, count do
-    if string.sub(letters, index, index) == 'h' then
-      kept = true
-      redis.call('XADD', history, 'MAXLEN', '~', size, (seq + index) .. '-0', 'd', records[index])
+  local is_old = resumes == 'o' and epoch and tonumber(known[4]) > tonumber(server_ms)
+  if not is_old then
+    local breaks = not epoch or known[3] ~= run_id or resumes ~= ''
+    if breaks then
+      -- A topic may break more than once in one call.
+      epoch = resumes ~= '' and fresh .. '-' .. key or fresh
     end
+    local lengths, records = {}, {}
+    for index = 1, count do
+      records[index] = ARGV[at + 4 + index]
+      lengths[index] = #records[index]
+    end
+    -- The first write is one that a full Redis refuses; after it, it refuses none.
+    redis.call('HSET', topic, 'e', epoch, 's', seq + count, 'r', run_id, 'm', server_ms,
+      'd', records[count])
+    redis.call('EXPIRE', topic, keep)
+    if not known[1] then
+      redis.call('SADD', KEYS[3], name)
+    end
+    if breaks then
+      redis.call('DEL', history)
+    end
+    local kept = false
+    for index = 1, count do
+      if string.sub(letters, index, index) == 'h' then
+        kept = true
+        redis.call('XADD', history, 'MAXLEN', '~', size, (seq + index) .. '-0', 'd', records[index])
+      end
+    end
+    if kept then
+      redis.call('EXPIRE', history, keep)
+    end
+    seq = seq + count
+    redis.call('PUBLISH', channel,
+      name .. '\t' .. epoch .. '\t' .. seq .. '\t' .. table.concat(lengths, '\t') .. '\n'
+        .. table.concat(records))
   end
-  if kept then
-    redis.call('EXPIRE', history, keep)
-  end
-  seq = seq + count
-  redis.call('PUBLISH', channel,
-    name .. '\t' .. epoch .. '\t' .. seq .. '\t' .. table.concat(lengths, '\t') .. '\n'
-      .. table.concat(records))
   reply[#reply + 1] = epoch
   reply[#reply + 1] = tostring(seq)
   at = at + 5 + count
