@@ -54,6 +54,16 @@ def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path) -> No
         ({"HOST": "*"}, "0.0.0.0 listens everywhere"),
         ({"SIMULATOR_SYMBOLS": ","}, "name at least one symbol"),
         ({"SIMULATOR_SYMBOLS": "US."}, "names a market but no code"),
+        ({"REDIS_URL": "localhost:6379"}, "write redis://"),
+        ({"REDIS_URL": "redis://:6379"}, "write redis://"),
+        ({"REDIS_URL": "redis://host:port"}, "write redis://"),
+        ({"REDIS_URL": "redis://host/1"}, "a Redis of its own for each deployment"),
+        ({"REDIS_URL": "redis://host", "REDIS_CA_FILE": "/nowhere"}, "which is no file"),
+        ({"REDIS_TIMEOUT": "0"}, "REDIS_TIMEOUT is '0'"),
+        ({"WORKERS": "2"}, "set REDIS_URL=redis://host:6379, or WORKERS=1"),
+        ({"WORKERS": "2", "REDIS_URL": "memory://"}, "set REDIS_URL"),
+        ({"DRAIN_SECONDS": "-1"}, "DRAIN_SECONDS is '-1'"),
+        ({"ENGINE_DOWN_PUBLISH": "queue"}, "it must be one of reject, local"),
     ],
 )
 def test_a_wrong_value_names_its_setting(environ: dict[str, str], sentence: str) -> None:

@@ -1,6 +1,6 @@
 """The circuit breaker."""
 
-from bookcast.engine.breaker import FIRST_SECONDS, MOST_SECONDS, Breaker
+from bookcast.engine.breaker import FIRST_SECONDS, MOST_SECONDS, STEADY_SECONDS, Breaker
 
 
 def test_it_opens_once_and_says_why() -> None:
@@ -33,14 +33,18 @@ def test_it_closes_when_somebody_has_looked() -> None:
 
 def test_it_waits_longer_each_time_but_never_long() -> None:
     """From the beginning with each outage; chance takes away up to half."""
-    breaker = Breaker(lambda: 0.0, lambda: 1.0)
+    now = [0.0]
+    breaker = Breaker(lambda: now[0], lambda: 1.0)
     for _ in range(2):
+        now[0] += STEADY_SECONDS + 1
         breaker.fail("gone")
         waits = [breaker.wait() for _ in range(10)]
         assert waits[0] == FIRST_SECONDS
         assert waits == sorted(waits)
         assert waits[-1] == MOST_SECONDS
         breaker.succeed()
+    breaker.fail("gone again at once")
+    assert breaker.wait() == MOST_SECONDS
     lucky = Breaker(lambda: 0.0, lambda: 0.0)
     lucky.fail("gone")
     assert lucky.wait() == FIRST_SECONDS / 2

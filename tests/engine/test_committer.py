@@ -208,3 +208,18 @@ async def test_many_topics_of_any_name_go_in_one_call(made: Link) -> None:
     )
     assert [position.seq for position in positions] == [1, 2] * len(topics)  # type: ignore[attr-defined]
     await one.close()
+
+
+async def test_what_is_of_an_earlier_time_gives_way_to_what_was_published_since(
+    made: Link,
+) -> None:
+    """Where nothing was, it begins an epoch, with the time that it is of."""
+    one, other = committer(made), committer(made, "other")
+    [first] = await publish(one, books(AAPL, 1))  # at 1500 ms
+    [late] = await one.publish(books(AAPL, 7), None, restored=lambda _topic: False, as_of=1400.0)
+    assert late == first
+    newer = other.publish(books(AAPL, 8), None, restored=lambda _topic: False, as_of=1600.0)
+    together = publish(other, books(AAPL, 9))
+    assert [one.seq for one in (*await newer, *await together)] == [2, 3]  # type: ignore[attr-defined]
+    await one.close()
+    await other.close()

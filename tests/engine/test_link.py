@@ -11,6 +11,7 @@ from bookcast.engine import keys
 from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.breaker import Breaker
 from bookcast.engine.link import SCRIPTS, Link, LinkSettings
+from bookcast.errors import StartupError
 from tests.engine.links import link
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer, free_port
@@ -236,3 +237,23 @@ async def test_who_waits_when_it_is_closed_waits_no_longer(tmp_path: Path) -> No
             await asyncio.sleep(0)
         await asyncio.wait([waiting], timeout=5)
         assert waiting.cancelled()
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:1?foo=bar", "redis://127.0.0.1:1?socket_timeout=abc"]
+)
+def test_an_address_that_can_not_be_meant_is_one_sentence(url: str) -> None:
+    """Before anything is connected."""
+    made = Link(LinkSettings(url), Breaker(lambda: 0.0, lambda: 0.0))
+    with pytest.raises(StartupError, match="REDIS_URL can't be used"):
+        made.check()
+
+
+async def test_a_socket_file_will_do(tmp_path: Path) -> None:
+    """As on a machine of its own."""
+    path = tmp_path / "socket"
+    with RedisServer(tmp_path, config=[f"unixsocket {path}"]):
+        async with link(f"unix://{path}") as (made, _):
+            made.check()
+            assert made.place == str(path)
+            assert await made.call("heads", ["bc:{1}:t:x"]) == [b"", b""]

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bookcast.engine import keys, peers
+from bookcast.engine.base import EngineAwayError
 from bookcast.engine.link import Link
 from bookcast.engine.peers import Node, Peers
 from tests.engine.links import link
@@ -120,7 +121,9 @@ async def test_while_redis_is_away_nobody_answers(redis_url: str) -> None:
         one.engine._breaker.fail("gone")
         asked = peers_of(one)
         async with asyncio.timeout(PATIENCE / 2):
-            assert await asked.ask("one", "turn", b"", PATIENCE) is None
+            with pytest.raises(EngineAwayError):
+                await asked.ask("one", "turn", b"", PATIENCE)
+            assert await asked.ask_all(["one"], "turn", b"", PATIENCE) == {"one": None}
             await asked.tell("one", "turn", b"")
 
 

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from bookcast.hub.topic import MAX_WAITING, EventTopic, LiveTopic, StateTopic, live_topic
@@ -154,3 +155,20 @@ def test_another_epoch_is_a_gap_of_unknown_length() -> None:
     step = live.step(View(SPEC, update(7, TRADES)))
     assert step.gap == ("f", None, None, "epoch")
     assert seqs(step.updates) == [1, 2]
+
+
+def test_what_surely_came_is_told_by_when_it_came_here() -> None:
+    """Whatever the clock of whoever published it says."""
+    now = [100.0]
+    live = StateTopic(AAPL, 10, keeps_all=True, clock=lambda: now[0])
+    for seq, moment in ((1, 100.0), (2, 101.0), (3, 102.0)):
+        now[0] = moment
+        live.add(msgspec.structs.replace(update(seq), server_ms=1e15))
+    live.take()
+    view = live.view(SPEC._replace(every=True))
+    view.shown_at = 102.0
+    surely = live.surely(view, 101.5)
+    assert surely is not None
+    assert surely.position.seq == 2
+    assert live.surely(view, 99.0) is None
+    assert live.surely(view, 102.0) is live.emitted

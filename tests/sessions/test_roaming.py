@@ -13,6 +13,7 @@ import redis
 from bookcast import Server
 from bookcast.errors import CloseCode
 from bookcast.sessions import roaming
+from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, Client, connect, eventually, nodes, registry_of
 
@@ -299,3 +300,68 @@ async def test_who_came_while_redis_was_away_finds_their_session_when_it_is_back
                 while await size_of(client) != 5:
                     pass
                 await until(lambda: registry_of(here).parked == 0)
+
+
+async def test_a_goodbye_just_before_coming_back_is_believed(
+    redis_url: str, redis_server: RedisServer
+) -> None:
+    """Though Redis, a while away, hasn't heard of it yet."""
+    async with FaultyProxy(redis_server.port) as way:
+        way.delay(0.02)
+        async with nodes(f"redis://127.0.0.1:{way.port}", 1) as [node]:
+            for size in range(1, 6):
+                async with connect(node.ws_url + "me?symbols=AAPL") as client:
+                    await client.hear()
+                    await node.publish("AAPL", book(size))
+                    while await size_of(client) != size:
+                        pass
+                async with connect(node.ws_url + "me") as again:
+                    await node.publish("AAPL", book(100 + size))
+                    assert await again.silent()
+
+
+async def test_a_page_that_is_reloaded_keeps_its_place(
+    redis_url: str, redis_server: RedisServer
+) -> None:
+    """What ends the old session doesn't end the new one."""
+    async with FaultyProxy(redis_server.port) as way:
+        way.delay(0.02)
+        async with nodes(f"redis://127.0.0.1:{way.port}", 2) as (here, there):
+            for _ in range(5):
+                async with connect(here.ws_url + "me?symbols=AAPL") as client:
+                    await client.hear()
+            async with connect(here.ws_url + "me?symbols=AAPL") as client:
+                await client.hear()
+                await saved(here, "me")
+                async with connect(there.ws_url + "me") as other:
+                    await until(lambda: registry_of(there).duplicates == 1)
+                    await here.publish("AAPL", book(1))
+                    assert await size_of(client) == 1
+                    assert await other.silent()
+
+
+async def test_a_client_whose_node_was_cut_off_keeps_what_it_sees(
+    redis_url: str, redis_server: RedisServer
+) -> None:
+    """Another one under its id took its session; so they are two."""
+    async with (
+        FaultyProxy(redis_server.port) as way,
+        nodes(f"redis://127.0.0.1:{way.port}", 1, redis_timeout=0.3) as [here],
+        nodes(redis_url, 1) as [there],
+        connect(here.ws_url + "me?symbols=AAPL") as first,
+    ):
+        await first.hear()
+        await saved(here, "me")
+        way.stall()
+        await until(lambda: here._engine is not None and here._engine.status().state == "away")
+        async with connect(there.ws_url + "me"):
+            await until(lambda: registry_of(there).resumed == 1)
+            way.flow()
+            await until(
+                lambda: here._engine is not None and here._engine.status().state == "connected"
+            )
+            await until(lambda: not is_saved(here, "me"))
+            await there.publish("AAPL", book(3))
+            while await size_of(first) != 3:
+                pass
+            assert first.connection.close_code is None

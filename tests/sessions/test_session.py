@@ -2,6 +2,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from bookcast.auth.principal import Rights
@@ -195,3 +196,23 @@ async def test_a_long_silence_is_broken_by_a_heartbeat() -> None:
         (59, "heartbeat"),
     ]
     assert base.heard() == []
+
+
+async def test_a_client_that_is_lost_before_its_topic_was_at_hand_keeps_what_it_asked_for() -> None:
+    """It finds all of it when it comes back."""
+    world = World()
+
+    async def never(_topics: Sequence[object]) -> None:
+        raise AssertionError
+
+    world.rules = msgspec.structs.replace(world.rules, prepare=never)
+    lost = world.enter("slow")
+    lost.session.receive(b'{"action":"subscribe","symbol":"AAPL"}')
+    assert lost.session.has_to_wait
+    lost.vanish()
+    assert list(lost.session.seen()) == [AAPL]
+    assert lost.session.seen()[AAPL][1] is None
+    world.rules = msgspec.structs.replace(world.rules, prepare=None)
+    back = world.enter("slow")
+    await world.publish(5)
+    assert back.volumes() == [("AAPL", 5)]

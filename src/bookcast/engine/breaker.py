@@ -40,7 +40,6 @@ class Breaker:
         self._closed_at = -math.inf
         self.is_open = False
         self.reason = ""
-        self._closed_at = self._clock()
         """Why it is open, in words."""
         self.since = 0.0
         """When it opened last, in the clock's seconds."""
