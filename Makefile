@@ -20,7 +20,9 @@ demo: setup ## serve a simulated market, with the live page
 
 test: packages setup check ## everything: lint, types, contracts, unit, browser and end-to-end tests
 	npm --prefix web test --silent
-	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered
+	# By themselves: they look how long things take on three nodes.
+	$(BIN)/python -m pytest tests/history --numprocesses 1 --quiet
+	$(BIN)/python -m pytest --ignore tests/history --numprocesses 2 --cov --cov-report=term:skip-covered
 
 check: setup ## lint, types, and the contracts between layers
 	$(BIN)/ruff format --check --quiet src tests examples scripts benchmarks

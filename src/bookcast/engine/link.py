@@ -350,7 +350,7 @@ class Link:
         elif isinstance(error, ResponseError):
             reason = f"refuses: {text}"
         elif isinstance(error, RedisError | OSError):
-            reason = f"can't be reached: {text}"
+            reason = f"can't be reached: {text.rstrip('.')}"
         else:
             logger.error("calling Redis met a fault of ours", exc_info=error)
             reason = f"met a fault of ours: {type(error).__name__}"
