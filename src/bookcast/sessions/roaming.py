@@ -409,6 +409,8 @@ class Roaming:
         live = self._sessions.is_connected(session)
         if not (live or self._sessions.is_parked(session)) or not self._sessions.owns(session):
             return True
+        if session in self._unsought:
+            return True  # another node may still have to save what its client left behind there
         if not session.subscription_count:
             self._forget(session)
             return True

@@ -70,7 +70,7 @@ async def test_what_the_quota_does_not_allow_waits_and_is_told(run_feed: RunFeed
             assert supply.reason == "the account's quota is used up: 1 of 1 subscriptions"
             running.feed.release(AAPL)
             await held(opend, "US.TSLA:2")
-            assert running.feed.supply(TSLA).state == "live"
+            await eventually(lambda: running.feed.supply(TSLA).state == "live", "its answer")
     finally:
         opend.close()
 
