@@ -615,6 +615,8 @@ def test_the_manual_names_settings_that_there_are() -> None:
     assert unknown(named - {"NAME_FILE"}) == set()
 
 
-def test_the_manual_has_a_place_for_measured_numbers() -> None:
-    """One."""
-    assert MANUAL.splitlines().count("<!-- sizing -->") == 1
+def test_the_manual_tells_sizes_as_measured() -> None:
+    """In a table, with the way to all figures."""
+    section = MANUAL.partition("## Sizing")[2].partition("## Checklist")[0]
+    assert "benchmarks.md#figures" in section
+    assert section.count("\n| ") >= 6
