@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final, Literal
 
 from bookcast.engine.base import Engine
@@ -79,7 +80,11 @@ def numbers_of(hub: Hub, registry: Registry, engine: Engine) -> list[Number]:
             lambda: hub.gapped,
         ),
     ] + [
-        Number(f"engine_{name}", kind, help_, lambda name=name: engine.numbers()[name])  # type: ignore[misc]
+        Number(f"engine_{name}", kind, help_, partial(_engine_number, engine, name))
         for name, (kind, help_) in ENGINE_NUMBERS.items()
         if name in engine.numbers()
     ]
+
+
+def _engine_number(engine: Engine, name: str) -> float:
+    return engine.numbers()[name]
