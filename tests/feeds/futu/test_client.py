@@ -13,6 +13,7 @@ from bookcast import serve
 from bookcast.feeds.futu import client
 from bookcast.model import Level, Publication, Symbol, Topic
 from tests.fakes.opend import SUB, Controller
+from tests.fakes.opend.wire import GLOBAL_STATE
 from tests.feeds.futu.conftest import RunFeed, Running
 from tests.support import AAPL, TSLA, connect, eventually, published_book
 
@@ -314,6 +315,21 @@ async def test_a_lost_login_is_told_and_its_end_too(opend: Controller, run_feed:
         opend.login(qot=True)
         await eventually(lambda: running.feed.supply(AAPL).state == "live", "the login")
         assert running.feed.status().state == "connected"
+
+
+async def test_an_answer_from_before_a_lost_login_does_not_deny_it(
+    opend: Controller, run_feed: RunFeed
+) -> None:
+    """The notice overtakes an answer that is on its way."""
+    async with run_feed(opend.port) as running:
+        running.feed.want(AAPL)
+        opend.slow(0.3)
+        await eventually(lambda: opend.requests().count(GLOBAL_STATE) == 1, "the question")
+        opend.kick("logged in on a phone")
+        await eventually(lambda: running.feed.status().state == "disconnected", "the loss")
+        # It is asked once more, since what is answered first can't be relied on.
+        await eventually(lambda: opend.requests().count(GLOBAL_STATE) == 2, "the second question")
+        assert running.feed.status().state == "disconnected"
 
 
 async def test_an_opend_that_is_not_logged_in_is_told(opend: Controller, run_feed: RunFeed) -> None:

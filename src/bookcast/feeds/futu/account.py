@@ -39,12 +39,14 @@ class Account:
     Attributes:
         trouble: why OpenD can't give data although it is there; None when it can.
         rights: what the account may see of each market, as ``Qot_Common.QotRight``.
+        notices: how often OpenD has told of its login unasked.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.trouble: str | None = None
         self.rights: dict[str, int] = {}
+        self.notices = 0
         self._states: dict[str, MarketState] = {}
         self._logged_in = False
         self._well = 0
@@ -73,6 +75,7 @@ class Account:
         response.ParseFromString(body)
         news = response.s2c
         if news.type == _EVENT and news.event.eventType in _LOGIN_EVENTS:
+            self.notices += 1
             taken_over = news.event.eventType == KICKED_OUT
             self._well = 0
             what = (
@@ -82,6 +85,7 @@ class Account:
             )
             self.trouble = ": ".join(filter(None, [what, news.event.desc]))
         elif news.type == _CONNECTION:
+            self.notices += 1
             if news.connectStatus.qotLogined:
                 self.trouble = None
                 return True

@@ -333,11 +333,14 @@ class FutuFeed(Feed):
 
     async def _watch_markets(self, opened: Link) -> None:
         while True:
+            notices = self._account.notices
             try:
                 state = await opened.request(calls.global_state(), seconds=OPTIONAL_SECONDS)
             except (Refused, Unanswered) as error:
                 logger.debug("OpenD doesn't tell the markets' states: %s", error)
             else:
+                if notices != self._account.notices:
+                    continue  # from before the notice, or after? Another answer tells
                 with self._noting_trouble():
                     self._account.take_global_state(state)
             await asyncio.sleep(TROUBLED_SECONDS if self._account.trouble else STATE_SECONDS)
