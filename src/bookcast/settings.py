@@ -75,6 +75,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(description="Who signed the certificate of a rediss:// Redis, in PEM"),
     ] = None
+    redis_prefix: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9_.:-]{1,64}$",
+            description="What the names of all keys and channels in Redis begin with: one of its "
+            "own for each deployment that shares a Redis",
+        ),
+    ] = "bookcast"
     engine_down_publish: Annotated[
         Literal["reject", "local"],
         Meta(
@@ -559,11 +567,6 @@ def _check_redis(settings: Settings, sources: Mapping[str, str]) -> None:
             raise SettingError(
                 f"{shown} is no address of a Redis; write redis://[user:password@]host:6379, or "
                 "rediss:// for TLS"
-            )
-        if parts.scheme in {"redis", "rediss"} and parts.path not in {"", "/", "/0"}:
-            raise SettingError(
-                f"{shown} names the database {parts.path[1:]}, and what is told to subscribers "
-                "knows no databases; use 0, and a Redis of its own for each deployment"
             )
     ca_file = settings.redis_ca_file
     if ca_file is not None and not Path(ca_file).is_file():

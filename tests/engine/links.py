@@ -8,7 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bookcast.engine.breaker import Breaker
+from bookcast.engine.keys import Keys
 from bookcast.engine.link import Link, LinkSettings
+
+KEYS = Keys()
+"""The names that a node uses unless told otherwise."""
 
 
 @asynccontextmanager

@@ -6,10 +6,9 @@ from contextlib import suppress
 
 import pytest
 
-from bookcast.engine import keys
 from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.board import Board
-from tests.engine.links import link
+from tests.engine.links import KEYS, link
 from tests.engine.nodes import node
 from tests.fakes.redis_server import RedisServer
 from tests.support import eventually
@@ -70,7 +69,7 @@ async def test_who_runs_the_feed_no_more_can_post_nothing(
     async with link(redis_url) as (made, _):
         old, new = Board(made), Board(made)
         await old.post({"a": b"old"}, 1)
-        redis_server.cli("SET", keys.LOCK_NUMBER, 2)
+        redis_server.cli("SET", KEYS.lock_number, 2)
         await new.post({"a": b"new"}, 2)
         with pytest.raises(FencedError):
             await old.post({"a": b"older"}, 1)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from bookcast.engine import committer as committer_module
-from bookcast.engine import keys, records
+from bookcast.engine import records
 from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.committer import Committer
 from bookcast.engine.link import Link
 from bookcast.model import Book, Publication, Symbol, Topic
-from tests.engine.links import link
+from tests.engine.links import KEYS, link
 from tests.engine.nodes import books, trade
 from tests.fakes.redis_server import RedisServer
 from tests.support import AAPL, PATIENCE, TRADES
@@ -69,7 +69,7 @@ async def test_an_update_is_written_as_it_is(made: Link, redis_server: RedisServ
     )
     book, print_ = await outcome
     for topic, position, restored in ((AAPL, book, False), (TRADES, print_, True)):
-        state, history, _ = keys.topic_keys(topic)
+        state, history, _ = KEYS.topic(topic)
         found = await made.call("read", [state, history], ["", 0, 100])
         update = records.decode(topic, position, found[2])
         assert (update.server_ms, update.restored) == (1500, restored)
@@ -93,7 +93,7 @@ async def test_where_something_was_lost_an_epoch_begins(made: Link) -> None:
     assert epochs[2] == epochs[3]
     assert epochs[4] == epochs[5]
     assert len(set(epochs)) == 3
-    state, history, _ = keys.topic_keys(TRADES)
+    state, history, _ = KEYS.topic(TRADES)
     found = await made.call("read", [state, history], ["", 0, 100])
     assert [int(seq) for seq in found[3::2]] == [5, 6]
     await one.close()

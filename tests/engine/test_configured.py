@@ -36,6 +36,7 @@ def test_with_redis_it_is_there() -> None:
         redis_timeout=0.25,
         redis_max_connections=3,
         redis_ca_file="/ca.pem",
+        redis_prefix="mine",
         history_size=50,
         session_ttl=7,
     )
@@ -46,6 +47,7 @@ def test_with_redis_it_is_there() -> None:
         3,
         "/ca.pem",
     )
+    assert engine._link.keys.nodes.startswith("mine:1:")
     assert engine._rules == RedisRules(history_size=50, session_ttl=7)
     assert engine.shared is not None
     assert engine.shared.peers.id == "node"

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from bookcast.engine import demand as demand_module
-from bookcast.engine import keys
 from bookcast.engine.demand import Demand
 from bookcast.engine.link import Link
 from bookcast.engine.peers import LIVING_MS
 from bookcast.model import Symbol, Topic
-from tests.engine.links import link
+from tests.engine.links import KEYS, link
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer
 from tests.support import AAPL, QUOTE, TSLA, eventually
@@ -62,7 +61,7 @@ def _quicker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def told(server: RedisServer, node: str) -> int:
     """Count what a node has told."""
-    return int(server.cli("SCARD", keys.demand_key(node)))
+    return int(server.cli("SCARD", KEYS.demand(node)))
 
 
 async def test_the_feed_is_told_what_any_node_wants(
@@ -112,7 +111,7 @@ async def test_what_is_wanted_for_a_moment_leaves_nothing(
             one.demand.release(AAPL)
             await asyncio.sleep(0)
         await eventually(lambda: told(redis_server, "one") == 1, "the last word")
-        ttl = int(redis_server.cli("PTTL", keys.demand_key("one")))
+        ttl = int(redis_server.cli("PTTL", KEYS.demand("one")))
         assert 0 < ttl <= LIVING_MS
 
 
@@ -139,7 +138,7 @@ async def test_the_dead_want_nothing(redis_url: str, redis_server: RedisServer) 
         await eventually(lambda: told(redis_server, "two") == 1, "the demand in Redis")
         await one.demand.follow()
         assert one.now() == {AAPL}
-        redis_server.cli("DEL", keys.demand_key("two"))
+        redis_server.cli("DEL", KEYS.demand("two"))
         await eventually(lambda: one.now() == set(), "its end")
         other.demand.tell_anew()
         await eventually(lambda: one.now() == {AAPL}, "it to be told anew")

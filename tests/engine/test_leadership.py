@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bookcast.engine import keys, leadership
+from bookcast.engine import leadership
 from bookcast.engine.breaker import Breaker
 from bookcast.engine.leadership import Leadership
 from bookcast.engine.link import Link
 from bookcast.engine.records import SHARDS
-from tests.engine.links import link
+from tests.engine.links import KEYS, link
 from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, eventually
 
@@ -76,9 +76,9 @@ async def test_the_lock_is_renewed_for_as_long_as_its_holder_lives(
     """Under one number; nobody else gets it."""
     async with two(redis_url) as (one, other, _):
         fence = one.fence
-        assert redis_server.cli("GET", keys.LOCK) == f"{fence} one"
-        redis_server.cli("PEXPIRE", keys.LOCK, 100)
-        await eventually(lambda: int(redis_server.cli("PTTL", keys.LOCK)) > 200, "renewal")
+        assert redis_server.cli("GET", KEYS.lock) == f"{fence} one"
+        redis_server.cli("PEXPIRE", KEYS.lock, 100)
+        await eventually(lambda: int(redis_server.cli("PTTL", KEYS.lock)) > 200, "renewal")
         assert (one.told, other.told, other.fence) == ([f"gained {fence}"], [], None)
 
 
@@ -90,9 +90,9 @@ async def test_every_shard_is_fenced_before_the_feed_begins(
         one = Candidate(made, "one")
         fences: list[str] = []
         one.before_gain = lambda: fences.extend(
-            redis_server.cli("GET", keys.fence_key(shard)) for shard in range(SHARDS)
+            redis_server.cli("GET", KEYS.fence(shard)) for shard in range(SHARDS)
         )
-        redis_server.cli("SET", keys.fence_key(3), 2**50)
+        redis_server.cli("SET", KEYS.fence(3), 2**50)
         one.leadership.start()
         fence = await one.leads()
         assert fences.count(str(fence)) == SHARDS - 1
@@ -142,12 +142,12 @@ async def test_a_lock_that_is_lost_is_taken_again_under_its_number(
         other.now = -1.0
         other.leadership._away_until = 0.0  # it gives way, as after Redis was away
         fence = await one.leads()
-        for command in (("DEL", keys.LOCK), ("FLUSHALL",)):
+        for command in (("DEL", KEYS.lock), ("FLUSHALL",)):
             redis_server.cli(*command)
             await eventually(
-                lambda: redis_server.cli("GET", keys.LOCK) == f"{fence} one", "the lock"
+                lambda: redis_server.cli("GET", KEYS.lock) == f"{fence} one", "the lock"
             )
-        assert redis_server.cli("GET", keys.LOCK_NUMBER) == str(fence)
+        assert redis_server.cli("GET", KEYS.lock_number) == str(fence)
         assert one.told == [f"gained {fence}"]
         assert other.told == []
 
@@ -161,8 +161,8 @@ async def test_who_comes_back_after_another_begins_anew(
         one.leadership.start()
         before = await one.leads()
         # Meanwhile another had it, and has died.
-        redis_server.cli("SET", keys.LOCK_NUMBER, before + 5)
-        redis_server.cli("DEL", keys.LOCK)
+        redis_server.cli("SET", KEYS.lock_number, before + 5)
+        redis_server.cli("DEL", KEYS.lock)
         await eventually(lambda: len(one.told) == 3, "a new beginning")
         assert one.told == [f"gained {before}", "lost", f"gained {one.fence}"]
         assert one.fence is not None
@@ -199,10 +199,10 @@ async def test_a_fault_of_the_feed_does_not_end_the_looking(
         one.before_gain = lambda: 1 / 0
         one.leadership.start()
         await eventually(lambda: "a fault of ours" in caplog.text, "the fault")
-        redis_server.cli("DEL", keys.LOCK)
-        await eventually(lambda: redis_server.cli("GET", keys.LOCK) != "", "the lock")
+        redis_server.cli("DEL", KEYS.lock)
+        await eventually(lambda: redis_server.cli("GET", KEYS.lock) != "", "the lock")
         await one.leadership.close()
-        assert redis_server.cli("GET", keys.LOCK) == ""
+        assert redis_server.cli("GET", KEYS.lock) == ""
 
 
 async def test_an_end_before_the_beginning_is_no_fault(redis_url: str) -> None:

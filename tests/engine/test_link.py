@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from bookcast.engine import keys
 from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.breaker import Breaker
 from bookcast.engine.link import SCRIPTS, Link, LinkSettings
 from bookcast.errors import StartupError
-from tests.engine.links import link
+from tests.engine.links import KEYS, link
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer, free_port
 
-FENCE = keys.fence_key(0)
+FENCE = KEYS.fence(0)
 
 
 async def fence(made: Link, number: int, *, vital: bool = False) -> int:
@@ -186,11 +185,11 @@ async def test_a_full_redis_is_told_in_words(tmp_path: Path) -> None:
 
 async def test_what_a_script_refuses_is_told(redis_url: str, redis_server: RedisServer) -> None:
     """A fence is something else than a fault; neither takes other calls with it."""
-    redis_server.cli("SET", keys.LOCK_NUMBER, 10)
+    redis_server.cli("SET", KEYS.lock_number, 10)
     redis_server.cli("SET", "bc:{0}:t:wrong", "text")
     async with link(redis_url) as (made, breaker):
         outcomes = await asyncio.gather(
-            made.call("post", [keys.BOARD, keys.LOCK_NUMBER], ["c", 9, "=", b""], vital=True),
+            made.call("post", [KEYS.board, KEYS.lock_number], ["c", 9, "=", b""], vital=True),
             made.call("heads", ["bc:{0}:t:wrong"]),
             fence(made, 1),
             return_exceptions=True,
@@ -244,9 +243,24 @@ async def test_who_waits_when_it_is_closed_waits_no_longer(tmp_path: Path) -> No
 )
 def test_an_address_that_can_not_be_meant_is_one_sentence(url: str) -> None:
     """Before anything is connected."""
-    made = Link(LinkSettings(url), Breaker(lambda: 0.0, lambda: 0.0))
     with pytest.raises(StartupError, match="REDIS_URL can't be used"):
-        made.check()
+        Link(LinkSettings(url), Breaker(lambda: 0.0, lambda: 0.0))
+
+
+@pytest.mark.parametrize(
+    ("url", "start"),
+    [
+        ("redis://host", "mine:{nodes}"),
+        ("redis://host/0", "mine:{nodes}"),
+        ("rediss://host/3", "mine:3:{nodes}"),
+        ("redis://host?db=4", "mine:4:{nodes}"),
+        ("unix:///run/redis.sock?db=5", "mine:5:{nodes}"),
+    ],
+)
+def test_names_tell_the_deployment_and_the_database(url: str, start: str) -> None:
+    """However the address names it: channels know no databases."""
+    made = Link(LinkSettings(url, prefix="mine"), Breaker(lambda: 0.0, lambda: 0.0))
+    assert made.keys.nodes.startswith(start)
 
 
 async def test_a_socket_file_will_do(tmp_path: Path) -> None:
@@ -254,6 +268,5 @@ async def test_a_socket_file_will_do(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     with RedisServer(tmp_path, config=[f"unixsocket {path}"]):
         async with link(f"unix://{path}") as (made, _):
-            made.check()
             assert made.place == str(path)
             assert await made.call("heads", ["bc:{1}:t:x"]) == [b"", b""]

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bookcast.engine import keys, peers
+from bookcast.engine import peers
 from bookcast.engine.base import EngineAwayError
 from bookcast.engine.link import Link
 from bookcast.engine.peers import Node, Peers
-from tests.engine.links import link
+from tests.engine.links import KEYS, link
 from tests.engine.nodes import EngineNode, node, nodes
 from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, eventually
@@ -41,8 +41,8 @@ async def test_who_lives_knows_of_all_others(redis_url: str, redis_server: Redis
         assert set(one.living) == {"one", "two", "three"}
         assert one.living["two"] == Node("two", "group", worker=1, leads=True, connections=5)
         await other.leave()
-        assert 0 < int(redis_server.cli("PTTL", keys.node_key("three"))) <= peers.LIVING_MS
-        redis_server.cli("DEL", keys.node_key("three"))
+        assert 0 < int(redis_server.cli("PTTL", KEYS.node("three"))) <= peers.LIVING_MS
+        redis_server.cli("DEL", KEYS.node("three"))
         await one.pulse()
         assert set(one.living) == {"one"}
 

@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bookcast.engine import follower, keys
+from bookcast.engine import follower
 from bookcast.engine import redis as engine_module
 from bookcast.engine.base import FencedError
+from bookcast.engine.keys import KEEP_SECONDS
 from bookcast.engine.redis import RedisRules
 from bookcast.model import Position, Publication, Symbol, Topic
+from tests.engine.links import KEYS
 from tests.engine.nodes import (
     EngineNode,
     books,
@@ -111,7 +113,7 @@ async def test_a_lost_reply_doubles_nothing(redis_server: RedisServer, redis_url
         await one.leads()
         await other.follow(TRADES)
         await one.engine.publish(trade(TRADES, 1), fence=one.fence)
-        name = keys.topic_keys(TRADES)[0].encode()
+        name = KEYS.topic(TRADES)[0].encode()
         proxy.drop_reply_after(lambda asked: name in asked)
         positions = await one.engine.publish(
             [*trade(TRADES, 2, 3), *books(AAPL, 1)], fence=one.fence
@@ -132,7 +134,7 @@ async def test_who_ran_the_feed_before_can_publish_nothing_more(two: list[Engine
     # A node that stood still has not noticed that its lock is gone.
     leadership = one.engine._leadership
     await leadership._changing.acquire()
-    await other.engine._link.call("resign", [keys.LOCK], ["one", keys.LEADER_CHANNEL])
+    await other.engine._link.call("resign", [KEYS.lock], ["one", KEYS.leader_channel])
     await other.leads()
     assert other.fence > before
     for topic in topics:
@@ -289,10 +291,10 @@ async def test_a_history_in_redis_is_bounded(redis_url: str, redis_server: Redis
     async with node(redis_url, rules=RedisRules(history_size=10)) as one:
         for _ in range(20):
             await one.engine.publish(trade(TRADES, *range(50)))
-        state, history, _ = keys.topic_keys(TRADES)
+        state, history, _ = KEYS.topic(TRADES)
         assert int(redis_server.cli("XLEN", history)) < 250
         for key in (state, history):
-            assert 0 < int(redis_server.cli("TTL", key)) <= keys.KEEP_SECONDS
+            assert 0 < int(redis_server.cli("TTL", key)) <= KEEP_SECONDS
 
 
 async def test_times_and_marks_go_with_an_update(two: list[EngineNode]) -> None:
@@ -312,7 +314,7 @@ async def test_topics_that_have_expired_are_listed_no_more(
     """As if they had never been."""
     one, other = two
     await one.engine.publish([*books(AAPL, 1), *books(TSLA, 1)])
-    redis_server.cli("DEL", keys.topic_keys(AAPL)[0])
+    redis_server.cli("DEL", KEYS.topic(AAPL)[0])
     assert [head.topic for head in await other.engine.heads()] == [TSLA]
     assert other.engine.status().topics == 1
 
@@ -324,7 +326,7 @@ async def test_a_record_that_cannot_be_read_takes_nothing_else_with_it(
     monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 0.02)
     one, other = two
     await one.engine.publish(books(AAPL, 1))
-    redis_server.cli("HSET", keys.topic_keys(AAPL)[0], "d", "nonsense")
+    redis_server.cli("HSET", KEYS.topic(AAPL)[0], "d", "nonsense")
     await other.engine.prepare([AAPL, TSLA])
     other.engine.want(AAPL)
     other.engine.want(TSLA)
@@ -366,9 +368,9 @@ async def test_an_end_leaves_nothing_behind(redis_url: str, redis_server: RedisS
     await eventually(lambda: tasks_begun(before) == set(), f"{tasks_begun(before)} to end")
     clients = "name=bookcast"
     await eventually(lambda: clients not in redis_server.cli("CLIENT", "LIST"), "connections")
-    assert redis_server.cli("GET", keys.LOCK) == ""
-    assert redis_server.cli("ZCARD", keys.NODES) == "0"
-    assert redis_server.cli("EXISTS", keys.node_key("ended"), keys.demand_key("ended")) == "0"
+    assert redis_server.cli("GET", KEYS.lock) == ""
+    assert redis_server.cli("ZCARD", KEYS.nodes) == "0"
+    assert redis_server.cli("EXISTS", KEYS.node("ended"), KEYS.demand("ended")) == "0"
 
 
 async def test_a_batch_of_many_goes_through(two: list[EngineNode]) -> None:

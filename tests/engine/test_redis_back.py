@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from bookcast.engine import keys, leadership
+from bookcast.engine import leadership
 from bookcast.model import Publication
+from tests.engine.links import KEYS
 from tests.engine.nodes import TIMEOUT, EngineNode, books, kill_subscriptions, node, sizes, trade
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer
@@ -47,7 +48,7 @@ async def test_a_lock_that_ran_out_meanwhile_is_taken_again_under_its_number(
     server.resume()
     await one.back()
     await other.back()
-    await eventually(lambda: server.cli("GET", keys.LOCK) == f"{fence} one", "the lock")
+    await eventually(lambda: server.cli("GET", KEYS.lock) == f"{fence} one", "the lock")
     [position] = await one.engine.publish(books(AAPL, 1), fence=fence)
     assert position.seq == 1
     assert (one.engine.fence, one.fences, one.lost, other.fences) == (fence, [fence], 0, [])

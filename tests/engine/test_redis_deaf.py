@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from bookcast.engine import demand as demand_module
-from bookcast.engine import follower, keys
+from bookcast.engine import follower
 from bookcast.engine import redis as engine_module
 from bookcast.engine.link import Link, LinkSettings
 from bookcast.engine.redis import RedisRules
 from bookcast.model import Symbol, Topic
+from tests.engine.links import KEYS
 from tests.engine.nodes import EngineNode, books, engine, kill_subscriptions, node, sizes, trade
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import RedisServer
@@ -163,7 +164,7 @@ async def test_one_message_lost_on_a_busy_topic_is_found_at_once(
     async with node(redis_url, "one") as one, node(redis_url, "two") as other:
         await other.follow(TRADES)
         hear = other.engine._subscriber._hear
-        channel = keys.topic_keys(TRADES)[2]
+        channel = KEYS.topic(TRADES)[2]
         lost: list[bytes] = []
 
         def lose_every_third(where: str, message: bytes) -> None:
@@ -216,10 +217,10 @@ async def test_what_redis_has_forgotten_is_told_anew(
         redis_server.cli("FLUSHALL")
         assert one.engine.shared is not None
         await eventually(
-            lambda: redis_server.cli("SCARD", keys.demand_key("two")) == "2", "the demand again"
+            lambda: redis_server.cli("SCARD", KEYS.demand("two")) == "2", "the demand again"
         )
         await eventually(lambda: one.wanted == {TRADES, AAPL}, "the feed to be told")
-        await eventually(lambda: redis_server.cli("GET", keys.LOCK) != "", "a lock again")
+        await eventually(lambda: redis_server.cli("GET", KEYS.lock) != "", "a lock again")
         await one.leads()
         after = await one.engine.publish([*trade(TRADES, 2), *books(AAPL, 2)], fence=one.fence)
         await other.has(TRADES, after[0])
@@ -243,7 +244,7 @@ async def test_what_a_node_wants_outlives_its_standing_still(
         await other.follow(AAPL)
         await eventually(lambda: one.wanted == {AAPL}, "the demand")
         # What becomes of them when nobody renews them.
-        redis_server.cli("DEL", keys.demand_key("two"), keys.node_key("two"))
+        redis_server.cli("DEL", KEYS.demand("two"), KEYS.node("two"))
         await eventually(
-            lambda: redis_server.cli("SCARD", keys.demand_key("two")) == "1", "the demand again"
+            lambda: redis_server.cli("SCARD", KEYS.demand("two")) == "1", "the demand again"
         )

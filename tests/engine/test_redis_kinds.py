@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from bookcast.engine import keys
 from bookcast.engine.records import SHARDS, shard_of
 from bookcast.model import Symbol, Topic
+from tests.engine.links import KEYS
 from tests.engine.nodes import books, kill_subscriptions, node, sizes, trade
 from tests.fakes.redis_server import RedisCluster, RedisServer
 from tests.support import AAPL, PATIENCE, TRADES, eventually
@@ -68,7 +68,7 @@ async def test_a_cluster(tmp_path: Path) -> None:
                 assert one.engine.shared is not None
                 assert other.engine.shared is not None
                 shelf, theirs = one.engine.shared.shelf, other.engine.shared.shelf
-                key = keys.session_key("id", "somebody", "1")
+                key = KEYS.session("id", "somebody", "1")
                 await shelf.save(key, 0, b"data", live=False)
                 claim = await theirs.claim(key)
                 assert (claim.kind, claim.data) == ("taken", b"data")

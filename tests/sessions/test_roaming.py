@@ -13,6 +13,7 @@ import redis
 from bookcast import Server
 from bookcast.errors import CloseCode
 from bookcast.sessions import roaming
+from bookcast.sessions.keeper import Keeper
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, Client, connect, eventually, nodes, registry_of
@@ -62,12 +63,16 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def is_saved(server: Server, client_id: str) -> bool:
     """Tell whether a client's session is kept where other nodes find it."""
-    assert server._roaming is not None
-    kept = server._roaming
     return any(
-        session.client_id == client_id and kept._generations.get(key)
-        for key, session in kept._by_key.items()
+        keeper_of(server).is_saved(session)
+        for session in registry_of(server).sessions()
+        if session.client_id == client_id
     )
+
+
+def keeper_of(server: Server) -> Keeper:
+    assert server._roaming is not None
+    return server._roaming.keeper
 
 
 async def saved(server: Server, client_id: str) -> None:
@@ -107,7 +112,7 @@ async def test_a_goodbye_ends_the_session_everywhere(redis_url: str) -> None:
             await client.hear()
             await saved(here, "me")
         await until(lambda: not is_saved(here, "me"))
-        await until(lambda: here._roaming is not None and not here._roaming._ended)
+        await until(lambda: keeper_of(here).is_idle)
         async with connect(there.ws_url + "me") as again:
             await there.publish("AAPL", book(1))
             assert await again.silent()
@@ -220,7 +225,7 @@ async def test_the_token_before_is_good_once_more_at_a_third_node(redis_url: str
         async with resumed(two, token, []) as (second, answer):
             assert len(answer["restored"]) == 1
             await saved(two, "me")
-            await until(lambda: two._roaming is not None and not two._roaming._dirty)
+            await until(lambda: keeper_of(two).is_idle)
             async with resumed(three, token, []) as (_, last):
                 assert [entry["symbol"] for entry in last["restored"]] == ["AAPL"]
                 async with asyncio.timeout(PATIENCE):
@@ -273,7 +278,7 @@ async def test_sessions_are_saved_once_more_when_redis_has_forgotten_them(redis_
                 client_of_redis.flushall()
             assert here._roaming is not None
             here._roaming.recover()
-            await until(lambda: here._roaming is not None and here._roaming._saving is None)
+            await until(lambda: keeper_of(here).is_idle)
             client.connection.transport.abort()
             await until(lambda: registry_of(here).parked == 1)
         async with connect(there.ws_url + "me"):

@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 
-from bookcast.engine import keys
 from bookcast.engine.base import EngineAwayError
 from bookcast.engine.link import Link
 
@@ -52,9 +51,9 @@ class Board:
         self._posted = None
         await self._link.call(
             "post",
-            [keys.BOARD, keys.LOCK_NUMBER],
+            [self._link.keys.board, self._link.keys.lock_number],
             [
-                keys.BOARD_CHANNEL,
+                self._link.keys.board_channel,
                 fence,
                 "=" if before is None else "+",
                 _encode(changes) if before is not None else b"",
@@ -81,7 +80,7 @@ class Board:
         while heard != self._heard:  # what was heard meanwhile may be newer
             heard = self._heard
             try:
-                found = await self._link.call("board", [keys.BOARD])
+                found = await self._link.call("board", [self._link.keys.board])
             except EngineAwayError as error:
                 logger.debug("the board can't be read: %s", error)
                 return

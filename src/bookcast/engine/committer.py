@@ -11,9 +11,10 @@ from typing import Final
 
 import msgspec
 
-from bookcast.engine import keys, records
+from bookcast.engine import records
 from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.history import is_kept
+from bookcast.engine.keys import KEEP_SECONDS
 from bookcast.engine.link import Link
 from bookcast.model import Position, Publication, Topic
 
@@ -197,9 +198,9 @@ class Committer:
             ]
             call = _ShardCall(
                 [
-                    keys.fence_key(shard),
-                    keys.producer_key(shard, producer),
-                    keys.directory_key(shard),
+                    self._link.keys.fence(shard),
+                    self._link.keys.producer(shard, producer),
+                    self._link.keys.directory(shard),
                 ],
                 [
                     self._number,
@@ -207,7 +208,7 @@ class Committer:
                     min(fences) if fences else "",
                     f"{fresh}f" if fenced else fresh,
                     self._history_size,
-                    keys.KEEP_SECONDS,
+                    KEEP_SECONDS,
                 ],
                 [],
             )
@@ -218,7 +219,7 @@ class Committer:
         return calls
 
     def _add(self, call: _ShardCall, topic: Topic, run: list[_Entry]) -> None:
-        state, history, channel = keys.topic_keys(topic)
+        state, history, channel = self._link.keys.topic(topic)
         call.keys += [state, history]
         call.arguments += [
             records.name_of(topic),

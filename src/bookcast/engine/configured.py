@@ -26,6 +26,7 @@ def engine_of(settings: Settings, myself: Callable[[], Node]) -> Engine:
             settings.redis_timeout,
             settings.redis_max_connections,
             settings.redis_ca_file,
+            settings.redis_prefix,
         ),
         myself=myself,
         rules=RedisRules(

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from bookcast.engine import keys
 from bookcast.engine.base import EngineAwayError
 from bookcast.engine.link import Link
 from bookcast.engine.peers import LIVING_MS
@@ -126,11 +125,11 @@ class Demand:
                 try:
                     await self._link.call(
                         "want",
-                        [keys.demand_key(self._node)],
+                        [self._link.keys.demand(self._node)],
                         [
                             self._node,
                             LIVING_MS,
-                            keys.DEMAND_CHANNEL,
+                            self._link.keys.demand_channel,
                             "=" if anew else "",
                             *words,
                         ],
@@ -160,7 +159,7 @@ class Demand:
     async def _look(self) -> None:
         heard, self._heard = self._heard, set()
         nodes = {*self._living(), *heard} - {self._node}
-        others = [keys.demand_key(node) for node in nodes]
+        others = [self._link.keys.demand(node) for node in nodes]
         try:
             names = await self._link.call("wanted", others) if others else []
         except EngineAwayError:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from bookcast.engine import keys, records
+from bookcast.engine import records
 from bookcast.engine.base import EngineAwayError
 from bookcast.engine.link import Link
 from bookcast.engine.mirror import Known, Mirror
@@ -99,7 +99,7 @@ class Follower:
         Raises:
             EngineAwayError: when it can't be asked.
         """
-        state, history, _ = keys.topic_keys(topic)
+        state, history, _ = self._link.keys.topic(topic)
         found = await self._link.call(
             "read",
             [state, history],
@@ -154,7 +154,7 @@ class Follower:
 
     async def _follow(self, topics: list[Topic]) -> None:
         try:
-            channels = [keys.topic_keys(topic)[2] for topic in topics]
+            channels = [self._link.keys.topic(topic)[2] for topic in topics]
             if not self._link.is_away:
                 await self._subscriber.subscribe(channels, self._patience)
                 await self._read(topics)
@@ -201,7 +201,7 @@ class Follower:
             shards.setdefault(records.shard_of(topic), []).append(topic)
         answers = await asyncio.gather(
             *(
-                self._link.call("heads", [keys.topic_keys(topic)[0] for topic in of_shard])
+                self._link.call("heads", [self._link.keys.topic(topic)[0] for topic in of_shard])
                 for of_shard in shards.values()
             )
         )
@@ -226,7 +226,7 @@ class Follower:
             del self._idle[topic]
             self.mirror.forget(topic)
         if idle:
-            await self._subscriber.unsubscribe([keys.topic_keys(topic)[2] for topic in idle])
+            await self._subscriber.unsubscribe([self._link.keys.topic(topic)[2] for topic in idle])
 
 
 def _is_past(head: Position, place: Position | None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from bookcast.engine.records import name_of, shard_of
 from bookcast.model import Topic
@@ -12,59 +12,78 @@ from bookcast.model import Topic
 KEEP_SECONDS: Final = 7 * 24 * 3600
 """What nobody publishes to for so long is forgotten."""
 
-NODES: Final = "bc:{nodes}:nodes"
-LOCK: Final = "bc:{nodes}:feed"
-LOCK_NUMBER: Final = "bc:{nodes}:fence"
-DEMAND_CHANNEL: Final = "bc:{nodes}:demand"
-BOARD: Final = "bc:{nodes}:board"
-BOARD_CHANNEL: Final = "bc:{nodes}:news"
-LEADER_CHANNEL: Final = "bc:{nodes}:leader"
+
+class TopicKeys(NamedTuple):
+    """What there is of a topic: the key of its newest state, that of its history, its channel."""
+
+    state: str
+    history: str
+    channel: str
 
 
-@lru_cache(maxsize=65_536)
-def topic_keys(topic: Topic) -> tuple[str, str, str]:
-    """Give the key of a topic's newest state, of its history, and its channel."""
-    name = name_of(topic)
-    shard = f"bc:{{{shard_of(topic)}}}"
-    return f"{shard}:t:{name}", f"{shard}:h:{name}", f"{shard}:c:{name}"
+class Keys:
+    """The names of one deployment.
 
+    Args:
+        prefix: what all of them begin with.
+        database: of Redis. Channels know no databases, so names tell which it is.
+    """
 
-def fence_key(shard: int) -> str:
-    """Give the key of the highest fence that a shard has seen."""
-    return f"bc:{{{shard}}}:f"
+    def __init__(self, prefix: str = "bookcast", database: int = 0) -> None:
+        self._start = f"{prefix}:{database}" if database else prefix
+        nodes = f"{self._start}:{{nodes}}"
+        self.nodes = f"{nodes}:nodes"
+        self.lock = f"{nodes}:feed"
+        self.lock_number = f"{nodes}:fence"
+        self.board = f"{nodes}:board"
+        self.demand_channel = f"{nodes}:demand"
+        self.board_channel = f"{nodes}:news"
+        self.leader_channel = f"{nodes}:leader"
+        self.node_prefix = f"{nodes}:n:"
+        self._node_channels = f"{nodes}:c:"
+        self._demands = f"{nodes}:w:"
+        self.topic = lru_cache(maxsize=65_536)(self._topic)
+        """Gives the names of a topic."""
 
+    def _topic(self, topic: Topic) -> TopicKeys:
+        name, shard = name_of(topic), self._shard(shard_of(topic))
+        return TopicKeys(f"{shard}:t:{name}", f"{shard}:h:{name}", f"{shard}:c:{name}")
 
-def producer_key(shard: int, producer: str) -> str:
-    """Give the key of what a producer did last in a shard."""
-    return f"bc:{{{shard}}}:p:{producer}"
+    def _shard(self, shard: int) -> str:
+        return f"{self._start}:{{{shard}}}"
 
+    def fence(self, shard: int) -> str:
+        """Give the key of the highest fence that a shard has seen."""
+        return f"{self._shard(shard)}:f"
 
-def directory_key(shard: int) -> str:
-    """Give the key of the names of a shard's topics."""
-    return f"bc:{{{shard}}}:topics"
+    def producer(self, shard: int, producer: str) -> str:
+        """Give the key of what a producer did last in a shard."""
+        return f"{self._shard(shard)}:p:{producer}"
 
+    def directory(self, shard: int) -> str:
+        """Give the key of the names of a shard's topics."""
+        return f"{self._shard(shard)}:topics"
 
-def topic_prefix(shard: int) -> str:
-    """Give what the keys of a shard's topics begin with."""
-    return f"bc:{{{shard}}}:t:"
+    def topic_prefix(self, shard: int) -> str:
+        """Give what the keys of a shard's topics begin with."""
+        return f"{self._shard(shard)}:t:"
 
+    def node(self, node: str) -> str:
+        """Give the key of what a node says of itself."""
+        return f"{self.node_prefix}{node}"
 
-def node_key(node: str) -> str:
-    """Give the key of what a node says of itself."""
-    return f"bc:{{nodes}}:n:{node}"
+    def node_channel(self, node: str) -> str:
+        """Give the channel on which a node is spoken to."""
+        return f"{self._node_channels}{node}"
 
+    def demand(self, node: str) -> str:
+        """Give the key of the topics that a node wants."""
+        return f"{self._demands}{node}"
 
-def node_channel(node: str) -> str:
-    """Give the channel on which a node is spoken to."""
-    return f"bc:{{nodes}}:c:{node}"
+    def session(self, *parts: str) -> str:
+        """Give the key of a session, from what it is found by.
 
-
-def demand_key(node: str) -> str:
-    """Give the key of the topics that a node wants."""
-    return f"bc:{{nodes}}:w:{node}"
-
-
-def session_key(*parts: str) -> str:
-    """Give the key of a session, from what it is found by. That may be a secret: it isn't told."""
-    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    return f"bc:s:{digest}"
+        That may be a secret: it isn't told.
+        """
+        digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        return f"{self._start}:s:{digest}"

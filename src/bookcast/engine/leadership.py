@@ -7,7 +7,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from bookcast.engine import keys
 from bookcast.engine.base import EngineAwayError
 from bookcast.engine.link import Link
 from bookcast.engine.records import SHARDS
@@ -83,7 +82,9 @@ class Leadership:
         if self.fence is not None:
             await self._lose("this node ends")
             try:
-                await self._link.call("resign", [keys.LOCK], [self._node, keys.LEADER_CHANNEL])
+                await self._link.call(
+                    "resign", [self._link.keys.lock], [self._node, self._link.keys.leader_channel]
+                )
             except EngineAwayError as error:
                 logger.warning("the feed can't be handed over: %s", error)
 
@@ -111,7 +112,7 @@ class Leadership:
         number = int(
             await self._link.call(
                 "lead",
-                [keys.LOCK, keys.LOCK_NUMBER],
+                [self._link.keys.lock, self._link.keys.lock_number],
                 [self._node, LOCK_MS, "acquire" if may_take else "renew", self.fence or 0],
             )
         )
@@ -124,7 +125,7 @@ class Leadership:
             return
         await asyncio.gather(
             *(
-                self._link.call("fence", [keys.fence_key(shard)], [number])
+                self._link.call("fence", [self._link.keys.fence(shard)], [number])
                 for shard in range(SHARDS)
             )
         )

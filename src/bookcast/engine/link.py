@@ -30,6 +30,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.breaker import Breaker
+from bookcast.engine.keys import Keys
 from bookcast.errors import StartupError
 
 logger = logging.getLogger(__name__)
@@ -57,12 +58,16 @@ NO_RETRY: Final = Retry(NoBackoff(), 0, supported_errors=())
 
 
 class LinkSettings(msgspec.Struct, frozen=True):
-    """Where Redis is. ``timeout``: seconds that an answer, or a free connection, may take."""
+    """Where Redis is. ``timeout``: seconds that an answer, or a free connection, may take.
+
+    ``prefix``: what all names of this deployment begin with.
+    """
 
     url: str
     timeout: float = 1.0
     max_connections: int = 16
     ca_file: str | None = None
+    prefix: str = "bookcast"
 
 
 class _Call(msgspec.Struct):
@@ -82,6 +87,9 @@ class Link:
 
     ``breaker`` is told when a vital call fails; while it is open, only it that looks whether Redis
     is back gets through.
+
+    Raises:
+        StartupError: in one sentence, when the address can't be meant. Nothing is connected yet.
     """
 
     def __init__(self, settings: LinkSettings, breaker: Breaker) -> None:
@@ -100,16 +108,13 @@ class Link:
         """Scripts called since the start."""
         self.failures = 0
         """Of them, those that failed."""
+        self.keys = Keys(settings.prefix, self._database())
+        """The names of keys and channels there."""
 
-    def check(self) -> None:
-        """Look whether the address can be meant; nothing is connected.
-
-        Raises:
-            StartupError: in one sentence.
-        """
+    def _database(self) -> int:
         try:
             pool: Any = self._single(max_connections=1).connection_pool
-            pool.make_connection()
+            return int(pool.make_connection().db)
         except Exception as error:  # noqa: BLE001 - the library raises what it likes
             raise StartupError(f"REDIS_URL can't be used: {error}") from None
 

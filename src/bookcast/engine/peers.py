@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-from bookcast.engine import keys
 from bookcast.engine.base import EngineAwayError
 from bookcast.engine.link import Link
 from bookcast.engine.work import Work
@@ -66,7 +65,7 @@ class Peers:
         self._link = link
         self._myself = myself
         self.id = myself().id
-        self.channel = keys.node_channel(self.id)
+        self.channel = self._link.keys.node_channel(self.id)
         self.handlers: dict[str, Handler] = {}
         self.living: Mapping[str, Node] = {}
         """All nodes that live, this one too, as of the last pulse."""
@@ -84,8 +83,14 @@ class Peers:
         """
         known, *said = await self._link.call(
             "pulse",
-            [keys.NODES, keys.node_key(self.id), keys.demand_key(self.id)],
-            [self.id, _encode(self._myself()), LIVING_MS, keys.node_key(""), self.channel],
+            [self._link.keys.nodes, self._link.keys.node(self.id), self._link.keys.demand(self.id)],
+            [
+                self.id,
+                _encode(self._myself()),
+                LIVING_MS,
+                self._link.keys.node_prefix,
+                self.channel,
+            ],
             vital=True,
             looks=True,
         )
@@ -97,8 +102,8 @@ class Peers:
         """Say that this node ends."""
         await self._link.call(
             "leave",
-            [keys.NODES, keys.node_key(self.id), keys.demand_key(self.id)],
-            [self.id, keys.DEMAND_CHANNEL],
+            [self._link.keys.nodes, self._link.keys.node(self.id), self._link.keys.demand(self.id)],
+            [self.id, self._link.keys.demand_channel],
         )
 
     async def ask(self, node: str, method: str, body: bytes, patience: float) -> bytes | None:
@@ -172,7 +177,7 @@ class Peers:
     async def _tell(self, node: str, message: _Ask | _Answer) -> bool:
         """Say something on a node's channel; False: certainly nobody has heard it."""
         listeners = await self._link.call(
-            "tell", [], [keys.node_channel(node), _encode(message)], again=True
+            "tell", [], [self._link.keys.node_channel(node), _encode(message)], again=True
         )
         # In a Cluster, those of other nodes of Redis aren't counted.
         return bool(listeners) or self._link.is_cluster

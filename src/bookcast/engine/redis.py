@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from bookcast.engine import keys, records
+from bookcast.engine import records
 from bookcast.engine.alone import Alone
 from bookcast.engine.base import Engine, EngineAwayError, EngineStatus, FencedError, Head, Shared
 from bookcast.engine.board import Board
@@ -83,7 +83,6 @@ class RedisEngine(Engine):
         self._clock = clock
         self._breaker = Breaker(time.monotonic, random.random, self._go_on_alone)
         self._link = Link(link_settings, self._breaker)
-        self._link.check()
         peers = Peers(self._link, myself)
         self._peers = peers
         self._board = Board(self._link)
@@ -99,9 +98,9 @@ class RedisEngine(Engine):
             self._link,
             always=(
                 peers.channel,
-                keys.DEMAND_CHANNEL,
-                keys.BOARD_CHANNEL,
-                keys.LEADER_CHANNEL,
+                self._link.keys.demand_channel,
+                self._link.keys.board_channel,
+                self._link.keys.leader_channel,
             ),
             hear=self._hear,
             connected=self._on_connected,
@@ -291,7 +290,9 @@ class RedisEngine(Engine):
         answers = await asyncio.gather(
             *(
                 self._link.call(
-                    "directory", [keys.directory_key(shard)], [keys.topic_prefix(shard)]
+                    "directory",
+                    [self._link.keys.directory(shard)],
+                    [self._link.keys.topic_prefix(shard)],
                 )
                 for shard in range(records.SHARDS)
             )
@@ -340,12 +341,12 @@ class RedisEngine(Engine):
             self._heard_at = time.monotonic()
             if message != b"pulse":
                 self._peers.hear(message)
-        elif channel == keys.DEMAND_CHANNEL:
+        elif channel == self._link.keys.demand_channel:
             self._demand.note_change(message.decode())
-        elif channel == keys.BOARD_CHANNEL:
+        elif channel == self._link.keys.board_channel:
             if self._board.hear(message):
                 self._work.begin(self._board.read(), "board")
-        elif channel == keys.LEADER_CHANNEL:
+        elif channel == self._link.keys.leader_channel:
             self._leadership.note_free()
         else:
             self._follower.hear(message)

@@ -28,7 +28,7 @@ class Claim(NamedTuple):
 
 
 class Shelf:
-    """Keeps sessions by what they are found by, see :func:`bookcast.engine.keys.session_key`.
+    """Keeps sessions by what they are found by, see :meth:`key`.
 
     A session has a generation, which grows each time another node takes it: what its earlier owner
     still saves or ends then is refused. Everything raises EngineAwayError when it can't be done.
@@ -43,6 +43,10 @@ class Shelf:
     def is_away(self) -> bool:
         """Whether Redis is, so that nothing can be done."""
         return self._link.is_away
+
+    def key(self, *parts: str) -> str:
+        """Give the key of what is found by these."""
+        return self._link.keys.session(*parts)
 
     async def save(self, key: str, generation: int, data: bytes, *, live: bool) -> int:
         """Save a session; 0 for one that is new.

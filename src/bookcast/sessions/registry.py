@@ -217,7 +217,7 @@ class Registry:
             self._tokens.pop(earlier, None)
         self._resume(token, session)
         if self._roaming is not None:
-            self._roaming.replace(old, session)
+            self._roaming.keeper.replace(old, session)
         restore(old.left_behind())
         old.close()
         return True
@@ -246,7 +246,7 @@ class Registry:
     def changed(self, session: Session) -> None:
         """Note that a client sees something else than before."""
         if self._roaming is not None:
-            self._roaming.change(session)
+            self._roaming.keeper.change(session)
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -307,13 +307,13 @@ class Registry:
     def lose(self, session: Session) -> None:
         """Let a session go that another node has taken."""
         assert self._roaming is not None
-        self._roaming.give_up(session)
+        self._roaming.keeper.give_up(session)
         if session in self._sessions and session.token:
             session.lose(CloseCode.TAKEN_OVER)
         elif session in self._sessions:
             self.disown(session)  # it keeps what it sees, as one of several under an id
         if session in self._parked:
-            self._roaming.give_up(session)
+            self._roaming.keeper.give_up(session)
             self._unpark(session)
             self._forget(session)
 
@@ -377,7 +377,7 @@ class Registry:
         self._unpark(old)
         self._owners[new.id] = new
         if self._roaming is not None:
-            self._roaming.replace(old, new)
+            self._roaming.keeper.replace(old, new)
         self.resumed += 1
         logger.info("client %r is back: %d symbols", new.client_id, old.subscription_count)
         new.adopt(old)
