@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.support import missing
+from tests.support import missing, unmeasured
 
 BUILT_PAGE = Path(__file__).parents[2] / "src" / "bookcast" / "web" / "index.html"
 CHROMIUM_FLAGS = [
@@ -51,7 +50,7 @@ class PageServer:
             [*command, "--port", str(self.port)],
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **self._environ},
+            env={**unmeasured(), **self._environ},
         )
         self._process = process
         log: list[str] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -29,6 +28,9 @@ class Vendor:
     """An OpenQuoteContext in a process of its own, and a way to call it."""
 
     def __init__(self, port: int, home: Path, *, rsa_key_file: Path | None = None) -> None:
+        # Here, since the process itself has no need of it, and is to begin soon.
+        from tests.support import unmeasured
+
         self._process = subprocess.Popen(
             [
                 sys.executable,
@@ -41,7 +43,7 @@ class Vendor:
             stdout=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).parents[2],
-            env=os.environ | {"HOME": str(home)},
+            env=unmeasured() | {"HOME": str(home)},
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -68,7 +68,7 @@ def test_prices_walk_and_the_spread_stays_narrow() -> None:
 
 def test_prices_walk_together() -> None:
     """A sentiment of the whole market moves all symbols."""
-    made = books(market("A", "B", "C"), 3 * 20_000)
+    made = books(market("A", "B", "C"), 3 * 6000)
     changes = []
     for first in range(3):
         middles = [(book.bids[0].price + book.asks[0].price) / 2 for book in made[first :: 3 * 100]]

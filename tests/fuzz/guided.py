@@ -1,9 +1,14 @@
-"""Runs one target under atheris: ``python -m tests.fuzz.guided NAME -runs=…``."""
+"""Runs targets under atheris: ``python -m tests.fuzz.guided FOLDER NAME... -runs=…``.
+
+``FOLDER/NAME`` has what each begins with, and gets what it fails on in ``FOLDER/NAME-found``.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from pathlib import Path
 
 import atheris  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
@@ -12,11 +17,19 @@ with atheris.instrument_imports(include=["bookcast", "proxyprotocol"]):
 
 
 def main() -> None:
-    """Look for an input that a target doesn't take; the fuzzer's own arguments follow its name."""
+    """Look for inputs that targets don't take. Each has a process, made when all is imported."""
     logging.disable()
-    target = targets.TARGETS[sys.argv.pop(1)]
-    atheris.Setup(sys.argv, target)
-    atheris.Fuzz()
+    folder, *words = sys.argv[1:]
+    options = [word for word in words if word.startswith("-")]
+    for name in (word for word in words if not word.startswith("-")):
+        if (child := os.fork()) == 0:
+            corpus = Path(folder, name)
+            artifacts = f"-artifact_prefix={corpus}-found/"
+            atheris.Setup([name, *options, artifacts, str(corpus)], targets.TARGETS[name])
+            atheris.Fuzz()
+        _, status = os.waitpid(child, 0)
+        if status:
+            sys.exit(f"{name} ended with {os.waitstatus_to_exitcode(status)}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from tests.support import Command, command
 def serving(**settings: str) -> Iterator[Command]:
     """Serve on a free port. A log that nobody reads would hold the server up when it is full."""
     environ = {name.upper(): value for name, value in settings.items()}
-    with command("serve", "--port", "0", "--log-level", "info", environ=environ) as running:
+    arguments = ("serve", "--port", "0", "--log-level", "info")
+    with command(*arguments, environ=environ, measured=False) as running:
         stream = running.process.stderr
         assert stream is not None
         reader = threading.Thread(target=lambda: running.log.extend(stream), daemon=True)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.targets import SEEDS, TARGETS, receive_v1
-from tests.support import ROOT
+from tests.support import ROOT, unmeasured
 
 RUNS = 30_000
 SECONDS = 3
@@ -49,28 +49,28 @@ def test_valid_and_damaged_input_is_taken_or_refused(name: str) -> None:
 
 if find_spec("atheris"):
 
-    @pytest.mark.parametrize("name", TARGETS)
-    def test_input_that_coverage_leads_to_is_taken_or_refused(name: str, tmp_path: Path) -> None:
+    @pytest.mark.timeout(len(TARGETS) * SECONDS * 4)
+    def test_input_that_coverage_leads_to_is_taken_or_refused(tmp_path: Path) -> None:
         """Each new branch is built upon, for a bounded number of runs."""
-        corpus, found = tmp_path / "corpus", tmp_path / "found"
-        corpus.mkdir()
-        found.mkdir()
-        for number, seed in enumerate(SEEDS[name]):
-            (corpus / str(number)).write_bytes(seed)
+        for name, seeds in SEEDS.items():
+            (tmp_path / name).mkdir()
+            (tmp_path / f"{name}-found").mkdir()
+            for number, seed in enumerate(seeds):
+                (tmp_path / name / str(number)).write_bytes(seed)
         child = subprocess.run(
             [
-                *(sys.executable, "-m", "tests.fuzz.guided", name),
+                *(sys.executable, "-m", "tests.fuzz.guided", str(tmp_path), *TARGETS),
                 *(f"-runs={RUNS}", f"-max_total_time={SECONDS}", "-seed=1", "-max_len=4096"),
-                *("-timeout=5", "-rss_limit_mb=1024", f"-artifact_prefix={found}/", str(corpus)),
+                *("-timeout=5", "-rss_limit_mb=1024"),
             ],
             cwd=ROOT,
+            env=unmeasured(),
             capture_output=True,
             check=False,
-            timeout=50,
         )
-        inputs = [path.read_bytes() for path in found.iterdir()]
+        inputs = {path.parent.name: path.read_bytes() for path in tmp_path.glob("*-found/*")}
         log = child.stderr.decode(errors="replace") + child.stdout.decode(errors="replace")
-        assert not inputs, f"{name} fails on {inputs[0]!r}:\n{log[-4000:]}"
+        assert not inputs, f"{inputs}:\n{log[-4000:]}"
         assert child.returncode == 0, log[-4000:]
 
 

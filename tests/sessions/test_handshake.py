@@ -364,6 +364,7 @@ async def test_a_connection_that_answers_no_ping_is_closed() -> None:
         client.connection.transport.pause_reading()
         await eventually(lambda: server.connection_count == 0, "the end")
         assert registry_of(server).parked == 1
+        client.connection.transport.abort()
 
 
 @pytest.mark.parametrize("anyio_backend", LOOPS.values(), ids=LOOPS)

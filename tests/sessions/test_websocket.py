@@ -574,6 +574,7 @@ async def test_much_that_a_publisher_sends_waits_for_nothing(
                 {"action": "publish", "channel": "orderbook", "symbol": "AAPL", "data": deep}
             )
         assert [(await client.hear())["seq"] for _ in range(4)] == [1, 2, 3, 4]
+        client.connection.transport.abort()  # a goodbye would wait for its answer
 
 
 async def test_an_engine_that_waits_gets_a_task(

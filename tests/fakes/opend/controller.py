@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from tests.support import ROOT, unmeasured
+
 Json = dict[str, Any]
 
 
@@ -32,7 +34,8 @@ class Controller:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=Path(__file__).parents[3],
+            cwd=ROOT,
+            env=unmeasured(),
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
