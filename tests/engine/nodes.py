@@ -132,10 +132,11 @@ def engine(
     rules: RedisRules = HISTORY,
     patience: float = 5.0,
     ca_file: str | None = None,
+    prefix: str = "bookcast",
 ) -> RedisEngine:
     """Make an engine that isn't started."""
     return RedisEngine(
-        LinkSettings(url, timeout=patience, ca_file=ca_file),
+        LinkSettings(url, timeout=patience, ca_file=ca_file, prefix=prefix),
         myself=lambda: Node(name, name),
         rules=rules,
     )
@@ -149,6 +150,7 @@ async def node(
     rules: RedisRules = HISTORY,
     patience: float = 5.0,
     ca_file: str | None = None,
+    prefix: str = "bookcast",
     feeds: bool = True,
     hears: bool = True,
 ) -> AsyncIterator[EngineNode]:
@@ -156,9 +158,8 @@ async def node(
 
     ``patience``: seconds that Redis may take to answer.
     """
-    running = EngineNode(
-        engine(url, name, rules=rules, patience=patience, ca_file=ca_file), feeds=feeds
-    )
+    made = engine(url, name, rules=rules, patience=patience, ca_file=ca_file, prefix=prefix)
+    running = EngineNode(made, feeds=feeds)
     await running.engine.start()
     try:
         if hears:

@@ -98,6 +98,27 @@ async def test_positions_come_back_in_the_order_of_what_was_published(
     assert heads[topics[3]].server_ms == snapshot.server_ms
 
 
+async def test_deployments_in_one_redis_know_nothing_of_each_other(redis_url: str) -> None:
+    """Neither by a prefix of their own, nor in a database of their own."""
+    async with (
+        node(redis_url, "one") as one,
+        node(redis_url, "one", prefix="other") as prefixed,
+        node(redis_url.removesuffix("/0") + "/1", "one") as elsewhere,
+    ):
+        deployments = (one, prefixed, elsewhere)
+        for each in deployments:
+            await each.leads()
+            await each.follow(AAPL)
+        for number, each in enumerate(deployments):
+            assert await each.engine.heads() == []
+            [position] = await each.engine.publish(books(AAPL, number), fence=each.fence)
+            assert position.seq == 1
+            await each.has(AAPL, position)
+        for number, each in enumerate(deployments):
+            await each.hears()
+            assert sizes(each.delivered) == [number]
+
+
 async def test_nothing_published_gives_no_positions(two: list[EngineNode]) -> None:
     """And asks nobody."""
     assert await asyncio.wait_for(two[0].engine.publish([]), PATIENCE) == []
