@@ -18,6 +18,7 @@ ENGINE_NUMBERS: Final[dict[str, tuple[Literal["gauge", "counter"], str]]] = {
     "connections": ("gauge", "Connections to Redis for commands"),
     "subscriptions_lost": ("counter", "How often the subscription at Redis was lost"),
     "repaired": ("counter", "How often something that Redis told was missing, and read again"),
+    "given_back": ("counter", "States that Redis had lost, and was told again"),
     "topics_followed": ("gauge", "Topics that this node follows in Redis"),
 }
 

@@ -13,8 +13,9 @@ from bookcast.engine.committer import Committer
 from bookcast.engine.follower import Follower
 from bookcast.engine.subscriber import Subscriber
 from bookcast.model import Publication, Topic, Update
-from tests.engine.links import link
-from tests.support import AAPL, TRADES, eventually, trades, update
+from tests.engine.links import KEYS, link
+from tests.fakes.redis_server import RedisServer
+from tests.support import AAPL, QUOTE, TRADES, TSLA, eventually, trades, update
 
 
 class Reader:
@@ -23,6 +24,7 @@ class Reader:
     def __init__(self) -> None:
         self.shown: list[tuple[Update, bool]] = []
         self.wanted: set[Topic] = set()
+        self.given_back: list[Update] = []
         self.deaf = False
         self.follower: Follower
         self.committer: Committer
@@ -60,6 +62,7 @@ async def reader(url: str) -> AsyncIterator[Reader]:
             keeps_books=False,
             patience=1,
             show=one.show,
+            restore=one.given_back.extend,
             is_wanted=one.wanted.__contains__,
         )
         one.committer = Committer(
@@ -111,6 +114,23 @@ async def test_what_was_missed_is_found_when_nothing_comes_next(
         await one.has(1, 2)
         await one.follower.audit()
         assert one.follower.repaired == 1
+
+
+async def test_what_redis_has_lost_is_given_back(redis_url: str, redis_server: RedisServer) -> None:
+    """The newest of what stands for itself; of what counts one by one, nothing."""
+    async with reader(redis_url) as one:
+        await one.follower.prepare([TRADES, AAPL, TSLA, QUOTE])
+        for topic in (TRADES, AAPL, TSLA):
+            await one.publish(1, 2, topic=topic)
+        await eventually(lambda: len(one.shown) == 6, "all of it")
+        await one.follower.audit()
+        assert one.given_back == []
+        redis_server.cli("DEL", *(KEYS.topic(topic).state for topic in (TRADES, AAPL)))
+        redis_server.cli("HSET", KEYS.topic(TSLA).state, "s", 1)
+        await one.follower.audit()
+        assert {update.topic for update in one.given_back} == {AAPL, TSLA}
+        assert {update.position.seq for update in one.given_back} == {2}
+        assert one.follower.given_back == 2
 
 
 async def test_what_nobody_wants_is_let_go_after_a_while(

@@ -364,7 +364,7 @@ async def test_numbers_and_status_tell_how_it_is(two: list[EngineNode]) -> None:
     assert numbers["topics_followed"] == 1
     assert numbers["calls"] > 0
     assert numbers["connections"] >= 1
-    for name in ("away", "outages", "failures", "subscriptions_lost", "repaired"):
+    for name in ("away", "outages", "failures", "subscriptions_lost", "repaired", "given_back"):
         assert numbers[name] == 0, name
     status = one.engine.status()
     assert (status.kind, status.state, status.topics, status.detail) == (

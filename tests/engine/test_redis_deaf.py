@@ -205,8 +205,12 @@ async def test_thousands_of_topics_are_subscribed_again(tmp_path: Path) -> None:
 async def test_what_redis_has_forgotten_is_told_anew(
     redis_url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All data are deleted while everything runs: the demand, who lives, and the next update."""
+    """All data are deleted while everything runs: the demand, who lives, the newest states.
+
+    Trades aren't told twice.
+    """
     monkeypatch.setattr(engine_module, "PULSE_SECONDS", 0.05)
+    monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 0.1)
     monkeypatch.setattr(demand_module, "LOOK_SECONDS", 0.05)
     async with node(redis_url, "one") as one, node(redis_url, "two", feeds=False) as other:
         await one.leads()
@@ -215,7 +219,9 @@ async def test_what_redis_has_forgotten_is_told_anew(
         before = await one.engine.publish([*trade(TRADES, 1), *books(AAPL, 1)], fence=one.fence)
         await other.has(AAPL, before[1])
         redis_server.cli("FLUSHALL")
-        assert one.engine.shared is not None
+        await eventually(lambda: sizes(other.delivered) == [1, 1, 1], "the book")
+        given_back = other.positions(AAPL)[-1]
+        assert given_back.epoch != before[1].epoch
         await eventually(
             lambda: redis_server.cli("SCARD", KEYS.demand("two")) == "2", "the demand again"
         )
@@ -225,11 +231,12 @@ async def test_what_redis_has_forgotten_is_told_anew(
         after = await one.engine.publish([*trade(TRADES, 2), *books(AAPL, 2)], fence=one.fence)
         await other.has(TRADES, after[0])
         await other.has(AAPL, after[1])
-        assert [position.seq for position in after] == [1, 1]
+        assert [position.seq for position in after] == [1, 2]
+        assert after[1].epoch == given_back.epoch
         assert {position.epoch for position in after}.isdisjoint(
             position.epoch for position in before
         )
-        assert sizes(other.delivered) == [1, 1, 2, 2]
+        assert sizes(other.delivered) == [1, 1, 1, 2, 2]
         assert not other.engine.is_away
         assert (one.returned, other.returned) == (1, 1)
 

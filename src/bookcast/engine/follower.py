@@ -14,7 +14,7 @@ from bookcast.engine.link import Link
 from bookcast.engine.mirror import Known, Mirror
 from bookcast.engine.subscriber import Subscriber
 from bookcast.engine.work import Work
-from bookcast.model import Position, Topic, Update
+from bookcast.model import Position, Topic, Update, is_lossless
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ class Follower:
         keeps_books: so many books as well.
         patience: seconds that somebody waits for what is known of a topic.
         show: is given what is new, oldest first, and whether it is the first that is known here.
+        restore: is given states that Redis has lost.
         is_wanted: tells whether somebody wants a topic now.
     """
 
@@ -47,6 +48,7 @@ class Follower:
         keeps_books: bool,
         patience: float,
         show: Callable[[Sequence[Update], bool], None],
+        restore: Callable[[Sequence[Update]], None],
         is_wanted: Callable[[Topic], bool],
     ) -> None:
         self._link = link
@@ -54,6 +56,7 @@ class Follower:
         self._history_size = history_size
         self._patience = patience
         self._show = show
+        self._restore = restore
         self._is_wanted = is_wanted
         self._work = Work()
         # Followed, though nobody wants them now: since when.
@@ -63,6 +66,8 @@ class Follower:
         """What is known."""
         self.repaired = 0
         """How often something was missing, and read again."""
+        self.given_back = 0
+        """States that Redis had lost, and was told again."""
 
     async def close(self) -> None:
         """End what is under way."""
@@ -138,17 +143,37 @@ class Follower:
             EngineAwayError: when Redis can't be asked.
         """
         await self._let_go()
-        behind = await self._behind(self.mirror.topics())
+        places = {topic: self.mirror.position(topic) for topic in self.mirror.topics()}
+        heads = await self._heads(places)
+        self._give_back([topic for topic in heads if _is_short_of(heads[topic], places[topic])])
+        behind = [topic for topic in heads if _is_past(heads[topic], self.mirror.position(topic))]
         if not behind:
             return
         # Most of it is on its way.
         await asyncio.sleep(ARRIVAL_SECONDS)
         missing = [
             topic
-            for topic, head in behind.items()
-            if _is_past(head, self.mirror.position(topic)) and self.mirror.must_read(topic)
+            for topic in behind
+            if _is_past(heads[topic], self.mirror.position(topic)) and self.mirror.must_read(topic)
         ]
         self._repair(missing, "Redis has what this node was never told")
+
+    def _give_back(self, topics: list[Topic]) -> None:
+        """Tell Redis what it said of some topics and has lost: it failed over, or was emptied.
+
+        Of what counts one by one the next begins anew; it isn't told twice.
+        """
+        states = [
+            newest
+            for topic in topics
+            if topic in self.mirror
+            and (newest := self.mirror.newest(topic)) is not None
+            and not is_lossless(newest.data)
+        ]
+        if states:
+            logger.warning("Redis has lost what it had said of %d topics: told again", len(states))
+            self.given_back += len(states)
+            self._restore(states)
 
     # Reading
 
@@ -194,26 +219,22 @@ class Follower:
             news, missing = self.mirror.read(topic, found)
             self._show(news, place is None)
 
-    async def _behind(self, topics: Iterable[Topic]) -> dict[Topic, Position]:
-        """Give the topics of which Redis has more than this node knows, and where they stand."""
+    async def _heads(self, topics: Iterable[Topic]) -> dict[Topic, Position | None]:
+        """Ask Redis where topics stand; None where it knows nothing of one."""
         shards: dict[int, list[Topic]] = {}
         for topic in topics:
             shards.setdefault(records.shard_of(topic), []).append(topic)
         answers = await asyncio.gather(
             *(
-                self._link.call("heads", [self._link.keys.topic(topic)[0] for topic in of_shard])
+                self._link.call("heads", [self._link.keys.topic(topic).state for topic in of_shard])
                 for of_shard in shards.values()
             )
         )
-        behind = {}
-        for of_shard, answer in zip(shards.values(), answers, strict=True):
-            for topic, epoch, seq in zip(of_shard, answer[::2], answer[1::2], strict=True):
-                if not epoch:
-                    continue
-                head = Position(epoch.decode(), int(seq))
-                if _is_past(head, self.mirror.position(topic)):
-                    behind[topic] = head
-        return behind
+        return {
+            topic: Position(epoch.decode(), int(seq)) if epoch else None
+            for of_shard, answer in zip(shards.values(), answers, strict=True)
+            for topic, epoch, seq in zip(of_shard, answer[::2], answer[1::2], strict=True)
+        }
 
     async def _let_go(self) -> None:
         now = time.monotonic()
@@ -229,5 +250,13 @@ class Follower:
             await self._subscriber.unsubscribe([self._link.keys.topic(topic)[2] for topic in idle])
 
 
-def _is_past(head: Position, place: Position | None) -> bool:
-    return place is None or head.epoch != place.epoch or head.seq > place.seq
+def _is_past(head: Position | None, place: Position | None) -> bool:
+    """Tell whether Redis has more of a topic than is known here."""
+    return head is not None and (place is None or head.epoch != place.epoch or head.seq > place.seq)
+
+
+def _is_short_of(head: Position | None, place: Position | None) -> bool:
+    """Tell whether Redis has less of a topic than was known here before it was asked."""
+    return place is not None and (
+        head is None or (head.epoch == place.epoch and head.seq < place.seq)
+    )

@@ -21,6 +21,7 @@ from redis.exceptions import (
     AuthenticationError,
     NoScriptError,
     OutOfMemoryError,
+    ReadOnlyError,
     RedisError,
     ResponseError,
 )
@@ -229,7 +230,9 @@ class Link:
             results = await self._run(calls)
             # Much later than that, it was this process that stood still, and not Redis.
             stood_still = time.monotonic() - began > STOOD_STILL * self._settings.timeout
-            unknown = [isinstance(result, NoScriptError) for result in results]
+            if any(isinstance(result, ReadOnlyError) for result in results):
+                await self._leave()
+            unknown = [isinstance(result, NoScriptError | ReadOnlyError) for result in results]
             if any(unknown):
                 await self._load(await self._connect())
             lost = [
@@ -298,6 +301,11 @@ class Link:
                 self._client = client
             return self._client
 
+    async def _leave(self) -> None:
+        """Leave a Redis that is a replica by now; another one has its name, or will have it."""
+        if isinstance(self._client, Redis):
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+
     async def _find(self) -> Redis | RedisCluster:
         client = self._single(self._settings.max_connections)
         try:
@@ -352,6 +360,8 @@ class Link:
             reason = "refuses the password in REDIS_URL"
         elif isinstance(error, RedisTimeoutError | TimeoutError):
             reason = f"doesn't answer within REDIS_TIMEOUT, {self._settings.timeout:g} s"
+        elif isinstance(error, ReadOnlyError):
+            reason = "is a replica, and takes no writes"
         elif isinstance(error, ResponseError):
             reason = f"refuses: {text}"
         elif isinstance(error, RedisError | OSError):

@@ -122,6 +122,7 @@ class RedisEngine(Engine):
             keeps_books=rules.keeps_books,
             patience=link_settings.timeout,
             show=self._show,
+            restore=self._restore,
             is_wanted=lambda topic: topic in self._delivering,
         )
         self._alone = Alone(
@@ -331,6 +332,7 @@ class RedisEngine(Engine):
             "outages": self._breaker.opened,
             "subscriptions_lost": self._subscriber.lost,
             "repaired": self._follower.repaired,
+            "given_back": self._follower.given_back,
             "topics_followed": len(self._follower.mirror),
         }
 
@@ -399,12 +401,15 @@ class RedisEngine(Engine):
     async def _audits(self) -> None:
         while True:
             await asyncio.sleep(AUDIT_SECONDS)
-            try:
-                await self._follower.audit()
-            except EngineAwayError as error:
-                logger.debug("no audit: %s", error)
-            except Exception:
-                logger.exception("an audit met a fault of ours")
+            await self._audit()
+
+    async def _audit(self) -> None:
+        try:
+            await self._follower.audit()
+        except EngineAwayError as error:
+            logger.debug("no audit: %s", error)
+        except Exception:
+            logger.exception("an audit met a fault of ours")
 
     # Redis away, and back
 
@@ -439,6 +444,11 @@ class RedisEngine(Engine):
         outcome.add_done_callback(_note_handed_in)
         return outcome
 
+    def _restore(self, states: Sequence[Update]) -> None:
+        for update in states:
+            # Whoever runs the feed by now: this was taken once, and yields to what is newer.
+            self._hand_in(update, None)
+
     async def _catch_up(self, handed_in: Sequence[asyncio.Future[list[Position]]]) -> None:
         """Show what Redis has instead of what this node said."""
         if handed_in:
@@ -450,6 +460,7 @@ class RedisEngine(Engine):
             newest = self._follower.mirror.newest(topic)
             if newest is not None and not is_lossless(newest.data):
                 self._show([newest], False)  # noqa: FBT003 - the callback's
+        await self._audit()  # it may have lost what it had said before, too
 
     def _tell_anew(self) -> None:
         """Tell everything once more that Redis may have forgotten."""
@@ -475,4 +486,4 @@ class RedisEngine(Engine):
 
 def _note_handed_in(outcome: asyncio.Future[list[Position]]) -> None:
     if not outcome.cancelled() and (error := outcome.exception()) is not None:
-        logger.warning("what was published on this node alone stays there: %s", error)
+        logger.warning("a state of this node can't be handed in: %s", error)
