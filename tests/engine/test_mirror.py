@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -134,6 +136,20 @@ def test_an_older_state_that_was_read_is_no_news() -> None:
     assert mirror.position(TRADES) == Position("e", 3)
 
 
+def test_what_redis_was_told_again_is_no_news_but_has_another_place() -> None:
+    """It had lost it; what comes next continues from there."""
+    mirror = followed(AAPL, 7)
+    again = msgspec.structs.replace(update(7, AAPL), position=Position("new", 1))
+    next_ = update(2, AAPL, "new")
+    assert mirror.hear(AAPL, [again]) == ([], True)
+    assert mirror.read(AAPL, Known(again)) == ([], False)
+    assert mirror.position(AAPL) == Position("new", 1)
+    assert mirror.hear(AAPL, [next_]) == ([next_], False)
+    later = msgspec.structs.replace(next_, position=Position("newer", 2), server_ms=99.0)
+    assert mirror.hear(AAPL, [later]) == ([], True)
+    assert mirror.read(AAPL, Known(later)) == ([later], False)
+
+
 def test_the_past_is_the_history_and_the_newest() -> None:
     """Bounded where every update counts; else there is no history."""
     mirror = followed(TRADES, 1, 2, 3, 4, size=3)
@@ -170,6 +186,7 @@ class World:
 
     def __init__(self, topic: Topic, size: int) -> None:
         self.topic, self.size = topic, size
+        self.times = itertools.count()
         self.epochs = ["e0"]
         self.first = {"e0": 1}
         self.newest: Update | None = None
@@ -187,7 +204,9 @@ class World:
             if self.first[self.epochs[-1]] == 1:
                 seq = 0
         message = [
-            update(number, self.topic, self.epochs[-1])
+            msgspec.structs.replace(
+                update(number, self.topic, self.epochs[-1]), server_ms=float(next(self.times))
+            )
             for number in range(seq + 1, seq + count + 1)
         ]
         if self.topic.channel == "trades":

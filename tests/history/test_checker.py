@@ -403,6 +403,23 @@ def test_a_publication_at_two_positions_is_caught(story: Story) -> None:
     assert sorted(story.kinds()) == ["duplicate", "published twice"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "kinds"), [("redis killed, kept", ["published twice"]), ("redis killed, empty", [])]
+)
+def test_a_book_may_have_another_place_once_redis_had_lost_it(
+    story: Story, fault: str, kinds: list[str]
+) -> None:
+    """Whoever comes then is shown it under the new one; without such a loss it was done twice."""
+    one, other = story.client(BOOKS), story.client(BOOKS)
+    story.published(BOOKS, 1)
+    one.confirmed(BOOKS, None, None)
+    one.book(1)
+    story.fault(fault)
+    other.confirmed(BOOKS, None, None)
+    other.book(1, epoch="new", seq=1)
+    assert story.kinds() == kinds
+
+
 def test_a_trade_that_nobody_published_is_caught(story: Story) -> None:
     """Wherever it comes from."""
     client = story.client(TRADES)

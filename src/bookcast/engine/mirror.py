@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bookcast.engine.history import History, is_kept
-from bookcast.model import Position, Topic, Update
+from bookcast.model import Position, Topic, Update, is_lossless
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -138,14 +138,18 @@ class Mirror:
         """Take what was read of a topic after its :meth:`position`, and what came meanwhile.
 
         Returns:
-            What of it is new, and whether it has to be read once more.
+            What of it is new, and whether it has to be read once more. What Redis was told again
+            isn't new, although it has another place.
         """
         known = self._topics.get(topic)
         if known is None:
             return [], False
         waiting, known.waiting = known.waiting or [], None
+        before = known.newest
         news = self._newer(known, found)
         self._take(known, news)
+        if news and before is not None and _is_told_again(before, news[0]):
+            del news[0]
         for update in waiting:
             at = known.newest.position if known.newest is not None else None
             if at is not None and at.epoch != update.position.epoch:
@@ -181,3 +185,13 @@ class Mirror:
                     known.history = History(self._history_size)
                 known.history.append(update)
                 known.history.trim()
+
+
+def _is_told_again(before: Update, update: Update) -> bool:
+    """Tell whether an update is the state that was known before, which Redis had lost."""
+    return (
+        not is_lossless(update.data)
+        and update.position.epoch != before.position.epoch
+        and update.server_ms == before.server_ms
+        and update.data == before.data
+    )
