@@ -13,7 +13,7 @@ from bookcast.engine import records
 from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.committer import Committer
 from bookcast.engine.link import Link
-from bookcast.model import Book, Publication, Symbol, Topic
+from bookcast.model import Book, Position, Publication, Symbol, Topic, Update
 from tests.engine.links import KEYS, link
 from tests.engine.nodes import books, trade
 from tests.fakes.redis_server import RedisServer
@@ -24,10 +24,13 @@ def committer(made: Link, name: str = "node", *, keeps_books: bool = False) -> C
     return Committer(made, node=name, history_size=100, keeps_books=keeps_books, clock=lambda: 1.5)
 
 
+ELSEWHERE = Position("local", 1)
+
+
 def publish(
     one: Committer, publications: list[Publication], fence: int | None = None
-) -> asyncio.Future[list[object]]:
-    return one.publish(publications, fence, restored=lambda _topic: False)  # type: ignore[return-value]
+) -> asyncio.Future[list[Position]]:
+    return one.publish(publications, fence, restored=lambda _topic: False)
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ async def test_what_comes_meanwhile_goes_together(made: Link) -> None:
     await publish(one, books(AAPL, 0))
     calls = made.calls
     positions = await asyncio.gather(*(publish(one, books(AAPL, n)) for n in range(1, 200)))
-    assert [found[0].seq for found in positions] == list(range(2, 201))  # type: ignore[attr-defined]
+    assert [found[0].seq for found in positions] == list(range(2, 201))
     assert made.calls - calls <= 2
     await one.close()
 
@@ -56,7 +59,7 @@ async def test_no_more_go_together_than_is_right(
     batches = [publish(one, books(AAPL, *range(size))) for size in (4, 4, 4, 25, 1)]
     positions = await asyncio.gather(*batches)
     assert [len(found) for found in positions] == [4, 4, 4, 25, 1]
-    assert [position.seq for found in positions for position in found] == list(range(1, 39))  # type: ignore[attr-defined]
+    assert [position.seq for found in positions for position in found] == list(range(1, 39))
     assert made.calls == 4
     await one.close()
 
@@ -71,10 +74,11 @@ async def test_an_update_is_written_as_it_is(made: Link, redis_server: RedisServ
     for topic, position, restored in ((AAPL, book, False), (TRADES, print_, True)):
         state, history, _ = KEYS.topic(topic)
         found = await made.call("read", [state, history], ["", 0, 100])
-        update = records.decode(topic, position, found[2])
+        update = records.decode(topic, position, found[3])
         assert (update.server_ms, update.restored) == (1500, restored)
         assert (found[0].decode(), int(found[1])) == (position.epoch, position.seq)
-        assert len(found) == (5 if topic == TRADES else 3)
+        assert len(found) == (6 if topic == TRADES else 4)
+        assert found[2] == b""  # Redis hasn't been started anew since
         assert redis_server.cli("HGET", state, "m") in {"1500", "1500.0"}
     await one.close()
 
@@ -95,7 +99,7 @@ async def test_where_something_was_lost_an_epoch_begins(made: Link) -> None:
     assert len(set(epochs)) == 3
     state, history, _ = KEYS.topic(TRADES)
     found = await made.call("read", [state, history], ["", 0, 100])
-    assert [int(seq) for seq in found[3::2]] == [5, 6]
+    assert [int(seq) for seq in found[4::2]] == [5, 6]
     await one.close()
 
 
@@ -124,7 +128,7 @@ async def test_an_older_fence_is_refused_and_takes_no_other_with_it(made: Link) 
     )
     with pytest.raises(FencedError):
         await refused
-    assert [position.seq for position in [*await free, *await current]] == [2, 3]  # type: ignore[attr-defined]
+    assert [position.seq for position in [*await free, *await current]] == [2, 3]
     assert len(await publish(one, books(AAPL, 5), 20)) == 1
     assert len(await publish(one, books(AAPL, 6), 21)) == 1
     with pytest.raises(FencedError):
@@ -142,7 +146,7 @@ async def test_a_call_that_comes_late_is_refused(made: Link) -> None:
         await publish(one, books(AAPL, 3))
     made._breaker.succeed()
     [position] = await publish(one, books(AAPL, 9))  # the number of the last: its answer
-    assert position.seq == 2  # type: ignore[attr-defined]
+    assert position.seq == 2
     await one.close()
 
 
@@ -163,7 +167,7 @@ async def test_what_cannot_be_done_is_told_to_everybody_in_it(tmp_path: Path) ->
             server.start()
             breaker.succeed()
             [position] = await publish(one, books(AAPL, 4))
-            assert position.seq == 1  # type: ignore[attr-defined]
+            assert position.seq == 1
             await one.close()
 
 
@@ -180,7 +184,7 @@ async def test_a_full_redis_does_all_of_a_call_or_nothing(tmp_path: Path) -> Non
             server.cli("CONFIG", "SET", "maxmemory", "0")
             breaker.succeed()
             positions = await publish(one, [one_ for topic in topics for one_ in books(topic, 1)])
-            assert {position.seq for position in positions} == {1}  # type: ignore[attr-defined]
+            assert {position.seq for position in positions} == {1}
             await one.close()
 
 
@@ -206,8 +210,17 @@ async def test_many_topics_of_any_name_go_in_one_call(made: Link) -> None:
     positions = await publish(
         one, [Publication(topic, Book((), ())) for topic in topics for _ in range(2)]
     )
-    assert [position.seq for position in positions] == [1, 2] * len(topics)  # type: ignore[attr-defined]
+    assert [position.seq for position in positions] == [1, 2] * len(topics)
     await one.close()
+
+
+def hand_in(
+    one: Committer, size: int, *, at: float, place: Position = ELSEWHERE
+) -> asyncio.Future[list[Position]]:
+    """Publish what was published before, at some time and place."""
+    [state] = books(AAPL, size)
+    late = Update(AAPL, place, state.data, server_ms=at)
+    return one.publish([state], None, restored=lambda _topic: False, late=late)
 
 
 async def test_what_is_of_an_earlier_time_gives_way_to_what_was_published_since(
@@ -216,10 +229,26 @@ async def test_what_is_of_an_earlier_time_gives_way_to_what_was_published_since(
     """Where nothing was, it begins an epoch, with the time that it is of."""
     one, other = committer(made), committer(made, "other")
     [first] = await publish(one, books(AAPL, 1))  # at 1500 ms
-    [late] = await one.publish(books(AAPL, 7), None, restored=lambda _topic: False, as_of=1400.0)
+    [late] = await hand_in(one, 7, at=1400.0)
     assert late == first
-    newer = other.publish(books(AAPL, 8), None, restored=lambda _topic: False, as_of=1600.0)
+    [late] = await hand_in(one, 7, at=1500.0)
+    assert late == first
+    newer = hand_in(other, 8, at=1600.0)
     together = publish(other, books(AAPL, 9))
-    assert [one.seq for one in (*await newer, *await together)] == [2, 3]  # type: ignore[attr-defined]
+    assert [one.seq for one in (*await newer, *await together)] == [2, 3]
     await one.close()
     await other.close()
+
+
+async def test_what_redis_has_lost_is_taken_whatever_clocks_say(
+    made: Link, redis_server: RedisServer
+) -> None:
+    """It has an earlier place of the same epoch, so what is handed in came after that."""
+    one = committer(made)
+    first, second = await publish(one, books(AAPL, 1, 2))
+    redis_server.cli("HSET", KEYS.topic(AAPL).state, "s", first.seq)
+    [again] = await hand_in(one, 2, at=100.0, place=second)
+    assert (again.seq, again.epoch != first.epoch) == (2, True)
+    [late] = await hand_in(one, 2, at=100.0, place=second)
+    assert late == again
+    await one.close()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bookcast.engine.mirror import Known, Mirror
+from bookcast.engine.mirror import Known, Mirror, Standing
 from bookcast.model import Position, Topic, Update
 from tests.support import AAPL, CANDLES, TRADES, candle, update
 
@@ -134,6 +134,43 @@ def test_an_older_state_that_was_read_is_no_news() -> None:
     mirror.must_read(TRADES)
     assert mirror.read(TRADES, known(TRADES, 1, 2)) == ([], False)
     assert mirror.position(TRADES) == Position("e", 3)
+
+
+def test_what_an_old_redis_has_of_another_epoch_is_no_news() -> None:
+    """It was started with what it had long ago; what it wrote since counts."""
+    mirror = followed(TRADES, 8, 9)
+    old = Known(update(3, TRADES, "before"), [update(3, TRADES, "before")], is_old=True)
+    later = [msgspec.structs.replace(one, server_ms=1.0) for one in updates(3, epoch="after")]
+    assert mirror.must_read(TRADES)
+    assert mirror.read(TRADES, msgspec.structs.replace(old, is_old=False))[0] == list(old.history)
+    mirror = followed(TRADES, 8)
+    mirror.hear(TRADES, [msgspec.structs.replace(update(9, TRADES), server_ms=0.5)])
+    assert mirror.must_read(TRADES)
+    assert mirror.read(TRADES, old) == ([], False)
+    assert mirror.position(TRADES) == Position("e", 9)
+    assert mirror.must_read(TRADES)
+    assert mirror.read(TRADES, Known(later[-1], later, is_old=True)) == (later, False)
+
+
+@pytest.mark.parametrize(
+    ("standing", "past", "short"),
+    [
+        (Standing(Position("e", 9), 5.0), False, False),
+        (Standing(Position("e", 10), 5.0), True, False),
+        (Standing(Position("e", 8), 9.0), False, True),
+        (Standing(Position("e", 8), 9.0, is_old=True), False, True),
+        (Standing(Position("other", 1), 1.0), True, False),
+        (Standing(Position("other", 1), 4.0, is_old=True), False, True),
+        (Standing(Position("other", 1), 5.0, is_old=True), True, False),
+    ],
+)
+def test_redis_is_past_what_is_known_or_short_of_it(
+    standing: Standing, past: bool, short: bool
+) -> None:
+    """By the number, and by the time where what it has may be from long ago."""
+    known = msgspec.structs.replace(update(9), server_ms=5.0)
+    assert (standing.is_past(known), standing.is_short_of(known)) == (past, short)
+    assert standing.is_past(None)
 
 
 def test_what_redis_was_told_again_is_no_news_but_has_another_place() -> None:

@@ -17,7 +17,7 @@ from tests.history.follow import Follower, Place, is_ours
 from tests.history.history import (
     FAULTS_OF_LINKS,
     FAULTS_OF_REDIS,
-    REDIS_LOST_ALL,
+    LOSSES_OF_REDIS,
     Attempt,
     History,
     Track,
@@ -117,12 +117,12 @@ class _Check:
             if fault.what in FAULTS_OF_REDIS | FAULTS_OF_LINKS
         )
 
-    def had_redis_lost_all(self, since: float, until: float) -> bool:
-        """Tell whether Redis had forgotten everything, sessions too."""
+    def had_redis_forgotten(self, since: float, until: float) -> bool:
+        """Tell whether Redis had forgotten something, maybe sessions too."""
         return any(
             fault.at <= until and fault.until >= since
             for fault in self._history.faults
-            if fault.what == REDIS_LOST_ALL
+            if fault.what in LOSSES_OF_REDIS
         )
 
     # What publishers were told
@@ -202,7 +202,7 @@ class _Check:
                 told_again = (
                     topic.startswith("orderbook:")
                     and place[0] != epoch
-                    and self.had_redis_lost_all(0.0, at)
+                    and self.had_redis_forgotten(0.0, at)
                 )
                 tell = self.excuse if told_again else self.report
                 detail = f"{_name(attempt)} is {place} and {(epoch, seq)}"
@@ -396,7 +396,7 @@ class _BaseWalk:
 
     def _judge(self, kind: str, at: float, detail: str) -> None:
         # It says nothing when it is back, so what Redis still has must be found once Redis is back.
-        excused = self._check.had_redis_lost_all(self._lost_at - AFTERMATH, at)
+        excused = self._check.had_redis_forgotten(self._lost_at - AFTERMATH, at)
         detail = f"{detail}; connection lost at {self._lost_at:.3f}"
         tell = self._check.excuse if excused else self._check.report
         tell(kind, self._track.name, "", at, detail)

@@ -186,6 +186,7 @@ class Cluster:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.redis = RedisServer(folder / "redis", persist=True)
+        self.replica = RedisServer(folder / "replica", persist=True)
         self.nodes = [Node(number, folder, environ or {}) for number in range(NODES)]
         self.port = free_port()
         self._balancer: subprocess.Popen[bytes] | None = None
@@ -195,6 +196,8 @@ class Cluster:
         async with AsyncExitStack() as stack:
             await asyncio.to_thread(self.redis.start)
             stack.callback(self.redis.stop)
+            stack.callback(self.replica.stop)
+            await asyncio.to_thread(self._start_replica)
             for node in self.nodes:
                 node.proxy = await stack.enter_async_context(FaultyProxy(self.redis.port))
                 stack.push_async_callback(node.kill)
@@ -271,6 +274,24 @@ class Cluster:
         if empty:
             shutil.rmtree(self.redis._folder / "appendonlydir", ignore_errors=True)
         await asyncio.to_thread(self.redis.start)
+
+    def _start_replica(self) -> None:
+        self.replica.start()
+        self.replica.cli("REPLICAOF", HOST, self.redis.port)
+
+    async def fail_over(self, lag: float, seconds: float) -> None:
+        """Let the replica take over ``seconds`` after Redis died, without what came last.
+
+        That is what was written in the ``lag`` before. Redis comes back as its replica.
+        """
+        await asyncio.to_thread(self.replica.cli, "REPLICAOF", "NO", "ONE")
+        await asyncio.sleep(lag)
+        await self.kill_redis()
+        await asyncio.sleep(seconds)
+        self.redis, self.replica = self.replica, self.redis
+        for node in self.nodes:
+            node.proxy.target = (HOST, self.redis.port)
+        await asyncio.to_thread(self._start_replica)
 
     async def kick_subscribers(self) -> None:
         """Let Redis close every connection that listens."""

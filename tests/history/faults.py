@@ -18,11 +18,15 @@ WARM_UP = 2.0
 COOL_DOWN = 4.0
 """So long nothing is broken at the beginning, and at the end of a schedule."""
 
+LAG_SECONDS = 0.3
+"""A replica that takes over lacks what was written in so long before."""
+
 NODE_KINDS = ("node killed", "node paused", "node drained")
 SHARED_KINDS = (
     "redis killed, empty",
     "redis killed, kept",
     "redis paused",
+    "redis failed over",
     "link cut",
     "link stalled",
     "link slow",
@@ -36,6 +40,7 @@ SECONDS = {
     "redis killed, empty": (0.2, 2.0),
     "redis killed, kept": (0.2, 2.0),
     "redis paused": (0.3, 4.0),
+    "redis failed over": (0.0, 1.5),
     "link cut": (0.0, 1.0),
     "link stalled": (0.3, 4.0),
     "link slow": (1.0, 4.0),
@@ -126,6 +131,7 @@ class Nemesis:
             "redis killed, empty": self._kill_redis_empty,
             "redis killed, kept": self._kill_redis_kept,
             "redis paused": self._pause_redis,
+            "redis failed over": self._fail_over,
             "link cut": self._cut,
             "link stalled": self._stall,
             "link slow": self._slow,
@@ -165,6 +171,9 @@ class Nemesis:
             await asyncio.sleep(seconds)
         finally:
             self._cluster.redis.resume()
+
+    async def _fail_over(self, _node: Node, seconds: float) -> None:
+        await self._cluster.fail_over(LAG_SECONDS, seconds)
 
     async def _cut(self, node: Node, seconds: float) -> None:
         node.proxy.refuse()

@@ -20,8 +20,10 @@ Happening = Literal[
 """Of a client: a connection, a message, its end; a handshake that failed; a wait before the next
 attempt; giving up on its session; the end of the run."""
 
-REDIS_LOST_ALL = "redis killed, empty"
-FAULTS_OF_REDIS = frozenset({REDIS_LOST_ALL, "redis killed, kept", "redis paused"})
+LOSSES_OF_REDIS = frozenset({"redis killed, empty", "redis failed over"})
+"""Those after which Redis has forgotten something."""
+
+FAULTS_OF_REDIS = LOSSES_OF_REDIS | {"redis killed, kept", "redis paused"}
 FAULTS_OF_LINKS = frozenset({"link cut", "link stalled"})
 """Those that keep a node from Redis for a time. That it is slow, or that nodes aren't told what it
 has, is no reason to lose anything."""

@@ -121,6 +121,14 @@ async def test_nothing_is_lost_silently_while_redis_is_away(tmp_path: Path) -> N
     assert_well(result)
 
 
+@pytest.mark.timeout(120)
+async def test_a_replica_that_lagged_takes_over_and_all_have_the_same(tmp_path: Path) -> None:
+    """What it lacks was answered for: those who missed it are told so."""
+    steps = [Step(1.0, "redis failed over", 0.0), Step(3.0, "redis failed over", 1.0)]
+    result = await perform_steps(tmp_path, 4, steps, simulator=True)
+    assert_well(result)
+
+
 def test_a_seed_gives_the_same_faults_again() -> None:
     """Another one gives others, and in the long run all kinds come."""
     assert schedule(7, 300) == schedule(7, 300)

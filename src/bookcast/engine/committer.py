@@ -16,7 +16,7 @@ from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.history import is_kept
 from bookcast.engine.keys import KEEP_SECONDS
 from bookcast.engine.link import Link
-from bookcast.model import Position, Publication, Topic
+from bookcast.model import Position, Publication, Topic, Update
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +29,16 @@ KEPT: Final = frozenset({"trades", "candles"})
 
 
 class _Batch(msgspec.Struct):
-    """What somebody publishes together, under the fence of whoever runs the feed, or none."""
+    """What somebody publishes together, under the fence of whoever runs the feed, or none.
+
+    ``late``: where it was published before.
+    """
 
     publications: Sequence[Publication]
     written: Sequence[bytes]
     server_ms: float
     fence: int | None
-    is_late: bool
+    late: Position | None
     outcome: asyncio.Future[list[Position]]
 
 
@@ -94,23 +97,29 @@ class Committer:
         fence: int | None,
         *,
         restored: Callable[[Topic], bool],
-        as_of: float | None = None,
+        late: Update | None = None,
     ) -> asyncio.Future[list[Position]]:
         """Publish in order, and behind what was published before; the outcome is the positions.
 
         ``fence``: of whoever runs the feed. ``restored``: whether this is the first of a topic
-        after the engine was away. ``as_of``: they are of that time, in milliseconds since 1970, and
-        what somebody has published since stands instead. The outcome may be an EngineAwayError: it
-        can't be done now, or nobody knows whether it was; or a FencedError: another node runs the
-        feed.
+        after the engine was away. ``late``: this is what was published then, and what somebody has
+        published since stands instead. The outcome may be an EngineAwayError: it can't be done now,
+        or nobody knows whether it was; or a FencedError: another node runs the feed.
         """
-        server_ms = round(self._clock() * 1000, 3) if as_of is None else as_of
+        server_ms = round(self._clock() * 1000, 3) if late is None else late.server_ms
         written = [
             records.encode(one, server_ms, restored=restored(one.topic)) for one in publications
         ]
         outcome: asyncio.Future[list[Position]] = asyncio.get_running_loop().create_future()
         self._waiting.append(
-            _Batch(publications, written, server_ms, fence, as_of is not None, outcome)
+            _Batch(
+                publications,
+                written,
+                server_ms,
+                fence,
+                late.position if late is not None else None,
+                outcome,
+            )
         )
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="committer")
@@ -224,7 +233,7 @@ class Committer:
         call.arguments += [
             records.name_of(topic),
             channel,
-            "o" if run[0].batch.is_late else "r" if run[0].publication.resumes else "",
+            _resumes(run[0]),
             run[-1].batch.server_ms,
             self._letters(topic, run),
         ]
@@ -243,10 +252,17 @@ def _runs(entries: list[_Entry]) -> list[list[_Entry]]:
     """Cut where what came before is lost: there a new epoch begins."""
     runs: list[list[_Entry]] = []
     for entry in entries:
-        if not runs or entry.publication.resumes or runs[-1][-1].batch.is_late:
+        if not runs or entry.publication.resumes or runs[-1][-1].batch.late:
             runs.append([])
         runs[-1].append(entry)
     return runs
+
+
+def _resumes(entry: _Entry) -> str:
+    """Tell the script how what begins a run goes on from what is known."""
+    if (late := entry.batch.late) is not None:
+        return f"o{late.epoch} {late.seq}"
+    return "r" if entry.publication.resumes else ""
 
 
 def _note(

@@ -11,7 +11,7 @@ from typing import Final
 from bookcast.engine import records
 from bookcast.engine.base import EngineAwayError
 from bookcast.engine.link import Link
-from bookcast.engine.mirror import Known, Mirror
+from bookcast.engine.mirror import Known, Mirror, Standing
 from bookcast.engine.subscriber import Subscriber
 from bookcast.engine.work import Work
 from bookcast.model import Position, Topic, Update, is_lossless
@@ -113,12 +113,12 @@ class Follower:
         if not found:
             return Known(None)
         epoch = found[0].decode()
-        newest = records.decode(topic, Position(epoch, int(found[1])), found[2])
+        newest = records.decode(topic, Position(epoch, int(found[1])), found[3])
         past = [
             records.decode(topic, Position(epoch, int(seq)), text)
-            for seq, text in zip(found[3::2], found[4::2], strict=True)
+            for seq, text in zip(found[4::2], found[5::2], strict=True)
         ]
-        return Known(newest, past)
+        return Known(newest, past, bool(found[2]))
 
     def hear(self, message: bytes) -> None:
         """Take what Redis tells of a topic."""
@@ -143,18 +143,27 @@ class Follower:
             EngineAwayError: when Redis can't be asked.
         """
         await self._let_go()
-        places = {topic: self.mirror.position(topic) for topic in self.mirror.topics()}
-        heads = await self._heads(places)
-        self._give_back([topic for topic in heads if _is_short_of(heads[topic], places[topic])])
-        behind = [topic for topic in heads if _is_past(heads[topic], self.mirror.position(topic))]
+        known = {topic: self.mirror.newest(topic) for topic in self.mirror.topics()}
+        standings = await self._standings(known)
+        self._give_back(
+            [
+                topic
+                for topic, newest in known.items()
+                if newest is not None
+                and ((at := standings.get(topic)) is None or at.is_short_of(newest))
+            ]
+        )
+        behind = {
+            topic: at for topic, at in standings.items() if at.is_past(self.mirror.newest(topic))
+        }
         if not behind:
             return
         # Most of it is on its way.
         await asyncio.sleep(ARRIVAL_SECONDS)
         missing = [
             topic
-            for topic in behind
-            if _is_past(heads[topic], self.mirror.position(topic)) and self.mirror.must_read(topic)
+            for topic, at in behind.items()
+            if at.is_past(self.mirror.newest(topic)) and self.mirror.must_read(topic)
         ]
         self._repair(missing, "Redis has what this node was never told")
 
@@ -219,8 +228,8 @@ class Follower:
             news, missing = self.mirror.read(topic, found)
             self._show(news, place is None)
 
-    async def _heads(self, topics: Iterable[Topic]) -> dict[Topic, Position | None]:
-        """Ask Redis where topics stand; None where it knows nothing of one."""
+    async def _standings(self, topics: Iterable[Topic]) -> dict[Topic, Standing]:
+        """Ask Redis where topics stand of which it knows something."""
         shards: dict[int, list[Topic]] = {}
         for topic in topics:
             shards.setdefault(records.shard_of(topic), []).append(topic)
@@ -231,9 +240,12 @@ class Follower:
             )
         )
         return {
-            topic: Position(epoch.decode(), int(seq)) if epoch else None
+            topic: Standing(Position(epoch.decode(), int(seq)), float(server_ms), bool(is_old))
             for of_shard, answer in zip(shards.values(), answers, strict=True)
-            for topic, epoch, seq in zip(of_shard, answer[::2], answer[1::2], strict=True)
+            for topic, epoch, seq, server_ms, is_old in zip(
+                of_shard, answer[::4], answer[1::4], answer[2::4], answer[3::4], strict=True
+            )
+            if epoch
         }
 
     async def _let_go(self) -> None:
@@ -248,15 +260,3 @@ class Follower:
             self.mirror.forget(topic)
         if idle:
             await self._subscriber.unsubscribe([self._link.keys.topic(topic)[2] for topic in idle])
-
-
-def _is_past(head: Position | None, place: Position | None) -> bool:
-    """Tell whether Redis has more of a topic than is known here."""
-    return head is not None and (place is None or head.epoch != place.epoch or head.seq > place.seq)
-
-
-def _is_short_of(head: Position | None, place: Position | None) -> bool:
-    """Tell whether Redis has less of a topic than was known here before it was asked."""
-    return place is not None and (
-        head is None or (head.epoch == place.epoch and head.seq < place.seq)
-    )

@@ -438,7 +438,7 @@ class RedisEngine(Engine):
             update.topic, update.data, update.exchange_ms, update.feed_ms, resumes=True
         )
         outcome = self._committer.publish(
-            [state], fence, restored=self._alone.is_first, as_of=update.server_ms
+            [state], fence, restored=self._alone.is_first, late=update
         )
         self._alone.note_published([state])
         outcome.add_done_callback(_note_handed_in)

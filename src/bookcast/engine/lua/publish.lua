@@ -2,9 +2,10 @@
 -- of it, or nothing.
 -- KEYS: fence, producer, topics, then per run: topic, history
 -- ARGV: number, fence or "", epoch for what begins anew, history size, seconds to keep, then per
---       run: name, channel, "r" where what came before is lost ("o": that too, but it is left out if
---       something of then or later was published), server_ms, for each record a letter
---       ("h" where every one counts), then the records
+--       run: name, channel, "r" where what came before is lost (or "o", epoch, space and seq of
+--       what was published then: that too, but it is left out if something of that time or later is
+--       known, which isn't from before that place), server_ms, for each record a letter ("h" where
+--       every one counts), then the records
 -- A run is what one call publishes of one topic. Gives per run: epoch, seq of its last update.
 local number, fence = ARGV[1], ARGV[2]
 
@@ -38,7 +39,9 @@ while at <= #ARGV do
   local count = #letters
   local known = redis.call('HMGET', topic, 'e', 's', 'r', 'm')
   local epoch, seq = known[1], tonumber(known[2]) or 0
-  local is_old = resumes == 'o' and epoch and tonumber(known[4]) >= tonumber(server_ms)
+  local late_epoch, late_seq = string.match(resumes, '^o(.*) (%d+)$')
+  local is_old = late_epoch and epoch and tonumber(known[4]) >= tonumber(server_ms)
+    and not (epoch == late_epoch and seq < tonumber(late_seq))
   if not is_old then
     local breaks = not epoch or known[3] ~= run_id or resumes ~= ''
     if breaks then

@@ -7,7 +7,9 @@ if known[1] then
   if generation == 0 and known[2] == ARGV[1] then
     generation = tonumber(known[1]) -- the answer to its first time was lost
   end
-  if tonumber(known[1]) ~= generation or known[2] ~= ARGV[1] then
+  -- One that is less was this one earlier: Redis has lost what came since.
+  local newest = tonumber(known[1])
+  if newest > generation or (newest == generation and known[2] ~= ARGV[1]) then
     return 0
   end
 elseif generation == 0 then
