@@ -15,8 +15,7 @@ from bookcast.engine.work import Work
 from bookcast.errors import InvalidInput
 from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.feeds.supervisor import Supervisor
-from bookcast.hub.topic import LOSSLESS
-from bookcast.model import Publication, Security, Supply, Topic
+from bookcast.model import LOSSLESS, Publication, Security, Supply, Topic
 
 logger = logging.getLogger(__name__)
 

@@ -324,6 +324,10 @@ class Update(msgspec.Struct, frozen=True):
     restored: bool = False
 
 
+LOSSLESS: Final[frozenset[Channel]] = frozenset({"trades", "candles"})
+"""Channels of which every update may count."""
+
+
 def is_lossless(data: Data) -> bool:
     """Tell whether every such update counts, not only the newest: trades, and final candles."""
     return isinstance(data, Trades) or (isinstance(data, Candle) and data.final)

@@ -67,6 +67,24 @@ async def test_the_newest_states_are_handed_in_and_begin_an_epoch() -> None:
     assert left == [(AAPL, update(2).data, True), (QUOTE, update(3, QUOTE).data, False)]
 
 
+async def test_what_could_not_be_handed_in_has_its_turn_after_the_next_outage() -> None:
+    """Unless something newer was published, here or there."""
+    node = Node()
+    node.alone.begin([AAPL])
+    await node.publish(1)
+    await node.publish(1, topic=TSLA, fed=True)
+    await node.publish(1, topic=QUOTE)
+    for update_, fed in node.alone.end():
+        node.alone.keep(update_, from_feed=fed)
+    node.alone.note_published([Publication(QUOTE, update(2, QUOTE).data)])
+    node.alone.begin([AAPL])
+    await node.publish(2)
+    left = {one.topic: (one.data, fed) for one, fed in node.alone.end()}
+    assert left == {AAPL: (update(2).data, False), TSLA: (update(1, TSLA).data, True)}
+    node.alone.begin([])
+    assert node.alone.end() == []
+
+
 async def test_trades_after_that_do_not_continue_those_before() -> None:
     """The first publication of each topic says so, and only the first."""
     node = Node()

@@ -47,7 +47,7 @@ def test_with_redis_it_is_there() -> None:
         3,
         "/ca.pem",
     )
-    assert engine._link.keys.nodes.startswith("mine:1:")
+    assert engine._link.keys.nodes.startswith("mine@1:")
     assert engine._rules == RedisRules(history_size=50, session_ttl=7)
     assert engine.shared is not None
     assert engine.shared.peers.id == "node"

@@ -32,6 +32,9 @@ class Reader:
     def show(self, updates: Sequence[Update], first: bool) -> None:
         self.shown += [(one, first) for one in updates]
 
+    async def restore(self, states: Sequence[Update]) -> None:
+        self.given_back += states
+
     def connect(self) -> None:
         self.follower.read_again()
 
@@ -62,7 +65,7 @@ async def reader(url: str) -> AsyncIterator[Reader]:
             keeps_books=False,
             patience=1,
             show=one.show,
-            restore=one.given_back.extend,
+            restore=one.restore,
             is_wanted=one.wanted.__contains__,
         )
         one.committer = Committer(
@@ -128,6 +131,7 @@ async def test_what_redis_has_lost_is_given_back(redis_url: str, redis_server: R
         redis_server.cli("DEL", *(KEYS.topic(topic).state for topic in (TRADES, AAPL)))
         redis_server.cli("HSET", KEYS.topic(TSLA).state, "s", 1)
         await one.follower.audit()
+        await eventually(lambda: len(one.given_back) == 2, "the states")
         assert {update.topic for update in one.given_back} == {AAPL, TSLA}
         assert {update.position.seq for update in one.given_back} == {2}
         assert one.follower.given_back == 2

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bookcast.engine.mirror import Known, Mirror, Standing
+from bookcast.engine.mirror import Known, Mirror, comes_after
 from bookcast.model import Position, Topic, Update
 from tests.support import AAPL, CANDLES, TRADES, candle, update
 
@@ -75,7 +75,7 @@ def test_what_came_before_is_no_news() -> None:
     assert mirror.hear(TRADES, updates(3, 4)) == (updates(4), False)
 
 
-@pytest.mark.parametrize("heard", [updates(5), updates(4, epoch="f")])
+@pytest.mark.parametrize("heard", [updates(5), updates(4, epoch="1-f")])
 def test_a_hole_or_another_epoch_makes_it_read(heard: list[Update]) -> None:
     """Until that is done, nothing is delivered; then all of it is, in order."""
     mirror = followed(TRADES, 1, 2, 3)
@@ -101,10 +101,10 @@ def test_an_epoch_that_began_while_it_was_read_makes_it_read_once_more() -> None
     """Nobody can tell which of both is the newer one."""
     mirror = Mirror(PLENTY)
     mirror.follow(TRADES)
-    mirror.hear(TRADES, updates(2, epoch="f"))
+    mirror.hear(TRADES, updates(2, epoch="1-f"))
     assert mirror.read(TRADES, known(TRADES, 1)) == (updates(1), True)
-    found = known(TRADES, 2, epoch="f")
-    assert mirror.read(TRADES, found) == (updates(2, epoch="f"), False)
+    found = known(TRADES, 2, epoch="1-f")
+    assert mirror.read(TRADES, found) == (updates(2, epoch="1-f"), False)
 
 
 def test_of_what_waits_the_oldest_make_room() -> None:
@@ -136,53 +136,46 @@ def test_an_older_state_that_was_read_is_no_news() -> None:
     assert mirror.position(TRADES) == Position("e", 3)
 
 
-def test_what_an_old_redis_has_of_another_epoch_is_no_news() -> None:
-    """It was started with what it had long ago; what it wrote since counts."""
-    mirror = followed(TRADES, 8, 9)
-    old = Known(update(3, TRADES, "before"), [update(3, TRADES, "before")], is_old=True)
-    later = [msgspec.structs.replace(one, server_ms=1.0) for one in updates(3, epoch="after")]
+def test_what_redis_has_of_an_earlier_epoch_is_no_news() -> None:
+    """It has lost what came since; what it says in a later one counts."""
+    mirror = Mirror(PLENTY)
+    mirror.follow(TRADES)
+    mirror.read(TRADES, known(TRADES, 8, 9, epoch="200-a"))
     assert mirror.must_read(TRADES)
-    assert mirror.read(TRADES, msgspec.structs.replace(old, is_old=False))[0] == list(old.history)
-    mirror = followed(TRADES, 8)
-    mirror.hear(TRADES, [msgspec.structs.replace(update(9, TRADES), server_ms=0.5)])
+    assert mirror.read(TRADES, known(TRADES, 3, 40, epoch="100-b")) == ([], False)
+    assert mirror.position(TRADES) == Position("200-a", 9)
     assert mirror.must_read(TRADES)
-    assert mirror.read(TRADES, old) == ([], False)
-    assert mirror.position(TRADES) == Position("e", 9)
-    assert mirror.must_read(TRADES)
-    assert mirror.read(TRADES, Known(later[-1], later, is_old=True)) == (later, False)
+    later = known(TRADES, 3, 4, epoch="300-c")
+    assert mirror.read(TRADES, later) == (list(later.history), False)
 
 
 @pytest.mark.parametrize(
-    ("standing", "past", "short"),
+    ("one", "other", "after"),
     [
-        (Standing(Position("e", 9), 5.0), False, False),
-        (Standing(Position("e", 10), 5.0), True, False),
-        (Standing(Position("e", 8), 9.0), False, True),
-        (Standing(Position("e", 8), 9.0, is_old=True), False, True),
-        (Standing(Position("other", 1), 1.0), True, False),
-        (Standing(Position("other", 1), 4.0, is_old=True), False, True),
-        (Standing(Position("other", 1), 5.0, is_old=True), True, False),
+        (Position("5-a", 9), None, True),
+        (Position("5-a", 9), Position("5-a", 8), True),
+        (Position("5-a", 9), Position("5-a", 9), False),
+        (Position("5-a", 9), Position("5-a", 10), False),
+        (Position("10-a", 1), Position("9-b", 8), True),
+        (Position("9-a", 99), Position("10-b", 8), False),
+        (Position("9-a", 1), Position("elsewhere", 8), True),
     ],
 )
-def test_redis_is_past_what_is_known_or_short_of_it(
-    standing: Standing, past: bool, short: bool
-) -> None:
-    """By the number, and by the time where what it has may be from long ago."""
-    known = msgspec.structs.replace(update(9), server_ms=5.0)
-    assert (standing.is_past(known), standing.is_short_of(known)) == (past, short)
-    assert standing.is_past(None)
+def test_a_place_comes_after_another(one: Position, other: Position | None, after: bool) -> None:
+    """By its number in an epoch, else by when its epoch began."""
+    assert comes_after(one, other) == after
 
 
 def test_what_redis_was_told_again_is_no_news_but_has_another_place() -> None:
     """It had lost it; what comes next continues from there."""
     mirror = followed(AAPL, 7)
-    again = msgspec.structs.replace(update(7, AAPL), position=Position("new", 1))
-    next_ = update(2, AAPL, "new")
+    again = msgspec.structs.replace(update(7, AAPL), position=Position("1-new", 1))
+    next_ = update(2, AAPL, "1-new")
     assert mirror.hear(AAPL, [again]) == ([], True)
     assert mirror.read(AAPL, Known(again)) == ([], False)
-    assert mirror.position(AAPL) == Position("new", 1)
+    assert mirror.position(AAPL) == Position("1-new", 1)
     assert mirror.hear(AAPL, [next_]) == ([next_], False)
-    later = msgspec.structs.replace(next_, position=Position("newer", 2), server_ms=99.0)
+    later = msgspec.structs.replace(next_, position=Position("2-newer", 2), server_ms=99.0)
     assert mirror.hear(AAPL, [later]) == ([], True)
     assert mirror.read(AAPL, Known(later)) == ([later], False)
 
@@ -224,8 +217,8 @@ class World:
     def __init__(self, topic: Topic, size: int) -> None:
         self.topic, self.size = topic, size
         self.times = itertools.count()
-        self.epochs = ["e0"]
-        self.first = {"e0": 1}
+        self.epochs = ["1-e"]
+        self.first = {"1-e": 1}
         self.newest: Update | None = None
         self.history: list[Update] = []
         self.messages: list[list[Update]] = []
@@ -254,7 +247,7 @@ class World:
     def begin_anew(self, *, from_one: bool) -> None:
         """Begin another epoch with the next update."""
         if self.newest is not None and self.newest.position.epoch == self.epochs[-1]:
-            epoch = f"e{len(self.epochs)}"
+            epoch = f"{len(self.epochs) + 1}-e"
             self.epochs.append(epoch)
             self.first[epoch] = 1 if from_one else self.newest.position.seq + 1
 

@@ -144,10 +144,13 @@ async def test_a_redis_that_was_started_anew_begins_new_epochs(
                 await each.back()
                 await each.hears()
             after = await one.engine.publish([*trade(TRADES, 3), *books(AAPL, 2)], fence=one.fence)
+            await other.has(TRADES, after[0])
             await other.has(AAPL, after[1])
-            assert [position.seq for position in after] == ([3, 2] if persist else [1, 1])
+            print_, book = (position.seq for position in after)
+            assert print_ == (3 if persist else 1)
+            assert book in ({2} if persist else {1, 2})  # the one before was told again, or not yet
             assert {one_.epoch for one_ in after}.isdisjoint(one_.epoch for one_ in before)
-            assert sizes(other.delivered) == [1, 2, 1, 3, 2]
+            assert sorted(sizes(other.delivered)) == [1, 1, 2, 2, 3]
 
 
 async def test_what_anybody_publishes_goes_to_their_own_node_where_that_is_wanted(

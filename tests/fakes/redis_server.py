@@ -61,6 +61,9 @@ class RedisServer:
             'save ""',
             f"appendonly {'yes' if persist else 'no'}",
             "enable-debug-command local",
+            # Replicas begin, and a server ends, without waiting for more.
+            "repl-diskless-sync-delay 0",
+            "shutdown-timeout 0",
             *([f'requirepass "{password}"'] if password else []),
             *([f"maxmemory {maxmemory}"] if maxmemory else []),
             *config,

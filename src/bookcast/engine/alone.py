@@ -39,6 +39,8 @@ class Alone:
         self._broken: set[Topic] = set()
         # Topics that were published in Redis since the last outage.
         self._spoken: set[Topic] = set()
+        # What couldn't be handed in: it has its turn after the next outage.
+        self._kept: dict[Topic, tuple[Update, bool]] = {}
         self._outages = 0
 
     @property
@@ -77,13 +79,17 @@ class Alone:
         """
         engine, self._engine = self._engine, None
         from_feed, self._from_feed = self._from_feed, set()
-        left = []
+        left, self._kept = self._kept, {}
         for update in engine.newest() if engine is not None else ():
             if is_lossless(update.data):
                 self._broken.add(update.topic)  # these are not told twice
             else:
-                left.append((update, update.topic in from_feed))
-        return left
+                left[update.topic] = update, update.topic in from_feed
+        return list(left.values())
+
+    def keep(self, update: Update, *, from_feed: bool) -> None:
+        """Take back a state that couldn't be handed in, for the end of the next outage."""
+        self._kept.setdefault(update.topic, (update, from_feed))
 
     # Meanwhile
 
@@ -138,6 +144,8 @@ class Alone:
 
     def note_published(self, publications: Sequence[Publication]) -> None:
         """Note what was published in Redis."""
+        for one in publications if self._kept else ():
+            self._kept.pop(one.topic, None)
         if self._outages:
             self._spoken.update(one.topic for one in publications)
 

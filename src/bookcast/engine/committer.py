@@ -16,16 +16,12 @@ from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.history import is_kept
 from bookcast.engine.keys import KEEP_SECONDS
 from bookcast.engine.link import Link
-from bookcast.model import Position, Publication, Topic, Update
+from bookcast.model import LOSSLESS, Position, Publication, Topic, Update
 
 logger = logging.getLogger(__name__)
 
 MAX_TOGETHER: Final = 4096
 """So many publications go together at most: they wait for each other's answer."""
-
-
-KEPT: Final = frozenset({"trades", "candles"})
-"""Channels of which every update may count."""
 
 
 class _Batch(msgspec.Struct):
@@ -193,7 +189,7 @@ class Committer:
                 key = (records.shard_of(topic), fenced, topic)
                 by_topic.setdefault(key, []).append(_Entry(batch, index))
         self._number += 1
-        fresh = f"r-{self._node}-{self._number}"  # with a letter more for what the feed publishes
+        fresh = f"{self._node}-{self._number}"  # with a letter more for what the feed publishes
         calls = []
         together = sorted(by_topic.items(), key=lambda item: item[0][:2])
         for (shard, fenced), of_shard in groupby(together, key=lambda item: item[0][:2]):
@@ -242,7 +238,7 @@ class Committer:
 
     def _letters(self, topic: Topic, run: list[_Entry]) -> str:
         """Say of each whether every one counts; of most channels none does."""
-        if topic.channel not in KEPT and not self._keeps_books:
+        if topic.channel not in LOSSLESS and not self._keeps_books:
             return "s" * len(run)
         kept = (is_kept(one.publication.data, books_too=self._keeps_books) for one in run)
         return "".join("h" if one else "s" for one in kept)

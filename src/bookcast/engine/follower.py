@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from bookcast.engine import records
 from bookcast.engine.base import EngineAwayError
 from bookcast.engine.link import Link
-from bookcast.engine.mirror import Known, Mirror, Standing
+from bookcast.engine.mirror import Known, Mirror, comes_after
 from bookcast.engine.subscriber import Subscriber
 from bookcast.engine.work import Work
-from bookcast.model import Position, Topic, Update, is_lossless
+from bookcast.model import LOSSLESS, Position, Topic, Update, is_lossless
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,12 @@ ARRIVAL_SECONDS: Final = 0.25
 
 LINGER_SECONDS: Final = 10.0
 """What nobody wants any more is followed for so long."""
+
+
+TOGETHER: Final = 200
+"""So many states are told again together; then what is live has its turn."""
+
+_Places = Mapping[Topic, Position | None]
 
 
 class Follower:
@@ -35,7 +42,7 @@ class Follower:
         keeps_books: so many books as well.
         patience: seconds that somebody waits for what is known of a topic.
         show: is given what is new, oldest first, and whether it is the first that is known here.
-        restore: is given states that Redis has lost.
+        restore: tells Redis states that it has lost.
         is_wanted: tells whether somebody wants a topic now.
     """
 
@@ -48,7 +55,7 @@ class Follower:
         keeps_books: bool,
         patience: float,
         show: Callable[[Sequence[Update], bool], None],
-        restore: Callable[[Sequence[Update]], None],
+        restore: Callable[[Sequence[Update]], Awaitable[None]],
         is_wanted: Callable[[Topic], bool],
     ) -> None:
         self._link = link
@@ -59,6 +66,7 @@ class Follower:
         self._restore = restore
         self._is_wanted = is_wanted
         self._work = Work()
+        self._gives_back = False
         # Followed, though nobody wants them now: since when.
         self._idle: dict[Topic, float] = {}
         self._preparing: dict[Topic, asyncio.Future[None]] = {}
@@ -113,12 +121,12 @@ class Follower:
         if not found:
             return Known(None)
         epoch = found[0].decode()
-        newest = records.decode(topic, Position(epoch, int(found[1])), found[3])
+        newest = records.decode(topic, Position(epoch, int(found[1])), found[2])
         past = [
             records.decode(topic, Position(epoch, int(seq)), text)
-            for seq, text in zip(found[4::2], found[5::2], strict=True)
+            for seq, text in zip(found[3::2], found[4::2], strict=True)
         ]
-        return Known(newest, past, bool(found[2]))
+        return Known(newest, past)
 
     def hear(self, message: bytes) -> None:
         """Take what Redis tells of a topic."""
@@ -126,7 +134,7 @@ class Follower:
         news, missing = self.mirror.hear(run.topic, run.updates())
         self._show(news, False)  # noqa: FBT003 - it was known already
         if missing:
-            self._repair([run.topic], "a message is missing")
+            self._repair([run.topic], "a message is missing, or begins an epoch")
 
     def read_again(self) -> None:
         """Read all topics: what was said meanwhile is lost."""
@@ -143,46 +151,67 @@ class Follower:
             EngineAwayError: when Redis can't be asked.
         """
         await self._let_go()
-        known = {topic: self.mirror.newest(topic) for topic in self.mirror.topics()}
-        standings = await self._standings(known)
-        self._give_back(
-            [
-                topic
-                for topic, newest in known.items()
-                if newest is not None
-                and ((at := standings.get(topic)) is None or at.is_short_of(newest))
-            ]
-        )
-        behind = {
-            topic: at for topic, at in standings.items() if at.is_past(self.mirror.newest(topic))
-        }
+        places = {topic: self.mirror.position(topic) for topic in self.mirror.topics()}
+        heads = await self._heads(places)
+        self._give_back_later(heads, places)
+        behind = [
+            topic
+            for topic, head in heads.items()
+            if head is not None and comes_after(head, self.mirror.position(topic))
+        ]
         if not behind:
             return
         # Most of it is on its way.
         await asyncio.sleep(ARRIVAL_SECONDS)
         missing = [
             topic
-            for topic, at in behind.items()
-            if at.is_past(self.mirror.newest(topic)) and self.mirror.must_read(topic)
+            for topic in behind
+            if (head := heads[topic]) is not None
+            and comes_after(head, self.mirror.position(topic))
+            and self.mirror.must_read(topic)
         ]
         self._repair(missing, "Redis has what this node was never told")
 
-    def _give_back(self, topics: list[Topic]) -> None:
-        """Tell Redis what it said of some topics and has lost: it failed over, or was emptied.
+    # What Redis has lost
 
-        Of what counts one by one the next begins anew; it isn't told twice.
+    def _give_back_later(self, heads: _Places, places: _Places) -> None:
+        lost = self._lost(heads, places)
+        if lost and not self._gives_back:
+            logger.warning("Redis has lost what it had said of %d topics: told again", len(lost))
+            self._gives_back = True
+            self._work.begin(self._give_back(lost), "gives back")
+
+    def _lost(self, heads: _Places, places: _Places) -> list[Topic]:
+        """Name the topics of which Redis has less than was known here before it was asked.
+
+        Of what counts one by one the next begins anew: it isn't told twice. A candle that isn't
+        final would take the place of those before it.
         """
-        states = [
-            newest
-            for topic in topics
-            if topic in self.mirror
+        return [
+            topic
+            for topic, head in heads.items()
+            if (place := places[topic]) is not None
+            and (head is None or (comes_after(place, head) and topic.channel not in LOSSLESS))
+            and topic in self.mirror
             and (newest := self.mirror.newest(topic)) is not None
             and not is_lossless(newest.data)
         ]
-        if states:
-            logger.warning("Redis has lost what it had said of %d topics: told again", len(states))
-            self.given_back += len(states)
-            self._restore(states)
+
+    async def _give_back(self, topics: list[Topic]) -> None:
+        """Tell Redis what it has lost; each node begins elsewhere, and looks what others did."""
+        random.shuffle(topics)
+        try:
+            for at in range(0, len(topics), TOGETHER):
+                some = topics[at : at + TOGETHER]
+                places = {topic: self.mirror.position(topic) for topic in some}
+                lost = self._lost(await self._heads(some), places)
+                states = [self.mirror.newest(topic) for topic in lost]
+                self.given_back += len(lost)
+                await self._restore([state for state in states if state is not None])
+        except EngineAwayError as error:
+            logger.debug("it can't be told now: %s", error)
+        finally:
+            self._gives_back = False
 
     # Reading
 
@@ -205,7 +234,7 @@ class Follower:
     def _repair(self, topics: list[Topic], why: str) -> None:
         if topics:
             self.repaired += len(topics)
-            logger.info("%s: %d topics are read again", why, len(topics))
+            logger.debug("%s: %d topics are read again", why, len(topics))
             self._work.begin(self._read(topics), "repair")
 
     async def _read(self, topics: Sequence[Topic]) -> None:
@@ -228,8 +257,8 @@ class Follower:
             news, missing = self.mirror.read(topic, found)
             self._show(news, place is None)
 
-    async def _standings(self, topics: Iterable[Topic]) -> dict[Topic, Standing]:
-        """Ask Redis where topics stand of which it knows something."""
+    async def _heads(self, topics: Iterable[Topic]) -> _Places:
+        """Ask Redis where topics stand; None where it knows nothing of one."""
         shards: dict[int, list[Topic]] = {}
         for topic in topics:
             shards.setdefault(records.shard_of(topic), []).append(topic)
@@ -240,12 +269,9 @@ class Follower:
             )
         )
         return {
-            topic: Standing(Position(epoch.decode(), int(seq)), float(server_ms), bool(is_old))
+            topic: Position(epoch.decode(), int(seq)) if epoch else None
             for of_shard, answer in zip(shards.values(), answers, strict=True)
-            for topic, epoch, seq, server_ms, is_old in zip(
-                of_shard, answer[::4], answer[1::4], answer[2::4], answer[3::4], strict=True
-            )
-            if epoch
+            for topic, epoch, seq in zip(of_shard, answer[::2], answer[1::2], strict=True)
         }
 
     async def _let_go(self) -> None:

@@ -30,7 +30,7 @@ class Keys:
     """
 
     def __init__(self, prefix: str = "bookcast", database: int = 0) -> None:
-        self._start = f"{prefix}:{database}" if database else prefix
+        self._start = f"{prefix}@{database}" if database else prefix
         nodes = f"{self._start}:{{nodes}}"
         self.nodes = f"{nodes}:nodes"
         self.lock = f"{nodes}:feed"

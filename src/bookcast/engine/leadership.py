@@ -109,29 +109,33 @@ class Leadership:
 
     async def _look(self) -> None:
         may_take = self.fence is not None or self._clock() >= self._away_until
-        number = int(
-            await self._link.call(
-                "lead",
-                [self._link.keys.lock, self._link.keys.lock_number],
-                [self._node, LOCK_MS, "acquire" if may_take else "renew", self.fence or 0],
-            )
+        number, was_free = await self._link.call(
+            "lead",
+            [self._link.keys.lock, self._link.keys.lock_number],
+            [self._node, LOCK_MS, "acquire" if may_take else "renew", self.fence or 0],
         )
         if number == self.fence:
+            if was_free:  # Redis may have forgotten more than the lock
+                await self._raise_fences(number)
             return
         if self.fence is not None:
             # It may be this node again, but what it published meanwhile was refused.
             await self._lose("another node has it")
         if not number:
             return
+        await self._raise_fences(number)
+        self.fence = number
+        logger.info("this node runs the feed from now on")
+        await self._gained(number)
+
+    async def _raise_fences(self, number: int) -> None:
+        """Refuse what earlier holders still publish."""
         await asyncio.gather(
             *(
                 self._link.call("fence", [self._link.keys.fence(shard)], [number])
                 for shard in range(SHARDS)
             )
         )
-        self.fence = number
-        logger.info("this node runs the feed from now on")
-        await self._gained(number)
 
     async def _lose(self, why: str) -> None:
         self.fence = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import time
@@ -230,18 +231,16 @@ class Link:
             results = await self._run(calls)
             # Much later than that, it was this process that stood still, and not Redis.
             stood_still = time.monotonic() - began > STOOD_STILL * self._settings.timeout
-            if any(isinstance(result, ReadOnlyError) for result in results):
-                await self._leave()
-            unknown = [isinstance(result, NoScriptError | ReadOnlyError) for result in results]
-            if any(unknown):
-                await self._load(await self._connect())
+            strange = [isinstance(result, NoScriptError | ReadOnlyError) for result in results]
             lost = [
                 call.again and _may_go_well_now(result, stood_still=stood_still)
                 for call, result in zip(calls, results, strict=True)
             ]
-            again = [one or other for one, other in zip(unknown, lost, strict=True)]
+            again = [one or other for one, other in zip(strange, lost, strict=True)]
             if any(again):
-                answers = iter(await self._run(list(compress(calls, again))))
+                if any(isinstance(result, ReadOnlyError) for result in results):
+                    await self._leave()
+                answers = iter(await self._run(list(compress(calls, again)), loading=any(strange)))
                 results = [
                     next(answers) if once_more else result
                     for result, once_more in zip(results, again, strict=True)
@@ -264,10 +263,12 @@ class Link:
         else:
             call.outcome.set_result(result)
 
-    async def _run(self, calls: list[_Call]) -> list[Any]:
-        """Give the result of each call, or what went wrong with it."""
+    async def _run(self, calls: list[_Call], *, loading: bool = False) -> list[Any]:
+        """Give the result of each call, or what went wrong with it; ``loading``: scripts first."""
         try:
             client = await self._connect()
+            if loading:
+                await self._load(client)
             if isinstance(client, RedisCluster):
                 return await asyncio.gather(
                     *(self._run_one(client, call) for call in calls), return_exceptions=True
@@ -304,7 +305,8 @@ class Link:
     async def _leave(self) -> None:
         """Leave a Redis that is a replica by now; another one has its name, or will have it."""
         if isinstance(self._client, Redis):
-            await self._client.connection_pool.disconnect(inuse_connections=False)
+            with contextlib.suppress(*LOST):
+                await self._client.connection_pool.disconnect(inuse_connections=False)
 
     async def _find(self) -> Redis | RedisCluster:
         client = self._single(self._settings.max_connections)

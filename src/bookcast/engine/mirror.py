@@ -6,7 +6,6 @@ It does no I/O. Messages may be lost, come twice or late; what is missing is rea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -14,46 +13,29 @@ from bookcast.engine.history import History, is_kept
 from bookcast.model import Position, Topic, Update, is_lossless
 
 
-class Standing(NamedTuple):
-    """Where Redis stands in a topic.
+def comes_after(one: Position, other: Position | None) -> bool:
+    """Tell whether a place in Redis comes after another one of the same topic."""
+    if other is None:
+        return True
+    if one.epoch == other.epoch:
+        return one.seq > other.seq
+    return _begun(one.epoch) > _begun(other.epoch)
 
-    ``is_old``: since before it was started anew, when it may have lost what came last.
-    """
 
-    position: Position
-    server_ms: float
-    is_old: bool = False
-
-    def is_past(self, known: Update | None) -> bool:
-        """Tell whether Redis has more of it than is known here."""
-        if known is None:
-            return True
-        at = known.position
-        if self.position.epoch == at.epoch:
-            return self.position.seq > at.seq
-        return not self._was_before(known)
-
-    def is_short_of(self, known: Update) -> bool:
-        """Tell whether Redis has less of it than was known before it was asked."""
-        at = known.position
-        if self.position.epoch == at.epoch:
-            return self.position.seq < at.seq
-        return self._was_before(known)
-
-    def _was_before(self, known: Update) -> bool:
-        return self.is_old and self.server_ms < known.server_ms
+def _begun(epoch: str) -> int:
+    """Tell when an epoch began, in milliseconds by the clock of Redis: see ``publish.lua``."""
+    began = epoch.partition("-")[0]
+    return int(began) if began.isdigit() else 0
 
 
 class Known(msgspec.Struct, frozen=True):
     """What was read of a topic: its newest update, and history, oldest first.
 
-    The history is what came after the place that was asked for, or the newest of it. ``is_old``: as
-    :class:`Standing` has it.
+    The history is what came after the place that was asked for, or the newest of it.
     """
 
     newest: Update | None
     history: Sequence[Update] = ()
-    is_old: bool = False
 
 
 class _Topic:
@@ -197,11 +179,9 @@ class Mirror:
 
     def _newer(self, known: _Topic, found: Known) -> list[Update]:
         newest = found.newest
-        if newest is None or not Standing(newest.position, newest.server_ms, found.is_old).is_past(
-            known.newest
-        ):
-            return []
         at = known.newest.position if known.newest is not None else None
+        if newest is None or not comes_after(newest.position, at):
+            return []  # or Redis has lost what came after it
         if at is not None and at.epoch == newest.position.epoch:
             past = [update for update in found.history if update.position.seq > at.seq]
         else:

@@ -67,6 +67,7 @@ class Peers:
         self.id = myself().id
         self.channel = self._link.keys.node_channel(self.id)
         self.handlers: dict[str, Handler] = {}
+        self._redis = b""
         self.living: Mapping[str, Node] = {}
         """All nodes that live, this one too, as of the last pulse."""
         self._asked: dict[str, asyncio.Future[bytes | None]] = {}
@@ -76,12 +77,13 @@ class Peers:
         """Say that this node lives, and learn who else does.
 
         Returns:
-            False when Redis has forgotten this node, and what it wants with it.
+            False when Redis has forgotten this node, and what it wants with it, or is another one,
+            which may have.
 
         Raises:
             EngineAwayError: when Redis can't be told.
         """
-        known, *said = await self._link.call(
+        known, this, *said = await self._link.call(
             "pulse",
             [self._link.keys.nodes, self._link.keys.node(self.id), self._link.keys.demand(self.id)],
             [
@@ -96,7 +98,8 @@ class Peers:
         )
         nodes = (_node.decode(one) for one in said[1::2])
         before, self.living = self.living, {node.id: node for node in nodes}
-        return bool(known) or not before
+        same, self._redis = this == self._redis, this
+        return (bool(known) and same) or not before
 
     async def leave(self) -> None:
         """Say that this node ends."""

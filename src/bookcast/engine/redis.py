@@ -395,8 +395,9 @@ class RedisEngine(Engine):
             if self._breaker.is_open:
                 self._return()
             elif not known:
-                logger.warning("Redis has forgotten this node")
+                logger.warning("Redis has forgotten this node, or is another one")
                 self._tell_anew()
+                self._work.begin(self._catch_up(), "catches up")
 
     async def _audits(self) -> None:
         while True:
@@ -441,18 +442,21 @@ class RedisEngine(Engine):
             [state], fence, restored=self._alone.is_first, late=update
         )
         self._alone.note_published([state])
-        outcome.add_done_callback(_note_handed_in)
+
+        def note(outcome: asyncio.Future[list[Position]]) -> None:
+            if outcome.cancelled() or isinstance(outcome.exception(), EngineAwayError):
+                self._alone.keep(update, from_feed=fence is not None)
+
+        outcome.add_done_callback(note)
         return outcome
 
-    def _restore(self, states: Sequence[Update]) -> None:
-        for update in states:
-            # Whoever runs the feed by now: this was taken once, and yields to what is newer.
-            self._hand_in(update, None)
+    async def _restore(self, states: Sequence[Update]) -> None:
+        """Publish again what Redis has lost. It was taken once, whoever runs the feed by now."""
+        await _settled([self._hand_in(update, None) for update in states])
 
-    async def _catch_up(self, handed_in: Sequence[asyncio.Future[list[Position]]]) -> None:
+    async def _catch_up(self, handed_in: Sequence[asyncio.Future[list[Position]]] = ()) -> None:
         """Show what Redis has instead of what this node said."""
-        if handed_in:
-            await asyncio.wait(handed_in)
+        await _settled(handed_in)
         # The subscription may have outlived that, or not: what is missing is read in any case.
         await self._follower.read_all()
         for topic in tuple(self._alone.astray):
@@ -484,6 +488,12 @@ class RedisEngine(Engine):
         await self._demand.unfollow()
 
 
-def _note_handed_in(outcome: asyncio.Future[list[Position]]) -> None:
-    if not outcome.cancelled() and (error := outcome.exception()) is not None:
-        logger.warning("a state of this node can't be handed in: %s", error)
+async def _settled(handed_in: Sequence[asyncio.Future[list[Position]]]) -> None:
+    """Wait until states were handed in, as far as they can be."""
+    if not handed_in:
+        return
+    done, _ = await asyncio.wait(handed_in)
+    errors = [one.exception() for one in done if not one.cancelled()]
+    failed = [error for error in errors if error is not None]
+    if failed:
+        logger.warning("%d states of this node can't be handed in: %s", len(failed), failed[0])

@@ -12,12 +12,10 @@ import msgspec
 from bookcast.engine.history import Gap, History, break_before
 from bookcast.hub.status import Status
 from bookcast.hub.view import View, ViewSpec
-from bookcast.model import Position, Topic, Update, is_lossless
+from bookcast.model import LOSSLESS, Position, Topic, Update, is_lossless
 
 MAX_WAITING: Final = 16
 """So many updates of one state go out in one flush; past that, the newest takes the last place."""
-
-LOSSLESS: Final = frozenset({"trades", "candles"})
 
 
 class Step(NamedTuple):

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bookcast.errors import InvalidInput
-from bookcast.hub.topic import LOSSLESS
 from bookcast.hub.view import ViewSpec
-from bookcast.model import Position, Topic, Update
+from bookcast.model import LOSSLESS, Position, Topic, Update
 from bookcast.protocol import messages_v1 as v1
 from bookcast.protocol.actions import Action, Message, Restore, Resume
 from bookcast.protocol.answers import MAX_SYMBOLS, error_of, seen_as

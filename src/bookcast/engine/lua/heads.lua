@@ -1,12 +1,8 @@
--- Where topics stand. KEYS: topics. Gives epoch, seq and server_ms of each, empty where nothing is
--- known, and "1" when that is from before Redis was started anew.
-local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+-- Where topics stand. KEYS: topics. Gives epoch and seq of each, empty where nothing is known.
 local heads = {}
 for index = 1, #KEYS do
-  local known = redis.call('HMGET', KEYS[index], 'e', 's', 'm', 'r')
-  heads[4 * index - 3] = known[1] or ''
-  heads[4 * index - 2] = known[2] or ''
-  heads[4 * index - 1] = known[3] or ''
-  heads[4 * index] = known[4] == run_id and '' or '1'
+  local known = redis.call('HMGET', KEYS[index], 'e', 's')
+  heads[2 * index - 1] = known[1] or ''
+  heads[2 * index] = known[2] or ''
 end
 return heads

@@ -2,11 +2,11 @@
 -- of it, or nothing.
 -- KEYS: fence, producer, topics, then per run: topic, history
 -- ARGV: number, fence or "", epoch for what begins anew, history size, seconds to keep, then per
---       run: name, channel, "r" where what came before is lost (or "o", epoch, space and seq of
---       what was published then: that too, but it is left out if something of that time or later is
---       known, which isn't from before that place), server_ms, for each record a letter ("h" where
---       every one counts), then the records
+--       run: name, channel, "r" where what came before is lost ("o", epoch, space and seq: that too,
+--       but it was published at that place before, and is left out if something else was since),
+--       server_ms, for each record a letter ("h" where every one counts), then the records
 -- A run is what one call publishes of one topic. Gives per run: epoch, seq of its last update.
+-- An epoch begins with the time when it began, so that of two it is known which is the later one.
 local number, fence = ARGV[1], ARGV[2]
 
 -- A reply got lost, and the caller asks again: what was done then is the answer.
@@ -28,8 +28,14 @@ if fence ~= '' then
   end
 end
 
--- A Redis that was started anew may have lost what it had said last.
-local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local function begun(name)
+  return tonumber(string.match(name, '^(%d+)-')) or 0
+end
+
+-- A Redis that was started anew, or took over from another, may lack what was said last.
+local info = redis.call('INFO', 'server', 'replication')
+local this = string.match(info, 'run_id:(%w%w%w%w%w%w%w%w)')
+  .. string.match(info, 'master_replid:(%w%w%w%w%w%w%w%w)')
 local fresh, size, keep = ARGV[3], ARGV[4], ARGV[5]
 local reply, at, key = {}, 6, 4
 while at <= #ARGV do
@@ -40,13 +46,24 @@ while at <= #ARGV do
   local known = redis.call('HMGET', topic, 'e', 's', 'r', 'm')
   local epoch, seq = known[1], tonumber(known[2]) or 0
   local late_epoch, late_seq = string.match(resumes, '^o(.*) (%d+)$')
-  local is_old = late_epoch and epoch and tonumber(known[4]) >= tonumber(server_ms)
-    and not (epoch == late_epoch and seq < tonumber(late_seq))
+  local is_old = false
+  if late_epoch and epoch == late_epoch then
+    is_old = seq >= tonumber(late_seq)
+  elseif late_epoch and epoch and begun(late_epoch) > 0 then
+    is_old = begun(epoch) > begun(late_epoch)
+  elseif late_epoch and epoch then
+    is_old = tonumber(known[4]) >= tonumber(server_ms) -- a node said it by itself: clocks decide
+  end
   if not is_old then
-    local breaks = not epoch or known[3] ~= run_id or resumes ~= ''
+    local breaks = not epoch or known[3] ~= this or resumes ~= ''
     if breaks then
+      local time = redis.call('TIME')
+      local now = time[1] * 1000 + math.floor(time[2] / 1000)
+      if epoch then
+        now = math.max(now, begun(epoch) + 1)
+      end
       -- A topic may break more than once in one call.
-      epoch = resumes ~= '' and fresh .. '-' .. key or fresh
+      epoch = string.format('%.0f-%s-%d', now, fresh, key)
     end
     local lengths, records = {}, {}
     for index = 1, count do
@@ -54,7 +71,7 @@ while at <= #ARGV do
       lengths[index] = #records[index]
     end
     -- The first write is one that a full Redis refuses; after it, it refuses none.
-    redis.call('HSET', topic, 'e', epoch, 's', seq + count, 'r', run_id, 'm', server_ms,
+    redis.call('HSET', topic, 'e', epoch, 's', seq + count, 'r', this, 'm', server_ms,
       'd', records[count])
     redis.call('EXPIRE', topic, keep)
     if not known[1] then

@@ -1,9 +1,8 @@
 -- What is known of one topic, after a position: consistent, since nothing comes between.
 -- KEYS: topic, history
 -- ARGV: epoch, seq, count: history of that epoch after that seq, or the newest of another
--- Gives epoch, seq, "1" when that is from before Redis was started anew, newest record, then pairs
--- of seq and record, oldest first; nothing if unknown.
-local known = redis.call('HMGET', KEYS[1], 'e', 's', 'd', 'r')
+-- Gives epoch, seq, newest record, then pairs of seq and record, oldest first; nothing if unknown.
+local known = redis.call('HMGET', KEYS[1], 'e', 's', 'd')
 if not known[1] then
   return {}
 end
@@ -12,8 +11,7 @@ if known[1] == ARGV[1] then
   from = '(' .. ARGV[2] .. '-0'
 end
 local entries = redis.call('XREVRANGE', KEYS[2], '+', from, 'COUNT', ARGV[3])
-local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
-local found = {known[1], known[2], known[4] == run_id and '' or '1', known[3]}
+local found = {known[1], known[2], known[3]}
 for index = #entries, 1, -1 do
   found[#found + 1] = string.match(entries[index][1], '^%d+')
   found[#found + 1] = entries[index][2][2]
