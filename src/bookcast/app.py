@@ -53,6 +53,9 @@ logger = logging.getLogger(__name__)
 RESERVED_FILES: Final = 64
 """Files that the server needs besides its clients' connections."""
 
+BEHIND_SECONDS: Final = 5.0
+"""A node that was cut off from Redis knows what others do within this."""
+
 CHECK_SECONDS: Final = 0.5
 """How often topics are judged, and clients looked after."""
 
@@ -193,6 +196,7 @@ class Server:
             stale_after={
                 channel: getattr(settings, f"stale_after_{channel}") for channel in CHANNELS
             },
+            patience=BEHIND_SECONDS if engine.shared is not None else 0.0,
             supply=feeder.supply,
             observe=delays.observe,
         )

@@ -104,6 +104,22 @@ class Position(msgspec.Struct, frozen=True, gc=False):
     epoch: str
     seq: int
 
+    def is_past(self, other: Position) -> bool:
+        """Tell whether this place of a topic surely comes after another one of it.
+
+        Epochs can be compared that begin with the time when they began, as those of Redis do.
+        """
+        if self.epoch == other.epoch:
+            return self.seq > other.seq
+        begun, other_begun = _begun(self.epoch), _begun(other.epoch)
+        return bool(other_begun) and begun > other_begun
+
+
+def _begun(epoch: str) -> int:
+    """Tell when an epoch began, in milliseconds since 1970; 0 where it doesn't say."""
+    began = epoch.partition("-")[0]
+    return int(began) if began.isdecimal() else 0
+
 
 Number = int | float
 """A finite number as its source wrote it: whole ones stay whole."""

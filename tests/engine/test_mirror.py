@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bookcast.engine.mirror import Known, Mirror, comes_after
+from bookcast.engine.mirror import Known, Mirror
 from bookcast.model import Position, Topic, Update
 from tests.support import AAPL, CANDLES, TRADES, candle, update
 
@@ -147,23 +147,6 @@ def test_what_redis_has_of_an_earlier_epoch_is_no_news() -> None:
     assert mirror.must_read(TRADES)
     later = known(TRADES, 3, 4, epoch="300-c")
     assert mirror.read(TRADES, later) == (list(later.history), False)
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "after"),
-    [
-        (Position("5-a", 9), None, True),
-        (Position("5-a", 9), Position("5-a", 8), True),
-        (Position("5-a", 9), Position("5-a", 9), False),
-        (Position("5-a", 9), Position("5-a", 10), False),
-        (Position("10-a", 1), Position("9-b", 8), True),
-        (Position("9-a", 99), Position("10-b", 8), False),
-        (Position("9-a", 1), Position("elsewhere", 8), True),
-    ],
-)
-def test_a_place_comes_after_another(one: Position, other: Position | None, after: bool) -> None:
-    """By its number in an epoch, else by when its epoch began."""
-    assert comes_after(one, other) == after
 
 
 def test_what_redis_was_told_again_is_no_news_but_has_another_place() -> None:

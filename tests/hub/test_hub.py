@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bookcast.hub.hub import Hub
 from bookcast.hub.view import Shown, ViewSpec
-from bookcast.model import Supply, Topic, Update
+from bookcast.model import Position, Supply, Topic, Update
 from tests.support import (
     AAPL,
     CANDLES,
@@ -759,6 +759,91 @@ steps = st.lists(
     ),
     max_size=60,
 )
+
+
+def come_back(world: World, place: Position, topic: Topic) -> RecordingOutbox:
+    """Let a client come back that has all up to a place."""
+    outbox = RecordingOutbox()
+    assert world.hub.resume(outbox, topic, SPEC, place) == (place, True)
+    world.hub.begin(outbox, topic)
+    outbox.flush()
+    return outbox
+
+
+@pytest.mark.parametrize(
+    ("topic", "shown"), [(AAPL, b"<AAPL 7>"), (TRADES, b"<AAPL 6><AAPL 7>")], ids=["book", "trades"]
+)
+def test_who_has_more_than_is_known_here_is_shown_nothing_older(topic: Topic, shown: bytes) -> None:
+    """The node was cut off for a moment; nor is anything shown twice when it has caught up."""
+    world = World(patience=5.0)
+    other = world.client(topic)
+    world.publish(1, 2, 3, topic=topic)
+    world.timer.run()
+    for with_load in (False, True):
+        client = come_back(world, Position("e", 5), topic)
+        assert not client.writes
+        if with_load:
+            world.hold(client)
+            world.catch_up(client)
+            assert not client.writes
+        world.hub.unsubscribe(client, topic)
+    client = come_back(world, Position("e", 5), topic)
+    world.publish(4, 5, topic=topic)
+    world.timer.run_until(1.0)
+    assert b"".join(client.writes) in {b"", b"<AAPL 5>"}  # the same once more does no harm
+    client.writes.clear()
+    world.publish(6, 7, topic=topic)
+    world.timer.run_until(2.0)
+    assert b"".join(client.writes).endswith(shown)
+    assert b"".join(client.writes).count(b"<AAPL 7>") == 1
+    assert b"".join(other.writes).count(b"<AAPL 7>") == 1
+
+
+def test_a_later_epoch_than_is_known_here_is_waited_for_as_well() -> None:
+    """Where epochs tell when they began."""
+    world = World(patience=5.0)
+    world.client()
+    world.deliver(update(9, epoch="100-a"))
+    world.timer.run()
+    client = come_back(world, Position("200-b", 1), AAPL)
+    world.deliver(update(10, epoch="100-a"))
+    world.timer.run_until(1.0)
+    assert client.writes == []
+    world.deliver(update(2, epoch="200-b"))
+    world.timer.run_until(2.0)
+    assert client.writes == [b"<AAPL 2>"]
+
+
+def test_what_never_comes_is_not_waited_for_long() -> None:
+    """A client may say what it likes."""
+    world = World(patience=5.0)
+    world.client()
+    world.publish(1)
+    world.timer.run()
+    client = come_back(world, Position("e", 99), AAPL)
+    gone = come_back(world, Position("e", 99), AAPL)
+    world.hub.unsubscribe(gone, AAPL)
+    world.timer.run_until(world.timer.now + 4.9)
+    assert client.writes == []
+    world.timer.run_until(world.timer.now + 0.2)
+    assert client.writes == [b"<AAPL 1>"]
+    world.publish(2)
+    world.timer.run()
+    assert client.writes == [b"<AAPL 1>", b"<AAPL 2>"]
+    assert gone.writes == []
+
+
+def test_where_there_are_no_other_nodes_nobody_has_more_than_is_known() -> None:
+    """Who says so is shown what there is."""
+    world = World()
+    world.client()
+    world.publish(1)
+    world.timer.run()
+    outbox = RecordingOutbox()
+    world.hub.resume(outbox, AAPL, SPEC, Position("e", 99))
+    world.hub.begin(outbox, AAPL)
+    outbox.flush()
+    assert outbox.writes == [b"<AAPL 1>"]
 
 
 @given(steps)

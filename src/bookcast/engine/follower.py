@@ -12,7 +12,7 @@ from typing import Final
 from bookcast.engine import records
 from bookcast.engine.base import EngineAwayError
 from bookcast.engine.link import Link
-from bookcast.engine.mirror import Known, Mirror, comes_after
+from bookcast.engine.mirror import Known, Mirror, is_news
 from bookcast.engine.subscriber import Subscriber
 from bookcast.engine.work import Work
 from bookcast.model import LOSSLESS, Position, Topic, Update, is_lossless
@@ -157,7 +157,7 @@ class Follower:
         behind = [
             topic
             for topic, head in heads.items()
-            if head is not None and comes_after(head, self.mirror.position(topic))
+            if head is not None and is_news(head, self.mirror.position(topic))
         ]
         if not behind:
             return
@@ -167,7 +167,7 @@ class Follower:
             topic
             for topic in behind
             if (head := heads[topic]) is not None
-            and comes_after(head, self.mirror.position(topic))
+            and is_news(head, self.mirror.position(topic))
             and self.mirror.must_read(topic)
         ]
         self._repair(missing, "Redis has what this node was never told")
@@ -191,7 +191,7 @@ class Follower:
             topic
             for topic, head in heads.items()
             if (place := places[topic]) is not None
-            and (head is None or (comes_after(place, head) and topic.channel not in LOSSLESS))
+            and (head is None or (place.is_past(head) and topic.channel not in LOSSLESS))
             and topic in self.mirror
             and (newest := self.mirror.newest(topic)) is not None
             and not is_lossless(newest.data)

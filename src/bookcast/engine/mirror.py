@@ -13,19 +13,9 @@ from bookcast.engine.history import History, is_kept
 from bookcast.model import Position, Topic, Update, is_lossless
 
 
-def comes_after(one: Position, other: Position | None) -> bool:
-    """Tell whether a place in Redis comes after another one of the same topic."""
-    if other is None:
-        return True
-    if one.epoch == other.epoch:
-        return one.seq > other.seq
-    return _begun(one.epoch) > _begun(other.epoch)
-
-
-def _begun(epoch: str) -> int:
-    """Tell when an epoch began, in milliseconds by the clock of Redis: see ``publish.lua``."""
-    began = epoch.partition("-")[0]
-    return int(began) if began.isdigit() else 0
+def is_news(head: Position, place: Position | None) -> bool:
+    """Tell whether Redis stands where more is known of a topic than at a place."""
+    return place is None or (head != place and not place.is_past(head))
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -180,7 +170,7 @@ class Mirror:
     def _newer(self, known: _Topic, found: Known) -> list[Update]:
         newest = found.newest
         at = known.newest.position if known.newest is not None else None
-        if newest is None or not comes_after(newest.position, at):
+        if newest is None or not is_news(newest.position, at):
             return []  # or Redis has lost what came after it
         if at is not None and at.epoch == newest.position.epoch:
             past = [update for update in found.history if update.position.seq > at.seq]

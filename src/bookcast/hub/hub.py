@@ -59,6 +59,8 @@ class Hub:
         keeps_books: so many are kept of every book, also before such a client comes.
         max_queue_bytes: a client that was held is sent no more than this of them at once.
         stale_after: per channel, seconds without an update until a topic is stale; 0: never.
+        patience: seconds that a client who comes back with more than is known here waits for it:
+            where there are other nodes, one may be behind for a moment.
         supply: tells how a topic's feed can supply it; None when it has none.
         observe: is told the seconds that each update took from the feed to the sockets.
     """
@@ -78,6 +80,7 @@ class Hub:
         keeps_books: bool = False,
         max_queue_bytes: int = 1 << 20,
         stale_after: Mapping[Channel, float] | None = None,
+        patience: float = 0.0,
         supply: Callable[[Topic], Supply | None] = lambda _topic: None,
         observe: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
@@ -92,6 +95,7 @@ class Hub:
         self._queue_size = queue_size
         self._keeps_books = keeps_books
         self._max_queue_bytes = max_queue_bytes
+        self._patience = patience
         self._teller = Teller(renderer, now, stale_after or {}, supply)
         self._observe = observe
         self._topics: dict[Topic, LiveTopic] = {}
@@ -180,9 +184,12 @@ class Hub:
         emitted = view.emitted
         place = last.position if isinstance(last, Update) else last
         if emitted is None:
-            subscription.left = place
-            view.hold(subscription, None)
+            self._wait(subscription, place)
             return None, False
+        if self._patience and place is not None and place.is_past(emitted.position):
+            self._wait(subscription, place)
+            self._call_later(self._patience, lambda: self._give_up(subscription))
+            return place, True
         beginning = live.resuming(spec, emitted, last)
         view.hold(subscription, beginning)
         if place is None:
@@ -191,6 +198,26 @@ class Hub:
         if whole and beginning is not None and not live.conflates:
             whole = live.catch_up(spec, beginning, emitted).gap is None
         return (place if whole else emitted.position), whole
+
+    def _wait(self, subscription: Subscription, place: Position | None) -> None:
+        """Show a client nothing before this node knows more than it has, or anything."""
+        subscription.left = place
+        subscription.view.hold(subscription, None)
+        if place is not None:
+            subscription.view.ahead.add(subscription)
+
+    def _give_up(self, subscription: Subscription) -> None:
+        """Show a client what there is: what it says it has doesn't come here."""
+        view = subscription.view
+        if subscription not in view.ahead or view.emitted is None:
+            return
+        view.ahead.discard(subscription)
+        live = self._topics[subscription.topic]
+        view.held[subscription] = live.resuming(view.spec, view.emitted, subscription.left)
+        subscription.left = None
+        if subscription.outbox.writable:
+            self._catch_up(subscription)
+            subscription.outbox.flush()
 
     def park(self, outbox: Outbox, until: float) -> None:
         """Keep a client's place in all that is shown to it: it is gone, and may come back.
@@ -378,7 +405,7 @@ class Hub:
                     # Who is held will see one of these at most.
                     self.conflated += shown.updates * len(view.held) - view.newly_held
                     view.newly_held = 0
-            if before is None and view.held:
+            if view.ahead:
                 self._welcome_back(view)
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug(
@@ -415,9 +442,9 @@ class Hub:
         live.settle()
 
     def _welcome_back(self, view: View) -> None:
-        """Go on with clients who came back to a topic that nobody knew anything of till now."""
-        for subscription in tuple(view.held):
-            if subscription.left is not None and subscription.outbox.writable:
+        """Go on with clients who came back to a topic of which less was known here till now."""
+        for subscription in tuple(view.ahead):
+            if subscription.outbox.writable:
                 self._catch_up(subscription)
                 subscription.outbox.flush()
 
@@ -472,11 +499,12 @@ class Hub:
         if subscription not in view.held:
             return
         live = self._topics[subscription.topic]
-        if subscription.left is not None:
-            if view.emitted is None:
-                return  # until something is known
-            left, subscription.left = subscription.left, None
-            view.held[subscription] = live.resuming(view.spec, view.emitted, left)
+        if subscription in view.ahead:
+            left, emitted = subscription.left, view.emitted
+            if emitted is None or (left is not None and left.is_past(emitted.position)):
+                return  # until more is known
+            view.held[subscription] = live.resuming(view.spec, emitted, left)
+            subscription.left = None
         last = view.let_go(subscription)
         view.newly_held = min(view.newly_held, len(view.held))
         shown = view.catch_up_from(last, lambda newest: self._between(live, view, last, newest))

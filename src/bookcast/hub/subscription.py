@@ -58,8 +58,8 @@ class Subscription:
 
     ``told`` is what the client heard last of how the topic stands, ``refused`` of why a feed can't
     get it. ``history``: so many updates from before it began are still owed to it. ``left``: how
-    far it was when it came back, while nothing is known here of the topic. ``began``: what it was
-    shown first, where it is to be shown every update.
+    far it was when it came back, while less is known here of the topic, or nothing. ``began``: what
+    it was shown first, where it is to be shown every update.
     """
 
     __slots__ = (

@@ -102,8 +102,7 @@ class LiveTopic:
         place = last.position if isinstance(last, Update) else last
         if view is None or view.emitted is None or place is None:
             return False
-        at = view.emitted.position
-        return at.epoch == place.epoch and at.seq < place.seq
+        return place.is_past(view.emitted.position)
 
     def settle(self) -> None:
         """Forget what is past its bound: everybody who can take it has been shown it."""

@@ -80,7 +80,8 @@ class View:
     """The subscribers of one spec, and the update they were shown last (``emitted``).
 
     ``ready`` holds those who can take data; ``held`` those who can't, with what they were shown
-    last; ``parked`` those who are gone and may come back, with what they surely have. ``shown_at``
+    last; ``ahead`` those of them who came back with more than is known here; ``parked`` those who
+    are gone and may come back, with what they surely have. ``shown_at``
     is when it showed something last, ``due`` when a view with an interval may show something
     again, ``pending`` that it will. Times are the hub's seconds.
     """
@@ -91,6 +92,7 @@ class View:
         "_outboxes",
         "_tally",
         "_writes",
+        "ahead",
         "due",
         "emitted",
         "gapped",
@@ -112,6 +114,7 @@ class View:
         self.emitted = emitted
         self.ready: dict[Subscription, None] = {}
         self.held: dict[Subscription, Update | None] = {}
+        self.ahead: set[Subscription] = set()
         self.parked: dict[Subscription, Update | None] = {}
         self.newly_held = 0
         """Of them, those for whom nothing has come since."""
@@ -170,6 +173,7 @@ class View:
     def let_go(self, subscription: Subscription) -> Update | None:
         """Let a held client be ready, and give what it was shown last."""
         last = self.held.pop(subscription)
+        self.ahead.discard(subscription)
         self.ready[subscription] = None
         self._forget_tuples()
         return last
@@ -179,6 +183,7 @@ class View:
         if self.ready.pop(subscription, subscription) is None:
             self._forget_tuples()
         self.held.pop(subscription, None)
+        self.ahead.discard(subscription)
         self.parked.pop(subscription, None)
 
     def park(self, subscription: Subscription, last: Update | None) -> None:
