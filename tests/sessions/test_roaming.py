@@ -75,6 +75,12 @@ def keeper_of(server: Server) -> Keeper:
     return server._roaming.keeper
 
 
+def is_away(server: Server) -> bool:
+    """Tell whether Redis is, as far as a node knows."""
+    assert server._engine is not None
+    return server._engine.status().state == "away"
+
+
 async def saved(server: Server, client_id: str) -> None:
     await until(lambda: is_saved(server, client_id))
 
@@ -305,6 +311,40 @@ async def test_who_came_while_redis_was_away_finds_their_session_when_it_is_back
                 while await size_of(client) != 5:
                     pass
                 await until(lambda: registry_of(here).parked == 0)
+
+
+async def test_what_another_node_has_still_to_save_is_found_a_little_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis came back empty, and that node was told of it last."""
+    monkeypatch.setattr(roaming, "SEEK_SECONDS", 3.0)
+    with RedisServer(tmp_path) as server:
+        async with (
+            FaultyProxy(server.port) as way,
+            nodes(f"redis://127.0.0.1:{way.port}", 1) as [here],
+            nodes(server.url, 1) as [there],
+        ):
+            await lose(here, "me?symbols=AAPL")
+            async with connect(here.ws_url + "v1", subprotocols=V1) as client:
+                token = (await client.hear())["session"]
+                await client.say({"action": "subscribe", "symbol": "TSLA"})
+                await next_of(client, "subscription_confirmed")
+                await saved(here, "v1")
+                client.connection.transport.abort()
+            await until(lambda: registry_of(here).parked == 2)
+            server.kill()
+            way.refuse()
+            await until(lambda: is_away(there))
+            server.start()
+            await until(lambda: not is_away(there))
+            async with connect(there.ws_url + "me?symbols=QQQ"):
+                async with resumed(there, token, []) as (_, answer):
+                    assert answer["code"] == "engine_unavailable"
+                    assert answer["retry_after_ms"] > 0
+                way.accept()
+                await until(lambda: registry_of(there).resumed == 1)
+                async with resumed(there, token, []) as (_, answer):
+                    assert [one["symbol"] for one in answer["restored"]] == ["TSLA"]
 
 
 async def test_a_goodbye_just_before_coming_back_is_believed(

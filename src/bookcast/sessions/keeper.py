@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -72,6 +73,7 @@ class Keeper:
         # What is being saved or ended at this moment: it isn't as Redis says.
         self._under_way: set[str] = set()
         self._saving: asyncio.Task[None] | None = None
+        self._recovered = asyncio.Event()
         self._touching: asyncio.Task[None] | None = None
 
     def start(self, residents: Residents) -> None:
@@ -92,6 +94,7 @@ class Keeper:
     def recover(self) -> None:
         """Redis is back, and may have forgotten sessions: save them all."""
         self._dirty.update(dict.fromkeys(self._by_key.values()))
+        self._recovered.set()
         self._save_soon()
 
     def keys_of(self, session: Session) -> list[str]:
@@ -191,8 +194,10 @@ class Keeper:
         try:
             while self._dirty or self._ended:
                 # What changes meanwhile is saved together in the next round.
+                self._recovered.clear()
                 if not await self._save_once():
-                    await asyncio.sleep(RETRY_SECONDS)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._recovered.wait(), RETRY_SECONDS)
         finally:
             self._saving = None
 

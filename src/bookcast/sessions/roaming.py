@@ -25,8 +25,11 @@ ANSWER_SECONDS: Final = 1.0
 TRAVEL_SECONDS: Final = 0.2
 """How much longer whoever asks waits for that."""
 
-SEEK_SECONDS: Final = 1.5
-"""How soon what couldn't be looked for is looked for again: after other nodes have saved theirs."""
+SEEK_SECONDS: Final = 2.0
+"""How soon what couldn't be looked for is looked for again: after other nodes have saved theirs.
+
+Redis may have forgotten those; what it doesn't know so soon after it is back, it may know later.
+"""
 
 
 class _LiveElsewhereError(Exception):
@@ -76,6 +79,7 @@ class Roaming:
         # Who came while nobody could be asked for what they left behind.
         self._unsought: set[Session] = set()
         self._seeking: asyncio.TimerHandle | None = None
+        self._settled_at = 0.0
         self._work = Work()
         self.keeper = Keeper(shelf, is_sought=self._unsought.__contains__, seek=self.enter)
         """Has this node's sessions where others find them."""
@@ -97,6 +101,7 @@ class Roaming:
     def recover(self) -> None:
         """Redis is back, and may have forgotten sessions: save them, and look for others' ones."""
         self.keeper.recover()
+        self._settled_at = asyncio.get_running_loop().time() + SEEK_SECONDS
         self._seek_later()
 
     def end(self, session: Session) -> None:
@@ -126,6 +131,8 @@ class Roaming:
             current = self.keeper.token_key(session, found)
             found = await self._take(current, session, force=True)
             self.keeper.end_key(current)
+        if found is None and self.keeper.kept(key) is None and self._is_settling():
+            raise EngineAwayError("other nodes are still saving theirs")
         if found is None:
             return None
         await self._prepare(list(found))
@@ -141,12 +148,9 @@ class Roaming:
             parked = await self._find(session)
         except EngineAwayError as error:
             logger.debug("client %r: only looked for here: %s", session.client_id, error)
-            self._unsought.add(session)
-            if self._seeking is None:
-                self._seek_later()
             if not again:
                 self._enter_here(session)
-                session.expects = True  # what it declines meanwhile, it isn't given later
+            self._look_again(session)
         if not self._sessions.is_connected(session):
             if parked is not None:
                 await self.keeper.put_back(self.keeper.keys_of(session)[0], parked)
@@ -174,6 +178,8 @@ class Roaming:
             found = await self._take(key, session, force=True)
         if found is None or isinstance(found, str):  # ids don't move
             self._enter_here(session)
+            if self._is_settling():
+                self._look_again(session)
             return None
         if self._sessions.is_connected(session):
             self._sessions.own(session)
@@ -181,6 +187,17 @@ class Roaming:
             logger.info("client %r is back, from another node", session.client_id)
         await self._prepare(list(found))
         return found
+
+    def _is_settling(self) -> bool:
+        """Tell whether other nodes may still be saving what Redis has forgotten."""
+        return asyncio.get_running_loop().time() < self._settled_at
+
+    def _look_again(self, session: Session) -> None:
+        """Look later for what a client left behind."""
+        self._unsought.add(session)
+        session.expects = True  # what it declines meanwhile, it isn't given later
+        if self._seeking is None:
+            self._seek_later()
 
     def _enter_here(self, session: Session) -> None:
         session.expects = False
