@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from bookcast.engine import redis as engine_module
 from bookcast.engine.base import FencedError
 from bookcast.engine.keys import KEEP_SECONDS
 from bookcast.engine.redis import RedisRules
+from bookcast.errors import InvalidInput
 from bookcast.model import Position, Publication, Symbol, Topic
 from tests.engine.links import KEYS
 from tests.engine.nodes import (
@@ -145,6 +147,36 @@ async def test_a_lost_reply_doubles_nothing(redis_server: RedisServer, redis_url
         await other.has(TRADES, position)
         assert sizes(other.delivered) == [1, 2, 3, 4]
         assert not one.engine.is_away
+
+
+async def test_a_lost_reply_doubles_nothing_where_redis_has_forgotten_the_first_time(
+    tmp_path: Path,
+) -> None:
+    """It was started anew, or a replica took over: then nobody knows, and the publisher is told."""
+    with RedisServer(tmp_path) as server:
+        async with (
+            FaultyProxy(server.port) as proxy,
+            node(f"redis://127.0.0.1:{proxy.port}/0", "one") as one,
+            node(server.url, "two") as other,
+        ):
+            await other.follow(TRADES)
+            [first] = await one.engine.publish(trade(TRADES, 1))
+            proxy.stall("to_client")
+            publishing = asyncio.ensure_future(one.engine.publish(trade(TRADES, 2)))
+            await other.has(TRADES, Position(first.epoch, 2))
+            server.kill()
+            server.start()
+            proxy.flow("to_client")
+            proxy.cut()
+            with pytest.raises(InvalidInput, match="may have been done already") as caught:
+                await publishing
+            assert caught.value.code == "engine_unavailable"
+            await one.back()
+            await other.back()
+            await other.hears()
+            [last] = await one.engine.publish(trade(TRADES, 3))
+            await other.has(TRADES, last)
+            assert sizes(other.delivered) == [1, 2, 3]
 
 
 async def test_who_ran_the_feed_before_can_publish_nothing_more(two: list[EngineNode]) -> None:

@@ -24,6 +24,11 @@ MAX_TOGETHER: Final = 4096
 """So many publications go together at most: they wait for each other's answer."""
 
 
+REDIS: Final = 5
+"""The argument that tells what Redis was asked before, where it is asked once more: one that has
+forgotten that would do it twice."""
+
+
 class _Batch(msgspec.Struct):
     """What somebody publishes together, under the fence of whoever runs the feed, or none.
 
@@ -156,7 +161,7 @@ class Committer:
         calls = self._calls(batches)
         # A call that is made once more has the number that it had: it isn't done twice.
         answers = await asyncio.gather(
-            *(self._link.call("publish", call.keys, call.arguments, vital=True) for call in calls),
+            *(self._call(call) for call in calls),
             return_exceptions=True,
         )
         for call, answer in zip(calls, answers, strict=True):
@@ -177,6 +182,19 @@ class Committer:
             for entry in run:
                 if not entry.batch.outcome.done():
                     entry.batch.outcome.set_exception(error)
+
+    async def _call(self, call: _ShardCall) -> list[bytes]:
+        redis = self._link.redis
+
+        def again() -> list[str | bytes | float]:
+            arguments = list(call.arguments)
+            arguments[REDIS] = redis
+            return arguments
+
+        answer: list[bytes] = await self._link.call(
+            "publish", call.keys, call.arguments, vital=True, repeat=again
+        )
+        return answer
 
     # What is called
 
@@ -214,6 +232,7 @@ class Committer:
                     f"{fresh}f" if fenced else fresh,
                     self._history_size,
                     KEEP_SECONDS,
+                    "",
                 ],
                 [],
             )

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from itertools import compress
 from typing import Any, Final
@@ -78,6 +78,7 @@ class _Call(msgspec.Struct):
     arguments: Sequence[str | bytes | float]
     vital: bool
     again: bool
+    repeat: Callable[[], Sequence[str | bytes | float]] | None
     outcome: asyncio.Future[Any]
 
     def words(self, sha: str) -> list[Any]:
@@ -106,6 +107,8 @@ class Link:
         self._vital: list[_Call] = []
         self._others: list[_Call] = []
         self._rounds: set[asyncio.Task[None]] = set()
+        self.redis = b""
+        """What Redis it is, as far as the last pulse told."""
         self.calls = 0
         """Scripts called since the start."""
         self.failures = 0
@@ -158,11 +161,13 @@ class Link:
         vital: bool = False,
         again: bool = False,
         looks: bool = False,
+        repeat: Callable[[], Sequence[str | bytes | float]] | None = None,
     ) -> Any:
         """Call a script of this package, and give its answer.
 
-        ``again``: called once more when the connection is lost, which it must bear. ``vital``:
-        that, and if it fails all the same, Redis counts as away. ``looks``: also while it does.
+        ``again``: called once more when the connection is lost, which it must bear; then with the
+        arguments that ``repeat`` gives. ``vital``: that, and if it fails all the same, Redis counts
+        as away. ``looks``: also while it does.
 
         Raises:
             EngineAwayError: when that can't be done now; it may have been done all the same.
@@ -173,7 +178,7 @@ class Link:
         loop = asyncio.get_running_loop()
         if not (self._vital or self._others):
             loop.call_soon(self._begin_rounds)
-        call = _Call(script, keys, arguments, vital, again or vital, loop.create_future())
+        call = _Call(script, keys, arguments, vital, again or vital, repeat, loop.create_future())
         (self._vital if vital else self._others).append(call)
         return await call.outcome
 
@@ -240,7 +245,11 @@ class Link:
             if any(again):
                 if any(isinstance(result, ReadOnlyError) for result in results):
                     await self._leave()
-                answers = iter(await self._run(list(compress(calls, again)), loading=any(strange)))
+                for call in compress(calls, lost):
+                    if call.repeat is not None:
+                        call.arguments = call.repeat()
+                # A Redis that lost the connection may have lost the scripts as well.
+                answers = iter(await self._run(list(compress(calls, again)), loading=True))
                 results = [
                     next(answers) if once_more else result
                     for result, once_more in zip(results, again, strict=True)
@@ -362,6 +371,8 @@ class Link:
             reason = "refuses the password in REDIS_URL"
         elif isinstance(error, RedisTimeoutError | TimeoutError):
             reason = f"doesn't answer within REDIS_TIMEOUT, {self._settings.timeout:g} s"
+        elif text.startswith("UNSURE"):
+            reason = "is another one than was asked first, so this may have been done already"
         elif isinstance(error, ReadOnlyError):
             reason = "is a replica, and takes no writes"
         elif isinstance(error, ResponseError):

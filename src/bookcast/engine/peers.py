@@ -67,7 +67,6 @@ class Peers:
         self.id = myself().id
         self.channel = self._link.keys.node_channel(self.id)
         self.handlers: dict[str, Handler] = {}
-        self._redis = b""
         self.living: Mapping[str, Node] = {}
         """All nodes that live, this one too, as of the last pulse."""
         self._asked: dict[str, asyncio.Future[bytes | None]] = {}
@@ -98,7 +97,7 @@ class Peers:
         )
         nodes = (_node.decode(one) for one in said[1::2])
         before, self.living = self.living, {node.id: node for node in nodes}
-        same, self._redis = this == self._redis, this
+        same, self._link.redis = this == self._link.redis, this
         return (bool(known) and same) or not before
 
     async def leave(self) -> None:

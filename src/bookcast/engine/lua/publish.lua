@@ -1,7 +1,8 @@
 -- Gives positions to updates of one shard, keeps the newest and the history, tells subscribers: all
 -- of it, or nothing.
 -- KEYS: fence, producer, topics, then per run: topic, history
--- ARGV: number, fence or "", epoch for what begins anew, history size, seconds to keep, then per
+-- ARGV: number, fence or "", epoch for what begins anew, history size, seconds to keep, where this is
+--       asked once more: what Redis it was asked of before, else "", then per
 --       run: name, channel, "r" where what came before is lost ("o", epoch, space and seq: that too,
 --       but it was published at that place before, and is left out if something else was since),
 --       server_ms, for each record a letter ("h" where every one counts), then the records
@@ -21,13 +22,6 @@ if done then
   end
 end
 
-if fence ~= '' then
-  local highest = redis.call('GET', KEYS[1])
-  if highest and tonumber(highest) > tonumber(fence) then
-    return redis.error_reply('FENCED another node runs the feed')
-  end
-end
-
 local function begun(name)
   return tonumber(string.match(name, '^(%d+)-')) or 0
 end
@@ -36,8 +30,19 @@ end
 local info = redis.call('INFO', 'server', 'replication')
 local this = string.match(info, 'run_id:(%w%w%w%w%w%w%w%w)')
   .. string.match(info, 'master_replid:(%w%w%w%w%w%w%w%w)')
+if ARGV[6] ~= '' and ARGV[6] ~= this then
+  return redis.error_reply('UNSURE it may have been done before Redis became another one')
+end
+
+if fence ~= '' then
+  local highest = redis.call('GET', KEYS[1])
+  if highest and tonumber(highest) > tonumber(fence) then
+    return redis.error_reply('FENCED another node runs the feed')
+  end
+end
+
 local fresh, size, keep = ARGV[3], ARGV[4], ARGV[5]
-local reply, at, key = {}, 6, 4
+local reply, at, key = {}, 7, 4
 while at <= #ARGV do
   local topic, history = KEYS[key], KEYS[key + 1]
   local name, channel, resumes = ARGV[at], ARGV[at + 1], ARGV[at + 2]
