@@ -833,6 +833,26 @@ def test_what_never_comes_is_not_waited_for_long() -> None:
     assert gone.writes == []
 
 
+def test_what_waits_in_a_new_epoch_is_shown_once_to_who_comes_back_meanwhile() -> None:
+    """Each trade comes with the next flush, not before it as well."""
+    world = World()
+    other = world.client(TRADES)
+    for seq in (1, 2, 3):
+        world.deliver(update(seq, TRADES, "100-a"))
+    world.timer.run()
+    for seq in (4, 5):
+        world.deliver(update(seq, TRADES, "200-b"))
+    client = RecordingOutbox()
+    world.hub.resume(client, TRADES, SPEC, Position("100-a", 2))
+    world.hub.begin(client, TRADES)
+    client.flush()
+    world.timer.run()
+    for each in (client, other):
+        shown = b"".join(each.writes)
+        assert shown.endswith(b"<AAPL gap None-None><AAPL 4><AAPL 5>")
+        assert shown.count(b"<AAPL 4>") == 1
+
+
 def test_where_there_are_no_other_nodes_nobody_has_more_than_is_known() -> None:
     """Who says so is shown what there is."""
     world = World()

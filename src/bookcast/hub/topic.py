@@ -107,6 +107,10 @@ class LiveTopic:
     def settle(self) -> None:
         """Forget what is past its bound: everybody who can take it has been shown it."""
 
+    def _latest(self, shown: Update) -> str:
+        """Give the epoch of what came last, if need be of what is shown."""
+        return (self.newest or shown).position.epoch
+
     def is_waited_for(self) -> bool:
         """Tell whether some view shows the next update without being woken for it."""
         return any(not view.pending for view in self.views.values())
@@ -183,7 +187,7 @@ class StateTopic(LiveTopic):
         if not spec.every or last is None or self._history is None:
             return Step(None, [newest])
         gap, updates = self._history.after(last.position)
-        return _until(newest.position, gap, updates)
+        return _until(newest.position, self._latest(newest), gap, updates)
 
     def view(self, spec: ViewSpec) -> View:
         """Give the view of a spec, made when there is none."""
@@ -285,7 +289,9 @@ class EventTopic(LiveTopic):
     def catch_up(self, _spec: ViewSpec, last: Update | None, newest: Update) -> Step:
         """Give all between the two that must be seen."""
         gap, updates = _until(
-            newest.position, *self._history.after(last.position if last is not None else None)
+            newest.position,
+            self._latest(newest),
+            *self._history.after(last.position if last is not None else None),
         )
         until = newest.position
         if not is_lossless(newest.data):
@@ -333,13 +339,21 @@ class EventTopic(LiveTopic):
         return self._waiting
 
 
-def _until(until: Position, gap: Gap | None, updates: Sequence[Update]) -> Step:
-    """Leave out what comes after a position."""
+def _until(until: Position, latest: str, gap: Gap | None, updates: Sequence[Update]) -> Step:
+    """Leave out what comes after a position. ``latest``: the epoch of what came last.
+
+    What is of another epoch came before, as final candles did before one that is forming in a new
+    epoch; unless that epoch is the latest, which waits for the next flush.
+    """
+    waits = {latest} - {until.epoch}
     updates = [
         update
         for update in updates
-        if update.position.epoch != until.epoch or update.position.seq <= until.seq
+        if update.position.epoch not in waits
+        and (update.position.epoch != until.epoch or update.position.seq <= until.seq)
     ]
+    if gap is not None and gap.epoch in waits:
+        gap = None  # it is told with the next flush
     if gap is not None and gap.to_seq is not None and gap.to_seq > until.seq:
         gap = gap._replace(to_seq=until.seq)
     return Step(gap, updates)
