@@ -17,23 +17,26 @@ from tests.support import AAPL, TRADES, eventually, trades
 pytestmark = pytest.mark.usefixtures("quicker")
 
 
-async def test_each_outage_has_an_epoch_of_its_own(
-    server: RedisServer, two: list[EngineNode]
-) -> None:
+async def test_each_outage_has_an_epoch_of_its_own(server: RedisServer) -> None:
     """What is handed in after each is the newest."""
-    one, other = two
-    await other.follow(AAPL)
-    for number in (1, 2, 3):
-        server.pause()
-        await one.away()
-        [position] = await one.engine.publish(books(AAPL, number), fence=one.fence)
-        assert (position.epoch, position.seq) == (f"local-one-{number}", 1)
-        server.resume()
-        await one.back()
-        await eventually(lambda number=number: sizes(other.delivered)[-1:] == [number], "it")  # type: ignore[misc]
-    assert sizes(other.delivered) == [1, 2, 3]
-    assert one.engine.numbers()["outages"] == 3
-    assert len({position.epoch for position in other.positions(AAPL)}) == 3
+    async with (
+        node(server.url, "one", patience=TIMEOUT) as one,
+        # It might be back sooner, and take the feed over.
+        node(server.url, "two", patience=TIMEOUT, feeds=False) as other,
+    ):
+        await one.leads()
+        await other.follow(AAPL)
+        for number in (1, 2, 3):
+            server.pause()
+            await one.away()
+            [position] = await one.engine.publish(books(AAPL, number), fence=one.fence)
+            assert (position.epoch, position.seq) == (f"local-one-{number}", 1)
+            server.resume()
+            await one.back()
+            await eventually(lambda number=number: sizes(other.delivered)[-1:] == [number], "it")  # type: ignore[misc]
+        assert sizes(other.delivered) == [1, 2, 3]
+        assert one.engine.numbers()["outages"] == 3
+        assert len({position.epoch for position in other.positions(AAPL)}) == 3
 
 
 async def test_a_lock_that_ran_out_meanwhile_is_taken_again_under_its_number(

@@ -27,9 +27,7 @@ local function begun(name)
 end
 
 -- A Redis that was started anew, or took over from another, may lack what was said last.
-local info = redis.call('INFO', 'server', 'replication')
-local this = string.match(info, 'run_id:(%w%w%w%w%w%w%w%w)')
-  .. string.match(info, 'master_replid:(%w%w%w%w%w%w%w%w)')
+local this = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
 if ARGV[6] ~= '' and ARGV[6] ~= this then
   return redis.error_reply('UNSURE it may have been done before Redis became another one')
 end

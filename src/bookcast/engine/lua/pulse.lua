@@ -12,9 +12,7 @@ redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 60000)
 redis.call('PEXPIRE', KEYS[3], ARGV[3])
 redis.call('PUBLISH', ARGV[5], 'pulse')
-local info = redis.call('INFO', 'server', 'replication')
-local this = string.match(info, 'run_id:(%w%w%w%w%w%w%w%w)')
-  .. string.match(info, 'master_replid:(%w%w%w%w%w%w%w%w)')
+local this = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
 local living = {known, this}
 for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local said = redis.call('GET', ARGV[4] .. name)
