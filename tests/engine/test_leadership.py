@@ -148,6 +148,10 @@ async def test_a_lock_that_is_lost_is_taken_again_under_its_number(
                 lambda: redis_server.cli("GET", KEYS.lock) == f"{fence} one", "the lock"
             )
         assert redis_server.cli("GET", KEYS.lock_number) == str(fence)
+        # The fences of the shards as well, which keep out who ran the feed before.
+        for shard in range(SHARDS):
+            key = KEYS.fence(shard)
+            await eventually(lambda key=key: redis_server.cli("GET", key) == str(fence), key)  # type: ignore[misc]
         assert one.told == [f"gained {fence}"]
         assert other.told == []
 

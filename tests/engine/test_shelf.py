@@ -119,3 +119,17 @@ async def test_while_redis_is_away_everything_fails(redis_url: str) -> None:
         ):
             with pytest.raises(EngineAwayError, match="gone"):
                 await attempt
+
+
+async def test_a_session_is_kept_where_redis_has_an_earlier_owner_again(
+    redis_url: str, redis_server: RedisServer
+) -> None:
+    """A replica took over that hadn't heard that it changed hands."""
+    async with link(redis_url) as (made, _):
+        shelf, other = Shelf(made, "one", 60), Shelf(made, "two", 60)
+        first = await shelf.save(KEY, 0, b"data", live=False)
+        claim = await other.claim(KEY)
+        redis_server.cli("HSET", KEY, "g", first, "o", "one")
+        assert not await other.touch(KEY, claim.generation)
+        assert await other.save(KEY, claim.generation, b"newer", live=True) == claim.generation
+        assert await shelf.save(KEY, first, b"older", live=False) == 0
