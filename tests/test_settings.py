@@ -57,7 +57,7 @@ def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path) -> No
         ({"REDIS_URL": "localhost:6379"}, "write redis://"),
         ({"REDIS_URL": "redis://:6379"}, "write redis://"),
         ({"REDIS_URL": "redis://host:port"}, "write redis://"),
-        ({"REDIS_PREFIX": "a{b}"}, "REDIS_PREFIX is 'a{b}'"),
+        ({"REDIS_PREFIX": "a{b}"}, "REDIS_PREFIX is 'a{b}' (from the environment); write up to"),
         ({"REDIS_URL": "redis://host", "REDIS_CA_FILE": "/nowhere"}, "which is no file"),
         ({"REDIS_TIMEOUT": "0"}, "REDIS_TIMEOUT is '0'"),
         ({"WORKERS": "2"}, "set REDIS_URL=redis://host:6379, or WORKERS=1"),

@@ -78,7 +78,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_prefix: Annotated[
         str,
         Meta(
-            pattern=r"^[A-Za-z0-9_.:-]{1,64}$",
             description="What the names of all keys and channels in Redis begin with: one of its "
             "own for each deployment that shares a Redis",
         ),
@@ -550,6 +549,7 @@ def check(settings: Settings, sources: Mapping[str, str]) -> None:
             )
 
 
+REDIS_PREFIX: Final = re.compile("[A-Za-z0-9_.:-]{1,64}")
 REDIS_SCHEMES: Final = ("redis", "rediss", "unix", "memory")
 
 
@@ -568,6 +568,11 @@ def _check_redis(settings: Settings, sources: Mapping[str, str]) -> None:
                 f"{shown} is no address of a Redis; write redis://[user:password@]host:6379, or "
                 "rediss:// for TLS"
             )
+    if not REDIS_PREFIX.fullmatch(settings.redis_prefix):
+        raise SettingError(
+            f"REDIS_PREFIX is {settings.redis_prefix!r}{_from(sources, 'redis_prefix')}; write up "
+            "to 64 letters, digits and . _ : -"
+        )
     ca_file = settings.redis_ca_file
     if ca_file is not None and not Path(ca_file).is_file():
         raise SettingError(

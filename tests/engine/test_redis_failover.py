@@ -35,6 +35,17 @@ async def in_step(server: RedisServer, replica: RedisServer) -> None:
     await eventually(has_all, "the replica")
 
 
+async def take_over(
+    server: RedisServer, replica: RedisServer, name: FaultyProxy, *nodes: EngineNode
+) -> None:
+    """Let the first one die, and the replica have its name; wait until nodes are there."""
+    server.kill()
+    name.target = (HOST, replica.port)
+    for each in nodes:
+        await each.back()
+        await each.hears()
+
+
 @asynccontextmanager
 async def named(server: RedisServer) -> AsyncIterator[tuple[FaultyProxy, EngineNode, EngineNode]]:
     """Give a name for a Redis that can move, and two nodes that know no other."""
@@ -67,11 +78,7 @@ async def test_what_a_replica_has_not_got_is_told_again_and_never_numbered_twice
         last = await one.engine.publish([*books(AAPL, 2), *trade(TRADES, 2)], fence=one.fence)
         await other.has(AAPL, last[0])
         await other.has(TRADES, last[1])
-        server.kill()
-        name.target = (HOST, replica.port)
-        await one.back()
-        await other.back()
-        await other.hears()
+        await take_over(server, replica, name, one, other)
 
         async with node(replica.url, "new", patience=TIMEOUT) as new:
             await new.follow(AAPL, TSLA)
@@ -217,7 +224,7 @@ async def test_an_older_epoch_that_redis_has_again_wins_nothing(tmp_path: Path) 
                 await one.back()
                 await other.back()
             state = one.engine._link.keys.topic(AAPL).state
-            newest = f"{last[0].epoch.partition('-')[0]}"
+            newest = last[0].epoch.partition("-")[0]
             await eventually(
                 lambda: server.cli("HGET", state, "e").partition("-")[0] > newest, "the book"
             )
@@ -239,10 +246,7 @@ async def test_a_candle_that_is_not_final_takes_no_history_away(
         replica.cli("REPLICAOF", "NO", "ONE")
         [last] = await one.engine.publish([Publication(CANDLES, candle(6))])
         await other.has(CANDLES, last)
-        server.kill()
-        name.target = (HOST, replica.port)
-        await other.back()
-        await other.hears()
+        await take_over(server, replica, name, other)
         await other.engine._follower.audit()
         assert other.engine.numbers()["given_back"] == 0
         history = one.engine._link.keys.topic(CANDLES).history

@@ -205,11 +205,11 @@ class Follower:
                 some = topics[at : at + TOGETHER]
                 places = {topic: self.mirror.position(topic) for topic in some}
                 lost = self._lost(await self._heads(some), places)
-                states = [self.mirror.newest(topic) for topic in lost]
-                self.given_back += len(lost)
-                await self._restore([state for state in states if state is not None])
+                states = [one for topic in lost if (one := self.mirror.newest(topic)) is not None]
+                self.given_back += len(states)
+                await self._restore(states)
         except EngineAwayError as error:
-            logger.debug("it can't be told now: %s", error)
+            logger.debug("what Redis has lost can't be told now: %s", error)
         finally:
             self._gives_back = False
 
@@ -217,7 +217,7 @@ class Follower:
 
     async def _follow(self, topics: list[Topic]) -> None:
         try:
-            channels = [self._link.keys.topic(topic)[2] for topic in topics]
+            channels = [self._link.keys.topic(topic).channel for topic in topics]
             if not self._link.is_away:
                 await self._subscriber.subscribe(channels, self._patience)
                 await self._read(topics)
@@ -285,4 +285,6 @@ class Follower:
             del self._idle[topic]
             self.mirror.forget(topic)
         if idle:
-            await self._subscriber.unsubscribe([self._link.keys.topic(topic)[2] for topic in idle])
+            await self._subscriber.unsubscribe(
+                [self._link.keys.topic(topic).channel for topic in idle]
+            )

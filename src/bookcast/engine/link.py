@@ -236,12 +236,12 @@ class Link:
             results = await self._run(calls)
             # Much later than that, it was this process that stood still, and not Redis.
             stood_still = time.monotonic() - began > STOOD_STILL * self._settings.timeout
-            strange = [isinstance(result, NoScriptError | ReadOnlyError) for result in results]
+            undone = [isinstance(result, NoScriptError | ReadOnlyError) for result in results]
             lost = [
                 call.again and _may_go_well_now(result, stood_still=stood_still)
                 for call, result in zip(calls, results, strict=True)
             ]
-            again = [one or other for one, other in zip(strange, lost, strict=True)]
+            again = [one or other for one, other in zip(undone, lost, strict=True)]
             if any(again):
                 if any(isinstance(result, ReadOnlyError) for result in results):
                     await self._leave()
