@@ -25,8 +25,15 @@ PERIODS: Final[tuple[Period, ...]] = get_args(Period)
 ODD: Final = "odd"
 """The variant of a book of odd lots, which is traded beside the usual one."""
 
-TradingSession = Literal["pre", "regular", "after", "overnight"]
-"""Which hours a market has: before, during or after the usual ones, or overnight."""
+TradingSession = Literal[
+    "pre", "regular", "after", "overnight", "night", "auction", "closing_auction", "break"
+]
+"""The session a security is in.
+
+``pre``, ``regular``, ``after`` and ``overnight`` are those of stocks; ``night`` is the evening
+session of futures; ``auction`` collects orders for the open, ``closing_auction`` for the close; in
+a ``break`` nothing trades until the session goes on.
+"""
 
 Symbol = NewType("Symbol", str)
 """A symbol in its canonical spelling, ``MARKET.CODE``, for instance ``US.AAPL``."""
