@@ -65,3 +65,23 @@ def test_ages_and_times_left_are_no_news() -> None:
     assert one.news != one._replace(reason="no right").news
     stale = Status("stale", 5, "no update for 30 s")
     assert stale.news == stale._replace(reason="no update for 31 s").news
+
+
+def test_a_changed_reason_is_news_where_it_tells_something() -> None:
+    """A book with fewer levels is live, and its subscribers want to know."""
+    live = Status("live", 5, None, "futu")
+    fewer = live._replace(reason="books have the best level only")
+    assert live.news != fewer.news
+    assert live.goes_without_saying
+    assert not fewer.goes_without_saying
+    closed = Status("closed", 5, "the market has its lunch break", "futu")
+    assert closed.news != closed._replace(reason="the market is closed").news
+
+
+def test_what_is_polled_is_closed_although_it_is_fresh() -> None:
+    """A feed that asks each second gets an answer each second."""
+    supply = Supply("snapshot", "closed", "the market is closed", every_ms=1000)
+    status = status_of(update(1), now_ms=500, stale_after=0, supply=supply)
+    assert (status.state, status.reason) == ("closed", "the market is closed")
+    pushed = status_of(update(1), now_ms=500, stale_after=0, supply=CLOSED)
+    assert pushed.state == "live"

@@ -10,6 +10,9 @@ from bookcast.model import Quota, Supply, Update
 FRESH_MS: Final = 1000.0
 """What came within this is live, whatever its feed says: it may have come from somebody else."""
 
+_TOLD_REASONS: Final = frozenset({"live", "pending", "closed"})
+"""States whose reason is news when it changes. That of others contains times, or is a retry's."""
+
 State = Literal["live", "stale", "pending", "halted", "closed", "feed_down"]
 
 
@@ -28,13 +31,13 @@ class Status(NamedTuple):
     def news(self) -> tuple[object, ...]:
         """What of it is worth telling when it changes: ages and times left always do."""
         quota = self.quota._replace(next_free_ms=None) if self.quota is not None else None
-        reason = self.reason if self.state == "pending" else None
+        reason = self.reason if self.state in _TOLD_REASONS else None
         return _shared((self.state, self.source, self.every_ms, quota, reason))
 
     @property
     def goes_without_saying(self) -> bool:
         """Whether a newcomer may take it for granted."""
-        return self.state == "live" and self.every_ms is None
+        return self.state == "live" and self.every_ms is None and self.reason is None
 
 
 @lru_cache(maxsize=1024)  # each subscription keeps what it was told last
@@ -63,6 +66,8 @@ def status_of(
         supply.quota,
         supply.refusal,
     )
+    # What a feed asks for again and again is always fresh, and says nothing.
+    fresh = fresh and supply.every_ms is None
     if supply.state == "halted" or (supply.state != "live" and not fresh):
         return status._replace(state=supply.state)
     if age_ms is None:

@@ -144,6 +144,12 @@ def test_snapshots_are_asked_for_as_the_vendor_does(vendor: Compared) -> None:
     assert written(calls.snapshots(codes)) == vendor.sends("get_market_snapshot", codes)
 
 
+def test_states_of_securities_are_asked_for_as_the_vendor_does(vendor: Compared) -> None:
+    """Many at once."""
+    codes = [AAPL, TENCENT]
+    assert written(calls.market_states(codes)) == vendor.sends("get_market_state", codes)
+
+
 def test_lists_of_securities_are_asked_for_as_the_vendor_does(vendor: Compared) -> None:
     """By market and kind."""
     assert written(calls.securities(1, 3)) == vendor.sends("get_stock_basicinfo", "HK", "STOCK")

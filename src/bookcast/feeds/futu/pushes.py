@@ -11,6 +11,7 @@ from bookcast.feeds.futu import decode
 from bookcast.feeds.futu.candles import PERIODS, CandleSeries
 from bookcast.feeds.futu.inbox import Inbox
 from bookcast.feeds.futu.markets import symbol_of
+from bookcast.feeds.futu.rhythm import Rhythm
 from bookcast.feeds.futu.schema import messages
 from bookcast.feeds.futu.tape import Tape
 from bookcast.model import ODD, Channel, Publication, Symbol, Topic, TradingSession
@@ -24,7 +25,7 @@ class Pushes:
     """Takes pushes of OpenD. ``session_of`` tells which session a symbol's market has.
 
     Attributes:
-        heard_at: when something of a topic came last, in seconds of ``clock``.
+        rhythm: how often each topic has news.
     """
 
     def __init__(
@@ -38,13 +39,13 @@ class Pushes:
         self._inbox = inbox
         self._session_of = session_of
         self._now = now
-        self._clock = clock
         self._topics: dict[tuple[Channel, int, str, str], Topic | None] = {}
         self._series: dict[Topic, Series] = {}
         # What quotes say, and, where there are none, what somebody noted who looked.
         self._quoted: dict[Symbol, bool] = {}
         self._noted: dict[Symbol, bool] = {}
-        self.heard_at: dict[Topic, float] = {}
+        self._snapshots: dict[Topic, bytes] = {}
+        self.rhythm = Rhythm(clock)
         self._handlers: Final[Mapping[int, tuple[str, Callable[[Any, float], None]]]] = {
             3005: ("Qot_UpdateBasicQot", self._quotes),
             3007: ("Qot_UpdateKL", self._candles),
@@ -93,8 +94,15 @@ class Pushes:
         self._append(series, events)
 
     def publish_snapshot(self, topic: Topic, basic: Any) -> None:
-        """Publish a snapshot's figures, as a quote or a book of one level."""
+        """Publish a snapshot's figures, as a quote or a book of one level.
+
+        It is news only when it differs from the last one: OpenD gives snapshots of closed markets.
+        """
         self.note_suspended(basic)
+        content = basic.SerializePartialToString()
+        if self._snapshots.get(topic) != content:
+            self._snapshots[topic] = content
+            self.rhythm.note(topic)
         self._inbox.put(topic, self._decode_snapshot, basic, self._now() * 1000)
 
     def note_suspended(self, basic: Any) -> None:
@@ -158,7 +166,7 @@ class Pushes:
             topic = Topic(channel, symbol, variant) if symbol is not None else None
             self._topics[key] = topic
         if topic is not None:
-            self.heard_at[topic] = self._clock()
+            self.rhythm.note(topic)
             if channel in {"orderbook", "trades"}:
                 self._noted.pop(topic.symbol, None)  # it is traded again
         return topic
