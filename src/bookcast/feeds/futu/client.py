@@ -99,7 +99,7 @@ class FutuFeed(Feed):
         )
         self._account = Account()
         self._inbox = Inbox()
-        self._pushes = Pushes(self._inbox, self._account.session)
+        self._pushes = Pushes(self._inbox, self._account.market)
         self._directory = Directory()
         self._subscriber = Subscriber(
             self._planner, self._pushes, self._account, session=session, detailed=detailed
@@ -166,8 +166,8 @@ class FutuFeed(Feed):
         heard_at = self._pushes.heard_at.get(topic, 0.0)
         if (right := self._account.lost_right(symbol, heard_at)) is not None:
             return Supply(self.name, "feed_down", f"OpenD can't push it any more: {right}")
-        if self._pushes.is_suspended(symbol):
-            return Supply(self.name, "halted", "its trading is suspended")
+        if (halt := self._pushes.halt(symbol)) is not None:
+            return Supply(self.name, "halted", halt)
         if (closed := self._account.market(symbol).closed) is not None:
             return Supply(self.name, "closed", closed)
         return Supply(self.name)
