@@ -76,7 +76,14 @@ def test_a_trade_may_have_any_condition(condition: str) -> None:
     """One word; and what else a feed knows of a trade."""
     given = {"condition": condition, "condition_sign": -1, "updates_last": False, "turnover": 0}
     made = parse("trades", {"trades": [{"price": 1, "size": 2, "timestamp": 3} | given]})
-    assert made.data == Trades((Trade(1, 2, "neutral", 3, None, **({"backfill": False} | given)),))
+    trade = Trade(
+        *(1, 2, "neutral", 3),
+        condition=condition,
+        condition_sign=-1,
+        updates_last=False,
+        turnover=0,
+    )
+    assert made.data == Trades((trade,))
 
 
 def test_a_trade_that_updates_the_last_price_need_not_say_so() -> None:

@@ -244,6 +244,40 @@ async def test_candles_are_published_under_their_period(world: World, period: An
     assert published.data.close == 10.5
 
 
+async def test_the_last_candle_of_a_session_is_final_when_it_has_ended(world: World) -> None:
+    """Of what is held: nobody knows how what was let go of went on."""
+    released = CANDLES._replace(symbol=Symbol("US.TSLA"))
+    world.now = 1_700_000_100.0
+    world.push(KLINES, pushed_candle(1))
+    s2c = pushed_candle(1)
+    s2c.security.code = "TSLA"
+    world.push(KLINES, s2c)
+    await world.taken()
+    world.pushes.end_sessions({CANDLES})
+    world.states = dict.fromkeys((AAPL.symbol, released.symbol), MarketState("closed", None))
+    for seconds in (1, 9):
+        world.now += seconds
+        world.pushes.end_sessions({CANDLES, TRADES})
+        assert await world.taken() == []
+    world.now += 1
+    world.pushes.end_sessions({CANDLES, TRADES})
+    [published] = await world.taken()
+    assert (published.topic, published.feed_ms) == (CANDLES, world.now * 1000)
+    assert isinstance(published.data, Candle)
+    assert published.data.final
+    world.now += 60
+    world.pushes.end_sessions({CANDLES})
+    assert await world.taken() == []
+
+
+async def test_hours_of_us_stocks_are_those_that_are_subscribed() -> None:
+    """A candle of the first hours begins no sooner than they do."""
+    pushes = Pushes(Inbox(), lambda _: MarketState(), us_session=1)
+    series = pushes.series(CANDLES._replace(variant="4h"))
+    assert isinstance(series, CandleSeries)
+    assert len(series.calendar.hours.sessions[0]) == 1
+
+
 async def test_what_is_not_known_is_left_alone(world: World) -> None:
     """Other messages, other periods, other markets."""
     world.pushes.take(1004, b"anything")

@@ -19,6 +19,7 @@ from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.feeds.futu import calls, link
 from bookcast.feeds.futu.account import NOTIFY, Account
 from bookcast.feeds.futu.directory import Directory
+from bookcast.feeds.futu.endings import TURN_SECONDS
 from bookcast.feeds.futu.endpoints import Endpoint, resolve
 from bookcast.feeds.futu.inbox import Inbox
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered
@@ -99,7 +100,7 @@ class FutuFeed(Feed):
         )
         self._account = Account()
         self._inbox = Inbox()
-        self._pushes = Pushes(self._inbox, self._account.market)
+        self._pushes = Pushes(self._inbox, self._account.market, us_session=session)
         self._directory = Directory()
         self._subscriber = Subscriber(
             self._planner, self._pushes, self._account, session=session, detailed=detailed
@@ -299,6 +300,7 @@ class FutuFeed(Feed):
                     self._subscriber.check(opened),
                     self._watch_markets(opened),
                     self._poller.run(opened),
+                    self._end_sessions(),
                     self._wait_for_the_end(opened),
                 ):
                     tasks.create_task(part)
@@ -312,6 +314,11 @@ class FutuFeed(Feed):
 
     async def _wait_for_the_end(self, opened: Link) -> None:
         raise Lost(await asyncio.shield(opened.lost))
+
+    async def _end_sessions(self) -> None:
+        while True:
+            await asyncio.sleep(TURN_SECONDS)
+            self._pushes.end_sessions(self._planner.held)
 
     def _take(self, protocol: int, body: bytes) -> None:
         if protocol == NOTIFY:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from bookcast.feeds.futu import decode, quotes
 from bookcast.feeds.futu.candles import PERIODS, CandleSeries
+from bookcast.feeds.futu.endings import Endings
 from bookcast.feeds.futu.inbox import Inbox
 from bookcast.feeds.futu.markets import MarketState, symbol_of
 from bookcast.feeds.futu.schema import messages
@@ -27,6 +28,7 @@ class Pushes:
     Args:
         inbox: takes what is to be published.
         state_of: returns what a symbol's market does now.
+        us_session: which hours of US stocks are subscribed, as ``Common.Session``.
         now: the time in seconds since 1970.
         clock: seconds that never go back.
 
@@ -39,11 +41,14 @@ class Pushes:
         inbox: Inbox,
         state_of: Callable[[Symbol], MarketState],
         *,
+        us_session: int = 0,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inbox = inbox
         self._state_of = state_of
+        self._us_session = us_session
+        self._endings = Endings(state_of)
         self._now = now
         self._clock = clock
         self._topics: dict[tuple[Channel, int, str, str], Topic | None] = {}
@@ -85,7 +90,7 @@ class Pushes:
         series = self._series.get(topic)
         if series is None:
             series = self._series[topic] = (
-                Tape(topic) if topic.channel == "trades" else CandleSeries(topic)
+                Tape(topic) if topic.channel == "trades" else CandleSeries(topic, self._us_session)
             )
         return series
 
@@ -99,6 +104,18 @@ class Pushes:
             logger.exception("the past of %s can't be understood", topic)
             events = series.fill((), received_ms)
         self._append(series, events)
+
+    def end_sessions(self, held: Collection[Topic]) -> None:
+        """Publish the last candles of sessions that have ended, of the topics that are held.
+
+        What isn't subscribed any more isn't known to its end.
+        """
+        now_ms = self._now() * 1000
+        for topic, series in self._series.items():
+            if isinstance(series, CandleSeries) and topic in held:
+                self._endings.look(topic.symbol, now_ms)
+                if self._endings.has_ended(topic.symbol, series, now_ms):
+                    self._append(series, series.end(now_ms))
 
     def publish_snapshot(self, topic: Topic, snapshot: Any) -> None:
         """Publish a ``Snapshot``'s figures, as a quote or a book of one level."""
