@@ -306,7 +306,8 @@ def test_what_comes_late_revises_a_final_candle() -> None:
 
 def test_blank_candles_and_those_without_a_time_are_left_out() -> None:
     """They hold nothing."""
-    assert live().push([line(1, isBlank=True), line(2, timestamp=0.0)], RECEIVED) == []
+    empty = [line(1, isBlank=True), line(2, timestamp=0.0), line(3, closePrice=None)]
+    assert live().push(empty, RECEIVED) == []
 
 
 def test_candles_before_anybody_asked_are_past() -> None:

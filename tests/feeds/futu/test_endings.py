@@ -42,7 +42,11 @@ class Watch:
         """Let OpenD push something new of the candle with this label."""
         self.volume += 1
         line: Any = messages("Qot_Common").KLine(
-            time="", isBlank=False, timestamp=self.ms(label) / 1000, volume=self.volume
+            time="",
+            isBlank=False,
+            closePrice=1.0,
+            timestamp=self.ms(label) / 1000,
+            volume=self.volume,
         )
         self.series.push([line], self.ms(now))
 

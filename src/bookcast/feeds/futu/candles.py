@@ -170,7 +170,9 @@ class CandleSeries:
         self._broken = True
 
     def _by_label(self, lines: Iterable[Any]) -> list[Line]:
-        labelled = [(moment(line, self._topic.symbol), line) for line in lines if not line.isBlank]
+        labelled = [
+            (moment(line, self._topic.symbol), line) for line in lines if _holds_something(line)
+        ]
         return sorted(
             ((label, line) for label, line in labelled if label is not None),
             key=lambda pair: pair[0],
@@ -259,6 +261,11 @@ class CandleSeries:
     ) -> Publication:
         resumes, self._broken = self._broken, False
         return Publication(self._topic, candle, None, received_ms, past=past, resumes=resumes)
+
+
+def _holds_something(line: Any) -> bool:
+    """Return whether a candle has more than a time."""
+    return not line.isBlank and bool(line.HasField("closePrice"))
 
 
 def _candle(line: Any, begin: float, before: Candle | None) -> Candle:
