@@ -382,12 +382,17 @@ class Security(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     session: TradingSession | None = None
 
 
+QuotaPool = Literal["stock", "option", "sf_book"]
+"""What a quota counts: subscriptions, chains of options, or Hong Kong securities (SF right)."""
+
+
 class Quota(NamedTuple):
     """What may be subscribed where. ``next_free_ms``: in how long some may come free, if known."""
 
     used: int
     limit: int
     next_free_ms: float | None = None
+    pool: QuotaPool = "stock"
 
 
 class Supply(NamedTuple):

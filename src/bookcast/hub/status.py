@@ -27,7 +27,7 @@ class Status(NamedTuple):
     @property
     def news(self) -> tuple[object, ...]:
         """What of it is worth telling when it changes: ages and times left always do."""
-        quota = self.quota[:2] if self.quota is not None else None
+        quota = self.quota._replace(next_free_ms=None) if self.quota is not None else None
         reason = self.reason if self.state == "pending" else None
         return _shared((self.state, self.source, self.every_ms, quota, reason))
 

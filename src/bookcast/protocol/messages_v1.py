@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from bookcast.hub.status import State
-from bookcast.model import Brokers, Candle, Channel, Quote, TimePoint, Trade
+from bookcast.model import Brokers, Candle, Channel, QuotaPool, Quote, TimePoint, Trade
 
 SUBPROTOCOL = "bookcast.v1"
 
@@ -305,8 +305,13 @@ class TimeframeUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="timefr
 
 
 class Quota(msgspec.Struct, frozen=True):
-    """What OpenD lets an account subscribe. ``next_free_ms``: in how long some may come free."""
+    """What OpenD lets an account subscribe. ``next_free_ms``: in how long some may come free.
 
+    ``pool``: ``stock`` counts subscriptions, ``option`` chains of options and kinds of data,
+    ``sf_book`` Hong Kong securities with a book or a broker queue.
+    """
+
+    pool: QuotaPool
     used: int
     limit: int
     next_free_ms: float | None

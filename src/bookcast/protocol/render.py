@@ -91,7 +91,7 @@ class Renderer:
                 reason=status.reason or UNSET,
                 source=status.source or UNSET,
                 every_ms=status.every_ms if status.every_ms is not None else UNSET,
-                quota=v1.Quota(*status.quota) if status.quota is not None else UNSET,
+                quota=v1.Quota(**status.quota._asdict()) if status.quota is not None else UNSET,
             )
         )
 

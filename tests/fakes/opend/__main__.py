@@ -25,6 +25,7 @@ def parse() -> argparse.Namespace:
     add("--rate", type=float, default=0, help="moves a second of everything that is subscribed")
     add("--min-seconds", type=float, default=60, help="before unsubscribing (default: %(default)s)")
     add("--quota", type=int, default=300, help="codes times kinds of data (default: %(default)s)")
+    add("--option-quota", type=int, default=60, help="chains of options times kinds of data")
     add("--rsa-key", type=Path, metavar="FILE", help="let in only clients that encrypt with it")
     add("--refuse", action="append", default=[], metavar="CODE", help="refuse to subscribe this")
     add("--control", action="store_true", help="take commands on standard input")
@@ -40,6 +41,7 @@ async def run(options: argparse.Namespace) -> None:
         port=options.port,
         min_seconds=options.min_seconds,
         quota=options.quota,
+        option_quota=options.option_quota,
         rsa_key_file=options.rsa_key,
     )
     opend.account.refused = dict.fromkeys(options.refuse, "no quote right for this code")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+from tests.fakes.opend.kinds import SF_SECURITIES, Unit, kind_of, units_of
 from tests.fakes.opend.wire import Key, Refused
 
-RIGHT_BMP, RIGHT_LEVEL2, RIGHT_NO = 1, 3, 5
+RIGHT_BMP, RIGHT_LEVEL2, RIGHT_SF, RIGHT_NO = 1, 3, 4, 5
 SNAPSHOT_CODES, SNAPSHOT_REQUESTS, SNAPSHOT_SECONDS = 400, 60, 30.0
+STATE_CODES, STATE_REQUESTS = 400, 10
 
 # Market in lower case: field of GetUserInfo and Notify.
 RIGHTS = {
@@ -43,15 +45,26 @@ MARKET_STATES = {
     "USFuture": 23,
 }
 
+MARKET_OF_FUTURES = {
+    "HK": "HKFuture",
+    "HK_FUTURE": "HKFuture",
+    "US": "USFuture",
+    "SG": "SGFuture",
+    "JP": "JPFuture",
+}
+
 
 class Account:
     """What all connections share. Times are seconds of a clock that never goes back."""
 
-    def __init__(self, *, quota: int, min_seconds: float) -> None:
+    def __init__(self, *, quota: int, option_quota: int | None, min_seconds: float) -> None:
         self.quota = quota
+        self.option_quota = option_quota  # None: an OpenD that doesn't tell of it
         self.min_seconds = min_seconds
         self.rights = dict.fromkeys(RIGHTS, RIGHT_LEVEL2)
         self.markets = dict(MARKET_STATES)
+        self.states: dict[str, int] = {}
+        self.snapshot_codes = SNAPSHOT_CODES
         self.logged_in = True
         self.kicked_out = ""
         self.refused: dict[str, str] = {}
@@ -59,6 +72,7 @@ class Account:
         self.held: dict[int, dict[Key, float]] = {}
         self._lingering: dict[Key, float] = {}
         self._snapshots: deque[float] = deque()
+        self._states_asked: deque[float] = deque()
 
     def open(self, connection: int) -> dict[Key, float]:
         """Take a connection in, and give what it holds: since when."""
@@ -77,9 +91,31 @@ class Account:
         self._lingering = {key: until for key, until in self._lingering.items() if until > now}
         return {key for held in self.held.values() for key in held} | set(self._lingering)
 
-    def left(self, now: float) -> int:
-        """Give the quota that isn't used."""
-        return max(0, self.quota - len(self.used(now)))
+    @property
+    def limits(self) -> dict[str, int]:
+        """Give the size of each pool."""
+        options = {} if self.option_quota is None else {"option": self.option_quota}
+        return {"stock": self.quota, "sf_book": SF_SECURITIES, **options}
+
+    def units(self, keys: Iterable[Key]) -> set[Unit]:
+        """Give what subscriptions take together."""
+        sf = self.rights["hk"] == RIGHT_SF
+        return {unit for key in keys for unit in units_of(key, sf=sf)}
+
+    def count(self, keys: Iterable[Key], pool: str) -> int:
+        """Give what subscriptions take together of one pool."""
+        return sum(unit[0] == pool for unit in self.units(keys))
+
+    def left(self, now: float, pool: str = "stock") -> int:
+        """Give what isn't used of a pool."""
+        return max(0, self.limits[pool] - self.count(self.used(now), pool))
+
+    def state(self, code: str) -> int:
+        """Give the Qot_Common.QotMarketState of a security: its own, or that of its market."""
+        market = code.partition(".")[0]
+        if kind_of(code) == "future":
+            market = MARKET_OF_FUTURES.get(market, market)
+        return self.states.get(code, self.markets.get(market, 0))
 
     def subscribe(self, connection: int, keys: Iterable[Key], now: float) -> list[Key]:
         """Give a connection all of it, or refuse it; the answer is what it really has then."""
@@ -87,14 +123,20 @@ class Account:
         for code, _ in wanted:
             if code in self.refused:
                 raise Refused(self.refused[code])
-            market = code.partition(".")[0]
-            if self.rights.get(market.lower()) in {RIGHT_BMP, RIGHT_NO}:
-                raise Refused(f"no quote right for {market} stocks")
+            market, kind = code.partition(".")[0], kind_of(code)
+            right = market.lower() if kind in {"stock", "index"} else f"{market.lower()}_{kind}"
+            if self.rights.get(right) in {RIGHT_BMP, RIGHT_NO}:
+                raise Refused(f"no quote right for {market} {kind}s")
         kept = [key for key in wanted if key[0] not in self.losing]
         self.losing -= {code for code, _ in wanted}
-        needed, left = len(set(kept) - self.used(now)), self.left(now)
-        if needed > left:
-            raise Refused(f"subscription quota is insufficient: {needed} needed, {left} left")
+        new = self.units(kept) - self.units(self.used(now))
+        for pool in self.limits:
+            needed, left = sum(unit[0] == pool for unit in new), self.left(now, pool)
+            if needed > left:
+                of = {"option": " for options", "sf_book": " for books with SF"}.get(pool, "")
+                raise Refused(
+                    f"subscription quota{of} is insufficient: {needed} needed, {left} left"
+                )
         for key in kept:
             self.held[connection].setdefault(key, now)
         return kept
@@ -110,13 +152,23 @@ class Account:
 
     def take_snapshot(self, codes: int, now: float) -> None:
         """Count a request of snapshots, or refuse it."""
-        if codes > SNAPSHOT_CODES:
-            raise Refused(f"too many stocks: {codes}, at most {SNAPSHOT_CODES}")
-        while self._snapshots and self._snapshots[0] <= now - SNAPSHOT_SECONDS:
-            self._snapshots.popleft()
-        if len(self._snapshots) >= SNAPSHOT_REQUESTS:
-            raise Refused(
-                "request frequency is too high: "
-                f"at most {SNAPSHOT_REQUESTS} in {SNAPSHOT_SECONDS:.0f} seconds"
-            )
-        self._snapshots.append(now)
+        if codes > self.snapshot_codes:
+            raise Refused(f"too many stocks: {codes}, at most {self.snapshot_codes}")
+        _count(self._snapshots, SNAPSHOT_REQUESTS, now)
+
+    def take_states(self, codes: int, now: float) -> None:
+        """Count a request of securities' states, or refuse it."""
+        if codes > STATE_CODES:
+            raise Refused(f"too many stocks: {codes}, at most {STATE_CODES}")
+        _count(self._states_asked, STATE_REQUESTS, now)
+
+
+def _count(asked: deque[float], most: int, now: float) -> None:
+    """Count a request of a kind that may be made so often in 30 seconds."""
+    while asked and asked[0] <= now - SNAPSHOT_SECONDS:
+        asked.popleft()
+    if len(asked) >= most:
+        raise Refused(
+            f"request frequency is too high: at most {most} in {SNAPSHOT_SECONDS:.0f} seconds"
+        )
+    asked.append(now)

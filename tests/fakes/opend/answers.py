@@ -17,6 +17,7 @@ from tests.fakes.opend.wire import (
     INIT_CONNECT,
     KEEP_ALIVE,
     KL,
+    MARKET_STATE,
     ORDER_BOOK,
     REG_PUSH,
     RT,
@@ -126,14 +127,23 @@ def sub_info(opend: OpenD, connection: Connection, c2s: Any, s2c: Any) -> None:
         own = other is connection
         if not own and not c2s.isReqAllConn:
             continue
-        info = s2c.connSubInfoList.add(usedQuota=len(other.held), isOwnConnData=own)
+        account = opend.account
+        info = s2c.connSubInfoList.add(
+            usedQuota=account.count(other.held, "stock"), isOwnConnData=own
+        )
+        if account.option_quota is not None:
+            info.optionUsedQuota = account.count(other.held, "option")
         by_type: dict[int, Any] = {}
         for code, subtype in other.held:
             if subtype not in by_type:
                 by_type[subtype] = info.subInfoList.add(subType=subtype)
             name_security(by_type[subtype].securityList.add(), code)
-    now = opend.clock()
-    s2c.totalUsedQuota, s2c.remainQuota = len(opend.account.used(now)), opend.account.left(now)
+    now, account = opend.clock(), opend.account
+    used = account.used(now)
+    s2c.totalUsedQuota, s2c.remainQuota = account.count(used, "stock"), account.left(now)
+    if account.option_quota is not None:
+        s2c.optionUsedQuota = account.count(used, "option")
+        s2c.optionRemainQuota = account.left(now, "option")
 
 
 def _keys(c2s: Any) -> list[Key]:
@@ -172,4 +182,5 @@ ANSWERS: dict[int, Answer] = {
     BROKER: lookups.brokers,
     STATIC_INFO: lookups.static_info,
     SNAPSHOT: lookups.snapshots,
+    MARKET_STATE: lookups.market_states,
 }

@@ -84,6 +84,16 @@ class Commands:
         self._opend.account.quota = total
         self._opend.notices.quota()
 
+    def do_set_option_quota(self, total: int | None) -> None:
+        self._opend.account.option_quota = total
+        self._opend.notices.quota()
+
+    def do_set_states(self, states: dict[str, int]) -> None:
+        self._opend.account.states.update(states)
+
+    def do_limit_snapshots(self, codes: int) -> None:
+        self._opend.account.snapshot_codes = codes
+
     def do_set_rights(self, rights: dict[str, int]) -> None:
         _check(rights, RIGHTS)
         self._opend.account.rights.update(rights)

@@ -23,12 +23,14 @@ class Controller:
         port: int = 0,
         min_seconds: float = 0.0,
         quota: int = 300,
+        option_quota: int = 60,
         rsa_key_file: Path | str | None = None,
     ) -> None:
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.fakes.opend", "--control", "--port", str(port)),
                 *("--min-seconds", str(min_seconds), "--quota", str(quota)),
+                *("--option-quota", str(option_quota)),
                 *(("--rsa-key", str(rsa_key_file)) if rsa_key_file else ()),
             ],
             stdin=subprocess.PIPE,
@@ -140,6 +142,18 @@ class Controller:
     def set_quota(self, total: int) -> None:
         """Change the quota; connections are notified."""
         self._tell("set_quota", total=total)
+
+    def set_option_quota(self, total: int | None) -> None:
+        """Change the options' quota, None for an OpenD that tells nothing of it; it is notified."""
+        self._tell("set_option_quota", total=total)
+
+    def set_states(self, states: dict[str, int]) -> None:
+        """Change Qot_Common.QotMarketState of codes, which else is that of their markets."""
+        self._tell("set_states", states=states)
+
+    def limit_snapshots(self, codes: int) -> None:
+        """Give snapshots of so many codes at once, as with the BMP right of Hong Kong."""
+        self._tell("limit_snapshots", codes=codes)
 
     def set_rights(self, **rights: int) -> None:
         """Change Qot_Common.QotRight of markets in lower case; connections are notified."""

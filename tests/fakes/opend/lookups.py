@@ -103,6 +103,18 @@ def snapshots(opend: OpenD, _connection: Connection, c2s: Any, s2c: Any) -> None
         fill_snapshot(s2c.snapshotList.add(), opend.store, found)
 
 
+def market_states(opend: OpenD, _connection: Connection, c2s: Any, s2c: Any) -> None:
+    """Qot_GetMarketState: one code that isn't known, and there is none of the others."""
+    opend.account.take_states(len(c2s.securityList), opend.clock())
+    for security in c2s.securityList:
+        code = code_of(security)
+        if code in opend.account.refused:
+            raise Refused(opend.account.refused[code])
+        info = s2c.marketInfoList.add(name=opend.store.name(code) or "")
+        info.security.CopyFrom(security)
+        info.marketState = opend.account.state(code)
+
+
 def _is_in(code: str, market: int) -> bool:
     """Tell whether a code is of a market; 0 is any."""
     return market in {0, MARKETS[code.partition(".")[0]]}

@@ -41,12 +41,13 @@ class OpenD:
         port: int,
         min_seconds: float,
         quota: int,
+        option_quota: int | None = 60,
         rsa_key_file: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.port = port
         self.clock = clock
-        self.account = Account(quota=quota, min_seconds=min_seconds)
+        self.account = Account(quota=quota, option_quota=option_quota, min_seconds=min_seconds)
         self.store = Store()
         self.pushes = Pushes(self)
         self.notices = Notices(self)

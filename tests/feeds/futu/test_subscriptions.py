@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bookcast.feeds.futu.quota import Amount, Pools, units_of
 from bookcast.feeds.futu.subscriptions import (
     FIRST_RETRY,
     LAST_RETRY,
@@ -19,7 +23,7 @@ from bookcast.feeds.futu.subscriptions import (
     Unsubscribe,
 )
 from bookcast.feeds.futu.topics import request_group
-from bookcast.model import Quota, Symbol, Topic
+from bookcast.model import Quota, QuotaPool, Symbol, Topic
 
 MINIMUM, LINGER = 60.0, 100.0
 PLENTY = 1000
@@ -39,13 +43,19 @@ def planner(
     linger: float = 0.0,
     pinned: Iterable[Topic] = (),
     room: int | None = None,
+    pools: Pools | None = None,
 ) -> SubscriptionPlanner:
     """Make a planner with demand, and have it met if a time is given."""
     made = SubscriptionPlanner(
-        MINIMUM, linger_seconds=linger, pinned=pinned, group=request_group, random=lambda: 1.0
+        MINIMUM,
+        linger_seconds=linger,
+        pinned=pinned,
+        group=request_group,
+        pools=pools,
+        random=lambda: 1.0,
     )
     if room is not None:
-        made.told(0, room, ())
+        made.told({"stock": Amount(0, room)}, ())
     for topic in wanted:
         made.want(topic)
     if held_since is not None:
@@ -149,14 +159,14 @@ def test_nothing_is_subscribed_above_the_quota() -> None:
     plans.done(Subscribe((A, B)), 0)
     assert plans.next_action(0) is None
     assert plans.next_time(0) is None
-    plans.told(2, 1, {A, B})
+    plans.told({"stock": Amount(2, 1)}, {A, B})
     assert plans.next_action(0) == Subscribe((C,))
 
 
 def test_what_opend_counts_already_costs_nothing() -> None:
     """Another connection of the account has it."""
     plans = planner(A, B)
-    plans.told(5, 0, {B})
+    plans.told({"stock": Amount(5, 0)}, {B})
     assert plans.next_action(0) == Subscribe((B,))
     plans.done(Subscribe((B,)), 0)
     assert plans.next_action(0) is None
@@ -171,7 +181,7 @@ def test_a_full_quota_ends_lingering_the_longest_unwanted_first() -> None:
     plans.want(D)
     assert plans.next_action(70) == Unsubscribe((B,))
     plans.done(Unsubscribe((B,)), 70)
-    plans.told(2, 1, {A, C})
+    plans.told({"stock": Amount(2, 1)}, {A, C})
     assert plans.next_action(70) == Subscribe((D,))
     plans.done(Subscribe((D,)), 70)
     assert plans.next_action(70) is None
@@ -201,7 +211,7 @@ def test_a_refused_topic_does_not_wait_for_quota() -> None:
     """It waits for OpenD to think otherwise."""
     plans = planner(A, room=1)
     plans.refused(take(plans, 0), "no right", 0)
-    plans.told(1, 0, ())
+    plans.told({"stock": Amount(1, 0)}, ())
     assert plans.quota(A, 0) is None
 
 
@@ -227,9 +237,9 @@ def test_a_pinned_topic_is_subscribed_first_and_never_released() -> None:
 def test_a_pinned_topic_takes_the_place_of_the_newest_that_is_not() -> None:
     """As soon as OpenD lets go of one, and unwanted ones go before."""
     plans = planner(A, B, C, pinned=[D])
-    plans.told(3, 0, {A, B, C})
+    plans.told({"stock": Amount(3, 0)}, {A, B, C})
     plans.done(take(plans, 1), 1)
-    plans.told(3, 0, ())
+    plans.told({"stock": Amount(3, 0)}, ())
     assert plans.next_action(6) is None
     assert plans.next_time(6) == 61
     plans.release(B, 7)
@@ -238,7 +248,7 @@ def test_a_pinned_topic_takes_the_place_of_the_newest_that_is_not() -> None:
     plans.want(B)
     assert plans.next_action(61) == Unsubscribe((B,))  # newly wanted, thus the newest
     plans.done(Unsubscribe((B,)), 61)
-    plans.told(2, 1, {A, C})
+    plans.told({"stock": Amount(2, 1)}, {A, C})
     assert plans.next_action(61) == Subscribe((D,))
     plans.done(Subscribe((D,)), 61)
     assert plans.next_action(61) is None
@@ -248,10 +258,10 @@ def test_a_pinned_topic_takes_the_place_of_the_newest_that_is_not() -> None:
 def test_a_topic_that_others_have_too_is_not_taken_away() -> None:
     """It would free nothing."""
     plans = planner(A, pinned=[B])
-    plans.told(1, 0, {A})
+    plans.told({"stock": Amount(1, 0)}, {A})
     plans.done(take(plans, 0), 0)
     assert plans.next_action(1000) is None
-    plans.told(1, 0, ())
+    plans.told({"stock": Amount(1, 0)}, ())
     assert plans.next_action(1000) == Unsubscribe((A,))
 
 
@@ -259,7 +269,7 @@ def test_what_the_last_connection_had_costs_nothing_for_a_while() -> None:
     """OpenD goes on counting it, so that after a drop all of it fits again."""
     plans = planner(A, held_since=0, room=1)
     plans.disconnected(10)
-    plans.told(1, 0, ())
+    plans.told({"stock": Amount(1, 0)}, ())
     assert copy.deepcopy(plans).next_action(11) == Subscribe((A,))
     assert plans.next_action(61) is None
 
@@ -382,13 +392,13 @@ def test_quota_that_is_less_than_told_is_found_out() -> None:
 def test_a_topic_that_others_no_longer_have_is_not_asked_for_without_end() -> None:
     """OpenD said that it costs nothing, but meanwhile it does, and nothing is left."""
     plans = planner(A)
-    plans.told(1, 0, {A})
+    plans.told({"stock": Amount(1, 0)}, {A})
     action = take(plans, 0)
     assert isinstance(action, Subscribe)
     plans.out_of_quota(action)
     assert plans.next_action(0) is None
     assert plans.quota(A, 0) == Quota(1, 1, None)
-    plans.told(0, 1, ())
+    plans.told({"stock": Amount(0, 1)}, ())
     assert plans.next_action(0) == Subscribe((A,))
 
 
@@ -423,12 +433,30 @@ class Refused(Exception):
     """OpenD won't; it does nothing of what was asked."""
 
 
+def units_in_world(topic: Topic) -> frozenset[tuple[QuotaPool, object]]:
+    """Give what a topic takes of the account's pools, by the vendor's documents."""
+    code = topic.symbol.partition(".")[2]
+    if len(code) > 10:  # an option: its underlying and expiry are before C or P
+        return frozenset({("option", (re.split("[CP]", code)[0], topic.channel))})
+    units: set[tuple[QuotaPool, object]] = {("stock", topic)}
+    if topic.symbol.startswith("HK.") and topic.channel in {"orderbook", "brokers"}:
+        units.add(("sf_book", topic.symbol))
+    return frozenset(units)
+
+
+Units = frozenset[tuple[QuotaPool, object]]
+
+
+def all_units(topics: Iterable[Topic]) -> Units:
+    return frozenset().union(*map(units_in_world, topics))
+
+
 class World:
     """An account with its quota, our connection and other programs."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limits: Mapping[QuotaPool, int]) -> None:
         self.now = 0.0
-        self.limit = limit
+        self.limits = limits
         self.own: dict[Topic, float] = {}
         self.others: set[Topic] = set()
         self.closed: dict[Topic, float] = {}
@@ -436,19 +464,34 @@ class World:
         self.ever_bad: set[Topic] = set()
         self.stubborn: set[Topic] = set()
 
-    def free(self) -> set[Topic]:
+    def free(self) -> Units:
         """Give what costs us nothing: others have it, or our last connection had it lately."""
-        return self.others | {t for t, since in self.closed.items() if self.now < since + MINIMUM}
+        closed = {t for t, since in self.closed.items() if self.now < since + MINIMUM}
+        return all_units(self.others | closed)
 
-    def used(self) -> set[Topic]:
-        return self.free() | set(self.own)
+    def used(self) -> Units:
+        return self.free() | all_units(self.own)
 
-    def left(self) -> int:
-        return max(0, self.limit - len(self.used()))
+    def left(self, pool: QuotaPool) -> int:
+        return self.limits[pool] - sum(unit[0] == pool for unit in self.used())
+
+    def amounts(self) -> dict[QuotaPool, Amount]:
+        """Give what GetSubInfo tells: nothing of the Hong Kong securities."""
+        return {
+            pool: Amount(sum(unit[0] == pool for unit in self.used()), max(0, self.left(pool)))
+            for pool in self.limits
+            if pool != "sf_book"
+        }
+
+    def fits(self, topics: Iterable[Topic]) -> bool:
+        new = all_units(topics) - self.used()
+        return all(
+            sum(unit[0] == pool for unit in new) <= max(0, self.left(pool)) for pool in self.limits
+        )
 
     def subscribe(self, topics: Iterable[Topic]) -> None:
         topics = set(topics)
-        if topics & self.bad or len(topics - self.used()) > self.left():
+        if topics & self.bad or not self.fits(topics):
             raise Refused
         for topic in topics:
             self.own.setdefault(topic, self.now)
@@ -468,21 +511,43 @@ class World:
 class Play:
     """A planner in that world, and somebody who does what it says, as the subscriber does."""
 
-    def __init__(self, limit: int, linger: float, pinned: tuple[Topic, ...]) -> None:
-        self.world = World(limit)
+    def __init__(
+        self, limits: Mapping[QuotaPool, int], linger: float, pinned: tuple[Topic, ...]
+    ) -> None:
+        self.world = World(limits)
         self.linger = linger
         self.pinned = frozenset(pinned)
         self.wanted: dict[Topic, float | None] = {}  # since when it isn't, None while it is
-        self.plans = planner(linger=linger, pinned=pinned)
+        sf_securities = limits.get("sf_book")
+        pools = (
+            Pools(partial(units_of, sf=True), sf_securities=sf_securities)
+            if sf_securities
+            else Pools()
+        )
+        self.plans = planner(linger=linger, pinned=pinned, pools=pools)
+        self.stock_only = set(limits) == {"stock"}
+        self.out_of_quota: set[Topic] = set()
         self.not_before: dict[Topic, float] = {}
-        self.room = 0
-        self.counted, self.others = set[Topic](), frozenset[Topic]()
+        self.room: dict[QuotaPool, int] = {}
+        self.counted: Units = frozenset()
+        self.others: frozenset[Topic] = frozenset()
         self.tell()
 
     def tell(self) -> None:
-        self.room, self.counted = self.world.left(), self.world.free()
-        self.others = frozenset(self.world.others)
-        self.plans.told(len(self.world.used()), self.room, self.others, self.world.now)
+        world = self.world
+        self.out_of_quota.clear()
+        self.room = {pool: max(0, world.left(pool)) for pool in world.limits}
+        self.counted = world.free()
+        self.others = frozenset(world.others)
+        self.plans.told(world.amounts(), self.others, world.now)
+
+    def cost(self, topics: Iterable[Topic]) -> Counter[QuotaPool]:
+        """Give what topics take beside what is had, as far as was told."""
+        new = all_units(topics) - self.counted - all_units(self.plans.held)
+        return Counter(pool for pool, _ in new)
+
+    def lacks(self, topic: Topic) -> list[QuotaPool]:
+        return [pool for pool, cost in self.cost([topic]).items() if cost > self.room[pool]]
 
     def wants(self, topic: Topic) -> bool:
         return topic in self.pinned or self.wanted.get(topic, 0.0) is None
@@ -522,37 +587,41 @@ class Play:
         plans, topics = self.plans, set(action.topics)
         assert all(self.wants(topic) for topic in topics)
         assert not topics & set(plans.held)
-        assert len(topics - self.counted) <= self.room, "above the quota told"
+        cost = self.cost(topics)
+        assert all(cost[pool] <= self.room[pool] for pool in cost), "above the quota told"
         try:
             self.world.subscribe(topics)
         except Refused:
             self.tell()
             if not plans.has_room(action, self.world.now):
-                plans.out_of_quota(action)
-                self.room = min(self.room, len(topics) - 1)
-                if len(topics) == 1:
-                    self.counted -= topics
+                plans.out_of_quota(action, self.world.now)
+                self.out_of_quota |= topics
             else:
                 plans.refused(action, "bad", self.world.now)
             return
-        self.room -= len(topics - self.counted)
+        for pool, units in cost.items():
+            self.room[pool] -= units
         plans.done(action, self.world.now)
 
     def unsubscribe(self, action: Unsubscribe) -> None:
         now, world, missing = self.world.now, self.world, self.missing()
-        waiting = {t for t in missing if t not in self.counted}
+        lacking = {pool for topic in missing for pool in self.lacks(topic)}
+        needed = self.cost(missing)
         assert set(action.topics) <= set(self.plans.held)
-        early = 0
+        early = []
         for topic in action.topics:
             assert topic not in self.pinned
             assert self.not_before.get(topic, 0.0) <= now, "it was told to wait"
             since = self.wanted.get(topic, 0.0)
             if since is None:
-                early += 1
-                assert waiting & self.pinned, "a wanted one goes for nobody pinned"
+                early.append(topic)
+                assert missing & self.pinned, "a wanted one goes for nobody pinned"
             elif now < since + self.linger:
-                early += 1
-        assert early <= max(0, len(waiting) - self.room), "more go than are needed"
+                early.append(topic)
+        for topic in early:
+            assert lacking & {pool for pool, _ in units_in_world(topic)}, "it makes no room"
+        if early and self.stock_only:
+            assert len(early) <= max(0, needed["stock"] - self.room["stock"]), "more than needed"
         try:
             world.unsubscribe(action.topics)
         except Refused:
@@ -570,13 +639,12 @@ class Play:
         assert held >= set(world.own)
         assert set(plans.refusals) <= world.ever_bad
         missing = self.missing()
-        assert not missing & self.counted, "these cost nothing"
-        if missing:
-            assert self.room <= 0, "left out while there is room"
-            own = set(world.own) - self.pinned - self.others  # those of others would free nothing
-            free = {topic for topic in own if self.may_go(topic)}
-            assert not {t for t in free if not self.wants(t)}, "one may go for them"
-            assert not (free and missing & self.pinned), "one may go for a pinned one"
+        for topic in missing - self.out_of_quota:
+            lacking = self.lacks(topic)
+            assert lacking, "left out while there is room"
+            for pinned in (False, True) if topic in self.pinned else (False,):
+                movable = {pool for pool in lacking if self.could_free(pool, pinned=pinned)}
+                assert movable != set(lacking), "others may go for it"
         for topic in set(world.own):
             if not self.wants(topic) and self.may_go(topic):
                 assert now < (self.wanted[topic] or 0.0) + self.linger, "it should have gone"
@@ -591,6 +659,22 @@ class Play:
             if not then.is_outdated(due) and then.next_action(due) is None:
                 again = then.next_time(due)
                 assert again is None or again > due, "nobody may spin then"
+
+    def could_free(self, pool: QuotaPool, *, pinned: bool) -> bool:
+        """Tell whether all who have some unit may go, for a pinned topic or for any."""
+        world = self.world
+        holders: dict[object, list[Topic]] = {}
+        for topic in world.own:
+            for unit in units_in_world(topic) - all_units(self.others):
+                if unit[0] == pool:
+                    holders.setdefault(unit, []).append(topic)
+        return any(
+            all(
+                self.may_go(t) and t not in self.pinned and (pinned or not self.wants(t))
+                for t in topics
+            )
+            for topics in holders.values()
+        )
 
     def do(self, kind: str, topic: Topic, seconds: float) -> None:
         world, plans = self.world, self.plans
@@ -607,7 +691,7 @@ class Play:
             case "next":
                 world.now = plans.next_time(world.now) or world.now
             case "other takes":
-                if world.left() or topic in world.used():
+                if world.fits([topic]):
                     world.others.add(topic)
             case "other leaves":
                 world.others.discard(topic)
@@ -661,35 +745,70 @@ RARE: list[Kind] = [
     "lost",
     "disconnect",
 ]
-some_topics = st.sampled_from(
-    [book(name) for name in "ABCDEF"] + [Topic("trades", Symbol("US.A")), Topic("quote", A.symbol)]
-)
-steps = st.lists(
-    st.tuples(
-        st.sampled_from(KINDS + RARE), some_topics, st.sampled_from([0.5, 5.0, 30.0, 61.0, 200.0])
-    ),
-    min_size=10,
-    max_size=50,
-)
-pins = st.lists(some_topics, unique=True, max_size=2).map(tuple)
+STOCKS = [book(name) for name in "ABCDEF"] + [TRADES_OF_A, Topic("quote", A.symbol)]
+OPTIONS = [
+    Topic(channel, Symbol(f"US.{option}"))
+    for channel in ("orderbook", "quote")
+    for option in ("X260914C1000", "X260914P2000", "X260918C1000", "Y260914C1000")
+]
+HONG_KONG = [
+    Topic(channel, Symbol(f"HK.0000{number}"))
+    for number in range(1, 4)
+    for channel in ("orderbook", "brokers")
+]
+stocks = st.sampled_from(STOCKS)
+all_kinds = st.sampled_from(STOCKS[:4] + OPTIONS + HONG_KONG)
 
 
-@settings(max_examples=250, deadline=None)
-@given(st.integers(1, 6), st.sampled_from([0.0, 90.0]), pins, steps)
-def test_whatever_happens_the_plan_keeps_its_word(
-    limit: int, linger: float, pinned: tuple[Topic, ...], script: list[tuple[Kind, Topic, float]]
-) -> None:
-    """Never above the quota, never too early, nobody left out who fits, no spinning."""
-    play = Play(limit, linger, pinned)
+def steps(topics: st.SearchStrategy[Topic]) -> st.SearchStrategy[list[tuple[Kind, Topic, float]]]:
+    seconds = st.sampled_from([0.5, 5.0, 30.0, 61.0, 200.0])
+    return st.lists(
+        st.tuples(st.sampled_from(KINDS + RARE), topics, seconds), min_size=10, max_size=50
+    )
+
+
+def pins(topics: st.SearchStrategy[Topic]) -> st.SearchStrategy[tuple[Topic, ...]]:
+    return st.lists(topics, unique=True, max_size=2).map(tuple)
+
+
+def play_through(play: Play, script: list[tuple[Kind, Topic, float]]) -> None:
     play.settle()
     for kind, topic, seconds in script:
         play.do(kind, topic, seconds)
         play.settle()
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 6), st.sampled_from([0.0, 90.0]), pins(stocks), steps(stocks))
+def test_whatever_happens_the_plan_keeps_its_word(
+    limit: int, linger: float, pinned: tuple[Topic, ...], script: list[tuple[Kind, Topic, float]]
+) -> None:
+    """Never above the quota, never too early, nobody left out who fits, no spinning."""
+    play_through(Play({"stock": limit}, linger, pinned), script)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {"stock": st.integers(1, 6), "option": st.integers(0, 3), "sf_book": st.integers(1, 2)}
+    ),
+    st.sampled_from([0.0, 90.0]),
+    pins(all_kinds),
+    steps(all_kinds),
+)
+def test_the_plan_keeps_its_word_in_every_pool(
+    limits: dict[QuotaPool, int],
+    linger: float,
+    pinned: tuple[Topic, ...],
+    script: list[tuple[Kind, Topic, float]],
+) -> None:
+    """Options wait for options, and books of Hong Kong for two pools at once."""
+    play_through(Play(limits, linger, pinned), script)
+
+
 def test_what_others_have_let_go_of_may_go_for_a_pinned_topic() -> None:
     """That it once freed nothing isn't held against it for ever."""
-    play = Play(1, 0.0, (B,))
+    play = Play({"stock": 1}, 0.0, (B,))
     script: list[tuple[Kind, Topic, float]] = [
         ("goes bad", B, 0),
         ("want", A, 0),
@@ -702,9 +821,7 @@ def test_what_others_have_let_go_of_may_go_for_a_pinned_topic() -> None:
         ("wait", A, 61),
         ("check", A, 0),
     ]
-    for kind, topic, seconds in script:
-        play.do(kind, topic, seconds)
-        play.settle()
+    play_through(play, script)
     assert set(play.plans.held) == {B}
 
 
@@ -743,7 +860,7 @@ def test_a_connection_knows_of_no_quota_until_it_is_told() -> None:
     plans.want(A)
     assert not plans.knows_quota
     assert plans.has_room(Subscribe((A,)), 0)
-    plans.told(1, 0, ())
+    plans.told({"stock": Amount(1, 0)}, ())
     assert plans.knows_quota
     assert not plans.has_room(Subscribe((A,)), 0)
     plans.disconnected(0)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from bookcast.feeds.futu.markets import (
     NO_PUSH,
+    SF,
     STATE_FIELDS,
     MarketState,
     market_of,
@@ -64,6 +65,11 @@ class Account:
         elif not before or self._well >= CONVINCING:
             # It may have logged in again between two looks, and not have said so.
             self.trouble = None
+
+    @property
+    def has_sf(self) -> bool:
+        """Whether the account has the SF right for Hong Kong, which limits books by securities."""
+        return self.rights.get("HK stocks") == SF
 
     def take_user_info(self, s2c: Any) -> None:
         """Take the answer to ``GetUserInfo``."""

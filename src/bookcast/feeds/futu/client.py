@@ -25,6 +25,7 @@ from bookcast.feeds.futu.inbox import Inbox
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered
 from bookcast.feeds.futu.poller import Poller
 from bookcast.feeds.futu.pushes import Pushes
+from bookcast.feeds.futu.quota import Pools, in_words, units_of
 from bookcast.feeds.futu.subscriber import Subscriber
 from bookcast.feeds.futu.subscriptions import SubscriptionPlanner
 from bookcast.feeds.futu.topics import SUBTYPES, request_group
@@ -91,14 +92,15 @@ class FutuFeed(Feed):
         super().__init__(publish)
         self._endpoints = tuple(endpoints)
         self._key = key
+        self._account = Account()
         self._planner = SubscriptionPlanner(
             min_subscription_seconds,
             linger_seconds=linger_seconds,
             pinned=pinned,
             group=request_group,
+            pools=Pools(lambda topic: units_of(topic, sf=self._account.has_sf)),
             random=random.random,
         )
-        self._account = Account()
         self._inbox = Inbox()
         self._pushes = Pushes(self._inbox, self._account.market, us_session=session)
         self._directory = Directory()
@@ -155,8 +157,7 @@ class FutuFeed(Feed):
             return Supply(self.name, "pending", f"OpenD refuses it: {reason}", refusal=reason)
         quota = self._planner.quota(topic, asyncio.get_running_loop().time())
         if quota is not None:
-            reason = f"the account's quota is used up: {quota.used} of {quota.limit} subscriptions"
-            return Supply(self.name, "pending", reason, quota=quota)
+            return Supply(self.name, "pending", in_words(quota), quota=quota)
         if topic not in self._planner.held:
             return Supply(self.name, "pending", "being subscribed at OpenD")
         return None

@@ -106,6 +106,9 @@ RIGHTS: Final = {1: "BMP", 2: "Level 1", 3: "Level 2", 4: "SF", 5: "none", 6: "L
 
 NO_PUSH: Final = frozenset({1, 5})
 
+SF: Final = 4
+"""Books with single orders, of a limited number of securities at a time."""
+
 RIGHT_FIELDS: Final[Mapping[str, str]] = {
     "HK stocks": "hkQotRight",
     "HK options": "hkOptionQotRight",

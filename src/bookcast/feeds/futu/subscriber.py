@@ -12,6 +12,7 @@ from bookcast.feeds.futu.account import Account
 from bookcast.feeds.futu.candles import KINDS
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered
 from bookcast.feeds.futu.pushes import Pushes
+from bookcast.feeds.futu.quota import amounts_of
 from bookcast.feeds.futu.subscriptions import Action, Subscribe, SubscriptionPlanner
 from bookcast.feeds.futu.topics import asks_for_session, subtype, topics_of
 from bookcast.model import Topic
@@ -83,11 +84,16 @@ class Subscriber:
         return f"{reason} ({right})" if right is not None else reason
 
     async def begin(self, opened: Link) -> None:
-        """Learn what is left of the quota, before anything is subscribed."""
+        """Learn the account's rights and what is left of the quota, before anything is subscribed.
+
+        A right decides what counts: with SF, books of Hong Kong have a quota of their own.
+        """
         self._settled.clear()
         self._to_fill.clear()
         self._learning_rights = None
-        await self._learn(opened, seconds=QUICK_SECONDS)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._learn_rights(opened, seconds=QUICK_SECONDS))
+            tasks.create_task(self._learn(opened, seconds=QUICK_SECONDS))
 
     @property
     def is_learning_rights(self) -> bool:
@@ -200,7 +206,7 @@ class Subscriber:
                 await self._learn(opened, seconds=QUICK_SECONDS)
             if not planner.has_room(action, now):
                 logger.info("no quota for %s: %s", _names(action.topics), reason)
-                planner.out_of_quota(action)
+                planner.out_of_quota(action, now)
                 return
             if self._learning_rights is None and not self._account.rights:
                 self._learning_rights = tasks.create_task(self._learn_rights(opened))
@@ -214,9 +220,10 @@ class Subscriber:
         log("OpenD refuses %s: %s; retrying in %.0f s", topic, self.reason(topic), wait)
 
     async def _learn(self, opened: Link, *, seconds: float = OPTIONAL_SECONDS) -> set[Topic] | None:
-        """Ask what is subscribed and left; give what this connection has, None if OpenD won't say.
+        """Ask what is subscribed and left.
 
-        When it says that nothing is used and nothing left, it doesn't know.
+        Returns:
+            What this connection has; None when OpenD doesn't say.
         """
         answer = await self._optional(opened, calls.subscriptions(), seconds=seconds)
         if answer is None:
@@ -225,14 +232,14 @@ class Subscriber:
         others: set[Topic] = set()
         for connection in answer.connSubInfoList:
             (own if connection.isOwnConnData else others).update(topics_of(connection))
-        if answer.totalUsedQuota or answer.remainQuota:
+        if amounts := amounts_of(answer):
             now = asyncio.get_running_loop().time()
-            self._planner.told(answer.totalUsedQuota, answer.remainQuota, others, now)
+            self._planner.told(amounts, others, now)
         return own
 
-    async def _learn_rights(self, opened: Link) -> None:
-        """Ask what the account may see, to say what a refusal is about."""
-        answer = await self._optional(opened, calls.user_info(), seconds=RIGHTS_SECONDS)
+    async def _learn_rights(self, opened: Link, *, seconds: float = RIGHTS_SECONDS) -> None:
+        """Ask what the account may see: what a refusal is about, and what counts."""
+        answer = await self._optional(opened, calls.user_info(), seconds=seconds)
         if answer is not None:
             self._account.take_user_info(answer)
 

@@ -9,18 +9,20 @@ The caller takes one action at a time, performs it and reports how it went::
         planner.done(action, now)            # or planner.refused(action, reason, now)
     # then sleep until planner.next_time(now), or until demand changes
 
-Times are seconds of any one clock that never goes back. A topic costs one unit of the account's
-quota, unless some connection of the account has it already.
+Times are seconds of any one clock that never goes back. What a topic costs of the account's quota
+is for :mod:`bookcast.feeds.futu.quota` to say.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from bookcast import backoff
-from bookcast.model import Quota, Topic
+from bookcast.feeds.futu.quota import Amount, Planned, Pools, Unit
+from bookcast.model import Quota, QuotaPool, Topic
 
 MAX_BATCH: Final = 100
 """Topics in one request."""
@@ -69,15 +71,17 @@ class SubscriptionPlanner:
 
     An unwanted topic is let go ``linger_seconds`` after it was last wanted, and no sooner than
     ``min_subscription_seconds`` after it was subscribed, since OpenD refuses earlier; wanted again
-    meanwhile, it just stays. When the quota is full, lingering ones go first, longest unwanted
-    first. What is wanted stays, except that ``pinned`` topics, which are always wanted, take the
-    place of the newest that aren't.
+    meanwhile, it just stays. When a pool of the quota is full, lingering ones of that pool go
+    first, longest unwanted first. What is wanted stays, except that ``pinned`` topics, which are
+    always wanted, take the place of the newest that aren't. A unit that several topics share comes
+    free only when all of them go.
 
     Args:
         min_subscription_seconds: OpenD's rule.
         linger_seconds: a page that is loaded again within this finds its data flowing.
         pinned: topics that are subscribed whoever wants them, first of all.
         group: topics of one group go into one request.
+        pools: the account's quota.
         random: 0 to 1, for jitter.
     """
 
@@ -88,6 +92,7 @@ class SubscriptionPlanner:
         linger_seconds: float = 0.0,
         pinned: Iterable[Topic] = (),
         group: Callable[[Topic], Hashable] = lambda topic: (topic.channel, topic.variant),
+        pools: Pools | None = None,
         random: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self._min_subscription_seconds = min_subscription_seconds
@@ -102,14 +107,9 @@ class SubscriptionPlanner:
         # A refused request is taken apart until the topic to blame stands alone.
         self._batch_limits: dict[Topic, int] = {}
         self._not_before: dict[Topic, float] = {}
-        self._room: int | None = None
-        self._limit = 0
-        # What other connections of the account have: it costs nothing, and frees nothing.
-        self._others: frozenset[Topic] = frozenset()
-        # When room may be made, for pinned topics and for others: kept until something changes.
-        self._free_times: dict[bool, float | None] = {}
-        # What the last connection had: OpenD goes on counting it for a while.
-        self._counted_until: dict[Topic, float] = {}
+        self._pools = pools or Pools()
+        # When a pool may have room, for pinned topics and for others: kept until something changes.
+        self._free_times: dict[tuple[QuotaPool, bool], float | None] = {}
 
     @property
     def held(self) -> Collection[Topic]:
@@ -145,61 +145,57 @@ class SubscriptionPlanner:
             self._held[topic] = held._replace(unwanted_since=now)
 
     def told(
-        self, used: int, remaining: int, others: Collection[Topic], now: float = -math.inf
+        self,
+        amounts: Mapping[QuotaPool, Amount],
+        others: Collection[Topic],
+        now: float = -math.inf,
     ) -> None:
-        """OpenD says how much of the quota is used and left, and what other connections have."""
-        self.note_outdated(now)
+        """OpenD says what is used and left of the quota, and what other connections have."""
         self._free_times.clear()
-        self._room = max(0, remaining)
-        self._limit = used + remaining
-        self._others = frozenset(others)
+        self._pools.told(amounts, others, now)
 
     def is_outdated(self, now: float) -> bool:
-        """Tell whether OpenD counts less than it told, and should be asked again."""
-        return any(at <= now for at in self._counted_until.values())
+        """Return whether OpenD counts less than it told, and should be asked again."""
+        return self._pools.is_outdated(now)
 
     def note_outdated(self, now: float) -> None:
         """OpenD has been asked again."""
-        self._counted_until = {t: at for t, at in self._counted_until.items() if at > now}
+        self._pools.note_outdated(now)
 
     @property
     def knows_quota(self) -> bool:
         """Whether OpenD has told on this connection how much of the quota is left."""
-        return self._room is not None
+        return self._pools.known
 
     def has_room(self, action: Subscribe, now: float) -> bool:
-        """Tell whether, as far as OpenD told, the quota allows an action."""
-        cost = sum(not self._is_free(topic, now) for topic in action.topics)
-        return self._room is None or cost <= self._room
+        """Return whether, as far as OpenD told, the quota allows an action."""
+        return self._pools.has_room(action.topics, now)
 
     def quota(self, topic: Topic, now: float) -> Quota | None:
-        """Give the quota that a wanted topic waits for; None when it doesn't wait for one."""
-        if (
-            self._room is None
-            or topic not in self._wanted
-            or topic in self._held
-            or topic in self._refusals
-            or self._fits(topic, 0, now)
-        ):
+        """Return the quota that a wanted topic waits for; None when it doesn't wait for one."""
+        if topic not in self._wanted or topic in self._held or topic in self._refusals:
             return None
-        free_at = self._free_at(pinned=topic in self._pinned)
+        lacking = self._pools.lacking(topic, now)
+        if not lacking:
+            return None
+        free_at = self._room_at(lacking, topic)
         wait = None if free_at is None else round(max(0.0, free_at - now) * 1000)
-        return Quota(self._limit - self._room, self._limit, wait)
+        return self._pools.quota(lacking[-1].pool, wait)
 
     def next_action(self, now: float) -> Action | None:
         """Give what to do now, or None while nothing is due.
 
         Letting go comes first, because that may free the quota which subscribing needs.
         """
-        missing = self._missing(now)
-        fitting, waiting = self._fitting(missing, now)
+        fitting, waiting, planned = self._fitting(self._missing(now), now)
         leaving = [
             topic
             for topic, held in self._held.items()
             if held.unwanted_since is not None and self._leaves_at(topic, held) <= now
         ]
         if waiting:
-            leaving += [t for t in self._making_room(waiting, now) if t not in leaving]
+            room = self._making_room(waiting, planned, now)
+            leaving += [topic for topic in room if topic not in leaving]
         leaving = [topic for topic in leaving if self._not_before.get(topic, now) <= now]
         if leaving:
             return Unsubscribe(self._batch(leaving))
@@ -220,11 +216,12 @@ class SubscriptionPlanner:
             for topic, refusal in self._refusals.items()
             if topic in self._wanted and refusal.retry_at is not None
         ]
-        _, waiting = self._fitting(self._missing(now), now)
+        _, waiting, _ = self._fitting(self._missing(now), now)
         if waiting:
-            free_at = self._free_at(pinned=not self._pinned.keys().isdisjoint(waiting))
-            due += [free_at] if free_at is not None else []
-            due += self._counted_until.values()
+            for topic, lacking in waiting.items():
+                free_at = self._room_at(lacking, topic)
+                due += [free_at] if free_at is not None else []
+            due += self._pools.outdated_at
         return min(due, default=None)
 
     def done(self, action: Action, now: float) -> None:
@@ -232,16 +229,13 @@ class SubscriptionPlanner:
         self._free_times.clear()
         for topic in action.topics:
             if isinstance(action, Subscribe):
-                if self._room and not self._is_free(topic, now):
-                    self._room -= 1
+                self._pools.hold(topic, now)
                 # Counted from the answer, thus never earlier than OpenD counts.
                 self._held[topic] = _Held(now, None if topic in self._wanted else now)
                 self._refusals.pop(topic, None)
                 self._batch_limits.pop(topic, None)
             else:
-                # OpenD will tell; until then this is the best guess.
-                if self._room is not None and topic not in self._others:
-                    self._room += 1
+                self._pools.drop(topic)
                 self._held.pop(topic, None)
             self._not_before.pop(topic, None)
 
@@ -267,12 +261,10 @@ class SubscriptionPlanner:
         self._refusals[topic] = Refusal(reason, count, now + wait)
         return topic
 
-    def out_of_quota(self, action: Subscribe) -> None:
+    def out_of_quota(self, action: Subscribe, now: float = -math.inf) -> None:
         """OpenD has refused the action because the quota doesn't allow it after all."""
-        self._room = min(self._room or 0, len(action.topics) - 1)
-        if len(action.topics) == 1:
-            self._others = self._others.difference(action.topics)
-            self._counted_until.pop(action.topics[0], None)
+        self._free_times.clear()
+        self._pools.run_out(action.topics, now)
         for topic in action.topics:
             self._batch_limits[topic] = max(1, len(action.topics) // 2)
 
@@ -285,13 +277,13 @@ class SubscriptionPlanner:
         lost = [topic for topic in self._held if topic in promised and topic not in actual]
         for topic in lost:
             del self._held[topic]
+            self._pools.lose(topic)
         return lost
 
     def disconnected(self, now: float) -> None:
         """Nothing is held any more, and whatever was refused may be granted next time."""
         self._free_times.clear()
-        for topic in self._held:
-            self._counted_until[topic] = self._releasable_at(topic)
+        self._pools.disconnected({topic: self._releasable_at(topic) for topic in self._held})
         self.note_outdated(now)
         self._held.clear()
         self._not_before.clear()
@@ -299,8 +291,6 @@ class SubscriptionPlanner:
         for topic in self._refusals:
             self._batch_limits[topic] = 1  # it spoils no other's request
         self._refusals.clear()
-        self._room = None
-        self._others = frozenset()
 
     def _missing(self, now: float) -> list[Topic]:
         """Give what is wanted and neither held nor refused for now, pinned topics first."""
@@ -321,60 +311,105 @@ class SubscriptionPlanner:
             and (topic not in self._refusals or self._refusals[topic].retry_at is None)
         ]
 
-    def _is_free(self, topic: Topic, now: float) -> bool:
-        return topic in self._others or self._counted_until.get(topic, now) > now
+    def _fitting(
+        self, missing: list[Topic], now: float
+    ) -> tuple[list[Topic], dict[Topic, list[Unit]], Planned]:
+        """Divide topics into those the quota has room for and those that have to wait for it.
 
-    def _fits(self, topic: Topic, taken: int, now: float) -> bool:
-        return self._room is None or self._room > taken or self._is_free(topic, now)
-
-    def _fitting(self, missing: list[Topic], now: float) -> tuple[list[Topic], list[Topic]]:
-        """Divide topics into those the quota has room for and those that have to wait for it."""
+        Returns:
+            The fitting topics; the waiting ones with the units that they lack; the units that the
+            fitting ones take.
+        """
         fitting: list[Topic] = []
-        waiting: list[Topic] = []
-        taken = 0
+        waiting: dict[Topic, list[Unit]] = {}
+        planned = Planned()
         for topic in missing:
-            if self._fits(topic, taken, now):
-                fitting.append(topic)
-                taken += not self._is_free(topic, now)
+            if lacking := self._pools.lacking(topic, now, planned):
+                waiting[topic] = lacking
             else:
-                waiting.append(topic)
-        return fitting, waiting
+                fitting.append(topic)
+                self._pools.plan(topic, now, planned)
+        return fitting, waiting, planned
 
-    def _unwanted(self) -> list[Topic]:
-        """Give the held topics that may go for any waiting one, the first to go first."""
-        unwanted = [
-            topic
-            for topic, held in self._held.items()
-            if held.unwanted_since is not None and topic not in self._others
-        ]
-        return sorted(unwanted, key=lambda topic: self._held[topic].unwanted_since or 0.0)
+    def _making_room(
+        self, waiting: Collection[Topic], planned: Planned, now: float
+    ) -> dict[Topic, None]:
+        """Return the topics that have to go now so that waiting ones may come.
 
-    def _lesser(self) -> list[Topic]:
-        """Give those that may go for a pinned one alone: the newest wanted first."""
-        return [
-            topic
-            for topic in reversed(self._wanted)
-            if topic in self._held and topic not in self._pinned and topic not in self._others
-        ]
-
-    def _making_room(self, waiting: list[Topic], now: float) -> list[Topic]:
-        """Give the topics that have to go now so that waiting ones may come."""
+        A topic that lacks units of two pools makes nobody go until it can have both.
+        """
+        going: dict[Topic, None] = {}
         if self.is_outdated(now):
-            return []  # there may be room
-        going = [t for t in self._unwanted() if self._may_go_at(t) <= now][: len(waiting)]
-        pinned = sum(topic in self._pinned for topic in waiting)
-        if pinned > len(going):
-            lesser = [t for t in self._lesser() if self._may_go_at(t) <= now]
-            going += lesser[: pinned - len(going)]
+            return going  # there may be room
+        queues: dict[tuple[QuotaPool, bool], deque[Collection[Topic]]] = {}
+        for topic in waiting:
+            pinned = topic in self._pinned
+            chosen: dict[Topic, None] = {}
+            for unit in self._pools.lacking(topic, now, planned):
+                if any(freed.pool == unit.pool for freed in self._pools.freed(chosen, going)):
+                    continue  # what goes for the other pool frees a unit of this one, too
+                if (unit.pool, pinned) not in queues:
+                    queues[unit.pool, pinned] = self._queue(unit.pool, now, pinned=pinned)
+                queue = queues[unit.pool, pinned]
+                while queue and all(one in going for one in queue[0]):
+                    queue.popleft()
+                if not queue:
+                    break
+                chosen |= dict.fromkeys(queue[0])
+            else:
+                for freed in self._pools.freed(chosen, going):
+                    planned.free(freed)
+                going |= chosen
+                self._pools.plan(topic, now, planned)
         return going
 
-    def _free_at(self, *, pinned: bool) -> float | None:
-        """Tell when room may be made for a waiting topic; None when nothing may go for it."""
-        if pinned not in self._free_times:
-            topics = self._unwanted() + (self._lesser() if pinned else [])
-            times = (self._may_go_at(topic) for topic in topics)
-            self._free_times[pinned] = min(times, default=None)
-        return self._free_times[pinned]
+    def _queue(self, pool: QuotaPool, now: float, *, pinned: bool) -> deque[Collection[Topic]]:
+        """Return what may go now for a waiting topic of a pool, topics that share a unit together.
+
+        Who goes first: the longest unwanted, then, for a pinned topic, the newest wanted.
+        """
+        order = {topic: -number for number, topic in enumerate(self._wanted)} if pinned else {}
+
+        def rank(topics: Collection[Topic]) -> tuple[bool, float]:
+            times = [self._held[topic].unwanted_since for topic in topics]
+            if None in times:
+                return True, min(order.get(topic, 0) for topic in topics)
+            return False, max(time for time in times if time is not None)
+
+        groups = [
+            topics
+            for topics in self._leavers(pool, pinned=pinned)
+            if all(self._may_go_at(topic) <= now for topic in topics)
+        ]
+        return deque(sorted(groups, key=rank))
+
+    def _leavers(self, pool: QuotaPool, *, pinned: bool) -> Iterator[Collection[Topic]]:
+        """Yield what may go some time: unwanted topics, and for a pinned one those not pinned."""
+        for topics in self._pools.groups(pool):
+            if all(self._held[topic].unwanted_since is not None for topic in topics) or (
+                pinned and self._pinned.keys().isdisjoint(topics)
+            ):
+                yield topics
+
+    def _room_at(self, lacking: list[Unit], topic: Topic) -> float | None:
+        """Return when room may be made for a waiting topic; None when nothing may go for it."""
+        latest = -math.inf
+        for unit in lacking:
+            at = self._free_at(unit.pool, pinned=topic in self._pinned)
+            if at is None:
+                return None
+            latest = max(latest, at)
+        return latest
+
+    def _free_at(self, pool: QuotaPool, *, pinned: bool) -> float | None:
+        """Return when something of a pool may go; None for never."""
+        if (pool, pinned) not in self._free_times:
+            times = (
+                max(self._may_go_at(topic) for topic in topics)
+                for topics in self._leavers(pool, pinned=pinned)
+            )
+            self._free_times[pool, pinned] = min(times, default=None)
+        return self._free_times[pool, pinned]
 
     def _may_go_at(self, topic: Topic) -> float:
         return max(self._releasable_at(topic), self._not_before.get(topic, 0.0))
