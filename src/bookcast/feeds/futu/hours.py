@@ -7,13 +7,13 @@ day before and past 1440 on the next one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from bookcast.feeds.futu.kinds import HK_INDEX_ROOTS, kind_of, option_chain
 from bookcast.feeds.futu.markets import TIME_ZONES
 from bookcast.model import Number, Symbol
 
@@ -23,10 +23,6 @@ MAX_AUCTION: Final = 30
 FRIDAY: Final = 4
 
 Span = tuple[int, int]
-
-_FUTURE: Final = re.compile(r"(?!BK)[A-Z0-9]*[A-Z][A-Z0-9]*(main|current|next|\d{4})")
-_OPTION: Final = re.compile(r"([A-Z.]+?)\d{6}[CP]\d+")
-_HK_INDEX_OPTIONS: Final = frozenset({"HSI", "HHI", "MHI", "MCH", "HTI", "PHS", "PHH"})
 
 
 class Hours(NamedTuple):
@@ -115,16 +111,22 @@ def hours_of(symbol: Symbol, us_session: int = 0) -> Hours:
         symbol: whose hours.
         us_session: which hours of US stocks are subscribed, as ``Common.Session``; 0: all.
     """
-    prefix, _, code = symbol.partition(".")
-    if option := _OPTION.fullmatch(code):
-        if prefix == "HK":
-            return HK_FUTURES if option[1] in _HK_INDEX_OPTIONS else STOCKS["HK"]
-        return US_OPTIONS if prefix == "US" else STOCKS.get(prefix, UNKNOWN)
-    if prefix == "HK_FUTURE" or (prefix in FUTURES and _FUTURE.fullmatch(code)):
-        return FUTURES[prefix]
-    if prefix == "US":
-        return US_INDEXES if code.startswith(".") else US_STOCKS.get(us_session, US_STOCKS[3])
-    return STOCKS.get(prefix, UNKNOWN)
+    prefix = symbol.partition(".")[0]
+    match kind_of(symbol):
+        case "future":
+            return FUTURES.get(prefix, UNKNOWN)
+        case "option" if prefix == "HK":
+            chain = option_chain(symbol)
+            on_index = chain is not None and chain.underlying in HK_INDEX_ROOTS
+            return HK_FUTURES if on_index else STOCKS["HK"]
+        case "option" if prefix == "US":
+            return US_OPTIONS
+        case "index" | "plate" if prefix == "US":
+            return US_INDEXES
+        case "stock" if prefix == "US":
+            return US_STOCKS.get(us_session, US_STOCKS[3])
+        case _:
+            return STOCKS.get(prefix, UNKNOWN)
 
 
 def period_date(period: str, day: date) -> date:
