@@ -6,6 +6,7 @@ import pytest
 
 from bookcast.feeds.futu.conditions import CONDITIONS, KEEP_LAST, KEEP_LAST_US, updates_last
 from bookcast.feeds.futu.schema import messages
+from tests.support import ROOT
 
 
 def test_every_type_of_opend_has_a_word_of_its_own() -> None:
@@ -50,3 +51,16 @@ def test_a_condition_decides_whether_the_last_price_moves(
     word = CONDITIONS.get(number)
     assert updates_last(word, "US") is us
     assert {updates_last(word, prefix) for prefix in ("HK", "SH", "JP", "CC")} == {elsewhere}
+
+
+def test_the_document_has_every_condition() -> None:
+    """With its word, and whether it moves the last price."""
+    text = (ROOT / "docs/futu.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| .+ \| (yes|no).* \| (yes|no) \|$", text, re.MULTILINE)
+    documented = {
+        int(number): (word, us == "yes", them == "yes") for number, word, us, them in rows
+    }
+    assert documented == {
+        number: (word, updates_last(word, "US"), updates_last(word, "HK"))
+        for number, word in CONDITIONS.items()
+    }

@@ -6,6 +6,7 @@ import pytest
 
 from bookcast.feeds.futu.schema import messages
 from bookcast.feeds.futu.statuses import HALTS, STATUSES, SUSPENDED, grey_market, halt
+from tests.support import ROOT
 
 
 def test_every_status_of_opend_has_a_word_of_its_own() -> None:
@@ -37,3 +38,34 @@ def test_a_snapshot_knows_the_grey_market_by_its_status() -> None:
     basic = messages("Qot_GetSecuritySnapshot").SnapshotBasicData
     found = [grey_market(basic(secStatus=status)) for status in (1, 5, 6, 7)]
     assert found == [None, "pending", "trading", "ended"]
+
+
+def test_the_document_has_every_status() -> None:
+    """With its word, and whether it means that nothing is traded."""
+    text = (ROOT / "docs/futu.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| (yes)? ?\|$", text, re.MULTILINE)
+    documented = {int(number): (word, halted == "yes") for number, word, halted in rows}
+    assert documented == {number: (word, number in HALTS) for number, word in STATUSES.items()}
+
+
+@pytest.mark.parametrize(
+    ("message", "others"),
+    [
+        ("BasicQot", ("PreAfterMarketData", "OptionBasicQotExData", "FutureBasicQotExData")),
+        ("Ticker", ()),
+        ("KLine", ()),
+        ("TimeShare", ()),
+        ("OrderBook", ("OrderBookDetail",)),
+        ("Broker", ()),
+    ],
+)
+def test_the_document_has_every_field_that_is_pushed(message: str, others: tuple[str, ...]) -> None:
+    """In the table of its message."""
+    text = (ROOT / "docs/futu.md").read_text(encoding="utf-8")
+    table = text.partition(f"| `{message}` (")[2].partition("\n\n")[0]
+    fields = {
+        field.name
+        for name in (message, *others)
+        for field in getattr(messages("Qot_Common"), name).DESCRIPTOR.fields
+    }
+    assert fields <= set(re.findall(r"`(\w+)`", table))
