@@ -56,9 +56,10 @@ def test_a_condition_decides_whether_the_last_price_moves(
 def test_the_document_has_every_condition() -> None:
     """With its word, and whether it moves the last price."""
     text = (ROOT / "docs/futu.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| .+ \| (yes|no).* \| (yes|no) \|$", text, re.MULTILINE)
+    row = re.compile(r"^\| (\d+) \| `(\w+)` \| .+ \| (yes|no).* \| (yes|no) \|$", re.MULTILINE)
     documented = {
-        int(number): (word, us == "yes", them == "yes") for number, word, us, them in rows
+        int(number): (word, us == "yes", them == "yes")
+        for number, word, us, them in row.findall(text)
     }
     assert documented == {
         number: (word, updates_last(word, "US"), updates_last(word, "HK"))

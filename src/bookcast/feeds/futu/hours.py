@@ -158,6 +158,8 @@ class Calendar:
     def __init__(self, symbol: Symbol, us_session: int = 0) -> None:
         self.hours = hours_of(symbol, us_session)
         self._zone = ZoneInfo(TIME_ZONES.get(symbol.partition(".")[0], "Asia/Hong_Kong"))
+        # Asked every second about the same label.
+        self._ends: tuple[float, tuple[float, float] | None] = (0.0, None)
 
     def date_of(self, ms: float) -> date:
         """Return the calendar day of a time."""
@@ -219,6 +221,11 @@ class Calendar:
 
         None where the hours aren't known, or nothing trades then by them.
         """
+        if self._ends[0] != label:
+            self._ends = label, self._session_end(label)
+        return self._ends[1]
+
+    def _session_end(self, label: float) -> tuple[float, float] | None:
         local = self._local(label)
         ends = sorted(
             (day, span, spans) for day, spans in self._near(local.date()) for span in spans
