@@ -107,12 +107,22 @@ def test_each_day_is_in_its_period(day: date, period: str) -> None:
 
 @pytest.mark.parametrize(
     ("symbol", "first", "last"),
-    [("HK.00700", "2026-05-01", "2026-05-29"), ("CC.BTCUSD", "2026-05-01", "2026-05-31")],
+    [
+        ("HK.00700", "2026-05-01", ["29 00:00", "29 09:30", "29 16:10", "30 00:00"]),
+        ("CC.BTCUSD", "2026-05-01", ["31 00:00", "31 00:00", "32 00:00", "32 00:00"]),
+    ],
 )
-def test_the_last_day_of_a_period_is_one_of_trading(symbol: str, first: str, last: str) -> None:
+def test_the_last_day_of_a_period_is_one_of_trading(
+    symbol: str, first: str, last: list[str]
+) -> None:
     """By the calendar; crypto has no weekend."""
     calendar = Calendar(Symbol(symbol))
-    assert calendar.last_day("1M", date.fromisoformat(first)) == date.fromisoformat(last)
+
+    def at(text: str) -> float:
+        return ms(symbol, f"2026-05-{text}") if text[:2] != "32" else ms(symbol, "2026-06-01 00:00")
+
+    found = calendar.last_day("1M", calendar.at(date.fromisoformat(first)))
+    assert list(found) == [at(text) for text in last]
 
 
 @pytest.mark.parametrize(

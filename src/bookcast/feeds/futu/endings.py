@@ -106,12 +106,8 @@ def _period_end(series: CandleSeries, phase: _Phase, now_ms: float) -> float | N
     """Return when the last session of a day, week or longer ended, None if it goes on."""
     assert series.forming is not None
     calendar, period = series.calendar, series.period
-    first = calendar.date_of(series.forming.time)
-    last = calendar.last_day(period, first)
-    opens, closes = (
-        calendar.at(last, minute) for minute in (calendar.hours.opens, calendar.hours.closes)
-    )
-    today = calendar.date_of(now_ms) == last
+    begins, opens, closes, day_ends = calendar.last_day(period, series.forming.time)
+    today = begins <= now_ms < day_ends
     since = max(phase.since_ms, series.since_ms)
     changed = phase.since_ms if phase.changed and today else 0.0
     ends: list[float] = []

@@ -25,6 +25,15 @@ FRIDAY: Final = 4
 Span = tuple[int, int]
 
 
+class TradingDay(NamedTuple):
+    """One day of trading: its midnights, and when it opens and closes, in ms since 1970."""
+
+    begins: float
+    opens: float
+    closes: float
+    ends: float
+
+
 class Hours(NamedTuple):
     """When securities of one kind trade.
 
@@ -158,8 +167,9 @@ class Calendar:
     def __init__(self, symbol: Symbol, us_session: int = 0) -> None:
         self.hours = hours_of(symbol, us_session)
         self._zone = ZoneInfo(TIME_ZONES.get(symbol.partition(".")[0], "Asia/Hong_Kong"))
-        # Asked every second about the same label.
+        # Asked every second about the same candle.
         self._ends: tuple[float, tuple[float, float] | None] = (0.0, None)
+        self._last_days: dict[tuple[str, float], TradingDay] = {}
 
     def date_of(self, ms: float) -> date:
         """Return the calendar day of a time."""
@@ -246,12 +256,19 @@ class Calendar:
         opens = self.at(today, self.hours.opens)
         return bool(self.hours.sessions) and now < opens <= now + minutes * MINUTE_MS
 
-    def last_day(self, period: str, first: date) -> date:
+    def last_day(self, period: str, begin: float) -> TradingDay:
         """Return the last day of a period on which the market trades by the calendar."""
+        key = period, begin
+        if key not in self._last_days:
+            self._last_days = {key: self._last_day(period, self.date_of(begin))}
+        return self._last_days[key]
+
+    def _last_day(self, period: str, first: date) -> TradingDay:
         day = period_end(period, first)
         while not self.hours.weekends and day.weekday() > FRIDAY and day > first:
             day -= timedelta(days=1)
-        return day
+        minutes = (0, self.hours.opens, self.hours.closes, DAY_MINUTES)
+        return TradingDay(*(self.at(day, minute) for minute in minutes))
 
     def _closes(self, end: int, spans: tuple[Span, ...]) -> int:
         """Return the end of a span with the auction that follows it."""
