@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from bookcast.feeds.futu.hours import MINUTE_MS
 from bookcast.feeds.futu.markets import TIME_ZONES
 from bookcast.model import (
     MAX_NUMBER,
@@ -30,8 +31,6 @@ from bookcast.model import (
 
 ODD_LOT: Final = 1
 """``orderBookType`` of a book of odd lots, which shares its message with the usual one."""
-
-MINUTE_MS: Final = 60_000
 
 
 def milliseconds(seconds: float) -> float | None:
