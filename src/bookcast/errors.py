@@ -77,6 +77,8 @@ def explain(error: msgspec.ValidationError) -> tuple[str, str]:
         path = f"{path}.{missing[1]}" if path else missing[1]
         return path, f"{path} is missing"
     what = re.sub("`([^`]*)`", _words, match["what"])
+    # The one pattern that publishers have to keep to.
+    what = re.sub("text matching regex .*", "a word of 1 to 32 of a-z, 0-9 and _", what)
     what = what[:1].lower() + what[1:]
     return path, f"{path}: {what}" if path else what
 

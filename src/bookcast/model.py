@@ -166,13 +166,69 @@ class Book(msgspec.Struct, frozen=True):
 
 
 class ExtendedQuote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The figures of the hours before or after the usual ones, in the units of a quote."""
+    """The figures of the hours before or after the usual ones, in the units of a quote.
+
+    ``change`` and ``change_rate`` compare with the close of the usual hours before. Some markets
+    have a ``volume`` and no price.
+    """
 
     last: Number | None = None
     high: Number | None = None
     low: Number | None = None
     volume: Number | None = None
     turnover: Number | None = None
+    change: Number | None = None
+    change_rate: Number | None = None
+    amplitude: Number | None = None
+
+
+OptionStyle = Literal["american", "european", "bermudan"]
+"""When an option may be exercised."""
+
+
+class OptionFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What an option has besides its quote.
+
+    ``size`` is what one contract covers, ``multiplier`` what a price counts for in money; ``oi`` is
+    the open interest in contracts, ``net_oi`` the net one; ``iv`` is the implied volatility.
+    ``days_left`` until it expires; below 0 it has.
+    """
+
+    strike: Number | None = None
+    multiplier: Number | None = None
+    size: Number | None = None
+    oi: Number | None = None
+    net_oi: Number | None = None
+    iv: Number | None = None
+    premium: Number | None = None
+    delta: Number | None = None
+    gamma: Number | None = None
+    vega: Number | None = None
+    theta: Number | None = None
+    rho: Number | None = None
+    days_left: int | None = None
+    style: OptionStyle | None = None
+
+
+class FutureFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What a future has besides its quote: settlement, open interest and its change today."""
+
+    prev_settle: Number | None = None
+    oi: Number | None = None
+    oi_change: Number | None = None
+    days_left: int | None = None
+
+
+class WarrantFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What a warrant has besides its quote."""
+
+    delta: Number | None = None
+    iv: Number | None = None
+    premium: Number | None = None
+
+
+GreyMarket = Literal["pending", "trading", "ended"]
+"""How far a share's grey market is, where it is traded before it is listed."""
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -181,7 +237,9 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     Prices are in the symbol's currency, ``volume`` in shares or contracts, ``turnover`` in the
     currency; ``bid`` and ``ask`` are the best prices. ``suspended``: it isn't traded now.
     ``session`` is the one its market has now; ``pre``, ``after`` and ``overnight`` tell of the
-    hours around the usual ones, to which all other figures belong.
+    hours around the usual ones, to which all other figures belong. ``security_status`` is one word
+    for what its exchange does with it; ``dark`` is about the grey market. Rates, amplitudes,
+    premiums and volatilities are percentages: 31.5 is 31.5 %.
     """
 
     last: Number | None = None
@@ -198,12 +256,23 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     pre: ExtendedQuote | None = None
     after: ExtendedQuote | None = None
     overnight: ExtendedQuote | None = None
+    turnover_rate: Number | None = None
+    amplitude: Number | None = None
+    tick_size: Number | None = None
+    name: str | None = None
+    security_status: str | None = None
+    dark: GreyMarket | None = None
+    option: OptionFigures | None = None
+    future: FutureFigures | None = None
+    warrant: WarrantFigures | None = None
 
 
 class Trade(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One trade. ``timestamp``: milliseconds since 1970. ``side``: who took liquidity.
 
-    ``backfill`` marks a trade that happened before the feed began to listen.
+    ``backfill`` marks a trade that happened before the feed began to listen. ``condition`` is one
+    word for what is special about it, None for a usual trade; ``condition_sign`` is the exchange's
+    own sign for that. Where ``updates_last`` is False, the last price stays what it was.
     """
 
     price: Number
@@ -212,6 +281,10 @@ class Trade(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     timestamp: Number
     id: str | int | None = None
     backfill: bool = False
+    condition: str | None = None
+    condition_sign: int | None = None
+    updates_last: bool = True
+    turnover: Number | None = None
 
 
 class Trades(msgspec.Struct, frozen=True):
@@ -223,7 +296,8 @@ class Trades(msgspec.Struct, frozen=True):
 class Candle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What happened in one period. ``time``: its beginning, in milliseconds since 1970.
 
-    A candle that isn't ``final`` is still forming, and the next one replaces it.
+    A candle that isn't ``final`` is still forming, and the next one replaces it. ``revised``: it
+    was final before, and its source has corrected it since. ``prev_close``: the close before it.
     """
 
     time: Number
@@ -234,14 +308,22 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     volume: Number
     turnover: Number | None = None
     final: bool
+    prev_close: Number | None = None
+    revised: bool = False
 
 
-class Broker(msgspec.Struct, frozen=True, gc=False):
-    """A broker in the queue of one side. ``pos`` counts price levels from the best one, 1."""
+class Broker(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A broker in the queue of one side. ``pos`` counts price levels from the best one, 1.
+
+    ``order`` is the exchange's number of the order that stands there, ``size`` its shares, where
+    the source tells single orders.
+    """
 
     id: str | int
     name: str
     pos: int
+    order: str | int | None = None
+    size: Number | None = None
 
 
 class Brokers(msgspec.Struct, frozen=True):
@@ -252,7 +334,7 @@ class Brokers(msgspec.Struct, frozen=True):
 
 
 class TimePoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One minute of the day's line. ``time``: milliseconds since 1970.
+    """One minute of the day's line. ``time``: its beginning, in milliseconds since 1970.
 
     ``average`` is the day's average price so far; ``volume`` and ``turnover`` are the minute's.
     """

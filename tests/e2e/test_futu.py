@@ -12,7 +12,7 @@ import pytest
 
 from bookcast import serve
 from bookcast.app import Server
-from tests.fakes.opend import Controller
+from tests.fakes.opend import Controller, samples
 from tests.support import PATIENCE, Client, connect, eventually
 
 BOOK = {"code": "US.AAPL", "bids": [[189.5, 300, 4]], "asks": [[189.6, 100, 2]]}
@@ -62,7 +62,9 @@ async def test_every_channel_reaches_its_clients(opend: Controller, server: Serv
         await eventually(lambda: len(opend.held()) == 6, "all")
         opend.push_quotes({"code": "US.AAPL", "turnover": 55.5, **quote})
         data = (await until(ws, "quote_update"))["data"]
-        assert data == {**quote, "turnover": 55.5, "suspended": False, "session": "regular"}
+        more = {"amplitude": 20, "turnover_rate": 0, "tick_size": 0.01, "security_status": "normal"}
+        told = {"turnover": 55.5, "suspended": False, "session": "regular"}
+        assert data == {**quote, **told, **more}
         opend.push_trades("US.AAPL", trade)
         [got] = (await until(ws, "trade"))["data"]["trades"]
         assert got == {
@@ -71,6 +73,7 @@ async def test_every_channel_reaches_its_clients(opend: Controller, server: Serv
             "side": "sell",
             "timestamp": 1_700_000_000_250,
             "id": 7,
+            "turnover": 2.75,
         }
         opend.push_candles("US.AAPL", "1m", {**candle, "turnover": 1.5})
         told = await until(ws, "candle_update")
@@ -81,10 +84,61 @@ async def test_every_channel_reaches_its_clients(opend: Controller, server: Serv
             {"id": 1, "name": "One", "pos": 1}
         ]
         opend.push_points("US.AAPL", {**point, "turnover": 1.5})
-        assert (await until(ws, "timeframe_update"))["data"]["average"] == 5.4
+        minute = await until(ws, "timeframe_update")
+        assert (minute["data"]["average"], minute["data"]["time"]) == (5.4, 1_699_999_980_000)
+        assert minute["ts"][0] is None
         opend.push(BOOK | {"type": 1})
         odd = await until(ws, "orderbook_update")
         assert (odd["variant"], odd["data"]["bids"]) == ("odd", [[189.5, 300, 4]])
+
+
+async def test_what_is_special_about_a_symbol_reaches_its_clients(
+    opend: Controller, server: Server
+) -> None:
+    """Options, grey markets, odd lots, single orders of brokers; what is 0 is told as 0."""
+    greeks = {"delta": 0, "gamma": 0.01, "vega": 0.2, "theta": -0.05, "rho": 0}
+    async with connect(server.ws_url + "me?protocol=bookcast.v1") as ws:
+        option, share = "US.AAPL260914C332500", "HK.00700"
+        for symbol, channel in (
+            *((option, "quote"), (share, "quote")),
+            *(("US.AAPL", "trades"), (share, "trades"), (share, "brokers")),
+        ):
+            await subscribed(ws, symbol, channel=channel)
+        await eventually(lambda: len(opend.held()) == 5, "all")
+        opend.push_quotes(
+            {"code": option, "last": 4.5}
+            | {"option": {"strike": 332.5, "size": 100, "iv": 31.5, **greeks, "style": 1}}
+        )
+        data = (await until(ws, "quote_update"))["data"]
+        known = {"strike": 332.5, "size": 100, "iv": 31.5, "oi": 0, "premium": 0}
+        assert data["option"] == {**known, **greeks, "style": "american"}
+        opend.push_quotes(samples.FIRST_QUOTE)
+        opend.push_quotes(samples.FIRST_QUOTE | {"last": 500, "status": 6, "dark": 1})
+        data = (await until(ws, "quote_update", symbol=share))["data"]
+        assert (data["last"], data["dark"]) == (500, "trading")
+        assert (data["security_status"], data["name"]) == ("grey_market", "TENCENT")
+        opend.push_quotes({"code": share, "last": 500, "status": 18})
+        halted = await until(ws, "status", symbol=share, channel="quote", state="halted")
+        assert halted["reason"] == "a circuit breaker has stopped its trading"
+        opend.push_trades("US.AAPL", *samples.ODD_LOTS)
+        trades = (await until(ws, "trade", symbol="US.AAPL"))["data"]["trades"]
+        assert [(one["condition"], one["updates_last"]) for one in trades] == [
+            ("odd_lot", False),
+            ("odd_lot", False),
+        ]
+        assert trades[0]["turnover"] == 363.4
+        late, bulk = ({"sequence": n, "time": 1_700_000_000, "price": 5, "size": 1} for n in (1, 2))
+        opend.push_trades(
+            share, late | {"dir": 1, "type": 2, "sign": 80}, bulk | {"dir": 1, "type": 1}
+        )
+        first, second = (await until(ws, "trade", symbol=share))["data"]["trades"]
+        assert (first["condition"], first["condition_sign"]) == ("late", 80)
+        assert first["updates_last"] is False
+        assert not {"condition", "condition_sign", "updates_last"} & set(second)
+        opend.push_brokers(share, [[1, "One", 1, 2**60, 400]], [[2, "Two", 1]])
+        queues = (await until(ws, "brokers_update"))["data"]
+        one = {"id": 1, "name": "One", "pos": 1, "order": str(2**60), "size": 400}
+        assert queues == {"bids": [one], "asks": [{"id": 2, "name": "Two", "pos": 1}]}
 
 
 async def test_a_base_client_hears_why_its_symbol_does_not_come(

@@ -32,7 +32,9 @@ from bookcast.model import (
     Data,
     DetailedLevel,
     ExtendedQuote,
+    FutureFigures,
     Level,
+    OptionFigures,
     Order,
     Position,
     Publication,
@@ -43,6 +45,7 @@ from bookcast.model import (
     Trade,
     Trades,
     Update,
+    WarrantFigures,
     parse_symbol,
 )
 from tests.support import AAPL, CANDLES, TRADES, trades
@@ -68,8 +71,9 @@ sides = st.lists(levels | detailed, max_size=3).map(tuple)
 published = st.dictionaries(texts, texts | numbers, max_size=3).map(
     lambda value: msgspec.Raw(json.dumps(value).encode())
 )
-extended = st.builds(ExtendedQuote, last=some, high=some, low=some, volume=some, turnover=some)
-queues = st.lists(st.builds(Broker, ids, texts, st.integers(1, 1000)), max_size=3).map(tuple)
+extended = st.builds(ExtendedQuote, last=some, high=some, volume=some, turnover=some, change=some)
+brokers = st.builds(Broker, ids, texts, st.integers(1, 1000), st.none() | ids, some)
+queues = st.lists(brokers, max_size=3).map(tuple)
 data: dict[Channel, st.SearchStrategy[Data]] = {
     "orderbook": st.builds(Book, sides, sides, st.none() | published),
     "quote": st.builds(
@@ -83,6 +87,10 @@ data: dict[Channel, st.SearchStrategy[Data]] = {
         session=st.none() | st.sampled_from(["pre", "regular", "after", "overnight"]),
         pre=st.none() | extended,
         overnight=st.none() | extended,
+        security_status=st.none() | texts,
+        option=st.none() | st.builds(OptionFigures, delta=some, days_left=counts),
+        future=st.none() | st.builds(FutureFigures, oi_change=some),
+        warrant=st.none() | st.builds(WarrantFigures, iv=some),
     ),
     "trades": st.builds(
         Trades,
@@ -95,6 +103,10 @@ data: dict[Channel, st.SearchStrategy[Data]] = {
                 numbers,
                 st.none() | ids,
                 st.booleans(),
+                st.none() | texts,
+                st.none() | st.integers(-(2**31), 2**31 - 1),
+                st.booleans(),
+                some,
             ),
             min_size=1,
             max_size=5,
@@ -110,6 +122,8 @@ data: dict[Channel, st.SearchStrategy[Data]] = {
         volume=numbers,
         turnover=some,
         final=st.booleans(),
+        prev_close=some,
+        revised=st.booleans(),
     ),
     "brokers": st.builds(Brokers, queues, queues),
     "timeframe": st.builds(

@@ -4,7 +4,19 @@ import msgspec
 import pytest
 
 from bookcast.errors import InvalidInput
-from bookcast.model import Broker, Brokers, Candle, Publication, Quote, Trade, Trades
+from bookcast.model import (
+    Broker,
+    Brokers,
+    Candle,
+    ExtendedQuote,
+    FutureFigures,
+    OptionFigures,
+    Publication,
+    Quote,
+    Trade,
+    Trades,
+    WarrantFigures,
+)
 from bookcast.protocol.published import Rules, decode_batch, milliseconds, parse_publication
 
 CANDLE = {"time": 60_000, "open": 2, "high": 3, "low": 1, "close": 2.5, "volume": 10}
@@ -59,6 +71,63 @@ def test_a_candle_has_its_period_beside_it_or_inside(
     )
 
 
+@pytest.mark.parametrize("condition", ["odd_lot", "x", "0", "a" * 32, "derivatively_priced_2"])
+def test_a_trade_may_have_any_condition(condition: str) -> None:
+    """One word; and what else a feed knows of a trade."""
+    given = {"condition": condition, "condition_sign": -1, "updates_last": False, "turnover": 0}
+    made = parse("trades", {"trades": [{"price": 1, "size": 2, "timestamp": 3} | given]})
+    trade = Trade(
+        *(1, 2, "neutral", 3),
+        condition=condition,
+        condition_sign=-1,
+        updates_last=False,
+        turnover=0,
+    )
+    assert made.data == Trades((trade,))
+
+
+def test_a_trade_that_updates_the_last_price_need_not_say_so() -> None:
+    """On the wire it is absent."""
+    made = parse("trades", {"trades": [{"price": 1, "size": 2, "updates_last": True}]})
+    assert b"updates_last" not in msgspec.json.encode(made.data)
+
+
+def test_a_quote_may_have_everything_that_a_feed_knows() -> None:
+    """Its parts too, with their zeros."""
+    data = {
+        "turnover_rate": 0,
+        "amplitude": 31.5,
+        "tick_size": 0.01,
+        "name": "Apple",
+        "security_status": "circuit_breaker",
+        "dark": "trading",
+        "after": {"volume": 5, "change": -0.0, "change_rate": -1.5, "amplitude": 2},
+        "option": {"strike": 5, "delta": 0, "days_left": -1, "style": "european"},
+        "future": {"prev_settle": -37.63, "oi": 7, "oi_change": -1},
+        "warrant": {"iv": 20.5},
+    }
+    assert parse("quote", data).data == Quote(
+        turnover_rate=0,
+        amplitude=31.5,
+        tick_size=0.01,
+        name="Apple",
+        security_status="circuit_breaker",
+        dark="trading",
+        after=ExtendedQuote(volume=5, change=0, change_rate=-1.5, amplitude=2),
+        option=OptionFigures(strike=5, delta=0, days_left=-1, style="european"),
+        future=FutureFigures(prev_settle=-37.63, oi=7, oi_change=-1),
+        warrant=WarrantFigures(iv=20.5),
+    )
+
+
+def test_a_final_candle_may_be_revised() -> None:
+    """And tell the close before it."""
+    given = CANDLE | {"final": True, "revised": True, "prev_close": 1.5}
+    made = parse("candles", given, "1m").data
+    assert isinstance(made, Candle)
+    assert (made.final, made.revised, made.prev_close) == (True, True, 1.5)
+
+
 def test_minus_zero_is_zero_everywhere() -> None:
     """JavaScript would print it like that."""
     made = parse("candles", CANDLE | {"volume": -0.0, "time": -0.0, "low": -0.0}, "1m").data
@@ -70,6 +139,8 @@ def test_minus_zero_is_zero_everywhere() -> None:
 def test_brokers_are_kept_in_their_order() -> None:
     """Both sides."""
     assert parse("brokers", BROKERS).data == Brokers((Broker(1, "One", 1),), ())
+    ordered = {"bids": [], "asks": [{"id": 1, "name": "One", "pos": 1, "order": "x", "size": 400}]}
+    assert parse("brokers", ordered).data == Brokers((), (Broker(1, "One", 1, "x", 400),))
 
 
 @pytest.mark.parametrize(
@@ -100,6 +171,28 @@ def test_brokers_are_kept_in_their_order() -> None:
             "invalid_data",
             "trades[0].timestamp",
         ),
+        *(
+            (
+                "trades",
+                {"trades": [{"price": 1, "size": 1, "condition": condition}]},
+                None,
+                "invalid_data",
+                "trades[0].condition",
+            )
+            for condition in ("Odd_Lot", "odd lot", "", "a" * 33, "odd_lot\n", "late!", 6)
+        ),
+        (
+            "trades",
+            {"trades": [{"price": 1, "size": 1, "updates_last": 0}]},
+            None,
+            "invalid_data",
+            "trades[0].updates_last",
+        ),
+        ("quote", {"security_status": "Normal"}, None, "invalid_data", "security_status"),
+        ("quote", {"dark": "yes"}, None, "invalid_data", "dark"),
+        ("quote", {"option": {"delta": "0"}}, None, "invalid_data", "option.delta"),
+        ("quote", {"future": {"oi": -1}}, None, "invalid_data", "future.oi"),
+        ("candles", CANDLE | {"revised": True}, "1m", "invalid_data", "final"),
         ("candles", CANDLE, None, "invalid_message", "period"),
         ("candles", CANDLE, "2m", "invalid_message", "period"),
         ("candles", CANDLE | {"period": "1h"}, "1m", "invalid_data", "period"),
@@ -122,6 +215,12 @@ def test_wrong_data_are_refused_with_the_path_of_the_fault(
     with pytest.raises(InvalidInput) as caught:
         parse(channel, data, period)
     assert (caught.value.code, caught.value.path) == (code, path)
+
+
+def test_a_condition_that_is_no_word_is_refused_in_plain_words() -> None:
+    """Nobody has to read a pattern."""
+    with pytest.raises(InvalidInput, match="condition: expected a word of 1 to 32 of a-z, 0-9"):
+        parse("trades", {"trades": [{"price": 1, "size": 1, "condition": "Odd lot"}]})
 
 
 @pytest.mark.parametrize(

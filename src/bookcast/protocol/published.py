@@ -20,13 +20,16 @@ from bookcast.model import (
     Channel,
     Data,
     ExtendedQuote,
+    FutureFigures,
     Number,
+    OptionFigures,
     Publication,
     Quote,
     TimePoint,
     Topic,
     Trade,
     Trades,
+    WarrantFigures,
     parse_symbol,
 )
 from bookcast.protocol.book import parse_book
@@ -169,6 +172,17 @@ def decode_batch(text: bytes) -> list[PublishedUpdate]:
     return batch.updates
 
 
+_PARTS: Final[dict[str, type[msgspec.Struct]]] = {
+    "pre": ExtendedQuote,
+    "after": ExtendedQuote,
+    "overnight": ExtendedQuote,
+    "option": OptionFigures,
+    "future": FutureFigures,
+    "warrant": WarrantFigures,
+}
+"""The parts of a quote that have figures of their own."""
+
+
 def _quote(source: Any) -> _Parsed:
     given = read(_quote_decoder, source, "invalid_data", "The quote")
     values = _values(Quote, given)
@@ -176,9 +190,9 @@ def _quote(source: Any) -> _Parsed:
         raise InvalidInput(
             "invalid_data", f"The quote: it needs at least one of {', '.join(values)}"
         )
-    for name in ("pre", "after", "overnight"):
+    for name, kind in _PARTS.items():
         if values[name] is not None:
-            values[name] = ExtendedQuote(**_values(ExtendedQuote, values[name]))
+            values[name] = kind(**_values(kind, values[name]))
     return _Parsed(Quote(**values), given.timestamp)
 
 
@@ -196,6 +210,10 @@ def _trades(source: Any, now_ms: float) -> _Parsed:
                     else _moment(trade.timestamp, f"trades[{index}].timestamp"),
                     trade.id,
                     trade.backfill,
+                    trade.condition,
+                    trade.condition_sign,
+                    trade.updates_last,
+                    _no_minus(trade.turnover),
                 )
                 for index, trade in enumerate(given.trades)
             )
@@ -218,6 +236,10 @@ def _candle(source: Any, period: str | None) -> _Parsed:
                 f"{name}: {bound} isn't the {name}est price of the candle",
                 path=name,
             )
+    if given.revised and not given.final:
+        raise InvalidInput(
+            "invalid_data", "revised: only a final candle can be, so final is missing", path="final"
+        )
     candle = Candle(
         time=_moment(given.time, "time"),
         open=_no_minus(given.open),
@@ -227,6 +249,8 @@ def _candle(source: Any, period: str | None) -> _Parsed:
         volume=_no_minus(given.volume),
         turnover=_no_minus(given.turnover),
         final=given.final,
+        prev_close=_no_minus(given.prev_close),
+        revised=given.revised,
     )
     return _Parsed(candle, given.timestamp, parse_period("candles", period or given.period))
 
@@ -234,7 +258,10 @@ def _candle(source: Any, period: str | None) -> _Parsed:
 def _brokers(source: Any) -> _Parsed:
     given = read(_brokers_decoder, source, "invalid_data", "The brokers")
     bids, asks = (
-        tuple(Broker(broker.id, broker.name, broker.pos) for broker in side)
+        tuple(
+            Broker(broker.id, broker.name, broker.pos, broker.order, _no_minus(broker.size))
+            for broker in side
+        )
         for side in (given.bids, given.asks)
     )
     return _Parsed(Brokers(bids, asks), given.timestamp)

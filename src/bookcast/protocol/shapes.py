@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from bookcast.model import MAX_NUMBER, Period, TradingSession
+from bookcast.model import MAX_NUMBER, GreyMarket, OptionStyle, Period, TradingSession
 
 Price = (
     Annotated[int, Meta(gt=-int(MAX_NUMBER), lt=int(MAX_NUMBER))]
@@ -16,6 +16,9 @@ Price = (
 Size = Annotated[int, Meta(ge=0, lt=int(MAX_NUMBER))] | Annotated[float, Meta(ge=0, lt=MAX_NUMBER)]
 Count = Annotated[int, Meta(ge=0, lt=int(MAX_NUMBER))]
 Id = str | Count
+Whole = Annotated[int, Meta(gt=-int(MAX_NUMBER), lt=int(MAX_NUMBER))]
+Word = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$(?!\n)")]
+"""A word for programs, for instance the condition of a trade. (``$`` alone allows a line break.)"""
 
 
 class PublishedTuple(NamedTuple):
@@ -54,6 +57,45 @@ class PublishedExtended(msgspec.Struct, frozen=True):
     low: Price | None = None
     volume: Size | None = None
     turnover: Size | None = None
+    change: Price | None = None
+    change_rate: Price | None = None
+    amplitude: Price | None = None
+
+
+class PublishedOption(msgspec.Struct, frozen=True):
+    """What an option has besides its quote. ``iv`` and ``premium`` are percentages."""
+
+    strike: Price | None = None
+    multiplier: Price | None = None
+    size: Size | None = None
+    oi: Size | None = None
+    net_oi: Price | None = None
+    iv: Price | None = None
+    premium: Price | None = None
+    delta: Price | None = None
+    gamma: Price | None = None
+    vega: Price | None = None
+    theta: Price | None = None
+    rho: Price | None = None
+    days_left: Whole | None = None
+    style: OptionStyle | None = None
+
+
+class PublishedFuture(msgspec.Struct, frozen=True):
+    """What a future has besides its quote."""
+
+    prev_settle: Price | None = None
+    oi: Size | None = None
+    oi_change: Price | None = None
+    days_left: Whole | None = None
+
+
+class PublishedWarrant(msgspec.Struct, frozen=True):
+    """What a warrant has besides its quote. ``iv`` and ``premium`` are percentages."""
+
+    delta: Price | None = None
+    iv: Price | None = None
+    premium: Price | None = None
 
 
 class PublishedQuote(msgspec.Struct, frozen=True):
@@ -73,11 +115,24 @@ class PublishedQuote(msgspec.Struct, frozen=True):
     pre: PublishedExtended | None = None
     after: PublishedExtended | None = None
     overnight: PublishedExtended | None = None
+    turnover_rate: Price | None = None
+    amplitude: Price | None = None
+    tick_size: Size | None = None
+    name: str | None = None
+    security_status: Word | None = None
+    dark: GreyMarket | None = None
+    option: PublishedOption | None = None
+    future: PublishedFuture | None = None
+    warrant: PublishedWarrant | None = None
     timestamp: Any = None
 
 
 class PublishedTrade(msgspec.Struct, frozen=True):
-    """One trade. ``timestamp``: ISO 8601 or milliseconds since 1970; without one, now."""
+    """One trade. ``timestamp``: ISO 8601 or milliseconds since 1970; without one, now.
+
+    ``condition``: one word for what is special about it. ``updates_last`` false: the last price
+    stays what it was.
+    """
 
     price: Price
     size: Size
@@ -85,6 +140,10 @@ class PublishedTrade(msgspec.Struct, frozen=True):
     timestamp: str | Size | None = None
     id: Id | None = None
     backfill: bool = False
+    condition: Word | None = None
+    condition_sign: Whole | None = None
+    updates_last: bool = True
+    turnover: Price | None = None
 
 
 class PublishedTrades(msgspec.Struct, frozen=True):
@@ -97,7 +156,8 @@ class PublishedTrades(msgspec.Struct, frozen=True):
 class PublishedCandle(msgspec.Struct, frozen=True):
     """A candle; ``time`` is its beginning, ISO 8601 or milliseconds since 1970.
 
-    ``period`` may stand here or beside the data. A final candle won't change any more.
+    ``period`` may stand here or beside the data. A final candle won't change any more, unless by
+    one that is ``revised``, which is final too.
     """
 
     time: str | Size
@@ -108,6 +168,8 @@ class PublishedCandle(msgspec.Struct, frozen=True):
     volume: Size
     turnover: Size | None = None
     final: bool = False
+    prev_close: Price | None = None
+    revised: bool = False
     period: Period | None = None
     timestamp: Any = None
 
@@ -118,6 +180,8 @@ class PublishedBroker(msgspec.Struct, frozen=True):
     id: Id
     name: str
     pos: Count
+    order: Id | None = None
+    size: Size | None = None
 
 
 class PublishedBrokers(msgspec.Struct, frozen=True):

@@ -68,15 +68,20 @@ class Controller:
         """Push quotes.
 
         ``{"code", "last", "open", "high", "low", "prev_close", "volume", "turnover", "suspended"?,
-        "time"?, "status"?, "spread"?, "name"?}``, and ``"pre"?, "after"?, "overnight"?`` as
-        ``{"last", "high", "low", "volume", "turnover"}``.
+        "time"?, "status"?, "dark"?, "spread"?, "name"?, "turnover_rate"?, "amplitude"?}``, and
+        ``"pre"?, "after"?, "overnight"?`` as ``{"last"?, "high"?, "low"?, "volume"?, "turnover"?,
+        "change"?, "change_rate"?, "amplitude"?}``. The status is a Qot_Common.SecurityStatus, dark
+        a DarkStatus. ``"option"?, "future"?, "warrant"?`` have the names of ``payloads.PARTS``;
+        what OpenD always sets of them is 0 unless told. Prices default to 0, which is none.
         """
         self._tell("push_quotes", quotes=quotes)
 
     def push_trades(self, code: str, *trades: Json, kind: int = 1) -> None:
-        """Push trades: ``{"sequence", "time", "price", "size", "dir", "type"?, "turnover"?}``.
+        """Push trades.
 
-        The direction is 1 for bid, 2 for ask, 3 for neither; the kind 2 is a backfill.
+        ``{"sequence", "time", "price", "size", "dir", "type"?, "sign"?, "turnover"?}``. The
+        direction is 1 for bid, 2 for ask, 3 for neither; the type is a Qot_Common.TickerType, 1
+        unless told; the kind 2 is a backfill.
         """
         self._tell("push_trades", code=code, trades=trades, kind=kind)
 
@@ -91,14 +96,18 @@ class Controller:
     def push_points(self, code: str, *points: Json) -> None:
         """Push points of the day's line.
 
-        ``{"time", "price", "average", "prev_close", "volume", "turnover"?, "blank"?}``.
+        ``{"time", "price", "average"?, "prev_close", "volume", "turnover"?, "blank"?}``.
         """
         self._tell("push_points", code=code, points=points)
 
     def push_brokers(
         self, code: str, bids: Sequence[Sequence[Any]], asks: Sequence[Sequence[Any]]
     ) -> None:
-        """Push the queues of brokers: ``[[id, name, position], …]``."""
+        """Push the queues of brokers.
+
+        ``[[id, name, position], …]``, or with the SF right ``[[id, name, position, order id,
+        volume], …]``.
+        """
         self._tell("push_brokers", code=code, bids=bids, asks=asks)
 
     def store_trades(self, code: str, *trades: Json) -> None:

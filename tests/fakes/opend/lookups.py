@@ -100,7 +100,7 @@ def snapshots(opend: OpenD, _connection: Connection, c2s: Any, s2c: Any) -> None
         found = opend.known(code) and opend.store.snapshot(code)
         if not found:
             raise Refused(f"unknown stock {code}")
-        fill_snapshot(s2c.snapshotList.add().basic, opend.store, found)
+        fill_snapshot(s2c.snapshotList.add(), opend.store, found)
 
 
 def market_states(opend: OpenD, _connection: Connection, c2s: Any, s2c: Any) -> None:

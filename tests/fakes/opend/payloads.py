@@ -54,11 +54,13 @@ def fill_quotes(s2c: Any, store: Store, quotes: Iterable[Json]) -> None:
             listTime="",
             priceSpread=store.spread(code, quote),
             updateTime="",
-            turnoverRate=0,
             secStatus=quote.get("status", 1),
         )
         _head(basic, store, code, quote)
         _fill_prices(basic, quote)
+        if "dark" in quote:
+            basic.darkStatus = quote["dark"]
+        _fill_parts(basic, quote)
         if "time" in quote:
             basic.updateTime, basic.updateTimestamp = _written(code, quote["time"]), quote["time"]
 
@@ -78,6 +80,8 @@ def fill_trades(s2c: Any, store: Store, code: str, trades: Iterable[Json], kind:
             pushDataType=kind,
             timestamp=trade["time"],
         )
+        if "sign" in trade:
+            ticker.typeSign = trade["sign"]
         _set_volume(ticker, trade["size"])
 
 
@@ -113,7 +117,9 @@ def fill_points(s2c: Any, store: Store, code: str, points: Iterable[Json]) -> No
             timestamp=point["time"],
         )
         if not share.isBlank:
-            share.price, share.avgPrice = point["price"], point["average"]
+            share.price = point["price"]
+            if "average" in point:
+                share.avgPrice = point["average"]
             share.lastClosePrice = point["prev_close"]
             share.turnover = point.get("turnover", point["price"] * point["volume"])
             _set_volume(share, point["volume"])
@@ -126,8 +132,10 @@ def fill_brokers(s2c: Any, store: Store, code: str, brokers: Json) -> None:
         (s2c.brokerBidList, brokers["bids"]),
         (s2c.brokerAskList, brokers["asks"]),
     ):
-        for number, name, position in rows:
-            side.add(id=number, name=name, pos=position)
+        for number, name, position, *order in rows:
+            broker = side.add(id=number, name=name, pos=position)
+            if order:
+                broker.orderID, broker.volume = order
 
 
 def fill_security(info: Any, security: Json, number: int) -> None:
@@ -139,15 +147,16 @@ def fill_security(info: Any, security: Json, number: int) -> None:
     basic.delisting = False
 
 
-def fill_snapshot(basic: Any, store: Store, snapshot: Json) -> None:
-    """Write a snapshot."""
-    code = snapshot["code"]
+def fill_snapshot(made: Any, store: Store, snapshot: Json) -> None:
+    """Write a snapshot; what is special about an option or a future stands beside the rest."""
+    code, basic = snapshot["code"], made.basic
     security = store.securities.get(code, {})
     _head(basic, store, code, snapshot)
     _fill_prices(basic, snapshot)
     basic.type, basic.lotSize = security.get("type", 3), security.get("lot", 1)
     basic.isSuspend, basic.listTime = snapshot.get("suspended", False), ""
-    basic.priceSpread, basic.turnoverRate = store.spread(code, snapshot), 0
+    basic.priceSpread = store.spread(code, snapshot)
+    _fill_parts(made, snapshot)
     basic.secStatus = snapshot.get("status", 1)
     moment = snapshot.get("time", time.time())
     basic.updateTime, basic.updateTimestamp = _written(code, moment), moment
@@ -174,7 +183,10 @@ def _fill_prices(basic: Any, said: Json) -> None:
     basic.curPrice, basic.openPrice = said.get("last", 0), said.get("open", 0)
     basic.highPrice, basic.lowPrice = said.get("high", 0), said.get("low", 0)
     basic.lastClosePrice, basic.turnover = said.get("prev_close", 0), said.get("turnover", 0)
-    if basic.lastClosePrice:
+    basic.turnoverRate = said.get("turnover_rate", 0)
+    if "amplitude" in said:
+        basic.amplitude = said["amplitude"]
+    elif basic.lastClosePrice:
         basic.amplitude = (basic.highPrice - basic.lowPrice) / basic.lastClosePrice * 100
     else:
         basic.amplitude = 0
@@ -189,12 +201,65 @@ def _fill_prices(basic: Any, said: Json) -> None:
 
 
 def _fill_session(session: Any, said: Json, prev_close: float) -> None:
-    session.price, session.highPrice, session.lowPrice = said["last"], said["high"], said["low"]
-    session.volume, session.turnover = int(said["volume"]), said["turnover"]
-    session.changeVal = said["last"] - prev_close
-    if prev_close:
-        session.changeRate = session.changeVal / prev_close * 100
-        session.amplitude = (said["high"] - said["low"]) / prev_close * 100
+    """Write the hours around the usual ones; what isn't said isn't set."""
+    for key, field in (
+        ("last", "price"),
+        ("high", "highPrice"),
+        ("low", "lowPrice"),
+        ("turnover", "turnover"),
+        ("change", "changeVal"),
+        ("change_rate", "changeRate"),
+        ("amplitude", "amplitude"),
+    ):
+        if key in said:
+            setattr(session, field, said[key])
+    if "volume" in said:
+        session.volume = int(said["volume"])
+    if said.get("last") and prev_close:
+        if "change" not in said:
+            session.changeVal = said["last"] - prev_close
+        if "change_rate" not in said:
+            session.changeRate = (said["last"] - prev_close) / prev_close * 100
+
+
+PARTS: dict[str, dict[str, str]] = {
+    "option": {
+        "strike": "strikePrice",
+        "size": "contractSize",
+        "precise_size": "contractSizeFloat",
+        "multiplier": "contractMultiplier",
+        "oi": "openInterest",
+        "net_oi": "netOpenInterest",
+        "iv": "impliedVolatility",
+        **{key: key for key in ("premium", "delta", "gamma", "vega", "theta", "rho")},
+        "days_left": "expiryDateDistance",
+        "style": "optionAreaType",
+    },
+    "future": {
+        "prev_settle": "lastSettlePrice",
+        "oi": "position",
+        "oi_change": "positionChange",
+        "days_left": "expiryDateDistance",
+    },
+    "warrant": {"delta": "delta", "iv": "impliedVolatility", "premium": "premium"},
+}
+"""What options, futures and warrants have, and what OpenD calls it."""
+
+
+def _fill_parts(message: Any, said: Json) -> None:
+    """Write what is special about an option, a future or a warrant."""
+    for part, fields in PARTS.items():
+        if part not in said:
+            continue
+        data = getattr(message, f"{part}ExData")
+        data.SetInParent()
+        for descriptor in data.DESCRIPTOR.fields:
+            if descriptor.is_required and descriptor.message_type:
+                name_security(getattr(data, descriptor.name), said["code"])
+            elif descriptor.is_required:
+                setattr(data, descriptor.name, descriptor.default_value)
+        for key, value in said[part].items():
+            setattr(data, fields[key], value)
 
 
 def _set_volume(

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import itertools
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bookcast.feeds.futu.candles import KINDS, LENGTHS, MINUTE_MS, PERIODS, CandleSeries
+from bookcast.feeds.futu.candles import KEPT, KINDS, LENGTHS, PERIODS, CandleSeries
+from bookcast.feeds.futu.hours import MINUTE_MS
+from bookcast.feeds.futu.markets import TIME_ZONES
 from bookcast.feeds.futu.schema import messages
 from bookcast.feeds.futu.topics import SUBTYPES
 from bookcast.model import PERIODS as OF_THE_MODEL
-from bookcast.model import Candle, Publication, Topic
+from bookcast.model import Candle, Publication, Symbol, Topic
 from tests.support import AAPL, CANDLES
 
 NOON = 1_700_000_000 // 3600 * 3600
@@ -47,9 +51,9 @@ def shown(publications: list[Publication]) -> list[tuple[Any, ...]]:
     for publication in publications:
         candle = candle_of(publication)
         marks = [mark for mark in ("past", "resumes") if getattr(publication, mark)]
-        final = ["final"] if candle.final else []
+        marks = [mark for mark in ("final", "revised") if getattr(candle, mark)] + marks
         begin = (candle.time - NOON * 1000) / MINUTE_MS
-        found.append((begin, candle.volume, *final, *marks))
+        found.append((begin, candle.volume, *marks))
     return found
 
 
@@ -102,11 +106,166 @@ def test_each_period_has_its_length(period: str, minutes: int) -> None:
     assert shown([published]) == [(-minutes, 1)]
 
 
-@pytest.mark.parametrize("period", ["1d", "1w", "1M", "1Q", "1Y"])
-def test_days_and_longer_ones_are_dated_as_opend_does(period: str) -> None:
-    """By the beginning of the day."""
-    [published] = live(topic=CANDLES._replace(variant=period)).push([line(0)], RECEIVED)
-    assert shown([published]) == [(0, 1)]
+def at(symbol: str, text: str) -> float:
+    """Give a time of a symbol's market in seconds since 1970."""
+    zone = ZoneInfo(TIME_ZONES.get(symbol.partition(".")[0], "Asia/Hong_Kong"))
+    return datetime.fromisoformat(text).replace(tzinfo=zone).timestamp()
+
+
+def beginnings(symbol: str, period: str, *labels: str, written: bool = False) -> list[str]:
+    """Push candles with these labels; give when the model says that each one published began."""
+    topic = Topic("candles", Symbol(symbol), period)
+    series, found = live(topic=topic), list[str]()
+    for label in labels:
+        told = (
+            {"timestamp": 0.0, "time": f"{label}:00"[:19]}
+            if written
+            else {"timestamp": at(symbol, label)}
+        )
+        for publication in series.push([line(0, len(found) + 1, **told)], RECEIVED):
+            candle = candle_of(publication)
+            zone = ZoneInfo(TIME_ZONES.get(symbol.partition(".")[0], "Asia/Hong_Kong"))
+            begin = datetime.fromtimestamp(candle.time / 1000, zone).isoformat(" ", "minutes")
+            found.append(begin[:16] + (" final" if candle.final else ""))
+    return found
+
+
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("symbol", ["HK.00700", "US.AAPL", "JP.7203", "CC.BTCUSD"])
+@pytest.mark.parametrize(
+    ("period", "label", "begin"),
+    [
+        ("1d", "2026-04-08 00:00", "2026-04-08"),
+        ("1d", "2026-04-08 16:00", "2026-04-08"),
+        ("1w", "2026-04-06 00:00", "2026-04-06"),
+        ("1w", "2026-04-10 00:00", "2026-04-06"),
+        ("1w", "2026-04-12 00:00", "2026-04-06"),
+        ("1M", "2026-04-30 00:00", "2026-04-01"),
+        ("1Q", "2026-06-30 00:00", "2026-04-01"),
+        ("1Q", "2026-11-02 00:00", "2026-10-01"),
+        ("1Y", "2026-12-31 00:00", "2026-01-01"),
+    ],
+)
+def test_days_and_longer_ones_begin_with_their_first_day(
+    symbol: str, period: str, label: str, begin: str, written: bool
+) -> None:
+    """At midnight of their market, whichever of their days OpenD names."""
+    assert beginnings(symbol, period, label, written=written) == [f"{begin} 00:00"]
+
+
+def test_a_week_that_goes_on_is_one_candle() -> None:
+    """Though its label goes on as well."""
+    days = [f"2026-04-{day:02} 00:00" for day in (7, 8, 9, 13)]
+    week, following = "2026-04-06 00:00", "2026-04-13 00:00"
+    assert beginnings("HK.00700", "1w", *days) == [week, week, week, f"{week} final", following]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "period", "labels", "begin"),
+    [
+        ("HK.00700", "4h", ["14:30"], "09:30"),
+        ("HK.00700", "4h", ["14:30", "16:00"], "14:30"),
+        ("HK.00700", "2h", ["11:30", "14:30"], "11:30"),
+        ("HK.00700", "1h", ["13:30"], "11:30"),
+        ("HK.00700", "1h", ["11:30", "12:00", "14:00"], "13:00"),
+        ("HK.00700", "1h", ["11:30", "12:00", "13:30"], "13:00"),
+        ("HK.00700", "1h", ["13:00"], "11:00"),
+        ("HK.00700", "1m", ["13:01"], "13:00"),
+        ("HK.00700", "4h", ["12:00"], "09:30"),
+        ("SH.600519", "1h", ["14:00"], "13:00"),
+        ("SH.600519", "4h", ["15:00"], "09:30"),
+        ("SZ.000001", "3h", ["14:00"], "09:30"),
+        ("JP.7203", "1h", ["13:00"], "11:00"),
+        ("JP.7203", "4h", ["14:00"], "09:00"),
+        ("SG.D05", "2h", ["14:00"], "11:00"),
+        ("HK.HSImain", "1h", ["13:15"], "11:15"),
+        ("HK.HSImain", "2h", ["18:15"], "17:15"),
+        ("HK.TCH260429C600000", "4h", ["14:30"], "09:30"),
+        ("US.AAPL", "4h", ["13:30"], "09:30"),
+        ("US.AAPL", "4h", ["08:00"], "04:00"),
+        ("US.AAPL", "1h", ["15:30", "16:00"], "15:30"),
+        ("CC.BTCUSD", "4h", ["14:30"], "10:30"),
+        ("AU.BHP", "2h", ["14:00"], "12:00"),
+    ],
+)
+def test_a_candle_begins_so_many_minutes_of_trading_before_its_label(
+    symbol: str, period: str, labels: list[str], begin: str
+) -> None:
+    """A break isn't among them."""
+    found = beginnings(symbol, period, *(f"2026-04-08 {label}" for label in labels))
+    assert found[-1] == f"2026-04-08 {begin}"
+
+
+def test_a_candle_over_midnight_begins_on_the_day_before() -> None:
+    """Night sessions of futures, and the overnight hours of US stocks."""
+    assert beginnings("HK.HSImain", "4h", "2026-04-09 01:15") == ["2026-04-08 21:15"]
+    assert beginnings("US.AAPL", "1h", "2026-04-09 00:00") == ["2026-04-08 23:00"]
+
+
+def test_the_close_before_is_told_where_it_is_given() -> None:
+    """OpenD says 0 where it doesn't know; what was known of a candle stays known."""
+    series = live()
+    [first] = series.push([line(1, lastClosePrice=10.25)], RECEIVED)
+    assert candle_of(first).prev_close == 10.25
+    [same] = series.push([line(1, 2, lastClosePrice=0.0)], RECEIVED)
+    assert candle_of(same).prev_close == 10.25
+    *_, following = series.push([line(2)], RECEIVED)
+    assert candle_of(following).prev_close is None
+
+
+def test_a_candle_that_was_ended_is_final_once() -> None:
+    """The next one begins as ever, and what comes again unchanged is nothing new."""
+    series = live(line(1, 4))
+    assert shown(series.end(RECEIVED)) == [(0, 4, "final")]
+    assert series.end(RECEIVED) == []
+    assert series.push([line(1, 4)], RECEIVED) == []
+    assert shown(series.push([line(2, 7)], RECEIVED)) == [(1, 7)]
+
+
+def test_what_corrects_an_ended_candle_is_final_and_revised() -> None:
+    """As often as it changes."""
+    series = live(line(1, 4))
+    series.end(RECEIVED)
+    assert shown(series.push([line(1, 5)], RECEIVED)) == [(0, 5, "final", "revised")]
+    assert series.push([line(1, 5)], RECEIVED) == []
+    assert shown(series.push([line(1, 4)], RECEIVED)) == [(0, 4, "final", "revised")]
+    assert series.push([line(1, 4, turnover=None)], RECEIVED) != []
+
+
+def test_a_correction_of_an_older_candle_leaves_the_newest_one_the_newest() -> None:
+    """It is published again, whether it forms or has ended."""
+    series = live(line(1, 1), line(2, 2))
+    corrected = shown(series.push([line(1, 9), line(2, 2)], RECEIVED))
+    assert corrected == [(0, 9, "final", "revised"), (1, 2)]
+    series.end(RECEIVED)
+    corrected = shown(series.push([line(1, 8)], RECEIVED))
+    assert corrected == [(0, 8, "final", "revised"), (1, 2, "final", "revised")]
+
+
+def test_a_correction_is_found_when_the_past_is_asked_for_again() -> None:
+    """After a lost connection."""
+    series = live(line(1, 1), line(2, 2), line(3, 3))
+    series.begin()
+    published = shown(series.fill([line(1, 1), line(2, 9), line(3, 3)], RECEIVED))
+    assert published == [(1, 9, "final", "revised"), (2, 3)]
+
+
+def test_what_is_too_old_is_not_corrected() -> None:
+    """Nobody knows what was said of it."""
+    series = live(*(line(minute) for minute in range(1, KEPT + 3)))
+    assert series.push([line(1, 99)], RECEIVED) == []
+    assert series.push([line(2, 99)], RECEIVED) != []
+
+
+@pytest.mark.parametrize("state", ["filling", "interrupted"])
+def test_a_candle_that_may_have_missed_something_is_not_ended(state: str) -> None:
+    """OpenD tells how it went on first."""
+    series = live(line(1, 4))
+    if state == "filling":
+        series.begin()
+    else:
+        series.interrupt()
+    assert series.end(RECEIVED) == []
 
 
 def test_a_candle_cut_short_begins_where_the_one_before_ended() -> None:
@@ -138,16 +297,17 @@ def test_one_push_may_have_several_candles() -> None:
     assert shown(published) == [(0, 4, "final"), (1, 5, "final"), (2, 7)]
 
 
-def test_what_comes_late_changes_nothing() -> None:
-    """A final candle stays as it was."""
+def test_what_comes_late_revises_a_final_candle() -> None:
+    """The one that forms goes on."""
     series = live(line(1), line(2))
-    series.push([line(1, 99)], RECEIVED)
+    assert shown(series.push([line(1, 99)], RECEIVED)) == [(0, 99, "final", "revised"), (1, 1)]
     assert shown(series.push([line(3)], RECEIVED)) == [(1, 1, "final"), (2, 1)]
 
 
 def test_blank_candles_and_those_without_a_time_are_left_out() -> None:
     """They hold nothing."""
-    assert live().push([line(1, isBlank=True), line(2, timestamp=0.0)], RECEIVED) == []
+    empty = [line(1, isBlank=True), line(2, timestamp=0.0), line(3, closePrice=None)]
+    assert live().push(empty, RECEIVED) == []
 
 
 def test_candles_before_anybody_asked_are_past() -> None:
@@ -352,6 +512,76 @@ def test_each_candle_is_final_once_as_it_ended_and_none_is_missing_without_a_wor
             case _:
                 market.engine_is_slow = bool(number)
         market.check()
+
+
+events = st.one_of(
+    st.tuples(st.just("trade"), st.integers(0, 2)),
+    st.tuples(st.just("late"), st.integers(0, 3)),
+    st.tuples(st.just("end"), st.just(0)),
+    st.tuples(st.just("again"), st.just(0)),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(events, max_size=30))
+def test_whatever_is_corrected_the_last_word_on_each_candle_is_right(
+    script: list[tuple[str, int]],
+) -> None:
+    """Only what was final is revised, and the newest candle is always what was published last."""
+    truth: dict[int, int] = {1: 1}
+    series, delivered = live(), list[tuple[Any, ...]]()
+    for kind, number in script:
+        newest = max(truth)
+        minute = newest + number if kind == "trade" else max(1, newest - number)
+        if kind in {"trade", "late"} and minute in {*truth, newest + number}:
+            truth[minute] = truth.get(minute, 0) + 1
+            delivered += shown(series.push([line(minute, truth[minute])], RECEIVED))
+        elif kind == "end":
+            delivered += shown(series.end(RECEIVED))
+        else:
+            delivered += shown(series.push([line(newest, truth[newest])], RECEIVED))
+        told: dict[int, tuple[Any, ...]] = {}
+        for begin, volume, *marks in delivered:
+            known = told.get(begin)
+            assert ("revised" in marks) == (known is not None and "final" in known)
+            told[begin] = (volume, *marks)
+        assert all(volume == truth[round(begin) + 1] for begin, (volume, *_) in told.items())
+        assert not delivered or delivered[-1][0] == max(told)
+
+
+def test_another_nodes_candle_goes_on_over_a_break() -> None:
+    """It is the same one, though its label isn't its beginning and its length."""
+    topic = Topic("candles", Symbol("HK.00700"), "4h")
+    label = line(0, 1, timestamp=at("HK.00700", "2026-04-08 14:30"))
+    begun = [candle_of(one) for one in live(topic=topic).push([label], RECEIVED)]
+    series = CandleSeries(topic)
+    series.go_on_after(begun)
+    label.volume = 2
+    [same] = series.push([label], RECEIVED)
+    assert (candle_of(same).time, candle_of(same).volume) == (begun[0].time, 2)
+
+
+def test_another_nodes_candle_goes_on_where_a_session_is_short() -> None:
+    """OpenD's label is sooner than its length says."""
+    topic = Topic("candles", Symbol("HK.00700"), "1h")
+    labels = [
+        line(0, n, timestamp=at("HK.00700", f"2026-04-08 {label}"))
+        for n, label in enumerate(("11:30", "12:00"))
+    ]
+    begun = [candle_of(one) for one in live(labels[0], topic=topic).push(labels[1:], RECEIVED)]
+    series = CandleSeries(topic)
+    series.go_on_after(begun)
+    labels[1].volume = 9
+    [same] = series.push(labels[1:], RECEIVED)
+    assert candle_of(same).time == begun[-1].time
+
+
+def test_another_nodes_final_candle_is_corrected_here() -> None:
+    """The next feed knows what the one before has said."""
+    final = [candle_of(one) for one in live(line(1, 4)).push([line(2)], RECEIVED)]
+    series = CandleSeries(CANDLES)
+    series.go_on_after(final)
+    assert shown(series.push([line(1, 5)], RECEIVED)) == [(0, 5, "final", "revised"), (1, 1)]
 
 
 def test_another_nodes_candle_goes_on() -> None:

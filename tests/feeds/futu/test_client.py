@@ -10,8 +10,8 @@ import pytest
 from Crypto.PublicKey import RSA
 
 from bookcast import serve
-from bookcast.feeds.futu import client
-from bookcast.model import Level, Publication, Quota, Symbol, Topic
+from bookcast.feeds.futu import client, endings
+from bookcast.model import Candle, Level, Publication, Quota, Symbol, Topic
 from tests.fakes.opend import MARKET_STATE, SUB, Controller
 from tests.fakes.opend.wire import GLOBAL_STATE
 from tests.feeds.futu.conftest import RunFeed, Running
@@ -554,3 +554,28 @@ async def test_a_slow_engine_gets_the_newest_book_and_every_trade(
         busy.set()
         await eventually(lambda: len(running.published) == 22, "all")
         assert running.book("US.AAPL").bids[0].size == 1000
+
+
+async def test_the_last_candle_of_a_session_is_final_when_the_market_closes(
+    opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with the first one of the next session; and OpenD may correct it."""
+    monkeypatch.setattr(client, "STATE_SECONDS", 0.1)
+    monkeypatch.setattr(client, "TURN_SECONDS", 0.05)
+    monkeypatch.setattr(endings, "CORRECTIONS_MS", 300)
+    topic = Topic("candles", Symbol("HK.00700"), "1m")
+    last = {"time": time.time() // 60 * 60, "open": 5, "high": 6, "low": 5, "close": 5.5}
+    async with run_feed(opend.port) as running:
+        running.feed.want(topic)
+        await subscribed(opend, "HK.00700")
+        opend.push_candles("HK.00700", "1m", last | {"volume": 7})
+
+        def told() -> list[tuple[object, ...]]:
+            candles = [one.data for one in running.published if isinstance(one.data, Candle)]
+            return [(candle.volume, candle.final, candle.revised) for candle in candles]
+
+        await eventually(lambda: told() == [(7, False, False)], f"forming {told()}")
+        opend.set_markets(HK=6)
+        await eventually(lambda: told()[1:] == [(7, True, False)], f"final {told()}")
+        opend.push_candles("HK.00700", "1m", last | {"volume": 8})
+        await eventually(lambda: told()[2:] == [(8, True, True)], f"revised {told()}")

@@ -16,11 +16,9 @@ from bookcast.model import (
     Broker,
     Brokers,
     DetailedLevel,
-    ExtendedQuote,
     Level,
     Number,
     Order,
-    Quote,
     Symbol,
     TimePoint,
 )
@@ -41,21 +39,6 @@ def pushed_book(bids: list[Any], asks: list[Any], **more: Any) -> Any:
     return s2c
 
 
-def basic(**more: Any) -> Any:
-    fields = {
-        "isSuspended": False,
-        "curPrice": 10.5,
-        "openPrice": 10.0,
-        "highPrice": 11.0,
-        "lowPrice": 9.5,
-        "lastClosePrice": 10.25,
-        "volume": 1000,
-        "turnover": 10500.5,
-        **more,
-    }
-    return messages("Qot_Common").BasicQot(**fields)
-
-
 def snapshot(**more: Any) -> Any:
     fields = {
         "isSuspend": False,
@@ -73,10 +56,6 @@ def snapshot(**more: Any) -> Any:
         **more,
     }
     return messages("Qot_GetSecuritySnapshot").SnapshotBasicData(**fields)
-
-
-def extended(price: float = 9.5, **more: Any) -> Any:
-    return messages("Qot_Common").PreAfterMarketData(price=price, **more)
 
 
 def point(**more: Any) -> Any:
@@ -215,6 +194,7 @@ def test_a_time_is_in_milliseconds(seconds: float, ms: float | None) -> None:
         ("SG.D05", 1_704_159_060_000),
         ("JP.7203", 1_704_155_460_000),
         ("AU.BHP", 1_704_148_260_000),
+        ("CC.BTCUSD", 1_704_187_860_000),
     ],
 )
 def test_a_time_that_is_text_is_the_markets_own(symbol: str, ms: float) -> None:
@@ -236,78 +216,6 @@ def test_summer_time_is_known() -> None:
 def test_a_text_that_is_no_time_is_none(text: str) -> None:
     """OpenD may leave it out."""
     assert decode.moment(point(time=text), US) is None
-
-
-def test_a_quote_has_the_basic_figures() -> None:
-    """Whole numbers are ints; it has no bid and ask."""
-    quote = decode.quote(basic(), "regular")
-    assert quote == Quote(
-        last=10.5,
-        open=10,
-        high=11,
-        low=9.5,
-        prev_close=10.25,
-        volume=1000,
-        turnover=10500.5,
-        suspended=False,
-        session="regular",
-    )
-    assert type(quote.open) is int
-
-
-def test_a_price_of_zero_is_none() -> None:
-    """OpenD says so before the first trade of a day; a volume of 0 is one."""
-    quote = decode.quote(basic(curPrice=0.0, openPrice=0.0, volume=0, turnover=0.0), None)
-    assert (quote.last, quote.open, quote.volume, quote.turnover) == (None, None, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("fields", "suspended"),
-    [
-        ({}, False),
-        ({"isSuspended": True}, True),
-        ({"secStatus": 1}, False),
-        ({"secStatus": 9}, True),
-        ({"secStatus": 18}, True),
-        ({"secStatus": 19}, True),
-    ],
-)
-def test_a_suspended_quote_says_so(fields: dict[str, Any], suspended: bool) -> None:
-    """By the flag or by the status."""
-    assert decode.quote(basic(**fields), None).suspended is suspended
-    if "isSuspended" in fields:
-        fields = {"isSuspend": fields["isSuspended"]}
-    assert decode.snapshot_quote(snapshot(**fields), None).suspended is suspended
-
-
-def test_the_hours_around_the_usual_ones_have_figures_of_their_own() -> None:
-    """Where OpenD tells them; a price of 0 is none."""
-    data = basic(
-        preMarket=extended(9.5, highPrice=10.0, lowPrice=9.0, volume=5, turnover=47.5),
-        afterMarket=extended(0.0, volume=5),
-        overnight=extended(8.0),
-    )
-    quote = decode.quote(data, "pre")
-    assert quote.pre == ExtendedQuote(last=9.5, high=10, low=9, volume=5, turnover=47.5)
-    assert quote.after is None
-    assert quote.overnight == ExtendedQuote(last=8, volume=0, turnover=0)
-
-
-@pytest.mark.parametrize("bad", BAD)
-def test_figures_that_json_cannot_carry_are_unknown(bad: float) -> None:
-    """The others are told."""
-    quote = decode.quote(basic(curPrice=bad, turnover=bad), None)
-    assert quote.last is None
-    assert quote.turnover == 0
-    assert quote.high == 11
-
-
-def test_a_snapshot_makes_a_quote_with_bid_and_ask() -> None:
-    """Else it is as any other."""
-    quote = decode.snapshot_quote(snapshot(hpVolume=0.5), "after")
-    assert (quote.bid, quote.ask, quote.volume, quote.session) == (10.4, 10.6, 0.5, "after")
-    without = decode.snapshot_quote(snapshot(bidPrice=0.0), None)
-    assert (without.bid, without.ask) == (None, 10.6)
 
 
 def test_a_snapshot_makes_a_book_of_one_level() -> None:
@@ -335,10 +243,29 @@ def test_brokers_stand_in_their_queues() -> None:
     )
 
 
+def test_brokers_of_the_sf_right_tell_their_orders() -> None:
+    """Each one's number and shares; a number that JSON would round is text, and a 0 is one."""
+    s2c = messages("Qot_UpdateBroker").S2C()
+    s2c.brokerBidList.add(id=1, name="One", pos=1, orderID=2**53 + 1, volume=400)
+    s2c.brokerBidList.add(id=1, name="One", pos=1, orderID=7, volume=0)
+    s2c.brokerAskList.add(id=3, name="Three", pos=1)
+    assert decode.brokers(s2c) == Brokers(
+        (Broker(1, "One", 1, str(2**53 + 1), 400), Broker(1, "One", 1, 7, 0)),
+        (Broker(3, "Three", 1),),
+    )
+
+
+@pytest.mark.parametrize("price", [0.0, -0.0])
+def test_a_level_without_a_price_is_dropped(price: float) -> None:
+    """Orders at market stand at none; a price below 0 is one."""
+    s2c = pushed_book([level(-0.5, 3), level(price, 9)], [level(price, 700), level(500.2, 100)])
+    assert decode.book(s2c) == Book((Level(-0.5, 3, 1),), (Level(500.2, 100, 1),))
+
+
 def test_a_point_of_the_days_line_is_read() -> None:
-    """With its time in whole milliseconds."""
+    """With its beginning in whole milliseconds: OpenD dates it by its end."""
     assert decode.time_point(point(), HK) == TimePoint(
-        time=1_704_159_060_000,
+        time=1_704_159_000_000,
         price=10.5,
         average=10,
         prev_close=10.25,
@@ -347,10 +274,28 @@ def test_a_point_of_the_days_line_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize("fields", [{"isBlank": True}, {"time": "soon"}])
+def test_a_point_leaves_out_what_opend_does_not_know() -> None:
+    """An option has no average, which OpenD says as 0 or not at all."""
+    for fields in ({"avgPrice": 0.0, "lastClosePrice": 0.0}, {"avgPrice": None}):
+        found = decode.time_point(point(**fields), HK)
+        assert found is not None
+        assert found.average is None
+    bare = messages("Qot_Common").TimeShare(time="2024-01-02 09:31:00", isBlank=False, price=1.0)
+    found = decode.time_point(bare, HK)
+    assert found == TimePoint(time=1_704_159_000_000, price=1)
+
+
+@pytest.mark.parametrize("fields", [{"isBlank": True}, {"time": "soon"}, {"price": None}])
 def test_a_point_that_holds_nothing_is_none(fields: dict[str, Any]) -> None:
-    """It is blank, or nobody knows when it was."""
+    """It is blank, or has no price, or nobody knows when it was."""
     assert decode.time_point(point(**fields), HK) is None
+
+
+def test_a_number_that_is_set_counts_also_at_zero() -> None:
+    """One that isn't set, or that JSON can't carry, is unknown."""
+    greeks = messages("Qot_Common").OptionBasicQotExData(delta=0.0, gamma=math.nan, vega=2.0)
+    fields = ("delta", "gamma", "vega", "theta")
+    assert [decode.given(greeks, field) for field in fields] == [0, None, 2, None]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
+import msgspec
 import pytest
 
 from bookcast.feeds.futu import poller
-from bookcast.model import Level
+from bookcast.model import Level, Symbol, Topic
 from tests.fakes.opend import Controller
 from tests.feeds.futu.conftest import RunFeed
 from tests.support import AAPL, TSLA, eventually
@@ -50,3 +51,29 @@ async def test_where_push_is_not_allowed_snapshots_are_polled(
         opend.set_rights(us=3)
         count = len(running.published)
         await eventually(lambda: len(running.published) >= count + 2, "the next round")
+
+
+@pytest.mark.parametrize(
+    ("part", "said", "known"),
+    [
+        ("option", {"strike": 5, "delta": 0, "net_oi": 0}, {"strike": 5, "delta": 0, "net_oi": 0}),
+        ("future", {"prev_settle": 17, "oi": 3}, {"prev_settle": 17, "oi": 3, "oi_change": 0}),
+        ("warrant", {"iv": 20.5}, {"iv": 20.5, "premium": 0, "delta": 0}),
+    ],
+)
+async def test_a_polled_quote_has_the_figures_of_its_kind(
+    opend: Controller,
+    run_feed: RunFeed,
+    part: str,
+    said: dict[str, float],
+    known: dict[str, float],
+) -> None:
+    """As one that is pushed does."""
+    opend.refuse(HK_12345="no right")
+    opend.snapshot({"code": "HK.12345", "last": 0.5, "status": 1, part: said})
+    quote = Topic("quote", Symbol("HK.12345"))
+    async with run_feed(opend.port) as running:
+        running.feed.want(quote)
+        await eventually(lambda: bool(running.published), "the snapshot")
+        figures = getattr(running.published[0].data, part)
+        assert msgspec.structs.asdict(figures).items() >= known.items()

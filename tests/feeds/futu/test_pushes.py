@@ -9,6 +9,7 @@ import pytest
 from bookcast.feeds.futu import inbox as inboxes
 from bookcast.feeds.futu.candles import KINDS, CandleSeries
 from bookcast.feeds.futu.inbox import Inbox
+from bookcast.feeds.futu.markets import MarketState
 from bookcast.feeds.futu.pushes import Pushes
 from bookcast.feeds.futu.schema import messages
 from bookcast.feeds.futu.tape import Tape
@@ -46,11 +47,13 @@ class World:
 
     def __init__(self) -> None:
         self.seconds = 50.0
+        self.now = SECONDS + 1
+        self.states = {AAPL.symbol: MarketState(session="regular")}
         self.inbox = Inbox()
         self.pushes = Pushes(
             self.inbox,
-            lambda symbol: "regular" if symbol == AAPL.symbol else None,
-            now=lambda: SECONDS + 1,
+            lambda symbol: self.states.get(symbol, MarketState()),
+            now=lambda: self.now,
             clock=lambda: self.seconds,
         )
 
@@ -100,7 +103,7 @@ def pushed_book(price: float = 10.0, **more: Any) -> Any:
 def pushed_quotes(*codes: str, **more: Any) -> Any:
     s2c = s2c_of(QUOTES)
     for code in codes:
-        basic = s2c.basicQotList.add(updateTimestamp=SECONDS, **(PRICES | more))
+        basic = s2c.basicQotList.add(**({"updateTimestamp": SECONDS} | PRICES | more))
         basic.security.market, basic.security.code = 11, code
     return s2c
 
@@ -160,7 +163,27 @@ async def test_a_quote_tells_whether_trading_is_suspended(world: World) -> None:
     for suspended in (True, False):
         world.push(QUOTES, pushed_quotes("AAPL", isSuspended=suspended))
         await world.taken()
-        assert world.pushes.is_suspended(AAPL.symbol) is suspended
+        assert world.pushes.halt(AAPL.symbol) == ("its trading is suspended" if suspended else None)
+
+
+async def test_a_quote_tells_why_its_symbol_is_not_traded(world: World) -> None:
+    """By its status."""
+    world.push(QUOTES, pushed_quotes("AAPL", secStatus=19))
+    await world.taken()
+    halt = world.pushes.halt(AAPL.symbol)
+    assert halt == "a circuit breaker has stopped its trading for the day"
+
+
+async def test_an_empty_quote_replaces_nothing(world: World) -> None:
+    """Neither what waits nor what was said of the symbol."""
+    world.push(QUOTES, pushed_quotes("AAPL", isSuspended=True))
+    world.push(QUOTES, pushed_quotes("AAPL", **dict.fromkeys(PRICES, 0.0), updateTimestamp=0.0))
+    [published] = await world.taken()
+    assert isinstance(published.data, Quote)
+    assert published.data.last == 10.5
+    assert world.pushes.halt(AAPL.symbol)
+    world.push(QUOTES, pushed_quotes("TSLA", **dict.fromkeys(PRICES, 0.0), updateTimestamp=0.0))
+    assert await world.taken() == []
 
 
 async def test_brokers_are_published(world: World) -> None:
@@ -181,7 +204,8 @@ async def test_of_a_time_frame_the_newest_point_counts_that_holds_something(worl
     world.push(TIMES, s2c)
     [published] = await world.taken()
     assert isinstance(published.data, TimePoint)
-    assert (published.data.price, published.exchange_ms) == (11, MS + 1000)
+    assert (published.data.price, published.data.time) == (11, MS + 1000 - 60_000)
+    assert published.exchange_ms is None
     assert published.topic == Topic("timeframe", AAPL.symbol)
 
 
@@ -218,6 +242,40 @@ async def test_candles_are_published_under_their_period(world: World, period: An
     assert published.topic == CANDLES._replace(variant=period)
     assert isinstance(published.data, Candle)
     assert published.data.close == 10.5
+
+
+async def test_the_last_candle_of_a_session_is_final_when_it_has_ended(world: World) -> None:
+    """Of what is held: nobody knows how what was let go of went on."""
+    released = CANDLES._replace(symbol=Symbol("US.TSLA"))
+    world.now = 1_700_000_100.0
+    world.push(KLINES, pushed_candle(1))
+    s2c = pushed_candle(1)
+    s2c.security.code = "TSLA"
+    world.push(KLINES, s2c)
+    await world.taken()
+    world.pushes.end_sessions({CANDLES})
+    world.states = dict.fromkeys((AAPL.symbol, released.symbol), MarketState("closed", None))
+    for seconds in (1, 9):
+        world.now += seconds
+        world.pushes.end_sessions({CANDLES, TRADES})
+        assert await world.taken() == []
+    world.now += 1
+    world.pushes.end_sessions({CANDLES, TRADES})
+    [published] = await world.taken()
+    assert (published.topic, published.feed_ms) == (CANDLES, world.now * 1000)
+    assert isinstance(published.data, Candle)
+    assert published.data.final
+    world.now += 60
+    world.pushes.end_sessions({CANDLES})
+    assert await world.taken() == []
+
+
+async def test_hours_of_us_stocks_are_those_that_are_subscribed() -> None:
+    """A candle of the first hours begins no sooner than they do."""
+    pushes = Pushes(Inbox(), lambda _: MarketState(), us_session=1)
+    series = pushes.series(CANDLES._replace(variant="4h"))
+    assert isinstance(series, CandleSeries)
+    assert len(series.calendar.hours.sessions[0]) == 1
 
 
 async def test_what_is_not_known_is_left_alone(world: World) -> None:
@@ -312,11 +370,13 @@ async def test_what_the_engine_is_too_slow_for_is_given_up_with_a_word(
 
 
 def snapshot(**more: Any) -> Any:
+    made = messages("Qot_GetSecuritySnapshot").Snapshot()
     basic = messages("Qot_GetSecuritySnapshot").SnapshotBasicData(
         updateTimestamp=SECONDS, bidPrice=10.4, bidVol=7, **(PRICES | more)
     )
     basic.security.market, basic.security.code = 11, "AAPL"
-    return basic
+    made.basic.CopyFrom(basic)
+    return made
 
 
 async def test_a_snapshot_stands_in_for_a_quote_or_a_book(world: World) -> None:
@@ -332,23 +392,25 @@ async def test_a_snapshot_stands_in_for_a_quote_or_a_book(world: World) -> None:
 async def test_a_snapshot_tells_whether_trading_is_suspended(world: World) -> None:
     """Published or only looked at; one of an unknown market tells nothing."""
     world.pushes.publish_snapshot(QUOTE, snapshot(isSuspend=True))
-    assert world.pushes.is_suspended(AAPL.symbol)
+    assert world.pushes.halt(AAPL.symbol)
     unknown = snapshot(isSuspend=True)
-    unknown.security.market = 999
-    world.pushes.note_suspended(unknown)
-    world.pushes.note_suspended(snapshot(isSuspend=False))
-    assert not world.pushes.is_suspended(AAPL.symbol)
+    unknown.basic.security.market = 999
+    world.pushes.note_halt(unknown.basic)
+    world.pushes.note_halt(snapshot(isSuspend=False).basic)
+    assert world.pushes.halt(AAPL.symbol) is None
+    world.pushes.note_halt(snapshot(secStatus=13).basic)
+    assert world.pushes.halt(AAPL.symbol) == "it is delisted"
 
 
 async def test_what_is_pushed_ends_a_suspension_that_was_only_looked_at(world: World) -> None:
     """Nobody looks at a symbol that isn't quiet; its quote, if there is one, knows better."""
-    world.pushes.note_suspended(snapshot(isSuspend=True))
+    world.pushes.note_halt(snapshot(isSuspend=True).basic)
     world.push(BOOKS, pushed_book())
-    assert not world.pushes.is_suspended(AAPL.symbol)
+    assert world.pushes.halt(AAPL.symbol) is None
     world.push(QUOTES, pushed_quotes("AAPL", isSuspended=True))
     await world.taken()
     world.push(BOOKS, pushed_book())
-    assert world.pushes.is_suspended(AAPL.symbol)
+    assert world.pushes.halt(AAPL.symbol)
 
 
 async def test_a_body_that_cannot_be_read_may_have_been_anybodys_trades(world: World) -> None:

@@ -3,13 +3,14 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bookcast.feeds.futu.schema import messages
 from bookcast.feeds.futu.tape import MAX_BACKFILL, MAX_WAITING, REMEMBERED, Tape
-from bookcast.model import Publication, Trade, Trades
+from bookcast.model import Publication, Symbol, Topic, Trade, Trades
 from tests.support import TRADES
 
 REALTIME, BY_DISCONNECTION, CACHE = 1, 2, 3
@@ -69,8 +70,8 @@ def test_trades_that_come_together_are_published_together() -> None:
     """With the time of the last one, and whole prices as whole numbers."""
     tape = live()
     pushed = [ticker(1), ticker(2, dir=2, price=101.0, timestamp=SECONDS + 1)]
-    first = Trade(100.5, 10, "buy", 1_700_000_000_250, 1)
-    second = Trade(101, 10, "sell", 1_700_000_001_250, 2)
+    first = Trade(100.5, 10, "buy", 1_700_000_000_250, 1, turnover=1005)
+    second = Trade(101, 10, "sell", 1_700_000_001_250, 2, turnover=1005)
     assert tape.push(pushed, RECEIVED) == [
         Publication(TRADES, Trades((first, second)), 1_700_000_001_250, RECEIVED)
     ]
@@ -99,6 +100,37 @@ def test_trades_are_known_for_long() -> None:
 def test_the_side_is_who_took_liquidity(direction: int, side: str) -> None:
     """As far as OpenD knows."""
     assert trades_of(live().push([ticker(1, dir=direction)], RECEIVED))[0].side == side
+
+
+@pytest.mark.parametrize(
+    ("kind", "symbol", "condition", "updates"),
+    [
+        (0, "US.AAPL", None, True),
+        (1, "US.AAPL", None, True),
+        (99, "US.AAPL", None, True),
+        (24, "US.AAPL", "average_price", False),
+        (21, "US.AAPL", "form_t", False),
+        (10, "US.AAPL", "cross_market", True),
+        (6, "HK.00700", "odd_lot", False),
+        (2, "HK.00700", "late", False),
+        (7, "HK.00700", "auction", True),
+        (8, "SH.600519", "bulk", False),
+    ],
+)
+def test_a_trade_carries_its_condition(
+    kind: int, symbol: str, condition: str | None, updates: bool
+) -> None:
+    """And whether it moves the last price of its market."""
+    tape = Tape(Topic("trades", Symbol(symbol)))
+    [trade] = trades_of(tape.push([ticker(1, type=kind, typeSign=0)], RECEIVED))
+    assert (trade.condition, trade.updates_last, trade.condition_sign) == (condition, updates, 0)
+
+
+def test_a_trade_without_a_type_is_a_usual_one() -> None:
+    """What OpenD leaves out is absent."""
+    [trade] = trades_of(live().push([ticker(1, turnover=None)], RECEIVED))
+    assert (trade.condition, trade.condition_sign, trade.turnover) == (None, None, None)
+    assert msgspec.json.encode(trade).endswith(b'"id":1}')
 
 
 def test_what_opend_lost_meanwhile_is_marked_as_a_backfill() -> None:

@@ -1,20 +1,21 @@
 """A symbol's candles of one period from OpenD, which doesn't say when one is final.
 
-The next one says so. OpenD dates candles of minutes and hours by their end, those of days and more
-by their beginning; the model dates all by their beginning.
+The next one says so, or the end of its session. OpenD dates candles of minutes and hours by their
+end: the documents' samples begin at 09:31. How it dates those of days and more isn't proven: by the
+first day of their period, the last one, or the newest. The model dates all by their beginning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any, Final
 
 import msgspec
 
-from bookcast.feeds.futu.decode import moment, number, volume, whole
-from bookcast.model import Candle, Data, Number, Publication, Topic
-
-MINUTE_MS: Final = 60_000
+from bookcast.feeds.futu.decode import given, moment, number, price, volume, whole
+from bookcast.feeds.futu.hours import Calendar, period_date
+from bookcast.model import Candle, Data, Publication, Topic
 
 LENGTHS: Final[Mapping[str, int]] = {
     "1m": 1,
@@ -51,22 +52,37 @@ KINDS: Final[Mapping[str, int]] = {
 
 PERIODS: Final = {kind: period for period, kind in KINDS.items()}
 
+KEPT: Final = 16
+"""So many final candles are kept of a series, to notice when OpenD corrects one."""
+
+Line = tuple[float, Any]
+"""A ``Qot_Common.KLine`` under its label: the time that OpenD dates it by."""
+
 
 class CandleSeries:
     """The candles of one topic. Feed it ``Qot_Common.KLine``; publish what it gives.
 
     While ``filling``, nothing is published: the newest candles have been asked for.
+
+    Attributes:
+        forming: the candle that isn't final yet, None when there is none.
+        label: how OpenD dates the newest candle.
+        since_ms: when the first of the forming candle came.
+        changed_ms: when it changed last.
     """
 
-    def __init__(self, topic: Topic) -> None:
+    def __init__(self, topic: Topic, us_session: int = 0) -> None:
         self._topic = topic
-        self._length_ms = LENGTHS.get(topic.variant, 0) * MINUTE_MS
-        self._forming: Candle | None = None
-        # The candle that OpenD spoke of last: how it dates it, and when it began.
-        self._dated = 0.0
-        self._began: Number = 0
-        # Another node's feed has published it as final already.
-        self._ended = False
+        self.calendar = Calendar(topic.symbol, us_session)
+        self.period = topic.variant
+        self.minutes = LENGTHS.get(topic.variant, 0)
+        self.forming: Candle | None = None
+        self.label = self.since_ms = self.changed_ms = 0.0
+        # When the newest candle began, and when each one did that OpenD spoke of lately.
+        self._began = 0.0
+        self._beginnings: dict[float, float] = {}
+        self._label_is_estimated = False
+        self._finals: dict[float, Candle] = {}
         self._begun = False
         self._waiting: dict[float, tuple[Any, float]] = {}
         self._broken = self._interrupted = False
@@ -82,22 +98,27 @@ class CandleSeries:
         for data in past:
             if not isinstance(data, Candle):
                 continue
-            dated = data.time + self._length_ms
-            if dated < self._dated or (self._ended and dated == self._dated):
+            self._begun = True
+            if data.final:
+                self._keep(data)
+            if data.time < self._began or (data.time == self._began and self.forming is None):
                 continue
-            self._ended = False
-            self._dated, self._began, self._begun = dated, data.time, True
-            self._forming, self._ended = (None, True) if data.final else (data, False)
+            if data.time > self._began:
+                # OpenD's own label may be another one, for instance on a short day.
+                self.label = self.calendar.end(data.time, self.minutes)
+                self._label_is_estimated = bool(self.minutes)
+            self._began = data.time
+            self.forming = None if data.final else data
 
     def push(self, lines: Iterable[Any], received_ms: float) -> list[Publication]:
         """Take candles that OpenD pushed, and give what is to be published now."""
         if self.filling:
             # Of each candle the newest state: there can't be many.
             self._waiting.update(
-                (dated, (line, received_ms)) for dated, line in self._by_date(lines)
+                (label, (line, received_ms)) for label, line in self._by_label(lines)
             )
             return []
-        pushed = self._by_date(lines)
+        pushed = self._by_label(lines)
         if self._interrupted and pushed:
             self._check_continuity(pushed)
         return self._take(pushed, received_ms)
@@ -105,26 +126,35 @@ class CandleSeries:
     def fill(self, lines: Iterable[Any], received_ms: float) -> list[Publication]:
         """Take the newest candles, asked for, none if OpenD didn't say; then what was pushed."""
         self.filling = False
-        asked = self._by_date(lines)
+        asked = self._by_label(lines)
         first, self._begun = not self._begun, True
-        if self._dated:
+        if self.has_known:
             self._check_continuity(asked)
         published = self._take(asked, received_ms, past=first)
-        for dated, (line, pushed_ms) in sorted(self._waiting.items(), key=lambda item: item[0]):
-            published += self._take([(dated, line)], pushed_ms)
+        for label, (line, pushed_ms) in sorted(self._waiting.items(), key=lambda item: item[0]):
+            published += self._take([(label, line)], pushed_ms)
         self._waiting.clear()
         return published
 
-    def _check_continuity(self, lines: list[tuple[float, Any]]) -> None:
+    def end(self, now_ms: float) -> list[Publication]:
+        """End the forming candle, since its session has ended; what comes later corrects it."""
+        if self.forming is None or self.filling or self._interrupted:
+            return []
+        final = msgspec.structs.replace(self.forming, final=True)
+        self.forming = None
+        self._keep(final)
+        return [self._publication(final, now_ms)]
+
+    def _check_continuity(self, lines: list[Line]) -> None:
         self._interrupted = False
-        if not lines or lines[0][0] > self._dated:
+        if not lines or self._begin(*lines[0]) > self._began:
             # What became of the candle that was forming isn't known.
-            self._forming, self._broken = None, True
+            self.forming, self._broken = None, True
 
     @property
     def has_known(self) -> bool:
         """Whether any candle ever came."""
-        return bool(self._dated)
+        return bool(self.label)
 
     @property
     def waits(self) -> bool:
@@ -133,44 +163,98 @@ class CandleSeries:
 
     def interrupt(self) -> None:
         """OpenD has lost its own servers: candles may be missed."""
-        self._interrupted = bool(self._dated)
+        self._interrupted = self.has_known
 
     def lose(self) -> None:
         """Some candles were given up: the next one begins anew."""
         self._broken = True
 
-    def _by_date(self, lines: Iterable[Any]) -> list[tuple[float, Any]]:
-        dated = [(moment(line, self._topic.symbol), line) for line in lines if not line.isBlank]
+    def _by_label(self, lines: Iterable[Any]) -> list[Line]:
+        labelled = [
+            (moment(line, self._topic.symbol), line) for line in lines if _holds_something(line)
+        ]
         return sorted(
-            ((date, line) for date, line in dated if date is not None), key=lambda pair: pair[0]
+            ((label, line) for label, line in labelled if label is not None),
+            key=lambda pair: pair[0],
         )
 
     def _take(
-        self, lines: list[tuple[float, Any]], received_ms: float, *, past: bool = False
+        self, lines: list[Line], received_ms: float, *, past: bool = False
     ) -> list[Publication]:
         published: list[Publication] = []
-        shown = self._forming
-        for dated, line in lines:
-            if dated < self._dated or (self._ended and dated == self._dated):
+        shown, corrected_older = self.forming, False
+        for label, line in lines:
+            begin = self._begin(label, line)
+            if begin < self._began or (begin == self._began and begin in self._finals):
+                if corrected := self._corrected(begin, line):
+                    published.append(self._publication(corrected, received_ms))
+                    corrected_older = begin < self._began in self._finals
                 continue
-            self._ended = False
-            if dated > self._dated:
-                if self._forming is not None:
-                    final = msgspec.structs.replace(self._forming, final=True)
+            if begin > self._began:
+                if self.forming is not None:
+                    final = msgspec.structs.replace(self.forming, final=True)
+                    self._keep(final)
                     published.append(self._publication(final, received_ms, past=past))
-                self._began, self._dated = self._begin(dated), dated
-            self._forming = _candle(line, self._began)
-        # OpenD sends the newest one again when it is subscribed.
-        if self._forming is not None and (self._forming != shown or self._broken):
-            published.append(self._publication(self._forming, received_ms))
+                self._began, self.forming, self.since_ms = begin, None, received_ms
+            self.label, self._label_is_estimated = label, False
+            candle = _candle(line, begin, self.forming)
+            if candle != self.forming:
+                self.forming, self.changed_ms = candle, received_ms
+        # OpenD sends the newest one again when it is subscribed. After a corrected one it is
+        # published again, since the newest state of a topic is what was published last.
+        if self.forming is not None and (self.forming != shown or self._broken or published):
+            published.append(self._publication(self.forming, received_ms))
+        elif corrected_older:
+            newest = msgspec.structs.replace(self._finals[self._began], revised=True)
+            published.append(self._publication(newest, received_ms))
         return published
 
-    def _begin(self, dated: float) -> Number:
-        if not self._length_ms:
-            return whole(dated)
-        begin = dated - self._length_ms
-        # Before a break, or at the end of a day, one may be shorter.
-        return whole(self._dated if begin < self._dated < dated else begin)
+    def _begin(self, label: float, line: Any) -> float:
+        """Return when a candle began; once that was said, it stays so."""
+        begin = self._beginnings.get(label)
+        if begin is None:
+            begin = self._reckon(label) if self.minutes else self._first_day(label, line)
+            self._beginnings[label] = begin
+            if len(self._beginnings) > 2 * KEPT:
+                del self._beginnings[min(self._beginnings)]
+        return begin
+
+    def _reckon(self, label: float) -> float:
+        """Count a candle's minutes of trading back, though not past the end of the one before.
+
+        One may be shorter: before a break, or at the end of a session.
+        """
+        begin = self.calendar.begin(label, self.minutes)
+        if self._label_is_estimated and begin <= self._began < label <= self.label:
+            return self._began
+        if begin < self.label < label:
+            return min(self.calendar.resumes(self.label), label)
+        return begin
+
+    def _first_day(self, label: float, line: Any) -> float:
+        """Return midnight of the first day of a period, whichever day of it OpenD names."""
+        try:
+            day = date.fromisoformat(line.time[:10])
+        except ValueError:
+            day = self.calendar.date_of(label)
+        return self.calendar.at(period_date(self.period, day))
+
+    def _corrected(self, begin: float, line: Any) -> Candle | None:
+        """Return a candle that was final as OpenD tells it now; None when nothing changed."""
+        final = self._finals.get(begin)
+        if final is None:
+            return None  # too old to know what was said of it
+        line_now = _candle(line, begin, final)
+        candle = msgspec.structs.replace(line_now, final=True, revised=True)
+        if candle == msgspec.structs.replace(final, revised=True):
+            return None
+        self._keep(candle)
+        return candle
+
+    def _keep(self, final: Candle) -> None:
+        self._finals[final.time] = final
+        if len(self._finals) > KEPT:
+            del self._finals[min(self._finals)]
 
     def _publication(
         self, candle: Candle, received_ms: float, *, past: bool = False
@@ -179,14 +263,22 @@ class CandleSeries:
         return Publication(self._topic, candle, None, received_ms, past=past, resumes=resumes)
 
 
-def _candle(line: Any, begin: Number) -> Candle:
+def _holds_something(line: Any) -> bool:
+    """Return whether a candle has more than a time."""
+    return not line.isBlank and bool(line.HasField("closePrice"))
+
+
+def _candle(line: Any, begin: float, before: Candle | None) -> Candle:
+    """Read a candle; OpenD leaves the close before it out, or says 0, at times."""
+    prev_close = price(line.lastClosePrice)
     return Candle(
-        time=begin,
+        time=whole(begin),
         open=number(line.openPrice),
         high=number(line.highPrice),
         low=number(line.lowPrice),
         close=number(line.closePrice),
         volume=volume(line),
-        turnover=number(line.turnover),
+        turnover=given(line, "turnover"),
         final=False,
+        prev_close=before.prev_close if prev_close is None and before else prev_close,
     )

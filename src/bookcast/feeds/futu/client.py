@@ -19,6 +19,7 @@ from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.feeds.futu import link
 from bookcast.feeds.futu.account import NOTIFY, Account
 from bookcast.feeds.futu.directory import Directory
+from bookcast.feeds.futu.endings import TURN_SECONDS
 from bookcast.feeds.futu.endpoints import Endpoint, resolve
 from bookcast.feeds.futu.inbox import Inbox
 from bookcast.feeds.futu.link import Link, Lost
@@ -96,7 +97,7 @@ class FutuFeed(Feed):
             random=random.random,
         )
         self._inbox = Inbox()
-        self._pushes = Pushes(self._inbox, self._account.session)
+        self._pushes = Pushes(self._inbox, self._account.market, us_session=session)
         self._directory = Directory()
         self._subscriber = Subscriber(
             self._planner, self._pushes, self._account, session=session, detailed=detailed
@@ -173,8 +174,8 @@ class FutuFeed(Feed):
         A closed market alone says little: what comes all the same is traded. So a topic is closed
         only when it is quiet as well, and not before its first data had time to come.
         """
-        if self._pushes.is_suspended(topic.symbol):
-            return "halted", "its trading is suspended"
+        if (halt := self._pushes.halt(topic.symbol)) is not None:
+            return "halted", halt
         closed = self._account.market(topic.symbol).closed
         if closed is None or not self._pushes.rhythm.is_quiet(topic):
             return None
@@ -316,6 +317,7 @@ class FutuFeed(Feed):
                     self._subscriber.check(opened),
                     self._market_watch.run(opened),
                     self._poller.run(opened),
+                    self._end_sessions(),
                     self._wait_for_the_end(opened),
                 ):
                     tasks.create_task(part)
@@ -329,6 +331,11 @@ class FutuFeed(Feed):
 
     async def _wait_for_the_end(self, opened: Link) -> None:
         raise Lost(await asyncio.shield(opened.lost))
+
+    async def _end_sessions(self) -> None:
+        while True:
+            await asyncio.sleep(TURN_SECONDS)
+            self._pushes.end_sessions(self._planner.held)
 
     def _take(self, protocol: int, body: bytes) -> None:
         if protocol == NOTIFY:

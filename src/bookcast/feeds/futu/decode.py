@@ -1,4 +1,4 @@
-"""From OpenD's messages to the model: books, quotes, brokers, time frames.
+"""From OpenD's messages to the model: books, brokers, time frames, and the numbers of all.
 
 Sizes and volumes are in shares or contracts; where OpenD gives a precise one with a fraction
 (``hpVolume``: crypto, fractional shares), that one counts. Prices and turnovers are in the symbol's
@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from bookcast.feeds.futu.hours import MINUTE_MS
 from bookcast.feeds.futu.markets import TIME_ZONES
 from bookcast.model import (
     MAX_NUMBER,
@@ -21,21 +22,15 @@ from bookcast.model import (
     Broker,
     Brokers,
     DetailedLevel,
-    ExtendedQuote,
     Level,
     Number,
     Order,
-    Quote,
     Symbol,
     TimePoint,
-    TradingSession,
 )
 
 ODD_LOT: Final = 1
 """``orderBookType`` of a book of odd lots, which shares its message with the usual one."""
-
-SUSPENDED: Final = frozenset({9, 18, 19})
-"""``Qot_Common.SecurityStatus``: suspended, or stopped by a circuit breaker."""
 
 
 def milliseconds(seconds: float) -> float | None:
@@ -76,43 +71,6 @@ def book(s2c: Any) -> Book:
     )
 
 
-def quote(basic: Any, session: TradingSession | None) -> Quote:
-    """Read a ``Qot_Common.BasicQot``. It has no bid and ask: those are in the book."""
-    return _quote(basic, session, suspended=basic.isSuspended)
-
-
-def snapshot_quote(basic: Any, session: TradingSession | None) -> Quote:
-    """Read a ``SnapshotBasicData``, which has the best bid and ask as well."""
-    bid, ask = _price(basic.bidPrice), _price(basic.askPrice)
-    return _quote(basic, session, suspended=basic.isSuspend, bid=bid, ask=ask)
-
-
-def _quote(
-    basic: Any,
-    session: TradingSession | None,
-    *,
-    suspended: bool,
-    bid: Number | None = None,
-    ask: Number | None = None,
-) -> Quote:
-    return Quote(
-        last=_price(basic.curPrice),
-        open=_price(basic.openPrice),
-        high=_price(basic.highPrice),
-        low=_price(basic.lowPrice),
-        prev_close=_price(basic.lastClosePrice),
-        volume=volume(basic),
-        turnover=number(basic.turnover),
-        bid=bid,
-        ask=ask,
-        suspended=suspended or basic.secStatus in SUSPENDED,
-        session=session,
-        pre=_extended(basic, "preMarket"),
-        after=_extended(basic, "afterMarket"),
-        overnight=_extended(basic, "overnight"),
-    )
-
-
 def snapshot_book(basic: Any) -> Book:
     """Make a book of the one level that a ``SnapshotBasicData`` has on each side."""
     bid_size = basic.hpBidVol if basic.HasField("hpBidVol") else basic.bidVol
@@ -123,30 +81,52 @@ def snapshot_book(basic: Any) -> Book:
 def brokers(s2c: Any) -> Brokers:
     """Read a ``Qot_UpdateBroker.S2C``."""
     bids, asks = (
-        tuple(Broker(identity(broker.id), broker.name, broker.pos) for broker in side)
-        for side in (s2c.brokerBidList, s2c.brokerAskList)
+        tuple(_broker(broker) for broker in side) for side in (s2c.brokerBidList, s2c.brokerAskList)
     )
     return Brokers(bids, asks)
 
 
+def _broker(broker: Any) -> Broker:
+    """Read a ``Qot_Common.Broker``; accounts with the SF right get each one's order as well."""
+    return Broker(
+        identity(broker.id),
+        broker.name,
+        broker.pos,
+        identity(broker.orderID) if broker.HasField("orderID") else None,
+        given(broker, "volume"),
+    )
+
+
 def time_point(point: Any, symbol: Symbol) -> TimePoint | None:
-    """Read a ``Qot_Common.TimeShare``; None for one that holds a time only."""
-    time = moment(point, symbol)
-    if point.isBlank or time is None:
+    """Read a ``Qot_Common.TimeShare``; None for one that holds a time only.
+
+    OpenD dates a minute by its end, as it does candles: its samples of the night begin at 20:01. It
+    says an average of 0 where there is none, for instance of options.
+    """
+    end = moment(point, symbol)
+    if point.isBlank or end is None or not point.HasField("price"):
         return None
     return TimePoint(
-        time=whole(time),
+        time=whole(end - MINUTE_MS),
         price=number(point.price),
-        average=number(point.avgPrice),
-        prev_close=_price(point.lastClosePrice),
-        volume=volume(point),
-        turnover=number(point.turnover),
+        average=price(point.avgPrice),
+        prev_close=price(point.lastClosePrice),
+        volume=volume(point) if point.HasField("volume") or point.HasField("hpVolume") else None,
+        turnover=given(point, "turnover"),
     )
 
 
 def volume(message: Any) -> Number:
     """Give the volume of a message that may have a precise one."""
     return number(message.hpVolume if message.HasField("hpVolume") else message.volume)
+
+
+def given(message: Any, field: str) -> Number | None:
+    """Give an optional number of a message, None where it isn't set; a 0 that is set is one."""
+    value = getattr(message, field)
+    # Written so that NaN fails as well.
+    known = message.HasField(field) and -MAX_NUMBER < value < MAX_NUMBER
+    return whole(value) if known else None
 
 
 def number(value: float) -> Number:
@@ -164,31 +144,15 @@ def identity(value: int) -> int | str:
     return value if abs(value) < MAX_NUMBER else str(value)
 
 
-def _price(value: float) -> Number | None:
-    """Give a price of a quote, None where OpenD has none: it says 0 then."""
+def price(value: float) -> Number | None:
+    """Give a price, None where OpenD has none: it says 0 then."""
     return number(value) or None
 
 
-def _extended(basic: Any, field: str) -> ExtendedQuote | None:
-    if not basic.HasField(field):
-        return None
-    data = getattr(basic, field)
-    last = _price(data.price)
-    if last is None:
-        return None
-    return ExtendedQuote(
-        last=last,
-        high=_price(data.highPrice),
-        low=_price(data.lowPrice),
-        volume=number(data.volume),
-        turnover=number(data.turnover),
-    )
-
-
-def _top(price: float, size: float) -> tuple[Level, ...]:
-    if not (price and -MAX_NUMBER < price < MAX_NUMBER and 0 < size < MAX_NUMBER):
+def _top(at: float, size: float) -> tuple[Level, ...]:
+    if not (at and -MAX_NUMBER < at < MAX_NUMBER and 0 < size < MAX_NUMBER):
         return ()
-    return (Level(whole(price), whole(size)),)
+    return (Level(whole(at), whole(size)),)
 
 
 def _side(levels: Iterable[Any], *, highest_first: bool) -> tuple[Level, ...]:
@@ -198,21 +162,21 @@ def _side(levels: Iterable[Any], *, highest_first: bool) -> tuple[Level, ...]:
     for level in levels:
         precise = level.HasField("hpVolume")
         size = level.hpVolume if precise else level.volume
-        price = level.price
-        # Written so that NaN fails as well.
-        if not (0 < size < MAX_NUMBER and -MAX_NUMBER < price < MAX_NUMBER):
+        at = level.price
+        # Written so that NaN fails as well. A price of 0 is none: orders at market have no level.
+        if not (0 < size < MAX_NUMBER and at and -MAX_NUMBER < at < MAX_NUMBER):
             continue
         if precise:
             size = whole(size)
-        if before is not None and (price >= before if highest_first else price <= before):
+        if before is not None and (at >= before if highest_first else at <= before):
             in_order = False
-        before = price
+        before = at
         details = level.detailList
         decoded.append(
-            Level(price, size, level.orederCount)
+            Level(at, size, level.orederCount)
             if not details
             else DetailedLevel(
-                price,
+                at,
                 size,
                 level.orederCount,
                 tuple(Order(identity(detail.orderID), number(detail.volume)) for detail in details),

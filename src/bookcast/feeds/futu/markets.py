@@ -32,8 +32,11 @@ TIME_ZONES: Final[Mapping[str, str]] = {
     "CA": "America/New_York",
     "JP": "Asia/Tokyo",
     "AU": "Australia/Sydney",
+    "FX": "UTC",
+    "CC": "UTC",
+    "EC": "America/New_York",
 }
-"""The time that OpenD writes as text, where it isn't that of Hong Kong."""
+"""The time that OpenD writes as text, where it isn't that of Hong Kong; unproven for the last 3."""
 
 
 def market_and_code(symbol: Symbol) -> tuple[int, str]:

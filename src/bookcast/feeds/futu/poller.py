@@ -86,15 +86,15 @@ class Poller:
             for topic in self._planner.held
             if (
                 (self._pushes.rhythm.heard_at(topic) or 0.0) < quiet_since
-                or self._pushes.is_suspended(topic.symbol)
+                or self._pushes.halt(topic.symbol) is not None
             )
             and self._account.market(topic.symbol).closed is None
         }
         if quiet:
             with contextlib.suppress(Refused, Unanswered):
                 given = await self._ask(opened, tuple(quiet)[: calls.MAX_SNAPSHOTS])
-                for basic in given.values():
-                    self._pushes.note_suspended(basic)
+                for snapshot in given.values():
+                    self._pushes.note_halt(snapshot.basic)
 
     async def _ask(self, opened: Link, symbols: Sequence[Symbol]) -> dict[Symbol, Any]:
         """Ask for snapshots.
@@ -111,7 +111,7 @@ class Poller:
         given: dict[Symbol, Any] = {}
         for snapshot in answer.snapshotList:
             if (symbol := symbol_of(snapshot.basic.security)) is not None:
-                given[symbol] = snapshot.basic
+                given[symbol] = snapshot
         return given
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
-from bookcast.feeds.futu import decode
+from bookcast.feeds.futu import decode, quotes
 from bookcast.feeds.futu.candles import PERIODS, CandleSeries
+from bookcast.feeds.futu.endings import Endings
 from bookcast.feeds.futu.inbox import Inbox
-from bookcast.feeds.futu.markets import symbol_of
+from bookcast.feeds.futu.markets import MarketState, symbol_of
 from bookcast.feeds.futu.rhythm import Rhythm
 from bookcast.feeds.futu.schema import messages
+from bookcast.feeds.futu.statuses import halt
 from bookcast.feeds.futu.tape import Tape
-from bookcast.model import ODD, Channel, Publication, Symbol, Topic, TradingSession
+from bookcast.model import ODD, Channel, Publication, Symbol, Topic
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +24,14 @@ Series = Tape | CandleSeries
 
 
 class Pushes:
-    """Takes pushes of OpenD. ``session_of`` tells which session a symbol's market has.
+    """Takes pushes of OpenD.
+
+    Args:
+        inbox: takes what is to be published.
+        state_of: returns what a symbol's market does now.
+        us_session: which hours of US stocks are subscribed, as ``Common.Session``.
+        now: the time in seconds since 1970.
+        clock: seconds that never go back.
 
     Attributes:
         rhythm: how often each topic has news.
@@ -31,19 +40,22 @@ class Pushes:
     def __init__(
         self,
         inbox: Inbox,
-        session_of: Callable[[Symbol], TradingSession | None],
+        state_of: Callable[[Symbol], MarketState],
         *,
+        us_session: int = 0,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inbox = inbox
-        self._session_of = session_of
+        self._state_of = state_of
+        self._us_session = us_session
+        self._endings = Endings(state_of)
         self._now = now
         self._topics: dict[tuple[Channel, int, str, str], Topic | None] = {}
         self._series: dict[Topic, Series] = {}
-        # What quotes say, and, where there are none, what somebody noted who looked.
-        self._quoted: dict[Symbol, bool] = {}
-        self._noted: dict[Symbol, bool] = {}
+        # Why it isn't traded: what quotes say, and, where there are none, what a look noted.
+        self._quoted: dict[Symbol, str | None] = {}
+        self._noted: dict[Symbol, str | None] = {}
         self._snapshots: dict[Topic, bytes] = {}
         self.rhythm = Rhythm(clock)
         self._handlers: Final[Mapping[int, tuple[str, Callable[[Any, float], None]]]] = {
@@ -78,8 +90,9 @@ class Pushes:
         """Give what keeps the trades or candles of a topic in order."""
         series = self._series.get(topic)
         if series is None:
-            kind = Tape if topic.channel == "trades" else CandleSeries
-            series = self._series[topic] = kind(topic)
+            series = self._series[topic] = (
+                Tape(topic) if topic.channel == "trades" else CandleSeries(topic, self._us_session)
+            )
         return series
 
     def fill(self, topic: Topic, past: Any) -> None:
@@ -93,26 +106,38 @@ class Pushes:
             events = series.fill((), received_ms)
         self._append(series, events)
 
-    def publish_snapshot(self, topic: Topic, basic: Any) -> None:
-        """Publish a snapshot's figures, as a quote or a book of one level.
+    def end_sessions(self, held: Collection[Topic]) -> None:
+        """Publish the last candles of sessions that have ended, of the topics that are held.
+
+        What isn't subscribed any more isn't known to its end.
+        """
+        now_ms = self._now() * 1000
+        for topic, series in self._series.items():
+            if isinstance(series, CandleSeries) and topic in held:
+                self._endings.look(topic.symbol, now_ms)
+                if self._endings.has_ended(topic.symbol, series, now_ms):
+                    self._append(series, series.end(now_ms))
+
+    def publish_snapshot(self, topic: Topic, snapshot: Any) -> None:
+        """Publish a ``Snapshot``'s figures, as a quote or a book of one level.
 
         It is news only when it differs from the last one: OpenD gives snapshots of closed markets.
         """
-        self.note_suspended(basic)
-        content = basic.SerializePartialToString()
+        self.note_halt(snapshot.basic)
+        content = snapshot.SerializePartialToString()
         if self._snapshots.get(topic) != content:
             self._snapshots[topic] = content
             self.rhythm.note(topic)
-        self._inbox.put(topic, self._decode_snapshot, basic, self._now() * 1000)
+        self._inbox.put(topic, self._decode_snapshot, snapshot, self._now() * 1000)
 
-    def note_suspended(self, basic: Any) -> None:
-        """Note whether a symbol is suspended, as a snapshot says."""
+    def note_halt(self, basic: Any) -> None:
+        """Note whether a symbol is traded, as a snapshot says."""
         if (symbol := symbol_of(basic.security)) is not None:
-            self._noted[symbol] = bool(basic.isSuspend)
+            self._noted[symbol] = halt(basic, suspended=basic.isSuspend)
 
-    def is_suspended(self, symbol: Symbol) -> bool:
-        """Tell whether a symbol's trading is suspended, as far as is known."""
-        return self._quoted.get(symbol, self._noted.get(symbol, False))
+    def halt(self, symbol: Symbol) -> str | None:
+        """Return why a symbol isn't traded, as far as is known; None when it may be."""
+        return self._quoted.get(symbol, self._noted.get(symbol))
 
     def forget(self, topic: Topic) -> None:
         """Forget a topic that OpenD won't give, if nothing of it ever came."""
@@ -127,7 +152,9 @@ class Pushes:
 
     def _quotes(self, s2c: Any, received_ms: float) -> None:
         for basic in s2c.basicQotList:
-            if (topic := self._topic("quote", basic.security)) is not None:
+            topic = self._topic("quote", basic.security)
+            # An empty one may come first; it says nothing, and replaces nothing.
+            if topic is not None and not quotes.is_empty(basic):
                 self._inbox.put(topic, self._decode_quote, basic, received_ms)
 
     def _brokers(self, s2c: Any, received_ms: float) -> None:
@@ -172,16 +199,17 @@ class Pushes:
         return topic
 
     def _decode_quote(self, topic: Topic, basic: Any, received_ms: float) -> Publication:
-        quote = decode.quote(basic, self._session_of(topic.symbol))
-        self._quoted[topic.symbol] = bool(quote.suspended)
+        self._quoted[topic.symbol] = halt(basic, suspended=basic.isSuspended)
+        quote = quotes.quote(basic, self._state_of(topic.symbol).session)
         exchange_ms = decode.milliseconds(basic.updateTimestamp)
         return Publication(topic, quote, exchange_ms, received_ms)
 
-    def _decode_snapshot(self, topic: Topic, basic: Any, received_ms: float) -> Publication:
-        exchange_ms = decode.milliseconds(basic.updateTimestamp)
+    def _decode_snapshot(self, topic: Topic, snapshot: Any, received_ms: float) -> Publication:
+        exchange_ms = decode.milliseconds(snapshot.basic.updateTimestamp)
         if topic.channel == "orderbook":
-            return Publication(topic, decode.snapshot_book(basic), exchange_ms, received_ms)
-        quote = decode.snapshot_quote(basic, self._session_of(topic.symbol))
+            book = decode.snapshot_book(snapshot.basic)
+            return Publication(topic, book, exchange_ms, received_ms)
+        quote = quotes.snapshot_quote(snapshot, self._state_of(topic.symbol).session)
         return Publication(topic, quote, exchange_ms, received_ms)
 
 
@@ -197,5 +225,6 @@ def _decode_time_frame(topic: Topic, points: Any, received_ms: float) -> Publica
     for point in reversed(points):
         data = decode.time_point(point, topic.symbol)
         if data is not None:
-            return Publication(topic, data, data.time, received_ms)
+            # When in its minute it came about isn't told.
+            return Publication(topic, data, None, received_ms)
     return None

@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, Literal
 
-from bookcast.feeds.futu.decode import identity, moment, number, volume, whole
+from bookcast.feeds.futu.conditions import CONDITIONS, updates_last
+from bookcast.feeds.futu.decode import given, identity, moment, number, volume, whole
 from bookcast.model import MAX_NUMBER, Data, Publication, Topic, Trade, Trades
 
 REMEMBERED: Final = 1024
@@ -38,6 +39,7 @@ class Tape:
 
     def __init__(self, topic: Topic) -> None:
         self._topic = topic
+        self._market = topic.symbol.partition(".")[0]
         self._known: set[int] = set()
         self._order: deque[int] = deque()
         self._waiting: deque[tuple[Any, float]] = deque(maxlen=MAX_WAITING)
@@ -182,11 +184,16 @@ class Tape:
         # Written so that NaN fails as well.
         if not (size > 0 and -MAX_NUMBER < price < MAX_NUMBER):
             return None
+        condition = CONDITIONS.get(ticker.type)
         return Trade(
-            number(price),
-            size,
-            _SIDES.get(ticker.dir, "neutral"),
-            whole(received_ms if time is None else time),
-            identity(ticker.sequence),
-            backfill,
+            price=number(price),
+            size=size,
+            side=_SIDES.get(ticker.dir, "neutral"),
+            timestamp=whole(received_ms if time is None else time),
+            id=identity(ticker.sequence),
+            backfill=backfill,
+            condition=condition,
+            condition_sign=ticker.typeSign if ticker.HasField("typeSign") else None,
+            updates_last=updates_last(condition, self._market),
+            turnover=given(ticker, "turnover"),
         )
