@@ -28,16 +28,18 @@ def security(market: int, code: str) -> Any:
 
 
 def test_every_market_that_symbols_may_name_has_its_number() -> None:
-    """OpenD knows no other."""
-    assert set(MARKETS) == OF_THE_MODEL
-    assert set(MARKETS.values()) == set(messages("Qot_Common").QotMarket.values()) - {0}
+    """OpenD knows no other; its old one of Hong Kong's futures means Hong Kong."""
+    assert set(MARKETS) == OF_THE_MODEL - {"HK_FUTURE"}
+    numbers = messages("Qot_Common").QotMarket
+    old = numbers.Value("QotMarket_HK_Future")
+    assert set(MARKETS.values()) == set(numbers.values()) - {0, old}
+    assert symbol_of(security(old, "HSImain")) == "HK.HSImain"
 
 
 @pytest.mark.parametrize(
     ("prefix", "name"),
     [
         ("HK", "HK_Security"),
-        ("HK_FUTURE", "HK_Future"),
         ("US", "US_Security"),
         ("SH", "CNSH_Security"),
         ("SZ", "CNSZ_Security"),
@@ -126,7 +128,7 @@ def test_the_fields_are_there() -> None:
     """Where states and rights are looked for."""
     state = set(messages("GetGlobalState").S2C.DESCRIPTOR.fields_by_name)
     assert set(STATE_FIELDS.values()) <= state
-    assert set(STATE_FIELDS) <= set(MARKETS)
+    assert set(STATE_FIELDS) <= OF_THE_MODEL
     for rights in (messages("GetUserInfo").S2C, messages("Notify").QotRight):
         assert set(RIGHT_FIELDS.values()) <= set(rights.DESCRIPTOR.fields_by_name)
     assert set(RIGHTS) == set(messages("Qot_Common").QotRight.values()) - {0}
