@@ -336,6 +336,8 @@ class Supply(NamedTuple):
         every_ms: the feed asks for data so often, instead of being sent them.
         quota: what the feed waits for.
         refusal: why somebody refuses to give the topic, in his words.
+        did_you_mean: symbols that may have been meant instead of a refused one.
+        only_published: the feed never gives this topic, so whoever publishes it is its source.
     """
 
     source: str
@@ -344,6 +346,8 @@ class Supply(NamedTuple):
     every_ms: float | None = None
     quota: Quota | None = None
     refusal: str | None = None
+    did_you_mean: tuple[Symbol, ...] = ()
+    only_published: bool = False
 
 
 class Update(msgspec.Struct, frozen=True):

@@ -17,13 +17,14 @@ answer.
 What it answers:
 
 - InitConnect (1001), GetGlobalState (1002), KeepAlive (1004), GetUserInfo (1005).
-- Qot_Sub (3001): all of a request or nothing. It is refused for codes told to ``refuse``, without a
-  quote right for the market, and without quota: a unit for every code and subtype, over all
-  connections. Unsubscribing is refused for ``min_seconds`` after subscribing; what a closed
-  connection had goes on costing quota for as long. Pushes come only if isRegOrUnRegPush says so, as
-  the vendor's ``subscribe`` does, or Qot_RegQotPush (3002) does later. With isFirstPush comes what
-  is stored: all trades (as PushDataType_Cache), and the newest of everything else. Single orders of
-  a book's level come only with isSubOrderBookDetail.
+- Qot_Sub (3001): all of a request or nothing. It is refused for codes told to ``refuse``, for those
+  that aren't defined if it is to ``know_only_defined``, without a quote right for the market, and
+  without quota: a unit for every code and subtype, over all connections. Unsubscribing is refused
+  for ``min_seconds`` after subscribing; what a closed connection had goes on costing quota for as
+  long. Pushes come only if isRegOrUnRegPush says so, as the vendor's ``subscribe`` does, or
+  Qot_RegQotPush (3002) does later. With isFirstPush comes what is stored: all trades (as
+  PushDataType_Cache), and the newest of everything else. Single orders of a book's level come only
+  with isSubOrderBookDetail.
 - Qot_GetSubInfo (3003): of the own connection, or of all with isReqAllConn; the quota is the
   account's.
 - Qot_GetBasicQot, GetKL, GetRT, GetTicker, GetOrderBook, GetBroker (3004 to 3014, even): what is

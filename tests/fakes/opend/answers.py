@@ -103,6 +103,9 @@ def sub(opend: OpenD, connection: Connection, c2s: Any, _s2c: Any) -> None:
         account.unsubscribe(connection.number, keys, now)
         connection.pushed.difference_update(keys)
         return
+    for code, _ in keys if opend.knows_only_defined else ():
+        if code not in opend.store.securities:
+            raise Refused(f"unknown stock {code.partition('.')[2]}")
     kept = account.subscribe(connection.number, keys, now)
     codes = {code for code, _ in kept}
     if c2s.isSubOrderBookDetail:
