@@ -25,8 +25,8 @@ What it answers:
   Qot_RegQotPush (3002) does later. With isFirstPush comes what is stored: all trades (as
   PushDataType_Cache), and the newest of everything else. Single orders of a book's level come only
   with isSubOrderBookDetail.
-- Qot_GetSubInfo (3003): of the own connection, or of all with isReqAllConn; the quota is the
-  account's.
+- Qot_GetSubInfo (3003): of the own connection, or of all with isReqAllConn, each with the
+  securityFirm that it named last; the quota is the account's.
 - Qot_GetBasicQot, GetKL, GetRT, GetTicker, GetOrderBook, GetBroker (3004 to 3014, even): what is
   stored, but only to connections that have subscribed it.
 - Qot_GetStaticInfo (3202): of listed codes, or of a market and, unless 0, a type; what wasn't

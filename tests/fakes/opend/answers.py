@@ -93,6 +93,7 @@ def user_info(opend: OpenD, _connection: Connection, _c2s: Any, s2c: Any) -> Non
 def sub(opend: OpenD, connection: Connection, c2s: Any, _s2c: Any) -> None:
     """Subscribe or unsubscribe, all of it or nothing."""
     account, now = opend.account, opend.clock()
+    connection.firm = c2s.header.securityFirm
     if c2s.isUnsubAll:
         account.unsubscribe(connection.number, connection.held, now)
         connection.pushed.clear()
@@ -130,6 +131,7 @@ def sub_info(opend: OpenD, connection: Connection, c2s: Any, s2c: Any) -> None:
         if not own and not c2s.isReqAllConn:
             continue
         info = s2c.connSubInfoList.add(usedQuota=len(other.held), isOwnConnData=own)
+        info.securityFirm = other.firm
         by_type: dict[int, Any] = {}
         for code, subtype in other.held:
             if subtype not in by_type:

@@ -72,6 +72,7 @@ class FutuFeed(Feed):
         pinned: topics to subscribe whoever wants them.
         session: which hours of US stocks count, as ``Common.Session``.
         detailed: ask for the single orders of a book.
+        firm: the broker whose data are asked for, as in calls.FIRMS; 0 leaves that to OpenD.
     """
 
     name = "futu"
@@ -87,10 +88,12 @@ class FutuFeed(Feed):
         pinned: Sequence[Topic] = (),
         session: int = 0,
         detailed: bool = False,
+        firm: int = 0,
     ) -> None:
         super().__init__(publish)
         self._endpoints = tuple(endpoints)
         self._key = key
+        self._firm = firm
         self._planner = SubscriptionPlanner(
             min_subscription_seconds,
             linger_seconds=linger_seconds,
@@ -280,7 +283,7 @@ class FutuFeed(Feed):
         attempts: set[asyncio.Task[Link]] = set()
         try:
             for _ in range(ATTEMPTS):
-                connecting = link.connect(address, port, self._take, self._key)
+                connecting = link.connect(address, port, self._take, self._key, self._firm)
                 attempts.add(asyncio.create_task(connecting))
                 done, attempts = await asyncio.wait(
                     attempts, timeout=ATTEMPT_SECONDS, return_when=asyncio.FIRST_COMPLETED

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from bookcast.errors import InvalidInput, SettingError
 from bookcast.feeds.base import Publish
+from bookcast.feeds.futu.calls import FIRMS
 from bookcast.feeds.futu.client import FutuFeed
 from bookcast.feeds.futu.endpoints import Endpoint
 from bookcast.feeds.futu.schema import require_futu
@@ -38,6 +39,7 @@ def futu_feed(publish: Publish, settings: Settings) -> FutuFeed:
         pinned=pinned_of(settings),
         session=SESSIONS[settings.futu_session],
         detailed=settings.futu_order_details,
+        firm=FIRMS.get(settings.futu_security_firm or "", 0),
     )
 
 
