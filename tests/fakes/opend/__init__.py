@@ -30,9 +30,9 @@ What it answers:
 - Qot_GetBasicQot, GetKL, GetRT, GetTicker, GetOrderBook, GetBroker (3004 to 3014, even): what is
   stored, but only to connections that have subscribed it.
 - Qot_GetStaticInfo (3202): of listed codes, or of a market and, unless 0, a type; what wasn't
-  defined is left out. Qot_GetSecuritySnapshot (3203): at most 400 codes, and 60 requests in 30
-  seconds; one unknown code, and all are refused. Where no snapshot is told, one is made of the
-  quote and the book.
+  defined is left out. Options and cryptocurrencies come by their codes only.
+- Qot_GetSecuritySnapshot (3203): at most 400 codes, and 60 requests in 30 seconds; one unknown
+  code, and all are refused. Where no snapshot is told, one is made of the quote and the book.
 
 What it pushes: quotes, candles, points of the day's line, trades, order books, brokers (3005 to
 3015, odd), and Notify (1003) to the connections that asked for it.

@@ -152,8 +152,12 @@ def test_snapshots_are_asked_for_as_the_vendor_does(vendor: Compared) -> None:
 
 
 def test_lists_of_securities_are_asked_for_as_the_vendor_does(vendor: Compared) -> None:
-    """By market and kind."""
+    """By market and kind, or a single one by its code."""
     assert written(calls.securities(1, 3)) == vendor.sends("get_stock_basicinfo", "HK", "STOCK")
+    ours, theirs = calls.securities(11, 10), vendor.sends("get_stock_basicinfo", "US", "FUTURE")
+    assert written(ours) == theirs
+    theirs = vendor.sends("get_stock_basicinfo", "HK", "STOCK", code_list=["CC.BTCUSD"])
+    assert written(calls.security(Symbol("CC.BTCUSD"))) == theirs
 
 
 @pytest.mark.parametrize(("name", "number"), calls.FIRMS.items())

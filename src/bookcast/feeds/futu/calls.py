@@ -177,6 +177,16 @@ def securities(market: int, kind: int) -> Call:
     return call
 
 
+def security(symbol: Symbol) -> Call:
+    """Ask what is always true of one security, which needn't be in a list."""
+    call = _call(3202, "Qot_GetStaticInfo")
+    c2s = call.request.c2s
+    c2s.market = c2s.secType = 0
+    _name(c2s.securityList, [symbol])
+    c2s.header.securityFirm = 0
+    return call
+
+
 def _call(protocol: int, name: str) -> Call:
     return Call(protocol, name, messages(name).Request())
 
