@@ -47,12 +47,12 @@ _SEPARATED: Final = re.compile(r"(HK|US|SH|SZ|SG|JP|GB)[-/_ ](..+)")
 _JOINED: Final = re.compile(r"(HK|SH|SZ)(\d{4,6})")
 _SUFFIX: Final = re.compile(r"(.+)\.([A-Z]+)")
 _FACTSET: Final = re.compile(r"(.+)-(HK|US|JP|SG|AU|CA|CN)")
+_BEHIND: Final = re.compile(r"(.+):([A-Z0-9]+)")
 _BLOOMBERG: Final = re.compile(r"(.+) ([A-Z][A-Z0-9])")
 _KIND: Final = re.compile(r" (EQUITY|INDEX|COMDTY|CURNCY)$")
 """Bloomberg's last word."""
 
 _OPTION: Final = re.compile(r"([.-]?)([A-Z]{1,6}\d?)([ _]*)(\d{6})([CP])(\d+(?:\.\d+)?)")
-_OCC_STRIKE: Final = 8
 _FUTURE: Final = re.compile(r"([A-Z0-9]*[A-Z][A-Z0-9]*?)(MAIN|CURRENT|NEXT|\d{4})")
 _MONTH: Final = re.compile(r"([A-Z0-9]{1,5}?)([FGHJKMNQUVXZ])(?:20)?(\d\d)")
 _PAIR: Final = re.compile(r"([A-Z0-9]{2,10}?)([-/_ ]?)(USDT|USDC|USD)(?:\.P|=X)?")
@@ -86,7 +86,7 @@ def hints(symbol: Symbol, *, may_exist: bool = True) -> tuple[Symbol, ...]:
             missing. False: it looks as much like a code of another market where that is so.
     """
     market, _, typed = symbol.partition(".")
-    text = " ".join(unicodedata.normalize("NFKC", typed).split()).strip("'\"")
+    text = " ".join(unicodedata.normalize("NFKC", typed).split()).strip("'\"()[]")
     if not text.isascii():
         return ()
     text = _KIND.sub("", text.upper())
@@ -126,6 +126,7 @@ def _named(text: str) -> Iterator[tuple[tuple[str, ...], str]]:
     for pattern, suffixes in (
         (_SUFFIX, {**_DOTTED, **SUFFIXES}),
         (_FACTSET, SUFFIXES),
+        (_BEHIND, {**_NAMED, **SUFFIXES, **BLOOMBERG}),
         (_BLOOMBERG, BLOOMBERG),
     ):
         if (match := pattern.fullmatch(text)) and (markets := suffixes.get(match[2])):

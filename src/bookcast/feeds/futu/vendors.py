@@ -40,28 +40,29 @@ BLOOMBERG: Final[Mapping[str, tuple[str, ...]]] = {
 EXCHANGES: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(
         (
-            *("NASDAQ", "NYSE", "AMEX", "NYSEARCA", "ARCA", "NYSEAMERICAN", "NYSEMKT", "BATS"),
-            *("CBOE", "OTC", "OTCMKTS", "PINK", "XNAS", "XNYS", "XASE", "ARCX", "IEX", "O"),
+            *("NASDAQ", "NASDAQGS", "NASDAQGM", "NASDAQCM", "XNAS", "NSQ"),
+            *("NYSE", "NYSEARCA", "NYSEAMERICAN", "NYSEMKT", "XNYS", "NYQ", "AMEX", "XASE"),
+            *("ARCA", "ARCX", "BATS", "CBOE", "IEX", "OTC", "OTCMKTS", "PINK", "O"),
             *("CME", "CMEMINI", "CBOT", "CBOTMINI", "NYMEX", "NYMEXMINI", "COMEX", "COMEXMINI"),
             *("INDEX", "INDEXSP", "INDEXDJX", "INDEXNASDAQ", "INDEXCBOE", "INDEXRUSSELL", "I"),
             *("SP", "DJ", "TVC", "DJCFD", "SPCFD"),
         ),
         _US,
     ),
-    **dict.fromkeys(("HKEX", "SEHK", "HKG", "XHKG", "HKFE", "HSI", "INDEXHANGSENG"), _HK),
+    **dict.fromkeys(("HKEX", "SEHK", "HKSE", "HKG", "XHKG", "HKFE", "HSI", "INDEXHANGSENG"), _HK),
     **dict.fromkeys(("SSE", "SHA", "SHSE", "XSHG"), _SH),
     **dict.fromkeys(("SZSE", "SHE", "XSHE"), _SZ),
     # Some mean Tokyo by it and some Toronto: the codes of one have digits, of the other letters.
     "TSE": ("JP", "CA"),
-    **dict.fromkeys(("TYO", "XTKS", "OSE"), ("JP",)),
+    **dict.fromkeys(("TYO", "JPX", "XTKS", "OSE"), ("JP",)),
     **dict.fromkeys(("TSX", "TSXV", "XTSE"), ("CA",)),
     **dict.fromkeys(("SGX", "SES", "XSES"), ("SG",)),
     **dict.fromkeys(("ASX", "XASX"), ("AU",)),
-    **dict.fromkeys(("MYX", "KLSE", "XKLS"), ("MY",)),
+    **dict.fromkeys(("MYX", "KLSE", "BURSA", "XKLS"), ("MY",)),
     **dict.fromkeys(
         (
             *("X", "CRYPTO", "BINANCE", "COINBASE", "KRAKEN", "BITSTAMP", "BITFINEX", "BYBIT"),
-            *("OKX", "GEMINI"),
+            *("OKX", "GEMINI", "KUCOIN", "HUOBI", "HTX", "BITMEX", "CRYPTOCOM"),
         ),
         _CC,
     ),
