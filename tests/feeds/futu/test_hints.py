@@ -182,6 +182,12 @@ def test_cryptocurrencies(text: str, symbol: str) -> None:
     assert meant(text) == [symbol]
 
 
+def test_a_coin_without_its_currency_may_be_a_ticker_too() -> None:
+    """There are funds that are called so."""
+    assert meant("btc") == ["US.BTC", "CC.BTCUSD"]
+    assert meant("BTC") == []
+
+
 @pytest.mark.parametrize(
     ("text", "symbol"),
     [
@@ -298,6 +304,7 @@ def test_opends_own_form_has_no_hint(symbol: str) -> None:
         ("SZ.000300", ("SH.000300",)),
         ("SG.AAPL", ("US.AAPL",)),
         ("US.AAPL", ()),
+        ("US.XRP", ("CC.XRPUSD",)),
         ("JP.7203", ()),
         ("SH.600519", ()),
     ],

@@ -109,7 +109,8 @@ def _read(text: str, market: str) -> Codes:
 
 def _elsewhere(text: str, market: str) -> Codes:
     """Read a code that its market may have, and another market as well."""
-    if market in {"SH", "SZ"} or (market in {"SG", "AU", "CA"} and text.isalpha()):
+    may_be_american = market in {"SG", "AU", "CA"} and text.isalpha()
+    if market in {"SH", "SZ"} or may_be_american or text in COINS:
         yield from _anywhere(text)
 
 
@@ -163,6 +164,8 @@ def _united_states(text: str) -> Codes:
         yield f"US.{text}"
     elif match := _TICKER.fullmatch(text):
         yield f"US.{match[1]}.{match[2]}" if match[2] else f"US.{match[1]}"
+        if text in COINS:
+            yield f"CC.{COINS[text]}USD"
 
 
 def _hong_kong(text: str) -> Codes:
