@@ -1,7 +1,7 @@
 import pytest
 
 from bookcast.hub.status import Status, status_of
-from bookcast.model import Quota, Supply, Update
+from bookcast.model import Quota, Supply, Symbol, Update
 from tests.support import update
 
 ALIVE, DEAD = Supply("futu"), Supply("futu", "feed_down", "OpenD closed")
@@ -55,6 +55,19 @@ def test_what_a_feed_says_is_passed_on() -> None:
     assert (status.state, status.source, status.every_ms) == ("live", "snapshot", 1000)
     assert status.refusal == "no right"
     assert not status.goes_without_saying
+    unknown = REFUSED._replace(did_you_mean=(Symbol("HK.00700"),))
+    assert status_of(None, now_ms=0, stale_after=0, supply=unknown).did_you_mean == ("HK.00700",)
+
+
+def test_what_a_feed_never_gives_stands_as_without_a_feed_once_it_is_published() -> None:
+    """Before that, the feed's refusal is told."""
+    supply = Supply("futu", "pending", "never", refusal="never", only_published=True)
+    before = status_of(None, now_ms=0, stale_after=30, supply=supply)
+    assert (before.state, before.refusal) == ("pending", "never")
+    for age_ms in (10, 5000, 60_000):
+        after = status_of(update(1), now_ms=age_ms, stale_after=30, supply=supply)
+        assert after == status_of(update(1), now_ms=age_ms, stale_after=30, supply=None)
+        assert after.refusal is None
 
 
 def test_ages_and_times_left_are_no_news() -> None:

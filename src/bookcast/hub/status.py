@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from bookcast.model import Quota, Supply, Update
+from bookcast.model import Quota, Supply, Symbol, Update
 
 FRESH_MS: Final = 1000.0
 """What came within this is live, whatever its feed says: it may have come from somebody else."""
@@ -26,6 +26,7 @@ class Status(NamedTuple):
     every_ms: float | None = None
     quota: Quota | None = None
     refusal: str | None = None
+    did_you_mean: tuple[Symbol, ...] = ()
 
     @property
     def news(self) -> tuple[object, ...]:
@@ -55,7 +56,7 @@ def status_of(
     """
     age_ms = max(0.0, round(now_ms - newest.server_ms, 1)) if newest is not None else None
     fresh = age_ms is not None and age_ms <= FRESH_MS
-    if supply is None:
+    if supply is None or (supply.only_published and newest is not None):
         supply = Supply("")
     status = Status(
         "live",
@@ -65,6 +66,7 @@ def status_of(
         supply.every_ms,
         supply.quota,
         supply.refusal,
+        supply.did_you_mean,
     )
     # What a feed asks for again and again is always fresh, and says nothing.
     fresh = fresh and supply.every_ms is None

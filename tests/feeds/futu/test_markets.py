@@ -24,16 +24,18 @@ def security(market: int, code: str) -> Any:
 
 
 def test_every_market_that_symbols_may_name_has_its_number() -> None:
-    """OpenD knows no other."""
-    assert set(MARKETS) == OF_THE_MODEL
-    assert set(MARKETS.values()) == set(messages("Qot_Common").QotMarket.values()) - {0}
+    """OpenD knows no other; its old one of Hong Kong's futures means Hong Kong."""
+    assert set(MARKETS) == OF_THE_MODEL - {"HK_FUTURE"}
+    numbers = messages("Qot_Common").QotMarket
+    old = numbers.Value("QotMarket_HK_Future")
+    assert set(MARKETS.values()) == set(numbers.values()) - {0, old}
+    assert symbol_of(security(old, "HSImain")) == "HK.HSImain"
 
 
 @pytest.mark.parametrize(
     ("prefix", "name"),
     [
         ("HK", "HK_Security"),
-        ("HK_FUTURE", "HK_Future"),
         ("US", "US_Security"),
         ("SH", "CNSH_Security"),
         ("SZ", "CNSZ_Security"),

@@ -21,6 +21,7 @@ from bookcast.feeds.futu.account import NOTIFY, Account
 from bookcast.feeds.futu.directory import Directory
 from bookcast.feeds.futu.endings import TURN_SECONDS
 from bookcast.feeds.futu.endpoints import Endpoint, resolve
+from bookcast.feeds.futu.hints import hints
 from bookcast.feeds.futu.inbox import Inbox
 from bookcast.feeds.futu.link import Link, Lost
 from bookcast.feeds.futu.market_watch import MarketWatch
@@ -29,7 +30,7 @@ from bookcast.feeds.futu.pushes import Pushes
 from bookcast.feeds.futu.quota import Pools, in_words, units_of
 from bookcast.feeds.futu.subscriber import Subscriber
 from bookcast.feeds.futu.subscriptions import SubscriptionPlanner
-from bookcast.feeds.futu.topics import SUBTYPES, request_group
+from bookcast.feeds.futu.topics import SUBTYPES, not_asked_for, request_group
 from bookcast.model import Data, Security, Supply, Symbol, Topic
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class FutuFeed(Feed):
         pinned: topics to subscribe whoever wants them.
         session: which hours of US stocks count, as ``Common.Session``.
         detailed: ask for the single orders of a book.
+        firm: the broker whose data are asked for, as in calls.FIRMS; 0 leaves that to OpenD.
     """
 
     name = "futu"
@@ -83,11 +85,13 @@ class FutuFeed(Feed):
         pinned: Sequence[Topic] = (),
         session: int = 0,
         detailed: bool = False,
+        firm: int = 0,
     ) -> None:
         super().__init__(publish)
         self._endpoints = tuple(endpoints)
         self._key = key
         self._account = Account()
+        self._firm = firm
         self._planner = SubscriptionPlanner(
             min_subscription_seconds,
             linger_seconds=linger_seconds,
@@ -127,8 +131,13 @@ class FutuFeed(Feed):
         """Everything that OpenD has comes from here."""
         return (topic.channel, topic.variant) in SUBTYPES
 
+    def _asks_for(self, topic: Topic) -> bool:
+        return self.serves(topic) and not_asked_for(topic) is None
+
     def supply(self, topic: Topic) -> Supply:
         """Tell how OpenD gives a topic, or why it doesn't."""
+        if (why := not_asked_for(topic)) is not None:
+            return Supply(self.name, "pending", why, refusal=why, only_published=True)
         return self._cut_off() or self._without(topic) or self._with(topic)
 
     def _cut_off(self) -> Supply | None:
@@ -150,7 +159,10 @@ class FutuFeed(Feed):
             if (every_seconds := self._poller.every_seconds(topic)) is not None:
                 state, why = self._trading(topic) or ("live", f"OpenD doesn't push it: {reason}")
                 return Supply("snapshot", state, why, every_seconds * 1000, refusal=reason)
-            return Supply(self.name, "pending", f"OpenD refuses it: {reason}", refusal=reason)
+            lacks_right = self._account.missing_right(topic.symbol) is not None
+            meant = hints(topic.symbol, may_exist=lacks_right)
+            refused = Supply(self.name, "pending", f"OpenD refuses it: {reason}", refusal=reason)
+            return refused._replace(did_you_mean=meant)
         quota = self._planner.quota(topic, asyncio.get_running_loop().time())
         if quota is not None:
             return Supply(self.name, "pending", in_words(quota), quota=quota)
@@ -192,18 +204,18 @@ class FutuFeed(Feed):
 
     def want(self, topic: Topic) -> None:
         """Subscribe a topic as soon as possible."""
-        if self.serves(topic):
+        if self._asks_for(topic):
             self._planner.want(topic)
             self._subscriber.changed.set()
 
     def go_on_after(self, topic: Topic, past: Sequence[Data]) -> None:
         """Go on with trades and candles where the feed of another node ended."""
-        if self.serves(topic):
+        if self._asks_for(topic):
             self._pushes.series(topic).go_on_after(past)
 
     def release(self, topic: Topic) -> None:
         """Let go of a topic as soon as OpenD allows it."""
-        if self.serves(topic):
+        if self._asks_for(topic):
             self._planner.release(topic, asyncio.get_running_loop().time())
             self._subscriber.changed.set()
 
@@ -289,7 +301,7 @@ class FutuFeed(Feed):
         attempts: set[asyncio.Task[Link]] = set()
         try:
             for _ in range(ATTEMPTS):
-                connecting = link.connect(address, port, self._take, self._key)
+                connecting = link.connect(address, port, self._take, self._key, self._firm)
                 attempts.add(asyncio.create_task(connecting))
                 done, attempts = await asyncio.wait(
                     attempts, timeout=ATTEMPT_SECONDS, return_when=asyncio.FIRST_COMPLETED

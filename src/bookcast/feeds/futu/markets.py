@@ -10,7 +10,6 @@ from bookcast.model import Symbol, TradingSession
 
 MARKETS: Final[Mapping[str, int]] = {
     "HK": 1,
-    "HK_FUTURE": 2,
     "US": 11,
     "SH": 21,
     "SZ": 22,
@@ -25,7 +24,8 @@ MARKETS: Final[Mapping[str, int]] = {
 }
 """The prefix of a symbol and its ``Qot_Common.QotMarket``."""
 
-PREFIXES: Final = {number: prefix for prefix, number in MARKETS.items()}
+PREFIXES: Final = {number: prefix for prefix, number in MARKETS.items()} | {2: "HK"}
+"""The other way round; 2 is OpenD's old number of Hong Kong's futures."""
 
 TIME_ZONES: Final[Mapping[str, str]] = {
     "US": "America/New_York",
