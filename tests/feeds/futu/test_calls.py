@@ -173,7 +173,8 @@ def test_a_broker_is_named_as_the_vendor_does(vendor: Compared, name: str, numbe
         "(lambda c: [c.subscribe(['US.AAPL', 'HK.00700'], ['TICKER']), "
         "c.unsubscribe(['US.AAPL'], ['TICKER']), c.get_cur_kline('HK.00700', 5, 'K_DAY'), "
         "c.get_rt_ticker('US.AAPL', 5), c.get_market_snapshot(['CC.BTCUSD']), "
-        "c.get_stock_basicinfo('HK', 'WARRANT'), c.close()][-1])(futu.OpenQuoteContext("
+        "c.get_stock_basicinfo('HK', 'WARRANT'), c.get_market_state(['CC.BTCUSD']), "
+        "c.close()][-1])(futu.OpenQuoteContext("
         f"host='127.0.0.1', port=context._OpenContextBase__port, security_firm={name!r}))"
     )
     ours = [
@@ -183,6 +184,7 @@ def test_a_broker_is_named_as_the_vendor_does(vendor: Compared, name: str, numbe
         calls.trades(AAPL, 5),
         calls.snapshots([Symbol("CC.BTCUSD")]),
         calls.securities(1, 5),
+        calls.market_states([Symbol("CC.BTCUSD")]),
     ]
     protocols = {call.protocol for call in ours}
     expected = [one for call in ours for one in written(calls.name_firm(call, number))]
