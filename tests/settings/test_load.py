@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bookcast.errors import SettingError
-from bookcast.settings import Settings, describe, from_keywords, load
+from bookcast.settings import Settings, describe, from_keywords, load, with_source
 
 
 def test_defaults_need_nothing() -> None:
@@ -41,14 +42,6 @@ def test_a_secret_is_read_from_a_file_and_never_shown(tmp_path: Path) -> None:
         load({}, {"REDIS_URL_FILE": str(tmp_path / "missing")}, None)
 
 
-def test_an_env_file_that_is_no_text_is_a_clear_error(tmp_path: Path) -> None:
-    """It names the file."""
-    env_file = tmp_path / ".env"
-    env_file.write_bytes(b"HOST=\xff\xfe")
-    with pytest.raises(SettingError, match=r"\.env can't be read"):
-        load({}, {}, env_file)
-
-
 def test_lists_are_separated_by_commas() -> None:
     """Spaces and empty items between commas don't matter."""
     loaded = load({}, {"SIMULATOR_SYMBOLS": " AAPL, TSLA,,"}, None)
@@ -66,6 +59,109 @@ def test_keywords_are_settings_in_process() -> None:
         from_keywords(port="80")
     with pytest.raises(SettingError, match="AUTH_MODE"):
         from_keywords(environment="production")
+
+
+def test_an_unknown_keyword_is_refused_with_the_nearest() -> None:
+    """Where one is near; otherwise all are listed."""
+    with pytest.raises(
+        SettingError, match="no setting 'websocket_prot'; did you mean 'websocket_port'"
+    ):
+        from_keywords(websocket_prot=0)
+    with pytest.raises(SettingError, match="no setting 'colour'; there are: environment, host"):
+        from_keywords(colour="red")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("LOG_LEVEL", "INFO", "info"),
+        ("LOG_LEVEL", " Debug\r", "debug"),
+        ("AUTH_MODE", "None", "none"),
+        ("FEED", "SIMULATOR", "simulator"),
+        ("SESSION_QUEUE", "All", "all"),
+        ("DEFAULT_MARKET", "hk", "HK"),
+        ("READY_WITHOUT_REDIS", "FALSE", False),
+        ("FUTU_ORDER_DETAILS", "True", True),
+        ("WEBSOCKET_PORT", "9000\r", 9000),
+        ("HOST", "0.0.0.0 ", "0.0.0.0"),
+        ("REDIS_URL", "Redis://h:1/2", "redis://h:1/2"),
+        ("REDIS_URL", "MEMORY://", "memory://"),
+    ],
+)
+def test_a_word_means_the_same_in_any_letters(name: str, text: str, value: object) -> None:
+    """And with spaces or Windows' line ends around it, from everywhere."""
+    field = name.lower()
+    for loaded in (load({}, {name: text}, None), load({field: text}, {}, None)):
+        assert getattr(loaded.settings, field) == value
+    if isinstance(value, str):
+        assert getattr(from_keywords(**{field: text.strip()}), field) == value
+
+
+def test_an_empty_text_counts_as_not_set_and_a_space_does_not() -> None:
+    """What is left of a space is no word."""
+    assert load({}, {"AUTH_MODE": ""}, None).settings.auth_mode is None
+    with pytest.raises(SettingError, match=r"AUTH_MODE is ' ' .*; it must be one of"):
+        load({}, {"AUTH_MODE": " "}, None)
+
+
+@pytest.mark.parametrize("word", ["production", "Production", "PRODUCTION", " production\r"])
+def test_production_in_any_letters_has_its_defaults(word: str) -> None:
+    """Words are folded before defaults are chosen."""
+    loaded = load({}, {"ENVIRONMENT": word, "AUTH_MODE": "none"}, None)
+    assert loaded.settings.production
+    assert loaded.settings.admin_allow == ()
+    assert from_keywords(environment=word.strip(), auth_mode="none") == loaded.settings
+    with pytest.raises(SettingError, match="AUTH_MODE is not set, and in production"):
+        load({}, {"ENVIRONMENT": word}, None)
+
+
+def test_a_misspelt_name_in_the_environment_is_a_warning() -> None:
+    """Much stands there that is none of ours."""
+    environ = {"WEBSOCKET_PROT": "1", "redis_url": "x", "PATH": "/bin", "HTTP_PORT": "80"}
+    loaded = load({}, environ, None)
+    assert loaded.settings == Settings()
+    assert sorted(loaded.warnings) == [
+        "WEBSOCKET_PROT in the environment is no setting; did you mean WEBSOCKET_PORT?",
+        "redis_url in the environment is no setting; did you mean REDIS_URL?",
+    ]
+
+
+def test_a_large_environment_is_read_at_once() -> None:
+    """Looking for misspelt names costs little for each."""
+    environ = {f"SERVICE_{number}_PORT_8002_TCP": "x" for number in range(5000)}
+    started = time.process_time()
+    assert load({}, environ, None).warnings == ()
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        (
+            "HOST is 'x', which can't be resolved",
+            "HOST (from the environment) is 'x', which can't be resolved",
+        ),
+        ("HOST is 'x' (from the environment); no", "HOST is 'x' (from the environment); no"),
+        ("FEED is 'x'", "FEED is 'x'"),
+        ("Host is down", "Host is down"),
+        ("", ""),
+    ],
+)
+def test_a_refusal_says_where_the_value_came_from(sentence: str, shown: str) -> None:
+    """Wherever in the program the value is refused."""
+    assert with_source(sentence, {"host": "the environment"}) == shown
+
+
+def test_a_mark_at_the_beginning_of_a_secrets_file_is_skipped(tmp_path: Path) -> None:
+    """Editors on Windows write a byte order mark."""
+    secret = tmp_path / "secret"
+    secret.write_text("\ufeffs3cret\r\n")
+    loaded = load({}, {"AUTH_JWT_SECRET_FILE": str(secret)}, None)
+    assert loaded.settings.auth_jwt_secret == "s3cret"
+    with pytest.raises(
+        SettingError, match=r"AUTH_JWT_SECRET_FILE is '/no' \(from the environment\)"
+    ):
+        load({}, {"AUTH_JWT_SECRET_FILE": "/no"}, None)
 
 
 @given(st.sampled_from(describe()), st.text(st.characters(exclude_characters="\x00"), max_size=20))

@@ -1,4 +1,4 @@
-from bookcast.settings import load
+from bookcast.settings import Settings, load
 
 
 def test_production_starts_from_stricter_defaults() -> None:
@@ -6,3 +6,11 @@ def test_production_starts_from_stricter_defaults() -> None:
     loaded = load({}, {"ENVIRONMENT": "production", "AUTH_MODE": "none"}, None)
     assert loaded.settings.redis_url == "redis://redis:6379"
     assert loaded.sources["redis_url"] == "the default in production"
+
+
+def test_a_scheme_means_the_same_in_any_letters() -> None:
+    """Only what others could share counts as a Redis."""
+    assert Settings(redis_url="REDISS://User:Pass@Host").redis_url == "rediss://User:Pass@Host"
+    assert Settings(redis_url="redis://host").shares_redis
+    assert not Settings(redis_url="Memory://").shares_redis
+    assert not Settings().shares_redis

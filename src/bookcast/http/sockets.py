@@ -14,8 +14,6 @@ _FAULTS = {
     "with WEBSOCKET_PORT (--port)",
     errno.EACCES: "needs more rights than this user has; choose a port above 1023 with "
     "WEBSOCKET_PORT (--port)",
-    errno.EADDRNOTAVAIL: "can't be used: this machine doesn't have that address; set HOST to one "
-    "that it has",
 }
 
 
@@ -51,6 +49,11 @@ async def listen(host: str, port: int, *, shared: bool = False) -> list[socket.s
     except OSError as error:
         for sock in sockets:
             sock.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise StartupError(
+                f"HOST is {host!r}, but this machine doesn't have that address; set it to one that "
+                "it has, or to 0.0.0.0 for all"
+            ) from None
         fault = _FAULTS.get(error.errno or 0, f"can't be opened: {error}")
         raise StartupError(f"Port {port} on {host} {fault}") from None
     return sockets

@@ -2,11 +2,12 @@
 
 from bookcast.settings.check import MIN_SECRET_BYTES, check, is_loopback
 from bookcast.settings.describe import Description, describe
-from bookcast.settings.load import Loaded, from_keywords, load
-from bookcast.settings.schema import ALIASES, PRODUCTION_DEFAULTS, Names, Settings
+from bookcast.settings.load import Loaded, from_keywords, load, with_source
+from bookcast.settings.schema import ALIASES, COMMON, PRODUCTION_DEFAULTS, Names, Settings
 
 __all__ = [
     "ALIASES",
+    "COMMON",
     "MIN_SECRET_BYTES",
     "PRODUCTION_DEFAULTS",
     "Description",
@@ -18,4 +19,5 @@ __all__ = [
     "from_keywords",
     "is_loopback",
     "load",
+    "with_source",
 ]

@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bookcast.errors import InvalidInput, SettingError
-from bookcast.model import MARKETS, parse_symbol
+from bookcast.model import parse_symbol
 from bookcast.settings.schema import Names, Settings
 
 ORIGIN: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?")
@@ -32,11 +32,6 @@ def check(settings: Settings, sources: Mapping[str, str]) -> None:
     Raises:
         SettingError: naming the setting that breaks one.
     """
-    if settings.default_market not in MARKETS:
-        raise SettingError(
-            f"DEFAULT_MARKET is {settings.default_market!r}{_from(sources, 'default_market')}; "
-            f"it must be one of {', '.join(sorted(MARKETS))}"
-        )
     if settings.production and settings.auth_mode is None:
         raise SettingError(
             "AUTH_MODE is not set, and in production the server doesn't start open by accident; "
@@ -58,20 +53,10 @@ def check(settings: Settings, sources: Mapping[str, str]) -> None:
 
 
 def _check_redis(settings: Settings, sources: Mapping[str, str]) -> None:
-    url = settings.redis_url
-    if url is not None:
-        shown = f"REDIS_URL{_from(sources, 'redis_url')}"
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError:
-            parts, port = urlsplit(""), 0
-        named = bool(parts.hostname) or parts.scheme in {"unix", "memory"}
-        if parts.scheme not in REDIS_SCHEMES or not named or port == 0:
-            raise SettingError(
-                f"{shown} is no address of a Redis; write redis://[user:password@]host:6379, or "
-                "rediss:// for TLS"
-            )
+    if settings.redis_url is not None:
+        fault = _redis_url_fault(settings.redis_url)
+        if fault:
+            raise SettingError(f"REDIS_URL{_from(sources, 'redis_url')} {fault}")
     if not REDIS_PREFIX.fullmatch(settings.redis_prefix):
         raise SettingError(
             f"REDIS_PREFIX is {settings.redis_prefix!r}{_from(sources, 'redis_prefix')}; write up "
@@ -87,6 +72,33 @@ def _check_redis(settings: Settings, sources: Mapping[str, str]) -> None:
             f"WORKERS is {settings.workers}{_from(sources, 'workers')}, and several processes need "
             "Redis to share what they know: set REDIS_URL=redis://host:6379, or WORKERS=1"
         )
+
+
+def _redis_url_fault(url: str) -> str:
+    """Return why the URL can't be used, or an empty text. It never repeats the URL."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # an open bracket, or a port that is no number
+        parts, port = urlsplit(""), 0
+    if "@" in url and (parts.netloc or parts.scheme != "unix"):
+        # Where a password has one of these as it is, the URL means something else: the part before
+        # it is taken for a host, the rest for a database, a query or a fragment.
+        user, at, _ = parts.netloc.rpartition("@")
+        if not at or "@" in user or parts.fragment or "@" in parts.query or port == 0:
+            return (
+                "can't be read with that user or password; in these write %23 for #, %2F for /, "
+                "%3F for ?, %40 for @, %5B for [, %5D for ] and %25 for %"
+            )
+    named = bool(parts.hostname) or parts.scheme in {"unix", "memory"}
+    if parts.scheme not in REDIS_SCHEMES or not named or port == 0:
+        return (
+            "is no address of a Redis; write redis://[user:password@]host:6379, or rediss:// for "
+            "TLS"
+        )
+    if parts.scheme in {"redis", "rediss"} and not re.fullmatch("/?[0-9]*/?", parts.path):
+        return "has a path that is no number of a database; write redis://host:6379/0"
+    return ""
 
 
 def _check_authentication(settings: Settings) -> None:

@@ -9,22 +9,27 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
-from dotenv import dotenv_values
 
 from bookcast.errors import SettingError, explain
 from bookcast.settings.check import check
-from bookcast.settings.describe import Description, describe
+from bookcast.settings.describe import Description, describe, environment_names
+from bookcast.settings.env_file import read_env_file
+from bookcast.settings.names import nearest
 from bookcast.settings.schema import ALIASES, PRODUCTION_DEFAULTS, Names, Settings
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """Settings and, for each, where its value came from."""
+    """Settings and, for each, where its value came from.
+
+    ``warnings``: what looks like a mistake in the environment, a sentence each.
+    """
 
     settings: Settings
     sources: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
 
 def load(
@@ -40,22 +45,25 @@ def load(
         SettingError: naming the setting, its value and where it came from.
     """
     environ = os.environ if environ is None else environ
-    found: dict[str, tuple[str, str]] = {}
-    from_file = _read_env_file(env_file)
+    from_file = read_env_file(env_file, environment_names()) if env_file is not None else {}
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
     for description in describe():
         given = _find(description, flags or {}, environ, from_file)
         if given is not None:
-            found[description.field] = given
-    defaults = PRODUCTION_DEFAULTS if _text(found, "environment") == "production" else {}
-    values = {field: _convert(field, text, source) for field, (text, source) in found.items()}
-    sources = {field: source for field, (_, source) in found.items()}
-    for field, value in defaults.items():
-        if field not in values:
-            values[field] = value
-            sources[field] = "the default in production"
+            text, sources[description.field] = given
+            values[description.field] = _convert(description, text, sources[description.field])
+    if values.get("environment") == "production":
+        for field, value in PRODUCTION_DEFAULTS.items():
+            if field not in values:
+                values[field] = value
+                sources[field] = "the default in production"
     settings = Settings(**values)
-    check(settings, sources)
-    return Loaded(settings, sources)
+    try:
+        check(settings, sources)
+    except SettingError as error:
+        raise SettingError(with_source(str(error), sources)) from None
+    return Loaded(settings, sources, tuple(_misspelt(environ)))
 
 
 def from_keywords(**keywords: Any) -> Settings:
@@ -64,33 +72,43 @@ def from_keywords(**keywords: Any) -> Settings:
     Raises:
         SettingError: for an unknown keyword or a wrong value.
     """
+    known = {one.field: one for one in describe()}
     values: dict[str, Any] = {}
-    hints = get_type_hints(Settings, include_extras=True)
-    if keywords.get("environment") == "production":
-        values.update(PRODUCTION_DEFAULTS)
     for keyword, value in keywords.items():
         field = ALIASES.get(keyword, keyword)
-        if field not in hints:
-            known = ", ".join(d.field for d in describe())
-            raise SettingError(f"There is no setting {keyword!r}; there are: {known}")
-        try:
-            values[field] = msgspec.convert(value, hints[field])
-        except msgspec.ValidationError as error:
-            raise SettingError(_sentence(field, repr(value), "the caller", error)) from None
+        if field not in known:
+            meant = nearest(field, environment_names() & {one.upper() for one in known})
+            which = (
+                f"did you mean {meant.lower()!r}?" if meant else f"there are: {', '.join(known)}"
+            )
+            raise SettingError(f"There is no setting {keyword!r}; {which}")
+        values[field] = _checked(known[field], value, repr(value), "the caller", strict=True)
+    if values.get("environment") == "production":
+        values = {**PRODUCTION_DEFAULTS, **values}
     settings = Settings(**values)
     check(settings, {})
     return settings
 
 
-def _text(found: Mapping[str, tuple[str, str]], field: str) -> str | None:
-    return found[field][0] if field in found else None
+def with_source(sentence: str, sources: Mapping[str, str]) -> str:
+    """Return the sentence with where the value came from, unless it has that.
+
+    A sentence about a value that is refused begins with the name of its setting.
+    """
+    name, space, rest = sentence.partition(" ")
+    source = sources.get(name.lower()) if name.isupper() else None
+    if source is None or f"(from {source})" in rest:
+        return sentence
+    return f"{name} (from {source}){space}{rest}"
 
 
-def _read_env_file(path: Path | None) -> Mapping[str, str | None]:
-    try:
-        return dotenv_values(path) if path is not None and path.is_file() else {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"The file {path} can't be read: {error}") from None
+def _misspelt(environ: Mapping[str, str]) -> list[str]:
+    known = environment_names()
+    return [
+        f"{name} in the environment is no setting; did you mean {meant}?"
+        for name in environ
+        if name not in known and (meant := nearest(name, known))
+    ]
 
 
 def _find(
@@ -99,47 +117,51 @@ def _find(
     environ: Mapping[str, str],
     env_file: Mapping[str, str | None],
 ) -> tuple[str, str] | None:
-    """Give the text of a setting and its source, or None. An empty text counts as not set."""
+    """Return the text of a setting and its source, or None. An empty text counts as not set."""
     name = description.environment_name
     if text := flags.get(description.field):
         return text, f"the flag {description.flag}"
-    if text := environ.get(name):
-        return text, "the environment"
-    if description.secret and (path := environ.get(f"{name}_FILE")):
-        return _read_secret(name, path), f"the file {path}"
-    if text := env_file.get(name):
-        return text, ".env"
-    if description.secret and (path := env_file.get(f"{name}_FILE")):
-        return _read_secret(name, path), f"the file {path}"
+    for place, values in (("the environment", environ), (".env", env_file)):
+        if text := values.get(name):
+            return text, place
+        if description.secret and (path := values.get(f"{name}_FILE")):
+            return _read_secret(name, path, place), f"the file {path}"
     return None
 
 
-def _read_secret(name: str, path: str) -> str:
+def _read_secret(name: str, path: str, place: str) -> str:
     try:
-        return Path(path).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{name}_FILE is {path!r}, which can't be read: {error}") from None
+        return Path(path).read_text(encoding="utf-8-sig").strip()
+    except (OSError, ValueError) as error:
+        raise SettingError(
+            f"{name}_FILE is {path!r} (from {place}), which can't be read: {error}"
+        ) from None
 
 
-def _convert(field: str, text: str, source: str) -> Any:
-    annotation = get_type_hints(Settings, include_extras=True)[field]
+def _convert(description: Description, text: str, source: str) -> Any:
     value: Any = text
-    if get_args(annotation)[0] == Names:
+    if description.type == Names:
         value = tuple(item.strip() for item in text.split(",") if item.strip())
+    elif not description.secret:
+        value = text.strip()  # a file with Windows' line ends leaves a \r in the environment
+    return _checked(description, value, repr(text), source, strict=False)
+
+
+def _checked(description: Description, value: Any, shown: str, source: str, *, strict: bool) -> Any:
+    """Return the value as the setting's type; words are taken in any letter case."""
+    shown = "a hidden value" if description.secret else shown
+    wrong = f"{description.environment_name} is {shown} (from {source})"
+    if description.choices and isinstance(value, str):
+        words = {word.casefold(): word for word in description.choices}
+        value = words.get(value.strip().casefold(), value)
+        if value not in description.choices:
+            raise SettingError(f"{wrong}; it must be one of {', '.join(description.choices)}")
     try:
-        return msgspec.convert(value, annotation, strict=False)
+        hints = get_type_hints(Settings, include_extras=True)
+        return msgspec.convert(value, hints[description.field], strict=strict)
     except msgspec.ValidationError as error:
-        raise SettingError(_sentence(field, repr(text), source, error)) from None
+        raise SettingError(f"{wrong}; {explain(error)[1]}") from None
     except UnicodeEncodeError:
-        name = field.upper()
-        raise SettingError(f"{name} (from {source}) is not valid UTF-8 text") from None
-
-
-def _sentence(field: str, value: str, source: str, error: msgspec.ValidationError) -> str:
-    description = next(d for d in describe() if d.field == field)
-    shown = "a hidden value" if description.secret else value
-    if description.choices:
-        wanted = f"it must be one of {', '.join(description.choices)}"
-    else:
-        wanted = explain(error)[1]
-    return f"{description.environment_name} is {shown} (from {source}); {wanted}"
+        raise SettingError(
+            f"{description.environment_name} (from {source}) is not valid UTF-8 text"
+        ) from None

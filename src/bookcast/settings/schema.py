@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from bookcast.model import MARKETS
+
 Names = tuple[str, ...]
 """A comma-separated list."""
 
@@ -145,7 +147,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(ge=0, description="OpenD lets go of a subscription no sooner than this"),
     ] = 60.0
     default_market: Annotated[
-        str, Meta(description="The market of a symbol written without one (AAPL)")
+        str,
+        Meta(
+            description="The market of a symbol written without one (AAPL)",
+            extra={"choices": tuple(sorted(MARKETS))},
+        ),
     ] = "US"
     auth_mode: Annotated[
         Literal["none", "jwt", "keys", "proxy"] | None,
@@ -359,6 +365,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="debug tells why each message was or wasn't sent"),
     ] = "info"
 
+    def __post_init__(self) -> None:
+        """Write the scheme of REDIS_URL in small letters: it means the same in any."""
+        if self.redis_url is not None:
+            scheme, sign, rest = self.redis_url.strip().partition("://")
+            msgspec.structs.force_setattr(self, "redis_url", scheme.lower() + sign + rest)
+
     @property
     def production(self) -> bool:
         """Whether the strict defaults hold."""
@@ -377,6 +389,45 @@ PRODUCTION_DEFAULTS: Final[Mapping[str, Any]] = {
     "drain_seconds": 30.0,
 }
 """Where production starts from another value than :class:`Settings` says."""
+
+GROUPS: Final[Mapping[str, str]] = {
+    "environment": "General",
+    "redis_url": "Many nodes",
+    "feed": "Feed and simulator",
+    "futu_host": "Futu and moomoo",
+    "default_market": "Symbols",
+    "auth_mode": "Authentication",
+    "trusted_proxies": "Proxies, hosts and origins",
+    "max_message_bytes": "Limits",
+    "session_ttl": "Sessions",
+    "max_subscriptions": "Delivery",
+    "log_level": "Log",
+}
+"""The first setting of each group, and the group's heading in the help."""
+
+COMMON: Final = frozenset(
+    {
+        "environment",
+        "host",
+        "websocket_port",
+        "redis_url",
+        "workers",
+        "feed",
+        "simulator_symbols",
+        "simulator_rate",
+        "futu_host",
+        "futu_port",
+        "auth_mode",
+        "auth_jwt_secret",
+        "auth_jwks_url",
+        "auth_jwt_audience",
+        "trusted_proxies",
+        "allowed_origins",
+        "ready_without_redis",
+        "log_level",
+    }
+)
+"""The settings that the short help has."""
 
 ALIASES: Final[Mapping[str, str]] = {"port": "websocket_port"}
 """Short names for flags and keywords."""
