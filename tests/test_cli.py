@@ -123,12 +123,14 @@ def test_a_token_is_made_by_the_settings_of_the_server(
     monkeypatch.setenv("AUTH_JWT_SECRET", SECRET)
     monkeypatch.setenv("AUTH_JWT_AUDIENCE", "bookcast")
     monkeypatch.setenv("AUTH_JWT_ISSUER", "us")
+    monkeypatch.setenv("AUTH_JWT_CLIENT_ID", "app")
     wanted = ["--scope", "read publish", "--symbols", "US.*, HK.00700", "--max-depth", "5"]
     assert cli.main(["token", "alice", *wanted, "--lifetime", "60"]) == 0
     token = capsys.readouterr().out.strip()
     claims = jwt.decode(token, SECRET, algorithms=["HS256"], audience="bookcast", issuer="us")
     assert claims["exp"] - claims["iat"] == 60
     assert (claims["sub"], claims["scope"]) == ("alice", "read publish")
+    assert claims["client_id"] == "app"
     assert claims["bookcast"] == {"symbols": ["US.*", "HK.00700"], "max_depth": 5}
 
 

@@ -96,6 +96,8 @@ def make_token(given: dict[str, Any]) -> str:
     claims: dict[str, Any] = {"sub": given["name"]}
     if settings.auth_jwt_audience:
         claims["aud"] = settings.auth_jwt_audience
+    if settings.auth_jwt_client_id:
+        claims["client_id"] = settings.auth_jwt_client_id
     if settings.auth_jwt_issuer:
         claims["iss"] = settings.auth_jwt_issuer
     grant = msgspec.to_builtins(_grant(given))

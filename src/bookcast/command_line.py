@@ -13,7 +13,9 @@ from bookcast.version import __version__
 SCOPE_WORDS: Final = ("read", "publish", "admin")
 MAX_LIFETIME: Final = 1e9
 
-SIGNING: Final = frozenset({"auth_jwt_secret", "auth_jwt_audience", "auth_jwt_issuer"})
+SIGNING: Final = frozenset(
+    {"auth_jwt_secret", "auth_jwt_audience", "auth_jwt_client_id", "auth_jwt_issuer"}
+)
 """The settings that a token is made by."""
 
 ALL: Final = "--help-all"

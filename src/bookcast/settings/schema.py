@@ -178,6 +178,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     auth_jwt_audience: Annotated[
         str | None, Meta(description="A token's aud must be, or contain, this")
     ] = None
+    auth_jwt_client_id: Annotated[
+        str | None,
+        Meta(
+            description="A token's client_id must be this: for access tokens without aud, as of "
+            "Amazon Cognito"
+        ),
+    ] = None
     auth_jwt_issuer: Annotated[str | None, Meta(description="A token's iss must be this")] = None
     auth_clock_skew: Annotated[
         float,
