@@ -75,7 +75,9 @@ def test_a_value_refused_at_the_start_says_where_it_came_from(
     monkeypatch.setenv(name, value)
     feed = "futu" if name.startswith("FUTU") else "none"
     assert cli.main(["serve", "--port", "0", "--feed", feed]) == 2
-    assert sentence in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert sentence in told
+    assert told.count("\n") == 1
 
 
 def test_a_misspelt_name_in_the_environment_is_told(

@@ -30,7 +30,10 @@ async def listen(host: str, port: int, *, shared: bool = False) -> list[socket.s
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except (OSError, UnicodeError) as error:
-        raise StartupError(f"HOST is {host!r}, which can't be resolved: {error}") from None
+        raise StartupError(
+            f"HOST is {host!r}, which can't be resolved: {error}; set it to 127.0.0.1, to 0.0.0.0 "
+            "for every address, or to a name of this machine"
+        ) from None
     sockets: list[socket.socket] = []
     try:
         for family, _, _, _, address in dict.fromkeys(found):
