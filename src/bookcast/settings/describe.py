@@ -18,6 +18,8 @@ class Description(msgspec.Struct, frozen=True):
 
     field: str
     type: Any
+    annotation: Any
+    """The type with its bounds."""
     help: str
     default: Any
     secret: bool
@@ -70,6 +72,7 @@ def describe() -> tuple[Description, ...]:
             Description(
                 field=field.name,
                 type=type_,
+                annotation=hints[field.name],
                 help=meta.description,
                 default=field.default,
                 secret=bool(extra.get("secret")),

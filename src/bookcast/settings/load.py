@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import msgspec
 
@@ -157,8 +157,7 @@ def _checked(description: Description, value: Any, shown: str, source: str, *, s
         if value not in description.choices:
             raise SettingError(f"{wrong}; it must be one of {', '.join(description.choices)}")
     try:
-        hints = get_type_hints(Settings, include_extras=True)
-        return msgspec.convert(value, hints[description.field], strict=strict)
+        return msgspec.convert(value, description.annotation, strict=strict)
     except msgspec.ValidationError as error:
         raise SettingError(f"{wrong}; {explain(error)[1]}") from None
     except UnicodeEncodeError:
