@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bookcast.settings.describe import environment_names
 from bookcast.settings.names import edit_distance, nearest
@@ -58,3 +60,18 @@ def test_the_nearest_of_several_is_meant() -> None:
     """FUTU_HOST and FUTU_PORT are two letters from each other."""
     assert nearest("FUTU_POST", {"FUTU_HOST", "FUTU_PORT"}) in {"FUTU_HOST", "FUTU_PORT"}
     assert nearest("FUTU_PORTS", {"FUTU_HOST", "FUTU_PORT"}) == "FUTU_PORT"
+
+
+@given(st.data())
+def test_no_name_within_two_changes_is_missed(data: st.DataObject) -> None:
+    """Wherever they are."""
+    name = data.draw(st.sampled_from(sorted(n for n in environment_names() if len(n) >= 8)))
+    written = list(name)
+    for _ in range(data.draw(st.integers(1, 2))):
+        place = data.draw(st.integers(0, len(written)))
+        written[place : place + data.draw(st.integers(0, 1))] = data.draw(
+            st.sampled_from(["", "X"])
+        )
+    found = nearest("".join(written), environment_names())
+    assert found is not None
+    assert edit_distance("".join(written), found) <= edit_distance("".join(written), name)

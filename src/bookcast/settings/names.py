@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
 MIN_LENGTH: Final = 6
@@ -23,15 +24,27 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     found = [
         (distance, one)
         for one in known
-        if len(one) >= MIN_LENGTH and (distance := edit_distance(written, one)) <= MAX_DISTANCE
+        if len(one) >= MIN_LENGTH
+        and any(part in written for part in _thirds(one))
+        and (distance := edit_distance(written, one)) <= MAX_DISTANCE
     ]
     return min(found)[1] if found else None
+
+
+@cache
+def _thirds(name: str) -> tuple[str, str, str]:
+    """Return the three parts of a name, of which two changes leave one as it was.
+
+    An environment may have thousands of names: most have none of the parts, and need no counting.
+    """
+    third = len(name) // 3
+    return name[:third], name[third : 2 * third], name[2 * third :]
 
 
 def edit_distance(a: str, b: str) -> int:
     """Return how many letters must be added, removed or replaced to make one name of the other.
 
-    Counting ends above ``MAX_DISTANCE``: an environment may have thousands of names.
+    Counting ends above ``MAX_DISTANCE``.
     """
     if abs(len(a) - len(b)) > MAX_DISTANCE:
         return MAX_DISTANCE + 1
