@@ -28,6 +28,7 @@ ENV PATH=/opt/bookcast/bin:$PATH \
 USER 10001
 WORKDIR /home/bookcast
 EXPOSE 8002
+# http.client knows no proxies: with HTTP_PROXY set, others would ask the proxy for its own 127.0.0.1.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"WEBSOCKET_PORT\"]}/livez', timeout=2)"]
+    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['WEBSOCKET_PORT']), timeout=2); c.request('GET', '/livez'); sys.exit(c.getresponse().status != 200)"]
 CMD ["bookcast", "serve"]

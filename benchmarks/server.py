@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import signal
 import socket
@@ -11,10 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 
 import machine
+from bookcast.fetch import fetch_json
 
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
@@ -130,8 +129,8 @@ def bookcast(*, core: int = machine.SERVER_CORE, **settings: object) -> Program:
 def conflated(port: int) -> int:
     """Ask bookcast how many frames a newer one has replaced; 0 of a server that can't tell."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats", timeout=5) as answer:
-            return int(json.load(answer).get("messages_conflated", 0))
+        stats = fetch_json(f"http://127.0.0.1:{port}/stats", timeout=5)
+        return int(stats.get("messages_conflated", 0))
     except (OSError, ValueError, http.client.HTTPException):
         return 0
 

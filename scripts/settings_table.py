@@ -14,11 +14,12 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
 
 
 def _default(description: Description) -> str:
-    default = description.default
-    shown = ",".join(default) if isinstance(default, tuple) else default
-    text = f"`{shown}`" if shown not in {None, ""} else "not set"
+    def written(value: object) -> str:
+        return "not set" if value in {None, "", ()} else f"`{description.text(value)}`"
+
+    text = written(description.default)
     if description.field in PRODUCTION_DEFAULTS:
-        text += f" (production: `{PRODUCTION_DEFAULTS[description.field]}`)"
+        text += f" (production: {written(PRODUCTION_DEFAULTS[description.field])})"
     return text
 
 

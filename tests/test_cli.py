@@ -15,18 +15,6 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_help_lists_every_command_and_setting(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each setting is a flag with its default."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["serve", "--help"])
-    assert ended.value.code == 0
-    text = capsys.readouterr().out
-    assert "--websocket-port" in text
-    assert "--port" in text
-    assert "default 8002" in text
-    assert "none|simulator|futu" in text
-
-
 def test_no_command_shows_the_help_and_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing was done."""
     assert cli.main([]) == 2
@@ -62,6 +50,60 @@ def test_a_wrong_setting_is_one_sentence_and_code_2(capsys: pytest.CaptureFixtur
     assert captured.out == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        (
+            "HOST",
+            "x86_64-conda-linux-gnu",
+            "HOST (from the environment) is 'x86_64-conda-linux-gnu'",
+        ),
+        ("AUTH_API_KEYS_FILE", "/no", "AUTH_API_KEYS_FILE (from the environment) is '/no'"),
+        ("AUTH_RIGHTS_FILE", "/no", "AUTH_RIGHTS_FILE (from the environment) is '/no'"),
+        ("FUTU_ENDPOINTS", "a:b:c", "FUTU_ENDPOINTS (from the environment) has 'a:b:c'"),
+        ("FUTU_RSA_KEY_FILE", "/no", "FUTU_RSA_KEY_FILE (from the environment) is '/no'"),
+    ],
+)
+def test_a_value_refused_at_the_start_says_where_it_came_from(
+    name: str,
+    value: str,
+    sentence: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Like those that are refused when they are read."""
+    monkeypatch.setenv(name, value)
+    feed = "futu" if name.startswith("FUTU") else "none"
+    assert cli.main(["serve", "--port", "0", "--feed", feed]) == 2
+    told = capsys.readouterr().err
+    assert sentence in told
+    assert told.count("\n") == 1
+
+
+def test_a_misspelt_name_in_the_environment_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On standard error, and nothing else changes."""
+    monkeypatch.setenv("WEBSOCKET_PROT", "1")
+    assert cli.main(["config"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == (
+        "bookcast: warning: WEBSOCKET_PROT in the environment is no setting; did you mean "
+        "WEBSOCKET_PORT?\n"
+    )
+    assert "WEBSOCKET_PROT" not in captured.out
+
+
+def test_a_line_that_does_not_count_ends_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    """By one sentence, before anything is served."""
+    Path(".env").write_text("FOO=1\nAUTH_MODE: jwt\n")
+    assert cli.main(["serve", "--port", "0"]) == 2
+    assert capsys.readouterr().err == (
+        "bookcast: .env, line 2: AUTH_MODE is not set by this; write AUTH_MODE=value, with quotes "
+        "closed, or put a # before it\n"
+    )
+
+
 def test_a_feed_that_cannot_run_is_one_sentence_and_code_2(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,12 +125,14 @@ def test_a_token_is_made_by_the_settings_of_the_server(
     monkeypatch.setenv("AUTH_JWT_SECRET", SECRET)
     monkeypatch.setenv("AUTH_JWT_AUDIENCE", "bookcast")
     monkeypatch.setenv("AUTH_JWT_ISSUER", "us")
+    monkeypatch.setenv("AUTH_JWT_CLIENT_ID", "app")
     wanted = ["--scope", "read publish", "--symbols", "US.*, HK.00700", "--max-depth", "5"]
     assert cli.main(["token", "alice", *wanted, "--lifetime", "60"]) == 0
     token = capsys.readouterr().out.strip()
     claims = jwt.decode(token, SECRET, algorithms=["HS256"], audience="bookcast", issuer="us")
     assert claims["exp"] - claims["iat"] == 60
     assert (claims["sub"], claims["scope"]) == ("alice", "read publish")
+    assert claims["client_id"] == "app"
     assert claims["bookcast"] == {"symbols": ["US.*", "HK.00700"], "max_depth": 5}
 
 

@@ -131,11 +131,12 @@ def test_docker_waits_until_everybody_was_sent_away() -> None:
         assert grace > float(SERVICES[name]["environment"]["DRAIN_SECONDS"])
 
 
+@pytest.mark.parametrize("proxy", [{}, {"HTTP_PROXY": "http://127.0.0.1:9"}])
 @pytest.mark.parametrize(("alive", "code"), [(True, 0), (False, 1)])
 def test_the_healthcheck_tells_alive_from_dead(
-    bookcast_server: ServerThread, alive: bool, code: int
+    bookcast_server: ServerThread, alive: bool, code: int, proxy: dict[str, str]
 ) -> None:
-    """By the command in the Dockerfile, run as it stands there."""
+    """By the command in the Dockerfile, run as it stands there; a proxy isn't asked."""
     [health] = [a for a in instructions("HEALTHCHECK") if "CMD" in a]
     command = json.loads(health.partition("CMD ")[2])
     assert command[0] == "python"
@@ -145,7 +146,11 @@ def test_the_healthcheck_tells_alive_from_dead(
         bookcast_server.stop()
     result = subprocess.run(
         [sys.executable, *command[1:]],
-        env={**os.environ, "WEBSOCKET_PORT": port},
+        env={
+            **{name: value for name, value in os.environ.items() if name.lower() != "no_proxy"},
+            **{spelling: url for name, url in proxy.items() for spelling in (name, name.lower())},
+            "WEBSOCKET_PORT": port,
+        },
         capture_output=True,
         check=False,
     )

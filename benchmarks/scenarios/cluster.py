@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 import machine
@@ -17,6 +16,8 @@ import server
 from load import SUBSCRIBE_BASE, Publisher, Sink
 from measure import Bench, attempt, deliver
 from rows import Mark, Row
+
+from bookcast.fetch import fetch_json
 
 TITLE = "Many nodes, through Redis"
 SYMBOLS = 50
@@ -141,8 +142,8 @@ async def _fail_over(first: server.Program, second: server.Program, count: int) 
     # What the feed says anew, not what Redis knew.
     await _until(lambda: all(client.newest > killed for client in crowd))
     took = time.time() - killed
-    with urllib.request.urlopen(f"http://127.0.0.1:{second.port}/stats", timeout=10) as answer:
-        resumed = json.load(answer)["sessions"]["resumed"]
+    stats = fetch_json(f"http://127.0.0.1:{second.port}/stats", timeout=10)
+    resumed = stats["sessions"]["resumed"]
     for client in crowd:
         client.transport.abort()
     return {"seconds": took, "lost": count - resumed}

@@ -13,6 +13,8 @@ import server
 from measure import Bench
 from rows import Mark, Row
 
+from bookcast.fetch import fetch_json
+
 TITLE = "Everybody is lost and reconnects at once"
 CONNECTIONS = 10_000
 SYMBOLS = [f"US.S{number:03}" for number in range(100)]
@@ -75,8 +77,7 @@ async def _until(condition, what: str) -> None:
 
 
 def _stats(port: int):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats", timeout=10) as answer:
-        return json.load(answer)
+    return fetch_json(f"http://127.0.0.1:{port}/stats", timeout=10)
 
 
 def _publish(port: int, number: int) -> None:
@@ -92,7 +93,8 @@ def _publish(port: int, number: int) -> None:
         json.dumps({"updates": updates}).encode(),
         {"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(request, timeout=10) as answer:
         assert json.load(answer)["status"] == "ok"
 
 

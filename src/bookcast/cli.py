@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -13,13 +13,15 @@ from typing import Any, Final
 
 import msgspec
 
-from bookcast import logs, workers
+from bookcast import command_line, logs, workers
 from bookcast.app import Server
 from bookcast.auth import keys, tokens
 from bookcast.auth.principal import SCOPES, Grant, read_grant
+from bookcast.command_line import SCOPE_WORDS
 from bookcast.errors import InvalidInput, StartupError
-from bookcast.settings import ALIASES, Description, Loaded, describe, load
-from bookcast.version import __version__
+from bookcast.settings import Description, Loaded, describe, load, with_source
+
+logger = logging.getLogger(__name__)
 
 RIGHTS: Final = (
     "scope",
@@ -29,26 +31,19 @@ RIGHTS: Final = (
     "min_interval_ms",
     "max_subscriptions",
 )
-SIGNING: Final = frozenset({"auth_jwt_secret", "auth_jwt_audience", "auth_jwt_issuer"})
-"""The settings that a token is made by."""
-
-_SCOPES: Final = ("read", "publish", "admin")
-MAX_LIFETIME: Final = 1e9
-
 DEMO: Final = {"feed": "simulator"}
 """What ``bookcast demo`` sets, unless told otherwise."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and give its exit code: 0 done, 1 problems found, 2 not begun."""
-    parser = _parser()
-    given = vars(parser.parse_args(arguments))
+    """Run the command and return its exit code: 0 done, 1 problems found, 2 not begun."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    given = command_line.parse(arguments)
     command = given.pop("command")
     if command is None:
-        parser.print_help()
         return 2
     try:
-        return _do(command, given, sys.argv[1:] if arguments is None else arguments)
+        return _do(command, given, arguments)
     except StartupError as error:
         print(f"bookcast: {error}", file=sys.stderr)
         return 2
@@ -63,11 +58,22 @@ def _do(command: str, given: dict[str, Any], arguments: Sequence[str]) -> int:
     if command == "demo":
         given = {**given, **{k: v for k, v in DEMO.items() if given[k] is None}}
     loaded = load(given)
+    try:
+        return _with_settings(command, loaded, arguments)
+    except StartupError as error:
+        raise StartupError(with_source(str(error), loaded.sources)) from None
+
+
+def _with_settings(command: str, loaded: Loaded, arguments: Sequence[str]) -> int:
     if command == "config":
+        _print_warnings(loaded)
         print(show_config(loaded))
         return 0
     worker = workers.worker_of(os.environ)
     logs.configure(loaded.settings, worker.number if worker is not None else None)
+    if worker is None:
+        for warning in loaded.warnings:
+            logger.warning("%s", warning)
     _allow_many_files()
     if command == "doctor":
         return _run(examine(loaded))
@@ -76,13 +82,22 @@ def _do(command: str, given: dict[str, Any], arguments: Sequence[str]) -> int:
     return _run(serve_until_stopped(loaded))
 
 
+def _print_warnings(loaded: Loaded) -> None:
+    for warning in loaded.warnings:
+        print(f"bookcast: warning: {warning}", file=sys.stderr)
+
+
 def make_token(given: dict[str, Any]) -> str:
     """Make a token that a server with the same settings takes."""
     flags = {one.field: given[one.field] for one in describe() if one.field in given}
-    settings = load(flags).settings
+    loaded = load(flags)
+    _print_warnings(loaded)
+    settings = loaded.settings
     claims: dict[str, Any] = {"sub": given["name"]}
     if settings.auth_jwt_audience:
         claims["aud"] = settings.auth_jwt_audience
+    if settings.auth_jwt_client_id:
+        claims["client_id"] = settings.auth_jwt_client_id
     if settings.auth_jwt_issuer:
         claims["iss"] = settings.auth_jwt_issuer
     grant = msgspec.to_builtins(_grant(given))
@@ -113,7 +128,9 @@ def _grant(given: dict[str, Any]) -> Grant:
             said[field] = [one.strip() for one in said[field].split(",") if one.strip()]
     unknown = set(str(said.get("scope", "")).replace(",", " ").split()) - SCOPES
     if unknown:
-        raise StartupError(f"There is no scope {', '.join(unknown)}; there are {' '.join(_SCOPES)}")
+        raise StartupError(
+            f"There is no scope {', '.join(unknown)}; there are {' '.join(SCOPE_WORDS)}"
+        )
     try:
         return read_grant(said, "The rights")
     except InvalidInput as error:
@@ -211,7 +228,7 @@ def _show(description: Description, value: Any) -> str:
         return "-"
     if description.secret:
         return "(hidden)"
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return description.text(value)
 
 
 def _allow_many_files() -> None:
@@ -236,86 +253,3 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
         pass
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         return runner.run(main)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="bookcast",
-        description="Real-time market data from one feed to thousands of WebSocket clients.",
-        epilog="Every setting is also an environment variable, or a line in .env: --websocket-port "
-        "is WEBSOCKET_PORT. 'bookcast config' shows all values and where they come from.",
-    )
-    parser.add_argument("--version", action="version", version=f"bookcast {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name, help_ in (
-        ("serve", "serve WebSocket clients and publishers"),
-        ("demo", "serve a simulated market, with a live page"),
-        ("doctor", "say what is wrong when nothing arrives from OpenD"),
-        ("config", "show every setting's value and where it came from"),
-    ):
-        command = commands.add_parser(name, help=help_, description=help_[0].upper() + help_[1:])
-        for description in describe():
-            _add_flag(command, description)
-    _add_credentials(commands)
-    return parser
-
-
-def _add_credentials(commands: Any) -> None:
-    for name, help_ in (
-        ("token", "make a token (JWT) to try AUTH_MODE=jwt with"),
-        ("key", "make an API key for a publisher"),
-    ):
-        command = commands.add_parser(name, help=help_, description=help_[0].upper() + help_[1:])
-        command.add_argument("name", help="whom it is for")
-        default = "read" if name == "token" else "publish"
-        command.add_argument("--scope", help=f"of {' '.join(_SCOPES)} (default {default})")
-        for field, kind, what in (
-            ("symbols", str, "patterns: US.*,HK.00700 (default all)"),
-            ("channels", str, "orderbook,trades,... (default all)"),
-            ("max_depth", int, "levels of a book"),
-            ("min_interval_ms", int, "at most one message of a view in so many milliseconds"),
-            ("max_subscriptions", int, "of one connection"),
-        ):
-            flag = "--" + field.replace("_", "-")
-            command.add_argument(flag, type=kind, help=what, metavar=field.split("_")[-1].upper())
-    token = commands.choices["token"]
-    for description in describe():
-        if description.field in SIGNING:
-            _add_flag(token, description)
-    token.add_argument(
-        "--lifetime",
-        type=_positive,
-        default=300.0,
-        metavar="SECONDS",
-        help="until it expires (default 300, which ?token= takes as well)",
-    )
-    token.add_argument(
-        "--key-file",
-        metavar="PEM",
-        help="a private key to sign it with (RS256, ES256), instead of AUTH_JWT_SECRET (HS256)",
-    )
-
-
-def _positive(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < MAX_LIFETIME:
-        raise argparse.ArgumentTypeError(f"{text} is no lifetime")
-    return seconds
-
-
-def _add_flag(command: argparse.ArgumentParser, description: Description) -> None:
-    names = [description.flag] + [
-        f"--{alias}" for alias, field in ALIASES.items() if field == description.field
-    ]
-    default = "" if description.default in {None, ()} else f" (default {_default(description)})"
-    command.add_argument(
-        *names,
-        dest=description.field,
-        metavar="|".join(description.choices) or description.field.split("_")[-1].upper(),
-        # argparse would read a % as its own.
-        help=(description.help + default).replace("%", "%%"),
-    )
-
-
-def _default(description: Description) -> str:
-    return _show(description, description.default)

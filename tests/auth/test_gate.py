@@ -699,3 +699,32 @@ def test_a_development_server_is_open_unless_told_otherwise() -> None:
     closed = Gate.of(from_keywords(auth_mode="jwt", auth_jwt_secret=SECRET), Refusals())
     assert scopes_of(closed, knock("127.0.0.1")) == {"admin"}
     assert scopes_of(closed, knock("203.0.113.9")) == set()
+
+
+@pytest.mark.parametrize(
+    ("settings", "reads"),
+    [
+        ({}, False),
+        ({"auth_jwt_issuer": "https://issuer.example"}, False),
+        ({"auth_jwt_audience": "bookcast"}, True),
+        ({"auth_jwt_client_id": "app"}, True),
+        ({"environment": "development"}, True),
+    ],
+)
+def test_scopes_of_others_count_as_none_given_where_the_application_is_known(
+    settings: dict[str, Any], reads: bool
+) -> None:
+    """By its audience or its client, or in development."""
+    claims = {"scope": "openid profile", "aud": "bookcast", "client_id": "app"}
+    if "auth_jwt_audience" not in settings:
+        claims.pop("aud")
+    token = sign(claims, iss="https://issuer.example")
+    scopes = scopes_of(gate(**settings), knock(headers=bearer(token)))
+    assert scopes == ({"read"} if reads else set())
+
+
+def test_a_token_for_an_audience_is_taken_where_its_client_is_asked_for() -> None:
+    """The one claim says nothing of the other."""
+    entrance = gate(auth_jwt_client_id="app")
+    token = sign(client_id="app", aud="elsewhere")
+    assert scopes_of(entrance, knock(headers=bearer(token))) == {"read"}

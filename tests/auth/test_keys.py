@@ -26,6 +26,14 @@ def rights_in(folder: Path, text: str) -> RightsFile:
     return RightsFile.read(str(path))
 
 
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    """As editors on Windows write it before the text."""
+    key, digest = make_key()
+    assert keys_in(tmp_path, "\ufeff" + key_table("feeder", digest, Grant())).find(key)
+    rights = rights_in(tmp_path, '\ufeff[default]\nscope = "publish"')
+    assert rights.grants("alice") == [Grant(scope="publish")]
+
+
 def test_a_key_is_recognised_by_its_hash(tmp_path: Path) -> None:
     """The file is of no use to who reads it: neither the key nor what lets one in stands there."""
     key, digest = make_key()

@@ -37,6 +37,7 @@ from tests.auth.keyring import (
     tokens,
     told,
 )
+from tests.support import AAPL
 
 
 def tokens_of_pem(folder: Path, key: Any, secret: str | None = None) -> Tokens:
@@ -334,7 +335,7 @@ FIELD_NAMES = WORDS | st.sampled_from(
 CLAIMS = st.fixed_dictionaries(
     {"sub": st.just("alice") | JSON},
     optional={
-        **dict.fromkeys(("exp", "nbf", "iat", "jti", "aud", "iss", "scope"), JSON),
+        **dict.fromkeys(("exp", "nbf", "iat", "jti", "aud", "iss", "scope", "scp"), JSON),
         "bookcast": JSON | st.dictionaries(FIELD_NAMES, JSON, max_size=3),
     },
 )
@@ -413,22 +414,98 @@ def test_where_one_issuer_is_believed_it_goes_without_saying() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "scopes"),
+    ("claims", "scopes"),
     [
-        (..., {"read"}),
-        ("read", {"read"}),
-        ("openid read  publish", {"read", "publish"}),
-        (["read", "admin"], {"read", "admin"}),
-        ("", set()),
-        ([], set()),
-        ("openid profile", set()),
-        ("readpublish", set()),
-        ("Read", set()),
+        ({}, {"read"}),
+        ({"scope": "read"}, {"read"}),
+        ({"scope": "openid read  publish"}, {"read", "publish"}),
+        ({"scope": ["read", "admin"]}, {"read", "admin"}),
+        ({"scope": ""}, set()),
+        ({"scope": "  "}, set()),
+        ({"scope": []}, set()),
+        ({"scp": "publish"}, {"publish"}),
+        ({"scp": ["openid", "read", "admin"]}, {"read", "admin"}),
+        ({"scp": ""}, set()),
+        ({"scp": []}, set()),
+        ({"scope": "read", "scp": "publish"}, {"read"}),
+        ({"scope": "", "scp": "publish"}, set()),
     ],
 )
-def test_the_scope_says_what_for(said: Any, scopes: set[str]) -> None:
-    """In one text or a list; scopes of others are none of ours."""
-    assert tokens().verify(sign(scope=said)).rights.scopes == scopes
+@pytest.mark.parametrize("trusts_foreign", [True, False])
+def test_the_scope_says_what_for(
+    claims: dict[str, Any], scopes: set[str], trusts_foreign: bool
+) -> None:
+    """In one text or a list, in the claim scope or else scp; an empty one gives no rights."""
+    checks = tokens(trusts_foreign=trusts_foreign)
+    assert checks.verify(sign(claims)).rights.scopes == scopes
+
+
+FOREIGN = [
+    {"scope": "openid profile email"},
+    {"scope": ["openid", "offline_access"]},
+    {"scope": "readpublish"},
+    {"scope": "Read"},
+    {"scope": "aws.cognito.signin.user.admin phone"},
+    {"scope": "bookcast/read"},
+    {"scp": "access_as_user"},
+    {"scp": ["User.Read", "profile"]},
+    {"scope": "openid", "scp": "profile"},
+]
+
+
+@pytest.mark.parametrize("claims", FOREIGN)
+def test_scopes_of_others_count_as_none_given(claims: dict[str, Any]) -> None:
+    """Providers fill the claim with their own; the file of rights says more."""
+    assert tokens().verify(sign(claims)).rights.scopes == {"read"}
+    rights = RightsFile(Grant(), {"alice": Grant(scope="read publish")})
+    assert tokens(rights=rights).verify(sign(claims)).rights.scopes == {"read", "publish"}
+    shown = sign(claims, bookcast={"symbols": ["HK.*"]})
+    assert tokens().verify(shown).rights.symbols == ("HK.*",)
+
+
+def test_a_foreign_scope_leaves_the_word_to_the_other_claim() -> None:
+    """It counts as absent, so that scp is looked at."""
+    claims = {"scope": "openid profile", "scp": ["publish"]}
+    assert tokens().verify(sign(claims)).rights.scopes == {"publish"}
+
+
+@pytest.mark.parametrize("claims", FOREIGN)
+def test_a_token_of_another_application_may_do_nothing(claims: dict[str, Any]) -> None:
+    """Where nothing else says whom it is for; the refusal names the setting that would."""
+    rights = RightsFile(Grant(scope="read"), {"alice": Grant(scope="read publish")})
+    principal = tokens(rights=rights, trusts_foreign=False).verify(sign(claims))
+    assert principal.rights.scopes == set()
+    for scope in ("read", "publish", "admin"):
+        error = refusal(principal.rights.check, scope, AAPL)
+        assert error.code == "forbidden"
+        assert "AUTH_JWT_AUDIENCE" in error.message
+        assert "read, publish and admin" in error.message
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ("app-1", True),
+        ("app-2", False),
+        (..., False),
+        ("", False),
+        (["app-1"], False),
+        ({"app-1": 1}, False),
+        (None, False),
+    ],
+)
+def test_a_token_is_made_for_a_client(said: Any, taken: bool) -> None:
+    """When one is asked for, letter by letter; besides the audience, if both are."""
+    checks, token = tokens(client_id="app-1"), sign(client_id=said)
+    if taken:
+        assert checks.verify(token).name == "alice"
+    else:
+        error = refusal(checks.verify, token)
+        assert (error.code, "AUTH_JWT_CLIENT_ID" in error.message) == ("invalid_token", True)
+    both = tokens(client_id="app-1", audience="bookcast")
+    assert refusal(both.verify, token).code == "invalid_token"
+    assert refusal(both.verify, sign(aud="bookcast", client_id="app-2")).code == "invalid_token"
+    assert both.verify(sign(aud="bookcast", client_id="app-1")).name == "alice"
 
 
 @pytest.mark.parametrize("said", [{"x": " admin "}, 7, True, [["x", " admin "]], [7]])

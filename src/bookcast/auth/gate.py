@@ -146,9 +146,12 @@ class Gate:
                 ),
                 audience=settings.auth_jwt_audience,
                 issuer=settings.auth_jwt_issuer,
+                client_id=settings.auth_jwt_client_id,
                 skew=settings.auth_clock_skew,
                 rights=rights,
                 default_market=settings.default_market,
+                trusts_foreign=not settings.production
+                or bool(settings.auth_jwt_audience or settings.auth_jwt_client_id),
             )
         if settings.auth_api_keys_file:
             api_keys = ApiKeys.read(settings.auth_api_keys_file, settings.default_market)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import time
@@ -15,6 +16,7 @@ from urllib.request import url2pathname
 import jwt
 
 from bookcast.errors import BookcastError, InvalidInput, SettingError
+from bookcast.fetch import fetch_json
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +120,7 @@ class Jwks:
 
 def _reader(url: str) -> Callable[[], Any]:
     if urlsplit(url).scheme.lower() != "file":
-        return jwt.PyJWKClient(url, cache_jwk_set=False, timeout=TIMEOUT_SECONDS).fetch_data
+        return functools.partial(fetch_json, url, timeout=TIMEOUT_SECONDS)
     path = url2pathname(urlsplit(url).path)
     return lambda: json.loads(Path(path).read_bytes())
 

@@ -117,7 +117,7 @@ def _named(tables: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _read_tables(setting: str, path: str, known: set[str]) -> dict[str, Any]:
     try:
-        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        tables = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{setting} is {path!r}, which can't be read: {error}") from None
     except tomllib.TOMLDecodeError as error:

@@ -38,7 +38,10 @@ class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
 
 class Rights(msgspec.Struct, frozen=True):
-    """What a principal may do. ``symbols`` and ``channels``: None stands for all."""
+    """What a principal may do. ``symbols`` and ``channels``: None stands for all.
+
+    ``refusal``: why there are no scopes, where that needs a sentence of its own.
+    """
 
     scopes: frozenset[str] = frozenset({"read"})
     symbols: tuple[str, ...] | None = None
@@ -46,6 +49,7 @@ class Rights(msgspec.Struct, frozen=True):
     max_depth: int | None = None
     min_interval_ms: int = 0
     max_subscriptions: int | None = None
+    refusal: str = ""
 
     def check(self, scope: Scope, topic: Topic | None = None) -> None:
         """Let somebody with these rights do it.
@@ -54,7 +58,8 @@ class Rights(msgspec.Struct, frozen=True):
             InvalidInput: naming the right that is missing.
         """
         if scope not in self.scopes:
-            raise InvalidInput("forbidden", f"This takes the scope '{scope}', which you don't have")
+            missing = f"This takes the scope '{scope}', which you don't have"
+            raise InvalidInput("forbidden", self.refusal or missing)
         if topic is None:
             return
         if self.channels is not None and topic.channel not in self.channels:
@@ -117,8 +122,12 @@ def anyone(rights: Rights = EVERYTHING) -> Principal:
     return Principal(ANYONE, "", rights)
 
 
-def resolve(grants: Sequence[Grant], default_scope: str, default_market: str) -> Rights:
+def resolve(
+    grants: Sequence[Grant], default_scope: str, default_market: str, refusal: str = ""
+) -> Rights:
     """Make rights of grants: for each field, the first that says something of it counts.
+
+    ``refusal``: see :class:`Rights`.
 
     Raises:
         InvalidInput: for a scope or a pattern that can't be meant.
@@ -141,6 +150,7 @@ def resolve(grants: Sequence[Grant], default_scope: str, default_market: str) ->
         said.get("max_depth"),
         said.get("min_interval_ms", 0),
         said.get("max_subscriptions"),
+        refusal,
     )
 
 

@@ -17,17 +17,22 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 from jwt.warnings import InsecureKeyLengthWarning
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from bookcast.auth.jwks import Jwks
 from bookcast.auth.keys import RightsFile
-from bookcast.auth.principal import Grant, Principal, read_grant, resolve
+from bookcast.auth.principal import SCOPES, Grant, Principal, read_grant, resolve
 from bookcast.errors import InvalidInput, SettingError
 from bookcast.settings import MIN_SECRET_BYTES
 
 logger = logging.getLogger(__name__)
 
 MAX_TOKEN_LENGTH: Final = 16 * 1024
+
+FOREIGN: Final = (
+    "The token's {} has none of read, publish and admin, so it may be for another application; in "
+    "production such a token counts only where AUTH_JWT_AUDIENCE (or AUTH_JWT_CLIENT_ID) is set"
+)
 
 
 class Keys(Protocol):
@@ -57,7 +62,10 @@ class Tokens:
 
     Args:
         keys: by algorithm. A token is only believed under the algorithm that its key is for.
-        audience, issuer: what ``aud`` and ``iss`` must be; None: anything.
+        audience, issuer, client_id: what ``aud``, ``iss`` and ``client_id`` must be; None:
+            anything.
+        trusts_foreign: a scope claim that has none of our scopes counts as absent. Otherwise its
+            token has no rights: it may be for another application of the same issuer.
         skew: seconds that the issuer's clock may differ from ours.
         rights: what principals may do where their token doesn't say it.
         default_market: of symbol patterns without one.
@@ -69,16 +77,20 @@ class Tokens:
         *,
         audience: str | None,
         issuer: str | None,
+        client_id: str | None = None,
         skew: float,
         rights: RightsFile,
         default_market: str,
+        trusts_foreign: bool = True,
     ) -> None:
         self._keys = keys
         self._audience = audience
         self._issuer = issuer
+        self._client_id = client_id
         self._skew = skew
         self._rights = rights
         self._default_market = default_market
+        self._trusts_foreign = trusts_foreign
 
     def verify(self, token: str, *, max_seconds: float | None = None) -> Principal:
         """Give whose token it is; ``max_seconds``: it must expire within so long.
@@ -102,9 +114,9 @@ class Tokens:
             )
         name = claims["sub"]
         try:
-            rights = resolve(
-                [*_granted(claims), *self._rights.grants(name)], "read", self._default_market
-            )
+            scope, refusal = _scope(claims, trusts_foreign=self._trusts_foreign)
+            grants = [Grant(scope=scope), _granted(claims), *self._rights.grants(name)]
+            rights = resolve(grants, "read", self._default_market, refusal)
         except InvalidInput as error:
             raise InvalidInput("invalid_token", f"The token's claims: {error.message}") from None
         # Where any issuer is believed, each has its own people.
@@ -148,6 +160,10 @@ class Tokens:
         for name in ("sub", "iss"):
             if not _is_text(claims.get(name, "none")):
                 raise InvalidInput("invalid_token", f"The token's {name!r} is no text, or empty")
+        if self._client_id is not None and claims.get("client_id") != self._client_id:
+            raise InvalidInput(
+                "invalid_token", "The token isn't valid: its client_id isn't AUTH_JWT_CLIENT_ID"
+            )
         return claims
 
 
@@ -172,16 +188,33 @@ def _expiry(claims: dict[str, Any]) -> float | None:
     return expires_at
 
 
-def _granted(claims: dict[str, Any]) -> list[Grant]:
+def _scope(claims: dict[str, Any], *, trusts_foreign: bool) -> tuple[str | UnsetType, str]:
+    """Return the scope that the token grants, and why it grants none where that needs a reason.
+
+    ``scope`` is the standard claim (RFC 8693), ``scp`` the one of Entra and Okta. Providers fill
+    both with scopes of their own (``openid profile``), which mean nothing here.
+    """
+    for name in ("scope", "scp"):
+        said = claims.get(name, UNSET)
+        if said is UNSET:
+            continue
+        if isinstance(said, list) and all(isinstance(one, str) for one in said):
+            said = " ".join(said)
+        if not isinstance(said, str):
+            raise InvalidInput("invalid_data", f"{name} must be text, or a list of texts")
+        words = said.split()
+        if not words or SCOPES.intersection(words):
+            return said, ""
+        if not trusts_foreign:
+            return "", FOREIGN.format(name)
+    return UNSET, ""
+
+
+def _granted(claims: dict[str, Any]) -> Grant:
     said = claims.get("bookcast", {})
     if isinstance(said, dict) and "scope" in said:
         raise InvalidInput("invalid_data", "scope is a claim of its own, beside bookcast")
-    scope = claims.get("scope", UNSET)
-    if isinstance(scope, list) and all(isinstance(one, str) for one in scope):
-        scope = " ".join(scope)
-    if scope is not UNSET and not isinstance(scope, str):
-        raise InvalidInput("invalid_data", "scope must be text, or a list of texts")
-    return [Grant(scope=scope), read_grant(said, "bookcast")]
+    return read_grant(said, "bookcast")
 
 
 def keys_of(

@@ -14,8 +14,6 @@ _FAULTS = {
     "with WEBSOCKET_PORT (--port)",
     errno.EACCES: "needs more rights than this user has; choose a port above 1023 with "
     "WEBSOCKET_PORT (--port)",
-    errno.EADDRNOTAVAIL: "can't be used: this machine doesn't have that address; set HOST to one "
-    "that it has",
 }
 
 
@@ -32,7 +30,10 @@ async def listen(host: str, port: int, *, shared: bool = False) -> list[socket.s
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except (OSError, UnicodeError) as error:
-        raise StartupError(f"HOST is {host!r}, which can't be resolved: {error}") from None
+        raise StartupError(
+            f"HOST is {host!r}, which can't be resolved: {error}; set it to 127.0.0.1, to 0.0.0.0 "
+            "for every address, or to a name of this machine"
+        ) from None
     sockets: list[socket.socket] = []
     try:
         for family, _, _, _, address in dict.fromkeys(found):
@@ -51,6 +52,11 @@ async def listen(host: str, port: int, *, shared: bool = False) -> list[socket.s
     except OSError as error:
         for sock in sockets:
             sock.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise StartupError(
+                f"HOST is {host!r}, but this machine doesn't have that address; set it to one that "
+                "it has, or to 0.0.0.0 for all"
+            ) from None
         fault = _FAULTS.get(error.errno or 0, f"can't be opened: {error}")
         raise StartupError(f"Port {port} on {host} {fault}") from None
     return sockets

@@ -1,3 +1,5 @@
+import pytest
+
 from bookcast import serve
 from bookcast.feeds.futu.doctor import Report, examine
 from bookcast.settings import from_keywords
@@ -45,6 +47,21 @@ async def test_everything_that_decides_whether_data_come_is_told(opend: Controll
     assert ["US", "stocks", "Level", "2", "pushed"] in rows
     assert ["HK", "stocks", "BMP", "snapshots", "only"] in rows
     assert ["SH", "stocks", "none", "nothing"] in rows
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
+async def test_the_server_is_asked_past_a_proxy(
+    opend: Controller, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """It runs on this machine, and a proxy has another 127.0.0.1."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    async with serve(port=0, host=address, feed="futu", futu_port=opend.port) as server:
+        _, text = await look(url=server.http_url, futu_port=opend.port)
+    assert "feed futu is" in text
+    assert "not running" not in text
 
 
 async def test_problems_are_named_with_what_to_do(opend: Controller) -> None:

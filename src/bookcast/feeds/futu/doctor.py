@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
@@ -19,6 +17,7 @@ from bookcast.feeds.futu.markets import STATE_FIELDS, market_state
 from bookcast.feeds.futu.rights import NO_PUSH, RIGHT_FIELDS, RIGHTS, rights_of
 from bookcast.feeds.futu.schema import PACKAGE, require_futu
 from bookcast.feeds.futu.topics import topics_of
+from bookcast.fetch import fetch_json
 from bookcast.settings import Settings
 from bookcast.version import __version__
 
@@ -190,7 +189,11 @@ def _listed(entries: Sequence[str]) -> Iterator[str]:
 def _examine_server(report: Report, url: str) -> None:
     """Ask a running bookcast how its feed and its topics are; takes up to some seconds."""
     try:
-        health, stats = _get(f"{url}/health"), _get(f"{url}/stats")
+        # It runs on this machine, whatever the address is that it listens on.
+        health, stats = (
+            fetch_json(f"{url}/{path}", timeout=ANSWER_SECONDS, proxies=False)
+            for path in ("health", "stats")
+        )
         feeds, topics = health["feeds"], stats["topics"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         report.say(f"  is not running, or not here ({error})")
@@ -213,11 +216,6 @@ def _examine_server(report: Report, url: str) -> None:
         report.table(rows)
         if len(topics) > MAX_LISTED:
             report.say(f"    and {len(topics) - MAX_LISTED} more")
-
-
-def _get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - ours, http
-        return json.loads(answer.read())
 
 
 def _version(package: str) -> str:

@@ -1,35 +1,14 @@
-"""Every setting, declared once. Flags, environment names and the documented table derive from it.
-
-A value comes from, in this order: a flag (or a keyword in process), the environment, a file
-(``NAME_FILE``, for secrets), the ``.env`` file, the default of the environment (development or
-production).
-"""
+"""Every setting, declared once. Flags, environment names and the document derive from it."""
 
 from __future__ import annotations
 
-import ipaddress
-import os
-import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from dotenv import dotenv_values
 from msgspec import Meta
 
-from bookcast.errors import InvalidInput, SettingError, explain
-from bookcast.model import MARKETS, parse_symbol
-
-ORIGIN: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?")
-"""What a browser may send as the origin of a page."""
-
-MIN_SECRET_BYTES: Final = 32
-"""RFC 7518, 3.2: as long as the hash. A shorter one can be guessed from a single token."""
-
-MAX_SIMULATED: Final = 100_000
-"""Symbols that the simulator may be asked for by number."""
+from bookcast.model import MARKETS
 
 Names = tuple[str, ...]
 """A comma-separated list."""
@@ -177,7 +156,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(ge=0, description="OpenD lets go of a subscription no sooner than this"),
     ] = 60.0
     default_market: Annotated[
-        str, Meta(description="The market of a symbol written without one (AAPL)")
+        str,
+        Meta(
+            description="The market of a symbol written without one (AAPL)",
+            extra={"choices": tuple(sorted(MARKETS))},
+        ),
     ] = "US"
     auth_mode: Annotated[
         Literal["none", "jwt", "keys", "proxy"] | None,
@@ -203,6 +186,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     auth_jwt_audience: Annotated[
         str | None, Meta(description="A token's aud must be, or contain, this")
+    ] = None
+    auth_jwt_client_id: Annotated[
+        str | None,
+        Meta(
+            description="A token's client_id must be this: for access tokens without aud, as of "
+            "Amazon Cognito"
+        ),
     ] = None
     auth_jwt_issuer: Annotated[str | None, Meta(description="A token's iss must be this")] = None
     auth_clock_skew: Annotated[
@@ -391,6 +381,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="debug tells why each message was or wasn't sent"),
     ] = "info"
 
+    def __post_init__(self) -> None:
+        """Write the scheme of REDIS_URL in small letters: it means the same in any."""
+        if self.redis_url is not None:
+            scheme, sign, rest = self.redis_url.strip().partition("://")
+            msgspec.structs.force_setattr(self, "redis_url", scheme.lower() + sign + rest)
+
     @property
     def production(self) -> bool:
         """Whether the strict defaults hold."""
@@ -410,313 +406,44 @@ PRODUCTION_DEFAULTS: Final[Mapping[str, Any]] = {
 }
 """Where production starts from another value than :class:`Settings` says."""
 
+GROUPS: Final[Mapping[str, str]] = {
+    "environment": "General",
+    "redis_url": "Many nodes",
+    "feed": "Feed and simulator",
+    "futu_host": "Futu and moomoo",
+    "default_market": "Symbols",
+    "auth_mode": "Authentication",
+    "trusted_proxies": "Proxies, hosts and origins",
+    "max_message_bytes": "Limits",
+    "session_ttl": "Sessions",
+    "max_subscriptions": "Delivery",
+    "log_level": "Log",
+}
+"""The first setting of each group, and the group's heading in the help."""
+
+COMMON: Final = frozenset(
+    {
+        "environment",
+        "host",
+        "websocket_port",
+        "redis_url",
+        "workers",
+        "feed",
+        "simulator_symbols",
+        "simulator_rate",
+        "futu_host",
+        "futu_port",
+        "auth_mode",
+        "auth_jwt_secret",
+        "auth_jwks_url",
+        "auth_jwt_audience",
+        "trusted_proxies",
+        "allowed_origins",
+        "ready_without_redis",
+        "log_level",
+    }
+)
+"""The settings that the short help has."""
+
 ALIASES: Final[Mapping[str, str]] = {"port": "websocket_port"}
 """Short names for flags and keywords."""
-
-
-class Description(msgspec.Struct, frozen=True):
-    """One setting as a person sees it."""
-
-    field: str
-    type: Any
-    help: str
-    default: Any
-    secret: bool
-
-    @property
-    def environment_name(self) -> str:
-        """The name in the environment and in ``.env``."""
-        return self.field.upper()
-
-    @property
-    def flag(self) -> str:
-        """The name on the command line."""
-        return "--" + self.field.replace("_", "-")
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The values allowed, where they are a fixed list."""
-        return tuple(
-            choice
-            for member in (self.type, *get_args(self.type))
-            for choice in (get_args(member) if _is_literal(member) else ())
-        )
-
-
-def _is_literal(type_: Any) -> bool:
-    return getattr(type_, "__origin__", None) is Literal
-
-
-def describe() -> list[Description]:
-    """List all settings in the order of their declaration."""
-    hints = get_type_hints(Settings, include_extras=True)
-    described = []
-    for field in msgspec.structs.fields(Settings):
-        type_, meta = get_args(hints[field.name])
-        described.append(
-            Description(
-                field=field.name,
-                type=type_,
-                help=meta.description,
-                default=field.default,
-                secret=bool((meta.extra or {}).get("secret")),
-            )
-        )
-    return described
-
-
-class Loaded(msgspec.Struct, frozen=True):
-    """Settings and, for each, where its value came from."""
-
-    settings: Settings
-    sources: Mapping[str, str]
-
-
-def load(
-    flags: Mapping[str, str | None] | None = None,
-    environ: Mapping[str, str] | None = None,
-    env_file: Path | None = Path(".env"),
-) -> Loaded:
-    """Read the settings of a server from everywhere they may stand.
-
-    ``flags`` holds field names with the text given, None where a flag wasn't used.
-
-    Raises:
-        SettingError: naming the setting, its value and where it came from.
-    """
-    environ = os.environ if environ is None else environ
-    found: dict[str, tuple[str, str]] = {}
-    from_file = _read_env_file(env_file)
-    for description in describe():
-        given = _find(description, flags or {}, environ, from_file)
-        if given is not None:
-            found[description.field] = given
-    defaults = PRODUCTION_DEFAULTS if _text(found, "environment") == "production" else {}
-    values = {field: _convert(field, text, source) for field, (text, source) in found.items()}
-    sources = {field: source for field, (_, source) in found.items()}
-    for field, value in defaults.items():
-        if field not in values:
-            values[field] = value
-            sources[field] = "the default in production"
-    settings = Settings(**values)
-    check(settings, sources)
-    return Loaded(settings, sources)
-
-
-def from_keywords(**keywords: Any) -> Settings:
-    """Make settings in process. The environment isn't read: a program says what it wants.
-
-    Raises:
-        SettingError: for an unknown keyword or a wrong value.
-    """
-    values: dict[str, Any] = {}
-    hints = get_type_hints(Settings, include_extras=True)
-    if keywords.get("environment") == "production":
-        values.update(PRODUCTION_DEFAULTS)
-    for keyword, value in keywords.items():
-        field = ALIASES.get(keyword, keyword)
-        if field not in hints:
-            known = ", ".join(d.field for d in describe())
-            raise SettingError(f"There is no setting {keyword!r}; there are: {known}")
-        try:
-            values[field] = msgspec.convert(value, hints[field])
-        except msgspec.ValidationError as error:
-            raise SettingError(_sentence(field, repr(value), "the caller", error)) from None
-    settings = Settings(**values)
-    check(settings, {})
-    return settings
-
-
-def check(settings: Settings, sources: Mapping[str, str]) -> None:
-    """Hold the rules that no single type can express.
-
-    Raises:
-        SettingError: naming the setting that breaks one.
-    """
-    if settings.default_market not in MARKETS:
-        raise SettingError(
-            f"DEFAULT_MARKET is {settings.default_market!r}{_from(sources, 'default_market')}; "
-            f"it must be one of {', '.join(sorted(MARKETS))}"
-        )
-    if settings.production and settings.auth_mode is None:
-        raise SettingError(
-            "AUTH_MODE is not set, and in production the server doesn't start open by accident; "
-            "choose jwt, keys or proxy, or AUTH_MODE=none to serve everybody who can reach it"
-        )
-    _check_authentication(settings)
-    _check_redis(settings, sources)
-    for field in ("publish_allow", "admin_allow", "trusted_proxies"):
-        _check_networks(field, getattr(settings, field), _from(sources, field))
-    _check_symbols(settings, _from(sources, "simulator_symbols"))
-    if settings.host == "*":
-        raise SettingError(f"HOST is '*'{_from(sources, 'host')}; 0.0.0.0 listens everywhere")
-    for origin in settings.allowed_origins:
-        if origin != "*" and not ORIGIN.fullmatch(origin):
-            raise SettingError(
-                f"ALLOWED_ORIGINS has {origin!r}{_from(sources, 'allowed_origins')}; an origin is "
-                "scheme://host or scheme://host:port, with no path and no wildcard"
-            )
-
-
-REDIS_PREFIX: Final = re.compile("[A-Za-z0-9_.:-]{1,64}")
-REDIS_SCHEMES: Final = ("redis", "rediss", "unix", "memory")
-
-
-def _check_redis(settings: Settings, sources: Mapping[str, str]) -> None:
-    url = settings.redis_url
-    if url is not None:
-        shown = f"REDIS_URL{_from(sources, 'redis_url')}"
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError:
-            parts, port = urlsplit(""), 0
-        named = bool(parts.hostname) or parts.scheme in {"unix", "memory"}
-        if parts.scheme not in REDIS_SCHEMES or not named or port == 0:
-            raise SettingError(
-                f"{shown} is no address of a Redis; write redis://[user:password@]host:6379, or "
-                "rediss:// for TLS"
-            )
-    if not REDIS_PREFIX.fullmatch(settings.redis_prefix):
-        raise SettingError(
-            f"REDIS_PREFIX is {settings.redis_prefix!r}{_from(sources, 'redis_prefix')}; write up "
-            "to 64 letters, digits and . _ : -"
-        )
-    ca_file = settings.redis_ca_file
-    if ca_file is not None and not Path(ca_file).is_file():
-        raise SettingError(
-            f"REDIS_CA_FILE is {ca_file!r}{_from(sources, 'redis_ca_file')}, which is no file"
-        )
-    if settings.workers > 1 and not settings.shares_redis:
-        raise SettingError(
-            f"WORKERS is {settings.workers}{_from(sources, 'workers')}, and several processes need "
-            "Redis to share what they know: set REDIS_URL=redis://host:6379, or WORKERS=1"
-        )
-
-
-def _check_authentication(settings: Settings) -> None:
-    match settings.auth_mode:
-        case "jwt" if not (
-            settings.auth_jwt_secret or settings.auth_jwt_public_key_file or settings.auth_jwks_url
-        ):
-            raise SettingError(
-                "AUTH_MODE is 'jwt', and nothing says what tokens are checked with; set "
-                "AUTH_JWT_SECRET, AUTH_JWT_PUBLIC_KEY_FILE or AUTH_JWKS_URL"
-            )
-        case "keys" if not settings.auth_api_keys_file:
-            raise SettingError("AUTH_MODE is 'keys'; name their file with AUTH_API_KEYS_FILE")
-        case "proxy" if not settings.trusted_proxies:
-            raise SettingError(
-                "AUTH_MODE is 'proxy'; say with TRUSTED_PROXIES whose word counts, or anybody "
-                "could say who they are"
-            )
-    secret = settings.auth_jwt_secret
-    if settings.production and secret is not None and len(secret.encode()) < MIN_SECRET_BYTES:
-        raise SettingError(
-            f"AUTH_JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes, so that whoever has one "
-            "token can guess it; make one with: openssl rand -base64 48"
-        )
-
-
-def _check_networks(field: str, networks: Names, source: str) -> None:
-    for network in networks:
-        try:
-            ipaddress.ip_network(network, strict=False)
-        except ValueError:
-            raise SettingError(
-                f"{field.upper()} has {network!r}{source}; a network is written like 10.0.0.0/8, "
-                "192.0.2.7 or fd00::/8"
-            ) from None
-
-
-def _check_symbols(settings: Settings, source: str) -> None:
-    names = settings.simulator_symbols
-    shown = f"SIMULATOR_SYMBOLS is {','.join(names)!r}{source}"
-    if not names:
-        raise SettingError(f"{shown}; name at least one symbol, or a number of them")
-    if len(names) == 1 and re.fullmatch(r"[-+]?[0-9]+(\.[0-9]*)?", names[0]):
-        if not names[0].isdecimal() or not 1 <= int(names[0]) <= MAX_SIMULATED:
-            raise SettingError(f"{shown}; a number must be a whole one from 1 to {MAX_SIMULATED}")
-        return
-    for name in names:
-        try:
-            parse_symbol(name, settings.default_market)
-        except InvalidInput as error:
-            raise SettingError(f"{shown}; {error.message}") from None
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach the host."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _text(found: Mapping[str, tuple[str, str]], field: str) -> str | None:
-    return found[field][0] if field in found else None
-
-
-def _read_env_file(path: Path | None) -> Mapping[str, str | None]:
-    try:
-        return dotenv_values(path) if path is not None and path.is_file() else {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"The file {path} can't be read: {error}") from None
-
-
-def _find(
-    description: Description,
-    flags: Mapping[str, str | None],
-    environ: Mapping[str, str],
-    env_file: Mapping[str, str | None],
-) -> tuple[str, str] | None:
-    """Give the text of a setting and its source, or None. An empty text counts as not set."""
-    name = description.environment_name
-    if text := flags.get(description.field):
-        return text, f"the flag {description.flag}"
-    if text := environ.get(name):
-        return text, "the environment"
-    if description.secret and (path := environ.get(f"{name}_FILE")):
-        return _read_secret(name, path), f"the file {path}"
-    if text := env_file.get(name):
-        return text, ".env"
-    if description.secret and (path := env_file.get(f"{name}_FILE")):
-        return _read_secret(name, path), f"the file {path}"
-    return None
-
-
-def _read_secret(name: str, path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{name}_FILE is {path!r}, which can't be read: {error}") from None
-
-
-def _convert(field: str, text: str, source: str) -> Any:
-    annotation = get_type_hints(Settings, include_extras=True)[field]
-    value: Any = text
-    if get_args(annotation)[0] == Names:
-        value = tuple(item.strip() for item in text.split(",") if item.strip())
-    try:
-        return msgspec.convert(value, annotation, strict=False)
-    except msgspec.ValidationError as error:
-        raise SettingError(_sentence(field, repr(text), source, error)) from None
-    except UnicodeEncodeError:
-        name = field.upper()
-        raise SettingError(f"{name} (from {source}) is not valid UTF-8 text") from None
-
-
-def _from(sources: Mapping[str, str], field: str) -> str:
-    return f" (from {sources[field]})" if field in sources else ""
-
-
-def _sentence(field: str, value: str, source: str, error: msgspec.ValidationError) -> str:
-    description = next(d for d in describe() if d.field == field)
-    shown = "a hidden value" if description.secret else value
-    if description.choices:
-        wanted = f"it must be one of {', '.join(description.choices)}"
-    else:
-        wanted = explain(error)[1]
-    return f"{description.environment_name} is {shown} (from {source}); {wanted}"

@@ -1,0 +1,166 @@
+"""Where values come from.
+
+In this order: a flag (or a keyword in process), the environment, a file (``NAME_FILE``, for
+secrets), the ``.env`` file, the default of the environment (development or production).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bookcast.errors import SettingError, explain
+from bookcast.settings.check import check
+from bookcast.settings.describe import Description, describe, environment_names
+from bookcast.settings.env_file import read_env_file
+from bookcast.settings.names import nearest
+from bookcast.settings.schema import ALIASES, PRODUCTION_DEFAULTS, Names, Settings
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """Settings and, for each, where its value came from.
+
+    ``warnings``: what looks like a mistake in the environment, a sentence each.
+    """
+
+    settings: Settings
+    sources: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+def load(
+    flags: Mapping[str, str | None] | None = None,
+    environ: Mapping[str, str] | None = None,
+    env_file: Path | None = Path(".env"),
+) -> Loaded:
+    """Read the settings of a server from everywhere they may stand.
+
+    ``flags`` holds field names with the text given, None where a flag wasn't used.
+
+    Raises:
+        SettingError: naming the setting, its value and where it came from.
+    """
+    environ = os.environ if environ is None else environ
+    from_file = read_env_file(env_file, environment_names()) if env_file is not None else {}
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for description in describe():
+        given = _find(description, flags or {}, environ, from_file)
+        if given is not None:
+            text, sources[description.field] = given
+            values[description.field] = _convert(description, text, sources[description.field])
+    if values.get("environment") == "production":
+        for field, value in PRODUCTION_DEFAULTS.items():
+            if field not in values:
+                values[field] = value
+                sources[field] = "the default in production"
+    settings = Settings(**values)
+    try:
+        check(settings, sources)
+    except SettingError as error:
+        raise SettingError(with_source(str(error), sources)) from None
+    return Loaded(settings, sources, tuple(_misspelt(environ)))
+
+
+def from_keywords(**keywords: Any) -> Settings:
+    """Make settings in process. The environment isn't read: a program says what it wants.
+
+    Raises:
+        SettingError: for an unknown keyword or a wrong value.
+    """
+    known = {one.field: one for one in describe()}
+    values: dict[str, Any] = {}
+    for keyword, value in keywords.items():
+        field = ALIASES.get(keyword, keyword)
+        if field not in known:
+            meant = nearest(field, environment_names() & {one.upper() for one in known})
+            which = (
+                f"did you mean {meant.lower()!r}?" if meant else f"there are: {', '.join(known)}"
+            )
+            raise SettingError(f"There is no setting {keyword!r}; {which}")
+        values[field] = _checked(known[field], value, repr(value), "the caller", strict=True)
+    if values.get("environment") == "production":
+        values = {**PRODUCTION_DEFAULTS, **values}
+    settings = Settings(**values)
+    check(settings, {})
+    return settings
+
+
+def with_source(sentence: str, sources: Mapping[str, str]) -> str:
+    """Return the sentence with where the value came from, unless it has that.
+
+    A sentence about a value that is refused begins with the name of its setting.
+    """
+    name, space, rest = sentence.partition(" ")
+    source = sources.get(name.lower()) if name.isupper() else None
+    if source is None or f"(from {source})" in rest:
+        return sentence
+    return f"{name} (from {source}){space}{rest}"
+
+
+def _misspelt(environ: Mapping[str, str]) -> list[str]:
+    known = environment_names()
+    return [
+        f"{name} in the environment is no setting; did you mean {meant}?"
+        for name in environ
+        if name not in known and (meant := nearest(name, known))
+    ]
+
+
+def _find(
+    description: Description,
+    flags: Mapping[str, str | None],
+    environ: Mapping[str, str],
+    env_file: Mapping[str, str | None],
+) -> tuple[str, str] | None:
+    """Return the text of a setting and its source, or None. An empty text counts as not set."""
+    name = description.environment_name
+    if text := flags.get(description.field):
+        return text, f"the flag {description.flag}"
+    for place, values in (("the environment", environ), (".env", env_file)):
+        if text := values.get(name):
+            return text, place
+        if description.secret and (path := values.get(f"{name}_FILE")):
+            return _read_secret(name, path, place), f"the file {path}"
+    return None
+
+
+def _read_secret(name: str, path: str, place: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig").strip()
+    except (OSError, ValueError) as error:
+        raise SettingError(
+            f"{name}_FILE is {path!r} (from {place}), which can't be read: {error}"
+        ) from None
+
+
+def _convert(description: Description, text: str, source: str) -> Any:
+    value: Any = text
+    if description.type == Names:
+        value = tuple(item.strip() for item in text.split(",") if item.strip())
+    elif not description.secret:
+        value = text.strip()  # a file with Windows' line ends leaves a \r in the environment
+    return _checked(description, value, repr(text), source, strict=False)
+
+
+def _checked(description: Description, value: Any, shown: str, source: str, *, strict: bool) -> Any:
+    """Return the value as the setting's type; words are taken in any letter case."""
+    shown = "a hidden value" if description.secret else shown
+    wrong = f"{description.environment_name} is {shown} (from {source})"
+    if description.choices and isinstance(value, str):
+        words = {word.casefold(): word for word in description.choices}
+        value = words.get(value.strip().casefold(), value)
+        if value not in description.choices:
+            raise SettingError(f"{wrong}; it must be one of {', '.join(description.choices)}")
+    try:
+        return msgspec.convert(value, description.annotation, strict=strict)
+    except msgspec.ValidationError as error:
+        raise SettingError(f"{wrong}; {explain(error)[1]}") from None
+    except UnicodeEncodeError:
+        raise SettingError(
+            f"{description.environment_name} (from {source}) is not valid UTF-8 text"
+        ) from None
