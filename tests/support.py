@@ -104,6 +104,7 @@ class RecordingOutbox:
         self.append: Callable[[bytes], None] = self.frames.append
         self.writable = True
         self.shown: dict[Topic, Subscription] = {}
+        self.may_see: Callable[[Topic], bool] = lambda _topic: True
         self.writes: list[bytes] = []
         self.on_write: Callable[[], None] = lambda: None
         self.write: Callable[[bytes], None] = self._write
@@ -231,8 +232,11 @@ class NumberRenderer:
     def status(self, spec: ViewSpec, topic: Topic, status: Status) -> bytes:
         return b"" if spec.flavour == "base" else f"<{spec.spelling} {status.state}>".encode()
 
-    def refusal(self, spec: ViewSpec, topic: Topic, reason: str) -> bytes:
-        return f"<{spec.spelling} refused: {reason}>".encode()
+    def refusal(
+        self, spec: ViewSpec, topic: Topic, reason: str, did_you_mean: Sequence[Symbol]
+    ) -> bytes:
+        meant = "".join(f" {symbol}?" for symbol in did_you_mean)
+        return f"<{spec.spelling} refused: {reason}{meant}>".encode()
 
 
 class ManualTimer:

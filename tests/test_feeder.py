@@ -13,6 +13,7 @@ from bookcast.errors import InvalidInput
 from bookcast.feeder import Feeder
 from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.model import Data, Publication, Security, Supply, Symbol, Topic
+from tests.auth.keyring import SECRET, sign
 from tests.support import AAPL, TRADES, connect, eventually, nodes, published_book, trades, update
 
 
@@ -50,6 +51,9 @@ class Quiet(Feed):
         return topic.symbol != "US.NONE"
 
     def supply(self, topic: Topic) -> Supply:
+        if topic.symbol == "US.0700.HK":
+            meant = (Symbol("HK.00700"), Symbol("JP.0700"))
+            return Supply(self.name, "pending", "no", refusal="unknown stock", did_you_mean=meant)
         return Supply(self.name, "halted", "no trading") if topic == TRADES else Supply(self.name)
 
 
@@ -121,6 +125,23 @@ async def test_one_node_runs_the_feed_for_all(redis_url: str) -> None:
         async with httpx.AsyncClient(trust_env=False) as http:
             health = (await http.get(other.http_url + "/health")).json()
         assert [feed["name"] for feed in health["feeds"]] == ["quiet"]
+
+
+@pytest.mark.usefixtures("_quiet")
+async def test_clients_of_other_nodes_hear_what_they_may_have_meant(redis_url: str) -> None:
+    """As far as their rights go, which the node that runs the feed doesn't know."""
+    rights = {"auth_mode": "jwt", "auth_jwt_secret": SECRET}
+    async with nodes(redis_url, 2, **rights) as servers:
+        await until(lambda: len(leaders(servers)) == 1)
+        other = next(one for one in servers if one not in leaders(servers))
+        token = sign(bookcast={"symbols": ["US.*", "HK.*"]})
+        headers = {"Authorization": f"Bearer {token}"}
+        async with connect(other.ws_url + "me", additional_headers=headers) as client:
+            await client.subscribe("0700.HK")
+            assert await client.hear() == {
+                "type": "error",
+                "message": "0700.HK: unknown stock; did you mean HK.00700?",
+            }
 
 
 @pytest.mark.usefixtures("_quiet")

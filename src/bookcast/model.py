@@ -5,6 +5,7 @@ Those that hold numbers and text alone are left out of the garbage collector's r
 
 from __future__ import annotations
 
+import re
 from typing import Final, Literal, NamedTuple, NewType, get_args
 
 import msgspec
@@ -43,6 +44,9 @@ MARKETS: Final = frozenset(
 )
 """The market prefixes OpenD knows. A prefix outside this list is part of the code (``BRK.B``)."""
 
+FUTURES_OF_HK: Final = "HK_FUTURE"
+"""An old name of the market HK, for its futures: ``HK_FUTURE.HSImain`` is ``HK.HSImain``."""
+
 MAX_SYMBOL_LENGTH: Final = 64
 
 MAX_TIME_MS: Final = 253_402_300_799_999
@@ -56,10 +60,10 @@ MAX_NUMBER: Final = 2.0**53
 
 
 def parse_symbol(text: str, default_market: str) -> Symbol:
-    """Give the canonical spelling of a symbol as somebody wrote it.
+    """Return the canonical spelling of a symbol as somebody wrote it.
 
-    ``AAPL`` and ``US.AAPL`` are the same symbol when the default market is ``US``. Codes are
-    case-sensitive, since OpenD's are (``HK.HSImain``).
+    ``AAPL`` and ``US.AAPL`` are the same symbol when the default market is ``US``, and so are
+    ``HK_FUTURE.HSImain`` and ``HK.HSImain`` always. Codes are case-sensitive, since OpenD's are.
 
     Raises:
         InvalidInput: when the text is empty, too long or not printable, or has no code.
@@ -81,13 +85,25 @@ def parse_symbol(text: str, default_market: str) -> Symbol:
             path="symbol",
         )
     market, dot, code = text.partition(".")
-    if dot and market in MARKETS:
-        if not code:
-            raise InvalidInput(
-                "invalid_symbol", f"Symbol {text!r} names a market but no code", path="symbol"
-            )
-        return Symbol(text)
-    return Symbol(f"{default_market}.{text}")
+    if not dot or market not in MARKETS:
+        market, code = default_market, text
+    if not code:
+        raise InvalidInput(
+            "invalid_symbol", f"Symbol {text!r} names a market but no code", path="symbol"
+        )
+    return Symbol(f"{'HK' if market == FUTURES_OF_HK else market}.{code}")
+
+
+_NO_FUTURE: Final = re.compile(r"HK\.([0-9]+|[A-Z0-9]+[0-9]{6}[CP][0-9]+)")
+"""Hong Kong's stocks, warrants and indexes have numbers; its options have a date and a strike."""
+
+
+def names_of(symbol: Symbol) -> tuple[str, ...]:
+    """Return all canonical names of a symbol; one that may be a future of Hong Kong has two."""
+    market, _, code = symbol.partition(".")
+    if market != "HK" or _NO_FUTURE.fullmatch(symbol):
+        return (symbol,)
+    return symbol, f"{FUTURES_OF_HK}.{code}"
 
 
 class Topic(NamedTuple):
@@ -407,6 +423,8 @@ class Supply(NamedTuple):
         every_ms: the feed asks for data so often, instead of being sent them.
         quota: what the feed waits for.
         refusal: why somebody refuses to give the topic, in his words.
+        did_you_mean: symbols that may have been meant instead of a refused one.
+        only_published: the feed never gives this topic, so whoever publishes it is its source.
     """
 
     source: str
@@ -415,6 +433,8 @@ class Supply(NamedTuple):
     every_ms: float | None = None
     quota: Quota | None = None
     refusal: str | None = None
+    did_you_mean: tuple[Symbol, ...] = ()
+    only_published: bool = False
 
 
 class Update(msgspec.Struct, frozen=True):

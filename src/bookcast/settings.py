@@ -159,6 +159,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Meta(description="Books with their single orders, where the account has that right"),
     ] = False
+    futu_security_firm: Annotated[
+        Literal["FUTUSECURITIES", "FUTUINC", "FUTUSG", "FUTUAU", "FUTUCA", "FUTUMY", "FUTUJP"]
+        | None,
+        Meta(
+            description="The broker of the group whose data are asked for, by the vendor's name "
+            "(FUTUINC is moomoo US); prices of cryptocurrencies differ by it. Not set, OpenD "
+            "chooses"
+        ),
+    ] = None
     futu_linger_seconds: Annotated[
         float,
         Meta(ge=0, description="What nobody wants any more stays subscribed for so long"),

@@ -142,6 +142,8 @@ def test_those_with_the_same_rights_share_them() -> None:
         ("BRK.B", "US.BRK.B"),
         ("A*", "US.A*"),
         ("HK_FUTURE.*", "HK_FUTURE.*"),
+        ("HK_FUTURE.HSI????", "HK_FUTURE.HSI????"),
+        ("HK_FUTURE.HSImain", "HK.HSImain"),
         ("us.aapl", "US.us.aapl"),
     ],
 )
@@ -168,13 +170,24 @@ def test_a_pattern_without_a_market_is_of_the_default_one(pattern: str, meant: s
         (["US.A+"], "US.AA", False),
         (["US.AAPL$"], "US.AAPL", False),
         (["us.*"], "US.AAPL", False),
+        (["HK_FUTURE.*"], "HK.HSImain", True),
+        (["HK_FUTURE.HSI*"], "HK.HSI2512", True),
+        (["HK_FUTURE.HSI*"], "HK.MHImain", False),
+        (["HK_FUTURE.HSImain"], "HK.HSImain", True),
+        (["HK*.HSImain"], "HK.HSImain", True),
+        (["*_FUTURE.*"], "HK.HSImain", True),
+        (["HK.*"], "HK.HSImain", True),
+        (["HK_FUTURE.*"], "HK.00700", False),
+        (["HK_FUTURE.*"], "HK.800000", False),
+        (["HK_FUTURE.*"], "HK.TCH260929C350000", False),
+        (["HK_FUTURE.*"], "US.ESmain", False),
         ([""], "US.AAPL", False),
         ([], "US.AAPL", False),
     ],
 )
 def test_patterns_know_two_signs_only(patterns: list[str], symbol: str, allowed: bool) -> None:
     """A star for any text, a question mark for one sign; all others stand for themselves."""
-    assert of_symbols(*patterns).allows_symbol(symbol) is allowed
+    assert of_symbols(*patterns).allows_symbol(Symbol(symbol)) is allowed
 
 
 PATTERN_SIGNS = st.sampled_from("AB.*?*?|[]()\\^$+{}é")
@@ -190,24 +203,24 @@ PATTERN_SIGNS = st.sampled_from("AB.*?*?|[]()\\^$+{}é")
 def test_a_symbol_is_allowed_when_a_pattern_matches(patterns: list[str], symbol: str) -> None:
     """As somebody would find out sign by sign."""
     expected = any(matches(pattern, symbol) for pattern in patterns)
-    assert of_symbols(*patterns).allows_symbol(symbol) is expected
+    assert of_symbols(*patterns).allows_symbol(Symbol(symbol)) is expected
 
 
 @pytest.mark.parametrize("part", ["*a", "?*a", "*a*", "*?", "*a?"])
 def test_no_pattern_takes_long(part: str) -> None:
     """However many stars, and however near the symbol comes."""
     granted = of_symbols(f"US.{part * 6}*b")
-    granted.allows_symbol("US.A")  # reads the pattern
+    granted.allows_symbol(Symbol("US.A"))  # reads the pattern
     began = time.process_time()
-    assert not granted.allows_symbol("US." + "a" * 60)
+    assert not granted.allows_symbol(Symbol("US." + "a" * 60))
     assert time.process_time() - began < 0.05
 
 
 def test_many_patterns_are_no_burden() -> None:
     """As many as there may be."""
     granted = of_symbols(*(f"US.S{number:05}" for number in range(MAX_PATTERNS)))
-    assert granted.allows_symbol("US.S09999")
-    assert not granted.allows_symbol("US.S10000")
+    assert granted.allows_symbol(Symbol("US.S09999"))
+    assert not granted.allows_symbol(Symbol("US.S10000"))
 
 
 def test_a_missing_right_is_named() -> None:

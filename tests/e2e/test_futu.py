@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 
 from bookcast import serve
 from bookcast.app import Server
-from tests.fakes.opend import Controller, samples
+from tests.auth.keyring import SECRET, sign
+from tests.fakes.opend import SUB, Controller, samples
 from tests.support import PATIENCE, Client, connect, eventually
 
 BOOK = {"code": "US.AAPL", "bids": [[189.5, 300, 4]], "asks": [[189.6, 100, 2]]}
@@ -168,6 +170,111 @@ async def test_a_refusal_is_an_error_with_opends_words(opend: Controller, server
         while why["type"] != "why":
             why = await ws.hear()
         assert (why["limited_by"], why["state"]) == ("right", "pending")
+
+
+async def test_codes_in_other_forms_are_refused_with_a_hint(
+    opend: Controller, server: Server
+) -> None:
+    """What the client typed stays on the wire; the hint, followed, brings data."""
+    opend.define({"code": "HK.00700", "name": "TENCENT"}, {"code": "US.AAPL", "name": "Apple"})
+    opend.know_only_defined()
+    typed = {
+        "hk.00700": "HK.00700",
+        "700": "HK.00700",
+        "AAPL  260914C00332500": "US.AAPL260914C332500",
+        "^GSPC": "US..SPX",
+        "BTC-USD": "CC.BTCUSD",
+    }
+    async with (
+        connect(server.ws_url + "v1?protocol=bookcast.v1") as ws,
+        connect(server.ws_url + "base") as base,
+    ):
+        for spelling, symbol in typed.items():
+            await subscribed(ws, spelling)
+            error = await until(ws, "error", symbol=spelling)
+            assert (error["code"], error["did_you_mean"]) == ("feed_refused", [symbol])
+            assert "unknown stock" in error["message"]
+        await subscribed(ws, "ZZZZ")
+        assert "did_you_mean" not in await until(ws, "error", symbol="ZZZZ")
+        await base.subscribe("0700.HK")
+        assert (await base.hear())["message"] == (
+            "0700.HK: unknown stock 0700.HK; did you mean HK.00700?"
+        )
+        await base.subscribe("HK.00700")
+        await eventually(lambda: opend.held() == ["HK.00700:2"], "the hint")
+        opend.push(BOOK | {"code": "HK.00700"})
+        assert (await base.hear())["symbol"] == "HK.00700"
+
+
+async def test_a_hint_names_only_what_the_client_may_see(opend: Controller) -> None:
+    """Each client by its own rights, of one topic."""
+    opend.know_only_defined()
+    async with serve(
+        port=0, feed="futu", futu_port=opend.port, auth_mode="jwt", auth_jwt_secret=SECRET
+    ) as server:
+        told = {}
+        for name, symbols in (("all", ["*"]), ("some", ["US.*", "SH.*"]), ("none", ["US.*"])):
+            token = sign(sub=name, bookcast={"symbols": symbols})
+            headers = {"Authorization": f"Bearer {token}"}
+            url = server.ws_url + f"{name}?protocol=bookcast.v1"
+            async with connect(url, additional_headers=headers) as ws:
+                await subscribed(ws, "000001")
+                told[name] = (await until(ws, "error")).get("did_you_mean")
+    assert told == {"all": ["SZ.000001", "SH.000001"], "some": ["SH.000001"], "none": None}
+
+
+async def test_a_future_of_hong_kong_is_one_topic_under_both_its_names(opend: Controller) -> None:
+    """Each client sees its own spelling and needs a right to either; OpenD has it once."""
+    code = "HK.HSImain"
+    async with serve(
+        port=0, feed="futu", futu_port=opend.port, auth_mode="jwt", auth_jwt_secret=SECRET
+    ) as server:
+        granted = [
+            ("HK_FUTURE.HSImain", "HK.*"),
+            ("HK.HSImain", "HK_FUTURE.*"),
+            ("HK_FUTURE.HSImain", "HK_FUTURE.HSI*"),
+        ]
+        async with contextlib.AsyncExitStack() as stack:
+            clients = []
+            for spelling, pattern in granted:
+                token = sign(sub=f"{spelling} {pattern}", bookcast={"symbols": [pattern]})
+                headers = {"Authorization": f"Bearer {token}"}
+                joining = connect(server.ws_url + "me", additional_headers=headers)
+                client = await stack.enter_async_context(joining)
+                await client.subscribe(spelling)
+                clients.append((spelling, client))
+            await eventually(lambda: opend.held() == [f"{code}:2"], "the subscription")
+            opend.push(BOOK | {"code": code})
+            for spelling, client in clients:
+                assert (await client.hear())["symbol"] == spelling
+            await clients[1][1].say({"action": "subscribe", "symbol": "HK.00700"})
+            assert "no right to HK.00700" in (await clients[1][1].hear())["message"]
+
+
+async def test_event_contracts_come_from_publishers_only(opend: Controller, server: Server) -> None:
+    """The feed refuses them without asking OpenD; once they are published, nothing is amiss."""
+    async with (
+        connect(server.ws_url + "v1?protocol=bookcast.v1") as ws,
+        connect(server.ws_url + "base") as base,
+        httpx.AsyncClient(base_url=server.http_url) as http,
+    ):
+        await subscribed(ws, "EC.RAIN")
+        error = await until(ws, "error")
+        assert (error["code"], error["symbol"]) == ("feed_refused", "EC.RAIN")
+        assert "publishers only" in error["message"]
+        assert "did_you_mean" not in error
+        await base.subscribe("EC.RAIN")
+        assert (await base.hear())["type"] == "error"
+        book = {"bids": [[0.4, 10]], "asks": [[0.5, 10]]}
+        (await http.post("/broadcast/orderbook?symbol=EC.RAIN", json=book)).raise_for_status()
+        await until(ws, "orderbook_update")
+        assert (await base.hear())["type"] == "orderbook_update"
+        await until(ws, "status", state="live")
+        async with connect(server.ws_url + "late") as late:
+            await late.subscribe("EC.RAIN")
+            assert (await late.hear())["type"] == "orderbook_update"
+        assert opend.held() == []
+        assert SUB not in opend.requests()
 
 
 async def test_waiting_for_quota_is_told_with_the_time_when_it_may_end() -> None:

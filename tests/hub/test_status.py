@@ -1,7 +1,7 @@
 import pytest
 
 from bookcast.hub.status import Status, status_of
-from bookcast.model import Quota, Supply, Update
+from bookcast.model import Quota, Supply, Symbol, Update
 from tests.support import update
 
 ALIVE, DEAD = Supply("futu"), Supply("futu", "feed_down", "OpenD closed")
@@ -55,6 +55,19 @@ def test_what_a_feed_says_is_passed_on() -> None:
     assert (status.state, status.source, status.every_ms) == ("live", "snapshot", 1000)
     assert status.refusal == "no right"
     assert not status.goes_without_saying
+    unknown = REFUSED._replace(did_you_mean=(Symbol("HK.00700"),))
+    assert status_of(None, now_ms=0, stale_after=0, supply=unknown).did_you_mean == ("HK.00700",)
+
+
+def test_what_a_feed_never_gives_stands_as_without_a_feed_once_it_is_published() -> None:
+    """Before that, the feed's refusal is told."""
+    supply = Supply("futu", "pending", "never", refusal="never", only_published=True)
+    before = status_of(None, now_ms=0, stale_after=30, supply=supply)
+    assert (before.state, before.refusal) == ("pending", "never")
+    for age_ms in (10, 5000, 60_000):
+        after = status_of(update(1), now_ms=age_ms, stale_after=30, supply=supply)
+        assert after == status_of(update(1), now_ms=age_ms, stale_after=30, supply=None)
+        assert after.refusal is None
 
 
 def test_ages_and_times_left_are_no_news() -> None:
@@ -65,3 +78,23 @@ def test_ages_and_times_left_are_no_news() -> None:
     assert one.news != one._replace(reason="no right").news
     stale = Status("stale", 5, "no update for 30 s")
     assert stale.news == stale._replace(reason="no update for 31 s").news
+
+
+def test_a_changed_reason_is_news_where_it_tells_something() -> None:
+    """A book with fewer levels is live, and its subscribers want to know."""
+    live = Status("live", 5, None, "futu")
+    fewer = live._replace(reason="books have the best level only")
+    assert live.news != fewer.news
+    assert live.goes_without_saying
+    assert not fewer.goes_without_saying
+    closed = Status("closed", 5, "the market has its lunch break", "futu")
+    assert closed.news != closed._replace(reason="the market is closed").news
+
+
+def test_what_is_polled_is_closed_although_it_is_fresh() -> None:
+    """A feed that asks each second gets an answer each second."""
+    supply = Supply("snapshot", "closed", "the market is closed", every_ms=1000)
+    status = status_of(update(1), now_ms=500, stale_after=0, supply=supply)
+    assert (status.state, status.reason) == ("closed", "the market is closed")
+    pushed = status_of(update(1), now_ms=500, stale_after=0, supply=CLOSED)
+    assert pushed.state == "live"

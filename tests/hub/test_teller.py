@@ -2,7 +2,7 @@ from bookcast.hub.subscription import Subscription
 from bookcast.hub.teller import Teller
 from bookcast.hub.topic import live_topic
 from bookcast.hub.view import ViewSpec
-from bookcast.model import Supply, Topic
+from bookcast.model import Supply, Symbol, Topic
 from tests.support import AAPL, NumberRenderer, RecordingOutbox, update
 
 
@@ -70,3 +70,19 @@ def test_a_refusal_is_told_before_the_state() -> None:
     assert told.startswith(b"<AAPL refused: no right><AAPL pending><AAPL feed_down>")
     assert told.count(b"refused: no right") == 1
     assert told.count(b"refused: other") == 1
+
+
+def test_only_what_a_client_may_see_is_hinted_at() -> None:
+    """Of the channel that it asked for."""
+    world = World()
+    asked: list[Topic] = []
+
+    def may_see(topic: Topic) -> bool:
+        asked.append(topic)
+        return topic.symbol.startswith("SZ.")
+
+    world.outbox.may_see = may_see
+    hints = Symbol("SZ.000001"), Symbol("SH.000001")
+    world.check(Supply("futu", "pending", "unknown", refusal="unknown", did_you_mean=hints))
+    assert b"".join(world.outbox.writes).startswith(b"<AAPL refused: unknown SZ.000001?>")
+    assert asked == [Topic("orderbook", hint) for hint in hints]

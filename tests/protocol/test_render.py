@@ -23,6 +23,7 @@ from bookcast.model import (
     Position,
     Publication,
     Quote,
+    Symbol,
     Topic,
     Update,
 )
@@ -467,3 +468,27 @@ def test_the_long_way_round_writes_the_same_numbers(number: float) -> None:
     from bookcast.hub.delta import number_text
 
     assert js(number) == number_text(number)
+
+
+@pytest.mark.parametrize(
+    ("hints", "sentence"),
+    [
+        ([], "0700.HK: unknown stock"),
+        (["HK.00700"], "0700.HK: unknown stock; did you mean HK.00700?"),
+        (["HK.07203", "JP.7203"], "0700.HK: unknown stock; did you mean HK.07203 or JP.7203?"),
+    ],
+)
+def test_a_refusal_names_what_may_have_been_meant(hints: list[str], sentence: str) -> None:
+    """In the sentence of the base protocol, in a list beside the feed's words in bookcast.v1."""
+    meant = [Symbol(hint) for hint in hints]
+    base = Renderer(line).refusal(ViewSpec("base", "0700.HK"), AAPL, "unknown stock", meant)
+    assert json.loads(base) == {"type": "error", "message": sentence}
+    told = json.loads(Renderer(line).refusal(V1, AAPL, "unknown stock", meant))
+    assert told == {
+        "type": "error",
+        "code": "feed_refused",
+        "message": "unknown stock",
+        "channel": "orderbook",
+        "symbol": "AAPL",
+        **({"did_you_mean": hints} if hints else {}),
+    }

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from bookcast.errors import InvalidInput, explain
-from bookcast.model import CHANNELS, MARKETS, Channel, Topic
+from bookcast.model import CHANNELS, FUTURES_OF_HK, MARKETS, Channel, Symbol, Topic, names_of
 
 Scope = Literal["read", "publish", "admin"]
 SCOPES: Final[frozenset[str]] = frozenset({"read", "publish", "admin"})
@@ -64,9 +64,12 @@ class Rights(msgspec.Struct, frozen=True):
         if not self.allows_symbol(topic.symbol):
             raise InvalidInput("forbidden", f"You have no right to {topic.symbol}", path="symbol")
 
-    def allows_symbol(self, symbol: str) -> bool:
+    def allows_symbol(self, symbol: Symbol) -> bool:
         """Tell whether a symbol is among those that they are for."""
-        return self.symbols is None or bool(_matcher(self.symbols).fullmatch(symbol))
+        if self.symbols is None:
+            return True
+        matches = _matcher(self.symbols).fullmatch
+        return any(matches(name) for name in names_of(symbol))
 
     def allows(self, scope: Scope, topic: Topic) -> bool:
         """Tell whether somebody with these rights may do it."""
@@ -164,11 +167,18 @@ def read_grant(said: Any, whole: str) -> Grant:
 
 
 def _canonical(pattern: str, default_market: str) -> str:
-    """Give a pattern the default market where it names none, as symbols are given it."""
-    market, dot, _ = pattern.partition(".")
-    if pattern == "*" or (dot and (market in MARKETS or "*" in market or "?" in market)):
+    """Return a pattern with the default market where it names none, as symbols are given it.
+
+    One without * and ? names a single symbol, and is written as that is.
+    """
+    if pattern == "*":
         return pattern
-    return f"{default_market}.{pattern}"
+    market, dot, code = pattern.partition(".")
+    if not dot or not (market in MARKETS or "*" in market or "?" in market):
+        market, code = default_market, pattern
+    if market == FUTURES_OF_HK and "*" not in code and "?" not in code:
+        market = "HK"
+    return f"{market}.{code}"
 
 
 @lru_cache(maxsize=1024)

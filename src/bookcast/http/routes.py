@@ -20,7 +20,7 @@ from bookcast.feeder import Feeder
 from bookcast.http import problem, schemas
 from bookcast.http.report import Reporter
 from bookcast.limits import Refusals, TokenBuckets
-from bookcast.model import Security, Topic, parse_symbol
+from bookcast.model import Security, Topic, names_of, parse_symbol
 from bookcast.protocol import codec
 from bookcast.protocol.published import decode_batch
 from bookcast.publisher import Publisher
@@ -147,7 +147,7 @@ class Routes:
         _, rights = await self._require(request, "read")
         found = {security.symbol: security for security in await self._feeder.search(text)}
         for symbol in sorted({head.topic.symbol for head in await self._engine.heads()}):
-            if text.upper() in symbol.upper():
+            if any(text.upper() in name.upper() for name in names_of(symbol)):
                 found.setdefault(symbol, Security(symbol))
         return Json(
             schemas.KnownSymbols(

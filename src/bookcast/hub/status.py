@@ -5,10 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from bookcast.model import Quota, Supply, Update
+from bookcast.model import Quota, Supply, Symbol, Update
 
 FRESH_MS: Final = 1000.0
 """What came within this is live, whatever its feed says: it may have come from somebody else."""
+
+_TOLD_REASONS: Final = frozenset({"live", "pending", "closed"})
+"""States whose reason is news when it changes. That of others contains times, or is a retry's."""
 
 State = Literal["live", "stale", "pending", "halted", "closed", "feed_down"]
 
@@ -23,18 +26,19 @@ class Status(NamedTuple):
     every_ms: float | None = None
     quota: Quota | None = None
     refusal: str | None = None
+    did_you_mean: tuple[Symbol, ...] = ()
 
     @property
     def news(self) -> tuple[object, ...]:
         """What of it is worth telling when it changes: ages and times left always do."""
         quota = self.quota._replace(next_free_ms=None) if self.quota is not None else None
-        reason = self.reason if self.state == "pending" else None
+        reason = self.reason if self.state in _TOLD_REASONS else None
         return _shared((self.state, self.source, self.every_ms, quota, reason))
 
     @property
     def goes_without_saying(self) -> bool:
         """Whether a newcomer may take it for granted."""
-        return self.state == "live" and self.every_ms is None
+        return self.state == "live" and self.every_ms is None and self.reason is None
 
 
 @lru_cache(maxsize=1024)  # each subscription keeps what it was told last
@@ -52,7 +56,7 @@ def status_of(
     """
     age_ms = max(0.0, round(now_ms - newest.server_ms, 1)) if newest is not None else None
     fresh = age_ms is not None and age_ms <= FRESH_MS
-    if supply is None:
+    if supply is None or (supply.only_published and newest is not None):
         supply = Supply("")
     status = Status(
         "live",
@@ -62,7 +66,10 @@ def status_of(
         supply.every_ms,
         supply.quota,
         supply.refusal,
+        supply.did_you_mean,
     )
+    # What a feed asks for again and again is always fresh, and says nothing.
+    fresh = fresh and supply.every_ms is None
     if supply.state == "halted" or (supply.state != "live" and not fresh):
         return status._replace(state=supply.state)
     if age_ms is None:

@@ -20,13 +20,14 @@ class Outbox(Protocol):
 
     ``append`` puts a frame into the queue for the next :meth:`flush`; ``write`` sends at once; both
     return None. While ``writable`` is False nothing is sent. ``shown`` is the hub's: what this
-    client subscribed to.
+    client subscribed to. ``may_see`` returns whether it has the right to a topic.
     """
 
     writable: bool
     write: Callable[[bytes], None]
     append: Callable[[bytes], None]
     shown: dict[Topic, Subscription]
+    may_see: Callable[[Topic], bool]
 
     def put(self, frame: bytes) -> None:
         """Append a frame; a queue that grows long is flushed at once."""

@@ -59,7 +59,8 @@ class Teller:
 
     def tell(self, live: LiveTopic, subscription: Subscription) -> None:
         """Tell a subscriber how the topic stands, if it doesn't know and can take it."""
-        if not subscription.outbox.writable:
+        outbox = subscription.outbox
+        if not outbox.writable:
             return
         status, spec = live.status, subscription.view.spec
         words = b""
@@ -68,11 +69,13 @@ class Teller:
                 subscription.refused = None
         elif subscription.refused != status.refusal:
             subscription.refused = status.refusal
-            words += self._renderer.refusal(spec, live.topic, status.refusal)
+            meant = live.topic._replace
+            hints = [one for one in status.did_you_mean if outbox.may_see(meant(symbol=one))]
+            words += self._renderer.refusal(spec, live.topic, status.refusal, hints)
         known = subscription.told
         if known != status.news:
             subscription.told = status.news
             if known is not None or not status.goes_without_saying:
                 words += self._renderer.status(spec, live.topic, status)
         if words:
-            subscription.outbox.put(words)
+            outbox.put(words)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 from bookcast.engine.history import Gap
 from bookcast.hub.status import Status
 from bookcast.hub.subscription import Outbox, Subscription, Tally
-from bookcast.model import Topic, Update
+from bookcast.model import Symbol, Topic, Update
 
 MAX_CATCH_UPS: Final = 64
 """So many places that clients were left at share what brings them up to date."""
@@ -72,7 +72,9 @@ class Renderer(Protocol):
     def status(self, spec: ViewSpec, topic: Topic, status: Status) -> bytes:
         """Say how a topic stands."""
 
-    def refusal(self, spec: ViewSpec, topic: Topic, reason: str) -> bytes:
+    def refusal(
+        self, spec: ViewSpec, topic: Topic, reason: str, did_you_mean: Sequence[Symbol]
+    ) -> bytes:
         """Say that the feed can't get the topic, in the words of whoever refused it."""
 
 

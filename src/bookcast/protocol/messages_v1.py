@@ -451,7 +451,11 @@ class TokenExpiring(msgspec.Struct, frozen=True, tag_field="type", tag="token_ex
 
 
 class ErrorMessage(msgspec.Struct, frozen=True, tag_field="type", tag="error", kw_only=True):
-    """What was wrong with a command: a code for programs, a sentence for people."""
+    """What was wrong with a command: a code for programs, a sentence for people.
+
+    ``did_you_mean``: symbols that may have been meant instead of one that the feed is refused, the
+    likeliest first.
+    """
 
     id: Id = UNSET
     code: str
@@ -459,6 +463,7 @@ class ErrorMessage(msgspec.Struct, frozen=True, tag_field="type", tag="error", k
     channel: str | UnsetType = UNSET
     symbol: str | UnsetType = UNSET
     retry_after_ms: int | UnsetType = UNSET
+    did_you_mean: list[str] | UnsetType = UNSET
 
 
 class PublishedMessage(

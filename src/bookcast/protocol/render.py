@@ -12,7 +12,18 @@ from bookcast.engine.history import Gap
 from bookcast.hub.delta import Side, changes, checksum
 from bookcast.hub.status import Status
 from bookcast.hub.view import Shown, ViewSpec
-from bookcast.model import Book, Brokers, Candle, Quote, TimePoint, Topic, Trade, Trades, Update
+from bookcast.model import (
+    Book,
+    Brokers,
+    Candle,
+    Quote,
+    Symbol,
+    TimePoint,
+    Topic,
+    Trade,
+    Trades,
+    Update,
+)
 from bookcast.protocol import codec, messages
 from bookcast.protocol import messages_v1 as v1
 
@@ -95,13 +106,20 @@ class Renderer:
             )
         )
 
-    def refusal(self, spec: ViewSpec, topic: Topic, reason: str) -> bytes:
+    def refusal(
+        self, spec: ViewSpec, topic: Topic, reason: str, did_you_mean: Sequence[Symbol]
+    ) -> bytes:
         """Say that the feed can't get the topic, in the words of whoever refused it."""
         if spec.flavour == BASE:
-            return self._say(messages.ErrorMessage(f"{spec.spelling}: {reason}"))
+            question = f"; did you mean {' or '.join(did_you_mean)}?" if did_you_mean else ""
+            return self._say(messages.ErrorMessage(f"{spec.spelling}: {reason}{question}"))
         return self._say(
             v1.ErrorMessage(
-                code="feed_refused", message=reason, channel=topic.channel, symbol=spec.spelling
+                code="feed_refused",
+                message=reason,
+                channel=topic.channel,
+                symbol=spec.spelling,
+                did_you_mean=list(did_you_mean) or UNSET,
             )
         )
 

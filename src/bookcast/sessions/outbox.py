@@ -21,10 +21,13 @@ class Outbox:
     no further commands.
     """
 
-    __slots__ = ("_frames", "_put_bytes", "append", "shown", "writable", "write")
+    __slots__ = ("_frames", "_put_bytes", "append", "may_see", "shown", "writable", "write")
 
-    def __init__(self, write: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, write: Callable[[bytes], None], may_see: Callable[[Topic], bool] = lambda _topic: True
+    ) -> None:
         self.write = write
+        self.may_see = may_see
         self._put_bytes = 0
         self._frames: list[bytes] = []
         self.append = self._frames.append

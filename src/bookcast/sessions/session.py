@@ -111,7 +111,7 @@ class Session:
         self.client_id = client_id
         self.address = address
         self.principal = principal
-        self.outbox = Outbox(write)
+        self.outbox = Outbox(write, self._may_see)
         self._peer = peer
         self._hub = hub
         self._frame = frame
@@ -165,6 +165,10 @@ class Session:
     def backlog(self) -> int:
         """How many bytes wait in this process for the client to take."""
         return self._peer.backlog()
+
+    def _may_see(self, topic: Topic) -> bool:
+        rights = self._connection.rights
+        return rights is not None and rights.allows("read", topic)
 
     # What the client says
 

@@ -17,23 +17,25 @@ answer.
 What it answers:
 
 - InitConnect (1001), GetGlobalState (1002), KeepAlive (1004), GetUserInfo (1005).
-- Qot_Sub (3001): all of a request or nothing. It is refused for codes told to ``refuse``, without
-  a quote right for the market, and without quota: a unit for every code and subtype, over all
-  connections. Options have a quota of their own, a unit for every chain and subtype. With the SF
-  right for Hong Kong, 50 of its securities may have books or brokers. Unsubscribing is refused
+- Qot_Sub (3001): all of a request or nothing. It is refused for codes told to ``refuse``, for those
+  that aren't defined if it is to ``know_only_defined``, without a quote right for the market, and
+  without quota: a unit for every code and subtype, over all connections. Options have a quota of
+  their own, a unit for every chain and subtype. With the SF right for Hong Kong, 50 of its
+  securities may have books or brokers. Unsubscribing is refused
   for ``min_seconds`` after subscribing; what a closed connection had goes on costing quota for as
   long. Pushes come only if isRegOrUnRegPush says so, as the vendor's ``subscribe`` does, or
   Qot_RegQotPush (3002) does later. With isFirstPush comes what is stored: all trades (as
-  PushDataType_Cache), and the newest of everything else. Single orders of a book's level come
-  only with isSubOrderBookDetail.
-- Qot_GetSubInfo (3003): of the own connection, or of all with isReqAllConn; the quota is the
-  account's.
+  PushDataType_Cache), and the newest of everything else. Single orders of a book's level come only
+  with isSubOrderBookDetail.
+- Qot_GetSubInfo (3003): of the own connection, or of all with isReqAllConn, each with the
+  securityFirm that it named last; the quota is the account's.
 - Qot_GetBasicQot, GetKL, GetRT, GetTicker, GetOrderBook, GetBroker (3004 to 3014, even): what is
   stored, but only to connections that have subscribed it.
 - Qot_GetStaticInfo (3202): of listed codes, or of a market and, unless 0, a type; what wasn't
-  defined is left out. Qot_GetSecuritySnapshot (3203): at most 400 codes, and 60 requests in 30
-  seconds; one unknown code, and all are refused. Where no snapshot is told, one is made of the
-  quote and the book. Qot_GetMarketState (3223): at most 400 codes, and 10 requests in 30 seconds.
+  defined is left out. Options and cryptocurrencies come by their codes only.
+- Qot_GetSecuritySnapshot (3203): at most 400 codes, and 60 requests in 30 seconds; one unknown
+  code, and all are refused. Where no snapshot is told, one is made of the quote and the book.
+- Qot_GetMarketState (3223): at most 400 codes, and 10 requests in 30 seconds.
 
 What it pushes: quotes, candles, points of the day's line, trades, order books, brokers (3005 to
 3015, odd), and Notify (1003) to the connections that asked for it.

@@ -38,6 +38,8 @@ RIGHTS = {
     "jp_future": "jpFutureQotRight",
 }
 
+OPEN = 3
+
 # Market as in GetGlobalState: Qot_Common.QotMarketState, all of them open.
 MARKET_STATES = {
     **dict.fromkeys(("HK", "US", "SH", "SZ", "SG", "MY", "JP"), 3),
@@ -115,7 +117,7 @@ class Account:
         market = code.partition(".")[0]
         if kind_of(code) == "future":
             market = MARKET_OF_FUTURES.get(market, market)
-        return self.states.get(code, self.markets.get(market, 0))
+        return self.states.get(code, self.markets.get(market, OPEN))
 
     def subscribe(self, connection: int, keys: Iterable[Key], now: float) -> list[Key]:
         """Give a connection all of it, or refuse it; the answer is what it really has then."""

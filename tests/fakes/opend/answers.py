@@ -94,6 +94,7 @@ def user_info(opend: OpenD, _connection: Connection, _c2s: Any, s2c: Any) -> Non
 def sub(opend: OpenD, connection: Connection, c2s: Any, _s2c: Any) -> None:
     """Subscribe or unsubscribe, all of it or nothing."""
     account, now = opend.account, opend.clock()
+    connection.firm = c2s.header.securityFirm
     if c2s.isUnsubAll:
         account.unsubscribe(connection.number, connection.held, now)
         connection.pushed.clear()
@@ -104,6 +105,9 @@ def sub(opend: OpenD, connection: Connection, c2s: Any, _s2c: Any) -> None:
         account.unsubscribe(connection.number, keys, now)
         connection.pushed.difference_update(keys)
         return
+    for code, _ in keys if opend.knows_only_defined else ():
+        if code not in opend.store.securities:
+            raise Refused(f"unknown stock {code.partition('.')[2]}")
     kept = account.subscribe(connection.number, keys, now)
     codes = {code for code, _ in kept}
     if c2s.isSubOrderBookDetail:
@@ -133,6 +137,7 @@ def sub_info(opend: OpenD, connection: Connection, c2s: Any, s2c: Any) -> None:
         )
         if account.option_quota is not None:
             info.optionUsedQuota = account.count(other.held, "option")
+        info.securityFirm = other.firm
         by_type: dict[int, Any] = {}
         for code, subtype in other.held:
             if subtype not in by_type:

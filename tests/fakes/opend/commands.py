@@ -69,6 +69,9 @@ class Commands:
     def do_define(self, securities: list[Json]) -> None:
         self._opend.store.securities.update((item["code"], item) for item in securities)
 
+    def do_know_only_defined(self) -> None:
+        self._opend.knows_only_defined = True
+
     def do_snapshot(self, snapshots: list[Json]) -> None:
         self._opend.store.snapshots.update((item["code"], item) for item in snapshots)
 

@@ -22,6 +22,7 @@ class Connection:
         self.held = held
         self.pushed: set[Key] = set()
         self.detailed: set[str] = set()
+        self.firm = 0
         self.greeted = False
         self.notified = False
         self.afterwards: list[Callable[[], None]] = []

@@ -122,6 +122,10 @@ class Controller:
         """Have securities: ``{"code", "name", "lot"?, "type"?, "spread"?}``."""
         self._tell("define", securities=securities)
 
+    def know_only_defined(self) -> None:
+        """Refuse to subscribe codes that aren't defined, as the real one does."""
+        self._tell("know_only_defined")
+
     def snapshot(self, *snapshots: Json) -> None:
         """Have snapshots: like quotes, and ``"bid"?, "ask"?, "bid_size"?, "ask_size"?``."""
         self._tell("snapshot", snapshots=snapshots)

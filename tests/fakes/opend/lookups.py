@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from tests.fakes.opend.server import OpenD
 
 
+OPTION, CRYPTO = 8, 12
+UNLISTED = {OPTION, CRYPTO}
+"""Qot_Common.SecurityType."""
+
+
 def quotes(opend: OpenD, connection: Connection, c2s: Any, s2c: Any) -> None:
     """Qot_GetBasicQot: of codes that were never quoted, all is zero."""
     codes = [_subscribed(connection, item, SubType.QUOTE, "quotes") for item in c2s.securityList]
@@ -81,13 +86,19 @@ def brokers(opend: OpenD, connection: Connection, c2s: Any, s2c: Any) -> None:
 
 
 def static_info(opend: OpenD, _connection: Connection, c2s: Any, s2c: Any) -> None:
-    """Qot_GetStaticInfo: of the codes listed, or of a market; what isn't defined is left out."""
+    """Qot_GetStaticInfo: of the codes listed, or of a market; what isn't defined is left out.
+
+    No market has a list of options or cryptocurrencies.
+    """
+    if not c2s.securityList and c2s.secType in UNLISTED:
+        raise Refused(f"no list of the type {c2s.secType}")
     listed = [code for item in c2s.securityList if opend.known(code := code_of(item))]
     for number, (code, security) in enumerate(opend.store.securities.items(), 1):
         if c2s.securityList:
             found = code in listed
         else:
-            found = _is_in(code, c2s.market) and c2s.secType in {0, security.get("type", 3)}
+            kind = security.get("type", 3)
+            found = _is_in(code, c2s.market) and c2s.secType in {0, kind} and kind not in UNLISTED
         if found:
             fill_security(s2c.staticInfoList.add(), security, number)
 

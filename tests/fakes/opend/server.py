@@ -58,6 +58,7 @@ class OpenD:
         self.ignored: set[int] = set()
         self.delay = 0.0
         self.invent: Callable[[str], None] | None = None
+        self.knows_only_defined = False
         self.seal: Seal = RsaSeal(rsa_key_file) if rsa_key_file else NoSeal()
         self._numbers = count(1)
         self._server: asyncio.Server | None = None

@@ -167,3 +167,56 @@ def test_of_another_connection_nothing_is_known_but_the_rights() -> None:
     assert account.missing_right(US) is not None
     account.take_global_state(global_state())
     assert account.trouble is None
+
+
+FUTURE, OPTION = Symbol("HK.HSImain"), Symbol("US.AAPL260914C332500")
+
+
+def told_rights(**rights: int) -> bytes:
+    return notification(RIGHT, qotRight=messages("Notify").QotRight(**rights))
+
+
+def test_a_stolen_right_says_how_it_comes_back() -> None:
+    """Of the kind of security that lost it, and of no other."""
+    account = Account(clock=lambda: 50.0)
+    account.take_user_info(messages("GetUserInfo").S2C(usQotRight=3, usOptionQotRight=3))
+    account.take_notification(told_rights(usQotRight=3, usOptionQotRight=5))
+    lost = account.lost_right(OPTION, 40.0) or ""
+    assert lost.startswith("the account's right for US options is none")
+    assert "auto_hold_quote_right" in lost
+    assert "request_highest_quote_right" in lost
+    assert account.lost_right(OPTION, 60.0) is None, "it still comes"
+    assert account.lost_right(US, 40.0) is None
+    account.take_notification(told_rights(usOptionQotRight=3))
+    assert account.lost_right(OPTION, 40.0) is None
+
+
+def test_a_right_that_falls_to_one_level_is_told_until_it_is_back() -> None:
+    """A right that always had one level is nothing to tell."""
+    account = Account()
+    account.take_user_info(messages("GetUserInfo").S2C(hkQotRight=3, usQotRight=2))
+    assert account.fewer_levels(HK) is None
+    account.take_notification(told_rights(hkQotRight=2, usQotRight=2))
+    fewer = account.fewer_levels(HK) or ""
+    assert "the account's right for HK stocks fell from Level 2 to Level 1" in fewer
+    assert account.fewer_levels(US) is None
+    account.take_notification(told_rights(hkQotRight=2))
+    assert account.fewer_levels(HK) is not None
+    account.take_notification(told_rights(hkQotRight=4))
+    assert account.fewer_levels(HK) is None
+
+
+def test_the_sf_right_is_known() -> None:
+    """It limits books of Hong Kong."""
+    account = Account()
+    assert not account.has_sf
+    account.take_notification(told_rights(hkQotRight=4))
+    assert account.has_sf
+
+
+def test_futures_are_not_closed_by_the_stock_market() -> None:
+    """Their own market's state stands in until OpenD tells each security's."""
+    account = Account()
+    account.take_global_state(global_state(marketHK=CLOSED, marketHKFuture=13))
+    assert account.market(HK).closed is not None
+    assert account.market(FUTURE) == MarketState(None, "night")

@@ -12,6 +12,7 @@ from Crypto.PublicKey import RSA
 
 from bookcast.feeds.futu import calls
 from bookcast.feeds.futu.candles import KINDS
+from bookcast.feeds.futu.schema import messages
 from bookcast.feeds.futu.topics import SESSIONS, SUBTYPES
 from bookcast.model import Symbol
 from tests.fakes.opend import INIT_CONNECT, KEEP_ALIVE, REG_PUSH, Controller
@@ -68,6 +69,12 @@ class Compared:
         self._opend.clear_recorded()
         self._vendor.ask(expression)
         return [body for number, body in self._opend.recorded() if number == protocol]
+
+    def asked(self, expression: str, protocols: set[int]) -> list[tuple[int, str]]:
+        """Return what an expression makes the vendor's package send, of some ids."""
+        self._opend.clear_recorded()
+        self._vendor.ask(expression)
+        return [one for one in self._opend.recorded() if one[0] in protocols]
 
 
 def written(call: calls.Call) -> list[tuple[int, str]]:
@@ -144,9 +151,57 @@ def test_snapshots_are_asked_for_as_the_vendor_does(vendor: Compared) -> None:
     assert written(calls.snapshots(codes)) == vendor.sends("get_market_snapshot", codes)
 
 
+def test_states_of_securities_are_asked_for_as_the_vendor_does(vendor: Compared) -> None:
+    """Many at once."""
+    codes = [AAPL, TENCENT]
+    assert written(calls.market_states(codes)) == vendor.sends("get_market_state", codes)
+
+
 def test_lists_of_securities_are_asked_for_as_the_vendor_does(vendor: Compared) -> None:
-    """By market and kind."""
+    """By market and kind, or a single one by its code."""
     assert written(calls.securities(1, 3)) == vendor.sends("get_stock_basicinfo", "HK", "STOCK")
+    ours, theirs = calls.securities(11, 10), vendor.sends("get_stock_basicinfo", "US", "FUTURE")
+    assert written(ours) == theirs
+    theirs = vendor.sends("get_stock_basicinfo", "HK", "STOCK", code_list=["CC.BTCUSD"])
+    assert written(calls.security(Symbol("CC.BTCUSD"))) == theirs
+
+
+@pytest.mark.parametrize(("name", "number"), calls.FIRMS.items())
+def test_a_broker_is_named_as_the_vendor_does(vendor: Compared, name: str, number: int) -> None:
+    """In every request for data."""
+    begun = (
+        "(lambda c: [c.subscribe(['US.AAPL', 'HK.00700'], ['TICKER']), "
+        "c.unsubscribe(['US.AAPL'], ['TICKER']), c.get_cur_kline('HK.00700', 5, 'K_DAY'), "
+        "c.get_rt_ticker('US.AAPL', 5), c.get_market_snapshot(['CC.BTCUSD']), "
+        "c.get_stock_basicinfo('HK', 'WARRANT'), c.close()][-1])(futu.OpenQuoteContext("
+        f"host='127.0.0.1', port=context._OpenContextBase__port, security_firm={name!r}))"
+    )
+    ours = [
+        calls.subscribe([AAPL, TENCENT], SUBTYPES["trades", ""]),
+        calls.unsubscribe([AAPL], SUBTYPES["trades", ""]),
+        calls.candles(TENCENT, KINDS["1d"], 5),
+        calls.trades(AAPL, 5),
+        calls.snapshots([Symbol("CC.BTCUSD")]),
+        calls.securities(1, 5),
+    ]
+    protocols = {call.protocol for call in ours}
+    expected = [one for call in ours for one in written(calls.name_firm(call, number))]
+    assert vendor.asked(begun, protocols) == expected
+
+
+def test_what_names_no_broker_stays_as_it_is() -> None:
+    """As do all requests when none is set; the vendor names none in what is subscribed either."""
+    for make in (calls.global_state, calls.user_info, calls.subscriptions):
+        assert written(calls.name_firm(make(), 3)) == written(make())
+    assert written(calls.name_firm(calls.trades(AAPL, 5), 0)) == written(calls.trades(AAPL, 5))
+
+
+def test_the_brokers_are_the_vendors() -> None:
+    """By their numbers."""
+    numbers = messages("Trd_Common").SecurityFirm
+    assert set(calls.FIRMS.values()) == set(numbers.values()) - {0}
+    for name, number in calls.FIRMS.items():
+        assert numbers.Name(number).upper() == f"SECURITYFIRM_{name}"
 
 
 def test_rights_and_states_are_asked_for_as_the_vendor_does(vendor: Compared) -> None:

@@ -11,8 +11,8 @@ from Crypto.PublicKey import RSA
 
 from bookcast import serve
 from bookcast.feeds.futu import client, endings
-from bookcast.model import Candle, Level, Publication, Symbol, Topic
-from tests.fakes.opend import SUB, Controller
+from bookcast.model import Candle, Level, Publication, Quota, Symbol, Topic
+from tests.fakes.opend import MARKET_STATE, SUB, Controller
 from tests.fakes.opend.wire import GLOBAL_STATE
 from tests.feeds.futu.conftest import RunFeed, Running
 from tests.support import AAPL, TSLA, connect, eventually, published_book
@@ -294,6 +294,140 @@ async def test_a_closed_market_is_told(opend: Controller, run_feed: RunFeed) -> 
         assert running.feed.supply(AAPL).reason == "the market is closed"
         assert running.feed.supply(hk).reason == "the market has its lunch break"
         assert running.feed.supply(AU).state == "live"
+
+
+FUTURE = Topic("orderbook", Symbol("HK.HSImain"))
+CALL = Topic("quote", Symbol("US.AAPL260914C332500"))
+PUT = Topic("quote", Symbol("US.AAPL260914P300000"))
+LATER = Topic("quote", Symbol("US.AAPL260918C332500"))
+TENCENT = Topic("orderbook", Symbol("HK.00700"))
+
+
+async def test_a_securitys_own_state_is_asked_for(opend: Controller, run_feed: RunFeed) -> None:
+    """Futures, options and single stocks keep other hours than their market."""
+    opend.set_markets(HK=6, HKFuture=17, US=6)
+    opend.set_states({"HK.HSImain": 13, "US.AAPL": 37})
+    async with run_feed(opend.port) as running:
+        for topic in (FUTURE, AAPL, TENCENT, CALL):
+            running.feed.want(topic)
+        await eventually(lambda: MARKET_STATE in opend.requests(), "the request")
+        await eventually(lambda: running.feed.supply(TENCENT).state == "closed", "the market")
+        await eventually(lambda: running.feed.supply(CALL).state == "closed", "the option")
+        await eventually(lambda: running.feed.supply(FUTURE).state == "live", "the future")
+        assert running.feed.supply(AAPL).state == "live"
+        assert opend.requests().count(MARKET_STATE) <= 4
+
+
+async def test_what_comes_in_a_closed_market_is_not_closed(
+    opend: Controller, run_feed: RunFeed
+) -> None:
+    """OpenD's word for its state may be wrong, or trading goes on all the same."""
+    opend.set_markets(HKFuture=17)
+    async with run_feed(opend.port) as running:
+        running.feed.want(FUTURE)
+        await eventually(lambda: running.feed.supply(FUTURE).state == "closed", "the state")
+        opend.push(book("HK.HSImain"))
+        await eventually(lambda: running.feed.supply(FUTURE).state == "live", "the book")
+        await asyncio.sleep(1.2)
+        assert running.feed.supply(FUTURE).state == "live"
+
+
+async def test_options_wait_for_the_quota_of_options(run_feed: RunFeed) -> None:
+    """A full quota of stocks doesn't hold them up, and theirs doesn't hold up stocks."""
+    opend = Controller(quota=1, option_quota=1)
+    try:
+        async with run_feed(opend.port) as running:
+            feed = running.feed
+            for topic in (AAPL, CALL):
+                feed.want(topic)
+            await eventually(lambda: opend.held() == sorted(["US.AAPL:2", f"{CALL.symbol}:1"]), "")
+            for topic in (TSLA, LATER, PUT):
+                feed.want(topic)
+            await eventually(lambda: f"{PUT.symbol}:1" in opend.held(), "one of the same chain")
+            assert feed.supply(TSLA).quota == Quota(1, 1, None, "stock")
+            assert feed.supply(LATER).quota == Quota(1, 1, None, "option")
+            assert "options" in (feed.supply(LATER).reason or "")
+            opend.set_option_quota(2)
+            await eventually(lambda: f"{LATER.symbol}:1" in opend.held(), "the room")
+            assert feed.supply(TSLA).state == "pending"
+    finally:
+        opend.close()
+
+
+async def test_a_full_quota_of_options_that_was_not_told_is_no_refusal(
+    opend: Controller, run_feed: RunFeed
+) -> None:
+    """OpenD is asked again when it refuses, and the topic waits."""
+    async with run_feed(opend.port) as running:
+        running.feed.want(CALL)
+        await eventually(lambda: f"{CALL.symbol}:1" in opend.held(), "the first")
+        opend.set_option_quota(1)
+        running.feed.want(LATER)
+        await eventually(lambda: running.feed.supply(LATER).quota is not None, "the quota")
+        assert running.feed.supply(LATER).refusal is None
+        assert running.feed.supply(LATER).state == "pending"
+
+
+async def test_an_opend_that_tells_nothing_of_options_decides_alone(
+    opend: Controller, run_feed: RunFeed
+) -> None:
+    """Older ones don't; a full quota of stocks doesn't hold options up then either."""
+    opend.set_option_quota(None)
+    opend.set_quota(1)
+    async with run_feed(opend.port) as running:
+        for topic in (AAPL, CALL, LATER):
+            running.feed.want(topic)
+        await eventually(lambda: len(opend.held()) == 3, "all of them")
+
+
+async def test_books_of_hong_kong_are_limited_with_the_sf_right(
+    opend: Controller, run_feed: RunFeed
+) -> None:
+    """To fifty securities; their brokers come with them, their quotes besides."""
+    opend.set_rights(hk=4)
+    codes = [Symbol(f"HK.{number:05}") for number in range(1, 52)]
+    async with run_feed(opend.port) as running:
+        feed = running.feed
+        for code in codes:
+            feed.want(Topic("orderbook", code))
+        await eventually(lambda: len(opend.held()) == 50, "fifty books")
+        last = Topic("orderbook", codes[-1])
+        assert feed.supply(last).quota == Quota(50, 50, None, "sf_book")
+        for topic in (Topic("brokers", codes[0]), Topic("quote", codes[-1])):
+            feed.want(topic)
+        await eventually(lambda: len(opend.held()) == 52, "what isn't limited")
+        feed.release(Topic("orderbook", codes[1]))
+        await eventually(lambda: f"{codes[-1]}:2" in opend.held(), "the place that came free")
+
+
+async def test_a_right_that_falls_to_one_level_is_told(
+    opend: Controller, run_feed: RunFeed
+) -> None:
+    """Books go on, with their best level; other channels have nothing to tell."""
+    async with run_feed(opend.port) as running:
+        quote = Topic("quote", AAPL.symbol)
+        for topic in (AAPL, quote):
+            running.feed.want(topic)
+        await eventually(lambda: len(opend.held()) == 2, "both")
+        opend.set_rights(us=2)
+        await eventually(lambda: running.feed.supply(AAPL).reason is not None, "the reason")
+        supply = running.feed.supply(AAPL)
+        assert supply.state == "live"
+        assert "fell from Level 2 to Level 1" in (supply.reason or "")
+        assert running.feed.supply(quote).reason is None
+
+
+async def test_what_was_refused_is_asked_for_when_a_right_comes(
+    opend: Controller, run_feed: RunFeed
+) -> None:
+    """At once."""
+    opend.set_rights(us_option=5)
+    async with run_feed(opend.port) as running:
+        running.feed.want(CALL)
+        await eventually(lambda: running.feed.supply(CALL).refusal is not None, "the refusal")
+        assert "US options is none" in (running.feed.supply(CALL).refusal or "")
+        opend.set_rights(us_option=3)
+        await eventually(lambda: opend.held() == [f"{CALL.symbol}:1"], "the subscription")
 
 
 async def test_a_lost_login_is_told_and_its_end_too(opend: Controller, run_feed: RunFeed) -> None:

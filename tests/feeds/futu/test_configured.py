@@ -153,6 +153,7 @@ def test_the_feed_is_made_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -
             futu_port=7,
             futu_pinned=("AAPL",),
             futu_session="extended",
+            futu_security_firm="FUTUSG",
             futu_order_details=True,
             futu_linger_seconds=3.0,
             futu_min_subscription_seconds=4.0,
@@ -164,6 +165,7 @@ def test_the_feed_is_made_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -
         "pinned": [Topic("orderbook", US)],
         "session": 2,
         "detailed": True,
+        "firm": 3,
         "linger_seconds": 3.0,
         "min_subscription_seconds": 4.0,
     }
@@ -187,3 +189,12 @@ def test_a_channel_without_a_symbol_is_no_pin() -> None:
     """Though it could be the code of one."""
     with pytest.raises(SettingError, match="FUTU_PINNED has 'quote'"):
         pinned_of(from_keywords(futu_pinned=("quote",)))
+
+
+def test_what_opend_is_not_asked_for_is_no_pin() -> None:
+    """Event contracts come from publishers."""
+    with pytest.raises(SettingError, match=r"FUTU_PINNED has 'EC\.RAIN'; event contracts"):
+        pinned_of(Settings(futu_pinned=("EC.RAIN",)))
+    assert pinned_of(Settings(futu_pinned=("HK_FUTURE.HSImain",))) == [
+        Topic("orderbook", Symbol("HK.HSImain"))
+    ]

@@ -4,16 +4,12 @@ import pytest
 
 from bookcast.feeds.futu.markets import (
     MARKETS,
-    NO_PUSH,
-    RIGHT_FIELDS,
-    RIGHTS,
     STATE_FIELDS,
     TIME_ZONES,
     MarketState,
     market_and_code,
     market_state,
-    missing_right,
-    rights_of,
+    state_market_of,
     symbol_of,
 )
 from bookcast.feeds.futu.schema import messages
@@ -28,16 +24,18 @@ def security(market: int, code: str) -> Any:
 
 
 def test_every_market_that_symbols_may_name_has_its_number() -> None:
-    """OpenD knows no other."""
-    assert set(MARKETS) == OF_THE_MODEL
-    assert set(MARKETS.values()) == set(messages("Qot_Common").QotMarket.values()) - {0}
+    """OpenD knows no other; its old one of Hong Kong's futures means Hong Kong."""
+    assert set(MARKETS) == OF_THE_MODEL - {"HK_FUTURE"}
+    numbers = messages("Qot_Common").QotMarket
+    old = numbers.Value("QotMarket_HK_Future")
+    assert set(MARKETS.values()) == set(numbers.values()) - {0, old}
+    assert symbol_of(security(old, "HSImain")) == "HK.HSImain"
 
 
 @pytest.mark.parametrize(
     ("prefix", "name"),
     [
         ("HK", "HK_Security"),
-        ("HK_FUTURE", "HK_Future"),
         ("US", "US_Security"),
         ("SH", "CNSH_Security"),
         ("SZ", "CNSZ_Security"),
@@ -74,20 +72,34 @@ def test_a_market_without_a_prefix_has_no_symbols() -> None:
 @pytest.mark.parametrize(
     ("name", "state"),
     [
-        ("None", MarketState(None, None)),
-        ("Auction", MarketState(None, "regular")),
+        ("None", MarketState("the market isn't trading now")),
+        ("Auction", MarketState(None, "auction")),
+        ("WaitingOpen", MarketState("the market hasn't opened yet")),
         ("Morning", MarketState(None, "regular")),
+        ("Rest", MarketState("the market has its lunch break", "break")),
         ("Afternoon", MarketState(None, "regular")),
-        ("Rest", MarketState("the market has its lunch break", None)),
-        ("Closed", MarketState("the market is closed", None)),
+        ("Closed", MarketState("the market is closed")),
         ("PreMarketBegin", MarketState(None, "pre")),
         ("AfterHoursBegin", MarketState(None, "after")),
-        ("AfterHoursEnd", MarketState("trading after the market has ended", None)),
-        ("OVERNIGHT", MarketState(None, "overnight")),
+        ("AfterHoursEnd", MarketState("trading after the market has ended")),
+        ("NightOpen", MarketState(None, "night")),
+        ("FutureDayOpen", MarketState(None, "regular")),
+        ("FutureDayBreak", MarketState("the market has a break", "break")),
+        ("HkCas", MarketState(None, "closing_auction")),
+        ("FutureNightWait", MarketState("the night session hasn't opened yet")),
+        ("FutureAfternoon", MarketState(None, "regular")),
+        ("FutureOpen", MarketState(None, "regular")),
+        ("FutureBreak", MarketState("the market has a break", "break")),
+        ("FutureBreakOver", MarketState(None, "regular")),
+        ("AShareAfterHoursWait", MarketState("trading after the market hasn't opened yet")),
+        ("AShareAfterHoursBegin", MarketState(None, "after")),
+        ("AShareAfterHoursEnd", MarketState("trading after the market has ended")),
+        ("CLOSE_AUCTION", MarketState(None, "closing_auction")),
+        ("NIGHT", MarketState(None, "night")),
         ("OVERNIGHT_BEGIN", MarketState(None, "overnight")),
-        ("FutureDayClose", MarketState("the market is closed", None)),
-        ("FutureOpen", MarketState(None, None)),
-        ("HkCas", MarketState(None, None)),
+        ("OVERNIGHT", MarketState(None, "overnight")),
+        ("TRADE_AT_LAST", MarketState(None, "closing_auction")),
+        ("TRADE_AUCTION", MarketState(None, "closing_auction")),
     ],
 )
 def test_a_markets_state_tells_why_nothing_comes_and_which_session_it_is(
@@ -98,12 +110,37 @@ def test_a_markets_state_tells_why_nothing_comes_and_which_session_it_is(
     assert market_state(number) == state
 
 
-def test_no_state_is_open_and_closed_at_once() -> None:
-    """And those that are unknown close nothing."""
+def test_every_state_is_either_closed_or_has_a_session() -> None:
+    """A break is both; a number that OpenD will have one day closes nothing."""
     for number in messages("Qot_Common").QotMarketState.values():
         state = market_state(number)
-        assert state.closed is None or state.session is None
+        assert (state.closed is None) != (state.session is None) or state.session == "break"
     assert market_state(999) == MarketState()
+
+
+@pytest.mark.parametrize(
+    ("symbol", "market"),
+    [
+        ("US.AAPL", "US"),
+        ("US.AAPL260914C332500", "US"),
+        ("US..DJI", "US"),
+        ("US.ESmain", "US futures"),
+        ("HK.00700", "HK"),
+        ("HK.TCH260929C350000", "HK"),
+        ("HK.HSI260929C24000000", "HK futures"),
+        ("HK.HSImain", "HK futures"),
+        ("HK_FUTURE.HSImain", "HK futures"),
+        ("SG.CNmain", "SG futures"),
+        ("SG.D05", "SG"),
+        ("JP.NK225main", "JP futures"),
+        ("JP.7203", "JP"),
+        ("MY.1155", "MY"),
+        ("CC.BTCUSD", "CC"),
+    ],
+)
+def test_futures_have_hours_of_their_own(symbol: str, market: str) -> None:
+    """And so have options on the indexes of Hong Kong."""
+    assert state_market_of(Symbol(symbol)) == market
 
 
 @pytest.mark.parametrize(
@@ -123,43 +160,8 @@ def test_the_words_fit_opends_names(words: str, names: list[str]) -> None:
 
 
 def test_the_fields_are_there() -> None:
-    """Where states and rights are looked for."""
+    """Where states are looked for."""
     state = set(messages("GetGlobalState").S2C.DESCRIPTOR.fields_by_name)
     assert set(STATE_FIELDS.values()) <= state
-    assert set(STATE_FIELDS) <= set(MARKETS)
-    for rights in (messages("GetUserInfo").S2C, messages("Notify").QotRight):
-        assert set(RIGHT_FIELDS.values()) <= set(rights.DESCRIPTOR.fields_by_name)
-    assert set(RIGHTS) == set(messages("Qot_Common").QotRight.values()) - {0}
-    assert {RIGHTS[number] for number in NO_PUSH} == {"BMP", "none"}
+    assert {market.partition(" ")[0] for market in STATE_FIELDS} <= set(MARKETS)
     assert set(TIME_ZONES) <= set(MARKETS)
-
-
-def test_rights_are_read_as_far_as_they_are_told() -> None:
-    """What is left out, or unknown to OpenD itself, is unknown."""
-    told = messages("GetUserInfo").S2C(hkQotRight=3, usQotRight=5, shQotRight=0, subQuota=100)
-    assert rights_of(told) == {"HK stocks": 3, "US stocks": 5}
-    assert rights_of(messages("Notify").QotRight(jpFutureQotRight=1)) == {"JP futures": 1}
-
-
-@pytest.mark.parametrize(
-    ("symbol", "rights", "sentence"),
-    [
-        ("US.AAPL", {"US stocks": 5}, "the account's right for US stocks is none"),
-        (
-            "HK.00700",
-            {"HK stocks": 1},
-            "the account's right for HK stocks is BMP, which has snapshots only",
-        ),
-        ("CC.BTCUSD", {"crypto": 5}, "the account's right for crypto is none"),
-        ("EC.X", {"event contracts": 5}, "the account's right for event contracts is none"),
-        ("HK_FUTURE.HSImain", {"HK futures": 5}, "the account's right for HK futures is none"),
-        ("US.AAPL", {"US stocks": 2, "HK stocks": 5}, None),
-        ("US.AAPL", {}, None),
-        ("FX.EURUSD", {"US stocks": 5}, None),
-    ],
-)
-def test_a_missing_right_explains_a_refusal(
-    symbol: str, rights: dict[str, int], sentence: str | None
-) -> None:
-    """That of the symbol's own market, and only if it is known to be missing."""
-    assert missing_right(Symbol(symbol), rights) == sentence

@@ -288,7 +288,7 @@ async def test_what_is_not_known_is_left_alone(world: World) -> None:
     quotes.basicQotList[0].security.market = 999
     world.push(QUOTES, quotes)
     assert await world.taken() == []
-    assert world.pushes.heard_at == {}
+    assert world.pushes.rhythm.heard_at(AAPL) is None
 
 
 async def test_an_error_that_is_pushed_is_told(
@@ -305,7 +305,9 @@ async def test_when_something_came_is_known(world: World) -> None:
     world.push(BOOKS, pushed_book())
     world.seconds = 60
     world.push(QUOTES, pushed_quotes("AAPL"))
-    assert world.pushes.heard_at == {AAPL: 50, QUOTE: 60}
+    rhythm = world.pushes.rhythm
+    assert (rhythm.heard_at(AAPL), rhythm.heard_at(QUOTE)) == (50, 60)
+    assert rhythm.heard_at(TRADES) is None
 
 
 async def test_the_past_is_published_before_what_was_pushed_meanwhile(world: World) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ from bookcast.feeds.futu.snapshots import (
 )
 from bookcast.model import Symbol
 
-A, B, C = Symbol("US.A"), Symbol("US.B"), Symbol("US.C")
+A, B, HK = Symbol("US.A"), Symbol("US.B"), Symbol("HK.00700")
 
 
 def symbols(count: int, market: str = "US") -> list[Symbol]:
@@ -36,18 +37,76 @@ def test_nothing_is_asked_for_when_nothing_is_wanted() -> None:
     assert SnapshotPlanner().next_request(0) == ()
 
 
-def test_each_symbol_is_asked_for_alone_first() -> None:
-    """Those that OpenD gave go together then."""
+def test_new_symbols_are_tried_together_and_then_polled() -> None:
+    """Those of one market at a time."""
     planner = SnapshotPlanner()
-    planner.want([A, B])
+    planner.want([A, B, HK])
     asked = []
     while request := planner.next_request(0):
         asked.append(request)
         planner.done(request)
-    assert asked.index((A,)) < asked.index((B,))
+        assert len(asked) < 9
+    assert asked[:2] == [(A, B), (HK,)]
     assert planner.gives(A)
-    assert planner.gives(B)
-    assert planner.next_request(1) == (A, B)
+    assert planner.gives(HK)
+    assert planner.next_request(2) == (A, B)
+
+
+def poll(
+    planner: SnapshotPlanner, limit: int, begin: float, end: float
+) -> dict[Symbol, list[float]]:
+    """Answer what is asked for, up to so many symbols at once; give when each was given."""
+    given_at: dict[Symbol, list[float]] = {}
+    for tenth in range(round(begin * 10), round(end * 10)):
+        now = tenth / 10
+        request = planner.next_request(now)
+        if len(request) > limit:
+            planner.refused(request, now)
+        elif request:
+            planner.done(request)
+            for symbol in request:
+                given_at.setdefault(symbol, []).append(now)
+    return given_at
+
+
+@pytest.mark.parametrize(("count", "limit"), [(60, 20), (450, 400), (1000, 400), (100, 20), (9, 2)])
+def test_how_many_opend_gives_at_once_is_learnt(count: int, limit: int) -> None:
+    """By halving after a refusal; then every symbol comes as often as is said."""
+    planner = SnapshotPlanner()
+    planner.want(symbols(count, "HK"))
+    poll(planner, limit, 0, 60)
+    assert len(planner.given) == count
+    every = planner.every_seconds
+    given_at = poll(planner, limit, 60, 120)
+    assert planner.every_seconds == every
+    for times in given_at.values():
+        gaps = [after - before for before, after in pairwise(times)]
+        assert sum(gaps) / len(gaps) == pytest.approx(every, abs=0.1)
+
+
+def test_a_request_without_an_answer_says_nothing_of_its_symbols() -> None:
+    """They are tried again, and what was given stays given."""
+    planner = SnapshotPlanner()
+    planner.want([A, B])
+    planner.unanswered(planner.next_request(0))
+    planner.done(planner.next_request(0))
+    planner.unanswered(planner.next_request(1))
+    assert set(planner.given) == {A, B}
+
+
+def test_a_large_batch_is_halved_before_a_symbol_is_blamed() -> None:
+    """A batch no larger than one that passed has a symbol to blame."""
+    wanted = symbols(8)
+    planner = SnapshotPlanner()
+    planner.want(wanted[:4])
+    planner.done(planner.next_request(0))
+    planner.want(wanted)
+    planner.done(planner.next_request(0))
+    planner.refused(planner.next_request(1), 1)
+    assert planner.next_request(1) == tuple(wanted[4:])
+    assert len(planner.given) == 8
+    planner.refused(wanted[4:], 1)
+    assert list(planner.given) == wanted[:4]
 
 
 def test_given_symbols_are_asked_for_once_a_second() -> None:
@@ -79,8 +138,8 @@ def test_a_symbol_that_opend_refuses_is_left_out_for_a_while() -> None:
     assert planner.next_request(RETRY_SECONDS) == (A,)
 
 
-def test_when_one_of_several_is_to_blame_each_is_asked_for_alone() -> None:
-    """Until it is found."""
+def test_when_one_of_several_is_to_blame_it_is_found_by_halving() -> None:
+    """The others go on."""
     planner = giving(A, B)
     planner.refused(planner.next_request(0), 0)
     assert not planner.gives(A)

@@ -3,9 +3,19 @@ from typing import Any
 
 import pytest
 
-from bookcast.feeds.futu import subscriber
+from bookcast.feeds.futu import calls, subscriber
 from bookcast.model import Candle, Publication, Symbol, Topic, Trades
-from tests.fakes.opend import SUB, SUB_INFO, USER_INFO, Controller
+from tests.fakes.opend import (
+    KL,
+    SNAPSHOT,
+    STATIC_INFO,
+    SUB,
+    SUB_INFO,
+    TICKER,
+    USER_INFO,
+    Controller,
+    wire,
+)
 from tests.feeds.futu.conftest import RunFeed
 from tests.support import AAPL, TSLA, eventually
 
@@ -92,6 +102,32 @@ async def test_what_another_program_takes_of_the_quota_is_found_out(
             await held(opend, "US.AAPL:2", "US.TSLA:2")
     finally:
         opend.close()
+
+
+async def test_every_request_for_data_names_the_broker(
+    opend: Controller, run_feed: RunFeed
+) -> None:
+    """Subscriptions, their end, what was before them, snapshots and lists."""
+    opend.define({"code": "CC.BTCUSD", "name": "Bitcoin", "type": 12})
+    opend.set_rights(us=1)
+    bitcoin = Symbol("CC.BTCUSD")
+    topics = [Topic("trades", bitcoin), Topic("candles", bitcoin, "1m"), Topic("quote", bitcoin)]
+    async with run_feed(opend.port, firm=calls.FIRMS["FUTUSG"]) as running:
+        for topic in (*topics, AAPL):
+            running.feed.want(topic)
+        await held(opend, *(f"CC.BTCUSD:{kind}" for kind in (1, 4, 11)))
+        await eventually(lambda: SNAPSHOT in opend.requests(), "the snapshot of what isn't pushed")
+        await running.feed.search("btc")
+        for topic in topics:
+            running.feed.release(topic)
+        await held(opend)
+    named: dict[int, set[int]] = {}
+    for protocol, body in opend.recorded():
+        request = wire.messages(protocol).Request()
+        request.ParseFromString(bytes.fromhex(body))
+        if "header" in request.c2s.DESCRIPTOR.fields_by_name and protocol != SUB_INFO:
+            named.setdefault(protocol, set()).add(request.c2s.header.securityFirm)
+    assert named == {number: {3} for number in (SUB, KL, TICKER, SNAPSHOT, STATIC_INFO)}
 
 
 async def test_a_refusal_names_the_missing_right(opend: Controller, run_feed: RunFeed) -> None:

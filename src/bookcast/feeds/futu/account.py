@@ -7,17 +7,19 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from bookcast.feeds.futu.markets import (
+from bookcast.feeds.futu.markets import MarketState
+from bookcast.feeds.futu.rights import (
+    LEVEL_1,
+    MANY_LEVELS,
     NO_PUSH,
+    RIGHTS,
     SF,
-    STATE_FIELDS,
-    MarketState,
     market_of,
-    market_state,
     missing_right,
     rights_of,
 )
 from bookcast.feeds.futu.schema import messages
+from bookcast.feeds.futu.states import SecurityStates
 from bookcast.model import Symbol, TradingSession
 
 logger = logging.getLogger(__name__)
@@ -31,7 +33,10 @@ _READY: Final = 10
 CONVINCING: Final = 3
 """So often OpenD has to say that it is logged in after it said that it no longer was."""
 
-_UNKNOWN: Final = MarketState()
+TAKEN_BACK: Final = (
+    "if another terminal took it over, OpenD takes it back once by itself (auto_hold_quote_right), "
+    "or when it is told request_highest_quote_right"
+)
 
 
 class Account:
@@ -41,6 +46,7 @@ class Account:
         trouble: why OpenD can't give data although it is there; None when it can.
         rights: what the account may see of each market, as ``Qot_Common.QotRight``.
         notices: how often OpenD has told of its login unasked.
+        states: what each security's market does now.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,16 +54,15 @@ class Account:
         self.trouble: str | None = None
         self.rights: dict[str, int] = {}
         self.notices = 0
-        self._states: dict[str, MarketState] = {}
+        self.states = SecurityStates()
         self._logged_in = False
         self._well = 0
         self._lost_at: dict[str, float] = {}
+        self._fell_from: dict[str, int] = {}
 
     def take_global_state(self, s2c: Any) -> None:
         """Take the answer to ``GetGlobalState``."""
-        self._states = {
-            prefix: market_state(getattr(s2c, field)) for prefix, field in STATE_FIELDS.items()
-        }
+        self.states.take_markets(s2c)
         before, self._logged_in = self._logged_in, s2c.qotLogined
         self._well = self._well + 1 if s2c.qotLogined else 0
         if not s2c.qotLogined:
@@ -73,7 +78,7 @@ class Account:
 
     def take_user_info(self, s2c: Any) -> None:
         """Take the answer to ``GetUserInfo``."""
-        self.rights.update(rights_of(s2c))
+        self._note_rights(rights_of(s2c))
 
     def take_notification(self, body: bytes) -> bool:
         """Take a ``Notify``; tell whether what is subscribed should be looked at again."""
@@ -100,7 +105,7 @@ class Account:
         elif news.type == _PROGRAM and news.programStatus.programStatus.type != _READY:
             logger.warning("OpenD: %s", _program_trouble(news.programStatus.programStatus))
         elif news.type == _RIGHT:
-            self._note_lost(rights_of(news.qotRight))
+            self._note_rights(rights_of(news.qotRight))
             return True
         return news.type in {_QUOTA, _USED_QUOTA}
 
@@ -109,12 +114,12 @@ class Account:
         self.trouble = None
         self._logged_in = False
         self._well = 0
-        self._states.clear()
+        self.states.disconnected()
         self._lost_at.clear()
 
     def market(self, symbol: Symbol) -> MarketState:
-        """Tell what a symbol's market does now."""
-        return self._states.get(symbol.partition(".")[0], _UNKNOWN)
+        """Return what a symbol's market does now."""
+        return self.states.state(symbol)
 
     def session(self, symbol: Symbol) -> TradingSession | None:
         """Tell which session a symbol's market has now."""
@@ -123,22 +128,41 @@ class Account:
     def lost_right(self, symbol: Symbol, heard_at: float) -> str | None:
         """Say which right was lost after a symbol was heard of last; None when none was.
 
-        A code doesn't tell whether a stock's right is the one that counts: what comes does.
+        The right that a code seems to need may not be the one that counts: what comes decides.
         """
-        if heard_at > self._lost_at.get(market_of(symbol), float("inf")):
+        market = market_of(symbol, self.rights)
+        lost_at = self._lost_at.get(market)
+        if lost_at is None or heard_at > lost_at:
             return None
-        return missing_right(symbol, self.rights) if market_of(symbol) in self._lost_at else None
+        missing = missing_right(symbol, self.rights)
+        return f"{missing}; {TAKEN_BACK}" if missing is not None else None
 
-    def _note_lost(self, rights: Mapping[str, int]) -> None:
+    def fewer_levels(self, symbol: Symbol) -> str | None:
+        """Say which right fell from many levels to one; None when it didn't."""
+        market = market_of(symbol, self.rights)
+        before = self._fell_from.get(market)
+        if before is None:
+            return None
+        return (
+            f"books have the best level only: the account's right for {market} fell from "
+            f"{RIGHTS[before]} to {RIGHTS[LEVEL_1]}; {TAKEN_BACK}"
+        )
+
+    def _note_rights(self, rights: Mapping[str, int]) -> None:
         for market, right in rights.items():
+            before = self.rights.get(market)
             if right not in NO_PUSH:
                 self._lost_at.pop(market, None)
-            elif self.rights.get(market) not in NO_PUSH:
+            elif before is not None and before not in NO_PUSH:
                 self._lost_at[market] = self._clock()
+            if right == LEVEL_1 and before in MANY_LEVELS:
+                self._fell_from[market] = before
+            elif right != LEVEL_1:
+                self._fell_from.pop(market, None)
         self.rights.update(rights)
 
     def missing_right(self, symbol: Symbol) -> str | None:
-        """Say which right the account most likely lacks for a symbol."""
+        """Say which right the account lacks for a symbol, as far as its code tells."""
         return missing_right(symbol, self.rights)
 
 

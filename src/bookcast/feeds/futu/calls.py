@@ -5,7 +5,7 @@ A test compares each of these with what futu-api sends for the same call.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from bookcast.feeds.futu.markets import market_and_code
@@ -26,6 +26,17 @@ ADJUSTED: Final = 1
 MAX_PAST: Final = 1000
 """OpenD gives no more candles or trades at once."""
 
+FIRMS: Final[Mapping[str, int]] = {
+    "FUTUSECURITIES": 1,
+    "FUTUINC": 2,
+    "FUTUSG": 3,
+    "FUTUAU": 4,
+    "FUTUCA": 5,
+    "FUTUMY": 6,
+    "FUTUJP": 7,
+}
+"""``Trd_Common.SecurityFirm`` of the setting FUTU_SECURITY_FIRM, which has the vendor's names."""
+
 MAX_SNAPSHOTS: Final = 400
 """Securities in one request."""
 
@@ -36,6 +47,17 @@ class Call(NamedTuple):
     protocol: int
     name: str
     request: Any
+
+
+def name_firm(call: Call, firm: int) -> Call:
+    """Ask for the data of one broker of the group, in requests that name one.
+
+    Prices of cryptocurrencies differ by it. 0 leaves the choice to OpenD.
+    """
+    c2s = call.request.c2s
+    if firm and "header" in c2s.DESCRIPTOR.fields_by_name and c2s.HasField("header"):
+        c2s.header.securityFirm = firm
+    return call
 
 
 def init_connect(*, encrypted: bool) -> Call:
@@ -146,11 +168,29 @@ def snapshots(symbols: Iterable[Symbol]) -> Call:
     return call
 
 
+def market_states(symbols: Iterable[Symbol]) -> Call:
+    """Ask what the markets of some securities do now. At most 400 symbols, 10 times in 30 s."""
+    call = _call(3223, "Qot_GetMarketState")
+    _name(call.request.c2s.securityList, symbols)
+    call.request.c2s.header.securityFirm = 0
+    return call
+
+
 def securities(market: int, kind: int) -> Call:
     """Ask for all securities of one kind (``Qot_Common.SecurityType``) in one market."""
     call = _call(3202, "Qot_GetStaticInfo")
     c2s = call.request.c2s
     c2s.market, c2s.secType = market, kind
+    c2s.header.securityFirm = 0
+    return call
+
+
+def security(symbol: Symbol) -> Call:
+    """Ask what is always true of one security, which needn't be in a list."""
+    call = _call(3202, "Qot_GetStaticInfo")
+    c2s = call.request.c2s
+    c2s.market = c2s.secType = 0
+    _name(c2s.securityList, [symbol])
     c2s.header.securityFirm = 0
     return call
 

@@ -10,25 +10,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Literal
 
 from bookcast import backoff
 from bookcast.feeds.base import Feed, FeedStatus, Publish
-from bookcast.feeds.futu import calls, link
+from bookcast.feeds.futu import link
 from bookcast.feeds.futu.account import NOTIFY, Account
 from bookcast.feeds.futu.directory import Directory
 from bookcast.feeds.futu.endings import TURN_SECONDS
 from bookcast.feeds.futu.endpoints import Endpoint, resolve
+from bookcast.feeds.futu.hints import hints
 from bookcast.feeds.futu.inbox import Inbox
-from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered
+from bookcast.feeds.futu.link import Link, Lost
+from bookcast.feeds.futu.market_watch import MarketWatch
 from bookcast.feeds.futu.poller import Poller
 from bookcast.feeds.futu.pushes import Pushes
 from bookcast.feeds.futu.quota import Pools, in_words, units_of
 from bookcast.feeds.futu.subscriber import Subscriber
 from bookcast.feeds.futu.subscriptions import SubscriptionPlanner
-from bookcast.feeds.futu.topics import SUBTYPES, request_group
+from bookcast.feeds.futu.topics import SUBTYPES, not_asked_for, request_group
 from bookcast.model import Data, Security, Supply, Symbol, Topic
 
 logger = logging.getLogger(__name__)
@@ -48,17 +50,11 @@ ATTEMPTS: Final = 5
 ATTEMPT_SECONDS: Final = 1.0
 """So often, and after so long each time, an OpenD that doesn't answer is tried beside."""
 
-STATE_SECONDS: Final = 10.0
-"""How often OpenD is asked for the markets' hours."""
-
-TROUBLED_SECONDS: Final = 2.0
-"""The same while OpenD isn't logged in."""
+FIRST_PUSH_SECONDS: Final = 1.0
+"""What OpenD has of a topic comes within this after it was subscribed."""
 
 MAX_FOUND: Final = 50
 """So many securities a search gives at most."""
-
-OPTIONAL_SECONDS: Final = 2.0
-"""How long answers are waited for that OpenD may do without."""
 
 
 class FutuFeed(Feed):
@@ -73,6 +69,7 @@ class FutuFeed(Feed):
         pinned: topics to subscribe whoever wants them.
         session: which hours of US stocks count, as ``Common.Session``.
         detailed: ask for the single orders of a book.
+        firm: the broker whose data are asked for, as in calls.FIRMS; 0 leaves that to OpenD.
     """
 
     name = "futu"
@@ -88,11 +85,13 @@ class FutuFeed(Feed):
         pinned: Sequence[Topic] = (),
         session: int = 0,
         detailed: bool = False,
+        firm: int = 0,
     ) -> None:
         super().__init__(publish)
         self._endpoints = tuple(endpoints)
         self._key = key
         self._account = Account()
+        self._firm = firm
         self._planner = SubscriptionPlanner(
             min_subscription_seconds,
             linger_seconds=linger_seconds,
@@ -108,6 +107,7 @@ class FutuFeed(Feed):
             self._planner, self._pushes, self._account, session=session, detailed=detailed
         )
         self._poller = Poller(self._planner, self._pushes, self._account)
+        self._market_watch = MarketWatch(self._account, self._watched, self._noting_trouble)
         self._link: Link | None = None
         self._state: Literal["starting", "connected", "disconnected", "stopped"] = "starting"
         self._detail: str | None = None
@@ -131,8 +131,13 @@ class FutuFeed(Feed):
         """Everything that OpenD has comes from here."""
         return (topic.channel, topic.variant) in SUBTYPES
 
+    def _asks_for(self, topic: Topic) -> bool:
+        return self.serves(topic) and not_asked_for(topic) is None
+
     def supply(self, topic: Topic) -> Supply:
         """Tell how OpenD gives a topic, or why it doesn't."""
+        if (why := not_asked_for(topic)) is not None:
+            return Supply(self.name, "pending", why, refusal=why, only_published=True)
         return self._cut_off() or self._without(topic) or self._with(topic)
 
     def _cut_off(self) -> Supply | None:
@@ -152,9 +157,12 @@ class FutuFeed(Feed):
         if topic in self._planner.refusals and not self._subscriber.is_learning_rights:
             reason = self._subscriber.reason(topic)
             if (every_seconds := self._poller.every_seconds(topic)) is not None:
-                how = f"OpenD doesn't push it: {reason}"
-                return Supply("snapshot", "live", how, every_seconds * 1000, refusal=reason)
-            return Supply(self.name, "pending", f"OpenD refuses it: {reason}", refusal=reason)
+                state, why = self._trading(topic) or ("live", f"OpenD doesn't push it: {reason}")
+                return Supply("snapshot", state, why, every_seconds * 1000, refusal=reason)
+            lacks_right = self._account.missing_right(topic.symbol) is not None
+            meant = hints(topic.symbol, may_exist=lacks_right)
+            refused = Supply(self.name, "pending", f"OpenD refuses it: {reason}", refusal=reason)
+            return refused._replace(did_you_mean=meant)
         quota = self._planner.quota(topic, asyncio.get_running_loop().time())
         if quota is not None:
             return Supply(self.name, "pending", in_words(quota), quota=quota)
@@ -164,30 +172,50 @@ class FutuFeed(Feed):
 
     def _with(self, topic: Topic) -> Supply:
         """Tell how a subscribed topic is traded."""
-        symbol = topic.symbol
-        heard_at = self._pushes.heard_at.get(topic, 0.0)
-        if (right := self._account.lost_right(symbol, heard_at)) is not None:
+        heard_at = self._pushes.rhythm.heard_at(topic) or 0.0
+        if (right := self._account.lost_right(topic.symbol, heard_at)) is not None:
             return Supply(self.name, "feed_down", f"OpenD can't push it any more: {right}")
-        if (halt := self._pushes.halt(symbol)) is not None:
-            return Supply(self.name, "halted", halt)
-        if (closed := self._account.market(symbol).closed) is not None:
-            return Supply(self.name, "closed", closed)
-        return Supply(self.name)
+        if (trading := self._trading(topic)) is not None:
+            return Supply(self.name, *trading)
+        fewer = self._account.fewer_levels(topic.symbol) if topic.channel == "orderbook" else None
+        return Supply(self.name, reason=fewer)
+
+    def _trading(self, topic: Topic) -> tuple[Literal["halted", "closed"], str] | None:
+        """Return why a topic isn't traded now; None when it may be.
+
+        A closed market alone says little: what comes all the same is traded. So a topic is closed
+        only when it is quiet as well, and not before its first data had time to come.
+        """
+        if (halt := self._pushes.halt(topic.symbol)) is not None:
+            return "halted", halt
+        closed = self._account.market(topic.symbol).closed
+        if closed is None or not self._pushes.rhythm.is_quiet(topic):
+            return None
+        since = self._planner.held_since(topic)
+        if since is not None and asyncio.get_running_loop().time() < since + FIRST_PUSH_SECONDS:
+            return None
+        return "closed", closed
+
+    def _watched(self) -> Collection[Symbol]:
+        """Return the symbols whose market's state counts."""
+        return dict.fromkeys(
+            [*(topic.symbol for topic in self._planner.held), *self._poller.polled]
+        )
 
     def want(self, topic: Topic) -> None:
         """Subscribe a topic as soon as possible."""
-        if self.serves(topic):
+        if self._asks_for(topic):
             self._planner.want(topic)
             self._subscriber.changed.set()
 
     def go_on_after(self, topic: Topic, past: Sequence[Data]) -> None:
         """Go on with trades and candles where the feed of another node ended."""
-        if self.serves(topic):
+        if self._asks_for(topic):
             self._pushes.series(topic).go_on_after(past)
 
     def release(self, topic: Topic) -> None:
         """Let go of a topic as soon as OpenD allows it."""
-        if self.serves(topic):
+        if self._asks_for(topic):
             self._planner.release(topic, asyncio.get_running_loop().time())
             self._subscriber.changed.set()
 
@@ -273,7 +301,7 @@ class FutuFeed(Feed):
         attempts: set[asyncio.Task[Link]] = set()
         try:
             for _ in range(ATTEMPTS):
-                connecting = link.connect(address, port, self._take, self._key)
+                connecting = link.connect(address, port, self._take, self._key, self._firm)
                 attempts.add(asyncio.create_task(connecting))
                 done, attempts = await asyncio.wait(
                     attempts, timeout=ATTEMPT_SECONDS, return_when=asyncio.FIRST_COMPLETED
@@ -299,7 +327,7 @@ class FutuFeed(Feed):
                 for part in (
                     self._subscriber.run(opened),
                     self._subscriber.check(opened),
-                    self._watch_markets(opened),
+                    self._market_watch.run(opened),
                     self._poller.run(opened),
                     self._end_sessions(),
                     self._wait_for_the_end(opened),
@@ -323,9 +351,12 @@ class FutuFeed(Feed):
 
     def _take(self, protocol: int, body: bytes) -> None:
         if protocol == NOTIFY:
+            rights = dict(self._account.rights)
             with self._noting_trouble():
                 if self._account.take_notification(body):
                     self._subscriber.look.set()
+            if self._account.rights != rights:
+                self._planner.retry_refused(asyncio.get_running_loop().time())
         else:
             self._pushes.take(protocol, body)
 
@@ -338,20 +369,6 @@ class FutuFeed(Feed):
             self._subscriber.interrupt()
         elif before is not None and self._account.trouble is None:
             self._subscriber.refill()
-
-    async def _watch_markets(self, opened: Link) -> None:
-        while True:
-            notices = self._account.notices
-            try:
-                state = await opened.request(calls.global_state(), seconds=OPTIONAL_SECONDS)
-            except (Refused, Unanswered) as error:
-                logger.debug("OpenD doesn't tell the markets' states: %s", error)
-            else:
-                if notices != self._account.notices:
-                    continue  # from before the notice, or after? Another answer tells
-                with self._noting_trouble():
-                    self._account.take_global_state(state)
-            await asyncio.sleep(TROUBLED_SECONDS if self._account.trouble else STATE_SECONDS)
 
 
 def _leave(attempt: asyncio.Task[Link]) -> None:

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from bookcast.errors import InvalidInput, SettingError
 from bookcast.feeds.base import Publish
+from bookcast.feeds.futu.calls import FIRMS
 from bookcast.feeds.futu.client import FutuFeed
 from bookcast.feeds.futu.endpoints import Endpoint
 from bookcast.feeds.futu.schema import require_futu
-from bookcast.feeds.futu.topics import SESSIONS, SUBTYPES
+from bookcast.feeds.futu.topics import SESSIONS, SUBTYPES, not_asked_for
 from bookcast.feeds.futu.wire import read_key
 from bookcast.model import CHANNELS, Topic, parse_symbol
 from bookcast.settings import Settings
@@ -38,6 +39,7 @@ def futu_feed(publish: Publish, settings: Settings) -> FutuFeed:
         pinned=pinned_of(settings),
         session=SESSIONS[settings.futu_session],
         detailed=settings.futu_order_details,
+        firm=FIRMS.get(settings.futu_security_firm or "", 0),
     )
 
 
@@ -105,6 +107,9 @@ def _topic(text: str, default_market: str) -> Topic:
             "candles:symbol:period"
         )
     try:
-        return Topic(key[0], parse_symbol(spelling, default_market), variant)
+        topic = Topic(key[0], parse_symbol(spelling, default_market), variant)
     except InvalidInput as error:
         raise SettingError(f"FUTU_PINNED has {text!r}; {error.message}") from None
+    if (why := not_asked_for(topic)) is not None:
+        raise SettingError(f"FUTU_PINNED has {text!r}; {why}")
+    return topic

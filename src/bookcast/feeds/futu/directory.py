@@ -1,16 +1,23 @@
-"""Searches OpenD's lists of securities, which are fetched when they are needed first."""
+"""Searches OpenD's lists of securities, which are fetched when they are needed first.
+
+Options and cryptocurrencies are in none: OpenD is asked for one of them by its code.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Literal, NamedTuple
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
+from bookcast.errors import InvalidInput
 from bookcast.feeds.futu import calls
+from bookcast.feeds.futu.hints import hints
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered
 from bookcast.feeds.futu.markets import MARKETS, symbol_of
-from bookcast.model import Security, Symbol, TradingSession
+from bookcast.model import FUTURES_OF_HK, Security, Symbol, TradingSession, parse_symbol
 
 logger = logging.getLogger(__name__)
 
@@ -24,19 +31,41 @@ LIST_SECONDS: Final = 10.0
 SEARCH_SECONDS: Final = 2.0
 """No search waits longer for lists."""
 
+LOOKUP_SECONDS: Final = 1.0
 SNAPSHOT_SECONDS: Final = 1.0
 SLICE: Final = 500
 """So many entries are read before the event loop gets its turn."""
 
-KINDS: Final[tuple[tuple[int, Literal["stock", "fund", "index"]], ...]] = (
-    (3, "stock"),
-    (4, "fund"),
-    (6, "index"),
-)
-"""``Qot_Common.SecurityType`` of what is searched."""
+KINDS: Final[Mapping[int, str]] = {
+    3: "stock",
+    4: "fund",
+    6: "index",
+    10: "future",
+    5: "warrant",
+    8: "option",
+    12: "crypto",
+}
+"""``Qot_Common.SecurityType`` of what is found, in the order in which it is shown."""
 
-SEARCHED: Final = ("US", "HK", "SH", "SZ")
-"""Where a text that names no market is looked for; a market that a text names is added."""
+EVERYWHERE: Final = (3, 4, 6)
+LISTED: Final[Mapping[str, tuple[int, ...]]] = {
+    "HK": (*EVERYWHERE, 10, 5),
+    **dict.fromkeys(("US", "SG", "JP"), (*EVERYWHERE, 10)),
+}
+"""The kinds that a market has lists of, where there are more than those of EVERYWHERE."""
+
+SEARCHED: Final = ("US", "HK", "SH", "SZ", "SG", "JP")
+"""Where a text that names no market is looked for; one that names a market is looked for there."""
+
+UNLISTED: Final = re.compile(r"CC\..+|(US|HK)\..+[0-9]{6}[CP][0-9]+")
+"""Symbols of cryptocurrencies and options."""
+
+LOOKUP_WINDOW: Final = 30.0
+MAX_LOOKUPS: Final = 20
+"""So many codes are asked for in a window: somebody who types asks with every letter."""
+
+MAX_KNOWN: Final = 1000
+"""So many answers about single codes are kept."""
 
 
 class _Entry(NamedTuple):
@@ -58,6 +87,9 @@ class Directory:
     def __init__(self) -> None:
         self._lists: dict[str, _List] = {}
         self._fetching: dict[str, asyncio.Task[None]] = {}
+        # What OpenD said of single codes, None where it has no such code.
+        self._known: dict[Symbol, _Entry | None] = {}
+        self._asked: deque[float] = deque()
 
     async def search(
         self,
@@ -67,10 +99,12 @@ class Directory:
         session_of: Callable[[Symbol], TradingSession | None],
     ) -> list[Security]:
         """Find securities by code or name: exact codes first, then beginnings, then parts."""
-        prefix, dot, _ = text.upper().partition(".")
-        markets = (prefix,) if dot and prefix in MARKETS else SEARCHED
-        found: list[tuple[int, _Entry]] = []
         wanted = text.upper()
+        if wanted.startswith(f"{FUTURES_OF_HK}."):
+            wanted = wanted.replace(FUTURES_OF_HK, "HK", 1)
+        prefix, dot, _ = wanted.partition(".")
+        markets = (prefix,) if dot and prefix in MARKETS else SEARCHED
+        found = [(0, entry) for entry in await self._unlisted(opened, text)]
         for looked, entry in enumerate(await self._entries(opened, markets), 1):
             rank = _rank(entry, wanted)
             found += [(rank, entry)] if rank is not None else []
@@ -83,7 +117,7 @@ class Directory:
             Security(
                 entry.symbol,
                 entry.name,
-                entry.kind,
+                entry.kind or None,
                 entry.lot_size,
                 ticks.get(entry.symbol),
                 session_of(entry.symbol),
@@ -110,15 +144,18 @@ class Directory:
         """Fetch a market's list; one that OpenD doesn't give is asked for again later."""
         entries: list[_Entry] = []
         kept = KEPT_SECONDS
+        if market not in self._lists:
+            # What is there already is found while longer lists are still on their way.
+            self._lists[market] = _List(0.0, entries)
         try:
-            for number, kind in KINDS:
+            for number in LISTED.get(market, EVERYWHERE):
                 try:
                     call = calls.securities(MARKETS[market], number)
                     answer = await opened.request(call, seconds=LIST_SECONDS)
                 except Refused as refusal:
-                    logger.debug("no list of the %ss of %s: %s", kind, market, refusal)
+                    logger.debug("no list of the %ss of %s: %s", KINDS[number], market, refusal)
                     continue
-                entries += await _entries(answer.staticInfoList, kind)
+                entries += await _entries(answer.staticInfoList)
         except (Unanswered, Lost) as error:
             logger.debug("no list of %s: %s", market, error)
             kept = RETRY_SECONDS
@@ -126,14 +163,57 @@ class Directory:
             del self._fetching[market]
         self._lists[market] = _List(asyncio.get_running_loop().time() + kept, entries)
 
+    async def _unlisted(self, opened: Link, text: str) -> list[_Entry]:
+        """Ask for the option or cryptocurrency that a text may be the code of."""
+        entries = []
+        for symbol in _unlisted_symbols(text):
+            if symbol not in self._known:
+                await self._look_up(opened, symbol)
+            if (entry := self._known.get(symbol)) is not None:
+                entries.append(entry)
+        return entries
 
-async def _entries(infos: Any, kind: str) -> list[_Entry]:
+    async def _look_up(self, opened: Link, symbol: Symbol) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._asked and self._asked[0] <= now - LOOKUP_WINDOW:
+            self._asked.popleft()
+        if len(self._asked) >= MAX_LOOKUPS:
+            return
+        self._asked.append(now)
+        found: list[_Entry] = []
+        try:
+            answer = await opened.request(calls.security(symbol), seconds=LOOKUP_SECONDS)
+            found = await _entries(answer.staticInfoList)
+        except Refused as refusal:
+            logger.debug("no %s: %s", symbol, refusal)
+        except (Unanswered, Lost) as error:
+            logger.debug("nothing is known of %s: %s", symbol, error)
+            return
+        if len(self._known) >= MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+        self._known[symbol] = next((entry for entry in found if entry.symbol == symbol), None)
+
+
+def _unlisted_symbols(text: str) -> list[Symbol]:
+    """Return the options and cryptocurrencies that a text may mean, in whatever form."""
+    meant: dict[Symbol, None] = {}
+    for market in ("US", "HK"):
+        try:
+            symbol = parse_symbol(text.upper(), market)
+        except InvalidInput:
+            continue
+        meant |= dict.fromkeys([symbol, *hints(symbol)])
+    return [symbol for symbol in meant if UNLISTED.fullmatch(symbol)]
+
+
+async def _entries(infos: Any) -> list[_Entry]:
     entries = []
     for count, info in enumerate(infos, 1):
         basic = info.basic
         symbol = symbol_of(basic.security)
         if symbol is not None and not basic.delisting:
             key = f"{symbol} {basic.name}".upper()
+            kind = KINDS.get(basic.secType, "")
             entries.append(_Entry(symbol, basic.name, basic.lotSize, kind, key))
         if count % SLICE == 0:
             await asyncio.sleep(0)

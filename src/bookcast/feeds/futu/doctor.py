@@ -15,14 +15,8 @@ from bookcast.feeds.futu import calls
 from bookcast.feeds.futu.configured import endpoints_of, key_of
 from bookcast.feeds.futu.endpoints import Endpoint, resolve
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered, connect
-from bookcast.feeds.futu.markets import (
-    NO_PUSH,
-    RIGHT_FIELDS,
-    RIGHTS,
-    STATE_FIELDS,
-    market_state,
-    rights_of,
-)
+from bookcast.feeds.futu.markets import STATE_FIELDS, market_state
+from bookcast.feeds.futu.rights import NO_PUSH, RIGHT_FIELDS, RIGHTS, rights_of
 from bookcast.feeds.futu.schema import PACKAGE, require_futu
 from bookcast.feeds.futu.topics import topics_of
 from bookcast.settings import Settings

@@ -64,11 +64,12 @@ class Link(asyncio.BufferedProtocol):
     """A connection that OpenD has accepted; made by :func:`connect`.
 
     ``key``: OpenD's private RSA key, None without encryption. ``on_push`` is called for whatever
-    OpenD sends unasked.
+    OpenD sends unasked. ``firm``: the broker whose data are asked for, as in calls.FIRMS; 0: any.
     """
 
-    def __init__(self, on_push: Push, key: Any = None) -> None:
+    def __init__(self, on_push: Push, key: Any = None, firm: int = 0) -> None:
         self._on_push = on_push
+        self._firm = firm
         self._loop = asyncio.get_running_loop()
         self._reader = Reader()
         self._buffer = bytearray(MOUTHFUL)
@@ -134,7 +135,7 @@ class Link(asyncio.BufferedProtocol):
         """
         if self.lost.done():
             raise Lost(self.lost.result())
-        serial = self._write(call)
+        serial = self._write(calls.name_firm(call, self._firm))
         future: asyncio.Future[Any] = self._loop.create_future()
         self._waiting[serial] = call, future
         try:
@@ -238,14 +239,14 @@ class Link(asyncio.BufferedProtocol):
             self._write(calls.keep_alive(int(time.time())))
 
 
-async def connect(address: str, port: int, on_push: Push, key: Any = None) -> Link:
+async def connect(address: str, port: int, on_push: Push, key: Any = None, firm: int = 0) -> Link:
     """Connect to OpenD at an IP address.
 
     Raises:
         Lost: with what OpenD did instead of taking us in.
     """
     loop = asyncio.get_running_loop()
-    link = Link(on_push, key)
+    link = Link(on_push, key, firm)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await loop.create_connection(lambda: link, address, port)

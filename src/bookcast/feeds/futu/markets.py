@@ -1,15 +1,15 @@
-"""OpenD's markets: their numbers, what their states mean, and what an account may see of them."""
+"""OpenD's markets: their numbers, their time, and what their states mean."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from bookcast.feeds.futu.kinds import HK_INDEX_ROOTS, kind_of, option_chain
 from bookcast.model import Symbol, TradingSession
 
 MARKETS: Final[Mapping[str, int]] = {
     "HK": 1,
-    "HK_FUTURE": 2,
     "US": 11,
     "SH": 21,
     "SZ": 22,
@@ -24,7 +24,8 @@ MARKETS: Final[Mapping[str, int]] = {
 }
 """The prefix of a symbol and its ``Qot_Common.QotMarket``."""
 
-PREFIXES: Final = {number: prefix for prefix, number in MARKETS.items()}
+PREFIXES: Final = {number: prefix for prefix, number in MARKETS.items()} | {2: "HK"}
+"""The other way round; 2 is OpenD's old number of Hong Kong's futures."""
 
 TIME_ZONES: Final[Mapping[str, str]] = {
     "US": "America/New_York",
@@ -51,42 +52,67 @@ def symbol_of(security: Any) -> Symbol | None:
 
 
 class MarketState(NamedTuple):
-    """What a market does now. ``closed`` says in words why nothing can come, None while it may."""
+    """What a security's market does now.
+
+    Attributes:
+        closed: why nothing is traded, in words; None while something may be.
+        session: which session it is; None where that has no name. A ``break`` is closed as well.
+    """
 
     closed: str | None = None
     session: TradingSession | None = None
 
 
-_CLOSED: Final = {
-    2: "the market hasn't opened yet",
-    4: "the market has its lunch break",
-    6: "the market is closed",
-    9: "trading before the market has ended",
-    11: "trading after the market has ended",
-    14: "the night session is closed",
-    16: "the market has a break",
-    17: "the market is closed",
-    18: "the market hasn't opened yet",
-    24: "the market has a break",
-    26: "the market is closed",
-    29: "the market is closed",
-    31: "the market is closed",
-    34: "overnight trading has ended",
+STATES: Final[Mapping[int, MarketState]] = {
+    0: MarketState("the market isn't trading now"),
+    1: MarketState(session="auction"),
+    2: MarketState("the market hasn't opened yet"),
+    3: MarketState(session="regular"),
+    4: MarketState("the market has its lunch break", "break"),
+    5: MarketState(session="regular"),
+    6: MarketState("the market is closed"),
+    8: MarketState(session="pre"),
+    9: MarketState("trading before the market has ended"),
+    10: MarketState(session="after"),
+    11: MarketState("trading after the market has ended"),
+    12: MarketState("the market changes to its next trading day"),
+    13: MarketState(session="night"),
+    14: MarketState("the night session is closed"),
+    15: MarketState(session="regular"),
+    16: MarketState("the market has a break", "break"),
+    17: MarketState("the market is closed"),
+    18: MarketState("the market hasn't opened yet"),
+    19: MarketState(session="closing_auction"),
+    20: MarketState("the night session hasn't opened yet"),
+    21: MarketState(session="regular"),
+    22: MarketState("the market changes to its next trading day"),
+    23: MarketState(session="regular"),
+    24: MarketState("the market has a break", "break"),
+    25: MarketState(session="regular"),
+    26: MarketState("the market is closed"),
+    27: MarketState("trading after the market hasn't opened yet"),
+    28: MarketState(session="after"),
+    29: MarketState("trading after the market has ended"),
+    30: MarketState(session="closing_auction"),
+    31: MarketState("the market is closed"),
+    32: MarketState(session="night"),
+    33: MarketState(session="overnight"),
+    34: MarketState("overnight trading has ended"),
+    35: MarketState(session="closing_auction"),
+    36: MarketState(session="closing_auction"),
+    37: MarketState(session="overnight"),
 }
-_SESSIONS: Final[Mapping[int, TradingSession]] = {
-    1: "regular",
-    3: "regular",
-    5: "regular",
-    8: "pre",
-    10: "after",
-    33: "overnight",
-    37: "overnight",
-}
+"""Every ``Qot_Common.QotMarketState``.
+
+35 and 36 (the last trades at the closing price, and the auction before them) are Malaysia's and
+Singapore's. Which state OpenD gives US stocks overnight, 37 or 11, no real OpenD has shown us: so a
+closed state counts only while nothing comes (see ``rhythm``).
+"""
 
 
 def market_state(number: int) -> MarketState:
-    """Understand a ``Qot_Common.QotMarketState``. An unknown one closes nothing."""
-    return MarketState(_CLOSED.get(number), _SESSIONS.get(number))
+    """Return what a ``Qot_Common.QotMarketState`` means. An unknown one closes nothing."""
+    return STATES.get(number, MarketState())
 
 
 STATE_FIELDS: Final[Mapping[str, str]] = {
@@ -94,73 +120,28 @@ STATE_FIELDS: Final[Mapping[str, str]] = {
     "US": "marketUS",
     "SH": "marketSH",
     "SZ": "marketSZ",
-    "HK_FUTURE": "marketHKFuture",
     "SG": "marketSG",
     "MY": "marketMY",
     "JP": "marketJP",
+    "HK futures": "marketHKFuture",
+    "US futures": "marketUSFuture",
+    "SG futures": "marketSGFuture",
+    "JP futures": "marketJPFuture",
 }
-"""Where ``GetGlobalState`` tells the state of a prefix's market."""
-
-RIGHTS: Final = {1: "BMP", 2: "Level 1", 3: "Level 2", 4: "SF", 5: "none", 6: "Level 3"}
-"""``Qot_Common.QotRight``. With BMP and none nothing can be subscribed; BMP has snapshots."""
-
-NO_PUSH: Final = frozenset({1, 5})
-
-SF: Final = 4
-"""Books with single orders, of a limited number of securities at a time."""
-
-RIGHT_FIELDS: Final[Mapping[str, str]] = {
-    "HK stocks": "hkQotRight",
-    "HK options": "hkOptionQotRight",
-    "HK futures": "hkFutureQotRight",
-    "US stocks": "usQotRight",
-    "US options": "usOptionQotRight",
-    "US indexes": "usIndexQotRight",
-    "US OTC": "usOtcQotRight",
-    "US CME futures": "usCMEFutureQotRight",
-    "US CBOT futures": "usCBOTFutureQotRight",
-    "US NYMEX futures": "usNYMEXFutureQotRight",
-    "US COMEX futures": "usCOMEXFutureQotRight",
-    "US CBOE futures": "usCBOEFutureQotRight",
-    "SH stocks": "shQotRight",
-    "SZ stocks": "szQotRight",
-    "SG stocks": "sgStockQotRight",
-    "SG futures": "sgFutureQotRight",
-    "JP stocks": "jpStockQotRight",
-    "JP futures": "jpFutureQotRight",
-    "MY stocks": "myStockQotRight",
-    "crypto": "ccQotRight",
-    "event contracts": "ecQotRight",
-}
-"""Where ``GetUserInfo`` and a ``Notify`` tell the right to see a market."""
-
-_STOCKS: Final = {"CC": "crypto", "EC": "event contracts", "HK_FUTURE": "HK futures"}
+"""Where ``GetGlobalState`` tells the state of a market."""
 
 
-def rights_of(message: Any) -> dict[str, int]:
-    """Read the rights that a message tells, by market; those it leaves out are unknown."""
-    known = {descriptor.name for descriptor, _ in message.ListFields()}
-    return {
-        market: getattr(message, field)
-        for market, field in RIGHT_FIELDS.items()
-        if field in known and getattr(message, field)
-    }
+def state_market_of(symbol: Symbol) -> str:
+    """Return the market whose state a symbol most likely has, as in STATE_FIELDS.
 
-
-def market_of(symbol: Symbol) -> str:
-    """Name the market whose right a symbol most likely needs, as in RIGHT_FIELDS."""
-    prefix = symbol.partition(".")[0]
-    return _STOCKS.get(prefix, f"{prefix} stocks")
-
-
-def missing_right(symbol: Symbol, rights: Mapping[str, int]) -> str | None:
-    """Say which right an account lacks that a symbol's market most likely needs.
-
-    A code doesn't tell whether it is a stock, so this only explains a refusal.
+    Futures have hours of their own, and in Hong Kong so have options on indexes, which are traded
+    in the evening like futures.
     """
-    market = market_of(symbol)
-    right = rights.get(market)
-    if right not in NO_PUSH:
-        return None
-    held = "none" if right != 1 else "BMP, which has snapshots only"
-    return f"the account's right for {market} is {held}"
+    prefix = symbol.partition(".")[0]
+    prefix = "HK" if prefix == "HK_FUTURE" else prefix
+    kind = kind_of(symbol)
+    if kind == "option" and prefix == "HK":
+        chain = option_chain(symbol)
+        if chain is not None and chain.underlying in HK_INDEX_ROOTS:
+            kind = "future"
+    return f"{prefix} futures" if kind == "future" else prefix

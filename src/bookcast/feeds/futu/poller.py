@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from bookcast.feeds.futu import calls
@@ -43,17 +44,28 @@ class Poller:
             return self._snapshots.every_seconds
         return None
 
+    @property
+    def polled(self) -> Collection[Symbol]:
+        """The symbols that OpenD gives snapshots of."""
+        return self._snapshots.given
+
     async def run(self, opened: Link) -> None:
         """Ask until the connection is lost."""
         loop = asyncio.get_running_loop()
         look_at = loop.time() + LOOK_SECONDS
         while True:
             refused = [topic for topic in self._planner.refusals if _can_stand_in(topic)]
-            self._snapshots.want({topic.symbol: None for topic in refused})
+            self._snapshots.want({topic.symbol: None for topic in refused}, loop.time())
             if symbols := self._snapshots.next_request(loop.time()):
-                given = await self._ask(opened, symbols)
-                if given is None:
-                    self._snapshots.refused(symbols, loop.time())
+                try:
+                    given = await self._ask(opened, symbols)
+                except Refused as refusal:
+                    if _is_about_frequency(refusal):
+                        self._snapshots.unanswered(symbols)
+                    else:
+                        self._snapshots.refused(symbols, loop.time())
+                except Unanswered:
+                    self._snapshots.unanswered(symbols)
                 else:
                     self._snapshots.done(symbols)
                     self._publish(refused, given)
@@ -73,28 +85,43 @@ class Poller:
             topic.symbol: None
             for topic in self._planner.held
             if (
-                self._pushes.heard_at.get(topic, 0.0) < quiet_since
+                (self._pushes.rhythm.heard_at(topic) or 0.0) < quiet_since
                 or self._pushes.halt(topic.symbol) is not None
             )
             and self._account.market(topic.symbol).closed is None
         }
         if quiet:
-            given = await self._ask(opened, tuple(quiet)[: calls.MAX_SNAPSHOTS])
-            for snapshot in (given or {}).values():
-                self._pushes.note_halt(snapshot.basic)
+            with contextlib.suppress(Refused, Unanswered):
+                given = await self._ask(opened, tuple(quiet)[: calls.MAX_SNAPSHOTS])
+                for snapshot in given.values():
+                    self._pushes.note_halt(snapshot.basic)
 
-    async def _ask(self, opened: Link, symbols: Sequence[Symbol]) -> dict[Symbol, Any] | None:
-        """Ask for snapshots; None when OpenD gives none."""
+    async def _ask(self, opened: Link, symbols: Sequence[Symbol]) -> dict[Symbol, Any]:
+        """Ask for snapshots.
+
+        Raises:
+            Refused: when OpenD gives none.
+            Unanswered: when it doesn't answer in time.
+        """
         try:
             answer = await opened.request(calls.snapshots(symbols), seconds=ANSWER_SECONDS)
         except (Refused, Unanswered) as error:
             logger.debug("no snapshot of %s: %s", ", ".join(symbols), error)
-            return None
+            raise
         given: dict[Symbol, Any] = {}
         for snapshot in answer.snapshotList:
             if (symbol := symbol_of(snapshot.basic.security)) is not None:
                 given[symbol] = snapshot
         return given
+
+
+def _is_about_frequency(refusal: Refused) -> bool:
+    """Return whether OpenD was asked too often, perhaps by another program.
+
+    It has no code for that, only words: in English or in Chinese.
+    """
+    words = str(refusal).lower()
+    return "frequen" in words or "\u9891\u7387" in words or "\u983b\u7387" in words
 
 
 def _can_stand_in(topic: Topic) -> bool:

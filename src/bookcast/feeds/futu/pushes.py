@@ -12,6 +12,7 @@ from bookcast.feeds.futu.candles import PERIODS, CandleSeries
 from bookcast.feeds.futu.endings import Endings
 from bookcast.feeds.futu.inbox import Inbox
 from bookcast.feeds.futu.markets import MarketState, symbol_of
+from bookcast.feeds.futu.rhythm import Rhythm
 from bookcast.feeds.futu.schema import messages
 from bookcast.feeds.futu.statuses import halt
 from bookcast.feeds.futu.tape import Tape
@@ -33,7 +34,7 @@ class Pushes:
         clock: seconds that never go back.
 
     Attributes:
-        heard_at: when something of a topic came last, in seconds of ``clock``.
+        rhythm: how often each topic has news.
     """
 
     def __init__(
@@ -50,13 +51,13 @@ class Pushes:
         self._us_session = us_session
         self._endings = Endings(state_of)
         self._now = now
-        self._clock = clock
         self._topics: dict[tuple[Channel, int, str, str], Topic | None] = {}
         self._series: dict[Topic, Series] = {}
         # Why it isn't traded: what quotes say, and, where there are none, what a look noted.
         self._quoted: dict[Symbol, str | None] = {}
         self._noted: dict[Symbol, str | None] = {}
-        self.heard_at: dict[Topic, float] = {}
+        self._snapshots: dict[Topic, bytes] = {}
+        self.rhythm = Rhythm(clock)
         self._handlers: Final[Mapping[int, tuple[str, Callable[[Any, float], None]]]] = {
             3005: ("Qot_UpdateBasicQot", self._quotes),
             3007: ("Qot_UpdateKL", self._candles),
@@ -118,8 +119,15 @@ class Pushes:
                     self._append(series, series.end(now_ms))
 
     def publish_snapshot(self, topic: Topic, snapshot: Any) -> None:
-        """Publish a ``Snapshot``'s figures, as a quote or a book of one level."""
+        """Publish a ``Snapshot``'s figures, as a quote or a book of one level.
+
+        It is news only when it differs from the last one: OpenD gives snapshots of closed markets.
+        """
         self.note_halt(snapshot.basic)
+        content = snapshot.SerializePartialToString()
+        if self._snapshots.get(topic) != content:
+            self._snapshots[topic] = content
+            self.rhythm.note(topic)
         self._inbox.put(topic, self._decode_snapshot, snapshot, self._now() * 1000)
 
     def note_halt(self, basic: Any) -> None:
@@ -185,7 +193,7 @@ class Pushes:
             topic = Topic(channel, symbol, variant) if symbol is not None else None
             self._topics[key] = topic
         if topic is not None:
-            self.heard_at[topic] = self._clock()
+            self.rhythm.note(topic)
             if channel in {"orderbook", "trades"}:
                 self._noted.pop(topic.symbol, None)  # it is traded again
         return topic

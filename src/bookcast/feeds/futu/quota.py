@@ -115,7 +115,7 @@ class Pools:
         self._counted_until: dict[Unit, float] = {}
         # Topics that OpenD counts already, whatever units they take.
         self._counted: frozenset[Topic] = frozenset()
-        self._last: frozenset[Topic] = frozenset()
+        self._last: dict[Topic, float] = {}
         # OpenD wouldn't let these share a unit.
         self._alone: set[Topic] = set()
 
@@ -136,9 +136,7 @@ class Pools:
         self._counted = frozenset(others)
         self._others = frozenset(unit for topic in self._counted for unit in self._units_of(topic))
         self._amounts = dict(amounts)
-        taken = {*self._holders, *self._others, *self._counted_until}
-        in_sf = sum(unit.pool == "sf_book" for unit in taken)
-        self._amounts["sf_book"] = Amount(in_sf, max(0, self._sf_securities - in_sf))
+        self._count_securities()
 
     def is_outdated(self, now: float) -> bool:
         """Return whether OpenD counts less by now than it told."""
@@ -147,6 +145,7 @@ class Pools:
     def note_outdated(self, now: float) -> None:
         """Forget what OpenD no longer counts."""
         self._counted_until = {unit: at for unit, at in self._counted_until.items() if at > now}
+        self._last = {topic: at for topic, at in self._last.items() if at > now}
 
     @property
     def outdated_at(self) -> Collection[float]:
@@ -161,6 +160,7 @@ class Pools:
             if not self._is_free(unit, now):
                 self._add(unit.pool, 1)
         self._note(topic)
+        self._count_securities()
 
     def drop(self, topic: Topic) -> None:
         """Note that a topic isn't subscribed any more."""
@@ -168,19 +168,19 @@ class Pools:
         for unit in self._forget(topic):
             # OpenD will tell; until then this is the best guess.
             self._add(unit.pool, -1)
+        self._count_securities()
 
     def lose(self, topic: Topic) -> None:
         """Note that OpenD has lost a topic, as it has told together with what is left."""
-        for unit in self._forget(topic):
-            if unit.pool == "sf_book":  # which is counted here
-                self._add(unit.pool, -1)
+        self._forget(topic)
+        self._count_securities()
 
     def disconnected(self, until: Mapping[Topic, float]) -> None:
         """Nothing is held any more. ``until``: how long OpenD goes on counting what was."""
         for topic, at in until.items():
             for unit in self._units.get(topic, ()):
                 self._counted_until[unit] = max(at, self._counted_until.get(unit, at))
-        self._last = frozenset(until)
+        self._last |= until
         self._holders.clear()
         self._units.clear()
         self._alone.clear()
@@ -216,12 +216,19 @@ class Pools:
             amount = self._amounts.get(pool, Amount(0, 0))
             left = min(amount.left, max(costs[pool], len(topics)) - 1)
             self._amounts[pool] = Amount(amount.used + amount.left - left, left)
-        if len(topics) == 1:
-            [topic] = topics
+        [topic] = topics if len(topics) == 1 else [None]
+        if topic is not None and not self.lacking(topic, now):
+            self._alone.add(topic)
             for unit in self._units_now(topic):
                 self._counted_until.pop(unit, None)
             self._others = self._others.difference(self._units_now(topic))
-            self._alone.add(topic)
+
+    def is_doubtful(self, topic: Topic) -> bool:
+        """Return whether a topic was refused though it should cost nothing.
+
+        Perhaps the quota isn't why. So nobody goes for it; it waits until OpenD tells of room.
+        """
+        return topic in self._alone
 
     def quota(self, pool: QuotaPool, next_free_ms: float | None) -> Quota:
         """Return what a pool's clients are told."""
@@ -249,7 +256,7 @@ class Pools:
             for pool, cost in costs.items()
             if (left := self._left(pool)) is not None and cost > left
         ]
-        if not pools and len(topics) == 1 and self._counted.union(self._last).isdisjoint(topics):
+        if not pools and len(topics) == 1 and not self._counts(*topics):
             # It should share a unit, yet an empty pool may be why OpenD refuses it.
             [topic] = topics
             pools = [
@@ -258,6 +265,10 @@ class Pools:
                 if unit.key != topic and self._left(unit.pool) == 0
             ]
         return pools
+
+    def _counts(self, topic: Topic) -> bool:
+        """Return whether OpenD counts a topic already, for another connection or the last one."""
+        return topic in self._counted or topic in self._last
 
     def _costs(self, topics: Iterable[Topic], now: float) -> Counter[QuotaPool]:
         units = {unit for topic in topics for unit in self._units_now(topic)}
@@ -284,6 +295,12 @@ class Pools:
         if amount is not None:
             units = min(units, amount.left)
             self._amounts[pool] = Amount(max(0, amount.used + units), amount.left - units)
+
+    def _count_securities(self) -> None:
+        """Count the units of the pool that OpenD doesn't tell of."""
+        taken = {*self._holders, *self._others, *self._counted_until}
+        used = sum(unit.pool == "sf_book" for unit in taken)
+        self._amounts["sf_book"] = Amount(used, max(0, self._sf_securities - used))
 
     def _note(self, topic: Topic) -> None:
         self._units[topic] = units = self._units_now(topic)

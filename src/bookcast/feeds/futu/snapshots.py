@@ -1,13 +1,16 @@
 """Decides when to ask OpenD for snapshots, where it pushes nothing. Pure: it asks nothing itself.
 
-OpenD takes 60 such requests in 30 s, of up to 400 symbols each, and refuses a request for a single
-symbol that it won't give. So each symbol is asked for alone first; those that it gave go together.
+OpenD takes 60 such requests in 30 s, of up to 400 symbols each (20 with the BMP right of Hong
+Kong), and refuses a request for a single symbol that it won't give. So new symbols are *tried*: a
+refused trial is halved until the symbol to blame stands alone. Those that were given are polled
+together, in batches of a size that is learnt for each market: a batch that is larger than any that
+passed is halved when it is refused; a smaller one has a symbol to blame, and is tried again.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from bookcast.feeds.futu.calls import MAX_SNAPSHOTS
@@ -18,11 +21,13 @@ MAX_REQUESTS: Final = 50
 """In a window; OpenD's own bound is 60, and other programs may ask as well."""
 
 MAX_TRIES: Final = 10
-"""So many of them are for symbols that are asked for alone, once OpenD gives any."""
+"""So many of them are trials, once OpenD gives any symbol."""
 
 FASTEST_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 120.0
 """A symbol without a snapshot is asked for again after this long."""
+
+Batch = tuple[Symbol, ...]
 
 
 class SnapshotPlanner:
@@ -30,59 +35,138 @@ class SnapshotPlanner:
 
     def __init__(self) -> None:
         self._wanted: dict[Symbol, None] = {}
-        self._given: set[Symbol] = set()
+        self._given: dict[Symbol, None] = {}
         self._failed: dict[Symbol, float] = {}
+        self._trials: deque[Batch] = deque()
+        # Of each market: how many go together, and how many have gone together.
+        self._limits: dict[str, int] = {}
+        self._passed: dict[str, int] = {}
         self._asked: deque[float] = deque()
         self._tried: deque[float] = deque()
-        self._rounds: dict[int, float] = {}
+        self._batches: list[Batch] = []
+        self._due: dict[Symbol, float] = {}
 
     @property
     def every_seconds(self) -> float:
         """How often each symbol is asked for."""
-        batches = -(-len(self._given) // MAX_SNAPSHOTS)
-        return max(FASTEST_SECONDS, batches * WINDOW_SECONDS / (MAX_REQUESTS - MAX_TRIES))
+        room = MAX_REQUESTS - MAX_TRIES
+        return max(FASTEST_SECONDS, len(self._batches) * WINDOW_SECONDS / room)
+
+    @property
+    def given(self) -> Collection[Symbol]:
+        """The wanted symbols that OpenD gives snapshots of."""
+        return self._given.keys()
 
     def gives(self, symbol: Symbol) -> bool:
-        """Tell whether OpenD gives snapshots of a symbol that is wanted."""
+        """Return whether OpenD gives snapshots of a symbol that is wanted."""
         return symbol in self._given
 
-    def want(self, symbols: Collection[Symbol]) -> None:
+    def want(self, symbols: Collection[Symbol], now: float = 0.0) -> None:
         """Ask for these from now on, and for no others."""
-        self._wanted = dict.fromkeys(symbols)
-        self._given &= self._wanted.keys()
+        wanted = dict.fromkeys(symbols)
+        if wanted.keys() == self._wanted.keys():
+            return
+        new = [s for s in wanted if s not in self._wanted and s not in self._failed]
+        self._wanted = wanted
+        self._failed = {s: at for s, at in self._failed.items() if s in wanted or at > now}
+        self._given = {symbol: None for symbol in self._given if symbol in wanted}
+        self._trials = deque(
+            left for trial in self._trials if (left := tuple(s for s in trial if s in wanted))
+        )
+        self._trials.extend(self._batches_of(new))
+        self._regroup()
 
-    def next_request(self, now: float) -> tuple[Symbol, ...]:
-        """Give the symbols to ask for now; none while nothing is due."""
-        while self._asked and self._asked[0] <= now - WINDOW_SECONDS:
-            self._asked.popleft()
+    def next_request(self, now: float) -> Batch:
+        """Return the symbols to ask for now; none while nothing is due."""
+        _forget(self._asked, now)
+        _forget(self._tried, now)
         if len(self._asked) >= MAX_REQUESTS:
             return ()
-        while self._tried and self._tried[0] <= now - WINDOW_SECONDS:
-            self._tried.popleft()
-        if not self._given or len(self._tried) < MAX_TRIES:
-            due = [s for s in self._wanted if s not in self._given and self._due_at(s) <= now]
-            if due:
+        if (not self._given or len(self._tried) < MAX_TRIES) and (trial := self._next_trial(now)):
+            self._asked.append(now)
+            self._tried.append(now)
+            return trial
+        for batch in self._batches:
+            due = self._due.get(batch[0], now)
+            if due <= now:
+                # Counted from when it was due, so that small delays don't add up.
+                every = self.every_seconds
+                self._due[batch[0]] = max(due + every, now + every / 2)
                 self._asked.append(now)
-                self._tried.append(now)
-                return (min(due, key=self._due_at),)
-        given = [symbol for symbol in self._wanted if symbol in self._given]
-        for start in range(0, len(given), MAX_SNAPSHOTS):
-            if self._rounds.get(start, now) <= now:
-                self._rounds[start] = now + self.every_seconds
-                self._asked.append(now)
-                return tuple(given[start : start + MAX_SNAPSHOTS])
+                return batch
         return ()
 
-    def done(self, symbols: Collection[Symbol]) -> None:
+    def done(self, symbols: Sequence[Symbol]) -> None:
         """OpenD gave these."""
-        self._given.update(symbol for symbol in symbols if symbol in self._wanted)
+        for market in {_market(symbol) for symbol in symbols}:
+            self._passed[market] = max(self._passed.get(market, 0), len(symbols))
+        new = [s for s in symbols if s in self._wanted and s not in self._given]
+        if new:
+            self._given.update(dict.fromkeys(new))
+            self._regroup()
+        for symbol in new:
+            self._failed.pop(symbol, None)
 
-    def refused(self, symbols: Collection[Symbol], now: float) -> None:
-        """OpenD refused a request: one symbol won't be given, or one of several is to blame."""
-        self._given.difference_update(symbols)
-        if len(symbols) == 1:
-            self._failed.update(dict.fromkeys(symbols, now + RETRY_SECONDS))
+    def unanswered(self, symbols: Sequence[Symbol]) -> None:
+        """OpenD gave no answer, which says nothing of the symbols: try new ones again."""
+        if any(symbol not in self._given for symbol in symbols):
+            self._trials.append(tuple(symbols))
 
-    def _due_at(self, symbol: Symbol) -> float:
-        """Tell when a symbol may be asked for alone: those that never were come first."""
-        return self._failed.get(symbol, float("-inf"))
+    def refused(self, symbols: Sequence[Symbol], now: float) -> None:
+        """OpenD refused a request: it was too large, or one of its symbols won't be given."""
+        size = len(symbols)
+        if size == 1:
+            self._failed[symbols[0]] = now + RETRY_SECONDS
+            self._drop(symbols)
+            return
+        market = _market(symbols[0])
+        passed = self._passed.get(market, 0)
+        if all(symbol in self._given for symbol in symbols) and size > passed:
+            self._limits[market] = max(passed, size // 2)
+            self._regroup()
+            return
+        self._drop(symbols)
+        self._trials.append(tuple(symbols[: size // 2]))
+        self._trials.append(tuple(symbols[size // 2 :]))
+
+    def _drop(self, symbols: Collection[Symbol]) -> None:
+        if not self._given.keys().isdisjoint(symbols):
+            self._given = {s: None for s in self._given if s not in symbols}
+            self._regroup()
+
+    def _next_trial(self, now: float) -> Batch:
+        while self._trials:
+            if trial := tuple(s for s in self._trials.popleft() if s not in self._given):
+                return trial
+        failed = [s for s in self._wanted if self._failed.get(s, now + 1) <= now]
+        if not failed:
+            return ()
+        first = min(failed, key=self._failed.__getitem__)
+        self._failed[first] = now + RETRY_SECONDS
+        return (first,)
+
+    def _regroup(self) -> None:
+        self._batches = list(self._batches_of(self._given))
+        firsts = {batch[0] for batch in self._batches}
+        self._due = {symbol: due for symbol, due in self._due.items() if symbol in firsts}
+
+    def _batches_of(self, symbols: Collection[Symbol]) -> list[Batch]:
+        """Divide symbols into requests: of one market, and no larger than it allows."""
+        markets: dict[str, list[Symbol]] = {}
+        for symbol in symbols:
+            markets.setdefault(_market(symbol), []).append(symbol)
+        batches = []
+        for market, members in markets.items():
+            size = self._limits.get(market, MAX_SNAPSHOTS)
+            batches += [tuple(members[at : at + size]) for at in range(0, len(members), size)]
+        return batches
+
+
+def _market(symbol: Symbol) -> str:
+    return symbol.partition(".")[0]
+
+
+def _forget(times: deque[float], now: float) -> None:
+    """Forget what is older than OpenD's window."""
+    while times and times[0] <= now - WINDOW_SECONDS:
+        times.popleft()

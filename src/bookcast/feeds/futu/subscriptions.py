@@ -116,6 +116,11 @@ class SubscriptionPlanner:
         """The topics subscribed at OpenD now."""
         return self._held.keys()
 
+    def held_since(self, topic: Topic) -> float | None:
+        """Return when a topic was subscribed; None when it isn't."""
+        held = self._held.get(topic)
+        return held.since if held is not None else None
+
     @property
     def wanted(self) -> Collection[Topic]:
         """The topics that somebody wants, and the pinned ones."""
@@ -261,6 +266,12 @@ class SubscriptionPlanner:
         self._refusals[topic] = Refusal(reason, count, now + wait)
         return topic
 
+    def retry_refused(self, now: float) -> None:
+        """The account's rights have changed: what was refused may be granted now."""
+        for topic, refusal in self._refusals.items():
+            if refusal.retry_at is not None:
+                self._refusals[topic] = refusal._replace(retry_at=min(refusal.retry_at, now))
+
     def out_of_quota(self, action: Subscribe, now: float = -math.inf) -> None:
         """OpenD has refused the action because the quota doesn't allow it after all."""
         self._free_times.clear()
@@ -343,11 +354,14 @@ class SubscriptionPlanner:
             return going  # there may be room
         queues: dict[tuple[QuotaPool, bool], deque[Collection[Topic]]] = {}
         for topic in waiting:
+            if self._pools.is_doubtful(topic):
+                continue
             pinned = topic in self._pinned
             chosen: dict[Topic, None] = {}
-            for unit in self._pools.lacking(topic, now, planned):
+            # The smaller pool first: what goes for it frees a unit of the other one, too.
+            for unit in reversed(self._pools.lacking(topic, now, planned)):
                 if any(freed.pool == unit.pool for freed in self._pools.freed(chosen, going)):
-                    continue  # what goes for the other pool frees a unit of this one, too
+                    continue
                 if (unit.pool, pinned) not in queues:
                     queues[unit.pool, pinned] = self._queue(unit.pool, now, pinned=pinned)
                 queue = queues[unit.pool, pinned]
@@ -393,6 +407,8 @@ class SubscriptionPlanner:
 
     def _room_at(self, lacking: list[Unit], topic: Topic) -> float | None:
         """Return when room may be made for a waiting topic; None when nothing may go for it."""
+        if self._pools.is_doubtful(topic):
+            return None
         latest = -math.inf
         for unit in lacking:
             at = self._free_at(unit.pool, pinned=topic in self._pinned)

@@ -40,6 +40,16 @@ SESSIONS: Final = {"regular": 1, "extended": 2, "all": 3}
 _WITH_SESSION: Final = frozenset({"trades", "candles", "timeframe"})
 
 
+def not_asked_for(topic: Topic) -> str | None:
+    """Return why OpenD isn't asked for a topic at all; None for most."""
+    if topic.symbol.startswith("EC."):
+        return (
+            "event contracts (EC.) need another kind of request at OpenD, which bookcast doesn't "
+            "make; they come from publishers only"
+        )
+    return None
+
+
 def subtype(topic: Topic) -> int:
     """Give the kind of subscription that a topic needs."""
     return SUBTYPES[topic.channel, topic.variant]
