@@ -293,7 +293,12 @@ async def test_waiting_for_quota_is_told_with_the_time_when_it_may_end() -> None
             status = await until(two, "status", state="pending")
             while "quota" not in status:
                 status = await until(two, "status", state="pending")
-            assert status["quota"] == {"used": 1, "limit": 1, "next_free_ms": None}
+            assert status["quota"] == {
+                "pool": "stock",
+                "used": 1,
+                "limit": 1,
+                "next_free_ms": None,
+            }
             await one.say({"action": "unsubscribe", "symbol": "TSLA"})
             await eventually(lambda: opend.held() == ["US.AAPL:2"], "the exchange")
             opend.push(BOOK)

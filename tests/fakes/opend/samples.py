@@ -9,7 +9,7 @@ from tests.fakes.opend.store import Json
 
 
 def seconds(text: str, zone: str = "America/New_York") -> float:
-    """Give a printed time in seconds since 1970."""
+    """Return a printed time in seconds since 1970."""
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp()
 
 

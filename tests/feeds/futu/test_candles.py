@@ -107,7 +107,7 @@ def test_each_period_has_its_length(period: str, minutes: int) -> None:
 
 
 def at(symbol: str, text: str) -> float:
-    """Give a time of a symbol's market in seconds since 1970."""
+    """Return a time of a symbol's market in seconds since 1970."""
     zone = ZoneInfo(TIME_ZONES.get(symbol.partition(".")[0], "Asia/Hong_Kong"))
     return datetime.fromisoformat(text).replace(tzinfo=zone).timestamp()
 

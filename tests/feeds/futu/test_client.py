@@ -10,7 +10,7 @@ import pytest
 from Crypto.PublicKey import RSA
 
 from bookcast import serve
-from bookcast.feeds.futu import client, endings
+from bookcast.feeds.futu import client, endings, market_watch
 from bookcast.model import Candle, Level, Publication, Quota, Symbol, Topic
 from tests.fakes.opend import MARKET_STATE, SUB, Controller
 from tests.fakes.opend.wire import GLOBAL_STATE
@@ -560,7 +560,7 @@ async def test_the_last_candle_of_a_session_is_final_when_the_market_closes(
     opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not with the first one of the next session; and OpenD may correct it."""
-    monkeypatch.setattr(client, "STATE_SECONDS", 0.1)
+    monkeypatch.setattr(market_watch, "STATE_SECONDS", 0.1)
     monkeypatch.setattr(client, "TURN_SECONDS", 0.05)
     monkeypatch.setattr(endings, "CORRECTIONS_MS", 300)
     topic = Topic("candles", Symbol("HK.00700"), "1m")

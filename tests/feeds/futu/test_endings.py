@@ -39,7 +39,7 @@ class Watch:
         return moment.timestamp() * 1000
 
     def push(self, label: str, now: str) -> None:
-        """Let OpenD push something new of the candle with this label."""
+        """Push something new of the candle with this label."""
         self.volume += 1
         line: Any = messages("Qot_Common").KLine(
             time="",
@@ -51,7 +51,7 @@ class Watch:
         self.series.push([line], self.ms(now))
 
     def look(self, now: str, state: MarketState | None = None) -> bool:
-        """Tell whether the candle has ended when somebody looks now."""
+        """Return whether the candle has ended when somebody looks now."""
         self.state = state or self.state
         at = self.ms(now)
         self.endings.look(self.topic.symbol, at)

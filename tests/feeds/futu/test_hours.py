@@ -26,7 +26,7 @@ from bookcast.model import Symbol
 
 
 def ms(symbol: str, text: str) -> float:
-    """Give a time of a symbol's market in milliseconds since 1970."""
+    """Return a time of a symbol's market in milliseconds since 1970."""
     zone = ZoneInfo(TIME_ZONES.get(symbol.partition(".")[0], "Asia/Hong_Kong"))
     return datetime.fromisoformat(text).replace(tzinfo=zone).timestamp() * 1000
 

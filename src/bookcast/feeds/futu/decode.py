@@ -122,7 +122,7 @@ def volume(message: Any) -> Number:
 
 
 def given(message: Any, field: str) -> Number | None:
-    """Give an optional number of a message, None where it isn't set; a 0 that is set is one."""
+    """Return an optional number of a message, None where it isn't set; a 0 that is set is one."""
     value = getattr(message, field)
     # Written so that NaN fails as well.
     known = message.HasField(field) and -MAX_NUMBER < value < MAX_NUMBER
@@ -145,7 +145,7 @@ def identity(value: int) -> int | str:
 
 
 def price(value: float) -> Number | None:
-    """Give a price, None where OpenD has none: it says 0 then."""
+    """Return a price, None where OpenD has none: it says 0 then."""
     return number(value) or None
 
 
