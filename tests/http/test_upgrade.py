@@ -1,0 +1,94 @@
+import pytest
+
+from bookcast.http import upgrade
+
+H2C = [(b"connection", b"Upgrade, HTTP2-Settings"), (b"upgrade", b"h2c"), (b"x", b"")]
+
+
+@pytest.mark.parametrize(
+    ("method", "version", "offered", "asks"),
+    [
+        (b"GET", "1.1", [b"websocket"], True),
+        (b"GET", "1.1", [b"WebSocket"], True),
+        (b"GET", "1.1", [b"h2c, websocket"], True),
+        (b"GET", "1.1", [b"h2c", b" ,websocket"], True),
+        (b"GET", "1.0", [b"websocket"], False),
+        (b"POST", "1.1", [b"websocket"], False),
+        (b"GET", "1.1", [b"h2c"], False),
+        (b"GET", "1.1", [b"websocket2"], False),
+        (b"GET", "1.1", [b'"websocket"'], False),
+        (b"GET", "1.1", [b""], False),
+    ],
+)
+def test_a_handshake_is_a_get_that_offers_to_speak_websocket(
+    method: bytes, version: str, offered: list[bytes], asks: bool
+) -> None:
+    """Among other protocols or alone, in any letter case, not over HTTP/1.0."""
+    headers = [(b"upgrade", one) for one in offered]
+    assert upgrade.is_handshake(method, version, headers) is asks
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "announced"),
+    [
+        (b"content-length", b"5", True),
+        (b"content-length", b"10", True),
+        (b"content-length", b"0", False),
+        (b"content-length", b"00", False),
+        (b"transfer-encoding", b"chunked", True),
+        (b"content-type", b"5", False),
+    ],
+)
+def test_a_head_announces_a_body(name: bytes, value: bytes, announced: bool) -> None:
+    """By its length or by chunks; a length of 0 announces none."""
+    assert upgrade.has_body([(b"host", b"a"), (name, value)]) is announced
+
+
+def test_a_head_is_written_again_without_its_offer() -> None:
+    """Everything else stays, in order."""
+    head = upgrade.without_offer(b"POST", b"/a?b", "1.1", H2C)
+    assert head == b"POST /a?b HTTP/1.1\r\nconnection: Upgrade, HTTP2-Settings\r\nx: \r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (b"", None),
+        (b" , ,, ", None),
+        (b"permessage-deflate,", b"permessage-deflate"),
+        (b",a, ,b", b"a, b"),
+        (b'a; x="1,2", ,b', b'a; x="1,2", b'),
+        (b'a; x="1\\",2",b', b'a; x="1\\",2", b'),
+        (b'"', b'"'),
+    ],
+)
+@pytest.mark.parametrize("name", [b"sec-websocket-extensions", b"sec-websocket-protocol"])
+def test_a_list_without_elements_says_nothing(
+    name: bytes, value: bytes, kept: bytes | None
+) -> None:
+    """Of others, the empty elements go; a quoted string may hold commas."""
+    head = upgrade.handshake_head(b"/", [(b"host", b"a,,b"), (name, value)])
+    lines = [b"GET / HTTP/1.1", b"upgrade: websocket", b"host: a,,b"]
+    assert head.split(b"\r\n") == [*lines, *([name + b": " + kept] if kept else []), b"", b""]
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "host"),
+    [
+        (b"/livez?a", b"/livez?a", b"other"),
+        (b"//evil/livez", b"//evil/livez", b"other"),
+        (b"http://Ours:80/livez?a=http://b", b"/livez?a=http://b", b"Ours:80"),
+        (b"WSS://ours", b"/", b"ours"),
+        (b"https://ours?a", b"/?a", b"ours"),
+        (b"https://[::1]:8002/ws/me", b"/ws/me", b"[::1]:8002"),
+        (b"http://user@ours/", b"http://user@ours/", b"other"),
+        (b"*", b"*", b"other"),
+    ],
+)
+def test_a_host_in_the_address_counts_more_than_the_header(
+    url: bytes, path: bytes, host: bytes
+) -> None:
+    """As clients write it who think that we are a proxy."""
+    said, headers = upgrade.origin_form(url, [(b"x", b"y"), (b"host", b"other")])
+    assert said == path
+    assert [value for name, value in headers if name == b"host"] == [host]
