@@ -70,25 +70,3 @@ def test_a_list_without_elements_says_nothing(
     head = upgrade.handshake_head(b"/", [(b"host", b"a,,b"), (name, value)])
     lines = [b"GET / HTTP/1.1", b"upgrade: websocket", b"host: a,,b"]
     assert head.split(b"\r\n") == [*lines, *([name + b": " + kept] if kept else []), b"", b""]
-
-
-@pytest.mark.parametrize(
-    ("url", "path", "host"),
-    [
-        (b"/livez?a", b"/livez?a", b"other"),
-        (b"//evil/livez", b"//evil/livez", b"other"),
-        (b"http://Ours:80/livez?a=http://b", b"/livez?a=http://b", b"Ours:80"),
-        (b"WSS://ours", b"/", b"ours"),
-        (b"https://ours?a", b"/?a", b"ours"),
-        (b"https://[::1]:8002/ws/me", b"/ws/me", b"[::1]:8002"),
-        (b"http://user@ours/", b"http://user@ours/", b"other"),
-        (b"*", b"*", b"other"),
-    ],
-)
-def test_a_host_in_the_address_counts_more_than_the_header(
-    url: bytes, path: bytes, host: bytes
-) -> None:
-    """As clients write it who think that we are a proxy."""
-    said, headers = upgrade.origin_form(url, [(b"x", b"y"), (b"host", b"other")])
-    assert said == path
-    assert [value for name, value in headers if name == b"host"] == [host]

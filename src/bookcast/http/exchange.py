@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bookcast.errors import InvalidInput
 from bookcast.http import problem, upgrade
+from bookcast.http.target import plain_target
 
 
 class Exchange(HttpToolsProtocol):
@@ -128,7 +129,7 @@ class Exchange(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Have the request answered, unless it offers an upgrade: see :meth:`_take_offer`."""
-        self.url, self.headers[:] = upgrade.origin_form(self.url, self.headers)
+        self.url, self.headers[:] = plain_target(self.url, self.headers)
         if self.parser.should_upgrade():
             return
         self._in_head = False

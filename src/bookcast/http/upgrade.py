@@ -21,8 +21,6 @@ _LISTS: Final = frozenset({b"connection", b"sec-websocket-extensions", b"sec-web
 _ELEMENT: Final = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.)*"|")+')
 """One element of a list; a quoted string may hold commas."""
 
-_ABSOLUTE: Final = re.compile(rb"(?i:https?|wss?)://(?P<host>[^/?#@]+)(?P<path>(?:[/?][^#]*)?)")
-
 
 def is_handshake(method: bytes, version: str, headers: Headers) -> bool:
     """Return whether a request that offers an upgrade asks for a WebSocket (RFC 6455, 4.1).
@@ -36,19 +34,6 @@ def is_handshake(method: bytes, version: str, headers: Headers) -> bool:
         for element in _elements(value)
     )
     return method == b"GET" and version == "1.1" and b"websocket" in offered
-
-
-def origin_form(url: bytes, headers: Headers) -> tuple[bytes, Headers]:
-    """Return the path of an address with scheme and host, and headers with that host.
-
-    What the Host header says doesn't count beside it (RFC 9112, 3.2.2).
-    """
-    found = _ABSOLUTE.fullmatch(url)
-    if found is None:
-        return url, headers
-    others = [(name, value) for name, value in headers if name != b"host"]
-    path = found["path"]
-    return path if path.startswith(b"/") else b"/" + path, [(b"host", found["host"]), *others]
 
 
 def has_body(headers: Headers) -> bool:
