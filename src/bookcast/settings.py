@@ -22,8 +22,10 @@ from msgspec import Meta
 from bookcast.errors import InvalidInput, SettingError, explain
 from bookcast.model import MARKETS, parse_symbol
 
-ORIGIN: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?")
-"""What a browser may send as the origin of a page."""
+ORIGIN: Final = re.compile(
+    r"(?!(?i:file):)[a-zA-Z][a-zA-Z0-9+.-]*://([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/?"
+)
+"""What a browser may send as the origin of a page, which people also end with a slash."""
 
 MIN_SECRET_BYTES: Final = 32
 """RFC 7518, 3.2: as long as the hash. A shorter one can be guessed from a single token."""
