@@ -130,7 +130,14 @@ def test_any_text_is_a_value_or_a_clear_error(description: object, text: str) ->
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("localhost", True), ("127.0.0.5", True), ("::1", True), ("0.0.0.0", False), ("a.b", False)],
+    [
+        ("localhost", True),
+        ("LocalHost.", True),
+        ("127.0.0.5", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("a.b", False),
+    ],
 )
 def test_loopback_is_what_only_this_machine_reaches(host: str, loopback: bool) -> None:
     """Names other than localhost are not trusted to be local."""

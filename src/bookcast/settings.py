@@ -385,6 +385,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "info"
 
     @property
+    def address(self) -> str:
+        """HOST as sockets take it: brackets around an IPv6 address belong to a URL."""
+        bracketed = self.host.startswith("[") and self.host.endswith("]")
+        return self.host[1:-1] if bracketed else self.host
+
+    @property
     def production(self) -> bool:
         """Whether the strict defaults hold."""
         return self.environment == "production"
@@ -640,7 +646,7 @@ def _check_symbols(settings: Settings, source: str) -> None:
 
 def is_loopback(host: str) -> bool:
     """Tell whether only this machine can reach the host."""
-    if host == "localhost":
+    if host.lower().removesuffix(".") == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

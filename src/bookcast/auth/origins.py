@@ -89,7 +89,7 @@ class OriginPolicy:
         return cls(
             allowed=settings.allowed_origins,
             development=not settings.production,
-            listens_locally=is_loopback(settings.host),
+            listens_locally=is_loopback(settings.address),
         )
 
     def check(self, origin: str | None, host: str | None) -> None:
@@ -165,7 +165,7 @@ class HostPolicy:
     @classmethod
     def of(cls, settings: Settings) -> HostPolicy:
         """Make the policy that the settings ask for."""
-        local = not settings.production and is_loopback(settings.host)
+        local = not settings.production and is_loopback(settings.address)
         return cls(allowed=settings.allowed_hosts, loopback_only=local)
 
     def check(self, host: str, *, proxied: bool = False) -> None:
