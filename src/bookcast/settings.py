@@ -646,7 +646,7 @@ def _check_symbols(settings: Settings, source: str) -> None:
 
 def is_loopback(host: str) -> bool:
     """Tell whether only this machine can reach the host."""
-    if host.lower().removesuffix(".") == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -277,6 +277,15 @@ async def test_a_body_of_unclear_length_is_refused(
     assert not await server_knows(server, "AAPL")
 
 
+@pytest.mark.parametrize("target", ["/livez", "http://localhost/livez", "/ws/me"])
+async def test_a_request_names_one_host(server: Server, target: str) -> None:
+    """Of two, a proxy may have looked at the other one."""
+    data = handshake(target, "Host: evil.example")
+    assert statuses(await answers(server.port, [data])) == [400]
+    plain = data.replace(b"Upgrade", b"X-Nothing")
+    assert statuses(await answers(server.port, [plain])) == [400]
+
+
 async def test_the_host_in_an_address_counts(server: Server) -> None:
     """A handshake may be written so as well."""
     data = b"GET http://evil.example/livez HTTP/1.1\r\nHost: localhost\r\n\r\n"

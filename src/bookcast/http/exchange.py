@@ -129,6 +129,8 @@ class Exchange(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Have the request answered, unless it offers an upgrade: see :meth:`_take_offer`."""
+        if sum(name == b"host" for name, _ in self.headers) > 1:
+            raise ValueError("more than one Host")  # RFC 9112, 3.2: the parser makes it a 400
         self.url, self.headers[:] = plain_target(self.url, self.headers)
         if self.parser.should_upgrade():
             return
