@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from bookcast.errors import CLOSE_REASONS, FINAL_CODES
+from bookcast.errors import CLOSE_REASONS, FINAL_CODES, CloseCode
 
 MODULE: Final = Path(__file__).parent.parent / "web" / "src" / "closecodes.ts"
 
@@ -17,6 +17,9 @@ def source() -> str:
     """Write the table in TypeScript."""
     final = ", ".join(str(int(c)) for c, reason in CLOSE_REASONS.items() if not reason.reconnect)
     return f"""// Made from src/bookcast/errors.py by `make fix`: don't edit.
+
+export const TOKEN_EXPIRED = {int(CloseCode.TOKEN_EXPIRED)};
+export const NOT_AUTHENTICATED = {int(CloseCode.REFUSED)};
 
 const FINAL: readonly number[] = [{final}];
 

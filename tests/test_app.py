@@ -105,8 +105,38 @@ async def test_localhost_is_served_on_all_its_addresses() -> None:
     async with serve(host="::", port=0) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.close()
-    assert serve(host="::1", port=8002).http_url == "http://[::1]:8002"
-    assert serve(host="0.0.0.0", port=8002).ws_url == "ws://127.0.0.1:8002/ws/"
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("::1", "http://[::1]:8002"),
+        ("[::1]", "http://[::1]:8002"),
+        ("::", "http://[::1]:8002"),
+        ("[::]", "http://[::1]:8002"),
+        ("0.0.0.0", "http://127.0.0.1:8002"),
+        ("localhost", "http://localhost:8002"),
+        ("fe80::1%eth0", "http://[fe80::1%eth0]:8002"),
+    ],
+)
+def test_it_is_told_under_an_address_that_one_can_connect_to(host: str, url: str) -> None:
+    """Everywhere is none; brackets around an IPv6 address belong to a URL."""
+    server = serve(host=host, port=8002)
+    assert server.http_url == url
+    assert server.ws_url == url.replace("http", "ws") + "/ws/"
+
+
+@pytest.mark.parametrize(("host", "is_strict"), [("[::1]", True), ("[::]", False)])
+async def test_an_ipv6_address_may_stand_in_brackets(host: str, is_strict: bool) -> None:
+    """It is served, and one of this machine alone answers to its names alone."""
+    async with (
+        serve(host=host, port=0) as server,
+        httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http,
+    ):
+        assert server.http_url.startswith("http://[::1]:")
+        assert (await http.get("/health")).status_code == 200
+        foreign = await http.get("/health", headers={"Host": "evil.example"})
+        assert foreign.status_code == (421 if is_strict else 200)
 
 
 async def test_a_server_can_be_started_again_after_a_stop() -> None:

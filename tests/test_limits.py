@@ -11,6 +11,7 @@ from bookcast.limits import (
     BURST_SECONDS,
     Refusals,
     Seats,
+    Throttle,
     TokenBucket,
     TokenBuckets,
     retry_after,
@@ -251,3 +252,17 @@ def test_retry_after_is_in_whole_seconds(seconds: float) -> None:
     written = int(retry_after(seconds))
     assert written >= max(1, seconds)
     assert written <= max(1, math.ceil(seconds))
+
+
+def test_something_is_logged_once_in_a_while_for_each_key() -> None:
+    """And for so many keys at most, of which the oldest is forgotten first."""
+    throttle = Throttle(60, keys=2)
+    assert [throttle.is_due("a", 0), throttle.is_due("a", 59), throttle.is_due("b", 30)] == [
+        True,
+        False,
+        True,
+    ]
+    assert not throttle.is_due("c", 59)
+    assert throttle.is_due("c", 60)
+    assert not throttle.is_due("a", 60)
+    assert throttle.is_due("a", 90)

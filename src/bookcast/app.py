@@ -126,9 +126,9 @@ class Server:
     @property
     def http_url(self) -> str:
         """Where HTTP is served, for instance ``http://127.0.0.1:8002``."""
-        host = self.settings.host
-        if host in {"0.0.0.0", "::"}:  # noqa: S104 - this reads the setting, it binds nothing
-            host = "127.0.0.1"
+        host = self.settings.address
+        # Everywhere is no address to connect to; these two are where it is near.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - binds nothing
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
@@ -171,7 +171,7 @@ class Server:
         feeder = self._feeder = Feeder(engine, functools.partial(feeds_of, settings))
         registry = self._registry = self._make_registry(engine)
         sockets = await listen(
-            settings.host, settings.websocket_port, shared=self._worker is not None
+            settings.address, settings.websocket_port, shared=self._worker is not None
         )
         self.port = sockets[0].getsockname()[1]
         framer = Framer(settings.deflate_min_bytes)
@@ -290,6 +290,10 @@ class Server:
             self._tasks.append(asyncio.create_task(self._gate.jwks.run(), name="keys"))
         self._publisher = publisher
         self._ready = True
+        self.announce()
+
+    def announce(self) -> None:
+        """Log where the server is, now that it is there."""
         logger.info("serving at %s, WebSockets at %s{client_id}", self.http_url, self.ws_url)
 
     async def drain(self, *, hurry: asyncio.Event | None = None) -> None:

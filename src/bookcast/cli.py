@@ -79,7 +79,7 @@ def _with_settings(command: str, loaded: Loaded, arguments: Sequence[str]) -> in
         return _run(examine(loaded))
     if loaded.settings.workers > 1 and worker is None:
         return _run(run_workers(loaded, arguments))
-    return _run(serve_until_stopped(loaded))
+    return _run(serve_until_stopped(loaded, demo=command == "demo"))
 
 
 def _print_warnings(loaded: Loaded) -> None:
@@ -137,13 +137,23 @@ def _grant(given: dict[str, Any]) -> Grant:
         raise StartupError(error.message) from None
 
 
-async def serve_until_stopped(loaded: Loaded) -> int:
+class Demo(Server):
+    """A server whose user wants to see its page first of all."""
+
+    def announce(self) -> None:
+        """Say what to open, before the log says anything."""
+        # Under the name that people know this machine by.
+        url = self.http_url.replace("//127.0.0.1:", "//localhost:")
+        print(f"open {url}/", file=sys.stderr, flush=True)
+        super().announce()
+
+
+async def serve_until_stopped(loaded: Loaded, *, demo: bool = False) -> int:
     """Serve until SIGINT or SIGTERM; a second one doesn't wait for anybody."""
     with _signals() as (stop, hurry):
-        server = Server(loaded.settings, workers.worker_of(os.environ))
+        worker = workers.worker_of(os.environ)
+        server = (Demo if demo and worker is None else Server)(loaded.settings, worker)
         async with server:
-            if loaded.settings.feed == "simulator" and sys.stderr.isatty():
-                print(f"\n  A simulated market is live at {server.http_url}/\n", file=sys.stderr)
             await _told_to_stop(stop, is_worker=server.is_worker)
             await server.drain(hurry=hurry)
     return 0
@@ -162,7 +172,7 @@ async def _told_to_stop(stop: asyncio.Event, *, is_worker: bool) -> None:
 async def run_workers(loaded: Loaded, arguments: Sequence[str]) -> int:
     """Run several processes until SIGINT or SIGTERM, which they are told."""
     settings = loaded.settings
-    held, port = workers.hold_port(settings.host, settings.websocket_port)
+    held, port = workers.hold_port(settings.address, settings.websocket_port)
     with contextlib.ExitStack() as stack:
         for sock in held:
             stack.enter_context(sock)

@@ -98,6 +98,28 @@ class Seats:
             del self._taken[key]
 
 
+class Throttle:
+    """Says when something may be logged again: once in ``seconds`` for each key.
+
+    Of more than ``keys`` in that time, the rest isn't logged at all.
+    """
+
+    def __init__(self, seconds: float, keys: int = 100) -> None:
+        self._seconds = seconds
+        self._keys = keys
+        self._logged: dict[str, float] = {}
+
+    def is_due(self, key: str, now: float) -> bool:
+        """Return whether it may be logged now; it counts as logged then."""
+        logged = self._logged
+        while logged and next(iter(logged.values())) <= now - self._seconds:
+            del logged[next(iter(logged))]
+        if key in logged or len(logged) >= self._keys:
+            return False
+        logged[key] = now
+        return True
+
+
 class Refusals(Collector):
     """Counts who was refused something, by the limit or the rule that did it."""
 

@@ -224,7 +224,12 @@ def test_an_api_key_doesnt_belong_into_an_address(keys_file: str, mode: str) -> 
         ("http://localhost:5173", True, False),
         (None, True, False),
         (None, False, True),
-        (FOREIGN, False, True),
+        (OURS, False, True),
+        (f"{LISTED}:443", False, True),
+        (FOREIGN, False, False),
+        ("null", False, False),
+        ("file://", False, False),
+        ("http://localhost:5173", False, False),
     ],
 )
 @pytest.mark.parametrize("environment", ["development", "production"])
@@ -375,6 +380,8 @@ def test_a_proxy_may_name_nobody() -> None:
         ("null", True, False),
         (None, True, False),
         (None, False, True),
+        (FOREIGN, False, False),
+        ("null", False, False),
     ],
 )
 def test_a_proxys_word_counts_for_pages_known_by_name(
@@ -556,6 +563,41 @@ def test_unknown_proxies_are_warned_of_now_and_then(caplog: pytest.LogCaptureFix
 
 
 # Pages and names
+
+
+def test_a_refused_page_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """With the setting that would let it in; of very many, some."""
+    now = 1000.0
+    entrance = gate(auth_cookie="session", allowed_hosts=["stream.example.com"])
+    entrance._clock = lambda: now
+
+    def refuse(origin: str, host: str = "stream.example.com") -> None:
+        headers = {"Origin": origin, "Host": host, "Cookie": f"session={sign()}"}
+        with pytest.raises(InvalidInput):
+            entrance.check_page(knock(headers=headers))
+
+    for _ in range(3):
+        refuse(FOREIGN)
+        refuse("https://other.example")
+        refuse("https://evil.example", host="evil.example")
+    assert caplog.text.count("add it to ALLOWED_ORIGINS") == 2
+    assert caplog.text.count("ALLOWED_HOSTS") == 1
+    now += WARN_SECONDS
+    refuse(FOREIGN)
+    assert caplog.text.count(FOREIGN) == 2
+    for number in range(1000):
+        refuse(f"https://{number}.example")
+    assert len(caplog.records) < 200
+
+
+def test_a_cookie_that_doesnt_count_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Once a minute for each origin."""
+    entrance = gate(auth_cookie="session", allowed_origins=["*"])
+    headers = {"Cookie": f"session={sign()}", "Origin": FOREIGN}
+    for _ in range(3):
+        assert refusal(entrance.admit, knock(headers=headers)).code == "origin_not_allowed"
+    [line] = caplog.records
+    assert "ALLOWED_ORIGINS" in line.getMessage()
 
 
 @pytest.mark.parametrize(

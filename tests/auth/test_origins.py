@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bookcast.auth.origins import HostPolicy, OriginPolicy
+from bookcast.auth.origins import HostPolicy, Origin, OriginPolicy, canonical, is_file
 from bookcast.errors import InvalidInput
 from bookcast.settings import from_keywords
 
@@ -14,7 +14,8 @@ def allows(policy: OriginPolicy, origin: str | None, host: str | None = "127.0.0
         policy.check(origin, host)
     except InvalidInput as refusal:
         assert refusal.code == "origin_not_allowed"
-        assert "ALLOWED_ORIGINS" in refusal.message
+        # Which takes no file.
+        assert ("ALLOWED_ORIGINS" in refusal.message) is not is_file(str(origin))
         return False
     return True
 
@@ -44,8 +45,20 @@ def answers_to(policy: HostPolicy, host: str) -> bool:
     [
         (None, True),
         ("null", True),
+        ("file://", True),
+        ("file:///", True),
+        ("FILE://", True),
         ("http://localhost:5173", True),
+        ("http://LocalHost.:5173", True),
+        ("http://app.localhost:5173", True),
+        ("capacitor://localhost", True),
         ("http://127.0.0.1:3000", True),
+        ("http://[0:0:0:0:0:0:0:1]:3000", True),
+        ("http://localhost@evil.example", False),
+        ("http://localhost#evil.example", False),
+        ("http://localhost/evil", False),
+        ("http://localhost, http://localhost", False),
+        ("files://evil.example", False),
         ("http://[::1]:3000", True),
         ("https://evil.example", False),
         ("http://localhost.evil.example", False),
@@ -78,9 +91,42 @@ def test_in_development_others_reach_a_server_that_listens_for_them() -> None:
         (None, True),
         ("https://app.example.com", True),
         ("https://APP.example.com", True),
+        ("https://app.example.com:443", True),
+        ("https://app.example.com.", True),
+        ("HTTPS://app.example.com/", True),
+        ("wss://app.example.com", True),
         ("https://stream.example.com", True),
+        ("https://stream.example.com:443", True),
+        ("http://stream.example.com:80", True),
+        ("ws://stream.example.com", True),
+        ("http://slash.example", True),
+        ("http://[2001:db8::7]:3000", True),
+        ("http://[2001:0DB8:0::7]:3000", True),
+        ("https://xn--bcher-kva.example", True),
+        ("capacitor://localhost", True),
+        ("tauri://localhost", True),
+        ("chrome-extension://abcdefghijklmnop", True),
+        ("https://localhost", False),
+        ("capacitor://localhost:1", False),
+        ("chrome-extension://abcdefghijklmnopq", False),
+        ("https://b\xfccher.example", False),
+        ("https://xapp.example.com", False),
+        ("https://app.example.com..", False),
+        ("https://app-example.com", False),
+        ("https://app.example.com:80", False),
+        ("https://app.example.com@evil.example", False),
+        ("https://evil.example/https://app.example.com", False),
+        ("https://app.example.com\\.evil.example", False),
+        ("ws://app.example.com", False),
+        ("https://slash.example", False),
+        ("https://stream.example.com:80", False),
+        ("http://stream.example.com:443", False),
         ("http://localhost:5173", False),
         ("null", False),
+        ("NULL", False),
+        ("file://", False),
+        ("file:///", False),
+        ("file://stream.example.com", False),
         ("https://app.example.com.evil.example", False),
         ("http://app.example.com", False),
         ("https://app.example.com:8443", False),
@@ -95,9 +141,75 @@ def test_production_lets_its_own_host_and_the_list_in(origin: str | None, allowe
         environment="production",
         auth_mode="none",
         host="0.0.0.0",
-        allowed_origins=["https://app.example.com:443"],
+        allowed_origins=[
+            "https://app.example.com:443",
+            "HTTP://Slash.example:80/",
+            "http://[2001:db8::7]:3000",
+            "https://b\xfccher.example",
+            "capacitor://localhost",
+            "tauri://localhost/",
+            "chrome-extension://abcdefghijklmnop",
+        ],
     )
-    assert allows(OriginPolicy.of(settings), origin, host="stream.example.com") is allowed
+    policy = OriginPolicy.of(settings)
+    for host in ("stream.example.com", "Stream.Example.Com."):
+        assert allows(policy, origin, host) is allowed
+        assert (origin is None or allows_strictly(policy, origin, host)) is allowed
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "same"),
+    [
+        ("https://md.example.com", "md.example.com:443", True),
+        ("http://md.example.com", "md.example.com:80", True),
+        ("https://md.example.com:443", "md.example.com", True),
+        ("https://md.example.com", "MD.example.com.:443", True),
+        ("https://md.example.com:8443", "md.example.com:8443", True),
+        ("wss://md.example.com:8443", "md.example.com:08443", True),
+        ("https://md.example.com", "md.example.com:", True),
+        ("http://[2001:db8::7]:8002", "[2001:db8:0::7]:8002", True),
+        ("http://192.168.1.7", "[::ffff:192.168.1.7]:80", True),
+        ("https://md.example.com", "md.example.com:80", False),
+        ("https://md.example.com", "md.example.com:8443", False),
+        ("http://md.example.com", "md.example.com:443", False),
+        ("https://md.example.com", "user@md.example.com", False),
+        ("https://md.example.com", "md.example.com, md.example.com", False),
+        ("capacitor://md.example.com", "md.example.com", False),
+        ("https://md.example.com:99999999", "md.example.com", False),
+    ],
+)
+def test_a_page_is_the_servers_own_whatever_the_spelling(
+    origin: str, host: str, same: bool
+) -> None:
+    """Letter case, default ports and a dot at the end make no difference, another port does."""
+    policy = OriginPolicy.of(from_keywords(environment="production", auth_mode="none"))
+    assert allows(policy, origin, host) is same
+    assert allows_strictly(policy, origin, host) is same
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("Example.COM.", "example.com"),
+        ("b\xfccher.example", "xn--bcher-kva.example"),
+        ("[::FFFF:127.0.0.1]", "127.0.0.1"),
+        ("[0::1]", "::1"),
+        ("x" * 64 + "\xfc", "x" * 64 + "\xfc"),
+    ],
+)
+def test_a_name_has_one_canonical_form(name: str, same: str) -> None:
+    """In ASCII where that can be, as browsers write it."""
+    assert canonical(name) == same
+
+
+def test_an_origin_is_kept_short_in_a_refusal() -> None:
+    """A header may have thousands of characters."""
+    policy = OriginPolicy.of(from_keywords())
+    for origin in ("https://" + "x" * 5000, "x" * 5000):
+        with pytest.raises(InvalidInput) as refused:
+            policy.check(origin, "localhost")
+        assert len(refused.value.message) < 500
+    assert Origin.of("https://a/") == Origin("https", "a", 443)
 
 
 def test_a_star_lets_every_page_in() -> None:
@@ -157,7 +269,17 @@ def test_any_origin_is_let_in_or_refused(origin: str, host: str) -> None:
             assert allowed
 
 
-LOCAL = ["localhost", "LOCALHOST:8002", "127.0.0.1:8002", "127.9.9.9", "[::1]:8002", "a.localhost"]
+LOCAL = [
+    "localhost",
+    "LOCALHOST:8002",
+    "localhost.:8002",
+    "127.0.0.1:8002",
+    "127.9.9.9",
+    "[::1]:8002",
+    "[0:0::1]",
+    "[::ffff:127.0.0.1]",
+    "a.localhost",
+]
 FOREIGN = [
     "evil.example",
     "evil.example:8002",
@@ -168,6 +290,10 @@ FOREIGN = [
     "[",
     "evil.localhost.example",
     "notlocalhost",
+    "localhost@evil.example",
+    "evil.example@localhost",
+    "evil.example#localhost",
+    "localhost..",
 ]
 
 
@@ -201,6 +327,13 @@ def test_a_server_for_all_answers_to_every_name(host: str) -> None:
     [
         ("stream.example.com", True),
         ("Stream.example.com:443", True),
+        ("stream.example.com.", True),
+        ("stream.example.com.:443", True),
+        ("[2001:db8:0::7]:443", True),
+        ("192.168.1.7", True),
+        ("user@stream.example.com", False),
+        ("stream.example.com, stream.example.com", False),
+        ("b\xfccher.example", False),
         ("example.com", False),
         ("evil.stream.example.com", False),
         ("stream.example.com.evil.example", False),
@@ -210,7 +343,9 @@ def test_a_server_for_all_answers_to_every_name(host: str) -> None:
 def test_a_list_of_names_is_all_there_are(host: str, answered: bool) -> None:
     """Exact names, with any port."""
     settings = from_keywords(
-        environment="production", auth_mode="none", allowed_hosts=["Stream.Example.com"]
+        environment="production",
+        auth_mode="none",
+        allowed_hosts=["Stream.Example.com", "2001:db8::7", "192.168.1.7:80"],
     )
     assert answers_to(HostPolicy.of(settings), host) is answered
 

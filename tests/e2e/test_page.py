@@ -146,6 +146,42 @@ def test_server_errors_are_shown(page: Page, page_server: PageServer) -> None:
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
+def test_a_symbol_that_the_server_does_not_list_is_doubted(
+    page: Page, page_server: PageServer
+) -> None:
+    """After a moment, since a feed may still have it; the page says what to do."""
+    page.goto(f"{page_server.url}/#US.AAPLE")
+    expect(page.locator("#blank")).to_contain_text("check how it is spelled")
+    page.get_by_role("option", name="US.MSFT").click()
+    expect_live_ladder(page, "US.MSFT")
+    expect(page.locator("#blank")).to_be_hidden()
+
+
+def test_the_heading_has_room_at_every_width(page: Page, page_server: PageServer) -> None:
+    """The symbol, its age and the figures are seen whole, with a long symbol as well."""
+    for symbol in ("US.AAPL", "HK_FUTURE.HSImain2512C20000"):
+        page.goto(f"{page_server.url}/#{symbol}")
+        expect(page.locator("#symbol-name")).to_have_text(symbol)
+        for width in (360, 720, 900, 1023, 1024, 1060, 1100, 1101, 1230, 1280):
+            page.set_viewport_size({"width": width, "height": 700})
+            # Nothing is cut off, stands outside of its frame or is squeezed to a column.
+            assert (
+                page.evaluate(
+                    """() => {
+                    const frame = document.querySelector(".instrument").getBoundingClientRect();
+                    return ["#symbol-name", "#age-line", ".headline", ".depth"].filter((one) => {
+                        const element = document.querySelector(one);
+                        const { left, right, width } = element.getBoundingClientRect();
+                        const cut = element.scrollWidth > element.clientWidth + 1;
+                        return cut || width < 80 || left < frame.left || right > frame.right;
+                    });
+                }"""
+                )
+                == []
+            ), (symbol, width)
+            assert page.locator("#age-line").bounding_box()["height"] < 25, (symbol, width)  # type: ignore[index]
+
+
 def test_phone_width_has_no_horizontal_scroll(page: Page, page_server: PageServer) -> None:
     """On a phone everything fits the width, and the spread is seen without scrolling."""
     page.set_viewport_size({"width": 390, "height": 844})

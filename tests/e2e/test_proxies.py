@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import os
 import re
 import shutil
@@ -25,7 +26,17 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from bookcast.settings import Settings, describe
-from tests.support import PATIENCE, ROOT, Client, Command, command, connect, eventually, missing
+from tests.support import (
+    PATIENCE,
+    ROOT,
+    Client,
+    Command,
+    command,
+    connect,
+    eventually,
+    handshake,
+    missing,
+)
 
 SAMPLES = {
     "nginx": (ROOT / "deploy" / "nginx.conf").read_text(),
@@ -519,6 +530,82 @@ def test_what_is_for_inside_is_kept_there(proxy: Proxy, served: tuple[Command, l
     assert inside.status_code == 200
     assert proxy.request("GET", "/books/AAPL", headers=admin).json()["data"]["bids"]
     assert proxy.request("GET", "/").status_code in {200, 503}  # the page, if it is built
+
+
+def exchange(proxy: Proxy, *pieces: bytes) -> list[int]:
+    """Send bytes over TLS, piece by piece; return the status of each answer until the close."""
+    with (
+        socket.create_connection(
+            (own_address(), proxy.port), timeout=PATIENCE, source_address=(INSIDE, 0)
+        ) as plain,
+        proxy.certificate.trusted.wrap_socket(plain, server_hostname=NAME) as sock,
+    ):
+        for piece in pieces:
+            sock.sendall(piece)
+            time.sleep(0.05 if len(pieces) < 5 else 0)  # so that the proxy sends it by itself
+        data = b""
+        with contextlib.suppress(ssl.SSLEOFError, ConnectionResetError):
+            while piece := sock.recv(65536):
+                data += piece
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", data)]
+
+
+H2C = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+"""What a Java HttpClient offers with each request."""
+
+
+def publication(symbol: str, body: str, *, path: str = "/broadcast/orderbook") -> bytes:
+    """Write a publication with an offer to upgrade to HTTP/2."""
+    head = (
+        f"POST {path}?symbol={symbol} HTTP/1.1\r\nHost: {NAME}\r\n{H2C}"
+        f"Authorization: Bearer {token_of('publisher')}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return (head + body).encode()
+
+
+def test_a_body_behind_an_offer_to_upgrade_comes_through_as_a_body(
+    proxy: Proxy, served: tuple[Command, list[str]]
+) -> None:
+    """In one segment, in two, byte by byte, pipelined, and where it looks like a request."""
+    body = json.dumps(BOOK)
+    one = publication("H2C", body)
+    last = f"GET /livez HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode()
+    split = len(one) - len(body)
+    assert exchange(proxy, one + last) == [200, 200]
+    assert exchange(proxy, one[:split], one[split:] + last) == [200, 200]
+    assert exchange(proxy, *(bytes([byte]) for byte in one + last)) == [200, 200]
+    assert exchange(proxy, one + one + last) == [200, 200, 200]
+    smuggled = publication("EVIL", body).decode()
+    for path, status in (("/broadcast/orderbook", 400), ("/nowhere", 404)):
+        data = publication("H2C", smuggled, path=path)
+        split = len(data) - len(smuggled)
+        assert exchange(proxy, data + last) == [status, 200]
+        assert exchange(proxy, data[:split], data[split:] + last) == [status, 200]
+    expecting = one.replace(b"Content-Type", b"Expect: 100-continue\r\nContent-Type")
+    split = len(expecting) - len(body)
+    assert exchange(proxy, expecting[:split], expecting[split:] + last)[-2:] == [200, 200]
+    admin = {"Authorization": f"Bearer {token_of('admin')}"}
+    books = f"{served[0].http_url}/books"
+    assert httpx.get(f"{books}/EVIL", headers=admin, trust_env=False).status_code == 404
+    known = httpx.get(f"{books}/H2C", headers=admin, trust_env=False)
+    assert known.json()["seq"] % 6 == 0  # five publications and one that waited for 100 Continue
+
+
+def test_a_handshake_with_a_body_opens_nothing_behind_the_proxy(proxy: Proxy) -> None:
+    """Neither the body nor what follows is read as a request or as frames."""
+    smuggled = publication("EVIL", json.dumps(BOOK))
+    for framing, body in (
+        (b"Content-Length: %d" % len(smuggled), smuggled),
+        (b"Transfer-Encoding: chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(smuggled), smuggled)),
+    ):
+        head = handshake("/ws/me", framing.decode(), "Connection: close").replace(
+            b"Host: 127.0.0.1", f"Host: {NAME}".encode()
+        )
+        # HAProxy takes the offer away from a request with a body.
+        for pieces in ([head + body], [head, body]):
+            [status] = exchange(proxy, *pieces)
+            assert status in {400, 426}
 
 
 @pytest.mark.parametrize("kind", ["nginx", "haproxy"])

@@ -93,3 +93,10 @@ def test_the_environment_configures_the_command() -> None:
     environ = {"WEBSOCKET_PORT": "0", "ENVIRONMENT": "production", "AUTH_MODE": "none"}
     with command("serve", environ=environ) as served:
         assert httpx.get(served.http_url + "/health", trust_env=False).status_code == 200
+
+
+def test_the_demo_says_first_what_to_open() -> None:
+    """Under the name that people know this machine by, also where nobody looks at a terminal."""
+    with command("demo", "--port", "0") as running:
+        port = running.http_url.rpartition(":")[2]
+        assert running.log[0] == f"open http://localhost:{port}/\n"

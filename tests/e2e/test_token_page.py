@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import jwt
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocket, expect
 
 from tests.sessions.world import SECRET
 
@@ -39,11 +39,57 @@ def test_the_page_shows_what_a_token_in_its_address_allows(page: Page, guarded: 
     expect(page.locator("#connection-text")).to_have_text("Live")
 
 
-def test_without_a_token_the_page_says_why_it_shows_nothing(
+def token_for(seconds: float) -> str:
+    """Sign a token."""
+    return jwt.encode({"sub": "alice", "exp": time.time() + seconds}, SECRET, algorithm="HS256")
+
+
+def sockets_of(page: Page) -> list[WebSocket]:
+    """Collect the WebSockets that a page opens from now on."""
+    found: list[WebSocket] = []
+
+    def opened(socket: WebSocket) -> None:
+        found.append(socket)
+
+    page.on("websocket", opened)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("shown", "status", "advice"),
+    [
+        ("", "Token needed", "This server asks for a token. Put #token= and your token"),
+        ("#token=nonsense", "Token needed", "take this token"),
+        ("#token={expired}", "Token expired", "Put #token= and a new token"),
+    ],
+)
+def test_the_page_says_what_to_do_for_a_token_and_stops_trying(
+    page: Page, guarded: PageServer, shown: str, status: str, advice: str
+) -> None:
+    """Until another one is put into its address, without a reload."""
+    sockets = sockets_of(page)
+    page.goto(f"{guarded.url}/{shown.format(expired=token_for(-60))}")
+    expect(page.locator("#problem-text")).to_contain_text(advice)
+    expect(page.locator("#connection-text")).to_have_text(status)
+    opened = len(sockets)
+    if folder := os.environ.get("PICTURES"):
+        page.screenshot(path=f"{folder}/{status}-{advice[:4]}.png")
+    page.wait_for_timeout(1500)  # several times the first delay
+    assert len(sockets) == opened == 1
+    page.evaluate(f"location.hash = '#token={token_for(60)}'")
+    expect(page.locator("#connection-text")).to_have_text("Live")
+    expect(page.locator("#problem")).to_be_hidden()
+    expect(page.locator("#bids .price").first).not_to_be_empty()
+    assert "token" not in page.url
+
+
+def test_a_token_that_expires_ends_the_page_s_connection_for_good(
     page: Page, guarded: PageServer
 ) -> None:
-    """And doesn't try again and again."""
-    page.goto(guarded.url)
-    expect(page.locator("#problem-text")).to_contain_text("not authenticated")
-    if folder := os.environ.get("PICTURES"):
-        page.screenshot(path=f"{folder}/no-token.png")
+    """It knows no other one, and says so."""
+    sockets = sockets_of(page)
+    page.goto(f"{guarded.url}/#token={token_for(2)}&US.AAPL")
+    expect(page.locator("#bids .price").first).not_to_be_empty()
+    expect(page.locator("#problem-text")).to_contain_text("The token has expired", timeout=20_000)
+    expect(page.locator("#connection-text")).to_have_text("Token expired")
+    assert len(sockets) == 1

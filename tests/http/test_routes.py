@@ -122,6 +122,43 @@ async def test_a_wrong_publish_is_a_problem_that_names_the_field(
     assert (stats["updates_published"], stats["publishes_refused"]) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("before", "codings"),
+    [
+        (b"\xef\xbb\xbf", []),
+        (b"\xef\xbb\xbf \r\n", ["identity"]),
+        (b"", ["identity"]),
+        (b"", ["Identity"]),
+        (b"", [""]),
+        (b"", ["identity, identity"]),
+        (b"", ["identity", ","]),
+    ],
+)
+async def test_a_body_that_says_no_more_than_json_is_taken(
+    http: httpx.AsyncClient, before: bytes, codings: list[str]
+) -> None:
+    """A byte order mark and a coding that changes nothing say nothing, for one update or many."""
+    headers = [("Content-Type", "application/json"), *(("Content-Encoding", c) for c in codings)]
+    one = before + json.dumps(BOOK).encode()
+    many = (
+        before
+        + json.dumps({"updates": [{"channel": "orderbook", "symbol": "A", "data": BOOK}]}).encode()
+    )
+    answer = await http.post("/broadcast/orderbook?symbol=A", content=one, headers=headers)
+    assert answer.status_code == 200, answer.text
+    answer = await http.post("/broadcast", content=many, headers=headers)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity, gzip", "br", "identity;q=1"])
+async def test_a_body_that_is_coded_is_refused(http: httpx.AsyncClient, coding: str) -> None:
+    """And nothing is published."""
+    answer = await http.post(
+        "/broadcast/orderbook?symbol=A", json=BOOK, headers={"Content-Encoding": coding}
+    )
+    assert answer.json()["code"] == "unsupported_media_type"
+
+
 async def test_a_wrong_path_or_method_is_a_problem_too(http: httpx.AsyncClient) -> None:
     """The answer names what is there instead."""
     missing = await http.get("/nothing")
@@ -411,6 +448,9 @@ async def test_a_page_of_others_cannot_publish_with_a_visitors_cookie(tmp_path: 
         assert (await broadcast(http, BOOK)).status_code == 200
         del http.headers["Origin"]
         assert (await http.get("/books/AAPL")).status_code == 200
+        for origin in ("null", "http://localhost:5173", "https://evil.example"):
+            answer = await http.get("/books/AAPL", headers={"Origin": origin})
+            assert (answer.status_code, answer.json()["code"]) == (403, "origin_not_allowed")
 
 
 async def test_a_name_that_is_not_ours_is_answered_with_421(http: httpx.AsyncClient) -> None:

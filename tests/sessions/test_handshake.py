@@ -12,9 +12,20 @@ import pytest
 import websockets.exceptions
 
 from bookcast import Server, serve
+from bookcast.auth.jwks import UnknownKey
+from bookcast.sessions.handshake import Reception
 from tests.conftest import LOOPS
 from tests.sessions.world import SECRET
-from tests.support import PATIENCE, Client, connect, eventually, registry_of
+from tests.support import (
+    PATIENCE,
+    Client,
+    connect,
+    eventually,
+    handshake,
+    masked_frame,
+    registry_of,
+    websockets_of,
+)
 
 BOOK = {"bids": [[189.5, 300]], "asks": [[189.6, 100]]}
 V1 = "bookcast.v1"
@@ -385,3 +396,83 @@ async def test_a_book_published_while_a_client_closes_is_not_taken_for_read(
                 # Under load, the last one may still be waiting for company.
                 while (await client.hear())["data"]["n"] != number * 10 + 2:
                     pass
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ["Sec-WebSocket-Extensions: ", "Sec-WebSocket-Protocol: "],
+        ["Sec-WebSocket-Extensions: ,", "Sec-WebSocket-Protocol: , ,"],
+        ['Sec-WebSocket-Extensions: , foo; x="ab",', "Sec-WebSocket-Protocol: ,bookcast.base"],
+        ["Sec-WebSocket-Protocol: ", "Sec-WebSocket-Protocol: bookcast.base"],
+        ["Origin: file://", "Content-Length: 0"],
+    ],
+)
+@pytest.mark.parametrize("path", ["/ws/me", "/ws/me/", "//ws//me", "/ws/me/?symbols="])
+async def test_what_says_nothing_changes_nothing(
+    server: Server, headers: list[str], path: str
+) -> None:
+    """Empty elements of a list, or a slash too many."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(handshake(path, *headers))
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101")
+    offered = any("bookcast.base" in header for header in headers)
+    assert (b"Sec-WebSocket-Protocol: bookcast.base" in head) is offered
+    assert [one._session.client_id for one in websockets_of(server) if one._session] == ["me"]
+    writer.close()
+
+
+async def test_who_offers_only_other_subprotocols_is_answered_with_none_and_logged(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once a minute, by the page, and without their names: one may be a token."""
+    for offered in (["graphql-ws", "sEcReT.token"], ["graphql-ws"], [V1, "graphql-ws"], None):
+        async with connect(
+            server.ws_url + "me", subprotocols=offered, origin=server.http_url
+        ) as client:
+            assert client.connection.subprotocol == (V1 if V1 in (offered or ()) else None)
+    [line] = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert server.http_url in line.getMessage()
+    assert "bookcast.v1" in line.getMessage()
+    assert "sEcReT" not in caplog.text
+
+
+async def test_a_refused_page_is_counted_each_time_and_logged_once(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Over HTTP and WebSocket together, with the setting that would let it in."""
+    caplog.set_level(logging.INFO)
+    async with httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http:
+        for _ in range(2):
+            await refused(server.ws_url + "me", origin="https://evil.example")
+            await http.get("/health", headers={"Origin": "https://evil.example"})
+    lines = [one for one in caplog.records if "evil.example" in one.getMessage()]
+    assert len(lines) == 1
+    assert "ALLOWED_ORIGINS" in lines[0].getMessage()
+    assert server._refusals.counts["origin_not_allowed"] == 4
+
+
+async def test_what_comes_behind_a_handshake_waits_for_the_keys_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """When whoever signs tokens has to be asked first."""
+    asked = asyncio.Event()
+    admit = Reception.admit
+
+    def admit_when_asked(self: Reception, *arguments: Any) -> Any:
+        if not asked.is_set():
+            raise UnknownKey("a key that isn't known yet")
+        return admit(self, *arguments)
+
+    async def ask(_self: Reception) -> None:
+        asked.set()
+
+    monkeypatch.setattr(Reception, "admit", admit_when_asked)
+    monkeypatch.setattr(Reception, "ask_for_keys", ask)
+    async with serve(port=0) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(handshake("/ws/me") + masked_frame(1, b'{"action":"ping"}'))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        assert b"pong" in await asyncio.wait_for(reader.readexactly(16), PATIENCE)
+        writer.close()

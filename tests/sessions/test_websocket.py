@@ -155,9 +155,10 @@ async def test_a_wrong_address_is_refused_with_a_sentence(
 
 
 async def test_a_foreign_page_is_refused_and_the_setting_named(server: Server) -> None:
-    """Pages of this machine come in."""
-    async with connect(server.ws_url + "me", origin="http://localhost:5173") as client:
-        assert await client.silent()
+    """Pages of this machine come in, from its disk as well."""
+    for origin in ("http://localhost:5173", "null", "file://", server.http_url + "/"):
+        async with connect(server.ws_url + "me", origin=origin) as client:
+            assert await client.silent()
     with pytest.raises(websockets.exceptions.InvalidStatus) as caught:
         async with connect(server.ws_url + "me", origin="https://evil.example"):
             pass

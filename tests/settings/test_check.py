@@ -51,7 +51,14 @@ def test_a_wrong_value_names_its_setting(environ: dict[str, str], sentence: str)
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("localhost", True), ("127.0.0.5", True), ("::1", True), ("0.0.0.0", False), ("a.b", False)],
+    [
+        ("localhost", True),
+        ("LocalHost", True),
+        ("127.0.0.5", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("a.b", False),
+    ],
 )
 def test_loopback_is_what_only_this_machine_reaches(host: str, loopback: bool) -> None:
     """Names other than localhost are not trusted to be local."""

@@ -3,7 +3,7 @@
  * dead network is noticed. Socket, clock and randomness are passed in, so tests never wait.
  */
 
-import { isFinal } from "./closecodes";
+import { TOKEN_EXPIRED, isFinal } from "./closecodes";
 import { parseMessage, type Command, type Message } from "./message";
 
 /** The part of a browser's WebSocket that is used here. */
@@ -26,8 +26,8 @@ export type State =
   | { readonly kind: "live" }
   /** Lost; the next attempt begins at `until` on the clock. */
   | { readonly kind: "waiting"; readonly until: number }
-  /** The server said not to come back; only `retry` tries again. */
-  | { readonly kind: "refused"; readonly reason: string };
+  /** Trying again is of no use until somebody does something; only `retry` tries again. */
+  | { readonly kind: "refused"; readonly code: number; readonly reason: string };
 
 export interface ConnectionOptions {
   readonly open: () => Socket;
@@ -92,6 +92,19 @@ export class Connection {
     if (this.#state.kind === "waiting" || this.#state.kind === "refused") this.#connect();
   }
 
+  /** The server told elsewhere that it won't have us, with the close code that means the same. */
+  refuse(code: number, reason: string): void {
+    this.#drop();
+    this.#cancelRetry();
+    this.#change({ kind: "refused", code, reason });
+  }
+
+  /** Something that the server asks for has changed: begin again. */
+  reconnect(): void {
+    this.#drop();
+    this.#connect();
+  }
+
   #connect(): void {
     this.#cancelRetry();
     this.#change({ kind: "connecting" });
@@ -133,8 +146,9 @@ export class Connection {
 
   #lost(code: number, reason: string): void {
     this.#drop();
-    if (isFinal(code)) {
-      this.#change({ kind: "refused", reason: reason || `code ${code}` });
+    // The page has no other token than the one that has expired.
+    if (isFinal(code) || code === TOKEN_EXPIRED) {
+      this.refuse(code, reason || `code ${code}`);
       return;
     }
     const { clock, random } = this.#options;

@@ -6,9 +6,10 @@ import { Market } from "./market";
 import { element, recall, remember, setData, setText, tabStorage } from "./page";
 import { Picker } from "./picker";
 import { consoleSnippet, copyText } from "./snippet";
-import { describeState } from "./status";
-import { fetchSymbols } from "./symbols";
-import { headersFor, protocolsFor, takeToken } from "./token";
+import { NOT_AUTHENTICATED, TOKEN_EXPIRED } from "./closecodes";
+import { adviseOn, describeState } from "./status";
+import { Refusal, fetchSymbols } from "./symbols";
+import { bringsToken, headersFor, protocolsFor, takeToken } from "./token";
 
 const SYMBOLS_EVERY = 30_000;
 const TICK_EVERY = 100;
@@ -24,10 +25,14 @@ const clock: Clock = {
   },
 };
 
-const token = takeToken(location, tabStorage(), (address) => {
-  history.replaceState(null, "", address);
-});
+const readToken = (): string | null =>
+  takeToken(location, tabStorage(), (address) => {
+    history.replaceState(null, "", address);
+  });
 
+let token = readToken();
+/** What the server said last on this connection: it explains a close that follows. */
+let said: string | null = null;
 let chosen: string | null = null;
 let skew: number | null = null;
 
@@ -47,6 +52,7 @@ const connection = new Connection({
   clock,
   random: Math.random,
   onState: (state) => {
+    if (state.kind === "connecting") said = null;
     showState(state);
     market.setLive(state.kind === "live");
     if (state.kind === "live") void loadSymbols();
@@ -55,6 +61,7 @@ const connection = new Connection({
     if (message.type === "book" && message.symbol === chosen) {
       market.update(message.book, message.serverMs, skew);
     } else if (message.type === "error") {
+      said = message.message;
       showProblem(`The server says: ${message.message}`);
     }
   },
@@ -79,9 +86,15 @@ async function loadSymbols(): Promise<void> {
     const listing = await fetchSymbols("", fetch, headersFor(token));
     skew = listing.skew;
     picker.setKnown(listing.symbols);
+    market.setListed(listing.symbols);
     const first = listing.symbols[0];
     if (chosen === null && first !== undefined) choose(first);
-  } catch {
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 401 && connection.state.kind === "live") {
+      // Sooner than the connection is closed for it.
+      said = error.message;
+      connection.refuse(error.code === "token_expired" ? TOKEN_EXPIRED : NOT_AUTHENTICATED, error.message);
+    }
     // The connection's state says what is wrong; a symbol can be typed without a list.
   }
 }
@@ -92,7 +105,7 @@ function showState(state: State): void {
   setText(element("connection-text"), status.text);
   setText(element("connection-announcement"), status.announcement);
   element("retry").hidden = state.kind !== "waiting" && state.kind !== "refused";
-  if (state.kind === "refused") showProblem(`The server closed the connection: ${state.reason}`);
+  if (state.kind === "refused") showProblem(adviseOn(state.code, state.reason, token !== null, said));
 }
 
 function showProblem(text: string | null): void {
@@ -150,6 +163,11 @@ document.addEventListener("keydown", (event) => {
 });
 
 window.addEventListener("hashchange", () => {
+  if (bringsToken(location.hash)) {
+    token = readToken();
+    showProblem(null);
+    connection.reconnect();
+  }
   const symbol = symbolFromHash(location.hash);
   if (symbol !== null) choose(symbol);
 });

@@ -9,6 +9,8 @@ import { formatRate, Rate } from "./rate";
 import { Trend } from "./trend";
 
 const NONE = "\u2013";
+/** A feed has the first book of a symbol it knows within this, unless its market sleeps. */
+const PATIENCE = 3_000;
 const FEWEST_SLOTS = 5;
 const MOST_SIZE_DECIMALS = 4;
 /** Every other frame of most screens: nobody reads numbers faster. */
@@ -25,6 +27,8 @@ export class Market {
   readonly #trend = new Trend();
   readonly #trendLine = element("trend-line", SVGPolylineElement);
   #symbol: string | null = null;
+  #since = 0;
+  #listed: readonly string[] | null = null;
   #book: Book | null = null;
   #spread: Spread | null = null;
   #updated = 0;
@@ -45,6 +49,7 @@ export class Market {
   /** Turns to another symbol; nothing of the last one remains. */
   show(symbol: string | null): void {
     this.#symbol = symbol;
+    this.#since = this.#now();
     this.#book = null;
     this.#spread = null;
     this.#levels = this.#priceDecimals = this.#sizeDecimals = 0;
@@ -64,6 +69,11 @@ export class Market {
     this.#updated = now - ageOnArrival(serverMs, Date.now(), skew);
     this.#rate.count(now);
     this.#schedule();
+  }
+
+  /** Takes the symbols that the server lists, to tell a mistyped one from one that is quiet. */
+  setListed(symbols: readonly string[]): void {
+    this.#listed = symbols;
   }
 
   setDepth(depth: number): void {
@@ -86,6 +96,7 @@ export class Market {
     if (this.#book === null) {
       setText(element("age"), this.#symbol === null ? "" : "No book yet");
       setData(line, "freshness", "fresh");
+      setText(element("blank"), this.#blank());
     } else {
       const age = now - this.#updated;
       setText(element("age"), `Updated ${formatAge(age)}`);
@@ -145,10 +156,16 @@ export class Market {
 
   #blank(): string {
     if (this.#symbol === null) return "Choose a symbol, or type one such as US.AAPL or HK.00700.";
-    if (this.#book === null) return `Waiting for the first book of ${this.#symbol}`;
+    if (this.#book === null) return `Waiting for the first book of ${this.#symbol}${this.#doubt()}`;
     if (this.#book.bids.length + this.#book.asks.length === 0) return `The book of ${this.#symbol} is empty`;
     if (this.#book.bids.length === 0) return "No bids";
     return this.#book.asks.length === 0 ? "No asks" : "";
+  }
+
+  #doubt(): string {
+    const isListed = this.#listed === null || this.#symbol === null || this.#listed.includes(this.#symbol);
+    if (isListed || this.#now() - this.#since < PATIENCE) return "";
+    return ". The server doesn\u2019t list this symbol: check how it is spelled, or choose one from the list.";
   }
 
   #drawFigures(book: Book, bids: number, asks: number): void {

@@ -1,5 +1,6 @@
 /** What a person is told about the connection. */
 
+import { NOT_AUTHENTICATED, TOKEN_EXPIRED } from "./closecodes";
 import type { State } from "./connection";
 
 export type Tone = "good" | "busy" | "bad";
@@ -10,6 +11,22 @@ export interface Status {
   readonly text: string;
   /** What a screen reader announces: the same without the countdown. */
   readonly announcement: string;
+}
+
+const REFUSED = new Map([
+  [TOKEN_EXPIRED, "Token expired"],
+  [NOT_AUTHENTICATED, "Token needed"],
+]);
+
+/** What a person can do about a refusal. `said`: the server's own sentence, if there was one. */
+export function adviseOn(code: number, reason: string, hasToken: boolean, said: string | null): string {
+  const words = said ?? reason;
+  const how = (which: string): string => `Put #token= and ${which} at the end of this page\u2019s address`;
+  if (code === TOKEN_EXPIRED) return `The token has expired. ${how("a new token")}.`;
+  if (code !== NOT_AUTHENTICATED) return `The server closed the connection: ${words}`;
+  return hasToken
+    ? `The server doesn\u2019t take this token (${words}). ${how("another token")}.`
+    : `This server asks for a token. ${how("your token")}; whoever runs the server can make one with \u201cbookcast token\u201d.`;
 }
 
 export function describeState(state: State, now: number, online: boolean): Status {
@@ -27,7 +44,7 @@ export function describeState(state: State, now: number, online: boolean): Statu
         : say("bad", `Offline, next try in ${seconds} s`, "Offline");
     }
     case "refused":
-      return say("bad", "Closed by the server", `Closed by the server: ${state.reason}`);
+      return say("bad", REFUSED.get(state.code) ?? "Closed by the server", `Closed by the server: ${state.reason}`);
   }
 }
 

@@ -10,6 +10,20 @@ export interface Listing {
   readonly skew: number | null;
 }
 
+/** The server's answer when it gives no list: its status, the code and the sentence of its problem. */
+export class Refusal extends Error {
+  readonly status: number;
+  readonly code: string;
+
+  constructor(status: number, problem: unknown) {
+    const fields = typeof problem === "object" && problem !== null ? (problem as Record<string, unknown>) : {};
+    const { code, detail } = fields;
+    super(typeof detail === "string" ? detail : `The server answered ${status} to /symbols`);
+    this.status = status;
+    this.code = typeof code === "string" ? code : "";
+  }
+}
+
 /** Asks the server for its symbols; rejects when there is no usable answer. */
 export async function fetchSymbols(
   query = "",
@@ -20,7 +34,7 @@ export async function fetchSymbols(
     headers: { accept: "application/json", ...headers },
     cache: "no-store",
   });
-  if (!response.ok) throw new Error(`The server answered ${response.status} to /symbols`);
+  if (!response.ok) throw new Refusal(response.status, await response.json().catch(() => null));
   const served = Date.parse(response.headers.get("date") ?? "");
   const raw: unknown = await response.json();
   return {

@@ -17,9 +17,14 @@ export interface Shelf {
   setItem(key: string, value: string): void;
 }
 
+/** Whether a hash brings a token. */
+export function bringsToken(hash: string): boolean {
+  return hash.startsWith(PREFIX);
+}
+
 /** Gives the token of this tab, null when it has none. `clean` puts another address in its place. */
 export function takeToken(place: Place, shelf: Shelf | null, clean: (address: string) => void): string | null {
-  if (!place.hash.startsWith(PREFIX)) return shelf?.getItem(KEY) ?? null;
+  if (!bringsToken(place.hash)) return shelf?.getItem(KEY) ?? null;
   const [text = "", ...rest] = place.hash.slice(PREFIX.length).split("&");
   const token = text.trim();
   clean(place.pathname + place.search + (rest.length === 0 ? "" : `#${rest.join("&")}`));

@@ -140,7 +140,7 @@ describe("reconnecting", () => {
     socket().closes(4503, "credentials refused");
     clock.advance(10 * MAX_DELAY);
     connection.wake();
-    expect(connection.state).toEqual({ kind: "refused", reason: "credentials refused" });
+    expect(connection.state).toEqual({ kind: "refused", code: 4503, reason: "credentials refused" });
     expect(sockets).toHaveLength(1);
     connection.retry();
     expect(sockets).toHaveLength(2);
@@ -153,11 +153,29 @@ describe("reconnecting", () => {
     expect(connection.state.kind).toBe("waiting");
   });
 
-  it.each([1008, 4500, 4999])("doesn't happen after close code %d", (code) => {
+  it.each([1008, 4010, 4500, 4503, 4999])("doesn't happen after close code %d", (code) => {
     connection.start();
     socket().opens();
     socket().closes(code);
-    expect(connection.state).toEqual({ kind: "refused", reason: `code ${code}` });
+    expect(connection.state).toEqual({ kind: "refused", code, reason: `code ${code}` });
+    connection.wake();
+    clock.advance(10 * MAX_DELAY);
+    expect(sockets).toHaveLength(1);
+  });
+
+  it("stops when the server refuses us elsewhere, and begins again when that has changed", () => {
+    connection.start();
+    socket().opens();
+    connection.refuse(4503, "no token");
+    expect(sockets[0]?.closed).toBe(true);
+    clock.advance(10 * MAX_DELAY);
+    expect(sockets).toHaveLength(1);
+    connection.reconnect();
+    socket().opens();
+    expect(connection.state.kind).toBe("live");
+    connection.reconnect();
+    expect(sockets[1]?.closed).toBe(true);
+    expect(sockets).toHaveLength(3);
   });
 });
 

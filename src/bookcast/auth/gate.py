@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 from bookcast.auth.addresses import Networks, client_address, plain
 from bookcast.auth.jwks import Jwks, UnknownKey
 from bookcast.auth.keys import ApiKeys, RightsFile
-from bookcast.auth.origins import HostPolicy, OriginPolicy
+from bookcast.auth.origins import MAX_SHOWN, HostPolicy, OriginPolicy
 from bookcast.auth.principal import ANYONE, EVERYTHING, Principal, Rights, Scope, anyone, resolve
 from bookcast.auth.tokens import Tokens, keys_of
 from bookcast.errors import InvalidInput
-from bookcast.limits import Refusals
+from bookcast.limits import Refusals, Throttle
 from bookcast.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -122,7 +122,8 @@ class Gate:
         self._query_token_seconds = query_token_seconds
         self._default_market = default_market
         self._clock = clock
-        self._warn_at = 0.0
+        self._warnings = Throttle(WARN_SECONDS)
+        self._page_warnings = Throttle(WARN_SECONDS)
 
     @classmethod
     def of(cls, settings: Settings, refusals: Refusals) -> Gate:
@@ -194,8 +195,19 @@ class Gate:
             InvalidInput: naming the setting that would allow it.
         """
         host = ", ".join(knock.headers("Host"))
-        self._hosts.check(host, proxied=self.trusts(knock.peer))
-        self._origins.check(_joined(knock.headers("Origin")), host)
+        origin = _joined(knock.headers("Origin"))
+        try:
+            self._hosts.check(host, proxied=self.trusts(knock.peer))
+            self._origins.check(origin, host)
+        except InvalidInput as refusal:
+            self._log(refusal, origin or host)
+            raise
+
+    def knows_page(self, knock: Knock) -> bool:
+        """Return whether a page is known by name, so that cookies count with its requests."""
+        return self._origins.knows(
+            _joined(knock.headers("Origin")), ", ".join(knock.headers("Host"))
+        )
 
     def admit(self, knock: Knock) -> Visitor:
         """Say who it is; ask :meth:`check_page` first.
@@ -317,11 +329,17 @@ class Gate:
         return Principal("user", name, resolve(grants, "read", self._default_market))
 
     def _check_strictly(self, knock: Knock) -> None:
-        """Refuse pages of others: a browser shows this credential whichever page asks."""
-        if knock.page:
-            self._origins.check_strictly(
-                _joined(knock.headers("Origin")), ", ".join(knock.headers("Host"))
-            )
+        """Refuse pages of others: a browser shows this credential whichever page asks.
+
+        A browser leaves out the Origin only where a page of ours reads something.
+        """
+        origin = _joined(knock.headers("Origin"))
+        if knock.page or origin is not None:
+            try:
+                self._origins.check_strictly(origin, ", ".join(knock.headers("Host")))
+            except InvalidInput as refusal:
+                self._log(refusal, origin or "")
+                raise
 
     def _of_network(self, address: str, *, stays: bool) -> Principal | None:
         """Give what those without a credential may do."""
@@ -364,9 +382,13 @@ class Gate:
     def warn(self, what: str) -> None:
         """Count what somebody does who isn't a trusted proxy, and log it now and then."""
         self._refusals.add("untrusted_proxy")
-        if self._clock() >= self._warn_at:
-            self._warn_at = self._clock() + WARN_SECONDS
+        if self._warnings.is_due("TRUSTED_PROXIES", self._clock()):
             logger.warning("%s; if that is your proxy, add it to TRUSTED_PROXIES", what)
+
+    def _log(self, refusal: InvalidInput, origin: str) -> None:
+        """Log that a page is refused, once a minute for each origin."""
+        if self._page_warnings.is_due(f"{refusal.code} {origin[:MAX_SHOWN]}", self._clock()):
+            logger.warning("refused: %s", refusal.message)
 
 
 def unauthenticated() -> InvalidInput:

@@ -44,9 +44,38 @@ class Guard:
                 self._gate.check_page(knock_of(Request(scope)))
             except InvalidInput as refusal:
                 self._refusals.add(refusal.code)
-                await problem.of(refusal)(scope, receive, send)
+                answer = problem.of(refusal)
+                answer.headers["Vary"] = "Origin"
+                await answer(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+class Cors:
+    """Tells browsers which pages may read an answer: all that the guard lets pass.
+
+    With credentials (cookies, a proxy's login) only those that are known by name may.
+    """
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self._gate = gate
+        self._for_known, self._for_others = (
+            CORSMiddleware(
+                app,
+                allow_origin_regex=".*",
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],  # which echoes those that are asked for
+                allow_credentials=with_credentials,
+                allow_private_network=True,
+            )
+            for with_credentials in (True, False)
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer a preflight."""
+        known = scope["type"] == "http" and self._gate.knows_page(knock_of(Request(scope)))
+        answer = self._for_known if known else self._for_others
+        await answer(scope, receive, send)
 
 
 class _Assets(StaticFiles):
@@ -90,30 +119,25 @@ def build(routes: Routes, gate: Gate, refusals: Refusals) -> Starlette:
         Route("/broadcast", routes.broadcast_batch, methods=["POST"]),
         Route("/health", routes.health),
         Route("/stats", routes.stats),
-        Route("/livez", routes.livez),
-        Route("/readyz", routes.readyz),
+        Route("/livez", routes.livez, methods=["GET", "OPTIONS"]),
+        Route("/readyz", routes.readyz, methods=["GET", "OPTIONS"]),
         Route("/metrics", routes.metrics),
         Route("/books/{symbol:path}", routes.book),
         Route("/symbols", routes.symbols),
         Route("/openapi.json", openapi.endpoint),
         Route("/asyncapi.json", asyncapi.endpoint),
+        Route("/ws", routes.websocket_without_upgrade),
         Route("/ws/{client_id:path}", routes.websocket_without_upgrade),
         Route("/", _page),
         Route("/favicon.svg", _favicon),
     ]
     if (PAGE / "assets").is_dir():
         table.append(Mount("/assets", _Assets(directory=PAGE / "assets")))
-    return Starlette(
+    application = Starlette(
         routes=table,
         middleware=[
             Middleware(Guard, gate=gate, refusals=refusals),
-            # Whoever came this far may: the guard has decided.
-            Middleware(
-                CORSMiddleware,
-                allow_origin_regex=".*",
-                allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", "Content-Type", "X-API-Key"],
-            ),
+            Middleware(Cors, gate=gate),
         ],
         exception_handlers={
             InvalidInput: problem.on_invalid_input,
@@ -121,3 +145,6 @@ def build(routes: Routes, gate: Gate, refusals: Refusals) -> Starlette:
             Exception: problem.on_fault,
         },
     )
+    # A redirect would name http:// behind a proxy with TLS; slashes at the end are gone by now.
+    application.router.redirect_slashes = False
+    return application

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import time
 from collections.abc import Callable
 from typing import Any
@@ -167,7 +168,8 @@ class Routes:
         return problem.response(
             "upgrade_required",
             f"{request.url.path} is for WebSocket clients, for instance "
-            f"new WebSocket('ws://{request.url.netloc}{request.url.path}')",
+            f"new WebSocket('ws://{request.url.netloc}{request.url.path}'); a proxy in between "
+            "must speak HTTP/1.1 and pass on the headers Upgrade and Connection",
             Upgrade="websocket",
         )
 
@@ -206,7 +208,8 @@ class Routes:
                 "unsupported_media_type",
                 "Send the body as JSON, with the header Content-Type: application/json",
             )
-        if request.headers.get("Content-Encoding", "identity") != "identity":
+        codings = ",".join(request.headers.getlist("Content-Encoding")).lower().split(",")
+        if not {coding.strip() for coding in codings} <= {"", "identity"}:
             raise InvalidInput("unsupported_media_type", "Send the body uncompressed")
         limit = self._settings.max_body_bytes
         body = bytearray()
@@ -220,7 +223,7 @@ class Routes:
         except ClientDisconnect:
             # Nobody hears the answer, but the log tells why nothing was published.
             raise InvalidInput("invalid_json", "The publisher left in mid-body") from None
-        return bytes(body)
+        return bytes(body.removeprefix(codecs.BOM_UTF8))
 
 
 def knock_of(request: Request) -> Knock:

@@ -17,11 +17,11 @@ from proxyprotocol import ProxyProtocolIncompleteError
 from proxyprotocol.detect import ProxyProtocolDetect
 from proxyprotocol.result import ProxyResultIPv4, ProxyResultIPv6
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bookcast.auth.addresses import neighbourhood, plain
 from bookcast.errors import InvalidInput
 from bookcast.http import problem
+from bookcast.http.exchange import Exchange
 from bookcast.limits import RETRY_SECONDS, Refusals, Seats, too_many_of
 
 # uvicorn's own words: each malformed request would have one.
@@ -64,8 +64,8 @@ class HttpLimits(msgspec.Struct, frozen=True):
     max_sockets: int
 
 
-class HttpProtocol(HttpToolsProtocol):
-    """An HTTP connection, before it may become a WebSocket.
+class HttpProtocol(Exchange):
+    """An HTTP connection and its limits.
 
     It keeps deadlines and bounds that uvicorn doesn't: for the head and body of a request, and for
     the connections of one address.
@@ -75,9 +75,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self.logger = _quiet
         self._limits = limits
-        self._application = self.app
         self._deadline: asyncio.TimerHandle | None = None
-        self._in_head = True
         self._head_bytes = self._parsed_bytes = 0
         self._rejection: InvalidInput | None = None
         # What came of a PROXY protocol header, None where none may come any more.
@@ -104,7 +102,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._set_deadline(self._limits.header_timeout)
         self._proxy_header = b""
         if len(self.connections) > self._limits.max_sockets:
-            self._reject(
+            self.refuse(
                 InvalidInput("server_full", "No more connections", retry_after=RETRY_SECONDS)
             )
         elif not self._limits.trusts(self.peer):
@@ -127,7 +125,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
         super().data_received(data)
         if self._in_head and self._head_bytes > self._limits.max_header_bytes:
-            self._reject(_too_large(self._limits.max_header_bytes))
+            self.refuse(_too_large(self._limits.max_header_bytes))
 
     def shutdown(self) -> None:
         """Finish the answer under way, but don't wait for the rest of a request."""
@@ -137,25 +135,21 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             super().shutdown()
 
-    def handle_websocket_upgrade(self) -> None:
+    def switch(self, handshake: bytes, early: bytes) -> None:
         """Hand the transport over, and break the cycle that keeps parser and headers alive."""
-        cycle: Any = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            # Its answer would be written between frames.
-            self._reject(
-                InvalidInput("invalid_request", "An upgrade can't follow an unanswered request")
-            )
-            return
         self._set_deadline(None)
         self._leave_seat()  # the WebSocket takes one, where the address may be another
-        upgraded: Any = self.ws_protocol_class
-        self.ws_protocol_class = functools.partial(
-            upgraded, peer=self.peer, proxied=self._is_proxied
-        )  # type: ignore[assignment]
-        super().handle_websocket_upgrade()
+        self._head_bytes = 0
+        self.connections.discard(self)
+        make: Any = self.ws_protocol_class
+        websocket = make(server_state=self.server_state, peer=self.peer, proxied=self._is_proxied)
         self.parser = cast("Any", None)
         self.scope = cast("Any", None)
         self.headers = []
+        websocket.connection_made(self.transport)
+        websocket.data_received(handshake)
+        if early and not self.transport.is_closing():
+            websocket.data_received(early)
 
     # What the parser finds
 
@@ -163,6 +157,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Wait for the head of the next request on a connection that was kept."""
         if self._deadline is None:
             self._set_deadline(self._limits.header_timeout)
+        self._parsed_bytes = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -180,29 +175,34 @@ class HttpProtocol(HttpToolsProtocol):
             raise self._rejection
         super().on_header(name, value)
 
-    def on_headers_complete(self) -> None:
+    def expect_body(self) -> None:
         """Wait for the body from now on, and refuse whoever has connections enough."""
-        self._in_head = False
         self._set_deadline(self._limits.header_timeout * BODY_FACTOR)
-        self.app = self._application
-        upgrades = self.parser.should_upgrade() and self._should_upgrade()
-        if self._seat is not None and not upgrades:  # else the handshake's answer tells
+        if self._declined is not None:
+            self._limits.refusals.add(self._declined.code)
+        if self._seat is not None:
             limit = self._limits.addresses.limit
             if limit and self._limits.addresses.count(self._seat) > limit:
                 self._limits.refusals.add("too_many_connections")
                 self.app = cast("Any", problem.of(too_many_of(self.peer, limit)))
-        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Expect the next request, if there is one."""
-        self._in_head = True
-        self._head_bytes = self._parsed_bytes = 0
-        self._set_deadline(None)
         super().on_message_complete()
+        if not self.parser.should_upgrade():
+            self._head_bytes = 0
+            self._set_deadline(None)
+
+    def refuse(self, refusal: InvalidInput) -> None:
+        """Answer without the application, in the request's turn, and close."""
+        self._set_deadline(None)
+        if not self.transport.is_closing():
+            self._limits.refusals.add(refusal.code)
+        super().refuse(refusal)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what isn't HTTP, or too much of it."""
-        self._reject(self._rejection or InvalidInput("invalid_request", msg))
+        self.refuse(self._rejection or InvalidInput("invalid_request", msg))
 
     # Deadlines and bounds
 
@@ -220,22 +220,11 @@ class HttpProtocol(HttpToolsProtocol):
     def _too_late(self) -> None:
         what = "head" if self._in_head else "body"
         self._deadline = None
-        self._reject(
+        self.refuse(
             InvalidInput(
                 "request_timeout", f"The request's {what} wasn't there in time (HEADER_TIMEOUT)"
             )
         )
-
-    def _reject(self, refusal: InvalidInput) -> None:
-        """Answer without the application, and close."""
-        self._set_deadline(None)
-        if self.transport.is_closing():
-            return
-        self._limits.refusals.add(refusal.code)
-        cycle: Any = self.cycle
-        if cycle is None or cycle.response_complete or not cycle.response_started:
-            self.transport.write(problem.as_http(refusal))
-        self.transport.close()
 
     def _take_seat(self) -> None:
         addresses = self._limits.addresses
@@ -244,7 +233,7 @@ class HttpProtocol(HttpToolsProtocol):
         if addresses.take(seat, beyond=addresses.limit):
             self._seat = seat
         else:
-            self._reject(too_many_of(self.peer, addresses.limit))
+            self.refuse(too_many_of(self.peer, addresses.limit))
 
     def _leave_seat(self) -> None:
         seat, self._seat = self._seat, None
@@ -272,10 +261,10 @@ class HttpProtocol(HttpToolsProtocol):
         except ProxyProtocolIncompleteError:
             self._proxy_header = data
             if len(data) > MAX_PROXY_HEADER:
-                self._reject(InvalidInput("invalid_request", "The PROXY header doesn't end"))
+                self.refuse(InvalidInput("invalid_request", "The PROXY header doesn't end"))
             return b""
         except (ValueError, struct.error):  # the latter for addresses that are cut short
-            self._reject(InvalidInput("invalid_request", "The PROXY header can't be read"))
+            self.refuse(InvalidInput("invalid_request", "The PROXY header can't be read"))
             return b""
         self._proxy_header = None
         if isinstance(result, ProxyResultIPv4 | ProxyResultIPv6):

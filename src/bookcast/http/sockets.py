@@ -41,7 +41,7 @@ async def listen(host: str, port: int, *, shared: bool = False) -> list[socket.s
             chosen = sockets[0].getsockname()[1] if sockets else port
             sockets.append(
                 socket.create_server(
-                    (str(address[0]), chosen),
+                    (str(address[0]), chosen, *address[2:]),  # with the zone of an IPv6 address
                     family=family,
                     backlog=2048,
                     reuse_port=shared,

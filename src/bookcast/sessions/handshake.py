@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, unquote
@@ -13,10 +14,11 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from bookcast.auth.addresses import neighbourhood
-from bookcast.auth.gate import Gate, Knock, Visitor
+from bookcast.auth.gate import WARN_SECONDS, Gate, Knock, Visitor
 from bookcast.auth.jwks import UnknownKey
+from bookcast.auth.origins import MAX_SHOWN
 from bookcast.errors import ERRORS, IN_BAND, InvalidInput
-from bookcast.limits import RETRY_SECONDS, Refusals, Seats, retry_after, too_many_of
+from bookcast.limits import RETRY_SECONDS, Refusals, Seats, Throttle, retry_after, too_many_of
 from bookcast.protocol.messages_v1 import SUBPROTOCOL
 from bookcast.sessions.framer import SharedDeflate
 from bookcast.sessions.registry import Registry
@@ -33,6 +35,10 @@ MAX_CLIENT_ID_LENGTH: Final = 128
 
 BASE_SUBPROTOCOL: Final = "bookcast.base"
 """The base protocol by name: a browser that offers a token must be answered with another name."""
+
+
+PAGES: Final = frozenset({"origin_not_allowed", "host_not_allowed"})
+"""Refusals that the gate logs."""
 
 
 class Admission(NamedTuple):
@@ -69,6 +75,7 @@ class Reception:
         refusals: Refusals,
         max_connections: int = 0,
         deflate: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._gate = gate
         self._registry = registry
@@ -76,6 +83,8 @@ class Reception:
         self._refusals = refusals
         self._max_connections = max_connections
         self._deflate = deflate
+        self._clock = clock
+        self._warnings = Throttle(WARN_SECONDS)
 
     def protocol(self) -> ServerProtocol:
         """Make what reads one handshake."""
@@ -111,6 +120,7 @@ class Reception:
         if response.status_code != SWITCHING_PROTOCOLS:
             self.leave(admission.seat)
             return None, response
+        self._warn_of_subprotocols(request, peer)
         return admission, response
 
     def leave(self, seat: str | None) -> None:
@@ -119,7 +129,9 @@ class Reception:
             self.addresses.leave(seat)
 
     def _refuse(self, server: ServerProtocol, refusal: InvalidInput) -> Response:
-        logger.info("handshake refused: %s", refusal.message)
+        # Of a refused page, the gate has told already, and not each time.
+        level = logging.DEBUG if refusal.code in PAGES else logging.INFO
+        logger.log(level, "handshake refused: %s", refusal.message)
         status = ERRORS[refusal.code].status
         response = server.reject(status, refusal.message + "\n")
         if refusal.retry_after is not None:
@@ -128,6 +140,25 @@ class Reception:
             response.headers["WWW-Authenticate"] = "Bearer"
         return response
 
+    def _warn_of_subprotocols(self, request: Request, peer: str) -> None:
+        """Log that a client offers subprotocols of which none is spoken here.
+
+        It is answered with none, and browsers then close. Their names aren't logged: some clients
+        put a token there.
+        """
+        offered = [name for name in _offered(request) if name]
+        spoken = (SUBPROTOCOL, BASE_SUBPROTOCOL)
+        if not offered or any(name in spoken for name in offered):
+            return
+        who = ", ".join(request.headers.get_all("Origin"))[:MAX_SHOWN] or peer
+        if self._warnings.is_due(who, self._clock()):
+            logger.warning(
+                "%s offers no subprotocol that is spoken here, so a browser closes the connection; "
+                "offer %s or %s",
+                who,
+                *spoken,
+            )
+
     def _admit(self, request: Request, peer: str) -> Admission:
         """Say who asks, for what, and whether they may.
 
@@ -135,9 +166,10 @@ class Reception:
             InvalidInput: when they may not connect, or not like this.
         """
         path, _, query = request.path.partition("?")
-        if not path.startswith(PATH) or "/" in path.removeprefix(PATH):
+        prefix, _, name = path.rpartition("/")
+        if f"{prefix}/" != PATH and path != PATH.rstrip("/"):
             raise InvalidInput("not_found", f"Connect to {PATH}{{client_id}}, not to {path}")
-        client_id = unquote(path.removeprefix(PATH))
+        client_id = unquote(name) if prefix else ""
         if not 1 <= len(client_id) <= MAX_CLIENT_ID_LENGTH or not client_id.isprintable():
             raise InvalidInput(
                 "invalid_client_id",

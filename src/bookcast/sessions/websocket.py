@@ -177,7 +177,10 @@ class WebSocket(asyncio.Protocol):
         """Take bytes from the client: first its handshake, then its frames."""
         self.heard_at = self._endpoint.clock()
         if self._protocol is None:
-            self._handshake(data)
+            if self._working is None:
+                self._handshake(data)
+            else:  # behind a handshake that waits for keys
+                self._waiting = (self._waiting or bytearray()) + data
         elif self._waiting is not None or (self._publishes and self._endpoint.hub.is_resting()):
             self._let_wait(data)  # behind what waits already, or it would overtake that
         else:
@@ -228,7 +231,7 @@ class WebSocket(asyncio.Protocol):
 
     # The handshake
 
-    def _handshake(self, data: bytes) -> None:
+    def _handshake(self, data: bytes, *, asked_for_keys: bool = False) -> None:
         server = self._endpoint.reception.protocol()
         server.receive_data(data)
         request = next(iter(server.events_received()), None)
@@ -237,7 +240,7 @@ class WebSocket(asyncio.Protocol):
             try:
                 admission, response = self._endpoint.reception.admit(server, request, self._peer)
             except UnknownKey:
-                if self._working is None:
+                if not asked_for_keys:
                     self._transport.pause_reading()
                     self._working = self._endpoint.loop.create_task(self._handshake_later(data))
                     return
@@ -257,10 +260,11 @@ class WebSocket(asyncio.Protocol):
     async def _handshake_later(self, data: bytes) -> None:
         """Try again when whoever signs tokens has been asked for the keys."""
         await self._endpoint.reception.ask_for_keys()
+        self._working = None
         if not self._transport.is_closing():
             self._transport.resume_reading()
-            self._handshake(data)
-        self._working = None
+            self._handshake(data, asked_for_keys=True)
+            self._receive_waiting()
 
     def _begin(self, server: ServerProtocol, admission: Admission) -> None:
         endpoint = self._endpoint

@@ -13,8 +13,10 @@ from bookcast.errors import InvalidInput, SettingError
 from bookcast.model import parse_symbol
 from bookcast.settings.schema import Names, Settings
 
-ORIGIN: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?")
-"""What a browser may send as the origin of a page."""
+ORIGIN: Final = re.compile(
+    r"(?!(?i:file):)[a-zA-Z][a-zA-Z0-9+.-]*://([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/?"
+)
+"""What a browser may send as the origin of a page, which people also end with a slash."""
 
 MIN_SECRET_BYTES: Final = 32
 """RFC 7518, 3.2: as long as the hash. A shorter one can be guessed from a single token."""
@@ -154,7 +156,7 @@ def _check_symbols(settings: Settings, source: str) -> None:
 
 def is_loopback(host: str) -> bool:
     """Tell whether only this machine can reach the host."""
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -388,6 +388,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "redis_url", scheme.lower() + sign + rest)
 
     @property
+    def address(self) -> str:
+        """HOST as sockets take it: brackets around an IPv6 address belong to a URL."""
+        bracketed = self.host.startswith("[") and self.host.endswith("]")
+        return self.host[1:-1] if bracketed else self.host
+
+    @property
     def production(self) -> bool:
         """Whether the strict defaults hold."""
         return self.environment == "production"

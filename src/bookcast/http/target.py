@@ -1,0 +1,33 @@
+"""The target of a request: what it asks for, in the one form that everything else reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+_ABSOLUTE: Final = re.compile(
+    rb"(?i:https?|wss?)://"
+    rb"(?P<host>(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]*)?)"
+    rb"(?P<rest>(?:[/?][^#]*)?)"
+)
+_SLASHES: Final = re.compile(rb"/{2,}")
+
+
+def plain_target(
+    url: bytes, headers: Sequence[tuple[bytes, bytes]]
+) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
+    """Return a request's target as path and query, and its headers with the host that it is for.
+
+    A host in the target counts more than the Host header (RFC 9112, 3.2.2). Slashes too many say
+    nothing: an address ended with one, and a path began with one. Encoded ones (%2F) stay.
+    """
+    found = _ABSOLUTE.fullmatch(url)
+    if found is not None:
+        others = [(name, value) for name, value in headers if name != b"host"]
+        url, headers = found["rest"], [(b"host", found["host"]), *others]
+    elif not url.startswith(b"/"):
+        return url, headers
+    path, mark, query = url.partition(b"?")
+    path = _SLASHES.sub(b"/", path).rstrip(b"/") or b"/"
+    return path + mark + query, headers
