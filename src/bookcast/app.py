@@ -200,7 +200,12 @@ class Server:
             supply=feeder.supply,
             observe=delays.observe,
         )
-        engine.attach(deliver=hub.deliver, wanted=feeder.want, unwanted=feeder.release)
+        engine.attach(
+            deliver=hub.deliver,
+            wanted=feeder.want,
+            unwanted=feeder.release,
+            unreadable=hub.note_unreadable,
+        )
         publisher = Publisher(
             engine=engine,
             hub=hub,
@@ -402,7 +407,10 @@ class Server:
     def _make_registry(self, engine: Engine) -> Registry:
         settings = self.settings
         if engine.shared is not None and settings.session_ttl:
-            self._roaming = Roaming(engine.shared.shelf, engine.shared.peers, engine.prepare)
+            shared = engine.shared
+            self._roaming = Roaming(
+                shared.shelf, shared.peers, engine.prepare, unreadable=shared.unreadable
+            )
         return Registry(
             ttl=settings.session_ttl,
             clock=time.monotonic,

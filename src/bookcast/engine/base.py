@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from bookcast.engine.board import Board
     from bookcast.engine.peers import Peers
     from bookcast.engine.shelf import Shelf
+    from bookcast.engine.unreadable import UnreadableLog
 
 Deliver = Callable[[Update], None]
 """Takes an update to this node's hub."""
 
 Demand = Callable[[Topic], None]
 """Tells the feed that a topic is wanted by somebody now, or by nobody any more."""
+
+
+NoteUnreadable = Callable[[Topic, Position], None]
+"""Tells the hub that the update at a position can't be read by this node."""
 
 
 class EngineAwayError(Exception):
@@ -48,11 +53,15 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Shared(msgspec.Struct, frozen=True):
-    """What nodes that share an engine have besides: each other, a board, a shelf of sessions."""
+    """What nodes that share an engine have besides: each other, a board, a shelf of sessions.
+
+    ``unreadable`` is told what of all that can't be read.
+    """
 
     peers: Peers
     board: Board
     shelf: Shelf
+    unreadable: UnreadableLog
 
 
 class Engine(ABC):
@@ -73,11 +82,20 @@ class Engine(ABC):
         self._deliver: Deliver = lambda _update: None
         self._wanted: Demand = lambda _topic: None
         self._unwanted: Demand = lambda _topic: None
+        self._note_unreadable: NoteUnreadable = lambda _topic, _position: None
         self._gained: Callable[[int | None], Awaitable[None]] | None = None
         self._lost: Callable[[], Awaitable[None]] | None = None
 
-    def attach(self, *, deliver: Deliver, wanted: Demand, unwanted: Demand) -> None:
+    def attach(
+        self,
+        *,
+        deliver: Deliver,
+        wanted: Demand,
+        unwanted: Demand,
+        unreadable: NoteUnreadable = lambda _topic, _position: None,
+    ) -> None:
         """Connect both ends of the path; call it once, before anything is wanted."""
+        self._note_unreadable = unreadable
         self._deliver = deliver
         self._wanted = wanted
         self._unwanted = unwanted

@@ -13,6 +13,7 @@ import msgspec
 
 from bookcast.engine import records
 from bookcast.engine.base import EngineAwayError, FencedError
+from bookcast.engine.formats import NEWEST
 from bookcast.engine.history import is_kept
 from bookcast.engine.keys import KEEP_SECONDS
 from bookcast.engine.link import Link
@@ -70,6 +71,7 @@ class Committer:
         node: this process, unlike all others.
         history_size: so many updates are kept where every one counts.
         keeps_books: so many books are kept as well.
+        form: the format that records are written in now.
         clock: seconds since 1970.
     """
 
@@ -80,12 +82,14 @@ class Committer:
         node: str,
         history_size: int,
         keeps_books: bool,
+        form: Callable[[], int] = lambda: NEWEST,
         clock: Callable[[], float],
     ) -> None:
         self._link = link
         self._node = node
         self._history_size = history_size
         self._keeps_books = keeps_books
+        self._form = form
         self._clock = clock
         self._waiting: list[_Batch] = []
         self._task: asyncio.Task[None] | None = None
@@ -108,8 +112,10 @@ class Committer:
         or nobody knows whether it was; or a FencedError: another node runs the feed.
         """
         server_ms = round(self._clock() * 1000, 3) if late is None else late.server_ms
+        form = self._form()
         written = [
-            records.encode(one, server_ms, restored=restored(one.topic)) for one in publications
+            records.encode(one, server_ms, restored=restored(one.topic), form=form)
+            for one in publications
         ]
         outcome: asyncio.Future[list[Position]] = asyncio.get_running_loop().create_future()
         self._waiting.append(

@@ -13,7 +13,9 @@ from bookcast.engine import records
 from bookcast.engine.base import EngineAwayError
 from bookcast.engine.link import Link
 from bookcast.engine.mirror import Known, Mirror, is_news
+from bookcast.engine.records import Unreadable
 from bookcast.engine.subscriber import Subscriber
+from bookcast.engine.unreadable import UnreadableLog
 from bookcast.engine.work import Work
 from bookcast.model import LOSSLESS, Position, Topic, Update, is_lossless
 
@@ -44,6 +46,7 @@ class Follower:
         show: is given what is new, oldest first, and whether it is the first that is known here.
         restore: tells Redis states that it has lost.
         is_wanted: tells whether somebody wants a topic now.
+        unreadable: is told what other nodes wrote and this one can't read.
     """
 
     def __init__(
@@ -54,9 +57,10 @@ class Follower:
         history_size: int,
         keeps_books: bool,
         patience: float,
-        show: Callable[[Sequence[Update], bool], None],
+        show: Callable[[Sequence[Update | Unreadable], bool], None],
         restore: Callable[[Sequence[Update]], Awaitable[None]],
         is_wanted: Callable[[Topic], bool],
+        unreadable: UnreadableLog,
     ) -> None:
         self._link = link
         self._subscriber = subscriber
@@ -65,6 +69,7 @@ class Follower:
         self._show = show
         self._restore = restore
         self._is_wanted = is_wanted
+        self._unreadable = unreadable
         self._work = Work()
         self._gives_back = False
         # Followed, though nobody wants them now: since when.
@@ -121,20 +126,30 @@ class Follower:
         if not found:
             return Known(None)
         epoch = found[0].decode()
-        newest = records.decode(topic, Position(epoch, int(found[1])), found[2])
+        newest = records.read(topic, Position(epoch, int(found[1])), found[2])
         past = [
-            records.decode(topic, Position(epoch, int(seq)), text)
+            records.read(topic, Position(epoch, int(seq)), text)
             for seq, text in zip(found[3::2], found[4::2], strict=True)
         ]
         return Known(newest, past)
 
-    def hear(self, message: bytes) -> None:
-        """Take what Redis tells of a topic."""
-        run = records.read_run(message)
+    def hear(self, channel: str, message: bytes) -> None:
+        """Take what Redis tells of a topic on its channel. What can't be read is read again."""
+        try:
+            run = records.read_run(message)
+        except ValueError as error:
+            self._hear_unreadable(channel, error)
+            return
         news, missing = self.mirror.hear(run.topic, run.updates())
         self._show(news, False)  # noqa: FBT003 - it was known already
         if missing:
-            self._repair([run.topic], "a message is missing, or begins an epoch")
+            self._repair([run.topic], "a message is missing, can't be read, or begins an epoch")
+
+    def _hear_unreadable(self, channel: str, error: ValueError) -> None:
+        name = self._link.keys.topic_of(channel)
+        self._unreadable.note(f"a message of {name or channel}", error)
+        topics = records.topics_of([name.encode()])
+        self._repair([one for one in topics if self.mirror.must_read(one)], "a message is no run")
 
     def read_again(self) -> None:
         """Read all topics: what was said meanwhile is lost."""
@@ -255,6 +270,9 @@ class Follower:
                 self.mirror.give_up(topic)  # what comes next may be readable
                 raise
             news, missing = self.mirror.read(topic, found)
+            for one in news:
+                if isinstance(one, Unreadable):
+                    self._unreadable.note(f"{topic}, seq {one.position.seq}", one.why)
             self._show(news, place is None)
 
     async def _heads(self, topics: Iterable[Topic]) -> _Places:

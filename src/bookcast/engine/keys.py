@@ -49,6 +49,10 @@ class Keys:
         name, shard = name_of(topic), self._shard(shard_of(topic))
         return TopicKeys(f"{shard}:t:{name}", f"{shard}:h:{name}", f"{shard}:c:{name}")
 
+    def topic_of(self, channel: str) -> str:
+        """Return the name of the topic that is told on a channel, empty where it tells another."""
+        return channel.partition("}:c:")[2] if channel.startswith(self._start) else ""
+
     def _shard(self, shard: int) -> str:
         return f"{self._start}:{{{shard}}}"
 

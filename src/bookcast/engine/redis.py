@@ -26,8 +26,10 @@ from bookcast.engine.follower import Follower
 from bookcast.engine.leadership import Leadership
 from bookcast.engine.link import Link, LinkSettings
 from bookcast.engine.peers import Node, Peers
+from bookcast.engine.records import Unreadable
 from bookcast.engine.shelf import Shelf
 from bookcast.engine.subscriber import Subscriber
+from bookcast.engine.unreadable import UnreadableLog
 from bookcast.engine.work import Work
 from bookcast.errors import InvalidInput
 from bookcast.model import Position, Publication, Topic, Update, is_lossless
@@ -83,15 +85,18 @@ class RedisEngine(Engine):
         self._clock = clock
         self._breaker = Breaker(time.monotonic, random.random, self._go_on_alone)
         self._link = Link(link_settings, self._breaker)
-        peers = Peers(self._link, myself)
+        unreadable = self._unreadable = UnreadableLog()
+        peers = Peers(self._link, myself, unreadable)
         self._peers = peers
-        self._board = Board(self._link)
-        self.shared = Shared(peers, self._board, Shelf(self._link, peers.id, rules.session_ttl))
+        self._board = Board(self._link, unreadable)
+        shelf = Shelf(self._link, peers.id, rules.session_ttl)
+        self.shared = Shared(peers, self._board, shelf, unreadable)
         self._committer = Committer(
             self._link,
             node=peers.id,
             history_size=rules.history_size,
             keeps_books=rules.keeps_books,
+            form=lambda: peers.form,
             clock=clock,
         )
         self._subscriber = Subscriber(
@@ -124,6 +129,7 @@ class RedisEngine(Engine):
             show=self._show,
             restore=self._restore,
             is_wanted=lambda topic: topic in self._delivering,
+            unreadable=unreadable,
         )
         self._alone = Alone(
             peers.id,
@@ -236,13 +242,23 @@ class RedisEngine(Engine):
         mirror = self._follower.mirror
         if topic in self._alone:
             return (await self._alone.past(topic))[-1]
-        if topic in mirror or self._alone.is_alone:
-            return mirror.newest(topic)
-        try:
-            return (await self._follower.ask(topic)).newest
-        except EngineAwayError as error:
-            logger.debug("%s can't be read: %s", topic, error)
-            return None
+        newest: Update | Unreadable | None = mirror.newest(topic)
+        known = newest is not None or mirror.position(topic) is None
+        if not known or not (topic in mirror or self._alone.is_alone):
+            try:
+                newest = (await self._follower.ask(topic)).newest
+            except EngineAwayError as error:
+                logger.debug("%s can't be read: %s", topic, error)
+                return None
+        if isinstance(newest, Unreadable):
+            self._unreadable.note(f"{topic}, seq {newest.position.seq}", newest.why)
+            raise InvalidInput(
+                "engine_unavailable",
+                f"The newest update of {topic} was written by another release, and this node can't "
+                "read it; ask again after the next one",
+                retry_after=RETRY_SECONDS,
+            )
+        return newest
 
     async def past(self, topic: Topic) -> Sequence[Update]:
         """Give what is known of a topic, oldest first."""
@@ -257,8 +273,12 @@ class RedisEngine(Engine):
         self._follower.want(topic)
         self._alone.want(topic)
         if topic not in self._alone:
-            for update in self._follower.mirror.past(topic):
+            mirror = self._follower.mirror
+            newest, place = mirror.newest(topic), mirror.position(topic)
+            for update in mirror.past(topic):
                 self._deliver(update)
+            if place is not None and (newest is None or newest.position != place):
+                self._note_unreadable(topic, place)
         self._demand.want(topic)
 
     def release(self, topic: Topic) -> None:
@@ -308,12 +328,15 @@ class RedisEngine(Engine):
 
     def status(self) -> EngineStatus:
         """Tell whether Redis is there, and hears this node."""
-        detail = self._breaker.reason or None
-        if detail is None and self._subscriber.trouble is not None:
+        state, detail = "connected", self._unreadable.trouble
+        if self._breaker.is_open:
+            state, detail = "away", self._breaker.reason
+        elif self._subscriber.trouble is not None:
+            state = "deaf"
             detail = f"Redis tells this node nothing: {self._subscriber.trouble}"
         return EngineStatus(
             kind="redis",
-            state="away" if self._breaker.is_open else "connected" if detail is None else "deaf",
+            state=state,
             topics=max(len(self._follower.mirror), self._known_topics),
             detail=detail,
         )
@@ -334,6 +357,8 @@ class RedisEngine(Engine):
             "repaired": self._follower.repaired,
             "given_back": self._follower.given_back,
             "topics_followed": len(self._follower.mirror),
+            "unreadable": self._unreadable.count,
+            "record_format": self._peers.form,
         }
 
     # What Redis tells
@@ -344,14 +369,18 @@ class RedisEngine(Engine):
             if message != b"pulse":
                 self._peers.hear(message)
         elif channel == self._link.keys.demand_channel:
-            self._demand.note_change(message.decode())
+            node = message.decode()
+            self._demand.note_change(node)
+            if node not in self._peers.living and not self._breaker.is_open:
+                # It may read less than the others do: what it is to read is written so at once.
+                self._work.begin(self._pulse(), "pulse")
         elif channel == self._link.keys.board_channel:
             if self._board.hear(message):
                 self._work.begin(self._board.read(), "board")
         elif channel == self._link.keys.leader_channel:
             self._leadership.note_free()
         else:
-            self._follower.hear(message)
+            self._follower.hear(channel, message)
 
     def _on_connected(self) -> None:
         self._heard_at = time.monotonic()
@@ -359,11 +388,20 @@ class RedisEngine(Engine):
         self._demand.tell_anew()
         self._follower.read_again()
 
-    def _show(self, updates: Sequence[Update], first: bool) -> None:  # noqa: FBT001 - a callback
+    def _show(
+        self,
+        updates: Sequence[Update | Unreadable],
+        first: bool,  # noqa: FBT001 - a callback
+    ) -> None:
         """Deliver what is new; ``first``: nothing was known of the topic before."""
         for update in updates:
             wanted_at = self._delivering.get(update.topic)
             if wanted_at is None:
+                continue
+            if isinstance(update, Unreadable):
+                # What couldn't be read before somebody asked matters only while it is the newest.
+                if not first or update is updates[-1]:
+                    self._note_unreadable(update.topic, update.position)
                 continue
             shown = self._alone.returning(update)
             if shown is None:
@@ -406,6 +444,7 @@ class RedisEngine(Engine):
 
     async def _audit(self) -> None:
         try:
+            self._unreadable.check()
             await self._follower.audit()
         except EngineAwayError as error:
             logger.debug("no audit: %s", error)

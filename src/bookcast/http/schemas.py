@@ -103,7 +103,10 @@ class NodeStats(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ClusterNode(msgspec.Struct, frozen=True):
-    """A node that lives, as of about a second ago. Those with one ``group`` share a port."""
+    """A node that lives, as of about a second ago. Those with one ``group`` share a port.
+
+    ``record_format``: the highest that it reads of what nodes write for each other.
+    """
 
     id: str
     group: str
@@ -112,6 +115,7 @@ class ClusterNode(msgspec.Struct, frozen=True):
     version: str
     connections: int
     uptime_s: float
+    record_format: int
 
 
 class ClusterStats(msgspec.Struct, frozen=True):

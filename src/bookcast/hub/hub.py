@@ -28,6 +28,10 @@ REST: Final = 5.0
 """Under load the next flush begins no sooner than so many times the time that the last one took."""
 
 
+UNREADABLE_SECONDS: Final = 60.0
+"""So often at most subscribers are told that updates of a topic can't be read."""
+
+
 class Word(NamedTuple):
     """What the hub knows of one client and one topic, to tell why messages do or don't arrive.
 
@@ -134,6 +138,28 @@ class Hub:
             self._schedule()
         else:
             live.settle()
+
+    def note_unreadable(self, topic: Topic, position: Position) -> None:
+        """Tell subscribers that from a position on this node can't read all updates.
+
+        That covers what comes within a minute: they are told once.
+        """
+        live = self._topics.get(topic)
+        if live is None:
+            return
+        if topic in self._dirty:
+            self.flush()  # what came before it can be shown
+        live.skip(position)
+        now = self._clock()
+        if now < live.unreadable_until:
+            return
+        live.unreadable = Gap(position.epoch, position.seq, None, "unreadable")
+        live.unreadable_until = now + UNREADABLE_SECONDS
+        for view in live.views.values():
+            words = self._renderer.gap(view.spec, topic, live.unreadable)
+            for subscription in tuple(view.ready) if words else ():
+                subscription.outbox.put(words)
+                subscription.outbox.flush()
 
     # From the sessions
 
@@ -390,6 +416,8 @@ class Hub:
             view.received += view.unshown
             view.unshown = 0
             step = live.step(view)
+            if self._is_told(live, step.gap, now):
+                step = step._replace(gap=None)
             before = view.emitted
             shown = self._render(live.topic, view.spec, before, step)
             view.unchanged += len(step.updates) - shown.updates
@@ -447,6 +475,10 @@ class Hub:
             if subscription.outbox.writable:
                 self._catch_up(subscription)
                 subscription.outbox.flush()
+
+    def _is_told(self, live: LiveTopic, gap: Gap | None, now: float) -> bool:
+        """Tell whether those who can take data have been told of a gap already."""
+        return gap is not None and gap.reason == "unreadable" and now < live.unreadable_until
 
     def _is_due(self, live: LiveTopic, view: View, count: int, now: float) -> bool:
         """Tell whether a view shows something in this flush; see to it that it does in time."""
@@ -515,6 +547,8 @@ class Hub:
         self.gapped += shown.gapped
         if shown.frames:
             subscription.outbox.put(shown.frames)
+        if live.unreadable is not None and self._clock() < live.unreadable_until:
+            subscription.outbox.put(self._renderer.gap(view.spec, live.topic, live.unreadable))
 
     def _between(self, live: LiveTopic, view: View, last: Update | None, newest: Update) -> Shown:
         step = live.catch_up(view.spec, last, newest)

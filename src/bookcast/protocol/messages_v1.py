@@ -342,7 +342,7 @@ class GapMessage(msgspec.Struct, frozen=True, tag_field="type", tag="gap", kw_on
     epoch: str
     from_seq: int | None
     to_seq: int | None
-    reason: Literal["overflow", "history", "epoch", "engine_restored"]
+    reason: Literal["overflow", "history", "epoch", "engine_restored", "unreadable"]
 
 
 LimitedBy = Literal["none", "interval", "slow", "rate", "quota", "right"]
