@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from bookcast.auth.principal import EVERYTHING, Rights
-from bookcast.engine.base import Engine
+from bookcast.engine.base import Engine, KeyConflictError
 from bookcast.errors import InvalidInput
 from bookcast.hub.hub import Hub
 from bookcast.model import Position, Publication, Topic
+from bookcast.protocol.idempotency import HEADER, once
 from bookcast.protocol.published import Rules, parse_publication
 from bookcast.protocol.shapes import PublishedUpdate
 
@@ -59,25 +60,39 @@ class Publisher:
         *,
         period: str | None = None,
         rights: Rights = EVERYTHING,
+        key: str | None = None,
+        principal: str = "",
     ) -> Published:
         """Publish one update; ``source`` is JSON text as bytes, or what a JSON reader gives.
+
+        ``key``: under which the ``principal`` may send it again; then it gets the first answer.
 
         Raises:
             InvalidInput: with the path of the wrong field; then nothing was published.
         """
         try:
             publication = self._parse(channel, symbol, source, period, rights)
+            if key is not None:
+                again = once(key, principal, publication.topic, source, path=HEADER)
+                publication = publication._replace(once=again)
         except InvalidInput as error:
             self.refuse(error)
             raise
-        [position] = await self._commit([publication])
+        [position] = await self._commit([publication], path=HEADER)
+        if isinstance(position, InvalidInput):
+            raise position
         subscribers = self._note(publication.topic, position)
         return Published("ok", symbol, position.epoch, position.seq, subscribers)
 
     async def publish_all(
-        self, updates: Sequence[PublishedUpdate], rights: Rights = EVERYTHING
+        self,
+        updates: Sequence[PublishedUpdate],
+        rights: Rights = EVERYTHING,
+        principal: str = "",
     ) -> list[Position | InvalidInput]:
         """Publish updates in order, and give the place of each, or what is wrong with it.
+
+        One whose idempotency key the ``principal`` used before gets the place that it got then.
 
         Raises:
             InvalidInput: when none could be published, since the engine is away.
@@ -86,11 +101,12 @@ class Publisher:
         publications: list[Publication] = []
         for update in updates:
             try:
-                publications.append(
-                    self._parse(
-                        update.channel, update.symbol, bytes(update.data), update.period, rights
-                    )
-                )
+                source = bytes(update.data)
+                one = self._parse(update.channel, update.symbol, source, update.period, rights)
+                if (key := update.idempotency_key) is not None:
+                    again = once(key, principal, one.topic, source, path="idempotency_key")
+                    one = one._replace(once=again)
+                publications.append(one)
             except InvalidInput as error:
                 self.refuse(error)
                 outcomes.append(error)
@@ -100,12 +116,26 @@ class Publisher:
         logger.debug("%d updates published together", len(publications))
         return [next(positions) if outcome is None else outcome for outcome in outcomes]
 
-    async def _commit(self, publications: Sequence[Publication]) -> list[Position]:
+    async def _commit(
+        self, publications: Sequence[Publication], *, path: str = "idempotency_key"
+    ) -> Sequence[Position | InvalidInput]:
         try:
             return await self._engine.publish(publications)
+        except KeyConflictError as conflict:
+            return [self._conflict(path) if one is None else one for one in conflict.positions]
         except InvalidInput as error:
             self.refuse(error)
             raise
+
+    def _conflict(self, path: str) -> InvalidInput:
+        error = InvalidInput(
+            "idempotency_conflict",
+            "This idempotency key was used before for other data of this topic; take a new key for "
+            "each publication, and the same one only to send it again",
+            path=path,
+        )
+        self.refuse(error)
+        return error
 
     def refuse(self, error: InvalidInput) -> None:
         """Note that a publication was refused, for instance before it came to the data in it."""

@@ -154,7 +154,7 @@ def publications(draw: st.DrawFn, topic: Topic | None = None) -> Publication:
 def as_update(
     publication: Publication, position: Position, server_ms: float, *, restored: bool = False
 ) -> Update:
-    topic, said, exchange_ms, feed_ms, past, _ = publication
+    topic, said, exchange_ms, feed_ms, past, *_ = publication
     return Update(topic, position, said, server_ms, exchange_ms, feed_ms, past, restored)
 
 

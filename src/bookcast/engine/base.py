@@ -28,7 +28,37 @@ NoteUnreadable = Callable[[Topic, Position], None]
 
 
 class EngineAwayError(Exception):
-    """The engine can't be reached, or can't do its work. The message says why, for a person."""
+    """The engine can't be reached, or can't do its work. The message says why, for a person.
+
+    ``unsure``: nobody knows whether what was asked of it was done; else it wasn't.
+    """
+
+    def __init__(self, reason: str, *, unsure: bool = False) -> None:
+        super().__init__(reason)
+        self.unsure = unsure
+
+
+class KeyConflictError(Exception):
+    """Something else was published before under the key of a publication.
+
+    ``positions``: those of all that were published together, None for such a one, which wasn't.
+    """
+
+    def __init__(self, positions: Sequence[Position | None]) -> None:
+        super().__init__("something else was published under this key")
+        self.positions = positions
+
+
+def all_published(positions: Sequence[Position | None]) -> list[Position]:
+    """Return the positions of what was published together.
+
+    Raises:
+        KeyConflictError: when some was left out.
+    """
+    found = [one for one in positions if one is not None]
+    if len(found) != len(positions):
+        raise KeyConflictError(positions)
+    return found
 
 
 class FencedError(Exception):
@@ -132,10 +162,12 @@ class Engine(ABC):
     ) -> list[Position]:
         """Give each publication its position, keep it as the newest, deliver it where wanted.
 
-        ``fence``: under which this node runs the feed that these come from.
+        One whose key was used before for the same gets the position that it got then, and is left
+        out. ``fence``: under which this node runs the feed that these come from.
 
         Raises:
-            InvalidInput: when the engine is away and nothing was published, as far as is known.
+            InvalidInput: when the engine is away; it says whether nothing was published.
+            KeyConflictError: when a key was used before for something else; the rest is published.
             FencedError: when another node runs the feed by now.
         """
 

@@ -12,7 +12,12 @@ from typing import Final
 import msgspec
 
 from bookcast.engine import records
-from bookcast.engine.base import EngineAwayError, FencedError
+from bookcast.engine.base import (
+    EngineAwayError,
+    FencedError,
+    KeyConflictError,
+    all_published,
+)
 from bookcast.engine.formats import NEWEST
 from bookcast.engine.history import is_kept
 from bookcast.engine.keys import KEEP_SECONDS
@@ -170,24 +175,27 @@ class Committer:
             *(self._call(call) for call in calls),
             return_exceptions=True,
         )
+        errors: dict[int, list[Exception]] = {}
+        done: set[int] = set()
         for call, answer in zip(calls, answers, strict=True):
-            if isinstance(answer, BaseException):
-                self._fail(call, answer)
-            else:
+            of_call = {id(entry.batch) for run in call.runs for entry in run}
+            if not isinstance(answer, BaseException):
                 _note(call, answer, positions)
+                done |= of_call
+                continue
+            error = _expected(answer)
+            for batch_id in of_call:
+                errors.setdefault(batch_id, []).append(error)
         for batch in batches:
-            if not batch.outcome.done():
-                found = [one for one in positions[id(batch)] if one is not None]
-                batch.outcome.set_result(found)
-
-    def _fail(self, call: _ShardCall, error: BaseException) -> None:
-        if not isinstance(error, EngineAwayError | FencedError):
-            logger.error("publishing met a fault of ours", exc_info=error)
-            error = EngineAwayError("publishing met a fault of ours")
-        for run in call.runs:
-            for entry in run:
-                if not entry.batch.outcome.done():
-                    entry.batch.outcome.set_exception(error)
+            if batch.outcome.done():
+                continue
+            if failed := errors.get(id(batch)):
+                batch.outcome.set_exception(_worst(failed, some_done=id(batch) in done))
+                continue
+            try:
+                batch.outcome.set_result(all_published(positions[id(batch)]))
+            except KeyConflictError as conflict:
+                batch.outcome.set_exception(conflict)
 
     async def _call(self, call: _ShardCall) -> list[bytes]:
         redis = self._link.redis
@@ -245,10 +253,13 @@ class Committer:
             for (_, _, topic), entries in of_topics:
                 for run in _runs(entries):
                     self._add(call, topic, run)
+            if any(run[0].publication.once is not None for run in call.runs):
+                call.keys += self._link.keys.once(shard)
             calls.append(call)
         return calls
 
     def _add(self, call: _ShardCall, topic: Topic, run: list[_Entry]) -> None:
+        letters = self._letters(topic, run)
         state, history, channel = self._link.keys.topic(topic)
         call.keys += [state, history]
         call.arguments += [
@@ -256,9 +267,11 @@ class Committer:
             channel,
             _resumes(run[0]),
             run[-1].batch.server_ms,
-            self._letters(topic, run),
+            letters.upper() if run[0].publication.once is not None else letters,
         ]
         call.arguments += [one.batch.written[one.index] for one in run]
+        if (once := run[0].publication.once) is not None:
+            call.arguments += once
         call.runs.append(run)
 
     def _letters(self, topic: Topic, run: list[_Entry]) -> str:
@@ -269,11 +282,38 @@ class Committer:
         return "".join("h" if one else "s" for one in kept)
 
 
+def _expected(error: BaseException) -> Exception:
+    if isinstance(error, EngineAwayError | FencedError):
+        return error
+    logger.error("publishing met a fault of ours", exc_info=error)
+    return EngineAwayError("publishing met a fault of ours", unsure=True)
+
+
+def _worst(errors: Sequence[Exception], *, some_done: bool) -> Exception:
+    """Return what a batch failed with: where some of it was done, not that nothing was."""
+    for error in errors:
+        if isinstance(error, FencedError):
+            return error
+        if isinstance(error, EngineAwayError) and error.unsure:
+            return error
+    return EngineAwayError(str(errors[0]), unsure=True) if some_done else errors[0]
+
+
 def _runs(entries: list[_Entry]) -> list[list[_Entry]]:
-    """Cut where what came before is lost: there a new epoch begins."""
+    """Cut where what came before is lost: there a new epoch begins.
+
+    What is to be done once stands alone: it may be left out.
+    """
     runs: list[list[_Entry]] = []
     for entry in entries:
-        if not runs or entry.publication.resumes or runs[-1][-1].batch.late:
+        last = runs[-1][-1] if runs else None
+        if (
+            last is None
+            or entry.publication.resumes
+            or last.batch.late
+            or last.publication.once is not None
+            or entry.publication.once is not None
+        ):
             runs.append([])
         runs[-1].append(entry)
     return runs
@@ -289,8 +329,13 @@ def _resumes(entry: _Entry) -> str:
 def _note(
     call: _ShardCall, answer: list[bytes], positions: dict[int, list[Position | None]]
 ) -> None:
-    """Take the positions out of an answer: epoch and last seq of each run."""
+    """Take the positions out of an answer: epoch and last seq of each run.
+
+    Where its key was used for something else, a publication has none.
+    """
     for run, epoch, last in zip(call.runs, answer[::2], answer[1::2], strict=True):
+        if not epoch:
+            continue
         first = int(last) - len(run) + 1
         for offset, entry in enumerate(run):
             position = Position(epoch.decode(), first + offset)

@@ -64,6 +64,10 @@ class Keys:
         """Give the key of what a producer did last in a shard."""
         return f"{self._shard(shard)}:p:{producer}"
 
+    def once(self, shard: int) -> tuple[str, str]:
+        """Return the keys of what was published once in a shard, and of when that was."""
+        return f"{self._shard(shard)}:o", f"{self._shard(shard)}:ot"
+
     def directory(self, shard: int) -> str:
         """Give the key of the names of a shard's topics."""
         return f"{self._shard(shard)}:topics"

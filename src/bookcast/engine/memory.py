@@ -7,8 +7,9 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 
-from bookcast.engine.base import Engine, EngineStatus, Head
+from bookcast.engine.base import Engine, EngineStatus, Head, all_published
 from bookcast.engine.history import History
+from bookcast.engine.idempotency import KeyStore
 from bookcast.model import Position, Publication, Topic, Update, is_lossless
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class MemoryEngine(Engine):
         self._breaks = 0
         self._newest: dict[Topic, Update] = {}
         self._delivering: set[Topic] = set()
+        self._keys = KeyStore()
 
     async def publish(
         self,
@@ -46,10 +48,17 @@ class MemoryEngine(Engine):
         *,
         fence: int | None = None,  # noqa: ARG002 - nobody else could run the feed
     ) -> list[Position]:
-        """Give positions in the order given; never fails and never waits."""
-        positions = []
+        """Give positions in the order given; never waits.
+
+        Raises:
+            KeyConflictError: when a key was used before for something else; the rest is published.
+        """
+        positions: list[Position | None] = []
         server_ms = round(self._clock() * 1000, 3)
-        for topic, data, exchange_ms, feed_ms, past, resumes in publications:
+        for topic, data, exchange_ms, feed_ms, past, resumes, once in publications:
+            if once is not None and (known := self._keys.find(topic, once, server_ms)):
+                positions.append(known if isinstance(known, Position) else None)
+                continue
             previous = self._newest.get(topic)
             if previous is None:
                 position = Position(self._epoch, 1)
@@ -59,13 +68,15 @@ class MemoryEngine(Engine):
             update = Update(topic, position, data, server_ms, exchange_ms, feed_ms, past)
             self._newest[topic] = update
             positions.append(position)
+            if once is not None:
+                self._keys.keep(topic, once, position, server_ms)
             if is_lossless(data):
                 self._remember(update)
             if topic in self._delivering:
                 self._deliver(update)
             elif logger.isEnabledFor(logging.DEBUG):
                 logger.debug("%s seq %d: kept, nobody wants it now", topic, position.seq)
-        return positions
+        return all_published(positions)
 
     def _next_epoch(self) -> str:
         self._breaks += 1

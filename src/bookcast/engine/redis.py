@@ -17,7 +17,15 @@ import msgspec
 
 from bookcast.engine import records
 from bookcast.engine.alone import Alone
-from bookcast.engine.base import Engine, EngineAwayError, EngineStatus, FencedError, Head, Shared
+from bookcast.engine.base import (
+    Engine,
+    EngineAwayError,
+    EngineStatus,
+    FencedError,
+    Head,
+    KeyConflictError,
+    Shared,
+)
 from bookcast.engine.board import Board
 from bookcast.engine.breaker import Breaker
 from bookcast.engine.committer import Committer
@@ -196,26 +204,36 @@ class RedisEngine(Engine):
         Raises:
             InvalidInput: when Redis is away, unless this comes from the feed or the rules say so.
             FencedError: when another node runs the feed by now.
+            KeyConflictError: when a key was used before for something else; the rest is published.
         """
+        unsure = False
         if not self._alone.is_alone:
             try:
                 return await self._commit(publications, fence)
             except EngineAwayError as error:
                 logger.debug("%d updates are not published in Redis: %s", len(publications), error)
+                unsure = error.unsure
             except FencedError:
                 if fence is not None:
                     self._work.begin(self._leadership.fenced(fence), "fenced")
                 raise
         if fence is None and not self._rules.local:
-            raise InvalidInput(
-                "engine_unavailable",
-                f"{self._breaker.reason or 'Redis is away'}; nothing was published, as far as is "
-                "known",
-                retry_after=RETRY_SECONDS,
-            )
+            raise self._unavailable(unsure=unsure)
         if not self._alone.is_alone:  # it is back already
             return await self._commit(publications, fence)
         return await self._alone.publish(publications, from_feed=fence is not None)
+
+    def _unavailable(self, *, unsure: bool) -> InvalidInput:
+        reason = self._breaker.reason or "Redis was away for a moment"
+        return InvalidInput(
+            "engine_unavailable",
+            f"{reason}; nobody knows whether this was published: with an idempotency key it can be "
+            "sent again"
+            if unsure
+            else f"{reason}; nothing was published",
+            retry_after=RETRY_SECONDS,
+            published="unknown" if unsure else "nothing",
+        )
 
     def _commit(
         self, publications: Sequence[Publication], fence: int | None
@@ -225,7 +243,8 @@ class RedisEngine(Engine):
         self._alone.note_published(publications)
 
         def note(outcome: asyncio.Future[list[Position]]) -> None:
-            if outcome.cancelled() or outcome.exception() is not None:
+            failed = outcome.cancelled() or outcome.exception()
+            if failed and not isinstance(failed, KeyConflictError):
                 self._alone.note_failed(publications)
 
         outcome.add_done_callback(note)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from bookcast.http import problem, schemas
 from bookcast.model import CHANNELS, PERIODS
 from bookcast.protocol import shapes
+from bookcast.protocol.idempotency import HEADER, MAX_LENGTH
 from bookcast.publisher import Published
 from bookcast.version import __version__
 
@@ -89,6 +90,13 @@ _PERIOD: Final = {
     "description": "May stand in the data instead",
     "schema": {"enum": list(PERIODS)},
 }
+_KEY: Final = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_LENGTH,
+    "description": "Sent again with the same key within 10 minutes, it gets the first answer, and "
+    "nothing is published",
+}
 _UPDATE: Final = {
     "title": "PublishedUpdate",
     "type": "object",
@@ -97,13 +105,17 @@ _UPDATE: Final = {
         "symbol": _SYMBOL["schema"],
         "period": {"enum": [*PERIODS, None]},
         "data": {"anyOf": [_reference(struct) for struct in _PUBLISHED.values()]},
+        "idempotency_key": _KEY,
     },
     "required": ["channel", "symbol", "data"],
 }
 
 
 def _broadcast(channel: str) -> dict[str, Any]:
-    parameters: list[dict[str, Any]] = [{"name": "symbol", "in": "query", **_SYMBOL}]
+    parameters: list[dict[str, Any]] = [
+        {"name": "symbol", "in": "query", **_SYMBOL},
+        {"name": HEADER, "in": "header", "schema": _KEY},
+    ]
     if channel == "candles":
         parameters.append(_PERIOD)
     return _post(
@@ -124,7 +136,9 @@ def _post(
         400: "The body is not JSON",
         413: "The body is too large",
         415: "The body is not application/json",
-        422: "The symbol or the data are wrong; path names the field",
+        422: "The symbol or the data are wrong; path names the field. Or the idempotency key was "
+        "used for something else",
+        503: "Redis is away; published says whether nothing was published, or that is unknown",
     }
     return {
         "post": {

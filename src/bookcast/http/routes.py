@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from bookcast.auth.addresses import neighbourhood
 from bookcast.auth.gate import Gate, Knock, Visitor
-from bookcast.auth.principal import Rights, Scope
+from bookcast.auth.principal import Rights, Scope, owner_of_keys
 from bookcast.engine.base import Engine
 from bookcast.errors import InvalidInput
 from bookcast.feeder import Feeder
@@ -22,6 +22,7 @@ from bookcast.http.report import Reporter
 from bookcast.limits import Refusals, TokenBuckets
 from bookcast.model import Security, Topic, parse_symbol
 from bookcast.protocol import codec
+from bookcast.protocol.idempotency import HEADER
 from bookcast.protocol.published import decode_batch
 from bookcast.publisher import Publisher
 from bookcast.settings import Settings
@@ -72,25 +73,37 @@ class Routes:
             visitor, rights = await self._require(request, "publish")
             symbol = _symbol_parameter(request)
             text = await self._json_body(request)
+            key = _idempotency_key(request)
             self._charge(visitor, 1)
         except InvalidInput as error:
             self._publisher.refuse(error)
             raise
         period = request.query_params.get("period")
         return Json(
-            await self._publisher.publish(channel, symbol, text, period=period, rights=rights)
+            await self._publisher.publish(
+                channel,
+                symbol,
+                text,
+                period=period,
+                rights=rights,
+                key=key,
+                principal=owner_of_keys(visitor.principal),
+            )
         )
 
     async def broadcast_batch(self, request: Request) -> Response:
         """Publish updates of any topics, in order; each goes well or wrong by itself."""
         try:
             visitor, rights = await self._require(request, "publish")
+            _refuse_key_of_batch(request)
             updates = decode_batch(await self._json_body(request))
             self._charge(visitor, len(updates))
         except InvalidInput as error:
             self._publisher.refuse(error)
             raise
-        outcomes = await self._publisher.publish_all(updates, rights)
+        outcomes = await self._publisher.publish_all(
+            updates, rights, owner_of_keys(visitor.principal)
+        )
         results = [
             schemas.Outcome(error=schemas.Refusal(outcome.code, outcome.message, outcome.path))
             if isinstance(outcome, InvalidInput)
@@ -228,6 +241,26 @@ def knock_of(request: Request) -> Knock:
     peer = request.client.host if request.client is not None else ""
     changes = request.method not in {"GET", "HEAD", "OPTIONS"}
     return Knock(peer, request.headers.getlist, page=changes)
+
+
+def _idempotency_key(request: Request) -> str | None:
+    """Return the key under which this may be sent again."""
+    keys = request.headers.getlist(HEADER)
+    if len(keys) > 1:
+        raise InvalidInput("invalid_message", f"{HEADER}: there are several", path=HEADER)
+    try:
+        return keys[0].encode("latin-1").decode() if keys else None
+    except UnicodeDecodeError:
+        raise InvalidInput("invalid_message", f"{HEADER}: not valid UTF-8", path=HEADER) from None
+
+
+def _refuse_key_of_batch(request: Request) -> None:
+    if HEADER in request.headers:
+        raise InvalidInput(
+            "invalid_message",
+            f"{HEADER}: a batch has none; each of its updates may have an idempotency_key",
+            path=HEADER,
+        )
 
 
 def _symbol_parameter(request: Request) -> str:

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from bookcast.sessions.session import Session
 
 PublishAll = Callable[
-    [Sequence[PublishedUpdate], Rights], Awaitable[Sequence[Position | InvalidInput]]
+    [Sequence[PublishedUpdate], Rights, str], Awaitable[Sequence[Position | InvalidInput]]
 ]
-"""Publishes updates in order, as far as rights go; gives the place of each or what is wrong."""
+"""Publishes updates in order, as far as rights go, under keys of a principal; returns the place of
+each, or what is wrong with it."""
 
 
 Prepare = Callable[[Sequence[Topic]], Awaitable[None]]
