@@ -198,6 +198,7 @@ class Server:
             },
             patience=BEHIND_SECONDS if engine.shared is not None else 0.0,
             supply=feeder.supply,
+            gone=engine.gone,
             observe=delays.observe,
         )
         engine.attach(
@@ -205,6 +206,7 @@ class Server:
             wanted=feeder.want,
             unwanted=feeder.release,
             unreadable=hub.note_unreadable,
+            removed=hub.forget,
         )
         publisher = Publisher(
             engine=engine,
@@ -240,6 +242,7 @@ class Server:
             max_message_bytes=settings.max_message_bytes,
             framer=framer,
             publish=publisher.publish_all,
+            lose_publisher=publisher.lose,
             publishing_waits=engine.waits,
             clock=time.monotonic,
             loop=loop,
@@ -259,6 +262,7 @@ class Server:
             settings=settings,
             gate=self._gate,
             engine=engine,
+            hub=hub,
             publisher=publisher,
             refusals=self._refusals,
             feeder=feeder,
@@ -328,7 +332,7 @@ class Server:
     async def stop(self) -> None:
         """Publish no more, end the feed, say goodbye to everybody; once more does nothing."""
         self._ready = False
-        self._publisher = None
+        publisher, self._publisher = self._publisher, None
         for task in self._tasks:
             task.cancel()
         self._tasks = []
@@ -346,6 +350,8 @@ class Server:
             self._roaming = None
         if self._registry is not None:
             self._registry.clear()
+        if publisher is not None:
+            await publisher.close()
         if engine is not None:
             await engine.stop()
         self._draining = False

@@ -100,7 +100,7 @@ class Feeder:
             for feed in self._feeds:
                 if feed.serves(topic):
                     return feed.supply(topic)
-            return None
+            return self._supply_of_others()
         return self._supply_elsewhere(topic)
 
     def statuses(self) -> list[FeedStatus]:
@@ -198,11 +198,18 @@ class Feeder:
         if trouble is None:
             return supply
         statuses = self._read(FEEDS, _statuses.decode)
-        if supply is None and not statuses:
-            return None  # there is no feed at all, as far as this node knows
+        if supply is None and not statuses:  # there is no feed, as far as this node knows
+            return self._supply_of_others()
         names = [one.name for one in statuses or ()]
         source = supply.source if supply is not None else names[0] if names else ""
         return Supply(source, "feed_down", trouble)
+
+    def _supply_of_others(self) -> Supply | None:
+        """Tell how a topic can be supplied that no feed has: others publish it, through Redis."""
+        status = self._engine.status()
+        if status.state != "away":
+            return None
+        return Supply("", "feed_down", f"{status.detail}: what is published doesn't come here")
 
     def _trouble(self) -> str | None:
         """Tell why nothing comes from the feed, which another node runs."""

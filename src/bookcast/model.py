@@ -268,6 +268,13 @@ class TimePoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
 Data = Book | Quote | Trades | Candle | Brokers | TimePoint
 
 
+class Gone(NamedTuple):
+    """The publisher of a topic's newest update is gone. ``position``: of that update."""
+
+    position: Position
+    reason: str
+
+
 class Once(NamedTuple):
     """What lets a publication be done once, though it comes twice. Both are hashes.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from bookcast.auth.principal import EVERYTHING, Rights
 from bookcast.engine.base import Engine, KeyConflictError
+from bookcast.engine.work import Work
 from bookcast.errors import InvalidInput
 from bookcast.hub.hub import Hub
 from bookcast.model import Position, Publication, Topic
@@ -19,6 +20,14 @@ from bookcast.protocol.published import Rules, parse_publication
 from bookcast.protocol.shapes import PublishedUpdate
 
 logger = logging.getLogger(__name__)
+
+
+GONE: Final = "the connection of its publisher is gone"
+"""Why a topic is stale that nobody has published to since."""
+
+
+PATIENCE_SECONDS: Final = 1.0
+"""How long the end of a node waits until that is told."""
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -49,6 +58,9 @@ class Publisher:
         self._hub = hub
         self._rules = rules
         self._now = now
+        # What each source that may be lost has published last.
+        self._sources: dict[Hashable, dict[Topic, Position]] = {}
+        self._work = Work()
         self.refused = 0
         """Publications refused since the start."""
 
@@ -89,10 +101,12 @@ class Publisher:
         updates: Sequence[PublishedUpdate],
         rights: Rights = EVERYTHING,
         principal: str = "",
+        source: Hashable | None = None,
     ) -> list[Position | InvalidInput]:
         """Publish updates in order, and give the place of each, or what is wrong with it.
 
         One whose idempotency key the ``principal`` used before gets the place that it got then.
+        ``source``: what they come from, if it can be lost; see :meth:`lose`.
 
         Raises:
             InvalidInput: when none could be published, since the engine is away.
@@ -101,10 +115,10 @@ class Publisher:
         publications: list[Publication] = []
         for update in updates:
             try:
-                source = bytes(update.data)
-                one = self._parse(update.channel, update.symbol, source, update.period, rights)
+                data = bytes(update.data)
+                one = self._parse(update.channel, update.symbol, data, update.period, rights)
                 if (key := update.idempotency_key) is not None:
-                    again = once(key, principal, one.topic, source, path="idempotency_key")
+                    again = once(key, principal, one.topic, data, path="idempotency_key")
                     one = one._replace(once=again)
                 publications.append(one)
             except InvalidInput as error:
@@ -112,9 +126,26 @@ class Publisher:
                 outcomes.append(error)
             else:
                 outcomes.append(None)
-        positions = iter(await self._commit(publications))
+        found = await self._commit(publications)
+        if source is not None:
+            self._sources.setdefault(source, {}).update(
+                (one.topic, position)
+                for one, position in zip(publications, found, strict=True)
+                if isinstance(position, Position)
+            )
+        positions = iter(found)
         logger.debug("%d updates published together", len(publications))
         return [next(positions) if outcome is None else outcome for outcome in outcomes]
+
+    def lose(self, source: Hashable) -> None:
+        """Let subscribers hear that a source is gone, where nobody has published since."""
+        places = self._sources.pop(source, None)
+        if places:
+            self._work.begin(self._engine.abandon(places, GONE), "abandons topics")
+
+    async def close(self) -> None:
+        """End, after telling that what is lost by now is gone."""
+        await self._work.end(PATIENCE_SECONDS)
 
     async def _commit(
         self, publications: Sequence[Publication], *, path: str = "idempotency_key"

@@ -29,6 +29,7 @@ class EngineNode:
         self.engine = engine
         self.delivered: list[Update] = []
         self.unreadable: list[tuple[Topic, Position]] = []
+        self.removed: list[Topic] = []
         self.wanted: set[Topic] = set()
         self.fences: list[int | None] = []
         self.lost = 0
@@ -39,6 +40,7 @@ class EngineNode:
             wanted=self.wanted.add,
             unwanted=self.wanted.discard,
             unreadable=lambda topic, position: self.unreadable.append((topic, position)),
+            removed=self.removed.append,
         )
         engine.on_return(self._return)
         if feeds:

@@ -969,3 +969,30 @@ def test_what_cant_be_read_of_a_topic_nobody_sees_is_nobodys_concern() -> None:
     world = World()
     unreadable(world, 2)
     assert world.hub.topics() == {}
+
+
+@pytest.mark.parametrize("topic", [AAPL, TRADES, CANDLES])
+def test_a_removed_topic_begins_anew(topic: Topic) -> None:
+    """Its subscribers are told, newcomers are shown nothing, and what comes next is the first."""
+    world = World()
+    one, held = world.client(topic, V1), world.client(topic, V1)
+    world.publish(1, 2, topic=topic)
+    world.timer.run()
+    world.hold(held)
+    world.publish(3, topic=topic)
+    world.timer.run()
+    world.publish(4, topic=topic)
+    world.known.clear()
+    world.hub.forget(topic)
+    world.timer.run()
+    assert b"".join(one.writes).endswith(b"<AAPL 3><AAPL pending>")
+    newcomer = world.client(topic, V1)
+    assert b"".join(newcomer.writes) == b"<AAPL pending>"
+    world.catch_up(held)
+    assert b"<AAPL 3>" not in b"".join(held.writes)
+    world.deliver(update(1, topic, "f"))
+    world.timer.run()
+    for client in (one, newcomer, held):
+        assert b"".join(client.writes).replace(b"<AAPL live>", b"").endswith(b"<AAPL 1>")
+        assert b"gap" not in b"".join(client.writes)
+    world.hub.forget(TSLA)

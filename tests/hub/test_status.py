@@ -1,7 +1,9 @@
+import functools
+
 import pytest
 
 from bookcast.hub.status import Status, status_of
-from bookcast.model import Quota, Supply, Update
+from bookcast.model import Gone, Position, Quota, Supply, Update
 from tests.support import update
 
 ALIVE, DEAD = Supply("futu"), Supply("futu", "feed_down", "OpenD closed")
@@ -65,3 +67,15 @@ def test_ages_and_times_left_are_no_news() -> None:
     assert one.news != one._replace(reason="no right").news
     stale = Status("stale", 5, "no update for 30 s")
     assert stale.news == stale._replace(reason="no update for 31 s").news
+
+
+def test_a_topic_whose_publisher_is_gone_is_stale() -> None:
+    """However fresh it is, unless somebody has published since or its feed says something worse."""
+    newest, gone = update(3), Gone(Position("e", 3), "its publisher is gone")
+    judge = functools.partial(status_of, newest, now_ms=0, stale_after=0)
+    told = judge(supply=None, gone=gone)
+    assert (told.state, told.reason) == ("stale", "its publisher is gone")
+    assert judge(supply=Supply("futu"), gone=gone).state == "stale"
+    assert judge(supply=Supply("futu", "halted"), gone=gone).state == "halted"
+    for other in (Position("e", 2), Position("f", 3)):
+        assert judge(supply=None, gone=gone._replace(position=other)).state == "live"

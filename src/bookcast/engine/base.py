@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from bookcast.model import Position, Publication, Topic, Update
+from bookcast.model import Gone, Position, Publication, Topic, Update
 
 if TYPE_CHECKING:
     from bookcast.engine.board import Board
@@ -113,6 +113,7 @@ class Engine(ABC):
         self._wanted: Demand = lambda _topic: None
         self._unwanted: Demand = lambda _topic: None
         self._note_unreadable: NoteUnreadable = lambda _topic, _position: None
+        self._removed: Callable[[Topic], None] = lambda _topic: None
         self._gained: Callable[[int | None], Awaitable[None]] | None = None
         self._lost: Callable[[], Awaitable[None]] | None = None
 
@@ -123,8 +124,10 @@ class Engine(ABC):
         wanted: Demand,
         unwanted: Demand,
         unreadable: NoteUnreadable = lambda _topic, _position: None,
+        removed: Callable[[Topic], None] = lambda _topic: None,
     ) -> None:
         """Connect both ends of the path; call it once, before anything is wanted."""
+        self._removed = removed
         self._note_unreadable = unreadable
         self._deliver = deliver
         self._wanted = wanted
@@ -180,6 +183,32 @@ class Engine(ABC):
     @abstractmethod
     async def snapshot(self, topic: Topic) -> Update | None:
         """Give the newest update of a topic, None when there was none."""
+
+    def gone(self, topic: Topic) -> Gone | None:  # noqa: ARG002 - nobody may have told it
+        """Tell, as far as is known here, whether the publisher of what is newest is gone."""
+        return None
+
+    async def find_gone(self, topic: Topic) -> Gone | None:
+        """Tell the same also of a topic that isn't followed here."""
+        return self.gone(topic)
+
+    @abstractmethod
+    async def abandon(self, places: Mapping[Topic, Position], reason: str) -> None:
+        """Note that the publisher of updates at these places is gone.
+
+        That counts where nobody has published since.
+        """
+
+    @abstractmethod
+    async def remove(self, topic: Topic) -> bool:
+        """Forget a topic at all nodes, as if nobody had ever published it.
+
+        Returns:
+            False when nobody had.
+
+        Raises:
+            InvalidInput: when the engine is away.
+        """
 
     @abstractmethod
     async def past(self, topic: Topic) -> Sequence[Update]:

@@ -30,6 +30,9 @@ MAX_TOGETHER: Final = 4096
 """So many publications go together at most: they wait for each other's answer."""
 
 
+FRESH: Final = 2
+"""The argument that names what begins an epoch in a call."""
+
 REDIS: Final = 5
 """The argument that tells what Redis was asked before, where it is asked once more: one that has
 forgotten that would do it twice."""
@@ -77,6 +80,7 @@ class Committer:
         history_size: so many updates are kept where every one counts.
         keeps_books: so many books are kept as well.
         form: the format that records are written in now.
+        published: is told each state that was published, its place, and how it is written.
         clock: seconds since 1970.
     """
 
@@ -88,6 +92,7 @@ class Committer:
         history_size: int,
         keeps_books: bool,
         form: Callable[[], int] = lambda: NEWEST,
+        published: Callable[[Topic, Position, bytes], None] = lambda *_: None,
         clock: Callable[[], float],
     ) -> None:
         self._link = link
@@ -95,6 +100,7 @@ class Committer:
         self._history_size = history_size
         self._keeps_books = keeps_books
         self._form = form
+        self._published = published
         self._clock = clock
         self._waiting: list[_Batch] = []
         self._task: asyncio.Task[None] | None = None
@@ -181,6 +187,7 @@ class Committer:
             of_call = {id(entry.batch) for run in call.runs for entry in run}
             if not isinstance(answer, BaseException):
                 _note(call, answer, positions)
+                self._tell(call, positions)
                 done |= of_call
                 continue
             error = _expected(answer)
@@ -196,6 +203,17 @@ class Committer:
                 batch.outcome.set_result(all_published(positions[id(batch)]))
             except KeyConflictError as conflict:
                 batch.outcome.set_exception(conflict)
+
+    def _tell(self, call: _ShardCall, positions: dict[int, list[Position | None]]) -> None:
+        """Tell the newest states of a call. One that came late may not have been taken."""
+        for run in call.runs:
+            batch, index = run[-1].batch, run[-1].index
+            publication = batch.publications[index]
+            position = positions[id(batch)][index]
+            if position is None or publication.topic.channel in LOSSLESS:
+                continue
+            if batch.late is None or f"-{call.arguments[FRESH]!s}-" in position.epoch:
+                self._published(publication.topic, position, batch.written[index])
 
     async def _call(self, call: _ShardCall) -> list[bytes]:
         redis = self._link.redis

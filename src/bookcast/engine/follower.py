@@ -17,7 +17,7 @@ from bookcast.engine.records import Unreadable
 from bookcast.engine.subscriber import Subscriber
 from bookcast.engine.unreadable import UnreadableLog
 from bookcast.engine.work import Work
-from bookcast.model import LOSSLESS, Position, Topic, Update, is_lossless
+from bookcast.model import LOSSLESS, Gone, Position, Topic, Update, is_lossless
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,9 @@ ARRIVAL_SECONDS: Final = 0.25
 LINGER_SECONDS: Final = 10.0
 """What nobody wants any more is followed for so long."""
 
+
+REMOVED: Final = "removed"
+"""What Redis notes of a topic that somebody has removed."""
 
 TOGETHER: Final = 200
 """So many states are told again together; then what is live has its turn."""
@@ -47,6 +50,7 @@ class Follower:
         restore: tells Redis states that it has lost.
         is_wanted: tells whether somebody wants a topic now.
         unreadable: is told what other nodes wrote and this one can't read.
+        removed: is told that somebody has removed a topic.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Follower:
         restore: Callable[[Sequence[Update]], Awaitable[None]],
         is_wanted: Callable[[Topic], bool],
         unreadable: UnreadableLog,
+        removed: Callable[[Topic], None] = lambda _topic: None,
     ) -> None:
         self._link = link
         self._subscriber = subscriber
@@ -70,11 +75,14 @@ class Follower:
         self._restore = restore
         self._is_wanted = is_wanted
         self._unreadable = unreadable
+        self._removed = removed
         self._work = Work()
         self._gives_back = False
         # Followed, though nobody wants them now: since when.
         self._idle: dict[Topic, float] = {}
         self._preparing: dict[Topic, asyncio.Future[None]] = {}
+        self.gone: dict[Topic, Gone] = {}
+        """Topics whose publisher is gone, as far as is known."""
         self.mirror = Mirror(history_size, keeps_books=keeps_books)
         """What is known."""
         self.repaired = 0
@@ -167,7 +175,7 @@ class Follower:
         """
         await self._let_go()
         places = {topic: self.mirror.position(topic) for topic in self.mirror.topics()}
-        heads = await self._heads(places)
+        heads = await self.look(places)
         self._give_back_later(heads, places)
         behind = [
             topic
@@ -219,7 +227,7 @@ class Follower:
             for at in range(0, len(topics), TOGETHER):
                 some = topics[at : at + TOGETHER]
                 places = {topic: self.mirror.position(topic) for topic in some}
-                lost = self._lost(await self._heads(some), places)
+                lost = self._lost(await self.look(some), places)
                 states = [one for topic in lost if (one := self.mirror.newest(topic)) is not None]
                 self.given_back += len(states)
                 await self._restore(states)
@@ -275,8 +283,32 @@ class Follower:
                     self._unreadable.note(f"{topic}, seq {one.position.seq}", one.why)
             self._show(news, place is None)
 
-    async def _heads(self, topics: Iterable[Topic]) -> _Places:
-        """Ask Redis where topics stand; None where it knows nothing of one."""
+    async def look(self, topics: Iterable[Topic]) -> _Places:
+        """Ask Redis where topics stand, and act on what it has noted of them.
+
+        None where it knows nothing of one.
+
+        Raises:
+            EngineAwayError: when Redis can't be asked.
+        """
+        heads = await self.notes(topics)
+        for topic, (head, note) in heads.items():
+            if head is None and note == REMOVED:
+                self.gone.pop(topic, None)
+                self.mirror.remove(topic)
+                self._removed(topic)
+            elif head is not None and note and self.mirror.follows(topic):
+                self.gone[topic] = Gone(head, note)
+            else:
+                self.gone.pop(topic, None)
+        return {topic: head for topic, (head, _) in heads.items()}
+
+    async def notes(self, topics: Iterable[Topic]) -> Mapping[Topic, tuple[Position | None, str]]:
+        """Ask Redis where topics stand, and what is noted of each.
+
+        Raises:
+            EngineAwayError: when Redis can't be asked.
+        """
         shards: dict[int, list[Topic]] = {}
         for topic in topics:
             shards.setdefault(records.shard_of(topic), []).append(topic)
@@ -287,9 +319,11 @@ class Follower:
             )
         )
         return {
-            topic: Position(epoch.decode(), int(seq)) if epoch else None
+            topic: (Position(epoch.decode(), int(seq)) if epoch else None, note.decode())
             for of_shard, answer in zip(shards.values(), answers, strict=True)
-            for topic, epoch, seq in zip(of_shard, answer[::2], answer[1::2], strict=True)
+            for topic, epoch, seq, note in zip(
+                of_shard, answer[::3], answer[1::3], answer[2::3], strict=True
+            )
         }
 
     async def _let_go(self) -> None:
@@ -301,6 +335,7 @@ class Follower:
         ]
         for topic in idle:
             del self._idle[topic]
+            self.gone.pop(topic, None)
             self.mirror.forget(topic)
         if idle:
             await self._subscriber.unsubscribe(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bookcast.engine.base import Engine, EngineStatus, Head, all_published
 from bookcast.engine.history import History
 from bookcast.engine.idempotency import KeyStore
-from bookcast.model import Position, Publication, Topic, Update, is_lossless
+from bookcast.model import Gone, Position, Publication, Topic, Update, is_lossless
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,9 @@ class MemoryEngine(Engine):
         self._newest: dict[Topic, Update] = {}
         self._delivering: set[Topic] = set()
         self._keys = KeyStore()
+        self._gone: dict[Topic, Gone] = {}
+        # In which epoch topics begin that were removed.
+        self._removed_at: dict[Topic, str] = {}
 
     async def publish(
         self,
@@ -61,7 +64,7 @@ class MemoryEngine(Engine):
                 continue
             previous = self._newest.get(topic)
             if previous is None:
-                position = Position(self._epoch, 1)
+                position = Position(self._removed_at.pop(topic, self._epoch), 1)
             else:
                 epoch, seq = previous.position.epoch, previous.position.seq + 1
                 position = Position(self._next_epoch() if resumes else epoch, seq)
@@ -85,6 +88,28 @@ class MemoryEngine(Engine):
     async def snapshot(self, topic: Topic) -> Update | None:
         """Give the newest update of a topic, None when there was none."""
         return self._newest.get(topic)
+
+    def gone(self, topic: Topic) -> Gone | None:
+        """Tell whether the publisher of what is newest is gone."""
+        return self._gone.get(topic)
+
+    async def abandon(self, places: Mapping[Topic, Position], reason: str) -> None:
+        """Note whose publisher is gone."""
+        for topic, position in places.items():
+            newest = self._newest.get(topic)
+            if newest is not None and newest.position == position:
+                self._gone[topic] = Gone(position, reason)
+
+    async def remove(self, topic: Topic) -> bool:
+        """Forget a topic. What is published next begins a new epoch."""
+        self._histories.pop(topic, None)
+        self._gone.pop(topic, None)
+        newest = self._newest.pop(topic, None)
+        if newest is None:
+            return False
+        self._removed_at[topic] = self._next_epoch()
+        self._removed(topic)
+        return True
 
     async def past(self, topic: Topic) -> Sequence[Update]:
         """Give what is known of a topic, oldest first."""

@@ -75,9 +75,21 @@ class Mirror:
         self._topics[topic] = _Topic()
         return True
 
+    def follows(self, topic: Topic) -> bool:
+        """Tell whether a topic is followed, whatever is known of it."""
+        return topic in self._topics
+
     def forget(self, topic: Topic) -> None:
         """Follow a topic no more."""
         self._topics.pop(topic, None)
+
+    def remove(self, topic: Topic) -> bool:
+        """Know nothing of a topic any more, but follow it. False: nothing was known of it."""
+        known = self._topics.get(topic)
+        if known is None or known.place is None:
+            return False
+        known.newest = known.place = known.history = None
+        return True
 
     def position(self, topic: Topic) -> Position | None:
         """Tell how far a topic is known."""

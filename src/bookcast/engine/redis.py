@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -33,14 +33,16 @@ from bookcast.engine.demand import Demand
 from bookcast.engine.follower import Follower
 from bookcast.engine.leadership import Leadership
 from bookcast.engine.link import Link, LinkSettings
+from bookcast.engine.notes import TopicNotes
 from bookcast.engine.peers import Node, Peers
+from bookcast.engine.published import PublishedStates
 from bookcast.engine.records import Unreadable
 from bookcast.engine.shelf import Shelf
 from bookcast.engine.subscriber import Subscriber
 from bookcast.engine.unreadable import UnreadableLog
 from bookcast.engine.work import Work
 from bookcast.errors import InvalidInput
-from bookcast.model import Position, Publication, Topic, Update, is_lossless
+from bookcast.model import Gone, Position, Publication, Topic, Update, is_lossless
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +107,7 @@ class RedisEngine(Engine):
             history_size=rules.history_size,
             keeps_books=rules.keeps_books,
             form=lambda: peers.form,
+            published=lambda *state: self._published.note(*state),  # noqa: PLW0108 - made later
             clock=clock,
         )
         self._subscriber = Subscriber(
@@ -117,6 +120,7 @@ class RedisEngine(Engine):
             ),
             hear=self._hear,
             connected=self._on_connected,
+            lost=self._look_for_redis,
         )
         self._demand = Demand(
             self._link,
@@ -138,7 +142,10 @@ class RedisEngine(Engine):
             restore=self._restore,
             is_wanted=lambda topic: topic in self._delivering,
             unreadable=unreadable,
+            removed=self._on_removed,
         )
+        self._published = PublishedStates(self._follower, self._restore)
+        self._notes = TopicNotes(self._link, peers, self._follower)
         self._alone = Alone(
             peers.id,
             history_size=rules.history_size,
@@ -279,6 +286,43 @@ class RedisEngine(Engine):
             )
         return newest
 
+    def gone(self, topic: Topic) -> Gone | None:
+        """Tell, as far as is known here, whether the publisher of what is newest is gone."""
+        return self._alone.gone(topic) if topic in self._alone else self._follower.gone.get(topic)
+
+    async def find_gone(self, topic: Topic) -> Gone | None:
+        """Tell the same also of a topic that isn't followed here."""
+        if topic in self._follower.mirror or self._alone.is_alone:
+            return self.gone(topic)
+        return await self._notes.find_gone(topic)
+
+    async def abandon(self, places: Mapping[Topic, Position], reason: str) -> None:
+        """Note in Redis whose publisher is gone, and tell the other nodes."""
+        if self._alone.is_alone:
+            await self._alone.abandon(places, reason)
+        else:
+            await self._notes.abandon(places, reason)
+
+    async def remove(self, topic: Topic) -> bool:
+        """Forget a topic in Redis and at all nodes.
+
+        Raises:
+            InvalidInput: when Redis is away.
+        """
+        try:
+            return await self._notes.remove(topic)
+        except EngineAwayError as error:
+            raise InvalidInput(
+                "engine_unavailable",
+                f"{error}; the topic isn't removed",
+                retry_after=RETRY_SECONDS,
+            ) from None
+
+    def _on_removed(self, topic: Topic) -> None:
+        self._published.forget(topic)
+        if topic in self._delivering:
+            self._removed(topic)
+
     async def past(self, topic: Topic) -> Sequence[Update]:
         """Give what is known of a topic, oldest first."""
         if topic in self._alone:
@@ -401,6 +445,11 @@ class RedisEngine(Engine):
         else:
             self._follower.hear(channel, message)
 
+    def _look_for_redis(self) -> None:
+        """Ask Redis at once whether it is there: it has just closed a connection."""
+        if not self._breaker.is_open:
+            self._work.begin(self._pulse(), "pulse")
+
     def _on_connected(self) -> None:
         self._heard_at = time.monotonic()
         self._work.begin(self._board.read(), "board")
@@ -465,6 +514,7 @@ class RedisEngine(Engine):
         try:
             self._unreadable.check()
             await self._follower.audit()
+            await self._published.audit()
         except EngineAwayError as error:
             logger.debug("no audit: %s", error)
         except Exception:
@@ -523,6 +573,10 @@ class RedisEngine(Engine):
             if newest is not None and not is_lossless(newest.data):
                 self._show([newest], False)  # noqa: FBT003 - the callback's
         await self._audit()  # it may have lost what it had said before, too
+        try:
+            await self._published.audit_all()
+        except EngineAwayError as error:
+            logger.debug("what Redis has lost can't be told now: %s", error)
 
     def _tell_anew(self) -> None:
         """Tell everything once more that Redis may have forgotten."""

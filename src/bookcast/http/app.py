@@ -94,6 +94,7 @@ def build(routes: Routes, gate: Gate, refusals: Refusals) -> Starlette:
         Route("/readyz", routes.readyz),
         Route("/metrics", routes.metrics),
         Route("/books/{symbol:path}", routes.book),
+        Route("/topics/{channel}/{symbol:path}", routes.remove_topic, methods=["DELETE"]),
         Route("/symbols", routes.symbols),
         Route("/openapi.json", openapi.endpoint),
         Route("/asyncapi.json", asyncapi.endpoint),
@@ -111,8 +112,8 @@ def build(routes: Routes, gate: Gate, refusals: Refusals) -> Starlette:
             Middleware(
                 CORSMiddleware,
                 allow_origin_regex=".*",
-                allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", "Content-Type", "X-API-Key"],
+                allow_methods=["GET", "POST", "DELETE"],
+                allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-API-Key"],
             ),
         ],
         exception_handlers={

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bookcast.http import problem, schemas
-from bookcast.model import CHANNELS, PERIODS
+from bookcast.model import CHANNELS, ODD, PERIODS
 from bookcast.protocol import shapes
 from bookcast.protocol.idempotency import HEADER, MAX_LENGTH
 from bookcast.publisher import Published
@@ -150,6 +150,20 @@ def _post(
     }
 
 
+def _removed() -> dict[str, Any]:
+    answers = _answers(
+        None,
+        {
+            404: "Nobody has published anything to it, or there is no such channel",
+            422: "No such topic; path names what is wrong",
+            503: "Redis is away; the topic isn't removed",
+        },
+        "application/json",
+    )
+    del answers["200"]
+    return answers | {"204": {"description": "It is removed"}}
+
+
 @lru_cache(maxsize=1)
 def document() -> bytes:
     """Give the document as JSON."""
@@ -178,6 +192,23 @@ def document() -> bytes:
             {404: "No book of this symbol yet", 422: "Not a symbol"},
             [{"name": "symbol", "in": "path", **_SYMBOL}],
         ),
+        "/topics/{channel}/{symbol}": {
+            "delete": {
+                "summary": "Forget a topic at all nodes, until somebody publishes to it again",
+                "parameters": [
+                    {
+                        "name": "channel",
+                        "in": "path",
+                        "required": True,
+                        "schema": {"enum": list(CHANNELS)},
+                    },
+                    {"name": "symbol", "in": "path", **_SYMBOL},
+                    {"name": "period", "in": "query", "schema": {"enum": list(PERIODS)}},
+                    {"name": "variant", "in": "query", "schema": {"enum": [ODD]}},
+                ],
+                "responses": _removed(),
+            }
+        },
         "/symbols": _get(
             "The symbols that contain a text, or all",
             schemas.KnownSymbols,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -19,13 +21,16 @@ from bookcast.errors import InvalidInput
 from bookcast.feeder import Feeder
 from bookcast.http import problem, schemas
 from bookcast.http.report import Reporter
+from bookcast.hub.hub import Hub
 from bookcast.limits import Refusals, TokenBuckets
 from bookcast.model import Security, Topic, parse_symbol
 from bookcast.protocol import codec
 from bookcast.protocol.idempotency import HEADER
-from bookcast.protocol.published import decode_batch
+from bookcast.protocol.published import decode_batch, topic_of
 from bookcast.publisher import Publisher
 from bookcast.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 class Json(Response):
@@ -50,6 +55,7 @@ class Routes:
         settings: Settings,
         gate: Gate,
         engine: Engine,
+        hub: Hub,
         publisher: Publisher,
         refusals: Refusals,
         feeder: Feeder,
@@ -61,6 +67,7 @@ class Routes:
         self._refusals = refusals
         self._rates = TokenBuckets(settings.publish_rate)
         self._engine = engine
+        self._hub = hub
         self._publisher = publisher
         self._feeder = feeder
         self._reporter = reporter
@@ -144,6 +151,7 @@ class Routes:
             raise InvalidInput(
                 "unknown_symbol", f"Nobody has published a book of {spelling} yet", path="symbol"
             )
+        status = self._hub.judge(update, await self._engine.find_gone(topic))
         return Json(
             schemas.KnownBook(
                 symbol=spelling,
@@ -151,8 +159,28 @@ class Routes:
                 seq=update.position.seq,
                 data=codec.as_published(update, rights.max_depth),
                 timestamp=codec.iso_utc(update.server_ms),
+                state=status.state,
+                reason=status.reason,
             )
         )
+
+    async def remove_topic(self, request: Request) -> Response:
+        """Forget a topic at all nodes, until somebody publishes to it again."""
+        await self._require(request, "admin")
+        parameters = request.query_params
+        topic = topic_of(
+            request.path_params["channel"],
+            request.path_params["symbol"],
+            self._settings.default_market,
+            parameters.get("period"),
+            variant=parameters.get("variant"),
+        )
+        if not await self._engine.remove(topic):
+            raise InvalidInput(
+                "unknown_symbol", f"Nobody has published anything to {topic}", path="symbol"
+            )
+        logger.info("%s was removed", topic)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def symbols(self, request: Request) -> Response:
         """List what ``q`` finds: what the feed has, in its order, then what others publish."""

@@ -8,6 +8,7 @@ import msgspec
 
 from bookcast.engine.base import EngineStatus
 from bookcast.feeds.base import FeedStatus
+from bookcast.hub.status import State
 from bookcast.model import Security
 
 
@@ -160,13 +161,18 @@ class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class KnownBook(msgspec.Struct, frozen=True):
-    """The newest book of a symbol: ``data`` as published, ``timestamp`` the server's."""
+    """The newest book of a symbol: ``data`` as published, ``timestamp`` the server's.
+
+    ``state``: how the book stands, as a v1 client's ``status`` tells it, and ``reason`` why.
+    """
 
     symbol: str
     epoch: str
     seq: int
     data: msgspec.Raw
     timestamp: str
+    state: State
+    reason: str | None = None
 
 
 class KnownSymbols(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from bookcast.hub.subscription import Outbox, Subscription, Tally
 from bookcast.hub.teller import Teller
 from bookcast.hub.topic import MAX_WAITING, LiveTopic, Step, live_topic
 from bookcast.hub.view import Renderer, Shown, View, ViewSpec
-from bookcast.model import Channel, Position, Supply, Topic, Update
+from bookcast.model import Channel, Gone, Position, Supply, Topic, Update
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ class Hub:
         patience: seconds that a client who comes back with more than is known here waits for it:
             where there are other nodes, one may be behind for a moment.
         supply: tells how a topic's feed can supply it; None when it has none.
+        gone: tells whether the publisher of a topic's newest update is gone.
         observe: is told the seconds that each update took from the feed to the sockets.
     """
 
@@ -86,6 +87,7 @@ class Hub:
         stale_after: Mapping[Channel, float] | None = None,
         patience: float = 0.0,
         supply: Callable[[Topic], Supply | None] = lambda _topic: None,
+        gone: Callable[[Topic], Gone | None] = lambda _topic: None,
         observe: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         self._renderer = renderer
@@ -100,7 +102,7 @@ class Hub:
         self._keeps_books = keeps_books
         self._max_queue_bytes = max_queue_bytes
         self._patience = patience
-        self._teller = Teller(renderer, now, stale_after or {}, supply)
+        self._teller = Teller(renderer, now, stale_after or {}, supply, gone)
         self._observe = observe
         self._topics: dict[Topic, LiveTopic] = {}
         self._dirty: dict[Topic, LiveTopic] = {}
@@ -160,6 +162,16 @@ class Hub:
             for subscription in tuple(view.ready) if words else ():
                 subscription.outbox.put(words)
                 subscription.outbox.flush()
+
+    def forget(self, topic: Topic) -> None:
+        """Forget what is known of a topic, which was removed; its subscribers are told."""
+        live = self._topics.get(topic)
+        if live is None:
+            return
+        live.forget()
+        self._dirty.pop(topic, None)
+        self._remembering.pop(topic, None)
+        self._teller.check(live)
 
     # From the sessions
 
@@ -349,6 +361,10 @@ class Hub:
             status=self._teller.judge(live),
             last_update_ms=newest.server_ms if newest is not None else None,
         )
+
+    def judge(self, newest: Update, gone: Gone | None) -> Status:
+        """Tell how the topic of an update stands, of which this is the newest."""
+        return self._teller.judge_update(newest.topic, newest, gone)
 
     def is_live(self, topic: Topic) -> bool:
         """Tell whether somebody here sees a topic, or will when they come back."""

@@ -67,6 +67,12 @@ class LiveTopic:
     def skip(self, position: Position) -> None:
         """Note that the update at a position can't be read."""
 
+    def forget(self) -> None:
+        """Know nothing any more: the topic was removed. What comes next begins anew."""
+        self.newest = self.emitted = self.remembered = None
+        for view in self.views.values():
+            view.forget()
+
     def take(self) -> int:
         """Begin a flush with what waits, and give how many updates have come since the last."""
         raise NotImplementedError
@@ -187,6 +193,14 @@ class StateTopic(LiveTopic):
         if self._history is not None:
             self._history.skip(position)
 
+    def forget(self) -> None:
+        """Know nothing any more."""
+        super().forget()
+        self._waiting, self._taken = [], []
+        self._arrived.clear()
+        if self._history is not None:
+            self._history = History(self._queue_size)
+
     def take(self) -> int:
         """Begin a flush with what waits, and give how many updates that is."""
         self._taken, self._waiting = self._waiting, []
@@ -266,10 +280,11 @@ class EventTopic(LiveTopic):
     What hasn't been shown to everybody is found in the bounded history that all share.
     """
 
-    __slots__ = ("_history", "_waiting")
+    __slots__ = ("_history", "_history_size", "_waiting")
 
     def __init__(self, topic: Topic, history_size: int) -> None:
         super().__init__(topic)
+        self._history_size = history_size
         self._history = History(history_size)
         self._waiting = 0
 
@@ -285,6 +300,11 @@ class EventTopic(LiveTopic):
     def skip(self, position: Position) -> None:
         """Note that the update at a position can't be read."""
         self._history.skip(position)
+
+    def forget(self) -> None:
+        """Know nothing any more."""
+        super().forget()
+        self._history, self._waiting = History(self._history_size), 0
 
     def remember(self, update: Update) -> bool:
         """Keep an update from before anybody asked, for those who want history."""

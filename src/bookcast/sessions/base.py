@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -26,6 +26,13 @@ each, or what is wrong with it."""
 
 Prepare = Callable[[Sequence[Topic]], Awaitable[None]]
 """Has what is known of topics at hand."""
+
+
+PublishFrom = Callable[
+    [Sequence[PublishedUpdate], Rights, str, Hashable],
+    Awaitable[Sequence[Position | InvalidInput]],
+]
+"""The same for a connection, which may be lost."""
 
 
 class SessionRules(msgspec.Struct, frozen=True):

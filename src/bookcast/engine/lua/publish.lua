@@ -94,11 +94,13 @@ while at <= #ARGV do
     found = done_before(once, content, now)
     letters = string.lower(letters)
   end
-  local known = redis.call('HMGET', topic, 'e', 's', 'r', 'm')
+  local known = redis.call('HMGET', topic, 'e', 's', 'r', 'm', 'x')
   local epoch, seq = known[1], tonumber(known[2]) or 0
   local late_epoch, late_seq = string.match(resumes, '^o(.*) (%d+)$')
   local is_old = false
-  if late_epoch and epoch == late_epoch then
+  if late_epoch and not epoch and known[5] then
+    is_old, epoch, seq = true, late_epoch, tonumber(late_seq) -- it was removed for good
+  elseif late_epoch and epoch == late_epoch then
     is_old = seq >= tonumber(late_seq)
   elseif late_epoch and epoch and begun(late_epoch) > 0 then
     is_old = begun(epoch) > begun(late_epoch)
@@ -129,6 +131,7 @@ while at <= #ARGV do
     redis.call('EXPIRE', topic, keep)
     if not known[1] then
       redis.call('SADD', KEYS[3], name)
+      redis.call('HDEL', topic, 'x')
     end
     if breaks then
       redis.call('DEL', history)
