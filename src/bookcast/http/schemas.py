@@ -160,7 +160,7 @@ class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
     cluster: ClusterStats | None = None
 
 
-class KnownBook(msgspec.Struct, frozen=True):
+class KnownBook(msgspec.Struct, frozen=True, omit_defaults=True):
     """The newest book of a symbol: ``data`` as published, ``timestamp`` the server's.
 
     ``state``: how the book stands, as a v1 client's ``status`` tells it, and ``reason`` why.
