@@ -9,8 +9,10 @@ import pytest
 
 import bookcast
 from bookcast import InvalidInput, Server, StartupError, serve
+from bookcast.engine.redis import RedisEngine
 from bookcast.errors import CloseCode
-from tests.support import connect
+from tests.engine.nodes import written_by_another
+from tests.support import TRADES, connect
 
 BOOK = {"bids": [[189.5, 300]], "asks": [[189.6, 100]]}
 
@@ -268,3 +270,50 @@ async def test_an_embedding_programs_debug_log_tells_the_whole_story(
             "client 'me' left",
         )
     )
+
+
+async def test_what_another_release_wrote_and_this_one_cant_read_is_told(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, to v1 clients; it is counted, the node is degraded, and the next ones are shown."""
+    async with (
+        serve(port=0, redis_url=redis_url) as server,
+        httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http,
+        connect(server.ws_url + "me", subprotocols=["bookcast.v1"]) as client,
+    ):
+        assert isinstance(server._engine, RedisEngine)
+        link = server._engine._link
+        await client.hear()
+        await client.ask({"action": "subscribe", "channel": "trades", "symbol": "AAPL"})
+        assert (await client.hear())["state"] == "pending"
+        trade = {"price": 1, "size": 1, "timestamp": 0}
+        first = await server.publish("AAPL", {"trades": [trade]}, channel="trades")
+        assert (await client.hear())["seq"] == 1
+        for _ in range(5):
+            await written_by_another(link, TRADES, b"of another release")
+        await server.publish("AAPL", {"trades": [trade]}, channel="trades")
+        heard = [await client.hear()]
+        while heard[-1].get("seq") != 7:
+            heard.append(await client.hear())
+        assert [one for one in heard if one["type"] == "gap"] == [
+            {
+                "type": "gap",
+                "channel": "trades",
+                "symbol": "AAPL",
+                "epoch": first.epoch,
+                "from_seq": 2,
+                "to_seq": None,
+                "reason": "unreadable",
+            }
+        ]
+        assert (heard[-1]["epoch"], heard[-1]["prev_seq"]) == (first.epoch, 6)
+        assert "bookcast_engine_unreadable_total 5.0" in (await http.get("/metrics")).text
+        health = (await http.get("/health")).json()
+        assert health["status"] == "degraded"
+        assert health["engine"]["state"] == "connected"
+        assert "trades:US.AAPL, seq" in health["engine"]["detail"]
+        assert (await http.get("/readyz")).status_code == 200
+        client.connection.transport.abort()
+    told = [one for one in caplog.records if "can't read what another wrote" in one.getMessage()]
+    assert len(told) == 1
+    assert not any(one.exc_info for one in caplog.records)

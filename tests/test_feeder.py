@@ -8,7 +8,9 @@ import httpx
 import pytest
 
 from bookcast import Server
+from bookcast.engine.formats import write_supply
 from bookcast.engine.memory import MemoryEngine
+from bookcast.engine.records import name_of
 from bookcast.errors import InvalidInput
 from bookcast.feeder import Feeder
 from bookcast.feeds.base import Feed, FeedStatus, Publish
@@ -142,6 +144,27 @@ async def test_clients_of_other_nodes_hear_what_they_may_have_meant(redis_url: s
                 "type": "error",
                 "message": "0700.HK: unknown stock; did you mean HK.00700?",
             }
+
+
+@pytest.mark.usefixtures("_quiet")
+async def test_a_notice_that_cant_be_read_is_as_if_there_were_none(redis_url: str) -> None:
+    """It is counted once, however often the topic is judged."""
+    async with nodes(redis_url, 2) as servers:
+        await until(lambda: len(leaders(servers)) == 1)
+        other = next(one for one in servers if one not in leaders(servers))
+        assert other._engine is not None
+        assert other._engine.shared is not None
+        assert other._feeder is not None
+        board = other._engine.shared.board
+        await until(lambda: "feeds" in board.notices)
+        board.notices[name_of(AAPL)] = b"of another release"
+        assert [other._feeder.supply(AAPL) for _ in range(3)] == [None] * 3
+        assert other._engine.numbers()["unreadable"] == 1
+        board.notices["feeds"] = b"of another release"
+        assert other._feeder.statuses() == []
+        assert other._engine.numbers()["unreadable"] == 2
+        board.notices[name_of(AAPL)] = write_supply(Supply("quiet", "halted"), 1)
+        assert other._feeder.supply(AAPL) == Supply("quiet", "halted")
 
 
 @pytest.mark.usefixtures("_quiet")

@@ -73,3 +73,44 @@ async def test_updates_published_together_go_well_or_wrong_each_by_itself() -> N
     ]
     assert (places, faults, refusing.refused) == ([1, 2], ["last", "period"], 2)
     assert await refusing.publish_all([]) == []
+
+
+async def test_what_is_sent_again_under_its_key_gets_the_first_answer() -> None:
+    """Whether it came alone or with others, and whatever came between; of each principal apart."""
+    one = publisher()
+    data = msgspec.Raw(b'{"last":1}')
+    first = await one.publish("quote", "AAPL", bytes(data), key="k", principal="p")
+    await one.publish("quote", "AAPL", {"last": 2})
+    assert await one.publish("quote", "US.AAPL", {"last": 1}, key="k", principal="p") == (
+        msgspec.structs.replace(first, symbol="US.AAPL")
+    )
+    again = PublishedUpdate("quote", "AAPL", data, idempotency_key="k")
+    assert await one.publish_all([again, again], principal="p") == [Position("e", 1)] * 2
+    assert await one.publish_all([again], principal="other") == [Position("e", 3)]
+
+
+async def test_other_data_under_a_used_key_are_refused() -> None:
+    """That is told, and counted; what came with them is published."""
+    one = publisher()
+    await one.publish("quote", "AAPL", {"last": 1}, key="k")
+    with pytest.raises(InvalidInput, match="used before for other data") as caught:
+        await one.publish("quote", "AAPL", {"last": 2}, key="k")
+    assert (caught.value.code, caught.value.path) == ("idempotency_conflict", "Idempotency-Key")
+    outcomes = await one.publish_all(
+        [
+            PublishedUpdate("quote", "AAPL", msgspec.Raw(b'{"last":3}'), idempotency_key="k"),
+            PublishedUpdate("quote", "AAPL", msgspec.Raw(b'{"last":4}'), idempotency_key=""),
+            PublishedUpdate("quote", "AAPL", msgspec.Raw(b'{"last":5}'), idempotency_key="k2"),
+        ]
+    )
+    codes = [one.code if isinstance(one, InvalidInput) else one for one in outcomes]
+    assert codes == ["idempotency_conflict", "invalid_message", Position("e", 2)]
+    assert one.refused == 3
+
+
+async def test_data_that_are_wrong_use_up_no_key() -> None:
+    """The publisher mends them, and sends them under the same one."""
+    one = publisher()
+    with pytest.raises(InvalidInput):
+        await one.publish("quote", "AAPL", {"last": "x"}, key="k")
+    assert (await one.publish("quote", "AAPL", {"last": 1}, key="k")).seq == 1

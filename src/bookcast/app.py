@@ -198,9 +198,16 @@ class Server:
             },
             patience=BEHIND_SECONDS if engine.shared is not None else 0.0,
             supply=feeder.supply,
+            gone=engine.gone,
             observe=delays.observe,
         )
-        engine.attach(deliver=hub.deliver, wanted=feeder.want, unwanted=feeder.release)
+        engine.attach(
+            deliver=hub.deliver,
+            wanted=feeder.want,
+            unwanted=feeder.release,
+            unreadable=hub.note_unreadable,
+            removed=hub.forget,
+        )
         publisher = Publisher(
             engine=engine,
             hub=hub,
@@ -235,6 +242,7 @@ class Server:
             max_message_bytes=settings.max_message_bytes,
             framer=framer,
             publish=publisher.publish_all,
+            lose_publisher=publisher.lose,
             publishing_waits=engine.waits,
             clock=time.monotonic,
             loop=loop,
@@ -254,6 +262,7 @@ class Server:
             settings=settings,
             gate=self._gate,
             engine=engine,
+            hub=hub,
             publisher=publisher,
             refusals=self._refusals,
             feeder=feeder,
@@ -327,7 +336,7 @@ class Server:
     async def stop(self) -> None:
         """Publish no more, end the feed, say goodbye to everybody; once more does nothing."""
         self._ready = False
-        self._publisher = None
+        publisher, self._publisher = self._publisher, None
         for task in self._tasks:
             task.cancel()
         self._tasks = []
@@ -345,6 +354,8 @@ class Server:
             self._roaming = None
         if self._registry is not None:
             self._registry.clear()
+        if publisher is not None:
+            await publisher.close()
         if engine is not None:
             await engine.stop()
         self._draining = False
@@ -406,7 +417,10 @@ class Server:
     def _make_registry(self, engine: Engine) -> Registry:
         settings = self.settings
         if engine.shared is not None and settings.session_ttl:
-            self._roaming = Roaming(engine.shared.shelf, engine.shared.peers, engine.prepare)
+            shared = engine.shared
+            self._roaming = Roaming(
+                shared.shelf, shared.peers, engine.prepare, unreadable=shared.unreadable
+            )
         return Registry(
             ttl=settings.session_ttl,
             clock=time.monotonic,

@@ -19,6 +19,8 @@ ENGINE_NUMBERS: Final[dict[str, tuple[Literal["gauge", "counter"], str]]] = {
     "subscriptions_lost": ("counter", "How often the subscription at Redis was lost"),
     "repaired": ("counter", "How often something that Redis told was missing, and read again"),
     "given_back": ("counter", "States that Redis had lost, and was told again"),
+    "unreadable": ("counter", "What other nodes wrote and this one couldn't read"),
+    "record_format": ("gauge", "The format that records are written in, which all nodes read"),
     "topics_followed": ("gauge", "Topics that this node follows in Redis"),
 }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -35,16 +35,24 @@ class InvalidInput(BookcastError):
         message: one sentence for a person.
         path: where in the input the fault is, for instance ``bids[3].price``; empty for the whole.
         retry_after: seconds after which the same may go well; None where that isn't known.
+        published: of what couldn't be published, whether ``nothing`` was, or that is ``unknown``.
     """
 
     def __init__(
-        self, code: str, message: str, *, path: str = "", retry_after: float | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        path: str = "",
+        retry_after: float | None = None,
+        published: Literal["nothing", "unknown"] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.path = path
         self.retry_after = retry_after
+        self.published = published
 
 
 _PLACE: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
@@ -113,6 +121,7 @@ ERRORS: Final[dict[str, ErrorKind]] = {
     "invalid_message": ErrorKind(422, "Invalid message"),
     "invalid_book": ErrorKind(422, "Invalid order book"),
     "invalid_data": ErrorKind(422, "Invalid data"),
+    "idempotency_conflict": ErrorKind(422, "The key was used for something else"),
     "unknown_action": ErrorKind(422, "Unknown action"),
     "not_subscribed": ErrorKind(422, "Not subscribed"),
     "not_supported": ErrorKind(422, "Not supported here"),

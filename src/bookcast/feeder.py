@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from bookcast.engine.base import Engine, EngineAwayError, FencedError
+from bookcast.engine.formats import read_supply, securities_for, write_supply
 from bookcast.engine.records import name_of
 from bookcast.engine.work import Work
 from bookcast.errors import InvalidInput
@@ -28,8 +29,9 @@ LEADERLESS_SECONDS: Final = 3.0
 SEARCH_SECONDS: Final = 1.0
 """How long another node may take to search its feed."""
 
+R = TypeVar("R")
+
 _encode: Final = msgspec.msgpack.Encoder().encode
-_supply: Final = msgspec.msgpack.Decoder(Supply)
 _statuses: Final = msgspec.msgpack.Decoder(list[FeedStatus])
 _securities: Final = msgspec.msgpack.Decoder(list[Security])
 
@@ -55,6 +57,8 @@ class Feeder:
         self._leads = False
         self._wanted: set[Topic] = set()
         self._work = Work()
+        # Notices of other nodes as they came, and as they were read.
+        self._notices: dict[str, tuple[bytes, Any]] = {}
         self._feeds = [Supervisor(feed) for feed in make(self._publish)]
         if self._feeds:
             engine.lead(gained=self._gain, lost=self._lose)
@@ -96,15 +100,14 @@ class Feeder:
             for feed in self._feeds:
                 if feed.serves(topic):
                     return feed.supply(topic)
-            return None
+            return self._supply_of_others()
         return self._supply_elsewhere(topic)
 
     def statuses(self) -> list[FeedStatus]:
         """Tell how the feeds are, wherever they run."""
         if self._leads or self._engine.shared is None:
             return [feed.status() for feed in self._feeds]
-        told = self._engine.shared.board.notices.get(FEEDS)
-        statuses = _statuses.decode(told) if told else []
+        statuses = self._read(FEEDS, _statuses.decode) or []
         if trouble := self._trouble():
             return [FeedStatus(one.name, "disconnected", one.symbols, trouble) for one in statuses]
         return statuses
@@ -119,7 +122,11 @@ class Feeder:
         peers = self._engine.shared.peers
         found = await peers.ask_all([leader], "search", text.encode(), SEARCH_SECONDS)
         answer = found[leader]
-        return _securities.decode(answer) if answer else ()
+        try:
+            return _securities.decode(answer) if answer else ()
+        except msgspec.MsgspecError as error:
+            self._engine.shared.unreadable.note("what another node's feed has", error)
+            return ()
 
     async def post(self) -> None:
         """Tell other nodes what has changed; call it regularly."""
@@ -130,7 +137,7 @@ class Feeder:
         for topic in self._wanted:
             supply = self.supply(topic)
             if supply is not None:
-                notices[name_of(topic)] = _encode(supply)
+                notices[name_of(topic)] = write_supply(supply, shared.peers.form)
         try:
             await shared.board.post(notices, self._fence)
         except (EngineAwayError, FencedError) as error:
@@ -164,21 +171,45 @@ class Feeder:
 
     # What other nodes say
 
+    def _read(self, name: str, decode: Callable[[bytes], R]) -> R | None:
+        """Read a notice of another node; None: there is none, or it can't be read."""
+        assert self._engine.shared is not None
+        text = self._engine.shared.board.notices.get(name)
+        known = self._notices.get(name)
+        if not text:
+            self._notices.pop(name, None)
+            return None
+        if known is None or known[0] != text:
+            try:
+                known = text, decode(text)
+            except msgspec.MsgspecError as error:
+                self._engine.shared.unreadable.note(f"the notice of {name}", error)
+                known = text, None
+            self._notices[name] = known
+        found: R | None = known[1]
+        return found
+
     def _supply_elsewhere(self, topic: Topic) -> Supply | None:
         shared = self._engine.shared
         if shared is None:
             return None
-        told = shared.board.notices.get(name_of(topic))
-        supply = _supply.decode(told) if told else None
+        supply = self._read(name_of(topic), read_supply)
         trouble = self._trouble()
         if trouble is None:
             return supply
-        statuses = shared.board.notices.get(FEEDS)
-        if supply is None and not statuses:
-            return None  # there is no feed at all, as far as this node knows
-        names = [one.name for one in _statuses.decode(statuses)] if statuses else []
+        statuses = self._read(FEEDS, _statuses.decode)
+        if supply is None and not statuses:  # there is no feed, as far as this node knows
+            return self._supply_of_others()
+        names = [one.name for one in statuses or ()]
         source = supply.source if supply is not None else names[0] if names else ""
         return Supply(source, "feed_down", trouble)
+
+    def _supply_of_others(self) -> Supply | None:
+        """Tell how a topic can be supplied that no feed has: others publish it, through Redis."""
+        status = self._engine.status()
+        if status.state != "away":
+            return None
+        return Supply("", "feed_down", f"{status.detail}: what is published doesn't come here")
 
     def _trouble(self) -> str | None:
         """Tell why nothing comes from the feed, which another node runs."""
@@ -200,4 +231,5 @@ class Feeder:
 
     async def _answer_search(self, text: bytes) -> bytes:
         found = [one for feed in self._feeds for one in await feed.search(text.decode())]
-        return _encode(found)
+        assert self._engine.shared is not None
+        return _encode(securities_for(found, self._engine.shared.peers.form))

@@ -366,13 +366,30 @@ class TimePoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
 Data = Book | Quote | Trades | Candle | Brokers | TimePoint
 
 
+class Gone(NamedTuple):
+    """The publisher of a topic's newest update is gone. ``position``: of that update."""
+
+    position: Position
+    reason: str
+
+
+class Once(NamedTuple):
+    """What lets a publication be done once, though it comes twice. Both are hashes.
+
+    ``key`` names it; ``content`` tells it from something else under the same key.
+    """
+
+    key: bytes
+    content: bytes
+
+
 class Publication(NamedTuple):
     """What a feed or a publisher hands to the engine.
 
     ``exchange_ms`` and ``feed_ms`` are milliseconds since 1970: when the exchange, and when the
     feed, saw this; None where unknown. ``past``: it happened before anybody asked, and only those
     who ask for history get it. ``resumes``: what came between the last one and this is lost, so a
-    new epoch begins.
+    new epoch begins. ``once``: it may come twice, and is done once.
     """
 
     topic: Topic
@@ -381,6 +398,7 @@ class Publication(NamedTuple):
     feed_ms: float | None = None
     past: bool = False
     resumes: bool = False
+    once: Once | None = None
 
 
 class Security(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from bookcast.engine.base import Engine
+from bookcast.engine.base import Engine, KeyConflictError
 from bookcast.engine.link import LinkSettings
 from bookcast.engine.memory import MemoryEngine
 from bookcast.engine.peers import Node as Myself
 from bookcast.engine.redis import RedisEngine, RedisRules
-from bookcast.model import Book, Level, Publication, Topic, Update
+from bookcast.model import Book, Data, Gone, Level, Once, Publication, Topic, Update
 from tests.support import AAPL, CANDLES, PATIENCE, TRADES, TSLA, candle, eventually, trades
 
 HISTORY_SIZE = 3
@@ -41,11 +41,13 @@ class Node:
         self.engine = engine
         self.delivered: list[Update] = []
         self.demand: list[tuple[str, Topic]] = []
+        self.removed: list[Topic] = []
         self.leads = asyncio.Event()
         engine.attach(
             deliver=self.delivered.append,
             wanted=lambda topic: self.demand.append(("wanted", topic)),
             unwanted=lambda topic: self.demand.append(("unwanted", topic)),
+            removed=self.removed.append,
         )
         engine.lead(gained=self._gain, lost=self._lose)
 
@@ -212,3 +214,101 @@ async def test_what_is_past_stays_marked(node: Node) -> None:
     await node.engine.publish([Publication(TRADES, trades(2))])
     await node.settled(2)
     assert [update.past for update in node.delivered] == [True, False]
+
+
+def keyed(topic: Topic, size: int, key: bytes = b"k" * 16, content: bytes = b"") -> Publication:
+    """Make a publication with a key; its content is told by its size, unless given."""
+    data = trades(size) if topic.channel == "trades" else book(size)
+    return Publication(topic, data, once=Once(key, content or f"{size:016}".encode()))
+
+
+@pytest.mark.parametrize("topic", [AAPL, TRADES])
+async def test_what_comes_twice_under_its_key_is_published_once(node: Node, topic: Topic) -> None:
+    """The second gets the place of the first, whatever was published between."""
+    await node.follows(topic)
+    [first] = await node.engine.publish([keyed(topic, 1)])
+    [between] = await node.engine.publish([keyed(topic, 2)._replace(once=None)])
+    for _ in range(3):
+        assert await node.engine.publish([keyed(topic, 1)]) == [first]
+    [last] = await node.engine.publish([keyed(topic, 3, b"other key" + b"." * 7)])
+    await node.settled(3)
+    assert [one.position for one in node.delivered] == [first, between, last]
+    assert [one.seq for one in (first, between, last)] == [1, 2, 3]
+
+
+async def test_something_else_under_a_used_key_is_refused_alone(node: Node) -> None:
+    """What is published together with it goes on."""
+    await node.follows(TRADES)
+    [first] = await node.engine.publish([keyed(TRADES, 1)])
+    with pytest.raises(KeyConflictError) as caught:
+        await node.engine.publish(
+            [
+                Publication(TRADES, trades(2)),
+                keyed(TRADES, 3),
+                keyed(TRADES, 1),
+                Publication(TRADES, trades(4)),
+            ]
+        )
+    second, conflict, again, third = caught.value.positions
+    assert (conflict, again) == (None, first)
+    await node.settled(3)
+    assert [one.position for one in node.delivered] == [first, second, third]
+
+
+async def test_keys_hold_within_what_is_published_together(node: Node) -> None:
+    """As for a batch that holds something twice."""
+    found = await node.engine.publish(
+        [keyed(TRADES, 1), keyed(AAPL, 1, b"a" * 16), keyed(TRADES, 1), keyed(AAPL, 1, b"a" * 16)]
+    )
+    assert found[0] == found[2]
+    assert found[1] == found[3]
+    assert [one.seq for one in found] == [1, 1, 1, 1]
+
+
+async def test_keys_hold_for_what_is_published_at_once(node: Node) -> None:
+    """Retries don't wait for an answer to the first."""
+    found = await asyncio.gather(*(node.engine.publish([keyed(TRADES, 1)]) for _ in range(20)))
+    assert {one.seq for [one] in found} == {1}
+    assert [head.position.seq for head in await node.engine.heads()] == [1]
+
+
+async def test_a_topic_whose_publisher_is_gone_is_known(node: Node) -> None:
+    """Until somebody publishes again; and not where somebody has already."""
+    await node.follows(AAPL)
+    await node.follows(TSLA)
+    positions = await node.engine.publish([Publication(one, book(1)) for one in (AAPL, TSLA)])
+    await node.engine.publish([Publication(TSLA, book(2))])
+    await node.settled(3)
+    await node.engine.abandon(dict(zip((AAPL, TSLA), positions, strict=True)), "it is gone: why")
+    await eventually(lambda: node.engine.gone(AAPL) is not None, "word of it")
+    assert node.engine.gone(AAPL) == Gone(positions[0], "it is gone: why")
+    assert await node.engine.find_gone(AAPL) == Gone(positions[0], "it is gone: why")
+    assert node.engine.gone(TSLA) is None
+    [again] = await node.engine.publish([Publication(AAPL, book(3))])
+    gone = await node.engine.find_gone(AAPL)
+    assert gone is None or gone.position != again
+
+
+@pytest.mark.parametrize("topic", [AAPL, TRADES, CANDLES])
+async def test_a_topic_can_be_removed(node: Node, topic: Topic) -> None:
+    """As if nobody had ever published it; whoever does begins a new epoch."""
+    data: dict[Topic, Data] = {
+        AAPL: book(1),
+        TRADES: trades(1),
+        CANDLES: candle(1, final=True),
+    }
+    some = data[topic]
+    assert not await node.engine.remove(topic)
+    await node.follows(topic)
+    [first] = await node.engine.publish([Publication(topic, some)])
+    await node.settled(1)
+    assert await node.engine.remove(topic)
+    assert node.removed == [topic]
+    assert await node.engine.snapshot(topic) is None
+    assert list(await node.engine.past(topic)) == []
+    assert await node.engine.heads() == []
+    assert not await node.engine.remove(topic)
+    [second] = await node.engine.publish([Publication(topic, some)])
+    assert second.epoch != first.epoch
+    await node.settled(2)
+    assert [one.position for one in node.delivered] == [first, second]

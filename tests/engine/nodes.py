@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from bookcast.engine.link import LinkSettings
+from bookcast.engine.link import Link, LinkSettings
 from bookcast.engine.peers import Node
+from bookcast.engine.records import name_of, shard_of
 from bookcast.engine.redis import RedisEngine, RedisRules
-from bookcast.model import Book, Level, Position, Publication, Topic, Trades, Update
+from bookcast.model import LOSSLESS, Book, Level, Position, Publication, Topic, Trades, Update
 from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, eventually, trades
 
@@ -26,13 +28,19 @@ class EngineNode:
     def __init__(self, engine: RedisEngine, *, feeds: bool = True) -> None:
         self.engine = engine
         self.delivered: list[Update] = []
+        self.unreadable: list[tuple[Topic, Position]] = []
+        self.removed: list[Topic] = []
         self.wanted: set[Topic] = set()
         self.fences: list[int | None] = []
         self.lost = 0
         self.returned = 0
         self.dead = False
         engine.attach(
-            deliver=self.delivered.append, wanted=self.wanted.add, unwanted=self.wanted.discard
+            deliver=self.delivered.append,
+            wanted=self.wanted.add,
+            unwanted=self.wanted.discard,
+            unreadable=lambda topic, position: self.unreadable.append((topic, position)),
+            removed=self.removed.append,
         )
         engine.on_return(self._return)
         if feeds:
@@ -209,6 +217,29 @@ def sizes(updates: Iterable[Update]) -> list[float]:
         elif isinstance(update.data, Book):
             found.append(update.data.bids[0].size)
     return found
+
+
+async def written_by_another(link: Link, topic: Topic, *written: bytes) -> None:
+    """Publish bytes that some other release may have written."""
+    shard = shard_of(topic)
+    state, history, channel = link.keys.topic(topic)
+    producer = secrets.token_hex(4)
+    letter = "h" if topic.channel in LOSSLESS else "s"
+    await link.call(
+        "publish",
+        [
+            link.keys.fence(shard),
+            link.keys.producer(shard, producer),
+            link.keys.directory(shard),
+            state,
+            history,
+        ],
+        [
+            *(1, "", producer, 1000, 60, ""),
+            *(name_of(topic), channel, "", 0, letter * len(written)),
+            *written,
+        ],
+    )
 
 
 def kill_subscriptions(server: RedisServer) -> int:

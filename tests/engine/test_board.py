@@ -8,6 +8,7 @@ import pytest
 
 from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.board import Board
+from bookcast.engine.unreadable import UnreadableLog
 from tests.engine.links import KEYS, link
 from tests.engine.nodes import node
 from tests.fakes.redis_server import RedisServer
@@ -42,7 +43,7 @@ async def test_notices_are_at_hand_at_all_nodes(redis_url: str) -> None:
 async def test_what_has_not_changed_is_not_told(redis_url: str) -> None:
     """Asking nobody."""
     async with link(redis_url) as (made, _):
-        board = Board(made)
+        board = Board(made, UnreadableLog())
         await board.post({"a": b"1"}, 1)
         calls = made.calls
         await board.post({"a": b"1"}, 1)
@@ -55,7 +56,7 @@ async def test_what_has_not_changed_is_not_told(redis_url: str) -> None:
 async def test_who_begins_takes_away_what_another_had_posted(redis_url: str) -> None:
     """Also when nothing takes its place."""
     async with link(redis_url) as (made, _):
-        one, other = Board(made), Board(made)
+        one, other = Board(made, UnreadableLog()), Board(made, UnreadableLog())
         await one.post({"a": b"1"}, 1)
         await other.post({}, 2)
         await one.read()
@@ -67,7 +68,7 @@ async def test_who_runs_the_feed_no_more_can_post_nothing(
 ) -> None:
     """All of it stays as it was."""
     async with link(redis_url) as (made, _):
-        old, new = Board(made), Board(made)
+        old, new = Board(made, UnreadableLog()), Board(made, UnreadableLog())
         await old.post({"a": b"old"}, 1)
         redis_server.cli("SET", KEYS.lock_number, 2)
         await new.post({"a": b"new"}, 2)
@@ -82,7 +83,7 @@ async def test_what_could_not_be_posted_is_posted_as_a_whole(
 ) -> None:
     """Since nobody knows what of it was."""
     async with link(redis_url) as (made, breaker):
-        board = Board(made)
+        board = Board(made, UnreadableLog())
         await board.post({"a": b"1", "b": b"1"}, 1)
         breaker.fail("gone")
         with suppress(EngineAwayError):

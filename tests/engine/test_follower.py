@@ -11,7 +11,9 @@ import pytest
 from bookcast.engine import follower as follower_module
 from bookcast.engine.committer import Committer
 from bookcast.engine.follower import Follower
+from bookcast.engine.records import Unreadable
 from bookcast.engine.subscriber import Subscriber
+from bookcast.engine.unreadable import UnreadableLog
 from bookcast.model import Publication, Topic, Update
 from tests.engine.links import KEYS, link
 from tests.fakes.redis_server import RedisServer
@@ -25,12 +27,13 @@ class Reader:
         self.shown: list[tuple[Update, bool]] = []
         self.wanted: set[Topic] = set()
         self.given_back: list[Update] = []
+        self.unreadable = UnreadableLog()
         self.deaf = False
         self.follower: Follower
         self.committer: Committer
 
-    def show(self, updates: Sequence[Update], first: bool) -> None:
-        self.shown += [(one, first) for one in updates]
+    def show(self, updates: Sequence[Update | Unreadable], first: bool) -> None:
+        self.shown += [(one, first) for one in updates if isinstance(one, Update)]
 
     async def restore(self, states: Sequence[Update]) -> None:
         self.given_back += states
@@ -38,9 +41,9 @@ class Reader:
     def connect(self) -> None:
         self.follower.read_again()
 
-    def hear(self, _channel: str, message: bytes) -> None:
+    def hear(self, channel: str, message: bytes) -> None:
         if not self.deaf:
-            self.follower.hear(message)
+            self.follower.hear(channel, message)
 
     async def publish(self, *sizes: int, topic: Topic = TRADES) -> None:
         made = [Publication(topic, update(size, topic).data) for size in sizes]
@@ -67,6 +70,7 @@ async def reader(url: str) -> AsyncIterator[Reader]:
             show=one.show,
             restore=one.restore,
             is_wanted=one.wanted.__contains__,
+            unreadable=one.unreadable,
         )
         one.committer = Committer(
             made, node="me", history_size=100, keeps_books=False, clock=time.time
@@ -162,7 +166,7 @@ async def test_a_topic_can_be_asked_for_without_being_followed(redis_url: str) -
         assert (await one.follower.ask(TRADES)).newest is None
         await one.publish(1, 2, 3)
         found = await one.follower.ask(TRADES)
-        assert found.newest is not None
+        assert isinstance(found.newest, Update)
         assert found.newest.data == trades(3)
         later = await one.follower.ask(TRADES, found.history[0].position)
         assert [past.position.seq for past in later.history] == [2, 3]

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bookcast.engine.mirror import Known, Mirror
+from bookcast.engine.records import Unreadable
 from bookcast.model import Position, Topic, Update
 from tests.support import AAPL, CANDLES, TRADES, candle, update
 
@@ -245,8 +246,8 @@ class World:
         if self.messages:
             del self.messages[index % len(self.messages)]
 
-    def deliver(self, news: Sequence[Update], *, missing: bool) -> None:
-        self.delivered += news
+    def deliver(self, news: Sequence[Update | Unreadable], *, missing: bool) -> None:
+        self.delivered += [one for one in news if isinstance(one, Update)]
         if missing:
             assert self.reading is None
             self.reading = Read(self.mirror.position(self.topic), None)

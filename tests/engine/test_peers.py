@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from bookcast.engine import peers
+from bookcast.engine import redis as engine_module
 from bookcast.engine.base import EngineAwayError
+from bookcast.engine.formats import NEWEST, OLDEST
 from bookcast.engine.link import Link
 from bookcast.engine.peers import Node, Peers
+from bookcast.engine.unreadable import UnreadableLog
 from tests.engine.links import KEYS, link
 from tests.engine.nodes import EngineNode, node, nodes
 from tests.fakes.redis_server import RedisServer
@@ -29,7 +34,9 @@ def peers_of(running: EngineNode) -> Peers:
 
 
 def alone(made: Link, name: str) -> Peers:
-    return Peers(made, lambda: Node(name, "group", worker=1, leads=True, connections=5))
+    return Peers(
+        made, lambda: Node(name, "group", worker=1, leads=True, connections=5), UnreadableLog()
+    )
 
 
 async def test_who_lives_knows_of_all_others(redis_url: str, redis_server: RedisServer) -> None:
@@ -39,7 +46,9 @@ async def test_who_lives_knows_of_all_others(redis_url: str, redis_server: Redis
         for each in (one, other, third, one):
             assert await each.pulse()
         assert set(one.living) == {"one", "two", "three"}
-        assert one.living["two"] == Node("two", "group", worker=1, leads=True, connections=5)
+        assert one.living["two"] == Node(
+            "two", "group", worker=1, leads=True, connections=5, record_format=NEWEST
+        )
         await other.leave()
         assert 0 < int(redis_server.cli("PTTL", KEYS.node("three"))) <= peers.LIVING_MS
         redis_server.cli("DEL", KEYS.node("three"))
@@ -142,3 +151,58 @@ async def test_who_ends_leaves_questions_unanswered(two: list[EngineNode]) -> No
     await asyncio.wait_for(asked.wait(), PATIENCE)
     await asyncio.wait_for(other.close(), PATIENCE)
     assert await asking is None
+
+
+async def test_nodes_write_what_all_who_live_can_read(
+    redis_url: str, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that announces nothing reads the oldest format; they decide anew as nodes come and go."""
+    async with link(redis_url) as (made, _):
+        one, other = alone(made, "one"), alone(made, "two")
+        assert one.form == OLDEST  # as long as nobody is known
+        for each in (one, other, one):
+            await each.pulse()
+        assert (one.form, other.form) == (NEWEST, NEWEST)
+        caplog.set_level("INFO")
+        for announced, form in (({}, OLDEST), ({"record_format": 9}, NEWEST)):
+            said = {"id": "old", "group": "g", "version": "0.0.9", "later": [1]} | announced
+            redis_server.cli("SET", KEYS.node("old"), msgspec.msgpack.encode(said))
+            redis_server.cli("ZADD", KEYS.nodes, time.time() * 1000, "old")
+            for each in (one, other):
+                await each.pulse()
+                assert each.form == form
+        assert "writing records in format 1, for old (0.0.9)" in caplog.text
+        assert "writing records in format 2: all nodes read it" in caplog.text
+
+
+@pytest.mark.parametrize("said", ["", "nonsense", msgspec.msgpack.encode({"id": 5, "group": "g"})])
+async def test_a_node_whose_word_cant_be_read_lives_all_the_same(
+    redis_url: str, redis_server: RedisServer, said: bytes | str
+) -> None:
+    """Nobody knows what it reads, so it is written to in the oldest format."""
+    async with link(redis_url) as (made, _):
+        log = UnreadableLog()
+        one = Peers(made, lambda: Node("one", "group"), log)
+        redis_server.cli("SET", KEYS.node("odd"), said)
+        redis_server.cli("ZADD", KEYS.nodes, time.time() * 1000, "odd")
+        await one.pulse()
+        assert set(one.living) == {"one", "odd"}
+        assert one.form == OLDEST
+        assert log.count == 1
+        one.hear(b"of another release")
+        assert log.count == 2
+
+
+async def test_a_node_that_speaks_up_is_written_to_at_once(
+    redis_url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It doesn't have to wait for the next pulse of the others until it can read them."""
+    async with node(redis_url, "one") as one:
+        await eventually(lambda: peers_of(one).form == NEWEST, "the newest format")
+        monkeypatch.setattr(engine_module, "PULSE_SECONDS", 1000.0)
+        await asyncio.sleep(0)
+        said = msgspec.msgpack.encode({"id": "old", "group": "g"})
+        redis_server.cli("SET", KEYS.node("old"), said)
+        redis_server.cli("ZADD", KEYS.nodes, time.time() * 1000, "old")
+        redis_server.cli("PUBLISH", KEYS.demand_channel, "old")
+        await eventually(lambda: peers_of(one).form == OLDEST, "the oldest format")

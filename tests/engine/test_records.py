@@ -10,15 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bookcast.engine.formats import NEWEST, OLDEST
 from bookcast.engine.records import (
     SHARDS,
     Run,
+    Unreadable,
     decode,
     encode,
     name_of,
+    read,
     read_run,
     shard_of,
     topic_of,
+    topics_of,
 )
 from bookcast.model import (
     CHANNELS,
@@ -164,7 +168,7 @@ def publications(draw: st.DrawFn, topic: Topic | None = None) -> Publication:
 def as_update(
     publication: Publication, position: Position, server_ms: float, *, restored: bool = False
 ) -> Update:
-    topic, said, exchange_ms, feed_ms, past, _ = publication
+    topic, said, exchange_ms, feed_ms, past, *_ = publication
     return Update(topic, position, said, server_ms, exchange_ms, feed_ms, past, restored)
 
 
@@ -241,3 +245,129 @@ def test_what_is_no_record_is_refused() -> None:
     for message in (b"", b"name\tepoch\tx\n", b"orderbook::US.AAPL\te\n", b"\xff\t\t1\n"):
         with pytest.raises(ValueError):
             read_run(message)
+
+
+A = Symbol("US.A")
+BOOKS = Topic("orderbook", A)
+GOLDEN: list[tuple[Publication, str]] = [
+    (
+        Publication(BOOKS, Book((Level(1, 2), Level(0.5, 3, 4)), (Level(2, 1),))),
+        "969492930102c093cb3fe0000000000000030491930201c0c0c2cb408f440000000000c0c0c2c2",
+    ),
+    (
+        Publication(BOOKS, Book((DetailedLevel(1, 2, 1, (Order(7, 2),)),), ()), 5.5, 6.5),
+        "969491940102019192070290c0c3cb408f440000000000cb4016000000000000cb401a000000000000c2c2",
+    ),
+    (
+        Publication(BOOKS, Book((Level(1, 2),), (), msgspec.Raw(b'{"bids":[[1,2]]}'))),
+        "969491930102c090c4107b2262696473223a5b5b312c325d5d7dc2cb408f440000000000c0c0c2c2",
+    ),
+    (
+        Publication(
+            Topic("quote", A),
+            Quote(last=1, volume=2.5, suspended=False, session="pre", pre=ExtendedQuote(last=3)),
+        ),
+        (
+            "9685a46c61737401a6766f6c756d65cb4004000000000000a973757370656e646564c2a773657373696f6ea3"
+            "707265a370726581a46c61737403cb408f440000000000c0c0c2c2"
+        ),
+    ),
+    (
+        Publication(
+            Topic("trades", A),
+            Trades((Trade(1, 2, "buy", 3), Trade(1.5, 2, "neutral", 3, "x", backfill=True))),
+            1.5,
+            past=True,
+        ),
+        (
+            "9681a67472616465739284a5707269636501a473697a6502a473696465a3627579a974696d657374616d7003"
+            "86a57072696365cb3ff8000000000000a473697a6502a473696465a76e65757472616ca974696d657374616d"
+            "7003a26964a178a86261636b66696c6cc3cb408f440000000000cb3ff8000000000000c0c3c2"
+        ),
+    ),
+    (
+        Publication(
+            Topic("candles", A, "1m"),
+            Candle(time=1, open=2, high=3, low=1, close=2, volume=9, final=True),
+        ),
+        (
+            "9687a474696d6501a46f70656e02a46869676803a36c6f7701a5636c6f736502a6766f6c756d6509a566696e"
+            "616cc3cb408f440000000000c0c0c2c2"
+        ),
+    ),
+    (
+        Publication(Topic("brokers", A), Brokers((Broker(1, "one", 1),), (Broker("b", "two", 2),))),
+        (
+            "9682a4626964739183a2696401a46e616d65a36f6e65a3706f7301a461736b739183a26964a162a46e616d65"
+            "a374776fa3706f7302cb408f440000000000c0c0c2c2"
+        ),
+    ),
+    (
+        Publication(Topic("timeframe", A), TimePoint(time=1, price=2, average=1.5)),
+        (
+            "9683a474696d6501a5707269636502a761766572616765cb3ff8000000000000cb408f440000000000c0c0"
+            "c2c2"
+        ),
+    ),
+]
+"""What the release before the one that announces formats writes."""
+
+
+@pytest.mark.parametrize(("publication", "written"), GOLDEN)
+@pytest.mark.parametrize("form", [OLDEST, NEWEST])
+def test_records_are_the_bytes_that_earlier_releases_know(
+    publication: Publication, written: str, form: int
+) -> None:
+    """In every format, as long as they hold nothing that is newer."""
+    assert encode(publication, 1000.5, form=form).hex() == written
+    found = decode(publication.topic, Position("e", 1), bytes.fromhex(written))
+    assert exactly(found) == exactly(as_update(publication, Position("e", 1), 1000.5))
+
+
+def grown(value: object) -> object:
+    """Append something to every array of a record, and a field to every map."""
+    if isinstance(value, dict):
+        return {**{key: grown(one) for key, one in value.items()}, "new": {"newer": [1]}}
+    if isinstance(value, list):
+        return [*map(grown, value)]
+    return value
+
+
+@pytest.mark.parametrize(("publication", "written"), GOLDEN)
+def test_fields_that_a_later_release_adds_are_ignored(
+    publication: Publication, written: str
+) -> None:
+    """At the end of a record and of its book, and in everything that has names."""
+    record = msgspec.msgpack.decode(bytes.fromhex(written))
+    data, *rest = record
+    if publication.topic.channel == "orderbook":
+        data = [*data, *[None] * (4 - len(data)), "new"]
+    later = msgspec.msgpack.encode([grown(data), *rest, "new", {"newer": 1}])
+    position = Position("e", 1)
+    assert exactly(decode(publication.topic, position, later)) == exactly(
+        as_update(publication, position, 1000.5)
+    )
+
+
+def test_a_quote_of_a_session_without_a_word_in_the_oldest_format_has_none_there() -> None:
+    """The rest of it stays."""
+    quote = Publication(Topic("quote", A), Quote(last=1, session="night"))
+    text = encode(quote, 1000.5, form=OLDEST)
+    assert decode(quote.topic, Position("e", 1), text).data == Quote(last=1)
+
+
+@pytest.mark.parametrize("text", [b"", b"x", b"\xc1", b"\x96", b"\x91" * 3000, b"\xff" * 9])
+def test_what_cant_be_read_has_a_place_all_the_same(text: bytes) -> None:
+    """Also what belongs to another channel."""
+    position = Position("e", 3)
+    for written in (text, encode(Publication(TRADES, trades(1)), 0.0)):
+        found = read(AAPL, position, written)
+        assert isinstance(found, Unreadable)
+        assert (found.topic, found.position) == (AAPL, position)
+        assert found.why
+
+
+def test_topics_of_channels_that_only_a_later_release_has_are_left_out() -> None:
+    """Nobody here could do anything with them."""
+    names = [name_of(one).encode() for one in (AAPL, CANDLES)]
+    assert topics_of([*names, b"options::US.A", b"nonsense", b""]) == [AAPL, CANDLES]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,10 @@ from bookcast.engine.base import FencedError
 from bookcast.engine.keys import KEEP_SECONDS
 from bookcast.engine.redis import RedisRules
 from bookcast.errors import InvalidInput
-from bookcast.model import Position, Publication, Symbol, Topic
+from bookcast.model import Once, Position, Publication, Symbol, Topic
 from tests.engine.links import KEYS
 from tests.engine.nodes import (
+    TIMEOUT,
     EngineNode,
     books,
     engine,
@@ -177,6 +178,64 @@ async def test_a_lost_reply_doubles_nothing_where_redis_has_forgotten_the_first_
             [last] = await one.engine.publish(trade(TRADES, 3))
             await other.has(TRADES, last)
             assert sizes(other.delivered) == [1, 2, 3]
+
+
+def full(server: RedisServer) -> None:
+    server.cli("CONFIG", "SET", "maxmemory", "1")
+
+
+@pytest.mark.parametrize(
+    ("fault", "published"),
+    [
+        (full, "nothing"),
+        (RedisServer.kill, "nothing"),
+        (lambda server: server.cli("CONFIG", "SET", "min-replicas-to-write", "1"), "nothing"),
+        (RedisServer.pause, "unknown"),
+    ],
+    ids=["full", "killed", "without replicas", "paused"],
+)
+async def test_who_is_refused_is_told_whether_nothing_was_published(
+    server: RedisServer, fault: Callable[[RedisServer], object], published: str
+) -> None:
+    """Nobody knows where Redis was asked and its answer never came; afterwards nothing was."""
+    async with node(server.url, "one", patience=TIMEOUT) as one:
+        await one.engine.publish(trade(TRADES, 1))
+        fault(server)
+        try:
+            for expected in (published, "nothing"):
+                with pytest.raises(InvalidInput) as caught:
+                    await one.engine.publish(trade(TRADES, 2))
+                assert caught.value.code == "engine_unavailable"
+                assert caught.value.published == expected
+                words = "nothing was published" if expected == "nothing" else "nobody knows"
+                assert words in caught.value.message
+        finally:
+            if fault is RedisServer.pause:
+                server.resume()
+
+
+async def test_what_nobody_knows_of_can_be_sent_again_with_its_key(
+    redis_server: RedisServer, redis_url: str
+) -> None:
+    """It is published once, and the second answer is what the first would have been."""
+    once = trade(TRADES, 2)[0]._replace(once=Once(b"k" * 16, b"c" * 16))
+    async with (
+        FaultyProxy(redis_server.port) as proxy,
+        node(f"redis://127.0.0.1:{proxy.port}/0", "one", patience=TIMEOUT) as one,
+        node(redis_url, "two") as other,
+    ):
+        await other.follow(TRADES)
+        await one.engine.publish(trade(TRADES, 1))
+        proxy.stall("to_client")
+        with pytest.raises(InvalidInput) as caught:
+            await one.engine.publish([once])
+        assert caught.value.published == "unknown"
+        await eventually(lambda: sizes(other.delivered) == [1, 2], "what was published")
+        proxy.flow("to_client")
+        await one.back()
+        assert await one.engine.publish([once]) == [other.delivered[-1].position]
+        await other.hears()
+        assert sizes(other.delivered) == [1, 2]
 
 
 async def test_who_ran_the_feed_before_can_publish_nothing_more(two: list[EngineNode]) -> None:

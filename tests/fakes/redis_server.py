@@ -201,7 +201,7 @@ class RedisServer:
             **options,
         )
 
-    def cli(self, *arguments: str | float) -> str:
+    def cli(self, *arguments: str | bytes | float) -> str:
         """Run a command on a connection of its own; give the reply as redis-cli prints it."""
         with self.client() as client:
             # As it comes, not as the client's makers think is nicer.

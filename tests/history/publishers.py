@@ -171,10 +171,10 @@ def _judge(attempts: Sequence[Attempt], answer: httpx.Response) -> None:
     ours = "problem+json" in answer.headers.get("content-type", "")
     if code == 503 and not ours:
         _fail(attempts, "the balancer has no node")
-    elif 400 <= code < 500:
+    elif 400 <= code < 500 or (ours and answer.json().get("published") == "nothing"):
         _fail(attempts, detail)
     else:
-        # Ours says "as far as is known"; the balancer's 502 and 504 come after it was sent.
+        # Ours says that nobody knows; the balancer's 502 and 504 come after it was sent.
         for attempt in attempts:
             attempt.detail = detail
 

@@ -14,6 +14,7 @@ from bookcast import Server, serve
 from tests.sessions.world import SECRET
 from tests.support import connect
 
+V1: Any = ["bookcast.v1"]
 BOOK = {"bids": [[189.5, 300]], "asks": [{"price": 189.6, "volume": 100, "orders": 2}]}
 
 
@@ -215,7 +216,8 @@ async def test_a_known_book_can_be_fetched(http: httpx.AsyncClient) -> None:
     assert (unknown["code"], unknown["retry"]) == ("unknown_symbol", True)
     published = (await broadcast(http, BOOK)).json()
     book = (await http.get("/books/US.AAPL")).json()
-    assert list(book) == ["symbol", "epoch", "seq", "data", "timestamp"]
+    assert list(book) == ["symbol", "epoch", "seq", "data", "timestamp", "state"]
+    assert book["state"] == "live"
     assert (book["symbol"], book["seq"], book["data"]) == ("US.AAPL", 1, BOOK)
     assert book["epoch"] == published["epoch"]
     assert (await http.get("/books/US.")).status_code == 422
@@ -457,3 +459,93 @@ async def test_a_name_that_is_not_ours_is_answered_with_421(http: httpx.AsyncCli
     """A page may have made its own name point here."""
     answer = await http.get("/books/AAPL", headers={"Host": "evil.example"})
     assert (answer.status_code, answer.json()["code"]) == (421, "host_not_allowed")
+
+
+def key(value: str | bytes) -> dict[str, Any]:
+    return {"headers": [("Idempotency-Key", value)], "params": {"symbol": "AAPL"}}
+
+
+async def test_a_publication_can_be_sent_again_with_its_key(
+    server: Server, http: httpx.AsyncClient
+) -> None:
+    """It gets the first answer; something else under that key is refused."""
+    async with connect(server.ws_url + "me?symbols=AAPL") as client:
+        await client.hear()
+        first = await http.post("/broadcast/orderbook", json=BOOK, **key("é-1".encode()))
+        again = await http.post("/broadcast/orderbook", json=BOOK, **key("é-1".encode()))
+        assert (first.status_code, first.json()["seq"]) == (200, 1)
+        assert again.json() == first.json()
+        other = await http.post(
+            "/broadcast/orderbook", json={"bids": [], "asks": []}, **key("é-1".encode())
+        )
+        assert (other.status_code, other.json()["code"]) == (422, "idempotency_conflict")
+        assert other.json()["path"] == "Idempotency-Key"
+        new = await http.post("/broadcast/orderbook", json=BOOK, **key("é-2".encode()))
+        assert new.json()["seq"] == 2
+        assert [(await client.hear())["data"] for _ in range(2)] == [BOOK, BOOK]
+        assert await client.silent()
+
+
+@pytest.mark.parametrize("value", ["", "x" * 129, b"\xff"])
+async def test_a_key_that_is_none_is_refused(http: httpx.AsyncClient, value: str | bytes) -> None:
+    """In words, and nothing is published."""
+    answer = await http.post("/broadcast/orderbook", json=BOOK, **key(value))
+    assert (answer.status_code, answer.json()["path"]) == (422, "Idempotency-Key")
+    assert (await http.get("/books/AAPL")).status_code == 404
+
+
+async def test_two_keys_are_one_too_many(http: httpx.AsyncClient) -> None:
+    """As is one for a batch, whose updates have their own."""
+    twice = await http.post(
+        "/broadcast/orderbook?symbol=AAPL",
+        json=BOOK,
+        headers=[("Idempotency-Key", "a"), ("Idempotency-Key", "b")],
+    )
+    assert (twice.status_code, twice.json()["path"]) == (422, "Idempotency-Key")
+    update = {"channel": "orderbook", "symbol": "AAPL", "data": BOOK}
+    batch = await http.post("/broadcast", json={"updates": [update]}, **key("a"))
+    assert (batch.status_code, batch.json()["path"]) == (422, "Idempotency-Key")
+    assert "each of its updates" in batch.json()["detail"]
+
+
+async def test_updates_of_a_batch_have_keys_of_their_own(http: httpx.AsyncClient) -> None:
+    """A batch that is sent again gets the same answer; also where a part of it was new."""
+    updates = [
+        {"channel": "quote", "symbol": "AAPL", "data": {"last": n}, "idempotency_key": f"k{n}"}
+        for n in range(3)
+    ]
+    first = (await http.post("/broadcast", json={"updates": updates[:2]})).json()
+    again = (await http.post("/broadcast", json={"updates": updates})).json()
+    assert again["results"][:2] == first["results"]
+    assert again["results"][2]["seq"] == 3
+    updates[1]["data"] = {"last": 9}
+    other = (await http.post("/broadcast", json={"updates": updates})).json()
+    assert other["status"] == "partial"
+    assert [one.get("error", {}).get("code") for one in other["results"]] == [
+        None,
+        "idempotency_conflict",
+        None,
+    ]
+
+
+async def test_keys_hold_for_both_ways_in(server: Server, http: httpx.AsyncClient) -> None:
+    """What came over HTTP may be sent again over a socket; `id` has nothing to do with it."""
+    first = await http.post("/broadcast/orderbook", json=BOOK, **key("k"))
+    publish = {"action": "publish", "channel": "orderbook", "symbol": "AAPL", "data": BOOK}
+    for connection in range(2):
+        url = f"{server.ws_url}me{connection}"
+        async with connect(url, subprotocols=V1) as client:
+            await client.hear()
+            again = await client.ask({**publish, "id": 1, "idempotency_key": "k"})
+            assert (again["type"], again["seq"]) == ("published", first.json()["seq"])
+            new = await client.ask({**publish, "id": 1})
+            assert new["seq"] == first.json()["seq"] + 1 + connection
+            other = {**publish, "data": {"bids": [], "asks": []}, "id": 2, "idempotency_key": "k"}
+            refused = await client.ask(other)
+            assert (refused["type"], refused["code"], refused["id"]) == (
+                "error",
+                "idempotency_conflict",
+                2,
+            )
+            wrong = await client.ask({**publish, "idempotency_key": "x" * 129})
+            assert (wrong["type"], wrong["code"]) == ("error", "invalid_message")

@@ -904,3 +904,95 @@ def test_whatever_happens_every_subscriber_ends_on_the_newest_state(
             if seqs[topic]:
                 assert seen[-1] == seqs[topic]
             assert seen == sorted(seen)
+
+
+def unreadable(world: World, seq: int, topic: Topic = TRADES) -> None:
+    world.hub.note_unreadable(topic, Position("e", seq))
+
+
+def test_what_cant_be_read_is_told_once_a_minute_and_topic() -> None:
+    """To all who can take it, from where on; what comes after it is shown."""
+    world = World()
+    one, other = world.client(TRADES, V1), world.client(TRADES, V1)
+    quotes = world.client(AAPL, V1)
+    world.publish(1, topic=TRADES)
+    for seq in range(2, 7):
+        unreadable(world, seq)
+    world.publish(7, topic=TRADES)
+    unreadable(world, 8)
+    world.publish(9, topic=TRADES)
+    world.timer.run()
+    heard = b"<AAPL pending><AAPL 1><AAPL live><AAPL gap 2-None><AAPL 7><AAPL 9>"
+    assert b"".join(one.writes).replace(b"<AAPL live>", b"") == heard.replace(b"<AAPL live>", b"")
+    assert b"".join(other.writes) == b"".join(one.writes)
+    assert b"gap" not in b"".join(quotes.writes)
+    world.timer.now = 61.0
+    unreadable(world, 10)
+    assert one.writes[-1] == b"<AAPL gap 10-None>"
+
+
+def test_who_comes_within_that_minute_is_told_too() -> None:
+    """Also who was held, and gets one word of what is missing between."""
+    world = World()
+    held = world.client(TRADES, V1)
+    world.publish(1, topic=TRADES)
+    world.timer.run()
+    world.hold(held)
+    unreadable(world, 2)
+    world.publish(3, topic=TRADES)
+    world.timer.run()
+    newcomer = world.client(TRADES, V1)
+    assert b"gap 2-None" in b"".join(newcomer.writes)
+    world.catch_up(held)
+    assert b"<AAPL gap 2-2><AAPL 3>" in b"".join(held.writes)
+    world.timer.now = 61.0
+    late = world.client(TRADES, V1)
+    assert b"gap" not in b"".join(late.writes)
+
+
+def test_a_state_stays_until_one_comes_that_can_be_read() -> None:
+    """Newcomers are shown it, and that there is more."""
+    world = World()
+    one = world.client(AAPL, V1)
+    world.publish(1)
+    world.timer.run()
+    unreadable(world, 2, AAPL)
+    newcomer = world.client(AAPL, V1)
+    assert b"".join(newcomer.writes) == b"<AAPL 1><AAPL gap 2-None>"
+    world.publish(3)
+    world.timer.run()
+    assert b"".join(one.writes).endswith(b"<AAPL gap 2-None><AAPL 3>")
+
+
+def test_what_cant_be_read_of_a_topic_nobody_sees_is_nobodys_concern() -> None:
+    """Nothing is kept of it."""
+    world = World()
+    unreadable(world, 2)
+    assert world.hub.topics() == {}
+
+
+@pytest.mark.parametrize("topic", [AAPL, TRADES, CANDLES])
+def test_a_removed_topic_begins_anew(topic: Topic) -> None:
+    """Its subscribers are told, newcomers are shown nothing, and what comes next is the first."""
+    world = World()
+    one, held = world.client(topic, V1), world.client(topic, V1)
+    world.publish(1, 2, topic=topic)
+    world.timer.run()
+    world.hold(held)
+    world.publish(3, topic=topic)
+    world.timer.run()
+    world.publish(4, topic=topic)
+    world.known.clear()
+    world.hub.forget(topic)
+    world.timer.run()
+    assert b"".join(one.writes).endswith(b"<AAPL 3><AAPL pending>")
+    newcomer = world.client(topic, V1)
+    assert b"".join(newcomer.writes) == b"<AAPL pending>"
+    world.catch_up(held)
+    assert b"<AAPL 3>" not in b"".join(held.writes)
+    world.deliver(update(1, topic, "f"))
+    world.timer.run()
+    for client in (one, newcomer, held):
+        assert b"".join(client.writes).replace(b"<AAPL live>", b"").endswith(b"<AAPL 1>")
+        assert b"gap" not in b"".join(client.writes)
+    world.hub.forget(TSLA)

@@ -1,7 +1,9 @@
+import functools
+
 import pytest
 
 from bookcast.hub.status import Status, status_of
-from bookcast.model import Quota, Supply, Symbol, Update
+from bookcast.model import Gone, Position, Quota, Supply, Symbol, Update
 from tests.support import update
 
 ALIVE, DEAD = Supply("futu"), Supply("futu", "feed_down", "OpenD closed")
@@ -98,3 +100,15 @@ def test_what_is_polled_is_closed_although_it_is_fresh() -> None:
     assert (status.state, status.reason) == ("closed", "the market is closed")
     pushed = status_of(update(1), now_ms=500, stale_after=0, supply=CLOSED)
     assert pushed.state == "live"
+
+
+def test_a_topic_whose_publisher_is_gone_is_stale() -> None:
+    """However fresh it is, unless somebody has published since or its feed says something worse."""
+    newest, gone = update(3), Gone(Position("e", 3), "its publisher is gone")
+    judge = functools.partial(status_of, newest, now_ms=0, stale_after=0)
+    told = judge(supply=None, gone=gone)
+    assert (told.state, told.reason) == ("stale", "its publisher is gone")
+    assert judge(supply=Supply("futu"), gone=gone).state == "stale"
+    assert judge(supply=Supply("futu", "halted"), gone=gone).state == "halted"
+    for other in (Position("e", 2), Position("f", 3)):
+        assert judge(supply=None, gone=gone._replace(position=other)).state == "live"

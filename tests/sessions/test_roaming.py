@@ -410,3 +410,26 @@ async def test_a_client_whose_node_was_cut_off_keeps_what_it_sees(
             while await size_of(first) != 3:
                 pass
             assert first.connection.close_code is None
+
+
+async def test_a_session_that_cant_be_read_is_like_none(
+    redis_url: str, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another release has written it: the client is told, and begins anew; no fault is logged."""
+    async with nodes(redis_url, 2) as (here, there):
+        async with connect(here.ws_url + "me", subprotocols=V1) as client:
+            token = (await client.hear())["session"]
+            await client.ask({"action": "subscribe", "symbol": "AAPL"})
+            await saved(here, "me")
+            client.connection.transport.abort()
+            await until(lambda: registry_of(here).parked == 1)
+            await until(lambda: keeper_of(here).is_idle)
+        for key in redis_server.cli("KEYS", "bookcast:s:*").splitlines():
+            redis_server.cli("HSET", key, "d", "of another release")
+        async with resumed(there, token, []) as (client, answer):
+            assert answer["code"] == "unknown_session"
+            confirmed = await client.ask({"action": "subscribe", "symbol": "AAPL"})
+            assert confirmed["type"] == "subscription_confirmed"
+        assert there._engine is not None
+        assert there._engine.numbers()["unreadable"] == 1
+    assert not [one for one in caplog.records if one.exc_info]

@@ -148,10 +148,10 @@ async def test_what_a_client_publishes_is_answered_in_order() -> None:
     world.say('{"action":"publish","channel":"quote","symbol":"A","data":{"last":1}}')
 
     async def leaving(
-        updates: Sequence[PublishedUpdate], rights: Rights
+        updates: Sequence[PublishedUpdate], rights: Rights, principal: str
     ) -> Sequence[Position | InvalidInput]:
         world.session.close()
-        return await world.publisher.publish_all(updates, rights)
+        return await world.publisher.publish_all(updates, rights, principal)
 
     await world.session.work(leaving)
     assert world.heard() == []

@@ -586,9 +586,9 @@ async def test_an_engine_that_waits_gets_a_task(
     publish_all = server._publisher.publish_all
     released = asyncio.Event()
 
-    async def slowly(updates: Any, rights: Any) -> Any:
+    async def slowly(*publication: Any) -> Any:
         await released.wait()
-        return await publish_all(updates, rights)
+        return await publish_all(*publication)
 
     async with connect(server.ws_url + "me?protocol=bookcast.v1") as client:
         [socket_] = websockets_of(server)

@@ -113,6 +113,11 @@ class Principal(msgspec.Struct, frozen=True):
         return sys.intern(f"{self.kind}:{self.name}")  # kept with each of their sessions
 
 
+def owner_of_keys(principal: Principal | None) -> str:
+    """Return whose idempotency keys somebody uses: all that aren't recognised share theirs."""
+    return principal.id if principal is not None and principal.kind != ANYONE else ""
+
+
 ANYONE: Final = "anyone"
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from bookcast.engine.base import Deliver, Head
 from bookcast.engine.memory import MemoryEngine
-from bookcast.model import Position, Publication, Topic, Update, is_lossless
+from bookcast.model import Gone, Position, Publication, Topic, Update, is_lossless
 
 
 class Alone:
@@ -116,6 +116,15 @@ class Alone:
     async def past(self, topic: Topic) -> Sequence[Update]:
         """Give what was published here of a topic, oldest first."""
         return await self._engine.past(topic) if self._engine is not None else ()
+
+    def gone(self, topic: Topic) -> Gone | None:
+        """Tell whether the publisher of what is newest here is gone."""
+        return self._engine.gone(topic) if self._engine is not None else None
+
+    async def abandon(self, places: Mapping[Topic, Position], reason: str) -> None:
+        """Note whose publisher is gone."""
+        if self._engine is not None:
+            await self._engine.abandon(places, reason)
 
     async def heads(self) -> Sequence[Head]:
         """Tell where topics stand of which something was published here."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from bookcast.model import Position, Publication, Topic, Update
+from bookcast.model import Gone, Position, Publication, Topic, Update
 
 if TYPE_CHECKING:
     from bookcast.engine.board import Board
     from bookcast.engine.peers import Peers
     from bookcast.engine.shelf import Shelf
+    from bookcast.engine.unreadable import UnreadableLog
 
 Deliver = Callable[[Update], None]
 """Takes an update to this node's hub."""
@@ -22,8 +23,42 @@ Demand = Callable[[Topic], None]
 """Tells the feed that a topic is wanted by somebody now, or by nobody any more."""
 
 
+NoteUnreadable = Callable[[Topic, Position], None]
+"""Tells the hub that the update at a position can't be read by this node."""
+
+
 class EngineAwayError(Exception):
-    """The engine can't be reached, or can't do its work. The message says why, for a person."""
+    """The engine can't be reached, or can't do its work. The message says why, for a person.
+
+    ``unsure``: nobody knows whether what was asked of it was done; else it wasn't.
+    """
+
+    def __init__(self, reason: str, *, unsure: bool = False) -> None:
+        super().__init__(reason)
+        self.unsure = unsure
+
+
+class KeyConflictError(Exception):
+    """Something else was published before under the key of a publication.
+
+    ``positions``: those of all that were published together, None for such a one, which wasn't.
+    """
+
+    def __init__(self, positions: Sequence[Position | None]) -> None:
+        super().__init__("something else was published under this key")
+        self.positions = positions
+
+
+def all_published(positions: Sequence[Position | None]) -> list[Position]:
+    """Return the positions of what was published together.
+
+    Raises:
+        KeyConflictError: when some was left out.
+    """
+    found = [one for one in positions if one is not None]
+    if len(found) != len(positions):
+        raise KeyConflictError(positions)
+    return found
 
 
 class FencedError(Exception):
@@ -48,11 +83,15 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Shared(msgspec.Struct, frozen=True):
-    """What nodes that share an engine have besides: each other, a board, a shelf of sessions."""
+    """What nodes that share an engine have besides: each other, a board, a shelf of sessions.
+
+    ``unreadable`` is told what of all that can't be read.
+    """
 
     peers: Peers
     board: Board
     shelf: Shelf
+    unreadable: UnreadableLog
 
 
 class Engine(ABC):
@@ -73,11 +112,23 @@ class Engine(ABC):
         self._deliver: Deliver = lambda _update: None
         self._wanted: Demand = lambda _topic: None
         self._unwanted: Demand = lambda _topic: None
+        self._note_unreadable: NoteUnreadable = lambda _topic, _position: None
+        self._removed: Callable[[Topic], None] = lambda _topic: None
         self._gained: Callable[[int | None], Awaitable[None]] | None = None
         self._lost: Callable[[], Awaitable[None]] | None = None
 
-    def attach(self, *, deliver: Deliver, wanted: Demand, unwanted: Demand) -> None:
+    def attach(
+        self,
+        *,
+        deliver: Deliver,
+        wanted: Demand,
+        unwanted: Demand,
+        unreadable: NoteUnreadable = lambda _topic, _position: None,
+        removed: Callable[[Topic], None] = lambda _topic: None,
+    ) -> None:
         """Connect both ends of the path; call it once, before anything is wanted."""
+        self._removed = removed
+        self._note_unreadable = unreadable
         self._deliver = deliver
         self._wanted = wanted
         self._unwanted = unwanted
@@ -114,10 +165,12 @@ class Engine(ABC):
     ) -> list[Position]:
         """Give each publication its position, keep it as the newest, deliver it where wanted.
 
-        ``fence``: under which this node runs the feed that these come from.
+        One whose key was used before for the same gets the position that it got then, and is left
+        out. ``fence``: under which this node runs the feed that these come from.
 
         Raises:
-            InvalidInput: when the engine is away and nothing was published, as far as is known.
+            InvalidInput: when the engine is away; it says whether nothing was published.
+            KeyConflictError: when a key was used before for something else; the rest is published.
             FencedError: when another node runs the feed by now.
         """
 
@@ -130,6 +183,32 @@ class Engine(ABC):
     @abstractmethod
     async def snapshot(self, topic: Topic) -> Update | None:
         """Give the newest update of a topic, None when there was none."""
+
+    def gone(self, topic: Topic) -> Gone | None:  # noqa: ARG002 - nobody may have told it
+        """Tell, as far as is known here, whether the publisher of what is newest is gone."""
+        return None
+
+    async def find_gone(self, topic: Topic) -> Gone | None:
+        """Tell the same also of a topic that isn't followed here."""
+        return self.gone(topic)
+
+    @abstractmethod
+    async def abandon(self, places: Mapping[Topic, Position], reason: str) -> None:
+        """Note that the publisher of updates at these places is gone.
+
+        That counts where nobody has published since.
+        """
+
+    @abstractmethod
+    async def remove(self, topic: Topic) -> bool:
+        """Forget a topic at all nodes, as if nobody had ever published it.
+
+        Returns:
+            False when nobody had.
+
+        Raises:
+            InvalidInput: when the engine is away.
+        """
 
     @abstractmethod
     async def past(self, topic: Topic) -> Sequence[Update]:

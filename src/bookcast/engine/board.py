@@ -10,6 +10,7 @@ import msgspec
 
 from bookcast.engine.base import EngineAwayError
 from bookcast.engine.link import Link
+from bookcast.engine.unreadable import UnreadableLog
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +23,9 @@ _changes: Final = msgspec.msgpack.Decoder(dict[str, bytes])
 class Board:
     """Notices by name. Whoever runs the feed posts them, all nodes have them at hand."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, unreadable: UnreadableLog) -> None:
         self._link = link
+        self._unreadable = unreadable
         self._posted: dict[str, bytes] | None = None
         self._heard = 0
         self.notices: dict[str, bytes] = {}
@@ -67,7 +69,12 @@ class Board:
         self._heard += 1
         if not message:
             return True
-        for name, notice in _changes.decode(message).items():
+        try:
+            changes = _changes.decode(message)
+        except msgspec.MsgspecError as error:
+            self._unreadable.note("what changed on the board", error)
+            return True
+        for name, notice in changes.items():
             if notice:
                 self.notices[name] = notice
             else:

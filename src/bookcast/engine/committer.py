@@ -12,7 +12,13 @@ from typing import Final
 import msgspec
 
 from bookcast.engine import records
-from bookcast.engine.base import EngineAwayError, FencedError
+from bookcast.engine.base import (
+    EngineAwayError,
+    FencedError,
+    KeyConflictError,
+    all_published,
+)
+from bookcast.engine.formats import NEWEST
 from bookcast.engine.history import is_kept
 from bookcast.engine.keys import KEEP_SECONDS
 from bookcast.engine.link import Link
@@ -23,6 +29,9 @@ logger = logging.getLogger(__name__)
 MAX_TOGETHER: Final = 4096
 """So many publications go together at most: they wait for each other's answer."""
 
+
+FRESH: Final = 2
+"""The argument that names what begins an epoch in a call."""
 
 REDIS: Final = 5
 """The argument that tells what Redis was asked before, where it is asked once more: one that has
@@ -70,6 +79,8 @@ class Committer:
         node: this process, unlike all others.
         history_size: so many updates are kept where every one counts.
         keeps_books: so many books are kept as well.
+        form: the format that records are written in now.
+        published: is told each state that was published, its place, and how it is written.
         clock: seconds since 1970.
     """
 
@@ -80,12 +91,16 @@ class Committer:
         node: str,
         history_size: int,
         keeps_books: bool,
+        form: Callable[[], int] = lambda: NEWEST,
+        published: Callable[[Topic, Position, bytes], None] = lambda *_: None,
         clock: Callable[[], float],
     ) -> None:
         self._link = link
         self._node = node
         self._history_size = history_size
         self._keeps_books = keeps_books
+        self._form = form
+        self._published = published
         self._clock = clock
         self._waiting: list[_Batch] = []
         self._task: asyncio.Task[None] | None = None
@@ -108,8 +123,10 @@ class Committer:
         or nobody knows whether it was; or a FencedError: another node runs the feed.
         """
         server_ms = round(self._clock() * 1000, 3) if late is None else late.server_ms
+        form = self._form()
         written = [
-            records.encode(one, server_ms, restored=restored(one.topic)) for one in publications
+            records.encode(one, server_ms, restored=restored(one.topic), form=form)
+            for one in publications
         ]
         outcome: asyncio.Future[list[Position]] = asyncio.get_running_loop().create_future()
         self._waiting.append(
@@ -164,24 +181,39 @@ class Committer:
             *(self._call(call) for call in calls),
             return_exceptions=True,
         )
+        errors: dict[int, list[Exception]] = {}
+        done: set[int] = set()
         for call, answer in zip(calls, answers, strict=True):
-            if isinstance(answer, BaseException):
-                self._fail(call, answer)
-            else:
+            of_call = {id(entry.batch) for run in call.runs for entry in run}
+            if not isinstance(answer, BaseException):
                 _note(call, answer, positions)
+                self._tell(call, positions)
+                done |= of_call
+                continue
+            error = _expected(answer)
+            for batch_id in of_call:
+                errors.setdefault(batch_id, []).append(error)
         for batch in batches:
-            if not batch.outcome.done():
-                found = [one for one in positions[id(batch)] if one is not None]
-                batch.outcome.set_result(found)
+            if batch.outcome.done():
+                continue
+            if failed := errors.get(id(batch)):
+                batch.outcome.set_exception(_worst(failed, some_done=id(batch) in done))
+                continue
+            try:
+                batch.outcome.set_result(all_published(positions[id(batch)]))
+            except KeyConflictError as conflict:
+                batch.outcome.set_exception(conflict)
 
-    def _fail(self, call: _ShardCall, error: BaseException) -> None:
-        if not isinstance(error, EngineAwayError | FencedError):
-            logger.error("publishing met a fault of ours", exc_info=error)
-            error = EngineAwayError("publishing met a fault of ours")
+    def _tell(self, call: _ShardCall, positions: dict[int, list[Position | None]]) -> None:
+        """Tell the newest states of a call. One that came late may not have been taken."""
         for run in call.runs:
-            for entry in run:
-                if not entry.batch.outcome.done():
-                    entry.batch.outcome.set_exception(error)
+            batch, index = run[-1].batch, run[-1].index
+            publication = batch.publications[index]
+            position = positions[id(batch)][index]
+            if position is None or publication.topic.channel in LOSSLESS:
+                continue
+            if batch.late is None or f"-{call.arguments[FRESH]!s}-" in position.epoch:
+                self._published(publication.topic, position, batch.written[index])
 
     async def _call(self, call: _ShardCall) -> list[bytes]:
         redis = self._link.redis
@@ -239,10 +271,13 @@ class Committer:
             for (_, _, topic), entries in of_topics:
                 for run in _runs(entries):
                     self._add(call, topic, run)
+            if any(run[0].publication.once is not None for run in call.runs):
+                call.keys += self._link.keys.once(shard)
             calls.append(call)
         return calls
 
     def _add(self, call: _ShardCall, topic: Topic, run: list[_Entry]) -> None:
+        letters = self._letters(topic, run)
         state, history, channel = self._link.keys.topic(topic)
         call.keys += [state, history]
         call.arguments += [
@@ -250,9 +285,11 @@ class Committer:
             channel,
             _resumes(run[0]),
             run[-1].batch.server_ms,
-            self._letters(topic, run),
+            letters.upper() if run[0].publication.once is not None else letters,
         ]
         call.arguments += [one.batch.written[one.index] for one in run]
+        if (once := run[0].publication.once) is not None:
+            call.arguments += once
         call.runs.append(run)
 
     def _letters(self, topic: Topic, run: list[_Entry]) -> str:
@@ -263,11 +300,38 @@ class Committer:
         return "".join("h" if one else "s" for one in kept)
 
 
+def _expected(error: BaseException) -> Exception:
+    if isinstance(error, EngineAwayError | FencedError):
+        return error
+    logger.error("publishing met a fault of ours", exc_info=error)
+    return EngineAwayError("publishing met a fault of ours", unsure=True)
+
+
+def _worst(errors: Sequence[Exception], *, some_done: bool) -> Exception:
+    """Return what a batch failed with: where some of it was done, not that nothing was."""
+    for error in errors:
+        if isinstance(error, FencedError):
+            return error
+        if isinstance(error, EngineAwayError) and error.unsure:
+            return error
+    return EngineAwayError(str(errors[0]), unsure=True) if some_done else errors[0]
+
+
 def _runs(entries: list[_Entry]) -> list[list[_Entry]]:
-    """Cut where what came before is lost: there a new epoch begins."""
+    """Cut where what came before is lost: there a new epoch begins.
+
+    What is to be done once stands alone: it may be left out.
+    """
     runs: list[list[_Entry]] = []
     for entry in entries:
-        if not runs or entry.publication.resumes or runs[-1][-1].batch.late:
+        last = runs[-1][-1] if runs else None
+        if (
+            last is None
+            or entry.publication.resumes
+            or last.batch.late
+            or last.publication.once is not None
+            or entry.publication.once is not None
+        ):
             runs.append([])
         runs[-1].append(entry)
     return runs
@@ -283,8 +347,13 @@ def _resumes(entry: _Entry) -> str:
 def _note(
     call: _ShardCall, answer: list[bytes], positions: dict[int, list[Position | None]]
 ) -> None:
-    """Take the positions out of an answer: epoch and last seq of each run."""
+    """Take the positions out of an answer: epoch and last seq of each run.
+
+    Where its key was used for something else, a publication has none.
+    """
     for run, epoch, last in zip(call.runs, answer[::2], answer[1::2], strict=True):
+        if not epoch:
+            continue
         first = int(last) - len(run) + 1
         for offset, entry in enumerate(run):
             position = Position(epoch.decode(), first + offset)

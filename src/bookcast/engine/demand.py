@@ -10,7 +10,7 @@ from typing import Final
 from bookcast.engine.base import EngineAwayError
 from bookcast.engine.link import Link
 from bookcast.engine.peers import LIVING_MS
-from bookcast.engine.records import name_of, topic_of
+from bookcast.engine.records import name_of, topics_of
 from bookcast.model import Topic
 
 logger = logging.getLogger(__name__)
@@ -167,7 +167,7 @@ class Demand:
             for topic in self._mine:
                 self._add(topic)
             return
-        wanted = {topic_of(name.decode()) for name in names} | set(self._mine)
+        wanted = {*topics_of(names), *self._mine}
         for topic in wanted - self.all:
             self._add(topic)
         for topic in self.all - wanted:

@@ -13,9 +13,11 @@ from bookcast.engine import records
 from bookcast.engine.base import EngineAwayError
 from bookcast.engine.link import Link
 from bookcast.engine.mirror import Known, Mirror, is_news
+from bookcast.engine.records import Unreadable
 from bookcast.engine.subscriber import Subscriber
+from bookcast.engine.unreadable import UnreadableLog
 from bookcast.engine.work import Work
-from bookcast.model import LOSSLESS, Position, Topic, Update, is_lossless
+from bookcast.model import LOSSLESS, Gone, Position, Topic, Update, is_lossless
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,9 @@ ARRIVAL_SECONDS: Final = 0.25
 LINGER_SECONDS: Final = 10.0
 """What nobody wants any more is followed for so long."""
 
+
+REMOVED: Final = "removed"
+"""What Redis notes of a topic that somebody has removed."""
 
 TOGETHER: Final = 200
 """So many states are told again together; then what is live has its turn."""
@@ -44,6 +49,8 @@ class Follower:
         show: is given what is new, oldest first, and whether it is the first that is known here.
         restore: tells Redis states that it has lost.
         is_wanted: tells whether somebody wants a topic now.
+        unreadable: is told what other nodes wrote and this one can't read.
+        removed: is told that somebody has removed a topic.
     """
 
     def __init__(
@@ -54,9 +61,11 @@ class Follower:
         history_size: int,
         keeps_books: bool,
         patience: float,
-        show: Callable[[Sequence[Update], bool], None],
+        show: Callable[[Sequence[Update | Unreadable], bool], None],
         restore: Callable[[Sequence[Update]], Awaitable[None]],
         is_wanted: Callable[[Topic], bool],
+        unreadable: UnreadableLog,
+        removed: Callable[[Topic], None] = lambda _topic: None,
     ) -> None:
         self._link = link
         self._subscriber = subscriber
@@ -65,11 +74,15 @@ class Follower:
         self._show = show
         self._restore = restore
         self._is_wanted = is_wanted
+        self._unreadable = unreadable
+        self._removed = removed
         self._work = Work()
         self._gives_back = False
         # Followed, though nobody wants them now: since when.
         self._idle: dict[Topic, float] = {}
         self._preparing: dict[Topic, asyncio.Future[None]] = {}
+        self.gone: dict[Topic, Gone] = {}
+        """Topics whose publisher is gone, as far as is known."""
         self.mirror = Mirror(history_size, keeps_books=keeps_books)
         """What is known."""
         self.repaired = 0
@@ -121,20 +134,30 @@ class Follower:
         if not found:
             return Known(None)
         epoch = found[0].decode()
-        newest = records.decode(topic, Position(epoch, int(found[1])), found[2])
+        newest = records.read(topic, Position(epoch, int(found[1])), found[2])
         past = [
-            records.decode(topic, Position(epoch, int(seq)), text)
+            records.read(topic, Position(epoch, int(seq)), text)
             for seq, text in zip(found[3::2], found[4::2], strict=True)
         ]
         return Known(newest, past)
 
-    def hear(self, message: bytes) -> None:
-        """Take what Redis tells of a topic."""
-        run = records.read_run(message)
+    def hear(self, channel: str, message: bytes) -> None:
+        """Take what Redis tells of a topic on its channel. What can't be read is read again."""
+        try:
+            run = records.read_run(message)
+        except ValueError as error:
+            self._hear_unreadable(channel, error)
+            return
         news, missing = self.mirror.hear(run.topic, run.updates())
         self._show(news, False)  # noqa: FBT003 - it was known already
         if missing:
-            self._repair([run.topic], "a message is missing, or begins an epoch")
+            self._repair([run.topic], "a message is missing, can't be read, or begins an epoch")
+
+    def _hear_unreadable(self, channel: str, error: ValueError) -> None:
+        name = self._link.keys.topic_of(channel)
+        self._unreadable.note(f"a message of {name or channel}", error)
+        topics = records.topics_of([name.encode()])
+        self._repair([one for one in topics if self.mirror.must_read(one)], "a message is no run")
 
     def read_again(self) -> None:
         """Read all topics: what was said meanwhile is lost."""
@@ -152,7 +175,7 @@ class Follower:
         """
         await self._let_go()
         places = {topic: self.mirror.position(topic) for topic in self.mirror.topics()}
-        heads = await self._heads(places)
+        heads = await self.look(places)
         self._give_back_later(heads, places)
         behind = [
             topic
@@ -204,7 +227,7 @@ class Follower:
             for at in range(0, len(topics), TOGETHER):
                 some = topics[at : at + TOGETHER]
                 places = {topic: self.mirror.position(topic) for topic in some}
-                lost = self._lost(await self._heads(some), places)
+                lost = self._lost(await self.look(some), places)
                 states = [one for topic in lost if (one := self.mirror.newest(topic)) is not None]
                 self.given_back += len(states)
                 await self._restore(states)
@@ -255,10 +278,37 @@ class Follower:
                 self.mirror.give_up(topic)  # what comes next may be readable
                 raise
             news, missing = self.mirror.read(topic, found)
+            for one in news:
+                if isinstance(one, Unreadable):
+                    self._unreadable.note(f"{topic}, seq {one.position.seq}", one.why)
             self._show(news, place is None)
 
-    async def _heads(self, topics: Iterable[Topic]) -> _Places:
-        """Ask Redis where topics stand; None where it knows nothing of one."""
+    async def look(self, topics: Iterable[Topic]) -> _Places:
+        """Ask Redis where topics stand, and act on what it has noted of them.
+
+        None where it knows nothing of one.
+
+        Raises:
+            EngineAwayError: when Redis can't be asked.
+        """
+        heads = await self.notes(topics)
+        for topic, (head, note) in heads.items():
+            if head is None and note == REMOVED:
+                self.gone.pop(topic, None)
+                self.mirror.remove(topic)
+                self._removed(topic)
+            elif head is not None and note and self.mirror.follows(topic):
+                self.gone[topic] = Gone(head, note)
+            else:
+                self.gone.pop(topic, None)
+        return {topic: head for topic, (head, _) in heads.items()}
+
+    async def notes(self, topics: Iterable[Topic]) -> Mapping[Topic, tuple[Position | None, str]]:
+        """Ask Redis where topics stand, and what is noted of each.
+
+        Raises:
+            EngineAwayError: when Redis can't be asked.
+        """
         shards: dict[int, list[Topic]] = {}
         for topic in topics:
             shards.setdefault(records.shard_of(topic), []).append(topic)
@@ -269,9 +319,11 @@ class Follower:
             )
         )
         return {
-            topic: Position(epoch.decode(), int(seq)) if epoch else None
+            topic: (Position(epoch.decode(), int(seq)) if epoch else None, note.decode())
             for of_shard, answer in zip(shards.values(), answers, strict=True)
-            for topic, epoch, seq in zip(of_shard, answer[::2], answer[1::2], strict=True)
+            for topic, epoch, seq, note in zip(
+                of_shard, answer[::3], answer[1::3], answer[2::3], strict=True
+            )
         }
 
     async def _let_go(self) -> None:
@@ -283,6 +335,7 @@ class Follower:
         ]
         for topic in idle:
             del self._idle[topic]
+            self.gone.pop(topic, None)
             self.mirror.forget(topic)
         if idle:
             await self._subscriber.unsubscribe(

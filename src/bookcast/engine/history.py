@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 
 from bookcast.model import Book, Candle, Data, Position, Trades, Update, is_lossless
 
-Reason = Literal["overflow", "history", "epoch", "engine_restored"]
+Reason = Literal["overflow", "history", "epoch", "engine_restored", "unreadable"]
 """Why updates are missing: the bound was passed, they never came here, continuity was lost, or was
-lost because the engine was away."""
+lost because the engine was away, or this node can't read what another release wrote."""
 
 
 class Gap(NamedTuple):
@@ -24,7 +24,16 @@ class Gap(NamedTuple):
 class History:
     """The newest updates of one topic in one epoch, ``size`` of them; a trade counts as one."""
 
-    __slots__ = ("_break", "_first", "_lost", "_reason", "_size", "_weight", "updates")
+    __slots__ = (
+        "_break",
+        "_first",
+        "_lost",
+        "_reason",
+        "_size",
+        "_unreadable",
+        "_weight",
+        "updates",
+    )
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -32,6 +41,7 @@ class History:
         self._first = self._lost = 0
         self._reason: Reason = "history"
         self._break: Reason = "epoch"
+        self._unreadable: Position | None = None
         self.updates: deque[Update] = deque()
 
     def append(self, update: Update) -> None:
@@ -44,9 +54,13 @@ class History:
             self._break = break_before(update)
         elif counted and updates[-1].position.seq + 1 < update.position.seq:
             # Some never came here: whoever needs them must hear of it.
-            self._forget(update.position.seq - 1, "history")
+            self._forget(update.position.seq - 1, self._reason_of_hole(update.position))
         updates.append(update)
         self._weight += _weight(update)
+
+    def skip(self, position: Position) -> None:
+        """Note that there is an update at a position which can't be read."""
+        self._unreadable = position
 
     def trim(self) -> None:
         """Forget the oldest past the bound, though not that they were there: see :meth:`after`."""
@@ -88,6 +102,13 @@ class History:
                 count -= _weight(update)
         found.reverse()
         return found
+
+    def _reason_of_hole(self, after: Position) -> Reason:
+        """Tell why what came before a position isn't here."""
+        lost, last = self._unreadable, self.updates[-1].position
+        if lost is not None and lost.epoch == after.epoch and last.seq < lost.seq < after.seq:
+            return "unreadable"
+        return "history"
 
     def _forget(self, lost: int, reason: Reason) -> None:
         self.updates.clear()

@@ -49,6 +49,10 @@ class Keys:
         name, shard = name_of(topic), self._shard(shard_of(topic))
         return TopicKeys(f"{shard}:t:{name}", f"{shard}:h:{name}", f"{shard}:c:{name}")
 
+    def topic_of(self, channel: str) -> str:
+        """Return the name of the topic that is told on a channel, empty where it tells another."""
+        return channel.partition("}:c:")[2] if channel.startswith(self._start) else ""
+
     def _shard(self, shard: int) -> str:
         return f"{self._start}:{{{shard}}}"
 
@@ -59,6 +63,10 @@ class Keys:
     def producer(self, shard: int, producer: str) -> str:
         """Give the key of what a producer did last in a shard."""
         return f"{self._shard(shard)}:p:{producer}"
+
+    def once(self, shard: int) -> tuple[str, str]:
+        """Return the keys of what was published once in a shard, and of when that was."""
+        return f"{self._shard(shard)}:o", f"{self._shard(shard)}:ot"
 
     def directory(self, shard: int) -> str:
         """Give the key of the names of a shard's topics."""

@@ -20,6 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
+    BusyLoadingError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -241,6 +242,7 @@ class Link:
                 call.again and _may_go_well_now(result, stood_still=stood_still)
                 for call, result in zip(calls, results, strict=True)
             ]
+            unsure = [_may_be_done(result) for result in results]
             again = [one or other for one, other in zip(undone, lost, strict=True)]
             if any(again):
                 if any(isinstance(result, ReadOnlyError) for result in results):
@@ -256,13 +258,15 @@ class Link:
                 ]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told to whoever asked
             results = [error] * len(calls)
-        for call, result in zip(calls, results, strict=True):
-            self._answer(call, result)
+            unsure = [True] * len(calls)
+        for call, result, one in zip(calls, results, unsure, strict=True):
+            self._answer(call, result, unsure=one)
 
-    def _answer(self, call: _Call, result: Any) -> None:
+    def _answer(self, call: _Call, result: Any, *, unsure: bool) -> None:
+        """Tell the result of a call. ``unsure``: it may have been done the first time."""
         if isinstance(result, Exception):
             self.failures += 1
-            result = self._in_words(result)
+            result = self._in_words(result, unsure=unsure or _may_be_done(result))
             if call.vital and isinstance(result, EngineAwayError):
                 self._breaker.fail(str(result))
         if call.outcome.done():
@@ -361,7 +365,7 @@ class Link:
             options["ssl_ca_certs"] = self._settings.ca_file
         return options
 
-    def _in_words(self, error: Exception) -> Exception:
+    def _in_words(self, error: Exception, *, unsure: bool) -> Exception:
         text = str(error)
         if text.startswith("FENCED"):
             return FencedError(text)
@@ -382,7 +386,7 @@ class Link:
         else:
             logger.error("calling Redis met a fault of ours", exc_info=error)
             reason = f"met a fault of ours: {type(error).__name__}"
-        return EngineAwayError(f"Redis at {self.place} {reason}")
+        return EngineAwayError(f"Redis at {self.place} {reason}", unsure=unsure)
 
 
 async def _as_it_is(response: Any) -> Any:
@@ -390,14 +394,29 @@ async def _as_it_is(response: Any) -> Any:
     return response
 
 
+def _may_be_done(result: Any) -> bool:
+    """Tell whether a call that failed may have been done all the same: its answer never came.
+
+    A script that Redis refuses has done nothing, see ``publish.lua``; nor has one that was never
+    sent, since there was no connection, or none was free.
+    """
+    if isinstance(result, RedisTimeoutError | RedisConnectionError):
+        refused = isinstance(result, AuthenticationError | BusyLoadingError)
+        return not refused and not _was_never_sent(result)
+    if isinstance(result, ResponseError):
+        return str(result).startswith(("UNSURE", "LATE"))
+    return isinstance(result, Exception)
+
+
+def _was_never_sent(error: Exception) -> bool:
+    refused = isinstance(getattr(error, "__cause__", None), ConnectionRefusedError)
+    text = str(error)
+    return refused or "onnecting to" in text or text.startswith("No connection available")
+
+
 def _may_go_well_now(result: Any, *, stood_still: bool) -> bool:
     """Tell whether a call failed in a way that it may not fail a second time."""
     if isinstance(result, RedisTimeoutError):
         return stood_still
     # Where there was no connection at all, trying once more can't help.
-    refused = isinstance(getattr(result, "__cause__", None), ConnectionRefusedError)
-    return (
-        isinstance(result, RedisConnectionError)
-        and not refused
-        and "connecting to" not in str(result)
-    )
+    return isinstance(result, RedisConnectionError) and not _was_never_sent(result)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from bookcast.engine.base import Engine, EngineStatus, Head
+from bookcast.engine.base import Engine, EngineStatus, Head, all_published
 from bookcast.engine.history import History
-from bookcast.model import Position, Publication, Topic, Update, is_lossless
+from bookcast.engine.idempotency import KeyStore
+from bookcast.model import Gone, Position, Publication, Topic, Update, is_lossless
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,10 @@ class MemoryEngine(Engine):
         self._breaks = 0
         self._newest: dict[Topic, Update] = {}
         self._delivering: set[Topic] = set()
+        self._keys = KeyStore()
+        self._gone: dict[Topic, Gone] = {}
+        # In which epoch topics begin that were removed.
+        self._removed_at: dict[Topic, str] = {}
 
     async def publish(
         self,
@@ -46,26 +51,35 @@ class MemoryEngine(Engine):
         *,
         fence: int | None = None,  # noqa: ARG002 - nobody else could run the feed
     ) -> list[Position]:
-        """Give positions in the order given; never fails and never waits."""
-        positions = []
+        """Give positions in the order given; never waits.
+
+        Raises:
+            KeyConflictError: when a key was used before for something else; the rest is published.
+        """
+        positions: list[Position | None] = []
         server_ms = round(self._clock() * 1000, 3)
-        for topic, data, exchange_ms, feed_ms, past, resumes in publications:
+        for topic, data, exchange_ms, feed_ms, past, resumes, once in publications:
+            if once is not None and (known := self._keys.find(topic, once, server_ms)):
+                positions.append(known if isinstance(known, Position) else None)
+                continue
             previous = self._newest.get(topic)
             if previous is None:
-                position = Position(self._epoch, 1)
+                position = Position(self._removed_at.pop(topic, self._epoch), 1)
             else:
                 epoch, seq = previous.position.epoch, previous.position.seq + 1
                 position = Position(self._next_epoch() if resumes else epoch, seq)
             update = Update(topic, position, data, server_ms, exchange_ms, feed_ms, past)
             self._newest[topic] = update
             positions.append(position)
+            if once is not None:
+                self._keys.keep(topic, once, position, server_ms)
             if is_lossless(data):
                 self._remember(update)
             if topic in self._delivering:
                 self._deliver(update)
             elif logger.isEnabledFor(logging.DEBUG):
                 logger.debug("%s seq %d: kept, nobody wants it now", topic, position.seq)
-        return positions
+        return all_published(positions)
 
     def _next_epoch(self) -> str:
         self._breaks += 1
@@ -74,6 +88,28 @@ class MemoryEngine(Engine):
     async def snapshot(self, topic: Topic) -> Update | None:
         """Give the newest update of a topic, None when there was none."""
         return self._newest.get(topic)
+
+    def gone(self, topic: Topic) -> Gone | None:
+        """Tell whether the publisher of what is newest is gone."""
+        return self._gone.get(topic)
+
+    async def abandon(self, places: Mapping[Topic, Position], reason: str) -> None:
+        """Note whose publisher is gone."""
+        for topic, position in places.items():
+            newest = self._newest.get(topic)
+            if newest is not None and newest.position == position:
+                self._gone[topic] = Gone(position, reason)
+
+    async def remove(self, topic: Topic) -> bool:
+        """Forget a topic. What is published next begins a new epoch."""
+        self._histories.pop(topic, None)
+        self._gone.pop(topic, None)
+        newest = self._newest.pop(topic, None)
+        if newest is None:
+            return False
+        self._removed_at[topic] = self._next_epoch()
+        self._removed(topic)
+        return True
 
     async def past(self, topic: Topic) -> Sequence[Update]:
         """Give what is known of a topic, oldest first."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bookcast.engine.history import History, is_kept
+from bookcast.engine.records import Unreadable
 from bookcast.model import Position, Topic, Update, is_lossless
 
 
@@ -24,19 +25,23 @@ class Known(msgspec.Struct, frozen=True):
     The history is what came after the place that was asked for, or the newest of it.
     """
 
-    newest: Update | None
-    history: Sequence[Update] = ()
+    newest: Update | Unreadable | None
+    history: Sequence[Update | Unreadable] = ()
 
 
 class _Topic:
-    """One topic. ``waiting``: what came while it was read; None: it isn't being read."""
+    """One topic, known up to ``place``; ``newest`` is the last update that could be read.
 
-    __slots__ = ("history", "newest", "waiting")
+    ``waiting``: what came while it was read; None: it isn't being read.
+    """
+
+    __slots__ = ("history", "newest", "place", "waiting")
 
     def __init__(self) -> None:
         self.newest: Update | None = None
+        self.place: Position | None = None
         self.history: History | None = None
-        self.waiting: list[Update] | None = []
+        self.waiting: list[Update | Unreadable] | None = []
 
 
 class Mirror:
@@ -70,17 +75,29 @@ class Mirror:
         self._topics[topic] = _Topic()
         return True
 
+    def follows(self, topic: Topic) -> bool:
+        """Tell whether a topic is followed, whatever is known of it."""
+        return topic in self._topics
+
     def forget(self, topic: Topic) -> None:
         """Follow a topic no more."""
         self._topics.pop(topic, None)
 
+    def remove(self, topic: Topic) -> bool:
+        """Know nothing of a topic any more, but follow it. False: nothing was known of it."""
+        known = self._topics.get(topic)
+        if known is None or known.place is None:
+            return False
+        known.newest = known.place = known.history = None
+        return True
+
     def position(self, topic: Topic) -> Position | None:
         """Tell how far a topic is known."""
         known = self._topics.get(topic)
-        return known.newest.position if known is not None and known.newest is not None else None
+        return known.place if known is not None else None
 
     def newest(self, topic: Topic) -> Update | None:
-        """Give the newest update of a topic."""
+        """Give the newest update of a topic that could be read."""
         known = self._topics.get(topic)
         return known.newest if known is not None else None
 
@@ -94,8 +111,10 @@ class Mirror:
             past.append(known.newest)
         return past
 
-    def hear(self, topic: Topic, updates: Sequence[Update]) -> tuple[list[Update], bool]:
-        """Take what subscribers are told, consecutive updates.
+    def hear(
+        self, topic: Topic, updates: Sequence[Update | Unreadable]
+    ) -> tuple[list[Update | Unreadable], bool]:
+        """Take what subscribers are told, consecutive updates. One that can't be read is missing.
 
         Returns:
             What of it is new, and whether the topic has to be read because something is missing.
@@ -108,7 +127,7 @@ class Mirror:
             # Of too many, the oldest will most likely be in what is read; else it is read again.
             known.waiting = [*known.waiting, *updates][-self._history_size :]
             return [], False
-        place = known.newest.position if known.newest is not None else None
+        place = known.place
         first = updates[0].position
         if place is None:
             continues = first.seq == 1
@@ -119,7 +138,7 @@ class Mirror:
             if not updates:
                 return [], False
             continues = updates[0].position.seq == place.seq + 1
-        if not continues:
+        if not continues or any(isinstance(update, Unreadable) for update in updates):
             known.waiting = []  # what came before it is read, will be in that
             return [], True
         self._take(known, updates)
@@ -139,8 +158,10 @@ class Mirror:
         if known is not None:
             known.waiting = None
 
-    def read(self, topic: Topic, found: Known) -> tuple[list[Update], bool]:
+    def read(self, topic: Topic, found: Known) -> tuple[list[Update | Unreadable], bool]:
         """Take what was read of a topic after its :meth:`position`, and what came meanwhile.
+
+        What can't be read here either is passed over: there is no other place to read it from.
 
         Returns:
             What of it is new, and whether it has to be read once more. What Redis was told again
@@ -153,10 +174,15 @@ class Mirror:
         before = known.newest
         news = self._newer(known, found)
         self._take(known, news)
-        if news and before is not None and _is_told_again(before, news[0]):
+        if (
+            news
+            and before is not None
+            and isinstance(news[0], Update)
+            and _is_told_again(before, news[0])
+        ):
             del news[0]
         for update in waiting:
-            at = known.newest.position if known.newest is not None else None
+            at = known.place
             if at is not None and at.epoch != update.position.epoch:
                 # From before this was read, or after? Whoever reads once more, knows.
                 known.waiting = []
@@ -167,9 +193,8 @@ class Mirror:
                 return news, True
         return news, False
 
-    def _newer(self, known: _Topic, found: Known) -> list[Update]:
-        newest = found.newest
-        at = known.newest.position if known.newest is not None else None
+    def _newer(self, known: _Topic, found: Known) -> list[Update | Unreadable]:
+        newest, at = found.newest, known.place
         if newest is None or not is_news(newest.position, at):
             return []  # or Redis has lost what came after it
         if at is not None and at.epoch == newest.position.epoch:
@@ -180,8 +205,13 @@ class Mirror:
             past.append(newest)
         return past
 
-    def _take(self, known: _Topic, updates: Sequence[Update]) -> None:
+    def _take(self, known: _Topic, updates: Sequence[Update | Unreadable]) -> None:
         for update in updates:
+            known.place = update.position
+            if isinstance(update, Unreadable):
+                if known.history is not None:
+                    known.history.skip(update.position)
+                continue
             known.newest = update
             if is_kept(update.data, books_too=self._keeps_books):
                 if known.history is None:

@@ -11,7 +11,9 @@ from typing import Final
 import msgspec
 
 from bookcast.engine.base import EngineAwayError
+from bookcast.engine.formats import NEWEST, OLDEST, common
 from bookcast.engine.link import Link
+from bookcast.engine.unreadable import UnreadableLog
 from bookcast.engine.work import Work
 
 logger = logging.getLogger(__name__)
@@ -26,7 +28,8 @@ Handler = Callable[[bytes], Awaitable[bytes]]
 class Node(msgspec.Struct, frozen=True):
     """What a node says of itself. ``group``: processes that share a port have one in common.
 
-    ``worker`` is its number there; ``leads``: it runs the feed.
+    ``worker`` is its number there; ``leads``: it runs the feed. ``record_format`` is the highest
+    format that it reads, see :mod:`bookcast.engine.formats`. Fields may be added, never changed.
     """
 
     id: str
@@ -36,6 +39,7 @@ class Node(msgspec.Struct, frozen=True):
     version: str = ""
     started_ms: float = 0.0
     connections: int = 0
+    record_format: int = OLDEST
 
 
 class _Ask(msgspec.Struct, frozen=True, tag="ask"):
@@ -58,17 +62,21 @@ _node: Final = msgspec.msgpack.Decoder(Node)
 class Peers:
     """Asks other nodes, and answers them.
 
-    ``myself`` tells what this node says of itself. ``handlers``: by the method that is asked for.
+    ``myself`` tells what this node says of itself; the format that it reads is added here.
+    ``handlers``: by the method that is asked for.
     """
 
-    def __init__(self, link: Link, myself: Callable[[], Node]) -> None:
+    def __init__(self, link: Link, myself: Callable[[], Node], unreadable: UnreadableLog) -> None:
         self._link = link
         self._myself = myself
+        self._unreadable = unreadable
         self.id = myself().id
         self.channel = self._link.keys.node_channel(self.id)
         self.handlers: dict[str, Handler] = {}
         self.living: Mapping[str, Node] = {}
         """All nodes that live, this one too, as of the last pulse."""
+        self.form = OLDEST
+        """The format to write in: the highest that all of them read."""
         self._asked: dict[str, asyncio.Future[bytes | None]] = {}
         self._answering = Work()
 
@@ -87,7 +95,7 @@ class Peers:
             [self._link.keys.nodes, self._link.keys.node(self.id), self._link.keys.demand(self.id)],
             [
                 self.id,
-                _encode(self._myself()),
+                _encode(msgspec.structs.replace(self._myself(), record_format=NEWEST)),
                 LIVING_MS,
                 self._link.keys.node_prefix,
                 self.channel,
@@ -95,10 +103,35 @@ class Peers:
             vital=True,
             looks=True,
         )
-        nodes = (_node.decode(one) for one in said[1::2])
+        nodes = [self._read(name, one) for name, one in zip(said[::2], said[1::2], strict=True)]
         before, self.living = self.living, {node.id: node for node in nodes}
+        self._choose_format()
         same, self._link.redis = this == self._link.redis, this
         return (bool(known) and same) or not before
+
+    def _read(self, name: bytes, said: bytes) -> Node:
+        """Read what a node says of itself. One that can't be read lives all the same."""
+        try:
+            return _node.decode(said)
+        except msgspec.MsgspecError as error:
+            id_ = name.decode()
+            self._unreadable.note(f"what node {id_} says of itself", error)
+            return Node(id_, group=id_)
+
+    def _choose_format(self) -> None:
+        form = common(node.record_format for node in self.living.values())
+        if form == self.form:
+            return
+        self.form = form
+        if form < NEWEST:
+            behind = [
+                f"{one.id} ({one.version})"
+                for one in self.living.values()
+                if one.record_format == form
+            ]
+            logger.info("writing records in format %d, for %s", form, ", ".join(sorted(behind)))
+        else:
+            logger.info("writing records in format %d: all nodes read it", form)
 
     async def leave(self) -> None:
         """Say that this node ends."""
@@ -151,7 +184,12 @@ class Peers:
 
     def hear(self, message: bytes) -> None:
         """Take what was said on this node's channel."""
-        match _decode.decode(message):
+        try:
+            said = _decode.decode(message)
+        except msgspec.MsgspecError as error:
+            self._unreadable.note("what another node asked or answered", error)
+            return
+        match said:
             case _Ask() as ask:
                 self._answering.begin(self._answer(ask), f"answering {ask.method}")
             case _Answer(id_, body):

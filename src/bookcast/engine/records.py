@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 from redis.crc import key_slot
 
+from bookcast.engine.formats import NEWEST, data_for
 from bookcast.model import (
+    CHANNELS,
     Book,
     Brokers,
     Candle,
@@ -87,12 +89,21 @@ def shard_of(topic: Topic) -> int:
     return int(key_slot(name_of(topic).encode())) % SHARDS
 
 
-def encode(publication: Publication, server_ms: float, *, restored: bool = False) -> bytes:
+def topics_of(names: Iterable[bytes]) -> list[Topic]:
+    """Read topics' names, leaving out those of channels that only a later release has."""
+    texts = (name.decode() for name in names)
+    return [topic_of(text) for text in texts if text.partition(":")[0] in CHANNELS]
+
+
+def encode(
+    publication: Publication, server_ms: float, *, restored: bool = False, form: int = NEWEST
+) -> bytes:
     """Write what a publication says, without its topic and place.
 
-    ``restored``: the first after the engine was away; see :class:`Update`.
+    ``restored``: the first after the engine was away; see :class:`Update`. ``form``: the format;
+    see :mod:`bookcast.engine.formats`.
     """
-    data = publication.data
+    data = data_for(publication.data, form)
     written: Any = data
     if isinstance(data, Book):
         kinds = {*map(type, data.bids), *map(type, data.asks)}
@@ -134,6 +145,22 @@ def decode(topic: Topic, position: Position, text: bytes) -> Update:
     )
 
 
+class Unreadable(msgspec.Struct, frozen=True):
+    """The place of an update that this node can't read. ``why`` is the decoder's reason."""
+
+    topic: Topic
+    position: Position
+    why: str
+
+
+def read(topic: Topic, position: Position, text: bytes) -> Update | Unreadable:
+    """Read an update, whatever wrote it."""
+    try:
+        return decode(topic, position, text)
+    except Exception as error:  # noqa: BLE001 - other releases may write anything
+        return Unreadable(topic, position, str(error) or type(error).__name__)
+
+
 def _read_book(text: msgspec.Raw) -> Book:
     written = _book.decode(text)
     published = msgspec.Raw(written.published) if written.published is not None else None
@@ -157,11 +184,11 @@ class Run(NamedTuple):
     last: Position
     records: Sequence[bytes]
 
-    def updates(self) -> list[Update]:
+    def updates(self) -> list[Update | Unreadable]:
         """Read them, oldest first."""
         epoch, first = self.last.epoch, self.last.seq - len(self.records) + 1
         return [
-            decode(self.topic, Position(epoch, first + index), text)
+            read(self.topic, Position(epoch, first + index), text)
             for index, text in enumerate(self.records)
         ]
 

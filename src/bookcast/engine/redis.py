@@ -10,14 +10,22 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from bookcast.engine import records
 from bookcast.engine.alone import Alone
-from bookcast.engine.base import Engine, EngineAwayError, EngineStatus, FencedError, Head, Shared
+from bookcast.engine.base import (
+    Engine,
+    EngineAwayError,
+    EngineStatus,
+    FencedError,
+    Head,
+    KeyConflictError,
+    Shared,
+)
 from bookcast.engine.board import Board
 from bookcast.engine.breaker import Breaker
 from bookcast.engine.committer import Committer
@@ -25,12 +33,16 @@ from bookcast.engine.demand import Demand
 from bookcast.engine.follower import Follower
 from bookcast.engine.leadership import Leadership
 from bookcast.engine.link import Link, LinkSettings
+from bookcast.engine.notes import TopicNotes
 from bookcast.engine.peers import Node, Peers
+from bookcast.engine.published import PublishedStates
+from bookcast.engine.records import Unreadable
 from bookcast.engine.shelf import Shelf
 from bookcast.engine.subscriber import Subscriber
+from bookcast.engine.unreadable import UnreadableLog
 from bookcast.engine.work import Work
 from bookcast.errors import InvalidInput
-from bookcast.model import Position, Publication, Topic, Update, is_lossless
+from bookcast.model import Gone, Position, Publication, Topic, Update, is_lossless
 
 logger = logging.getLogger(__name__)
 
@@ -83,15 +95,19 @@ class RedisEngine(Engine):
         self._clock = clock
         self._breaker = Breaker(time.monotonic, random.random, self._go_on_alone)
         self._link = Link(link_settings, self._breaker)
-        peers = Peers(self._link, myself)
+        unreadable = self._unreadable = UnreadableLog()
+        peers = Peers(self._link, myself, unreadable)
         self._peers = peers
-        self._board = Board(self._link)
-        self.shared = Shared(peers, self._board, Shelf(self._link, peers.id, rules.session_ttl))
+        self._board = Board(self._link, unreadable)
+        shelf = Shelf(self._link, peers.id, rules.session_ttl)
+        self.shared = Shared(peers, self._board, shelf, unreadable)
         self._committer = Committer(
             self._link,
             node=peers.id,
             history_size=rules.history_size,
             keeps_books=rules.keeps_books,
+            form=lambda: peers.form,
+            published=lambda *state: self._published.note(*state),  # noqa: PLW0108 - made later
             clock=clock,
         )
         self._subscriber = Subscriber(
@@ -104,6 +120,7 @@ class RedisEngine(Engine):
             ),
             hear=self._hear,
             connected=self._on_connected,
+            lost=self._look_for_redis,
         )
         self._demand = Demand(
             self._link,
@@ -124,7 +141,11 @@ class RedisEngine(Engine):
             show=self._show,
             restore=self._restore,
             is_wanted=lambda topic: topic in self._delivering,
+            unreadable=unreadable,
+            removed=self._on_removed,
         )
+        self._published = PublishedStates(self._follower, self._restore)
+        self._notes = TopicNotes(self._link, peers, self._follower)
         self._alone = Alone(
             peers.id,
             history_size=rules.history_size,
@@ -190,26 +211,36 @@ class RedisEngine(Engine):
         Raises:
             InvalidInput: when Redis is away, unless this comes from the feed or the rules say so.
             FencedError: when another node runs the feed by now.
+            KeyConflictError: when a key was used before for something else; the rest is published.
         """
+        unsure = False
         if not self._alone.is_alone:
             try:
                 return await self._commit(publications, fence)
             except EngineAwayError as error:
                 logger.debug("%d updates are not published in Redis: %s", len(publications), error)
+                unsure = error.unsure
             except FencedError:
                 if fence is not None:
                     self._work.begin(self._leadership.fenced(fence), "fenced")
                 raise
         if fence is None and not self._rules.local:
-            raise InvalidInput(
-                "engine_unavailable",
-                f"{self._breaker.reason or 'Redis is away'}; nothing was published, as far as is "
-                "known",
-                retry_after=RETRY_SECONDS,
-            )
+            raise self._unavailable(unsure=unsure)
         if not self._alone.is_alone:  # it is back already
             return await self._commit(publications, fence)
         return await self._alone.publish(publications, from_feed=fence is not None)
+
+    def _unavailable(self, *, unsure: bool) -> InvalidInput:
+        reason = self._breaker.reason or "Redis was away for a moment"
+        return InvalidInput(
+            "engine_unavailable",
+            f"{reason}; nobody knows whether this was published: with an idempotency key it can be "
+            "sent again"
+            if unsure
+            else f"{reason}; nothing was published",
+            retry_after=RETRY_SECONDS,
+            published="unknown" if unsure else "nothing",
+        )
 
     def _commit(
         self, publications: Sequence[Publication], fence: int | None
@@ -219,7 +250,8 @@ class RedisEngine(Engine):
         self._alone.note_published(publications)
 
         def note(outcome: asyncio.Future[list[Position]]) -> None:
-            if outcome.cancelled() or outcome.exception() is not None:
+            failed = outcome.cancelled() or outcome.exception()
+            if failed and not isinstance(failed, KeyConflictError):
                 self._alone.note_failed(publications)
 
         outcome.add_done_callback(note)
@@ -236,13 +268,60 @@ class RedisEngine(Engine):
         mirror = self._follower.mirror
         if topic in self._alone:
             return (await self._alone.past(topic))[-1]
-        if topic in mirror or self._alone.is_alone:
-            return mirror.newest(topic)
+        newest: Update | Unreadable | None = mirror.newest(topic)
+        known = newest is not None or mirror.position(topic) is None
+        if not known or not (topic in mirror or self._alone.is_alone):
+            try:
+                newest = (await self._follower.ask(topic)).newest
+            except EngineAwayError as error:
+                logger.debug("%s can't be read: %s", topic, error)
+                return None
+        if isinstance(newest, Unreadable):
+            self._unreadable.note(f"{topic}, seq {newest.position.seq}", newest.why)
+            raise InvalidInput(
+                "engine_unavailable",
+                f"The newest update of {topic} was written by another release, and this node can't "
+                "read it; ask again after the next one",
+                retry_after=RETRY_SECONDS,
+            )
+        return newest
+
+    def gone(self, topic: Topic) -> Gone | None:
+        """Tell, as far as is known here, whether the publisher of what is newest is gone."""
+        return self._alone.gone(topic) if topic in self._alone else self._follower.gone.get(topic)
+
+    async def find_gone(self, topic: Topic) -> Gone | None:
+        """Tell the same also of a topic that isn't followed here."""
+        if topic in self._follower.mirror or self._alone.is_alone:
+            return self.gone(topic)
+        return await self._notes.find_gone(topic)
+
+    async def abandon(self, places: Mapping[Topic, Position], reason: str) -> None:
+        """Note in Redis whose publisher is gone, and tell the other nodes."""
+        if self._alone.is_alone:
+            await self._alone.abandon(places, reason)
+        else:
+            await self._notes.abandon(places, reason)
+
+    async def remove(self, topic: Topic) -> bool:
+        """Forget a topic in Redis and at all nodes.
+
+        Raises:
+            InvalidInput: when Redis is away.
+        """
         try:
-            return (await self._follower.ask(topic)).newest
+            return await self._notes.remove(topic)
         except EngineAwayError as error:
-            logger.debug("%s can't be read: %s", topic, error)
-            return None
+            raise InvalidInput(
+                "engine_unavailable",
+                f"{error}; the topic isn't removed",
+                retry_after=RETRY_SECONDS,
+            ) from None
+
+    def _on_removed(self, topic: Topic) -> None:
+        self._published.forget(topic)
+        if topic in self._delivering:
+            self._removed(topic)
 
     async def past(self, topic: Topic) -> Sequence[Update]:
         """Give what is known of a topic, oldest first."""
@@ -257,8 +336,12 @@ class RedisEngine(Engine):
         self._follower.want(topic)
         self._alone.want(topic)
         if topic not in self._alone:
-            for update in self._follower.mirror.past(topic):
+            mirror = self._follower.mirror
+            newest, place = mirror.newest(topic), mirror.position(topic)
+            for update in mirror.past(topic):
                 self._deliver(update)
+            if place is not None and (newest is None or newest.position != place):
+                self._note_unreadable(topic, place)
         self._demand.want(topic)
 
     def release(self, topic: Topic) -> None:
@@ -308,12 +391,15 @@ class RedisEngine(Engine):
 
     def status(self) -> EngineStatus:
         """Tell whether Redis is there, and hears this node."""
-        detail = self._breaker.reason or None
-        if detail is None and self._subscriber.trouble is not None:
+        state, detail = "connected", self._unreadable.trouble
+        if self._breaker.is_open:
+            state, detail = "away", self._breaker.reason
+        elif self._subscriber.trouble is not None:
+            state = "deaf"
             detail = f"Redis tells this node nothing: {self._subscriber.trouble}"
         return EngineStatus(
             kind="redis",
-            state="away" if self._breaker.is_open else "connected" if detail is None else "deaf",
+            state=state,
             topics=max(len(self._follower.mirror), self._known_topics),
             detail=detail,
         )
@@ -334,6 +420,8 @@ class RedisEngine(Engine):
             "repaired": self._follower.repaired,
             "given_back": self._follower.given_back,
             "topics_followed": len(self._follower.mirror),
+            "unreadable": self._unreadable.count,
+            "record_format": self._peers.form,
         }
 
     # What Redis tells
@@ -344,14 +432,23 @@ class RedisEngine(Engine):
             if message != b"pulse":
                 self._peers.hear(message)
         elif channel == self._link.keys.demand_channel:
-            self._demand.note_change(message.decode())
+            node = message.decode()
+            self._demand.note_change(node)
+            if node not in self._peers.living and not self._breaker.is_open:
+                # It may read less than the others do: what it is to read is written so at once.
+                self._work.begin(self._pulse(), "pulse")
         elif channel == self._link.keys.board_channel:
             if self._board.hear(message):
                 self._work.begin(self._board.read(), "board")
         elif channel == self._link.keys.leader_channel:
             self._leadership.note_free()
         else:
-            self._follower.hear(message)
+            self._follower.hear(channel, message)
+
+    def _look_for_redis(self) -> None:
+        """Ask Redis at once whether it is there: it has just closed a connection."""
+        if not self._breaker.is_open:
+            self._work.begin(self._pulse(), "pulse")
 
     def _on_connected(self) -> None:
         self._heard_at = time.monotonic()
@@ -359,11 +456,20 @@ class RedisEngine(Engine):
         self._demand.tell_anew()
         self._follower.read_again()
 
-    def _show(self, updates: Sequence[Update], first: bool) -> None:  # noqa: FBT001 - a callback
+    def _show(
+        self,
+        updates: Sequence[Update | Unreadable],
+        first: bool,  # noqa: FBT001 - a callback
+    ) -> None:
         """Deliver what is new; ``first``: nothing was known of the topic before."""
         for update in updates:
             wanted_at = self._delivering.get(update.topic)
             if wanted_at is None:
+                continue
+            if isinstance(update, Unreadable):
+                # What couldn't be read before somebody asked matters only while it is the newest.
+                if not first or update is updates[-1]:
+                    self._note_unreadable(update.topic, update.position)
                 continue
             shown = self._alone.returning(update)
             if shown is None:
@@ -406,7 +512,9 @@ class RedisEngine(Engine):
 
     async def _audit(self) -> None:
         try:
+            self._unreadable.check()
             await self._follower.audit()
+            await self._published.audit()
         except EngineAwayError as error:
             logger.debug("no audit: %s", error)
         except Exception:
@@ -465,6 +573,10 @@ class RedisEngine(Engine):
             if newest is not None and not is_lossless(newest.data):
                 self._show([newest], False)  # noqa: FBT003 - the callback's
         await self._audit()  # it may have lost what it had said before, too
+        try:
+            await self._published.audit_all()
+        except EngineAwayError as error:
+            logger.debug("what Redis has lost can't be told now: %s", error)
 
     def _tell_anew(self) -> None:
         """Tell everything once more that Redis may have forgotten."""

@@ -22,9 +22,11 @@ class Work:
         self._tasks.add(task)
         task.add_done_callback(self._finish)
 
-    async def end(self) -> None:
-        """End all that is under way."""
+    async def end(self, patience: float = 0.0) -> None:
+        """End all that is under way; what is done within so many seconds is waited for."""
         tasks = self._tasks - {asyncio.current_task()}
+        if tasks and patience:
+            _, tasks = await asyncio.wait(tasks, timeout=patience)
         for task in tasks:
             task.cancel()
         if tasks:

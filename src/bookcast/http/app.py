@@ -63,7 +63,7 @@ class Cors:
             CORSMiddleware(
                 app,
                 allow_origin_regex=".*",
-                allow_methods=["GET", "POST"],
+                allow_methods=["GET", "POST", "DELETE"],
                 allow_headers=["*"],  # which echoes those that are asked for
                 allow_credentials=with_credentials,
                 allow_private_network=True,
@@ -123,6 +123,7 @@ def build(routes: Routes, gate: Gate, refusals: Refusals) -> Starlette:
         Route("/readyz", routes.readyz, methods=["GET", "OPTIONS"]),
         Route("/metrics", routes.metrics),
         Route("/books/{symbol:path}", routes.book),
+        Route("/topics/{channel}/{symbol:path}", routes.remove_topic, methods=["DELETE"]),
         Route("/symbols", routes.symbols),
         Route("/openapi.json", openapi.endpoint),
         Route("/asyncapi.json", asyncapi.endpoint),

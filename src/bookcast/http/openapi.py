@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bookcast.http import problem, schemas
-from bookcast.model import CHANNELS, PERIODS
+from bookcast.model import CHANNELS, ODD, PERIODS
 from bookcast.protocol import shapes
+from bookcast.protocol.idempotency import HEADER, MAX_LENGTH
 from bookcast.publisher import Published
 from bookcast.version import __version__
 
@@ -89,6 +90,13 @@ _PERIOD: Final = {
     "description": "May stand in the data instead",
     "schema": {"enum": list(PERIODS)},
 }
+_KEY: Final = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_LENGTH,
+    "description": "Sent again with the same key within 10 minutes, it gets the first answer, and "
+    "nothing is published",
+}
 _UPDATE: Final = {
     "title": "PublishedUpdate",
     "type": "object",
@@ -97,13 +105,17 @@ _UPDATE: Final = {
         "symbol": _SYMBOL["schema"],
         "period": {"enum": [*PERIODS, None]},
         "data": {"anyOf": [_reference(struct) for struct in _PUBLISHED.values()]},
+        "idempotency_key": _KEY,
     },
     "required": ["channel", "symbol", "data"],
 }
 
 
 def _broadcast(channel: str) -> dict[str, Any]:
-    parameters: list[dict[str, Any]] = [{"name": "symbol", "in": "query", **_SYMBOL}]
+    parameters: list[dict[str, Any]] = [
+        {"name": "symbol", "in": "query", **_SYMBOL},
+        {"name": HEADER, "in": "header", "schema": _KEY},
+    ]
     if channel == "candles":
         parameters.append(_PERIOD)
     return _post(
@@ -124,7 +136,9 @@ def _post(
         400: "The body is not JSON",
         413: "The body is too large",
         415: "The body is not application/json",
-        422: "The symbol or the data are wrong; path names the field",
+        422: "The symbol or the data are wrong; path names the field. Or the idempotency key was "
+        "used for something else",
+        503: "Redis is away; published says whether nothing was published, or that is unknown",
     }
     return {
         "post": {
@@ -134,6 +148,20 @@ def _post(
             "responses": _answers(answer, refusals, "application/json"),
         }
     }
+
+
+def _removed() -> dict[str, Any]:
+    answers = _answers(
+        None,
+        {
+            404: "Nobody has published anything to it, or there is no such channel",
+            422: "No such topic; path names what is wrong",
+            503: "Redis is away; the topic isn't removed",
+        },
+        "application/json",
+    )
+    del answers["200"]
+    return answers | {"204": {"description": "It is removed"}}
 
 
 @lru_cache(maxsize=1)
@@ -164,6 +192,23 @@ def document() -> bytes:
             {404: "No book of this symbol yet", 422: "Not a symbol"},
             [{"name": "symbol", "in": "path", **_SYMBOL}],
         ),
+        "/topics/{channel}/{symbol}": {
+            "delete": {
+                "summary": "Forget a topic at all nodes, until somebody publishes to it again",
+                "parameters": [
+                    {
+                        "name": "channel",
+                        "in": "path",
+                        "required": True,
+                        "schema": {"enum": list(CHANNELS)},
+                    },
+                    {"name": "symbol", "in": "path", **_SYMBOL},
+                    {"name": "period", "in": "query", "schema": {"enum": list(PERIODS)}},
+                    {"name": "variant", "in": "query", "schema": {"enum": [ODD]}},
+                ],
+                "responses": _removed(),
+            }
+        },
         "/symbols": _get(
             "The symbols that contain a text, or all",
             schemas.KnownSymbols,

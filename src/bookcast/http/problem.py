@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Literal
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -17,6 +18,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """What went wrong with a request.
 
     ``path``: the wrong field, for instance bids[3].price. ``retry``: the same may go well later.
+    ``published``: of what couldn't be published, whether nothing was, or nobody knows.
     """
 
     title: str
@@ -25,6 +27,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     code: str
     path: str = ""
     retry: bool = False
+    published: Literal["nothing", "unknown"] | None = None
 
 
 class ProblemResponse(Response):
@@ -38,8 +41,20 @@ _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 def response(code: str, detail: str, *, path: str = "", **headers: str) -> Response:
     """Make the response for an error code of ``errors.ERRORS``."""
-    kind = ERRORS[code]
-    problem = Problem(kind.title, kind.status, detail, code, path, kind.retry)
+    return _response(InvalidInput(code, detail, path=path), headers)
+
+
+def _response(error: InvalidInput, headers: dict[str, str]) -> Response:
+    kind = ERRORS[error.code]
+    problem = Problem(
+        kind.title,
+        kind.status,
+        error.message,
+        error.code,
+        error.path,
+        kind.retry,
+        error.published,
+    )
     return ProblemResponse(msgspec.json.encode(problem), kind.status, headers)
 
 
@@ -56,7 +71,7 @@ def of(error: InvalidInput) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
         headers["Retry-After"] = retry_after(error.retry_after)
-    return response(error.code, error.message, path=error.path, **headers)
+    return _response(error, headers)
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:

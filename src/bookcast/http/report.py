@@ -118,7 +118,8 @@ class Reporter:
     def _health(self) -> schemas.Health:
         feeds = self._feeder.statuses()
         engine = self._engine.status()
-        well = engine.state == "connected" and all(feed.state == "connected" for feed in feeds)
+        heard = engine.state == "connected" and engine.detail is None
+        well = heard and all(feed.state == "connected" for feed in feeds)
         return schemas.Health(
             status="healthy" if well else "degraded",
             connections=len(self._registry),
@@ -195,6 +196,7 @@ class Reporter:
                 node.version,
                 node.connections,
                 round(max(0.0, now_ms - node.started_ms) / 1000, 1),
+                node.record_format,
             )
             for node in sorted(
                 self._engine.shared.peers.living.values(),

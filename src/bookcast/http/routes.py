@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import logging
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -14,18 +16,22 @@ from starlette.responses import Response
 
 from bookcast.auth.addresses import neighbourhood
 from bookcast.auth.gate import Gate, Knock, Visitor
-from bookcast.auth.principal import Rights, Scope
+from bookcast.auth.principal import Rights, Scope, owner_of_keys
 from bookcast.engine.base import Engine
 from bookcast.errors import InvalidInput
 from bookcast.feeder import Feeder
 from bookcast.http import problem, schemas
 from bookcast.http.report import Reporter
+from bookcast.hub.hub import Hub
 from bookcast.limits import Refusals, TokenBuckets
 from bookcast.model import Security, Topic, names_of, parse_symbol
 from bookcast.protocol import codec
-from bookcast.protocol.published import decode_batch
+from bookcast.protocol.idempotency import HEADER
+from bookcast.protocol.published import decode_batch, topic_of
 from bookcast.publisher import Publisher
 from bookcast.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 class Json(Response):
@@ -50,6 +56,7 @@ class Routes:
         settings: Settings,
         gate: Gate,
         engine: Engine,
+        hub: Hub,
         publisher: Publisher,
         refusals: Refusals,
         feeder: Feeder,
@@ -61,6 +68,7 @@ class Routes:
         self._refusals = refusals
         self._rates = TokenBuckets(settings.publish_rate)
         self._engine = engine
+        self._hub = hub
         self._publisher = publisher
         self._feeder = feeder
         self._reporter = reporter
@@ -73,25 +81,37 @@ class Routes:
             visitor, rights = await self._require(request, "publish")
             symbol = _symbol_parameter(request)
             text = await self._json_body(request)
+            key = _idempotency_key(request)
             self._charge(visitor, 1)
         except InvalidInput as error:
             self._publisher.refuse(error)
             raise
         period = request.query_params.get("period")
         return Json(
-            await self._publisher.publish(channel, symbol, text, period=period, rights=rights)
+            await self._publisher.publish(
+                channel,
+                symbol,
+                text,
+                period=period,
+                rights=rights,
+                key=key,
+                principal=owner_of_keys(visitor.principal),
+            )
         )
 
     async def broadcast_batch(self, request: Request) -> Response:
         """Publish updates of any topics, in order; each goes well or wrong by itself."""
         try:
             visitor, rights = await self._require(request, "publish")
+            _refuse_key_of_batch(request)
             updates = decode_batch(await self._json_body(request))
             self._charge(visitor, len(updates))
         except InvalidInput as error:
             self._publisher.refuse(error)
             raise
-        outcomes = await self._publisher.publish_all(updates, rights)
+        outcomes = await self._publisher.publish_all(
+            updates, rights, owner_of_keys(visitor.principal)
+        )
         results = [
             schemas.Outcome(error=schemas.Refusal(outcome.code, outcome.message, outcome.path))
             if isinstance(outcome, InvalidInput)
@@ -132,6 +152,7 @@ class Routes:
             raise InvalidInput(
                 "unknown_symbol", f"Nobody has published a book of {spelling} yet", path="symbol"
             )
+        status = self._hub.judge(update, await self._engine.find_gone(topic))
         return Json(
             schemas.KnownBook(
                 symbol=spelling,
@@ -139,8 +160,28 @@ class Routes:
                 seq=update.position.seq,
                 data=codec.as_published(update, rights.max_depth),
                 timestamp=codec.iso_utc(update.server_ms),
+                state=status.state,
+                reason=status.reason,
             )
         )
+
+    async def remove_topic(self, request: Request) -> Response:
+        """Forget a topic at all nodes, until somebody publishes to it again."""
+        await self._require(request, "admin")
+        parameters = request.query_params
+        topic = topic_of(
+            request.path_params["channel"],
+            request.path_params["symbol"],
+            self._settings.default_market,
+            parameters.get("period"),
+            variant=parameters.get("variant"),
+        )
+        if not await self._engine.remove(topic):
+            raise InvalidInput(
+                "unknown_symbol", f"Nobody has published anything to {topic}", path="symbol"
+            )
+        logger.info("%s was removed", topic)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def symbols(self, request: Request) -> Response:
         """List what ``q`` finds: what the feed has, in its order, then what others publish."""
@@ -231,6 +272,26 @@ def knock_of(request: Request) -> Knock:
     peer = request.client.host if request.client is not None else ""
     changes = request.method not in {"GET", "HEAD", "OPTIONS"}
     return Knock(peer, request.headers.getlist, page=changes)
+
+
+def _idempotency_key(request: Request) -> str | None:
+    """Return the key under which this may be sent again."""
+    keys = request.headers.getlist(HEADER)
+    if len(keys) > 1:
+        raise InvalidInput("invalid_message", f"{HEADER}: there are several", path=HEADER)
+    try:
+        return keys[0].encode("latin-1").decode() if keys else None
+    except UnicodeDecodeError:
+        raise InvalidInput("invalid_message", f"{HEADER}: not valid UTF-8", path=HEADER) from None
+
+
+def _refuse_key_of_batch(request: Request) -> None:
+    if HEADER in request.headers:
+        raise InvalidInput(
+            "invalid_message",
+            f"{HEADER}: a batch has none; each of its updates may have an idempotency_key",
+            path=HEADER,
+        )
 
 
 def _symbol_parameter(request: Request) -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 from bookcast.engine.base import EngineStatus
 from bookcast.feeds.base import FeedStatus
+from bookcast.hub.status import State
 from bookcast.model import Security
 
 
@@ -103,7 +104,10 @@ class NodeStats(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ClusterNode(msgspec.Struct, frozen=True):
-    """A node that lives, as of about a second ago. Those with one ``group`` share a port."""
+    """A node that lives, as of about a second ago. Those with one ``group`` share a port.
+
+    ``record_format``: the highest that it reads of what nodes write for each other.
+    """
 
     id: str
     group: str
@@ -112,6 +116,7 @@ class ClusterNode(msgspec.Struct, frozen=True):
     version: str
     connections: int
     uptime_s: float
+    record_format: int
 
 
 class ClusterStats(msgspec.Struct, frozen=True):
@@ -155,14 +160,19 @@ class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
     cluster: ClusterStats | None = None
 
 
-class KnownBook(msgspec.Struct, frozen=True):
-    """The newest book of a symbol: ``data`` as published, ``timestamp`` the server's."""
+class KnownBook(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The newest book of a symbol: ``data`` as published, ``timestamp`` the server's.
+
+    ``state``: how the book stands, as a v1 client's ``status`` tells it, and ``reason`` why.
+    """
 
     symbol: str
     epoch: str
     seq: int
     data: msgspec.Raw
     timestamp: str
+    state: State
+    reason: str | None = None
 
 
 class KnownSymbols(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from bookcast.hub.subscription import Outbox, Subscription, Tally
 from bookcast.hub.teller import Teller
 from bookcast.hub.topic import MAX_WAITING, LiveTopic, Step, live_topic
 from bookcast.hub.view import Renderer, Shown, View, ViewSpec
-from bookcast.model import Channel, Position, Supply, Topic, Update
+from bookcast.model import Channel, Gone, Position, Supply, Topic, Update
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,10 @@ CallLater = Callable[[float, Callable[[], None]], object]
 
 REST: Final = 5.0
 """Under load the next flush begins no sooner than so many times the time that the last one took."""
+
+
+UNREADABLE_SECONDS: Final = 60.0
+"""So often at most subscribers are told that updates of a topic can't be read."""
 
 
 class Word(NamedTuple):
@@ -62,6 +66,7 @@ class Hub:
         patience: seconds that a client who comes back with more than is known here waits for it:
             where there are other nodes, one may be behind for a moment.
         supply: tells how a topic's feed can supply it; None when it has none.
+        gone: tells whether the publisher of a topic's newest update is gone.
         observe: is told the seconds that each update took from the feed to the sockets.
     """
 
@@ -82,6 +87,7 @@ class Hub:
         stale_after: Mapping[Channel, float] | None = None,
         patience: float = 0.0,
         supply: Callable[[Topic], Supply | None] = lambda _topic: None,
+        gone: Callable[[Topic], Gone | None] = lambda _topic: None,
         observe: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         self._renderer = renderer
@@ -96,7 +102,7 @@ class Hub:
         self._keeps_books = keeps_books
         self._max_queue_bytes = max_queue_bytes
         self._patience = patience
-        self._teller = Teller(renderer, now, stale_after or {}, supply)
+        self._teller = Teller(renderer, now, stale_after or {}, supply, gone)
         self._observe = observe
         self._topics: dict[Topic, LiveTopic] = {}
         self._dirty: dict[Topic, LiveTopic] = {}
@@ -134,6 +140,38 @@ class Hub:
             self._schedule()
         else:
             live.settle()
+
+    def note_unreadable(self, topic: Topic, position: Position) -> None:
+        """Tell subscribers that from a position on this node can't read all updates.
+
+        That covers what comes within a minute: they are told once.
+        """
+        live = self._topics.get(topic)
+        if live is None:
+            return
+        if topic in self._dirty:
+            self.flush()  # what came before it can be shown
+        live.skip(position)
+        now = self._clock()
+        if now < live.unreadable_until:
+            return
+        live.unreadable = Gap(position.epoch, position.seq, None, "unreadable")
+        live.unreadable_until = now + UNREADABLE_SECONDS
+        for view in live.views.values():
+            words = self._renderer.gap(view.spec, topic, live.unreadable)
+            for subscription in tuple(view.ready) if words else ():
+                subscription.outbox.put(words)
+                subscription.outbox.flush()
+
+    def forget(self, topic: Topic) -> None:
+        """Forget what is known of a topic, which was removed; its subscribers are told."""
+        live = self._topics.get(topic)
+        if live is None:
+            return
+        live.forget()
+        self._dirty.pop(topic, None)
+        self._remembering.pop(topic, None)
+        self._teller.check(live)
 
     # From the sessions
 
@@ -324,6 +362,10 @@ class Hub:
             last_update_ms=newest.server_ms if newest is not None else None,
         )
 
+    def judge(self, newest: Update, gone: Gone | None) -> Status:
+        """Tell how the topic of an update stands, of which this is the newest."""
+        return self._teller.judge_update(newest.topic, newest, gone)
+
     def is_live(self, topic: Topic) -> bool:
         """Tell whether somebody here sees a topic, or will when they come back."""
         return topic in self._topics
@@ -390,6 +432,8 @@ class Hub:
             view.received += view.unshown
             view.unshown = 0
             step = live.step(view)
+            if self._is_told(live, step.gap, now):
+                step = step._replace(gap=None)
             before = view.emitted
             shown = self._render(live.topic, view.spec, before, step)
             view.unchanged += len(step.updates) - shown.updates
@@ -447,6 +491,10 @@ class Hub:
             if subscription.outbox.writable:
                 self._catch_up(subscription)
                 subscription.outbox.flush()
+
+    def _is_told(self, live: LiveTopic, gap: Gap | None, now: float) -> bool:
+        """Tell whether those who can take data have been told of a gap already."""
+        return gap is not None and gap.reason == "unreadable" and now < live.unreadable_until
 
     def _is_due(self, live: LiveTopic, view: View, count: int, now: float) -> bool:
         """Tell whether a view shows something in this flush; see to it that it does in time."""
@@ -515,6 +563,8 @@ class Hub:
         self.gapped += shown.gapped
         if shown.frames:
             subscription.outbox.put(shown.frames)
+        if live.unreadable is not None and self._clock() < live.unreadable_until:
+            subscription.outbox.put(self._renderer.gap(view.spec, live.topic, live.unreadable))
 
     def _between(self, live: LiveTopic, view: View, last: Update | None, newest: Update) -> Shown:
         step = live.catch_up(view.spec, last, newest)

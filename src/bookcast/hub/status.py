@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from bookcast.model import Quota, Supply, Symbol, Update
+from bookcast.model import Gone, Quota, Supply, Symbol, Update
 
 FRESH_MS: Final = 1000.0
 """What came within this is live, whatever its feed says: it may have come from somebody else."""
@@ -47,9 +47,16 @@ def _shared(news: tuple[object, ...]) -> tuple[object, ...]:
 
 
 def status_of(
-    newest: Update | None, *, now_ms: float, stale_after: float, supply: Supply | None
+    newest: Update | None,
+    *,
+    now_ms: float,
+    stale_after: float,
+    supply: Supply | None,
+    gone: Gone | None = None,
 ) -> Status:
     """Judge a topic by its newest update and by what its feed says; None: it has no feed.
+
+    ``gone``: who published something is gone; that counts if nobody has published since.
 
     A quiet market and a dead feed look the same to whoever waits for updates; the feed tells them
     apart. ``stale_after``: seconds, 0 for never.
@@ -72,6 +79,8 @@ def status_of(
     fresh = fresh and supply.every_ms is None
     if supply.state == "halted" or (supply.state != "live" and not fresh):
         return status._replace(state=supply.state)
+    if gone is not None and newest is not None and newest.position == gone.position:
+        return status._replace(state="stale", reason=gone.reason)
     if age_ms is None:
         return status._replace(state="pending", reason="nothing has been published yet")
     if stale_after and age_ms > stale_after * 1000:

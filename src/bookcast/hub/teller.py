@@ -9,7 +9,7 @@ from bookcast.hub.status import Status, status_of
 from bookcast.hub.subscription import Subscription
 from bookcast.hub.topic import LiveTopic
 from bookcast.hub.view import Renderer
-from bookcast.model import Channel, Supply, Topic
+from bookcast.model import Channel, Gone, Supply, Topic, Update
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,7 @@ class Teller:
         now: seconds since 1970.
         stale_after: per channel, seconds without an update until a topic is stale; 0: never.
         supply: tells how a topic's feed can supply it; None when it has none.
+        gone: tells whether the publisher of a topic's newest update is gone.
     """
 
     def __init__(
@@ -30,19 +31,26 @@ class Teller:
         now: Callable[[], float],
         stale_after: Mapping[Channel, float],
         supply: Callable[[Topic], Supply | None],
+        gone: Callable[[Topic], Gone | None] = lambda _topic: None,
     ) -> None:
         self._renderer = renderer
         self._now = now
         self._stale_after = stale_after
         self._supply = supply
+        self._gone = gone
 
     def judge(self, live: LiveTopic) -> Status:
         """Tell how a topic stands now."""
+        return self.judge_update(live.topic, live.newest, self._gone(live.topic))
+
+    def judge_update(self, topic: Topic, newest: Update | None, gone: Gone | None) -> Status:
+        """Tell how a topic stands now whose newest update is this one."""
         return status_of(
-            live.newest,
+            newest,
             now_ms=self._now() * 1000,
-            stale_after=self._stale_after.get(live.topic.channel, 0.0),
-            supply=self._supply(live.topic),
+            stale_after=self._stale_after.get(topic.channel, 0.0),
+            supply=self._supply(topic),
+            gone=gone,
         )
 
     def check(self, live: LiveTopic) -> None:

@@ -32,9 +32,20 @@ class LiveTopic:
         newest: the newest update that came, whether shown already or not.
         emitted: the newest one that has been through a flush.
         remembered: the newest one from before anybody asked.
+        unreadable: from where on this node can't read all updates, as clients were told;
+            ``unreadable_until``: so long that covers those that come, in the hub's seconds.
     """
 
-    __slots__ = ("emitted", "newest", "remembered", "status", "topic", "views")
+    __slots__ = (
+        "emitted",
+        "newest",
+        "remembered",
+        "status",
+        "topic",
+        "unreadable",
+        "unreadable_until",
+        "views",
+    )
 
     conflates = False
     """Whether a client that can't take data misses updates, and gets the newest instead."""
@@ -45,11 +56,22 @@ class LiveTopic:
         self.emitted: Update | None = None
         self.remembered: Update | None = None
         self.status = Status("pending")
+        self.unreadable: Gap | None = None
+        self.unreadable_until = 0.0
         self.views: dict[ViewSpec, View] = {}
 
     def add(self, update: Update) -> int:
         """Let an update wait for the next flush; give how many it displaced."""
         raise NotImplementedError
+
+    def skip(self, position: Position) -> None:
+        """Note that the update at a position can't be read."""
+
+    def forget(self) -> None:
+        """Know nothing any more: the topic was removed. What comes next begins anew."""
+        self.newest = self.emitted = self.remembered = None
+        for view in self.views.values():
+            view.forget()
 
     def take(self) -> int:
         """Begin a flush with what waits, and give how many updates have come since the last."""
@@ -166,6 +188,19 @@ class StateTopic(LiveTopic):
         self._waiting[-1] = update
         return 1
 
+    def skip(self, position: Position) -> None:
+        """Note that the update at a position can't be read."""
+        if self._history is not None:
+            self._history.skip(position)
+
+    def forget(self) -> None:
+        """Know nothing any more."""
+        super().forget()
+        self._waiting, self._taken = [], []
+        self._arrived.clear()
+        if self._history is not None:
+            self._history = History(self._queue_size)
+
     def take(self) -> int:
         """Begin a flush with what waits, and give how many updates that is."""
         self._taken, self._waiting = self._waiting, []
@@ -245,10 +280,11 @@ class EventTopic(LiveTopic):
     What hasn't been shown to everybody is found in the bounded history that all share.
     """
 
-    __slots__ = ("_history", "_waiting")
+    __slots__ = ("_history", "_history_size", "_waiting")
 
     def __init__(self, topic: Topic, history_size: int) -> None:
         super().__init__(topic)
+        self._history_size = history_size
         self._history = History(history_size)
         self._waiting = 0
 
@@ -260,6 +296,15 @@ class EventTopic(LiveTopic):
             self._history.append(update)
         displaces = previous is not None and self._waiting > 1 and not is_lossless(previous.data)
         return int(displaces)
+
+    def skip(self, position: Position) -> None:
+        """Note that the update at a position can't be read."""
+        self._history.skip(position)
+
+    def forget(self) -> None:
+        """Know nothing any more."""
+        super().forget()
+        self._history, self._waiting = History(self._history_size), 0
 
     def remember(self, update: Update) -> bool:
         """Keep an update from before anybody asked, for those who want history."""

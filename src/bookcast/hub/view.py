@@ -145,6 +145,16 @@ class View:
         self.sent += shown.updates
         self.gapped += shown.gapped
 
+    def forget(self) -> None:
+        """Show everybody what comes next as if they had been shown nothing."""
+        self.emitted = None
+        self.pending = False
+        self.unshown = 0
+        self._catch_ups.clear()
+        self.held = dict.fromkeys(self.held)
+        self.parked = dict.fromkeys(self.parked)
+        self.ahead.clear()
+
     def tally(self) -> Tally:
         """Give the counts of updates since the view began; the same object while nothing comes."""
         tally = Tally(self.received, self.sent, self.gapped, self.unchanged)

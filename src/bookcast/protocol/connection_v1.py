@@ -395,7 +395,13 @@ class V1Connection:
         def refuse(error: InvalidInput) -> Message:
             return error_of(error, command.id, command.channel, command.symbol)
 
-        update = PublishedUpdate(command.channel, command.symbol, command.data, command.period)
+        update = PublishedUpdate(
+            command.channel,
+            command.symbol,
+            command.data,
+            command.period,
+            command.idempotency_key,
+        )
         return Publish(update, answer, refuse)
 
 

@@ -98,12 +98,16 @@ class Why(msgspec.Struct, frozen=True, tag_field="action", tag="why"):
 
 
 class Publish(msgspec.Struct, frozen=True, tag_field="action", tag="publish"):
-    """Publishes data of a channel, in the shapes that ``POST /broadcast/{channel}`` takes."""
+    """Publishes data of a channel, in the shapes that ``POST /broadcast/{channel}`` takes.
+
+    With an ``idempotency_key`` it can be sent again, and is published once.
+    """
 
     channel: str
     symbol: str
     data: msgspec.Raw
     period: str | None = None
+    idempotency_key: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     id: Id = UNSET
 
 
@@ -347,7 +351,7 @@ class GapMessage(msgspec.Struct, frozen=True, tag_field="type", tag="gap", kw_on
     epoch: str
     from_seq: int | None
     to_seq: int | None
-    reason: Literal["overflow", "history", "epoch", "engine_restored"]
+    reason: Literal["overflow", "history", "epoch", "engine_restored", "unreadable"]
 
 
 LimitedBy = Literal["none", "interval", "slow", "rate", "quota", "right"]

@@ -205,12 +205,16 @@ class PublishedTimePoint(msgspec.Struct, frozen=True):
 
 
 class PublishedUpdate(msgspec.Struct, frozen=True):
-    """One update of a batch, or of a ``publish`` action. ``period``: for candles."""
+    """One update of a batch, or of a ``publish`` action. ``period``: for candles.
+
+    ``idempotency_key``: under which it may be sent again.
+    """
 
     channel: str
     symbol: str
     data: msgspec.Raw
     period: str | None = None
+    idempotency_key: str | None = None
 
 
 class PublishedBatch(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -18,13 +18,21 @@ if TYPE_CHECKING:
     from bookcast.sessions.session import Session
 
 PublishAll = Callable[
-    [Sequence[PublishedUpdate], Rights], Awaitable[Sequence[Position | InvalidInput]]
+    [Sequence[PublishedUpdate], Rights, str], Awaitable[Sequence[Position | InvalidInput]]
 ]
-"""Publishes updates in order, as far as rights go; gives the place of each or what is wrong."""
+"""Publishes updates in order, as far as rights go, under keys of a principal; returns the place of
+each, or what is wrong with it."""
 
 
 Prepare = Callable[[Sequence[Topic]], Awaitable[None]]
 """Has what is known of topics at hand."""
+
+
+PublishFrom = Callable[
+    [Sequence[PublishedUpdate], Rights, str, Hashable],
+    Awaitable[Sequence[Position | InvalidInput]],
+]
+"""The same for a connection, which may be lost."""
 
 
 class SessionRules(msgspec.Struct, frozen=True):

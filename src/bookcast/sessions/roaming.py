@@ -7,9 +7,12 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
+import msgspec
+
 from bookcast.engine.base import EngineAwayError
 from bookcast.engine.peers import Peers
 from bookcast.engine.shelf import Shelf
+from bookcast.engine.unreadable import UnreadableLog
 from bookcast.engine.work import Work
 from bookcast.protocol.connection import Parked
 from bookcast.sessions import saved
@@ -69,9 +72,13 @@ class Roaming:
         shelf: where sessions are kept.
         peers: the other nodes, who may have clients connected.
         prepare: has what is known of topics at hand.
+        unreadable: is told of sessions that can't be read.
     """
 
-    def __init__(self, shelf: Shelf, peers: Peers, prepare: Prepare) -> None:
+    def __init__(
+        self, shelf: Shelf, peers: Peers, prepare: Prepare, *, unreadable: UnreadableLog
+    ) -> None:
+        self._unreadable = unreadable
         self._shelf = shelf
         self._peers = peers
         self._prepare = prepare
@@ -228,7 +235,12 @@ class Roaming:
         self.keeper.take(key, session, claim.generation)
         if claim.kind == "taken":
             await self._peers.tell(claim.owner, "taken", key.encode())
-        return saved.read(claim.data)
+        try:
+            return saved.read(claim.data)
+        except msgspec.MsgspecError as error:
+            # The client subscribes anew, as if its time had run out.
+            self._unreadable.note(f"the session of client {session.client_id!r}", error)
+            return None
 
     # Who came while Redis was away
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from bookcast.auth.gate import Gate, keys_unavailable
 from bookcast.auth.jwks import UnknownKey
-from bookcast.auth.principal import ANYONE, NOTHING, Principal
+from bookcast.auth.principal import ANYONE, NOTHING, Principal, owner_of_keys
 from bookcast.errors import CLOSE_REASONS, IN_BAND, CloseCode, InvalidInput
 from bookcast.hub.hub import Hub
 from bookcast.hub.view import ViewSpec
@@ -257,9 +257,12 @@ class Session:
         )
         actions, self._deferred = self._deferred[:until], self._deferred[until:]
         updates = [action.update for action in actions if isinstance(action, Publish)]
-        rights = self.principal.rights if self.principal is not None else NOTHING
+        principal = self.principal
+        rights = principal.rights if principal is not None else NOTHING
         try:
-            outcomes: Iterator[Position | InvalidInput] = iter(await publish(updates, rights))
+            outcomes: Iterator[Position | InvalidInput] = iter(
+                await publish(updates, rights, owner_of_keys(principal))
+            )
         except InvalidInput as refusal:  # of all of them: the engine is away
             outcomes = repeat(refusal)
         if self._closed:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import typing
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import Any, Final, cast
 
 import msgspec
@@ -21,11 +21,13 @@ from websockets.protocol import OPEN, SEND_EOF, SERVER, Protocol
 from websockets.server import ServerProtocol
 
 from bookcast.auth.jwks import UnknownKey
-from bookcast.auth.principal import Principal
-from bookcast.errors import CLOSE_REASONS, FINAL, IN_BAND, CloseCode
+from bookcast.auth.principal import Principal, Rights
+from bookcast.errors import CLOSE_REASONS, FINAL, IN_BAND, CloseCode, InvalidInput
 from bookcast.hub.hub import Hub
+from bookcast.model import Position
+from bookcast.protocol.shapes import PublishedUpdate
 from bookcast.sessions.assembly import Assembly
-from bookcast.sessions.base import Peer, PublishAll
+from bookcast.sessions.base import Peer, PublishFrom
 from bookcast.sessions.framer import Framer
 from bookcast.sessions.handshake import Admission, Reception
 from bookcast.sessions.kernel import is_acknowledged, make_slowness_visible
@@ -73,8 +75,9 @@ class Begin(typing.Protocol):
 class Endpoint(msgspec.Struct, frozen=True):
     """What every connection of a server shares.
 
-    ``begin`` makes a client's session. ``publishing_waits``: whether ``publish`` may wait for
-    something. ``clock`` gives the hub's monotonic seconds.
+    ``begin`` makes a client's session. ``publish`` publishes for a connection, and
+    ``lose_publisher`` is told when that is gone. ``publishing_waits``: whether ``publish`` may wait
+    for something. ``clock`` gives the hub's monotonic seconds.
     """
 
     hub: Hub
@@ -83,7 +86,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     begin: Begin
     max_message_bytes: int
     framer: Framer
-    publish: PublishAll
+    publish: PublishFrom
+    lose_publisher: Callable[[Hashable], None]
     publishing_waits: bool
     slow_timeout: float
     clock: Callable[[], float]
@@ -197,6 +201,8 @@ class WebSocket(asyncio.Protocol):
         self._receive_waiting()
         if exc is not None:
             logger.debug("transport lost: %s", exc)
+        if self._publishes:
+            self._endpoint.lose_publisher(self)
         if self._session is not None:
             self._end_session(until=self._had_all_at or self._session.proof())
         seat, self._seat = self._seat, None
@@ -405,12 +411,21 @@ class WebSocket(asyncio.Protocol):
         self._publishes = self._publishes or session.publishes
         session.outbox.flush()
         waits = self._endpoint.publishing_waits or session.authenticates
-        work = session.work(self._endpoint.publish)
+        work = session.work(self._publish)
         if waits:
             self._working = self._endpoint.loop.create_task(self._go_on_after(work))
             return False
         run_through(work)
         return True
+
+    async def _publish(
+        self, updates: Sequence[PublishedUpdate], rights: Rights, principal: str
+    ) -> Sequence[Position | InvalidInput]:
+        try:
+            return await self._endpoint.publish(updates, rights, principal, self)
+        finally:
+            if self not in self._connections:  # it was lost meanwhile
+                self._endpoint.lose_publisher(self)
 
     async def _go_on_after(self, work: Coroutine[Any, Any, None]) -> None:
         try:

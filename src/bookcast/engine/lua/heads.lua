@@ -1,8 +1,19 @@
--- Where topics stand. KEYS: topics. Gives epoch and seq of each, empty where nothing is known.
+-- Where topics stand. KEYS: topics. Gives of each epoch and seq, empty where nothing is known, and a
+-- note: why its publisher is gone, if nobody has published since; "removed" where somebody did that.
 local heads = {}
 for index = 1, #KEYS do
-  local known = redis.call('HMGET', KEYS[index], 'e', 's')
-  heads[2 * index - 1] = known[1] or ''
-  heads[2 * index] = known[2] or ''
+  local known = redis.call('HMGET', KEYS[index], 'e', 's', 'g', 'x')
+  local epoch, seq, note = known[1] or '', known[2] or '', ''
+  if known[3] then
+    local at, reason = string.match(known[3], '^(%S+ %d+) (.*)$')
+    if at == epoch .. ' ' .. seq then
+      note = reason
+    end
+  elseif known[4] and epoch == '' then
+    note = 'removed'
+  end
+  heads[3 * index - 2] = epoch
+  heads[3 * index - 1] = seq
+  heads[3 * index] = note
 end
 return heads

@@ -1,12 +1,16 @@
 -- Gives positions to updates of one shard, keeps the newest and the history, tells subscribers: all
 -- of it, or nothing.
--- KEYS: fence, producer, topics, then per run: topic, history
+-- KEYS: fence, producer, topics, then per run: topic, history; where something is to be done once,
+--       at the end: what was, when that was
 -- ARGV: number, fence or "", epoch for what begins anew, history size, seconds to keep, where this is
 --       asked once more: what Redis it was asked of before, else "", then per
 --       run: name, channel, "r" where what came before is lost ("o", epoch, space and seq: that too,
 --       but it was published at that place before, and is left out if something else was since),
 --       server_ms, for each record a letter ("h" where every one counts), then the records
--- A run is what one call publishes of one topic. Gives per run: epoch, seq of its last update.
+--       a run of one record may be done once: then its letter is upper case, and its key and the hash
+--       of its content follow
+-- A run is what one call publishes of one topic. Gives per run: epoch, seq of its last update; of one
+-- that was done before, what was given then, and an empty epoch when that was something else.
 -- An epoch begins with the time when it began, so that of two it is known which is the later one.
 local number, fence = ARGV[1], ARGV[2]
 
@@ -39,6 +43,41 @@ if fence ~= '' then
   end
 end
 
+-- What is to be done once.
+local KEEP_ONCE, MAX_ONCE = 600000, 10000
+
+local function done_before(once, content, now)
+  local first = redis.call('HGET', KEYS[#KEYS - 1], once)
+  if not first then
+    return nil
+  end
+  local at, epoch, seq = string.match(string.sub(first, #content + 1), '^(%d+) (%S+) (%d+)$')
+  if now - tonumber(at) >= KEEP_ONCE then
+    return nil
+  end
+  if string.sub(first, 1, #content) ~= content then
+    return {'', '0'}
+  end
+  return {epoch, seq}
+end
+
+local function keep_once(once, content, now, micros, epoch, seq)
+  local all, times = KEYS[#KEYS - 1], KEYS[#KEYS]
+  redis.call('HSET', all, once, content .. string.format('%.0f', now) .. ' ' .. epoch .. ' ' .. seq)
+  redis.call('ZADD', times, micros, once)
+  local old = redis.call('ZRANGEBYSCORE', times, '-inf', micros - KEEP_ONCE * 1000, 'LIMIT', 0, 100)
+  local over = redis.call('ZCARD', times) - MAX_ONCE
+  if over > #old then
+    old = redis.call('ZRANGE', times, 0, over - 1)
+  end
+  for _, one in ipairs(old) do
+    redis.call('ZREM', times, one)
+    redis.call('HDEL', all, one)
+  end
+  redis.call('PEXPIRE', all, KEEP_ONCE)
+  redis.call('PEXPIRE', times, KEEP_ONCE)
+end
+
 local fresh, size, keep = ARGV[3], ARGV[4], ARGV[5]
 local reply, at, key = {}, 7, 4
 while at <= #ARGV do
@@ -46,18 +85,31 @@ while at <= #ARGV do
   local name, channel, resumes = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local server_ms, letters = ARGV[at + 3], ARGV[at + 4]
   local count = #letters
-  local known = redis.call('HMGET', topic, 'e', 's', 'r', 'm')
+  local once, content, found, now, micros
+  if string.find(letters, '^%u$') then
+    once, content = ARGV[at + 6], ARGV[at + 7]
+    local time = redis.call('TIME')
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
+    micros = time[1] * 1000000 + time[2]
+    found = done_before(once, content, now)
+    letters = string.lower(letters)
+  end
+  local known = redis.call('HMGET', topic, 'e', 's', 'r', 'm', 'x')
   local epoch, seq = known[1], tonumber(known[2]) or 0
   local late_epoch, late_seq = string.match(resumes, '^o(.*) (%d+)$')
   local is_old = false
-  if late_epoch and epoch == late_epoch then
+  if late_epoch and not epoch and known[5] then
+    is_old, epoch, seq = true, late_epoch, tonumber(late_seq) -- it was removed for good
+  elseif late_epoch and epoch == late_epoch then
     is_old = seq >= tonumber(late_seq)
   elseif late_epoch and epoch and begun(late_epoch) > 0 then
     is_old = begun(epoch) > begun(late_epoch)
   elseif late_epoch and epoch then
     is_old = tonumber(known[4]) >= tonumber(server_ms) -- a node said it by itself: clocks decide
   end
-  if not is_old then
+  if found then
+    epoch, seq = found[1], found[2]
+  elseif not is_old then
     local breaks = not epoch or known[3] ~= this or resumes ~= ''
     if breaks then
       local time = redis.call('TIME')
@@ -79,6 +131,7 @@ while at <= #ARGV do
     redis.call('EXPIRE', topic, keep)
     if not known[1] then
       redis.call('SADD', KEYS[3], name)
+      redis.call('HDEL', topic, 'x')
     end
     if breaks then
       redis.call('DEL', history)
@@ -97,10 +150,16 @@ while at <= #ARGV do
     redis.call('PUBLISH', channel,
       name .. '\t' .. epoch .. '\t' .. seq .. '\t' .. table.concat(lengths, '\t') .. '\n'
         .. table.concat(records))
+    if once then
+      keep_once(once, content, now, micros, epoch, tostring(seq))
+    end
   end
   reply[#reply + 1] = epoch
   reply[#reply + 1] = tostring(seq)
   at = at + 5 + count
+  if once then
+    at = at + 2
+  end
   key = key + 2
 end
 redis.call('SET', KEYS[2], number .. ' ' .. cmsgpack.pack(reply), 'EX', keep)

@@ -1,0 +1,81 @@
+"""Formats of what nodes write for each other, and what an earlier one can't hold.
+
+A node announces the highest format that it reads, and writes the lowest that any living node has
+announced. A field that readers may ignore is appended, and needs no new format; a value that
+earlier releases refuse does: it is left out where one of them is to read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from bookcast.model import Data, Quota, Quote, Security, Supply
+
+OLDEST: Final = 1
+"""The format of a node that announces none, as no release did before there was a second one."""
+
+NEWEST: Final = 2
+"""The highest format that this release reads.
+
+2: quotes and securities name all trading sessions; what a feed says of a topic may have more parts.
+"""
+
+_SESSIONS_1: Final = frozenset({"pre", "regular", "after", "overnight"})
+_SUPPLY_1: Final = 6
+_QUOTA_1: Final = 3
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_parts: Final = msgspec.msgpack.Decoder(list[Any])
+_QUOTA: Final = Supply._fields.index("quota")
+
+T = TypeVar("T", Quote, Security)
+
+
+def common(announced: Iterable[int]) -> int:
+    """Return the format that all nodes read which have announced these."""
+    return max(OLDEST, min(announced, default=OLDEST))
+
+
+def data_for(data: Data, form: int) -> Data:
+    """Return data without what a format can't hold."""
+    if form == OLDEST and isinstance(data, Quote) and data.session is not None:
+        return _with_old_session(data)
+    return data
+
+
+def securities_for(securities: Iterable[Security], form: int) -> list[Security]:
+    """Return securities without what a format can't hold."""
+    if form > OLDEST:
+        return list(securities)
+    return [_with_old_session(one) if one.session is not None else one for one in securities]
+
+
+def write_supply(supply: Supply, form: int) -> bytes:
+    """Write what a feed says of a topic, as a list of its parts."""
+    if form > OLDEST:
+        return _encode(supply)
+    parts: list[Any] = list(supply[:_SUPPLY_1])
+    if supply.quota is not None:
+        parts[_QUOTA] = supply.quota[:_QUOTA_1]
+    return _encode(parts)
+
+
+def read_supply(text: bytes) -> Supply:
+    """Read what a feed says of a topic; parts that only later releases know are ignored.
+
+    Raises:
+        msgspec.MsgspecError: when it is nothing of the kind.
+    """
+    parts = _parts.decode(text)[: len(Supply._fields)]
+    if len(parts) > _QUOTA and isinstance(parts[_QUOTA], list):
+        parts[_QUOTA] = parts[_QUOTA][: len(Quota._fields)]
+    return msgspec.convert(parts, Supply)
+
+
+def _with_old_session(one: T) -> T:
+    if one.session in _SESSIONS_1:
+        return one
+    return msgspec.structs.replace(one, session=None)

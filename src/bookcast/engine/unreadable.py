@@ -1,0 +1,54 @@
+"""What other nodes wrote and this one can't read: counted, and logged once a minute."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+logger = logging.getLogger(__name__)
+
+MINUTE: Final = 60.0
+"""So often at most it is logged; and for so long after the last one the node counts as degraded."""
+
+
+class UnreadableLog:
+    """Counts what can't be read. ``clock`` returns monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last_at: float | None = None
+        self._logged_at: float | None = None
+        self._last = ""
+        self._unlogged = 0
+        self.count = 0
+        """What couldn't be read since the start."""
+
+    def note(self, what: str, why: object) -> None:
+        """Note that something can't be read. ``what`` names it, ``why`` is the decoder's reason."""
+        self.count += 1
+        self._unlogged += 1
+        self._last_at = self._clock()
+        self._last = f"{what}: {why}"
+        self.check()
+
+    def check(self) -> None:
+        """Log what hasn't been logged yet, when it is time to; call it regularly."""
+        now = self._clock()
+        if not self._unlogged or (self._logged_at is not None and now - self._logged_at < MINUTE):
+            return
+        logger.warning(
+            "this node can't read what another wrote, which may be of a later release: %d since "
+            "this was logged last, the newest is %s",
+            self._unlogged,
+            self._last,
+        )
+        self._logged_at, self._unlogged = now, 0
+
+    @property
+    def trouble(self) -> str | None:
+        """What couldn't be read within the last minute, None where nothing was."""
+        if self._last_at is None or self._clock() - self._last_at >= MINUTE:
+            return None
+        return f"this node can't read what another wrote: {self._last}"

@@ -1,0 +1,42 @@
+"""Keys under which publishers may send something again: checked, and tied to who sends what."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+import msgspec
+
+from bookcast.errors import InvalidInput
+from bookcast.model import Once, Topic
+
+HEADER: Final = "Idempotency-Key"
+
+MAX_LENGTH: Final = 128
+
+_SIZE: Final = 16
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+
+
+def once(key: str, principal: str, topic: Topic, source: Any, *, path: str) -> Once:
+    """Make what lets a publication be done once.
+
+    A key is its principal's own, and a topic's. ``source`` is what was sent, JSON text as bytes or
+    what a JSON reader gives: spaces and the order of fields don't make it something else. ``path``
+    names the key for whoever sent a wrong one.
+
+    Raises:
+        InvalidInput: when it is no key.
+    """
+    if not 1 <= len(key) <= MAX_LENGTH:
+        raise InvalidInput(
+            "invalid_message",
+            f"{path}: a key has 1 to {MAX_LENGTH} characters, this one has {len(key)}",
+            path=path,
+        )
+    content = msgspec.json.decode(source) if isinstance(source, bytes) else source
+    return Once(_hash(f"{principal}\0{topic}\0{key}".encode()), _hash(_encode(content)))
+
+
+def _hash(text: bytes) -> bytes:
+    return hashlib.blake2b(text, digest_size=_SIZE).digest()
