@@ -318,8 +318,12 @@ GOLDEN: list[tuple[Publication, str]] = [
 def test_records_are_the_bytes_that_earlier_releases_know(
     publication: Publication, written: str, form: int
 ) -> None:
-    """In every format, as long as they hold nothing that is newer."""
-    assert encode(publication, 1000.5, form=form).hex() == written
+    """In every format, as long as they hold nothing that is newer.
+
+    A map's length may take more bytes than it needs, when the release knows more fields.
+    """
+    unpacked = msgspec.msgpack.decode
+    assert unpacked(encode(publication, 1000.5, form=form)) == unpacked(bytes.fromhex(written))
     found = decode(publication.topic, Position("e", 1), bytes.fromhex(written))
     assert exactly(found) == exactly(as_update(publication, Position("e", 1), 1000.5))
 
