@@ -57,14 +57,15 @@ def _do(command: str, given: dict[str, Any], arguments: Sequence[str]) -> int:
         return 0
     if command == "demo":
         given = {**given, **{k: v for k, v in DEMO.items() if given[k] is None}}
+    report = bool(given.pop("report", False))
     loaded = load(given)
     try:
-        return _with_settings(command, loaded, arguments)
+        return _with_settings(command, loaded, arguments, report=report)
     except StartupError as error:
         raise StartupError(with_source(str(error), loaded.sources)) from None
 
 
-def _with_settings(command: str, loaded: Loaded, arguments: Sequence[str]) -> int:
+def _with_settings(command: str, loaded: Loaded, arguments: Sequence[str], *, report: bool) -> int:
     if command == "config":
         _print_warnings(loaded)
         print(show_config(loaded))
@@ -76,7 +77,7 @@ def _with_settings(command: str, loaded: Loaded, arguments: Sequence[str]) -> in
             logger.warning("%s", warning)
     _allow_many_files()
     if command == "doctor":
-        return _run(examine(loaded))
+        return _run(examine(loaded, for_developers=report))
     if loaded.settings.workers > 1 and worker is None:
         return _run(run_workers(loaded, arguments))
     return _run(serve_until_stopped(loaded, demo=command == "demo"))
@@ -210,12 +211,18 @@ def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
             signal.signal(number, handler)
 
 
-async def examine(loaded: Loaded) -> int:
-    """Say how OpenD and a running server are, and give 1 when something is wrong."""
-    # Only here: what it needs is an extra.
-    from bookcast.feeds.futu.doctor import examine as examine_opend  # noqa: PLC0415 - an extra
+async def examine(loaded: Loaded, *, for_developers: bool) -> int:
+    """Say how OpenD and a running server are; return 1 when something is wrong.
 
-    report = await examine_opend(loaded.settings, Server(loaded.settings).http_url)
+    ``for_developers``: write down instead what OpenD says where no document says it.
+    """
+    # Only here: what it needs is an extra.
+    from bookcast.feeds.futu import doctor  # noqa: PLC0415 - an extra
+
+    if for_developers:
+        report = await doctor.take_readings(loaded.settings)
+    else:
+        report = await doctor.examine(loaded.settings, Server(loaded.settings).http_url)
     print("\n".join(report.lines))
     return 1 if report.problems else 0
 

@@ -41,7 +41,11 @@ EXAMPLES: Final = {
         "bookcast demo",
         "bookcast demo --port 8010 --simulator-symbols AAPL,TSLA --simulator-rate 50",
     ),
-    "doctor": ("bookcast doctor --feed futu", "bookcast doctor --futu-host 192.168.1.5"),
+    "doctor": (
+        "bookcast doctor --feed futu",
+        "bookcast doctor --futu-host 192.168.1.5",
+        "bookcast doctor --report",
+    ),
     "config": ("bookcast config", "ENVIRONMENT=production AUTH_MODE=none bookcast config"),
     "token": (
         "bookcast token alice --symbols 'US.*' --max-depth 10",
@@ -139,6 +143,13 @@ def _parser(*, everything: bool) -> tuple[Parser, dict[str, Parser]]:
         )
     for name in WITH_SETTINGS:
         _add_settings(commands[name], everything=everything)
+    commands["doctor"].add_argument(
+        "--report",
+        action="store_true",
+        help="write down what OpenD says where no document says it, to send it to the developers: "
+        "versions, rights, states, how candles are dated; nothing personal. It subscribes two "
+        "symbols for a minute",
+    )
     for name in CREDENTIALS:
         _add_rights(commands[name], "read" if name == "token" else "publish")
     _add_signing(commands["token"])

@@ -13,11 +13,14 @@ from bookcast.feeds.futu import calls
 from bookcast.feeds.futu.configured import endpoints_of, key_of
 from bookcast.feeds.futu.endpoints import Endpoint, resolve
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered, connect
-from bookcast.feeds.futu.markets import STATE_FIELDS, market_state
+from bookcast.feeds.futu.markets import STATE_FIELDS, MarketState, market_state
+from bookcast.feeds.futu.quota import Amount, amounts_of
+from bookcast.feeds.futu.readings import readings
 from bookcast.feeds.futu.rights import NO_PUSH, RIGHT_FIELDS, RIGHTS, rights_of
 from bookcast.feeds.futu.schema import PACKAGE, require_futu
 from bookcast.feeds.futu.topics import topics_of
 from bookcast.fetch import fetch_json
+from bookcast.model import QuotaPool
 from bookcast.settings import Settings
 from bookcast.version import __version__
 
@@ -60,10 +63,7 @@ async def examine(settings: Settings, server_url: str) -> Report:
     require_futu()
     key, endpoints = key_of(settings), endpoints_of(settings)
     report = Report()
-    report.say(
-        f"bookcast {__version__}, {PACKAGE} {_version(PACKAGE)}, protobuf {_version('protobuf')}, "
-        f"Python {python_version()}"
-    )
+    report.say(_versions())
     for number, endpoint in enumerate(endpoints):
         role = "" if len(endpoints) == 1 else (" (standby)" if number else " (primary)")
         report.say("", f"OpenD at {endpoint}{role}")
@@ -75,19 +75,41 @@ async def examine(settings: Settings, server_url: str) -> Report:
     return report
 
 
+async def take_readings(settings: Settings) -> Report:
+    """Write down what the first OpenD says where no document says it, to be sent to developers.
+
+    It names no account, no address and nothing that somebody watches. It subscribes candles and
+    trades of two securities, which takes some of the quota for a minute.
+
+    Raises:
+        StartupError: when the vendor's package or the key is missing, or a setting is wrong.
+    """
+    require_futu()
+    report = Report()
+    report.say(_versions(), f"FUTU_SESSION {settings.futu_session}")
+    link = await _connect(report, endpoints_of(settings)[0], key_of(settings))
+    if link is None:
+        return report
+    try:
+        report.table([(one.what, one.said) for one in await readings(link)])
+    except Lost as lost:
+        report.complain(f"it {lost}")
+    finally:
+        link.fail("was left")
+    return report
+
+
+def _versions() -> str:
+    return (
+        f"bookcast {__version__}, {PACKAGE} {_version(PACKAGE)}, protobuf {_version('protobuf')}, "
+        f"Python {python_version()}"
+    )
+
+
 async def _examine_opend(report: Report, endpoint: Endpoint, key: Any) -> None:
     started = time.monotonic()
-    try:
-        [address, *_] = await resolve(endpoint.host)
-        link = await connect(address, endpoint.port, lambda _protocol, _body: None, key)
-    except OSError as error:
-        report.complain(
-            f"{endpoint.setting} is {endpoint.host!r}, which can't be resolved: "
-            f"{error.strerror or error}"
-        )
-        return
-    except Lost as lost:
-        report.complain(f"it {lost}. Does OpenD run, and is its API port {endpoint.port}?")
+    link = await _connect(report, endpoint, key)
+    if link is None:
         return
     took = (time.monotonic() - started) * 1000
     encrypted = "encrypted" if key is not None else "not encrypted"
@@ -100,6 +122,21 @@ async def _examine_opend(report: Report, endpoint: Endpoint, key: Any) -> None:
         report.complain(f"it {lost}")
     finally:
         link.fail("was left")
+
+
+async def _connect(report: Report, endpoint: Endpoint, key: Any) -> Link | None:
+    """Connect to an OpenD; None when that fails, which is complained of."""
+    try:
+        [address, *_] = await resolve(endpoint.host)
+        return await connect(address, endpoint.port, lambda _protocol, _body: None, key)
+    except OSError as error:
+        report.complain(
+            f"{endpoint.setting} is {endpoint.host!r}, which can't be resolved: "
+            f"{error.strerror or error}"
+        )
+    except Lost as lost:
+        report.complain(f"it {lost}. Does OpenD run, and is its API port {endpoint.port}?")
+    return None
 
 
 async def _ask(report: Report, link: Link, call: calls.Call) -> Any:
@@ -128,10 +165,11 @@ async def _examine_login(report: Report, link: Link) -> None:
     skew = time.time() - state.time
     if abs(skew) > 5:  # noqa: PLR2004 - seconds that a person would notice
         report.complain(f"its clock is {-skew:+.0f} s from this machine's: ages will be wrong")
+    told = {descriptor.name for descriptor, _ in state.ListFields()}
     rows = []
-    for prefix, field in STATE_FIELDS.items():
-        known = market_state(getattr(state, field))
-        rows.append((prefix, known.closed or known.session or "open, or unknown"))
+    for market, field in STATE_FIELDS.items():
+        known = market_state(getattr(state, field)) if field in told else MarketState()
+        rows.append((market, known.closed or known.session or "not told"))
     report.say("  Markets")
     report.table([("  " + market, what) for market, what in rows])
 
@@ -169,10 +207,13 @@ async def _examine_subscriptions(report: Report, link: Link) -> None:
     answer = await _ask(report, link, calls.subscriptions())
     if answer is None:
         return
-    used, left = answer.totalUsedQuota, answer.remainQuota
-    report.say(f"  Quota: {used} subscriptions used, {left} left")
-    if not left:
-        report.complain("the quota is used up: further symbols wait until others are let go")
+    nothing: dict[QuotaPool, Amount] = {"stock": Amount(0, 0)}
+    for pool, amount in (amounts_of(answer) or nothing).items():
+        what = "chains of options and kinds of data" if pool == "option" else "subscriptions"
+        report.say(f"  Quota: {amount.used} {what} used, {amount.left} left")
+        if not amount.left:
+            of = " of options" if pool == "option" else ""
+            report.complain(f"the quota{of} is used up: others wait until some are let go")
     held = [sorted(map(str, topics_of(connection))) for connection in answer.connSubInfoList]
     held = [topics for topics in held if topics]
     report.say(f"  Subscribed on {len(held)} connection(s)" if held else "  Nothing is subscribed")
