@@ -157,8 +157,9 @@ class Hub:
 
     def _tell_unreadable(self, live: LiveTopic) -> None:
         gap, live.untold = live.unreadable, False
+        assert gap is not None  # or there would be nothing to tell
         now = self._clock()
-        for view in live.views.values() if gap is not None else ():
+        for view in live.views.values():
             if now < view.unreadable_until:
                 continue
             view.unreadable_until = now + UNREADABLE_SECONDS
