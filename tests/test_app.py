@@ -289,8 +289,7 @@ async def test_what_another_release_wrote_and_this_one_cant_read_is_told(
         trade = {"price": 1, "size": 1, "timestamp": 0}
         first = await server.publish("AAPL", {"trades": [trade]}, channel="trades")
         assert (await client.hear())["seq"] == 1
-        for _ in range(5):
-            await written_by_another(link, TRADES, b"of another release")
+        await written_by_another(link, TRADES, *[b"of another release"] * 5)
         await server.publish("AAPL", {"trades": [trade]}, channel="trades")
         heard = [await client.hear()]
         while heard[-1].get("seq") != 7:
@@ -302,7 +301,7 @@ async def test_what_another_release_wrote_and_this_one_cant_read_is_told(
                 "symbol": "AAPL",
                 "epoch": first.epoch,
                 "from_seq": 2,
-                "to_seq": None,
+                "to_seq": 6,
                 "reason": "unreadable",
             }
         ]

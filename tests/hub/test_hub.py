@@ -911,7 +911,7 @@ def unreadable(world: World, seq: int, topic: Topic = TRADES) -> None:
 
 
 def test_what_cant_be_read_is_told_once_a_minute_and_topic() -> None:
-    """To all who can take it, from where on; what comes after it is shown."""
+    """To all who can take it, before what comes next."""
     world = World()
     one, other = world.client(TRADES, V1), world.client(TRADES, V1)
     quotes = world.client(AAPL, V1)
@@ -922,16 +922,37 @@ def test_what_cant_be_read_is_told_once_a_minute_and_topic() -> None:
     unreadable(world, 8)
     world.publish(9, topic=TRADES)
     world.timer.run()
-    heard = b"<AAPL pending><AAPL 1><AAPL live><AAPL gap 2-None><AAPL 7><AAPL 9>"
-    assert b"".join(one.writes).replace(b"<AAPL live>", b"") == heard.replace(b"<AAPL live>", b"")
+    heard = b"".join(one.writes).replace(b"<AAPL live>", b"")
+    assert heard == b"<AAPL pending><AAPL 1><AAPL gap 2-6><AAPL 7><AAPL 9>"
     assert b"".join(other.writes) == b"".join(one.writes)
     assert b"gap" not in b"".join(quotes.writes)
     world.timer.now = 61.0
     unreadable(world, 10)
-    assert one.writes[-1] == b"<AAPL gap 10-None>"
+    unreadable(world, 11)
+    world.publish(12, topic=TRADES)
+    world.timer.run()
+    assert one.writes[-1] == b"<AAPL gap 10-11><AAPL 12>"
 
 
-def test_who_comes_within_that_minute_is_told_too() -> None:
+def test_what_cant_be_read_is_told_though_nothing_comes_next() -> None:
+    """Soon; and what comes then isn't told twice."""
+    world = World()
+    one = world.client(TRADES, V1)
+    world.publish(1, topic=TRADES)
+    world.timer.run()
+    for seq in (2, 3):
+        unreadable(world, seq)
+    world.hub.check()
+    assert one.writes[-1] == b"<AAPL gap 2-3>"
+    unreadable(world, 4)
+    world.hub.check()
+    world.publish(5, topic=TRADES)
+    world.timer.run()
+    assert one.writes[-1] == b"<AAPL 5>"
+    assert b"".join(one.writes).count(b"gap") == 1
+
+
+def test_who_comes_when_the_newest_cant_be_read_is_told_too() -> None:
     """Also who was held, and gets one word of what is missing between."""
     world = World()
     held = world.client(TRADES, V1)
@@ -939,15 +960,15 @@ def test_who_comes_within_that_minute_is_told_too() -> None:
     world.timer.run()
     world.hold(held)
     unreadable(world, 2)
+    world.hub.check()
+    newcomer = world.client(TRADES, V1)
+    assert b"gap 2-2" in b"".join(newcomer.writes)
     world.publish(3, topic=TRADES)
     world.timer.run()
-    newcomer = world.client(TRADES, V1)
-    assert b"gap 2-None" in b"".join(newcomer.writes)
-    world.catch_up(held)
-    assert b"<AAPL gap 2-2><AAPL 3>" in b"".join(held.writes)
-    world.timer.now = 61.0
     late = world.client(TRADES, V1)
     assert b"gap" not in b"".join(late.writes)
+    world.catch_up(held)
+    assert b"<AAPL gap 2-2><AAPL 3>" in b"".join(held.writes)
 
 
 def test_a_state_stays_until_one_comes_that_can_be_read() -> None:
@@ -958,10 +979,13 @@ def test_a_state_stays_until_one_comes_that_can_be_read() -> None:
     world.timer.run()
     unreadable(world, 2, AAPL)
     newcomer = world.client(AAPL, V1)
-    assert b"".join(newcomer.writes) == b"<AAPL 1><AAPL gap 2-None>"
-    world.publish(3)
+    assert b"".join(newcomer.writes) == b"<AAPL 1><AAPL gap 2-2>"
+    unreadable(world, 3, AAPL)
+    world.publish(4)
     world.timer.run()
-    assert b"".join(one.writes).endswith(b"<AAPL gap 2-None><AAPL 3>")
+    assert b"".join(one.writes).endswith(b"<AAPL gap 2-2><AAPL 4>")
+    late = world.client(AAPL, V1)
+    assert b"".join(late.writes) == b"<AAPL 4>"
 
 
 def test_what_cant_be_read_of_a_topic_nobody_sees_is_nobodys_concern() -> None:

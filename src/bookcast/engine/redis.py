@@ -213,34 +213,22 @@ class RedisEngine(Engine):
             FencedError: when another node runs the feed by now.
             KeyConflictError: when a key was used before for something else; the rest is published.
         """
-        unsure = False
+        reason, unsure = self._breaker.reason, False
         if not self._alone.is_alone:
             try:
                 return await self._commit(publications, fence)
             except EngineAwayError as error:
                 logger.debug("%d updates are not published in Redis: %s", len(publications), error)
-                unsure = error.unsure
+                reason, unsure = str(error), error.unsure
             except FencedError:
                 if fence is not None:
                     self._work.begin(self._leadership.fenced(fence), "fenced")
                 raise
         if fence is None and not self._rules.local:
-            raise self._unavailable(unsure=unsure)
+            raise _unavailable(reason, unsure=unsure)
         if not self._alone.is_alone:  # it is back already
             return await self._commit(publications, fence)
         return await self._alone.publish(publications, from_feed=fence is not None)
-
-    def _unavailable(self, *, unsure: bool) -> InvalidInput:
-        reason = self._breaker.reason or "Redis was away for a moment"
-        return InvalidInput(
-            "engine_unavailable",
-            f"{reason}; nobody knows whether this was published: with an idempotency key it can be "
-            "sent again"
-            if unsure
-            else f"{reason}; nothing was published",
-            retry_after=RETRY_SECONDS,
-            published="unknown" if unsure else "nothing",
-        )
 
     def _commit(
         self, publications: Sequence[Publication], fence: int | None
@@ -598,6 +586,21 @@ class RedisEngine(Engine):
         if self._lost is not None:
             await self._lost()
         await self._demand.unfollow()
+
+
+def _unavailable(reason: str, *, unsure: bool) -> InvalidInput:
+    """Say why something can't be published, and whether that is sure."""
+    what = (
+        "nobody knows whether this was published: with an idempotency key it can be sent again"
+        if unsure
+        else "nothing was published"
+    )
+    return InvalidInput(
+        "engine_unavailable",
+        f"{reason}; {what}",
+        retry_after=RETRY_SECONDS,
+        published="unknown" if unsure else "nothing",
+    )
 
 
 async def _settled(handed_in: Sequence[asyncio.Future[list[Position]]]) -> None:

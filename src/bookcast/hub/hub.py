@@ -142,9 +142,9 @@ class Hub:
             live.settle()
 
     def note_unreadable(self, topic: Topic, position: Position) -> None:
-        """Tell subscribers that from a position on this node can't read all updates.
+        """Note that this node can't read an update, of which subscribers are told once a minute.
 
-        That covers what comes within a minute: they are told once.
+        Where every update counts, before what comes next, or with the next :meth:`check`.
         """
         live = self._topics.get(topic)
         if live is None:
@@ -152,13 +152,18 @@ class Hub:
         if topic in self._dirty:
             self.flush()  # what came before it can be shown
         live.skip(position)
+        if live.conflates:
+            self._tell_unreadable(live)
+
+    def _tell_unreadable(self, live: LiveTopic) -> None:
+        gap, live.untold = live.unreadable, False
+        assert gap is not None  # or there would be nothing to tell
         now = self._clock()
-        if now < live.unreadable_until:
-            return
-        live.unreadable = Gap(position.epoch, position.seq, None, "unreadable")
-        live.unreadable_until = now + UNREADABLE_SECONDS
         for view in live.views.values():
-            words = self._renderer.gap(view.spec, topic, live.unreadable)
+            if now < view.unreadable_until:
+                continue
+            view.unreadable_until = now + UNREADABLE_SECONDS
+            words = self._renderer.gap(view.spec, live.topic, gap)
             for subscription in tuple(view.ready) if words else ():
                 subscription.outbox.put(words)
                 subscription.outbox.flush()
@@ -420,6 +425,8 @@ class Hub:
     def check(self) -> None:
         """Tell subscribers whose topic stands differently than a moment ago; call it regularly."""
         for live in tuple(self._topics.values()):
+            if live.untold:
+                self._tell_unreadable(live)
             self._teller.check(live)
 
     def _emit(self, live: LiveTopic, now: float, batch: Batch | None) -> bool:
@@ -432,8 +439,8 @@ class Hub:
             view.received += view.unshown
             view.unshown = 0
             step = live.step(view)
-            if self._is_told(live, step.gap, now):
-                step = step._replace(gap=None)
+            if step.gap is not None and step.gap.reason == "unreadable":
+                step = self._once_a_minute(view, step, now)
             before = view.emitted
             shown = self._render(live.topic, view.spec, before, step)
             view.unchanged += len(step.updates) - shown.updates
@@ -462,6 +469,7 @@ class Hub:
                     len(view.held),
                 )
         live.settle()
+        live.untold = live.untold and not count
         return count > 0
 
     def _show_past(self, live: LiveTopic) -> None:
@@ -492,9 +500,12 @@ class Hub:
                 self._catch_up(subscription)
                 subscription.outbox.flush()
 
-    def _is_told(self, live: LiveTopic, gap: Gap | None, now: float) -> bool:
-        """Tell whether those who can take data have been told of a gap already."""
-        return gap is not None and gap.reason == "unreadable" and now < live.unreadable_until
+    def _once_a_minute(self, view: View, step: Step, now: float) -> Step:
+        """Leave out that something can't be read where that was told a moment ago."""
+        if now < view.unreadable_until:
+            return step._replace(gap=None)
+        view.unreadable_until = now + UNREADABLE_SECONDS
+        return step
 
     def _is_due(self, live: LiveTopic, view: View, count: int, now: float) -> bool:
         """Tell whether a view shows something in this flush; see to it that it does in time."""
@@ -563,8 +574,8 @@ class Hub:
         self.gapped += shown.gapped
         if shown.frames:
             subscription.outbox.put(shown.frames)
-        if live.unreadable is not None and self._clock() < live.unreadable_until:
-            subscription.outbox.put(self._renderer.gap(view.spec, live.topic, live.unreadable))
+        if live.unreadable is not None and (gap := live.missing_after(view.emitted)) is not None:
+            subscription.outbox.put(self._renderer.gap(view.spec, live.topic, gap))
 
     def _between(self, live: LiveTopic, view: View, last: Update | None, newest: Update) -> Shown:
         step = live.catch_up(view.spec, last, newest)

@@ -32,8 +32,8 @@ class LiveTopic:
         newest: the newest update that came, whether shown already or not.
         emitted: the newest one that has been through a flush.
         remembered: the newest one from before anybody asked.
-        unreadable: from where on this node can't read all updates, as clients were told;
-            ``unreadable_until``: so long that covers those that come, in the hub's seconds.
+        unreadable: the updates that came last and can't be read, since others could be;
+            ``untold``: nobody has been told of them yet.
     """
 
     __slots__ = (
@@ -43,7 +43,7 @@ class LiveTopic:
         "status",
         "topic",
         "unreadable",
-        "unreadable_until",
+        "untold",
         "views",
     )
 
@@ -57,7 +57,7 @@ class LiveTopic:
         self.remembered: Update | None = None
         self.status = Status("pending")
         self.unreadable: Gap | None = None
-        self.unreadable_until = 0.0
+        self.untold = False
         self.views: dict[ViewSpec, View] = {}
 
     def add(self, update: Update) -> int:
@@ -66,10 +66,23 @@ class LiveTopic:
 
     def skip(self, position: Position) -> None:
         """Note that the update at a position can't be read."""
+        gap = self.unreadable
+        if gap is None or not self.untold or gap.epoch != position.epoch:
+            gap = Gap(position.epoch, position.seq, None, "unreadable")
+        self.unreadable = gap._replace(to_seq=position.seq)
+        self.untold = True
+
+    def missing_after(self, emitted: Update | None) -> Gap | None:
+        """Give the updates after what a view shows that can't be read; None: there are none."""
+        gap, place = self.unreadable, emitted.position if emitted is not None else None
+        if gap is None or gap.to_seq is None or place is None or place.epoch != gap.epoch:
+            return gap
+        return gap._replace(from_seq=place.seq + 1) if place.seq < gap.to_seq else None
 
     def forget(self) -> None:
         """Know nothing any more: the topic was removed. What comes next begins anew."""
-        self.newest = self.emitted = self.remembered = None
+        self.newest = self.emitted = self.remembered = self.unreadable = None
+        self.untold = False
         for view in self.views.values():
             view.forget()
 
@@ -190,6 +203,7 @@ class StateTopic(LiveTopic):
 
     def skip(self, position: Position) -> None:
         """Note that the update at a position can't be read."""
+        super().skip(position)
         if self._history is not None:
             self._history.skip(position)
 
@@ -299,6 +313,7 @@ class EventTopic(LiveTopic):
 
     def skip(self, position: Position) -> None:
         """Note that the update at a position can't be read."""
+        super().skip(position)
         self._history.skip(position)
 
     def forget(self) -> None:

@@ -108,6 +108,7 @@ class View:
         "shown_at",
         "spec",
         "unchanged",
+        "unreadable_until",
         "unshown",
     )
 
@@ -121,6 +122,8 @@ class View:
         self.newly_held = 0
         """Of them, those for whom nothing has come since."""
         self.due = self.shown_at = 0.0
+        self.unreadable_until = 0.0
+        """Until then its clients aren't told again that something can't be read."""
         self.pending = False
         self.unshown = 0
         """Updates that came since the view showed something, in a view with an interval."""
