@@ -232,9 +232,13 @@ async def test_an_embedding_programs_debug_log_tells_the_whole_story(
     assert all(
         words in caplog.text
         for words in (
-            "client 'me' connected",
-            'says b\'{"action": "subscribe", "symbol": "AAPL"}\'',
+            "connection opened",
+            'message received: b\'{"action": "subscribe", "symbol": "AAPL"}\'',
+            "topic subscribed",
             "orderbook:US.AAPL seq 1 as AAPL: sent to 1",
-            "client 'me' left",
+            "connection closed",
         )
     )
+    about = [vars(one) for one in caplog.records if "client_id" in vars(one)]
+    assert {(one["client_id"], one["connection"]) for one in about} == {("me", 1)}
+    assert {one["symbol"] for one in about if "symbol" in one} == {"US.AAPL"}

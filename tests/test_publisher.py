@@ -44,7 +44,7 @@ async def test_a_refused_publication_is_counted_and_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """With the reason."""
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG, "bookcast.publisher")
     refusing = publisher()
     with pytest.raises(InvalidInput):
         await refusing.publish("orderbook", "AAPL", {"bids": []})

@@ -86,16 +86,18 @@ def serve(**settings: Any) -> Server:
 class Server:
     """One node: HTTP and WebSocket on one port, fed by one feed and by publishers.
 
-    ``worker``: it is one of several processes that share the port.
+    ``worker``: it is one of several processes that share the port. ``node``: its id.
     """
 
-    def __init__(self, settings: Settings, worker: Worker | None = None) -> None:
+    def __init__(
+        self, settings: Settings, worker: Worker | None = None, node: str | None = None
+    ) -> None:
         self.settings = settings
         self._worker = worker
         self.port = settings.websocket_port
         self._loop: asyncio.AbstractEventLoop | None = None
         self._engine: Engine | None = None
-        self._node = secrets.token_hex(4)
+        self._node = node or secrets.token_hex(4)
         self._started_ms = 0.0
         self._refusals = Refusals()
         self._addresses = Seats(settings.max_connections_per_address)
@@ -335,6 +337,7 @@ class Server:
         if self._http is not None:
             await self._http.stop()
             self._http = None
+            self._refusals.tell()
             logger.info("stopped")
         if self._roaming is not None:
             await self._roaming.stop()
@@ -421,6 +424,7 @@ class Server:
                 hub.check()
                 registry.check(time.monotonic())
                 await feeder.post()
+                self._refusals.report(time.monotonic())
             except Exception:
                 logger.exception("a check met a fault of ours")
             await asyncio.sleep(CHECK_SECONDS)

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -67,13 +68,15 @@ def _do(command: str, given: dict[str, Any], arguments: Sequence[str]) -> int:
         print(show_config(loaded))
         return 0
     worker = workers.worker_of(os.environ)
-    logs.configure(loaded.settings, worker.number if worker is not None else None)
+    has_workers = loaded.settings.workers > 1 and worker is None
+    node = "" if has_workers or command == "doctor" else secrets.token_hex(4)
+    logs.configure(loaded.settings, worker=worker.number if worker is not None else None, node=node)
     _allow_many_files()
     if command == "doctor":
         return _run(examine(loaded))
-    if loaded.settings.workers > 1 and worker is None:
+    if has_workers:
         return _run(run_workers(loaded, arguments))
-    return _run(serve_until_stopped(loaded))
+    return _run(serve_until_stopped(loaded, node))
 
 
 def make_token(given: dict[str, Any]) -> str:
@@ -120,10 +123,10 @@ def _grant(given: dict[str, Any]) -> Grant:
         raise StartupError(error.message) from None
 
 
-async def serve_until_stopped(loaded: Loaded) -> int:
+async def serve_until_stopped(loaded: Loaded, node: str) -> int:
     """Serve until SIGINT or SIGTERM; a second one doesn't wait for anybody."""
     with _signals() as (stop, hurry):
-        server = Server(loaded.settings, workers.worker_of(os.environ))
+        server = Server(loaded.settings, workers.worker_of(os.environ), node)
         async with server:
             if loaded.settings.feed == "simulator" and sys.stderr.isatty():
                 print(f"\n  A simulated market is live at {server.http_url}/\n", file=sys.stderr)

@@ -35,16 +35,24 @@ class InvalidInput(BookcastError):
         message: one sentence for a person.
         path: where in the input the fault is, for instance ``bids[3].price``; empty for the whole.
         retry_after: seconds after which the same may go well; None where that isn't known.
+        reason: what it is counted under; the code, unless several limits share that.
     """
 
     def __init__(
-        self, code: str, message: str, *, path: str = "", retry_after: float | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        path: str = "",
+        retry_after: float | None = None,
+        reason: str = "",
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.path = path
         self.retry_after = retry_after
+        self.reason = reason or code
 
 
 _PLACE: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)

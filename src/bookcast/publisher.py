@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,10 @@ from bookcast.protocol.published import Rules, parse_publication
 from bookcast.protocol.shapes import PublishedUpdate
 
 logger = logging.getLogger(__name__)
+
+
+MAX_SHOWN: Final = 200
+"""Characters of a refusal that the log shows: it may quote what the publisher sent."""
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -110,7 +114,7 @@ class Publisher:
     def refuse(self, error: InvalidInput) -> None:
         """Note that a publication was refused, for instance before it came to the data in it."""
         self.refused += 1
-        logger.info("publication refused: %s", error.message)
+        logger.debug("publication refused: %s", error.message[:MAX_SHOWN])
 
     def _parse(
         self, channel: str, symbol: str, source: Any, period: str | None, rights: Rights

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bookcast.auth.gate import FORWARDED, WARN_SECONDS, Gate, Knock, keys_unavailable
+from bookcast.auth.gate import FORWARDED, Gate, Knock, keys_unavailable
 from bookcast.auth.principal import ANYONE, EVERYTHING, Principal
 from bookcast.errors import InvalidInput, SettingError
-from bookcast.limits import Refusals
+from bookcast.limits import REPORT_SECONDS, Refusals, Seldom
 from bookcast.settings import from_keywords
 from tests.auth.keyring import (
     CLIENT,
@@ -544,12 +544,12 @@ def test_unknown_proxies_are_warned_of_now_and_then(caplog: pytest.LogCaptureFix
     """And counted each time."""
     now, refusals = 1000.0, Refusals()
     entrance = gate(refusals)
-    entrance._clock = lambda: now
+    entrance._warnings = Seldom(lambda: now)
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
             entrance.admit(knock(headers={"X-Forwarded-For": "203.0.113.9"}))
         assert caplog.text.count("TRUSTED_PROXIES") == 1
-        now += WARN_SECONDS
+        now += REPORT_SECONDS
         entrance.admit(knock(headers={"X-Forwarded-For": "203.0.113.9"}))
     assert caplog.text.count("TRUSTED_PROXIES") == 2
     assert refusals.counts["untrusted_proxy"] == 6

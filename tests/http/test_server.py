@@ -72,8 +72,8 @@ async def test_small_messages_are_not_held_back_for_company(
 async def test_a_publisher_that_leaves_in_mid_body_leaves_no_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """One line says why nothing was published."""
-    caplog.set_level(logging.INFO)
+    """One line says why nothing was published, at level debug: anybody can cause many."""
+    caplog.set_level(logging.DEBUG, "bookcast.publisher")
     async with serve(port=0) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(HALF_A_POST)
@@ -114,7 +114,7 @@ async def test_who_does_not_finish_a_request_is_closed(
         answer = await answer_to(server.port, sent)
         assert answer.split(b"HTTP/1.1 ")[-1].startswith(status)
         assert word in answer
-        assert server._refusals.counts == {"request_timeout": 1}
+        assert server._refusals.counts["request_timeout"] == 1
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from bookcast.auth.origins import HostPolicy, OriginPolicy
 from bookcast.auth.principal import ANYONE, EVERYTHING, Principal, Rights, Scope, anyone, resolve
 from bookcast.auth.tokens import Tokens, keys_of
 from bookcast.errors import InvalidInput
-from bookcast.limits import Refusals
+from bookcast.limits import Refusals, Seldom
 from bookcast.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,6 @@ BEARER_PROTOCOL_BASE64: Final = "base64url.bearer.authorization.k8s.io."
 
 FORWARDED: Final = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP")
 """A proxy says by these that it asks for somebody else."""
-
-WARN_SECONDS: Final = 60.0
 
 
 class Knock(NamedTuple):
@@ -121,8 +119,7 @@ class Gate:
         self._proxy_header = proxy_header
         self._query_token_seconds = query_token_seconds
         self._default_market = default_market
-        self._clock = clock
-        self._warn_at = 0.0
+        self._warnings = Seldom(clock)
 
     @classmethod
     def of(cls, settings: Settings, refusals: Refusals) -> Gate:
@@ -361,8 +358,7 @@ class Gate:
     def warn(self, what: str) -> None:
         """Count what somebody does who isn't a trusted proxy, and log it now and then."""
         self._refusals.add("untrusted_proxy")
-        if self._clock() >= self._warn_at:
-            self._warn_at = self._clock() + WARN_SECONDS
+        if self._warnings.count():
             logger.warning("%s; if that is your proxy, add it to TRUSTED_PROXIES", what)
 
 

@@ -91,6 +91,9 @@ class Routes:
             self._publisher.refuse(error)
             raise
         outcomes = await self._publisher.publish_all(updates, rights)
+        for outcome in outcomes:
+            if isinstance(outcome, InvalidInput):
+                self._refusals.note(outcome)
         results = [
             schemas.Outcome(error=schemas.Refusal(outcome.code, outcome.message, outcome.path))
             if isinstance(outcome, InvalidInput)
@@ -177,11 +180,7 @@ class Routes:
         Raises:
             InvalidInput: when they may not do this.
         """
-        try:
-            return await self._gate.require(knock_of(request), scope)
-        except InvalidInput as refusal:
-            self._refusals.add(refusal.code)
-            raise
+        return await self._gate.require(knock_of(request), scope)
 
     def _charge(self, visitor: Visitor, count: int) -> None:
         """Charge a publisher for so many publications."""
@@ -190,12 +189,12 @@ class Routes:
             who = visitor.principal.id
         late = self._rates.take(who, time.monotonic(), count)
         if late:
-            self._refusals.add("publish_rate")
             raise InvalidInput(
                 "rate_limited",
                 f"PUBLISH_RATE is {self._settings.publish_rate:g} publications a second; nothing "
                 "was published",
                 retry_after=late,
+                reason="publish_rate",
             )
 
     async def _json_body(self, request: Request) -> bytes:
@@ -219,7 +218,9 @@ class Routes:
                     )
         except ClientDisconnect:
             # Nobody hears the answer, but the log tells why nothing was published.
-            raise InvalidInput("invalid_json", "The publisher left in mid-body") from None
+            raise InvalidInput(
+                "invalid_json", "The publisher left in mid-body", reason="publisher_left"
+            ) from None
         return bytes(body)
 
 

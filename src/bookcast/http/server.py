@@ -231,7 +231,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._set_deadline(None)
         if self.transport.is_closing():
             return
-        self._limits.refusals.add(refusal.code)
+        self._limits.refusals.note(refusal)
         cycle: Any = self.cycle
         if cycle is None or cycle.response_complete or not cycle.response_started:
             self.transport.write(problem.as_http(refusal))

@@ -31,6 +31,9 @@ SWITCHING_PROTOCOLS, UNAUTHORIZED = HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.U
 PATH: Final = "/ws/"
 MAX_CLIENT_ID_LENGTH: Final = 128
 
+MAX_SHOWN: Final = 200
+"""Characters of a refusal that the log shows: it may quote what the client sent."""
+
 BASE_SUBPROTOCOL: Final = "bookcast.base"
 """The base protocol by name: a browser that offers a token must be answered with another name."""
 
@@ -109,6 +112,7 @@ class Reception:
             logger.exception("a handshake met a fault of ours")
             return None, server.reject(500, "The server met a fault of its own\n")
         if response.status_code != SWITCHING_PROTOCOLS:
+            self._refusals.add("invalid_request")
             self.leave(admission.seat)
             return None, response
         return admission, response
@@ -119,7 +123,10 @@ class Reception:
             self.addresses.leave(seat)
 
     def _refuse(self, server: ServerProtocol, refusal: InvalidInput) -> Response:
-        logger.info("handshake refused: %s", refusal.message)
+        self._refusals.note(refusal)
+        logger.debug(
+            "handshake refused: %s", refusal.message[:MAX_SHOWN], extra={"code": refusal.code}
+        )
         status = ERRORS[refusal.code].status
         response = server.reject(status, refusal.message + "\n")
         if refusal.retry_after is not None:
@@ -155,7 +162,6 @@ class Reception:
             visitor = self._gate.admit(knock)
             seat = self._take_seat(visitor)
         except InvalidInput as refusal:
-            self._refusals.add(refusal.code)
             if not request.headers.get_all("Origin") or refusal.code not in IN_BAND:
                 raise
             nobody = Visitor(peer, None)
