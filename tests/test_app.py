@@ -136,7 +136,9 @@ async def test_a_node_starts_while_redis_is_away_and_says_so() -> None:
         assert health["engine"]["state"] == "away"
         assert "Redis at 127.0.0.1:1 can't be reached" in health["engine"]["detail"]
         assert "secret" not in json.dumps(health)
-        assert (await http.get("/readyz")).status_code == 200
+        unready = await http.get("/readyz")
+        assert unready.status_code == 503
+        assert "Redis at 127.0.0.1:1 can't be reached" in unready.json()["detail"]
         for path, body in (
             ("/broadcast/orderbook?symbol=AAPL", BOOK),
             (

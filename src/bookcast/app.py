@@ -26,12 +26,13 @@ from bookcast.errors import StartupError
 from bookcast.feeder import Feeder
 from bookcast.feeds.configured import feeds_of
 from bookcast.http import app as http_app
+from bookcast.http.overflow import MAX_READ, Overflow
 from bookcast.http.report import Reporter
 from bookcast.http.routes import Routes
 from bookcast.http.server import HttpLimits, HttpServer
 from bookcast.http.sockets import listen, open_files
 from bookcast.hub.hub import Hub
-from bookcast.limits import Refusals, Seats
+from bookcast.limits import Full, Refusals, Seats
 from bookcast.metrics import DELAY_BUCKETS, registry_of
 from bookcast.model import CHANNELS
 from bookcast.protocol.connection import Terms
@@ -50,8 +51,8 @@ from bookcast.version import __version__
 
 logger = logging.getLogger(__name__)
 
-RESERVED_FILES: Final = 64
-"""Files that the server needs besides its clients' connections."""
+RESERVED_FILES: Final = 48 + MAX_READ
+"""Files that the server needs besides its clients' connections, and those to Redis."""
 
 BEHIND_SECONDS: Final = 5.0
 """A node that was cut off from Redis knows what others do within this."""
@@ -167,6 +168,8 @@ class Server:
         if self._http is not None:
             raise StartupError("The server runs already")
         settings = self.settings
+        room = _room(settings)
+        full = Full(time.monotonic)
         loop = self._loop = asyncio.get_running_loop()
         self._started_ms = round(time.time() * 1000, 3)
         engine = self._engine = engine_of(settings, self._myself)
@@ -213,7 +216,8 @@ class Server:
             registry=registry,
             addresses=self._addresses,
             refusals=self._refusals,
-            max_connections=settings.max_connections or open_files() - RESERVED_FILES,
+            full=full,
+            max_connections=settings.max_connections or room,
             deflate=settings.deflate != "off",
         )
         endpoint = Endpoint(
@@ -272,7 +276,9 @@ class Server:
                 warn=self._gate.warn,
                 header_timeout=settings.header_timeout,
                 max_header_bytes=settings.max_header_bytes,
-                max_sockets=open_files() - RESERVED_FILES,
+                full=full,
+                overflow=Overflow(),
+                max_sockets=room,
             ),
         )
         try:
@@ -398,6 +404,8 @@ class Server:
         if not self._ready or self._draining or self._engine is None:
             return "The server starts or stops"
         status = self._engine.status()
+        if not self._engine.reached:
+            return f"Redis hasn't been reached yet. {status.detail or ''}".rstrip()
         if status.state == "away" and not self.settings.ready_without_redis:
             return status.detail or "Redis is away"
         return None
@@ -428,6 +436,25 @@ class Server:
             except Exception:
                 logger.exception("a check met a fault of ours")
             await asyncio.sleep(CHECK_SECONDS)
+
+
+def _room(settings: Settings) -> int:
+    """Return how many connections the limit of open files leaves to clients.
+
+    Raises:
+        StartupError: when that is none.
+    """
+    limit = open_files()
+    needed = RESERVED_FILES
+    if settings.shares_redis:
+        needed += settings.redis_max_connections + 2  # those that listen
+    if limit <= needed:
+        raise StartupError(
+            f"The limit of open files is {limit}, and the server needs {needed} before it can take "
+            "a connection: raise it (ulimit -n; LimitNOFILE under systemd, --ulimit nofile under "
+            "Docker)"
+        )
+    return limit - needed
 
 
 def _session_rules(

@@ -153,6 +153,31 @@ class Seldom:
         return count
 
 
+class Full:
+    """Refuses who finds no room on the server.
+
+    The log has it once, and again only when there was room for a minute. ``clock``: monotonic
+    seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._full_at = -math.inf
+
+    def refuse(self, count: int, limit: str) -> InvalidInput:
+        """Return the refusal; ``limit`` names what allows no more than ``count`` connections."""
+        now = self._clock()
+        refusal = InvalidInput(
+            "server_full",
+            f"The server has its {count} connections, {limit}",
+            retry_after=RETRY_SECONDS,
+        )
+        if now - self._full_at > REPORT_SECONDS:
+            logger.warning("the server is full: %s", refusal.message, extra={"count": count})
+        self._full_at = now
+        return refusal
+
+
 class Refusals(Collector):
     """Counts who was refused something, by the limit or the rule that did it.
 

@@ -91,7 +91,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "reject"
     ready_without_redis: Annotated[
         bool,
-        Meta(description="Whether /readyz stays ready while Redis is away, as it should be"),
+        Meta(
+            description="Whether /readyz stays ready while Redis is away; before it was reached "
+            "once, a node is never ready"
+        ),
     ] = True
     workers: Annotated[
         int,

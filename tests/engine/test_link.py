@@ -270,3 +270,24 @@ async def test_a_socket_file_will_do(tmp_path: Path) -> None:
         async with link(f"unix://{path}") as (made, _):
             assert made.place == str(path)
             assert await made.call("heads", ["bc:{1}:t:x"]) == [b"", b""]
+
+
+async def test_what_is_wrong_with_an_address_or_a_certificate_is_named(tmp_path: Path) -> None:
+    """With the setting to look at."""
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        folder.mkdir()
+    nonsense = tmp_path / "nonsense.pem"
+    nonsense.write_text("no certificate")
+    with RedisServer(folders[0], tls=True) as server, RedisServer(folders[1], tls=True) as other:
+        ours, theirs = str(server.ca_file), str(other.ca_file)
+        for url, ca_file, words in (
+            (server.url, theirs, "not signed by REDIS_CA_FILE"),
+            (server.url, None, "not signed by REDIS_CA_FILE"),
+            (server.url, str(nonsense), "REDIS_CA_FILE holds no certificate"),
+            (server.url.replace(HOST, "localhost"), ours, "another name than the one in REDIS_URL"),
+            ("redis://nowhere.invalid:6379", None, "the host in REDIS_URL is not known"),
+        ):
+            async with link(url, ca_file=ca_file) as (made, _):
+                with pytest.raises(EngineAwayError, match=words):
+                    await fence(made, 1, vital=True)

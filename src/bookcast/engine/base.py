@@ -69,6 +69,11 @@ class Engine(ABC):
     shared: Shared | None = None
     """What it shares with other nodes; None where there are none."""
 
+    @property
+    def reached(self) -> bool:
+        """Whether it has been reached once: until then this node can serve nobody."""
+        return True
+
     def __init__(self) -> None:
         self._deliver: Deliver = lambda _update: None
         self._wanted: Demand = lambda _topic: None

@@ -46,6 +46,17 @@ SCRIPTS: Final = {
 LOST: Final = (RedisError, OSError, RuntimeError)
 """What is raised when a connection is lost; the last by uvloop, for writing to it a bit late."""
 
+CAUSES: Final = {
+    "ostname mismatch": "its certificate is for another name than the one in REDIS_URL: ",
+    "IP address mismatch": "its certificate is for another name than the one in REDIS_URL: ",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not signed by REDIS_CA_FILE, or by an "
+    "authority that this system knows where that is not set: ",
+    "NO_CERTIFICATE_OR_CRL": "REDIS_CA_FILE holds no certificate in PEM: ",
+    "Name or service not known": "the host in REDIS_URL is not known: ",
+    "No address associated": "the host in REDIS_URL is not known: ",
+}
+"""What to look at first, by a sign in an error's text; the first that fits."""
+
 MAX_ROUNDS: Final = 8
 """So many rounds of calls are under way at once, where there are connections for them."""
 
@@ -378,7 +389,8 @@ class Link:
         elif isinstance(error, ResponseError):
             reason = f"refuses: {text}"
         elif isinstance(error, RedisError | OSError):
-            reason = f"can't be reached: {text.rstrip('.')}"
+            cause = next((words for sign, words in CAUSES.items() if sign in text), "")
+            reason = f"can't be reached: {cause}{text.rstrip('.')}"
         else:
             logger.error("calling Redis met a fault of ours", exc_info=error)
             reason = f"met a fault of ours: {type(error).__name__}"

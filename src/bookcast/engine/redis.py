@@ -176,6 +176,11 @@ class RedisEngine(Engine):
         return self._breaker.is_open
 
     @property
+    def reached(self) -> bool:
+        """Whether Redis has answered a pulse of this node."""
+        return bool(self._link.redis)
+
+    @property
     def fence(self) -> int | None:
         """Under which this node runs the feed; None: it doesn't."""
         return self._leadership.fence

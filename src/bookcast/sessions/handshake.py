@@ -16,7 +16,7 @@ from bookcast.auth.addresses import neighbourhood
 from bookcast.auth.gate import Gate, Knock, Visitor
 from bookcast.auth.jwks import UnknownKey
 from bookcast.errors import ERRORS, IN_BAND, InvalidInput
-from bookcast.limits import RETRY_SECONDS, Refusals, Seats, retry_after, too_many_of
+from bookcast.limits import Full, Refusals, Seats, retry_after, too_many_of
 from bookcast.protocol.messages_v1 import SUBPROTOCOL
 from bookcast.sessions.framer import SharedDeflate
 from bookcast.sessions.registry import Registry
@@ -60,6 +60,7 @@ class Reception:
         registry: who is there already.
         addresses: the connections that each address has.
         refusals: counts who wasn't let in.
+        full: refuses those for whom there is no room.
         max_connections: of all; 0: no limit.
     """
 
@@ -70,6 +71,7 @@ class Reception:
         registry: Registry,
         addresses: Seats,
         refusals: Refusals,
+        full: Full,
         max_connections: int = 0,
         deflate: bool = True,
     ) -> None:
@@ -77,6 +79,7 @@ class Reception:
         self._registry = registry
         self.addresses = addresses
         self._refusals = refusals
+        self._full = full
         self._max_connections = max_connections
         self._deflate = deflate
 
@@ -172,11 +175,7 @@ class Reception:
         if visitor.principal is None and not self._gate.takes_credentials:
             raise InvalidInput("unauthenticated", "The proxy names nobody")
         if self._max_connections and len(self._registry) >= self._max_connections:
-            raise InvalidInput(
-                "server_full",
-                f"The server has its {self._max_connections} connections, MAX_CONNECTIONS",
-                retry_after=RETRY_SECONDS,
-            )
+            raise self._full.refuse(self._max_connections, "MAX_CONNECTIONS")
         if visitor.principal is not None:
             self._registry.check_room(visitor.principal)
         seat = neighbourhood(visitor.address)
