@@ -109,6 +109,7 @@ class Server:
         self._hub: Hub | None = None
         self._publisher: Publisher | None = None
         self._http: HttpServer | None = None
+        self._reporter: Reporter | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._ready = self._draining = False
 
@@ -210,6 +211,7 @@ class Server:
             engine=engine,
             hub=hub,
             rules=Rules(settings.default_market, settings.refuse_crossed_books),
+            max_topics=settings.max_published_topics,
         )
         reception = Reception(
             gate=self._gate,
@@ -245,7 +247,7 @@ class Server:
             clock=time.monotonic,
             loop=loop,
         )
-        reporter = Reporter(
+        reporter = self._reporter = Reporter(
             engine=engine,
             feeder=feeder,
             hub=hub,

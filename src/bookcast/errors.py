@@ -128,6 +128,7 @@ ERRORS: Final[dict[str, ErrorKind]] = {
     "upgrade_required": ErrorKind(426, "Upgrade required"),
     "too_many_connections": ErrorKind(429, "Too many connections", retry=True),
     "rate_limited": ErrorKind(429, "Too many messages", retry=True),
+    "too_many_topics": ErrorKind(429, "Too many topics"),
     "header_too_large": ErrorKind(431, "Header too large"),
     "internal_error": ErrorKind(500, "Internal error", retry=True),
     "page_not_built": ErrorKind(503, "The live page is not built"),

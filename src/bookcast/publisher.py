@@ -16,6 +16,7 @@ from bookcast.hub.hub import Hub
 from bookcast.model import Position, Publication, Topic
 from bookcast.protocol.published import Rules, parse_publication
 from bookcast.protocol.shapes import PublishedUpdate
+from bookcast.topic_room import TopicRoom
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Published(msgspec.Struct, frozen=True):
 class Publisher:
     """Checks what publishers send, hands it to the engine, and counts.
 
-    ``now`` gives seconds since 1970.
+    ``max_topics`` may be published, 0: no limit. ``now`` gives seconds since 1970.
     """
 
     def __init__(
@@ -46,9 +47,11 @@ class Publisher:
         engine: Engine,
         hub: Hub,
         rules: Rules,
+        max_topics: int = 0,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
+        self._room = TopicRoom(engine, max_topics)
         self._hub = hub
         self._rules = rules
         self._now = now
@@ -74,7 +77,10 @@ class Publisher:
         except InvalidInput as error:
             self.refuse(error)
             raise
-        [position] = await self._commit([publication])
+        [outcome] = await self._commit([publication])
+        if isinstance(outcome, InvalidInput):
+            raise outcome
+        position = outcome
         subscribers = self._note(publication.topic, position)
         return Published("ok", symbol, position.epoch, position.seq, subscribers)
 
@@ -100,11 +106,34 @@ class Publisher:
                 outcomes.append(error)
             else:
                 outcomes.append(None)
-        positions = iter(await self._commit(publications))
+        committed = iter(await self._commit(publications))
         logger.debug("%d updates published together", len(publications))
-        return [next(positions) if outcome is None else outcome for outcome in outcomes]
+        return [next(committed) if outcome is None else outcome for outcome in outcomes]
 
-    async def _commit(self, publications: Sequence[Publication]) -> list[Position]:
+    async def _commit(self, publications: Sequence[Publication]) -> list[Position | InvalidInput]:
+        if self._room.is_near(len(publications)):
+            return await self._commit_fitting(publications)
+        with self._room.passing([one.topic for one in publications]):
+            return [*await self._publish(publications)]
+
+    async def _commit_fitting(
+        self, publications: Sequence[Publication]
+    ) -> list[Position | InvalidInput]:
+        """Publish those for whose topics there is room."""
+        async with self._room.holding(
+            list(dict.fromkeys(one.topic for one in publications))
+        ) as refused:
+            fitting = [one for one in publications if one.topic not in refused]
+            positions = iter(await self._publish(fitting) if fitting else ())
+        outcomes: list[Position | InvalidInput] = []
+        for one in publications:
+            refusal = refused.get(one.topic)
+            if refusal is not None:
+                self.refuse(refusal)
+            outcomes.append(next(positions) if refusal is None else refusal)
+        return outcomes
+
+    async def _publish(self, publications: Sequence[Publication]) -> list[Position]:
         try:
             return await self._engine.publish(publications)
         except InvalidInput as error:

@@ -304,6 +304,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "limit",
         ),
     ] = 0.0
+    max_published_topics: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Topics that may be published, of all nodes together; a publication of one "
+            "more is refused; 0: no limit",
+        ),
+    ] = 100_000
     session_ttl: Annotated[
         float,
         Meta(ge=0, description="A client that was lost finds its session for so many seconds"),
@@ -400,6 +408,7 @@ PRODUCTION_DEFAULTS: Final[Mapping[str, Any]] = {
     "redis_url": "redis://redis:6379",
     "admin_allow": (),
     "max_connections_per_address": 100,
+    "publish_rate": 10_000.0,
     "drain_seconds": 30.0,
 }
 """Where production starts from another value than :class:`Settings` says."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -151,9 +151,21 @@ class Engine(ABC):
     def release(self, topic: Topic) -> None:
         """Deliver this topic no more."""
 
+    async def heads(self) -> list[Head]:
+        """Tell where every topic stands that has an update, in one list."""
+        return [head async for page in self.pages() for head in page]
+
     @abstractmethod
-    async def heads(self) -> Sequence[Head]:
-        """Tell where every topic stands that has an update."""
+    def pages(self) -> AsyncIterator[Sequence[Head]]:
+        """Tell where every topic stands that has an update, a few hundred at a time."""
+
+    @abstractmethod
+    async def count_topics(self) -> int:
+        """Count the topics that have an update."""
+
+    @abstractmethod
+    async def unknown(self, topics: Collection[Topic]) -> set[Topic]:
+        """Return those of some topics that have no update, as far as can be told."""
 
     @abstractmethod
     def status(self) -> EngineStatus:

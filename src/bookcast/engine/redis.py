@@ -10,18 +10,18 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Final
 
 import msgspec
 
-from bookcast.engine import records
 from bookcast.engine.alone import Alone
 from bookcast.engine.base import Engine, EngineAwayError, EngineStatus, FencedError, Head, Shared
 from bookcast.engine.board import Board
 from bookcast.engine.breaker import Breaker
 from bookcast.engine.committer import Committer
 from bookcast.engine.demand import Demand
+from bookcast.engine.directory import Directory
 from bookcast.engine.follower import Follower
 from bookcast.engine.leadership import Leadership
 from bookcast.engine.link import Link, LinkSettings
@@ -87,6 +87,7 @@ class RedisEngine(Engine):
         self._peers = peers
         self._board = Board(self._link)
         self.shared = Shared(peers, self._board, Shelf(self._link, peers.id, rules.session_ttl))
+        self._directory = Directory(self._link)
         self._committer = Committer(
             self._link,
             node=peers.id,
@@ -135,7 +136,6 @@ class RedisEngine(Engine):
         self._delivering: dict[Topic, float] = {}
         self._work = Work()
         self._heard_at = time.monotonic()
-        self._known_topics = 0
         self._on_return: list[Callable[[], None]] = []
 
     # Coming and going
@@ -144,6 +144,7 @@ class RedisEngine(Engine):
         """Begin; when Redis can't be reached, without it."""
         self._heard_at = time.monotonic()
         await self._pulse()
+        await self.count_topics()
         self._subscriber.start()
         self._work.begin(self._pulses(), "pulse")
         self._work.begin(self._audits(), "audit")
@@ -226,6 +227,8 @@ class RedisEngine(Engine):
         def note(outcome: asyncio.Future[list[Position]]) -> None:
             if outcome.cancelled() or outcome.exception() is not None:
                 self._alone.note_failed(publications)
+            else:
+                self._directory.known += sum(one.seq == 1 for one in outcome.result())
 
         outcome.add_done_callback(note)
         return outcome
@@ -273,16 +276,18 @@ class RedisEngine(Engine):
         self._alone.release(topic)
         self._demand.release(topic)
 
-    async def heads(self) -> Sequence[Head]:
+    async def pages(self) -> AsyncIterator[Sequence[Head]]:
         """Tell where every topic stands that has an update; while Redis is away, those wanted."""
+        listed = False
         if not self._alone.is_alone:
             try:
-                found = await self._directory()
+                async for page in self._directory.pages():
+                    listed = True
+                    yield page
             except EngineAwayError as error:
                 logger.debug("topics can't be listed: %s", error)
-            else:
-                self._known_topics = len(found)
-                return found
+        if listed:
+            return  # nothing twice, even where the rest can't be read
         mirror = self._follower.mirror
         known = {
             update.topic: Head(update.topic, update.position, update.server_ms)
@@ -290,26 +295,23 @@ class RedisEngine(Engine):
             if (update := mirror.newest(topic)) is not None
         }
         known |= {head.topic: head for head in await self._alone.heads()}
-        return list(known.values())
+        yield list(known.values())
 
-    async def _directory(self) -> list[Head]:
-        answers = await asyncio.gather(
-            *(
-                self._link.call(
-                    "directory",
-                    [self._link.keys.directory(shard)],
-                    [self._link.keys.topic_prefix(shard)],
-                )
-                for shard in range(records.SHARDS)
-            )
-        )
-        heads = []
-        for answer in answers:
-            for at in range(0, len(answer), 4):
-                name, epoch, seq, server_ms = (one.decode() for one in answer[at : at + 4])
-                position = Position(epoch, int(seq))
-                heads.append(Head(records.topic_of(name), position, float(server_ms)))
-        return heads
+    async def count_topics(self) -> int:
+        """Count the topics in Redis; while it is away, as many as there were."""
+        try:
+            return await self._directory.count()
+        except EngineAwayError as error:
+            logger.debug("topics can't be counted: %s", error)
+            return self._directory.known
+
+    async def unknown(self, topics: Collection[Topic]) -> set[Topic]:
+        """Return the topics of which nothing was ever published; none while Redis is away."""
+        try:
+            return await self._directory.unknown(topics)
+        except EngineAwayError as error:
+            logger.debug("topics can't be looked for: %s", error)
+            return set()
 
     def status(self) -> EngineStatus:
         """Tell whether Redis is there, and hears this node."""
@@ -319,7 +321,7 @@ class RedisEngine(Engine):
         return EngineStatus(
             kind="redis",
             state="away" if self._breaker.is_open else "connected" if detail is None else "deaf",
-            topics=max(len(self._follower.mirror), self._known_topics),
+            topics=max(len(self._follower.mirror), self._directory.known),
             detail=detail,
         )
 
@@ -412,6 +414,7 @@ class RedisEngine(Engine):
     async def _audit(self) -> None:
         try:
             await self._follower.audit()
+            await self._directory.count()
         except EngineAwayError as error:
             logger.debug("no audit: %s", error)
         except Exception:

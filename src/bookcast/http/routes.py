@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,7 @@ from bookcast.engine.base import Engine
 from bookcast.errors import InvalidInput
 from bookcast.feeder import Feeder
 from bookcast.http import problem, schemas
-from bookcast.http.report import Reporter
+from bookcast.http.report import MAX_TOPICS, Reporter, StatsQuery
 from bookcast.limits import Refusals, TokenBuckets
 from bookcast.model import Security, Topic, parse_symbol
 from bookcast.protocol import codec
@@ -108,9 +109,24 @@ class Routes:
         return Json(await self._reporter.health())
 
     async def stats(self, request: Request) -> Response:
-        """Tell what the server has done since it started, and how each topic stands."""
+        """Tell what the server has done since it started, and how topics stand."""
         await self._require(request, "admin")
-        return Json(await self._reporter.stats())
+        return Json(await self._reporter.stats(self._stats_query(request)))
+
+    def _stats_query(self, request: Request) -> StatsQuery:
+        """Read which topics are to be listed.
+
+        Raises:
+            InvalidInput: with the parameter that is wrong.
+        """
+        limit = request.query_params.get("limit", str(MAX_TOPICS))
+        if not (re.fullmatch("[0-9]{1,4}", limit) and int(limit) <= MAX_TOPICS):
+            raise InvalidInput(
+                "invalid_data", f"limit: a whole number from 0 to {MAX_TOPICS}", path="limit"
+            )
+        spelling = request.query_params.get("symbol")
+        symbol = spelling and parse_symbol(spelling, self._settings.default_market)
+        return StatsQuery(int(limit), symbol or None)
 
     async def livez(self, _request: Request) -> Response:
         """Say that the process answers."""
@@ -149,7 +165,8 @@ class Routes:
         text = request.query_params.get("q", "").strip()
         _, rights = await self._require(request, "read")
         found = {security.symbol: security for security in await self._feeder.search(text)}
-        for symbol in sorted({head.topic.symbol for head in await self._engine.heads()}):
+        published = {head.topic.symbol async for page in self._engine.pages() for head in page}
+        for symbol in sorted(published):
             if text.upper() in symbol.upper():
                 found.setdefault(symbol, Security(symbol))
         return Json(

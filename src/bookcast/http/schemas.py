@@ -129,7 +129,8 @@ class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
     were closed. ``messages_conflated``: a newer update took their place; ``messages_gapped``: their
     clients were told that they are lost. ``held`` lists a few of those who can't take data now.
     ``duplicate_client_ids``: clients that came under the id of another who was there. ``refusals``:
-    what was refused, by the limit or rule.
+    what was refused, by the limit or rule. ``topics_published`` counts all topics; ``topics`` lists
+    the first of them, 1000 unless asked for fewer.
     """
 
     version: str
@@ -145,6 +146,7 @@ class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
     refusals: dict[str, int]
     messages_received: int
     updates_published: int
+    topics_published: int
     publishes_refused: int
     messages_delivered: int
     messages_conflated: int
