@@ -39,6 +39,7 @@ from bookcast.protocol.connection import Terms
 from bookcast.protocol.published import Rules
 from bookcast.protocol.render import Renderer
 from bookcast.publisher import Published, Publisher
+from bookcast.rotation import Rotated
 from bookcast.sessions.base import Prepare, SessionRules
 from bookcast.sessions.framer import Framer
 from bookcast.sessions.handshake import Reception
@@ -56,6 +57,9 @@ RESERVED_FILES: Final = 48 + MAX_READ
 
 BEHIND_SECONDS: Final = 5.0
 """A node that was cut off from Redis knows what others do within this."""
+
+TOGETHER: Final = 200
+"""Connections that are looked at before others have their turn."""
 
 CHECK_SECONDS: Final = 0.5
 """How often topics are judged, and clients looked after."""
@@ -93,6 +97,8 @@ class Server:
     def __init__(
         self, settings: Settings, worker: Worker | None = None, node: str | None = None
     ) -> None:
+        self.rotated: Callable[[], Rotated | None] = lambda: None
+        """How the settings stand that may change; None where nobody reads them again."""
         self.settings = settings
         self._worker = worker
         self.port = settings.websocket_port
@@ -257,6 +263,7 @@ class Server:
             numbers=registry_of(numbers_of(hub, registry, engine), delays, self._refusals),
             myself=self._myself,
             group=self._worker.count if self._worker is not None else 1,
+            rotated=lambda: self.rotated(),  # noqa: PLW0108 - it is attached later
         )
         routes = Routes(
             settings=settings,
@@ -301,6 +308,24 @@ class Server:
         self._publisher = publisher
         self._ready = True
         logger.info("serving at %s, WebSockets at %s{client_id}", self.http_url, self.ws_url)
+
+    async def renew(self, settings: Settings) -> None:
+        """Take over the keys, secrets, rights and the password of Redis that settings name.
+
+        Connections whose key or secret is gone are closed; others have the rights they have now.
+
+        Raises:
+            BookcastError: when they can't be used; then nothing has changed.
+        """
+        gate = Gate.of(settings, self._refusals, self._gate.jwks)
+        if self._engine is not None and settings.redis_url is not None:
+            await self._engine.renew(settings.redis_url)
+        self._gate.take_credentials(gate)
+        self.settings = settings
+        for number, session in enumerate(self._registry.sessions() if self._registry else ()):
+            session.renew()
+            if number % TOGETHER == TOGETHER - 1:
+                await asyncio.sleep(0)  # others have their turn
 
     async def drain(self, *, hurry: asyncio.Event | None = None) -> None:
         """Let another node run the feed, and clients go one after the other in ``DRAIN_SECONDS``.

@@ -9,7 +9,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +19,8 @@ from bookcast.app import Server
 from bookcast.auth import keys, tokens
 from bookcast.auth.principal import SCOPES, Grant, read_grant
 from bookcast.errors import InvalidInput, StartupError
-from bookcast.settings import ALIASES, Description, Loaded, describe, load
+from bookcast.rotation import Rotation
+from bookcast.settings import ALIASES, Description, Loaded, Settings, describe, load
 from bookcast.version import __version__
 
 RIGHTS: Final = (
@@ -30,7 +31,9 @@ RIGHTS: Final = (
     "min_interval_ms",
     "max_subscriptions",
 )
-SIGNING: Final = frozenset({"auth_jwt_secret", "auth_jwt_audience", "auth_jwt_issuer"})
+SIGNING: Final = frozenset(
+    {"auth_jwt_secret", "auth_jwt_secrets_file", "auth_jwt_audience", "auth_jwt_issuer"}
+)
 """The settings that a token is made by."""
 
 _SCOPES: Final = ("read", "publish", "admin")
@@ -72,11 +75,13 @@ def _do(command: str, given: dict[str, Any], arguments: Sequence[str]) -> int:
     node = "" if has_workers or command == "doctor" else secrets.token_hex(4)
     logs.configure(loaded.settings, worker=worker.number if worker is not None else None, node=node)
     _allow_many_files()
+    if hasattr(signal, "SIGHUP") and not _in_terminal():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to read again
     if command == "doctor":
         return _run(examine(loaded))
     if has_workers:
         return _run(run_workers(loaded, arguments))
-    return _run(serve_until_stopped(loaded, node))
+    return _run(serve_until_stopped(loaded, node, lambda: load(given)))
 
 
 def make_token(given: dict[str, Any]) -> str:
@@ -97,6 +102,7 @@ def make_token(given: dict[str, Any]) -> str:
         lifetime=given["lifetime"],
         secret=settings.auth_jwt_secret,
         private_key_file=given["key_file"],
+        secrets_file=settings.auth_jwt_secrets_file,
     )
 
 
@@ -123,11 +129,22 @@ def _grant(given: dict[str, Any]) -> Grant:
         raise StartupError(error.message) from None
 
 
-async def serve_until_stopped(loaded: Loaded, node: str) -> int:
-    """Serve until SIGINT or SIGTERM; a second one doesn't wait for anybody."""
-    with _signals() as (stop, hurry):
+async def serve_until_stopped(loaded: Loaded, node: str, read: Callable[[], Loaded]) -> int:
+    """Serve until SIGINT or SIGTERM; a second one doesn't wait for anybody.
+
+    SIGHUP, and a file that has changed, let it ``read`` its settings again.
+    """
+    with _signals() as (stop, hurry, hang_up):
         server = Server(loaded.settings, workers.worker_of(os.environ), node)
-        async with server:
+
+        async def apply(settings: Settings) -> None:
+            await server.renew(settings)
+            logs.set_level(settings.log_level)
+
+        rotation = Rotation(loaded, read, apply)
+        server.rotated = lambda: rotation.state
+        hang_up.append(rotation.ask)
+        async with server, _running(rotation.run()):
             if loaded.settings.feed == "simulator" and sys.stderr.isatty():
                 print(f"\n  A simulated market is live at {server.http_url}/\n", file=sys.stderr)
             await _told_to_stop(stop, is_worker=server.is_worker)
@@ -152,8 +169,9 @@ async def run_workers(loaded: Loaded, arguments: Sequence[str]) -> int:
     with contextlib.ExitStack() as stack:
         for sock in held:
             stack.enter_context(sock)
-        stop, hurry = stack.enter_context(_signals())
+        stop, hurry, hang_up = stack.enter_context(_signals())
         group = workers.Workers(arguments, count=settings.workers, port=port)
+        hang_up.append(group.hang_up)
         hurrying = asyncio.create_task(hurry.wait(), name="hurry")
         hurrying.add_done_callback(
             lambda task: None if task.cancelled() else group.end(signal.SIGTERM)
@@ -164,11 +182,37 @@ async def run_workers(loaded: Loaded, arguments: Sequence[str]) -> int:
             hurrying.cancel()
 
 
+@contextlib.asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run something beside the rest."""
+    task = asyncio.create_task(work, name="rotation")
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def _in_terminal() -> bool:
+    """Return whether somebody sits before this process, who ends it by closing the window."""
+    try:
+        return sys.stdin is not None and sys.stdin.isatty()
+    except ValueError:  # it is closed
+        return False
+
+
 @contextlib.contextmanager
-def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
-    """Give what the first signal sets, and what the second one does; a third ends the process."""
+def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event, list[Callable[[], None]]]]:
+    """Give what the first signal to end sets, what the second one does, and what SIGHUP calls.
+
+    A third signal ends the process. In a terminal, SIGHUP ends it as ever.
+    """
     loop = asyncio.get_running_loop()
     stop, hurry = asyncio.Event(), asyncio.Event()
+    hang_up: list[Callable[[], None]] = []
+
+    def on_hang_up(_number: int, _frame: object) -> None:
+        for function in hang_up:
+            loop.call_soon_threadsafe(function)
 
     def on_signal(number: int, _frame: object) -> None:
         if hurry.is_set():
@@ -179,8 +223,10 @@ def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
     previous = {
         number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
     }
+    if hasattr(signal, "SIGHUP") and not _in_terminal():
+        previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, on_hang_up)
     try:
-        yield stop, hurry
+        yield stop, hurry, hang_up
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

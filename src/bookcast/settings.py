@@ -184,6 +184,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         _secret("The secret that tokens are signed with (HS256), of at least 32 bytes"),
     ] = None
+    auth_jwt_secrets_file: Annotated[
+        str | None,
+        Meta(
+            description="Several secrets (HS256) by the kid that tokens name: TOML, [secrets], "
+            'then kid = "…"; a token without a kid is tried on all'
+        ),
+    ] = None
     auth_jwt_public_key_file: Annotated[
         str | None,
         Meta(description="The public key of whoever signs tokens, in PEM (RS256 or ES256)"),
@@ -413,6 +420,9 @@ PRODUCTION_DEFAULTS: Final[Mapping[str, Any]] = {
 }
 """Where production starts from another value than :class:`Settings` says."""
 
+FROM_FILE: Final = "the file "
+"""What a source begins with that is a file with a secret in it."""
+
 ALIASES: Final[Mapping[str, str]] = {"port": "websocket_port"}
 """Short names for flags and keywords."""
 
@@ -600,11 +610,14 @@ def _check_redis(settings: Settings, sources: Mapping[str, str]) -> None:
 def _check_authentication(settings: Settings) -> None:
     match settings.auth_mode:
         case "jwt" if not (
-            settings.auth_jwt_secret or settings.auth_jwt_public_key_file or settings.auth_jwks_url
+            settings.auth_jwt_secret
+            or settings.auth_jwt_secrets_file
+            or settings.auth_jwt_public_key_file
+            or settings.auth_jwks_url
         ):
             raise SettingError(
                 "AUTH_MODE is 'jwt', and nothing says what tokens are checked with; set "
-                "AUTH_JWT_SECRET, AUTH_JWT_PUBLIC_KEY_FILE or AUTH_JWKS_URL"
+                "AUTH_JWT_SECRET, AUTH_JWT_SECRETS_FILE, AUTH_JWT_PUBLIC_KEY_FILE or AUTH_JWKS_URL"
             )
         case "keys" if not settings.auth_api_keys_file:
             raise SettingError("AUTH_MODE is 'keys'; name their file with AUTH_API_KEYS_FILE")
@@ -682,19 +695,23 @@ def _find(
     if text := environ.get(name):
         return text, "the environment"
     if description.secret and (path := environ.get(f"{name}_FILE")):
-        return _read_secret(name, path), f"the file {path}"
+        return _read_secret(name, path), FROM_FILE + path
     if text := env_file.get(name):
         return text, ".env"
     if description.secret and (path := env_file.get(f"{name}_FILE")):
-        return _read_secret(name, path), f"the file {path}"
+        return _read_secret(name, path), FROM_FILE + path
     return None
 
 
 def _read_secret(name: str, path: str) -> str:
     try:
-        return Path(path).read_text().strip()
+        text = Path(path).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{name}_FILE is {path!r}, which can't be read: {error}") from None
+    if not text:
+        # It may be in the middle of being written: no secret at all would be another setting.
+        raise SettingError(f"{name}_FILE is {path!r}, which is empty")
+    return text
 
 
 def _convert(field: str, text: str, source: str) -> Any:

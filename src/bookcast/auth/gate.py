@@ -122,8 +122,8 @@ class Gate:
         self._warnings = Seldom(clock)
 
     @classmethod
-    def of(cls, settings: Settings, refusals: Refusals) -> Gate:
-        """Make the gate that the settings ask for.
+    def of(cls, settings: Settings, refusals: Refusals, jwks: Jwks | None = None) -> Gate:
+        """Make the gate that the settings ask for; ``jwks``: the keys of an issuer that are known.
 
         Raises:
             SettingError: for a key or file that can't be used.
@@ -132,14 +132,17 @@ class Gate:
         rights = RightsFile()
         if settings.auth_rights_file:
             rights = RightsFile.read(settings.auth_rights_file)
-        jwks = tokens = api_keys = None
+        tokens = api_keys = None
         if mode == "jwt":
-            jwks = Jwks(settings.auth_jwks_url) if settings.auth_jwks_url else None
+            if jwks is None and settings.auth_jwks_url:
+                jwks = Jwks(settings.auth_jwks_url)
             tokens = Tokens(
                 keys_of(
                     secret=settings.auth_jwt_secret,
                     public_key_file=settings.auth_jwt_public_key_file,
                     jwks=jwks,
+                    secrets_file=settings.auth_jwt_secrets_file,
+                    strict=settings.production,
                 ),
                 audience=settings.auth_jwt_audience,
                 issuer=settings.auth_jwt_issuer,
@@ -249,6 +252,24 @@ class Gate:
         if self.jwks is not None:
             await self.jwks.ask()
 
+    # Keys and rights that change
+
+    def take_credentials(self, other: Gate) -> None:
+        """Check with another gate's keys, secrets and rights from now on."""
+        self._tokens, self._api_keys = other._tokens, other._api_keys
+        self._rights = other._rights
+
+    def renewed(self, principal: Principal) -> Principal | None:
+        """Return a principal with the rights it has now; None: its key or secret is gone."""
+        match principal.kind:
+            case "key":
+                return None if self._api_keys is None else self._api_keys.of(principal.key)
+            case "jwt":
+                return None if self._tokens is None else self._tokens.renewed(principal)
+            case "user":
+                return self._user(principal.name)
+        return principal
+
     # Who it is
 
     def _recognise(self, knock: Knock) -> Principal | None:
@@ -307,8 +328,12 @@ class Gate:
         name = names[0].strip()
         with contextlib.suppress(UnicodeError):  # the libraries read headers as Latin-1
             name = name.encode("latin-1").decode()
-        grants = self._rights.grants(name)
-        return Principal("user", name, resolve(grants, "read", self._default_market))
+        return self._user(name)
+
+    def _user(self, name: str) -> Principal:
+        """Return whom a proxy names."""
+        rights = resolve(self._rights.grants(name), "read", self._default_market)
+        return Principal("user", name, rights)
 
     def _check_strictly(self, knock: Knock) -> None:
         """Refuse pages of others: a browser shows this credential whichever page asks."""

@@ -105,6 +105,13 @@ class Engine(ABC):
         if self._gained is not None:
             await self._gained(None)
 
+    async def renew(self, url: str) -> None:  # noqa: B027 - one in memory has no password
+        """Take over another password for where it is.
+
+        Raises:
+            SettingError: when that is refused; then nothing has changed.
+        """
+
     async def resign(self) -> None:
         """Run the feed no more, so that another node can."""
         if self._lost is not None:

@@ -33,7 +33,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.breaker import Breaker
 from bookcast.engine.keys import Keys
-from bookcast.errors import StartupError
+from bookcast.errors import SettingError, StartupError
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +113,8 @@ class Link:
         self._connecting = asyncio.Lock()
         self._seats = asyncio.Semaphore(settings.max_connections)
         self._listening: Redis | None = None
+        # Clients with an earlier password, whose subscription goes on.
+        self._outlived: list[Redis] = []
         self._shas: dict[str, str] = {}
         # What waits for a round.
         self._vital: list[_Call] = []
@@ -212,10 +214,44 @@ class Link:
             task.cancel()
         if rounds:
             await asyncio.wait(rounds)
-        for client in (self._client, self._listening):
+        for client in (self._client, self._listening, *self._outlived):
             if client is not None:
                 await client.aclose()
         self._client = self._listening = None
+        self._outlived = []
+
+    async def renew(self, url: str) -> None:
+        """Log in with the user and password of another address of the same Redis.
+
+        Raises:
+            SettingError: when that is another Redis, or Redis refuses them; nothing has changed.
+        """
+        if url == self._settings.url:
+            return
+        if _without_login(url) != _without_login(self._settings.url):
+            raise SettingError("REDIS_URL names another Redis than before: that takes a restart")
+        before = self._settings
+        self._settings = msgspec.structs.replace(before, url=url)
+        trial = self._single(max_connections=1)
+        try:
+            await trial.ping()
+        except (AuthenticationError, ResponseError) as error:
+            self._settings = before
+            raise SettingError(str(self._in_words(error))) from None
+        except LOST as error:
+            # Nobody can tell now; what is open stays, and the next connections need the new one.
+            logger.debug("the new password can't be tried: %s", error)
+        finally:
+            await trial.aclose()
+        async with self._connecting:
+            old, self._client = self._client, None
+        listening, self._listening = self._listening, None
+        if self._rounds:
+            await asyncio.wait(tuple(self._rounds))
+        if old is not None:
+            await old.aclose()
+        if listening is not None:
+            self._outlived.append(listening)
 
     # Together
 
@@ -395,6 +431,11 @@ class Link:
             logger.error("calling Redis met a fault of ours", exc_info=error)
             reason = f"met a fault of ours: {type(error).__name__}"
         return EngineAwayError(f"Redis at {self.place} {reason}")
+
+
+def _without_login(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 async def _as_it_is(response: Any) -> Any:

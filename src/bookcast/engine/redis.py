@@ -151,6 +151,14 @@ class RedisEngine(Engine):
         if self._gained is not None:  # there is a feed to run
             self._leadership.start()
 
+    async def renew(self, url: str) -> None:
+        """Log in at Redis with what another address says, from the next connection on.
+
+        Raises:
+            SettingError: when Redis refuses it; then nothing has changed.
+        """
+        await self._link.renew(url)
+
     async def resign(self) -> None:
         """Run the feed no more, so that another node can."""
         await self._leadership.close()

@@ -21,6 +21,7 @@ from bookcast.http import schemas
 from bookcast.hub.hub import Hub
 from bookcast.limits import Refusals
 from bookcast.publisher import Publisher
+from bookcast.rotation import Rotated
 from bookcast.sessions.registry import Registry
 from bookcast.version import __version__
 
@@ -75,8 +76,8 @@ def _order(head: Head) -> tuple[str, str, str]:
 class Reporter:
     """Says how this process is, and asks those that share the port.
 
-    ``myself`` tells what this node is, ``group`` how many share its port; ``now`` gives seconds
-    since 1970.
+    ``myself`` tells what this node is, ``group`` how many share its port, ``rotated`` how the
+    settings stand that may change; ``now`` gives seconds since 1970.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Reporter:
         numbers: CollectorRegistry,
         myself: Callable[[], Node],
         group: int = 1,
+        rotated: Callable[[], Rotated | None] = lambda: None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
@@ -102,6 +104,7 @@ class Reporter:
         self._numbers = numbers
         self._myself = myself
         self._group = group
+        self._rotated = rotated
         self._now = now
         self._started = now()
         if engine.shared is not None:
@@ -157,7 +160,9 @@ class Reporter:
     def _health(self) -> schemas.Health:
         feeds = self._feeder.statuses()
         engine = self._engine.status()
+        rotated = self._rotated()
         well = engine.state == "connected" and all(feed.state == "connected" for feed in feeds)
+        well = well and (rotated is None or rotated.detail is None)
         return schemas.Health(
             status="healthy" if well else "degraded",
             connections=len(self._registry),
@@ -165,6 +170,7 @@ class Reporter:
             uptime_s=self._uptime(),
             engine=engine,
             feeds=feeds,
+            settings=rotated,
         )
 
     async def _stats(self, query: StatsQuery) -> schemas.Stats:

@@ -9,6 +9,7 @@ import msgspec
 from bookcast.engine.base import EngineStatus
 from bookcast.feeds.base import FeedStatus
 from bookcast.model import Security
+from bookcast.rotation import Rotated
 
 
 class Workers(msgspec.Struct, frozen=True):
@@ -19,9 +20,10 @@ class Workers(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How the server is. Degraded: it serves, but a feed or the engine has trouble.
+    """How the server is. Degraded: it serves, but a feed, the engine or new settings have trouble.
 
-    ``workers``: where several processes share the port, whose connections these are.
+    ``workers``: where several processes share the port, whose connections these are. ``settings``:
+    those that may change while it runs.
     """
 
     status: Literal["healthy", "degraded", "unhealthy"]
@@ -31,6 +33,7 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     engine: EngineStatus
     feeds: list[FeedStatus]
     workers: Workers | None = None
+    settings: Rotated | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):

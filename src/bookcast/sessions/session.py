@@ -365,6 +365,20 @@ class Session:
         if symbols:
             self._do(self._connection.open(symbols))
 
+    def renew(self) -> None:
+        """Look again at who the client is: keys, secrets or rights have changed."""
+        if self.principal is None or self._closed:
+            return
+        principal = self._gate.renewed(self.principal)
+        if principal is None:
+            self._peer.end(CloseCode.TOKEN_EXPIRED)
+            return
+        changed = principal.rights != self.principal.rights
+        self.principal = principal
+        if changed:
+            self._entitle(principal, enter=False)
+            self.outbox.flush()
+
     def _seconds_left(self) -> float | None:
         if self.principal is None or self.principal.expires_at is None:
             return None
