@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bookcast.auth.gate import FORWARDED, Gate, Knock, keys_unavailable
-from bookcast.auth.principal import ANYONE, EVERYTHING, Principal
+from bookcast.auth.keys import make_key
+from bookcast.auth.principal import ANYONE, EVERYTHING, Principal, anyone
 from bookcast.errors import InvalidInput, SettingError
 from bookcast.limits import REPORT_SECONDS, Refusals, Seldom
 from bookcast.settings import from_keywords
@@ -699,3 +700,33 @@ def test_a_development_server_is_open_unless_told_otherwise() -> None:
     closed = Gate.of(from_keywords(auth_mode="jwt", auth_jwt_secret=SECRET), Refusals())
     assert scopes_of(closed, knock("127.0.0.1")) == {"admin"}
     assert scopes_of(closed, knock("203.0.113.9")) == set()
+
+
+def test_keys_and_rights_that_change_are_looked_at_again(tmp_path: Path) -> None:
+    """Who has a key that is gone is nobody; who has one that is there has the rights of now."""
+    keys, rights = tmp_path / "keys.toml", tmp_path / "rights.toml"
+    (one, digest), (other, other_digest) = make_key(), make_key()
+    settings: dict[str, Any] = {
+        "auth_mode": "proxy",
+        "trusted_proxies": ["127.0.0.1"],
+        "auth_api_keys_file": str(keys),
+        "auth_rights_file": str(rights),
+    }
+    keys.write_text(f'[keys.a]\nsha256 = "{digest}"\n[keys.b]\nsha256 = "{other_digest}"\n')
+    rights.write_text("")
+    entrance = gate(**settings)
+    a, b = entrance.verify(one), entrance.verify(other)
+    user = entrance.admit(knock("127.0.0.1", {"X-Forwarded-User": "carol"}, page=False)).principal
+    assert user is not None
+    assert [entrance.renewed(each) for each in (a, b, user, anyone())] == [a, b, user, anyone()]
+    keys.write_text(f'[keys.b]\nsha256 = "{other_digest}"\nscope = "read"\n')
+    rights.write_text('[default]\nsymbols = ["HK.*"]\n')
+    entrance.take_credentials(gate(**settings))
+    assert entrance.renewed(a) is None
+    renewed = entrance.renewed(b)
+    assert renewed is not None
+    assert renewed.rights.scopes == {"read"}
+    carol = entrance.renewed(user)
+    assert carol is not None
+    assert carol.rights.symbols == ("HK.*",)
+    assert refusal(entrance.verify, one).code == "invalid_token"

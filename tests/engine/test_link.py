@@ -10,7 +10,7 @@ import pytest
 from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.breaker import Breaker
 from bookcast.engine.link import SCRIPTS, Link, LinkSettings
-from bookcast.errors import StartupError
+from bookcast.errors import SettingError, StartupError
 from tests.engine.links import KEYS, link
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer, free_port
@@ -291,3 +291,26 @@ async def test_what_is_wrong_with_an_address_or_a_certificate_is_named(tmp_path:
             async with link(url, ca_file=ca_file) as (made, _):
                 with pytest.raises(EngineAwayError, match=words):
                     await fence(made, 1, vital=True)
+
+
+async def test_another_password_is_taken_over_in_flight(tmp_path: Path) -> None:
+    """Calls under way end as they began; the next connection logs in with the new one."""
+    with RedisServer(tmp_path, password="old") as server:
+        async with link(server.url) as (made, breaker):
+            assert await fence(made, 1, vital=True) == 0
+            pubsub = made.pubsub()
+            await pubsub.subscribe("channel")
+            server.cli("CONFIG", "SET", "requirepass", "new")
+            renewed = server.url.replace(":old@", ":new@")
+            calls = [asyncio.create_task(fence(made, number)) for number in range(20)]
+            await made.renew(renewed)
+            await asyncio.gather(*calls)
+            await made.renew(renewed)
+            assert await fence(made, 30, vital=True) is not None
+            assert not breaker.is_open
+            with pytest.raises(SettingError, match="refuses the password"):
+                await made.renew(server.url.replace(":old@", ":wrong@"))
+            assert await fence(made, 31, vital=True) is not None
+            with pytest.raises(SettingError, match="takes a restart"):
+                await made.renew("redis://:new@elsewhere:6379/0")
+            await pubsub.aclose()  # type: ignore[no-untyped-call]
