@@ -102,6 +102,34 @@ def test_what_is_too_long_or_odd_stays_one_short_line(
     assert len(json.loads(line)["client_id"]) < 500
 
 
+def test_the_same_traceback_comes_once_a_minute(capfd: pytest.CaptureFixture[str]) -> None:
+    """With the number of those that were left out; others come as ever."""
+    log = configured(capfd, environment="production")
+    [handler] = logging.getLogger().handlers
+    now = 0.0
+    handler.filters = [logs.SeldomTracebacks(lambda: now)]
+
+    def fail(what: type[Exception]) -> None:
+        fault = what("no good")
+        logging.getLogger("bookcast.app").error("it failed", exc_info=fault)
+
+    for _ in range(50):
+        fail(ValueError)
+    fail(KeyError)
+    logging.getLogger("bookcast.app").error("no traceback")
+    logging.getLogger("bookcast.app").error("no traceback")
+    now = 61.0
+    fail(ValueError)
+    entries = log.entries()
+    assert [(one["event"], one.get("count")) for one in entries] == [
+        ("it failed", None),
+        ("it failed", None),
+        ("no traceback", None),
+        ("no traceback", None),
+        ("it failed", 50),
+    ]
+
+
 def fill(pipe: int) -> None:
     """Leave no room in a pipe."""
     os.set_blocking(pipe, False)

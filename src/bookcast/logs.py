@@ -12,11 +12,13 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 from structlog.typing import EventDict
 
+from bookcast.limits import Seldom
 from bookcast.settings import Settings
 
 MAX_WAITING_BYTES: Final = 1024 * 1024
@@ -114,6 +116,28 @@ class Writer(logging.Handler):
         return True
 
 
+class SeldomTracebacks(logging.Filter):
+    """Lets the same traceback through once a minute, with how often it came since the last time.
+
+    A fault of ours that a client can cause must not let it fill the log.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._seen: dict[tuple[str, int, str], Seldom] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is to be written."""
+        if not record.exc_info or record.exc_info[0] is None:
+            return True
+        place = (record.pathname, record.lineno, record.exc_info[0].__name__)
+        count = self._seen.setdefault(place, Seldom(self._clock)).count()
+        if count > 1:
+            record.count = count
+        return count > 0
+
+
 def configure(settings: Settings, *, worker: int | None = None, node: str = "") -> None:
     """Write the log to standard error: lines for people in development, JSON in production.
 
@@ -151,6 +175,7 @@ def configure(settings: Settings, *, worker: int | None = None, node: str = "") 
             )
         ]
     handler = Writer(_stderr())
+    handler.addFilter(SeldomTracebacks())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=before,
