@@ -159,12 +159,15 @@ async def test_an_idle_connection_is_kept_for_the_next_request() -> None:
         assert [connection] == list(server._http.server_state.connections if server._http else [])
 
 
-async def test_an_address_with_connections_enough_is_told_so_over_http() -> None:
-    """Twice as many as the limit aren't even listened to."""
+async def test_an_address_with_connections_enough_is_told_so_over_http(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twice as many as the limit are read for one head, and not for long."""
+    monkeypatch.setattr("bookcast.http.server.HEAD_SECONDS", 0.1)
     async with serve(port=0, max_connections_per_address=2) as server:
         held = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
         await eventually(lambda: server._addresses.count("127.0.0.1") == 2, "both")
-        request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        request = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         answer = await answer_to(server.port, request)
         assert answer.startswith(b"HTTP/1.1 429")
         assert b"retry-after: 5" in answer.lower()

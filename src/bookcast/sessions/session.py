@@ -203,8 +203,7 @@ class Session:
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("message received: %r", without_secrets(data), extra=self.fields())
         self._do(self._connection.receive(data))
-        if self._allowance.is_abused:
-            self._peer.end(CloseCode.POLICY)
+        self._end_abuse()
 
     def refuse(self, refusal: InvalidInput) -> None:
         """Tell a client that is not let in why."""
@@ -216,6 +215,11 @@ class Session:
         message = "Binary messages are not understood; send JSON as text"
         refusal = self._allowance(False) or InvalidInput("invalid_message", message)  # noqa: FBT003
         self._do(self._connection.refuse(refusal))
+        self._end_abuse()
+
+    def _end_abuse(self) -> None:
+        if self._allowance.is_abused:
+            self._peer.end(CloseCode.POLICY)
 
     def receive_pong(self, payload: bytes) -> None:
         """Take note that the client is there, if that is what it was asked."""
