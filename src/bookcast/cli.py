@@ -10,6 +10,7 @@ import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -71,6 +72,7 @@ def _do(command: str, given: dict[str, Any], arguments: Sequence[str]) -> int:
         print(show_config(loaded))
         return 0
     worker = workers.worker_of(os.environ)
+    _hold_standard_files()
     has_workers = loaded.settings.workers > 1 and worker is None
     node = "" if has_workers or command == "doctor" else secrets.token_hex(4)
     logs.configure(loaded.settings, worker=worker.number if worker is not None else None, node=node)
@@ -261,6 +263,15 @@ def _show(description: Description, value: Any) -> str:
     if description.secret:
         return "(hidden)"
     return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _hold_standard_files() -> None:
+    """Let no connection get the number of a standard file that whoever started us has closed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # It is given the lowest number that is free, which is that one.
+            stream = Path(os.devnull).open(mode)  # noqa: SIM115 - for as long as the process runs
+            setattr(sys, name, stream)
 
 
 def _allow_many_files() -> None:
