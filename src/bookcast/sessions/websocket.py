@@ -287,7 +287,7 @@ class WebSocket(asyncio.Protocol):
             self.end(IN_BAND[admission.refusal.code])
             return
         endpoint.registry.add(session)
-        logger.debug("connection opened", extra=self._fields())
+        logger.debug("connection opened", extra={**self._fields(), "address": self._address})
         session.open(admission.symbols)
         self._process()
 
