@@ -1,6 +1,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,7 +11,8 @@ from bookcast.errors import InvalidInput
 from bookcast.model import Position, Publication, Quote, Symbol, Topic
 from bookcast.protocol.shapes import PublishedUpdate
 from bookcast.topic_room import NEAR_TOPICS, TopicRoom
-from tests.support import AAPL, TSLA, nodes
+from tests.fakes.redis_server import RedisServer
+from tests.support import AAPL, TSLA, eventually, nodes
 
 BOOK = msgspec.Raw(b'{"bids": [], "asks": []}')
 
@@ -76,3 +78,22 @@ async def test_nodes_share_the_limit(redis_url: str) -> None:
         assert at_once.count("ok") == 15
         assert await publish(99, 1) == "too_many_topics"
         assert [await publish(number, 1) for number in range(10)] == ["ok"] * 10
+
+
+async def test_a_node_without_its_redis_has_a_bound_too(tmp_path: Path) -> None:
+    """Where it publishes for its own clients."""
+    redis = RedisServer(tmp_path)
+    redis.start()
+    try:
+        async with nodes(redis.url, 1, max_published_topics=3, engine_down_publish="local") as [
+            node
+        ]:
+            publisher, engine = node._publisher, node._engine
+            assert publisher is not None
+            assert engine is not None
+            redis.stop()
+            await eventually(lambda: engine.status().state == "away", "the node to notice")
+            outcomes = await publisher.publish_all(books("A", "B", "C", "D", "A"))
+            assert codes(outcomes) == ["ok", "ok", "ok", "too_many_topics", "ok"]
+    finally:
+        redis.stop()

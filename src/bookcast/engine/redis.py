@@ -306,7 +306,9 @@ class RedisEngine(Engine):
         yield list(known.values())
 
     async def count_topics(self) -> int:
-        """Count the topics in Redis; while it is away, as many as there were."""
+        """Count the topics in Redis; while it is away, those that were published here meanwhile."""
+        if self._alone.is_alone:
+            return len(await self._alone.heads())
         try:
             return await self._directory.count()
         except EngineAwayError as error:
@@ -314,7 +316,13 @@ class RedisEngine(Engine):
             return self._directory.known
 
     async def unknown(self, topics: Collection[Topic]) -> set[Topic]:
-        """Return the topics of which nothing was ever published; none while Redis is away."""
+        """Return the topics of which nothing was ever published.
+
+        While Redis is away, those of which nothing was published here meanwhile; when nobody can
+        tell, none.
+        """
+        if self._alone.is_alone:
+            return {topic for topic in topics if topic not in self._alone}
         try:
             return await self._directory.unknown(topics)
         except EngineAwayError as error:
