@@ -25,55 +25,46 @@ class Allowance:
     def __init__(self, rules: SessionRules) -> None:
         self._rules = rules
         # Most clients say little and publish nothing.
-        self._messages: _Rate | None = None
-        self._publications: _Rate | None = None
+        self._messages: _Charged | None = None
+        self._publications: _Charged | None = None
         self.is_abused = False
         """Whether the client goes on as if nothing had been refused to it."""
 
     def __call__(self, publication: bool) -> InvalidInput | None:  # noqa: FBT001 - a kind
         """Charge for a message; return the refusal when there have been too many."""
-        now = self._rules.clock()
+        rules = self._rules
         if publication:
-            rate = self._publications = self._publications or _Rate(
-                "publications", "PUBLISH_RATE", self._rules.publish_rate, PUBLISH_ABUSE
-            )
+            charged = self._publications = self._publications or _Charged()
+            rate, abuse = rules.publish_rate, PUBLISH_ABUSE
         else:
-            rate = self._messages = self._messages or _Rate(
-                "messages", "MESSAGE_RATE", self._rules.message_rate, MESSAGE_ABUSE
-            )
-        refusal = rate.charge(now)
-        if refusal is not None:
-            self.is_abused = self.is_abused or rate.is_abused
-        return refusal
-
-
-class _Rate:
-    """One rate: ``what`` is charged by ``setting``.
-
-    ``abuse``: more than so many times the rate, refused in ABUSE_SECONDS, is abuse.
-    """
-
-    __slots__ = ("_abuse", "_bucket", "_rate", "_refused", "_setting", "_what", "is_abused")
-
-    def __init__(self, what: str, setting: str, rate: float, abuse: float) -> None:
-        self._what = what
-        self._setting = setting
-        self._rate = rate
-        self._abuse = abuse
-        self._bucket = TokenBucket()
-        self._refused: Window | None = None
-        self.is_abused = False
-
-    def charge(self, now: float) -> InvalidInput | None:
-        late = self._bucket.take(self._rate, now)
+            charged = self._messages = self._messages or _Charged()
+            rate, abuse = rules.message_rate, MESSAGE_ABUSE
+        now = rules.clock()
+        late = charged.take(rate, now)
         if not late:
             return None
-        self._refused = self._refused or Window(ABUSE_SECONDS)
-        self.is_abused = self._refused.add(now) > self._abuse * self._rate
+        self.is_abused = self.is_abused or charged.refuse(now) > abuse * rate
+        what, setting = ("messages", "MESSAGE_RATE")
+        if publication:
+            what, setting = ("publications", "PUBLISH_RATE")
         return InvalidInput(
             "rate_limited",
-            f"Too many {self._what}: {self._setting} is {self._rate:g} a second. "
-            "This one was not acted on",
+            f"Too many {what}: {setting} is {rate:g} a second. This one was not acted on",
             retry_after=late,
-            reason=self._setting.lower(),
+            reason=setting.lower(),
         )
+
+
+class _Charged(TokenBucket):
+    """A bucket that knows how often it was found empty lately."""
+
+    __slots__ = ("_refused",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._refused: Window | None = None
+
+    def refuse(self, now: float) -> int:
+        """Count one that is refused, and return how many were in ABUSE_SECONDS."""
+        self._refused = self._refused or Window(ABUSE_SECONDS)
+        return self._refused.add(now)
