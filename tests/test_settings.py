@@ -79,6 +79,8 @@ def test_production_starts_from_stricter_defaults() -> None:
     loaded = load({}, {"ENVIRONMENT": "production", "AUTH_MODE": "none"}, None)
     assert loaded.settings.redis_url == "redis://redis:6379"
     assert loaded.sources["redis_url"] == "the default in production"
+    assert (loaded.settings.publish_rate, Settings().publish_rate) == (10_000, 0)
+    assert loaded.settings.max_published_topics == Settings().max_published_topics == 100_000
 
 
 def test_a_secret_is_read_from_a_file_and_never_shown(tmp_path: Path) -> None:
