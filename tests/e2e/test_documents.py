@@ -58,6 +58,7 @@ BLOCKS = [*blocks("deployment.md"), *blocks("security.md")]
 KINDS = {
     "server": r"bookcast serve( --workers \d+)?$",
     "background": r"bookcast serve &",
+    "removal": r"\Acurl --request DELETE localhost:8002/",
     "docker": r"\bdocker\b",
     "systemd": r"^(systemctl|journalctl)\b",
     "rolling restart": r"\bssh \$host\b",
@@ -117,6 +118,15 @@ class Running(NamedTuple):
                     return
             assert time.monotonic() < deadline, self.output.read_text()
             time.sleep(0.1)
+
+    def wait_for_token(self) -> str:
+        """Wait until a token is written, and return it."""
+        deadline = time.monotonic() + 2 * PATIENCE
+        while not (found := re.findall(r"^eyJ\S+$", self.output.read_text(), re.MULTILINE)):
+            assert time.monotonic() < deadline, self.output.read_text()
+            time.sleep(0.1)
+        [token] = found
+        return str(token)
 
     def publish(self, token: str = "") -> int:
         """Publish a book, and return the answer's status."""
@@ -190,12 +200,32 @@ def test_a_server_beside_the_shell_takes_the_token_that_is_printed(block: Block)
     """Of the same secret, for what it is for."""
     with running(block.text + "\nwait") as served:
         served.wait_until_ready()
-        tokens = re.findall(r"^eyJ\S+$", served.output.read_text(), re.MULTILINE)
-        assert len(tokens) == 1
-        headers = {"Authorization": f"Bearer {tokens[0]}"}
+        headers = {"Authorization": f"Bearer {served.wait_for_token()}"}
         for symbol, expected in (("US.AAPL", 404), ("HK.00700", 403)):
             answer = httpx.get(f"{served.url}/books/{symbol}", headers=headers, trust_env=False)
             assert answer.status_code == expected
+
+
+@of_kind("removal")
+def test_a_topic_is_removed(block: Block) -> None:
+    """Nobody is served its book any more; once more, there is none to remove."""
+    if shutil.which("curl") is None:
+        missing("no curl on the PATH")
+    with running("bookcast serve") as served:
+        served.wait_until_ready()
+        assert served.publish() == 200
+        command = block.text.replace("localhost:8002", served.url) + " --silent --noproxy '*' "
+        for expected in (204, 404):
+            answer = subprocess.run(
+                ["bash", "-euc", command + "--output /dev/null --write-out '%{http_code}'"],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=PATIENCE,
+            )
+            assert answer.stdout == str(expected)
+        url = f"{served.url}/books/AAPL"
+        assert httpx.get(url, trust_env=False).status_code == 404
 
 
 @of_kind("docker", "systemd", "rolling restart")
