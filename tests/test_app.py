@@ -168,7 +168,9 @@ async def test_a_node_starts_while_redis_is_away_and_says_so() -> None:
         assert health["engine"]["state"] == "away"
         assert "Redis at 127.0.0.1:1 can't be reached" in health["engine"]["detail"]
         assert "secret" not in json.dumps(health)
-        assert (await http.get("/readyz")).status_code == 200
+        unready = await http.get("/readyz")
+        assert unready.status_code == 503
+        assert "Redis at 127.0.0.1:1 can't be reached" in unready.json()["detail"]
         for path, body in (
             ("/broadcast/orderbook?symbol=AAPL", BOOK),
             (
@@ -264,12 +266,16 @@ async def test_an_embedding_programs_debug_log_tells_the_whole_story(
     assert all(
         words in caplog.text
         for words in (
-            "client 'me' connected",
-            'says b\'{"action": "subscribe", "symbol": "AAPL"}\'',
+            "connection opened",
+            'message received: b\'{"action": "subscribe", "symbol": "AAPL"}\'',
+            "topic subscribed",
             "orderbook:US.AAPL seq 1 as AAPL: sent to 1",
-            "client 'me' left",
+            "connection closed",
         )
     )
+    about = [vars(one) for one in caplog.records if "client_id" in vars(one)]
+    assert {(one["client_id"], one["connection"]) for one in about} == {("me", 1)}
+    assert {one["symbol"] for one in about if "symbol" in one} == {"US.AAPL"}
 
 
 async def test_what_another_release_wrote_and_this_one_cant_read_is_told(

@@ -6,14 +6,16 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
 from bookcast import limits
-from bookcast.errors import ERRORS
+from bookcast.errors import ERRORS, InvalidInput
 from bookcast.limits import (
     BURST_SECONDS,
+    REPORT_SECONDS,
     Refusals,
     Seats,
-    Throttle,
+    Seldom,
     TokenBucket,
     TokenBuckets,
+    Window,
     retry_after,
     too_many_of,
 )
@@ -254,15 +256,61 @@ def test_retry_after_is_in_whole_seconds(seconds: float) -> None:
     assert written <= max(1, math.ceil(seconds))
 
 
-def test_something_is_logged_once_in_a_while_for_each_key() -> None:
+def test_a_warning_comes_seldom_for_each_key() -> None:
     """And for so many keys at most, of which the oldest is forgotten first."""
-    throttle = Throttle(60, keys=2)
-    assert [throttle.is_due("a", 0), throttle.is_due("a", 59), throttle.is_due("b", 30)] == [
-        True,
-        False,
-        True,
-    ]
-    assert not throttle.is_due("c", 59)
-    assert throttle.is_due("c", 60)
-    assert not throttle.is_due("a", 60)
-    assert throttle.is_due("a", 90)
+    now = 0.0
+    seldom = Seldom(lambda: now, keys=2)
+    assert (seldom.count("a"), seldom.count("b"), seldom.count("c")) == (1, 1, 0)
+    now = REPORT_SECONDS / 2
+    assert (seldom.count("a"), seldom.count("b"), seldom.count("c")) == (0, 0, 0)
+    now = REPORT_SECONDS
+    assert (seldom.count("c"), seldom.count("b"), seldom.count("a")) == (1, 2, 0)
+    now = 2 * REPORT_SECONDS
+    assert (seldom.count("a"), seldom.count("a"), seldom.count("c")) == (1, 0, 1)
+
+
+@given(st.lists(st.floats(0, 4), max_size=200))
+def test_a_window_counts_what_happened_lately(pauses: list[float]) -> None:
+    """Nothing that is older, and all that is younger by more than a step."""
+    window, now, events = Window(10), 1000.0, []
+    for pause in pauses:
+        now += pause
+        events.append(now)
+        count = window.add(now)
+        assert sum(one > now - 9.5 for one in events) <= count
+        assert count <= sum(one > now - 10 for one in events)
+
+
+def test_refusals_are_told_once_a_minute_with_their_number(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """However many there were; nothing is said where there was none."""
+    refusals = Refusals()
+    with caplog.at_level("INFO", "bookcast.limits"):
+        refusals.report(0)
+        assert caplog.records == []
+        refusals.add("message_rate")
+        refusals.report(1)
+        for _ in range(23_100):
+            refusals.add("message_rate")
+        refusals.note(InvalidInput("invalid_json", "No JSON"))
+        for second in range(1, 1 + int(REPORT_SECONDS)):
+            refusals.report(second)
+        assert len(caplog.records) == 1
+        refusals.report(1 + REPORT_SECONDS)
+        refusals.report(2 + 2 * REPORT_SECONDS)
+    first, later = (vars(record) for record in caplog.records)
+    assert (first["count"], first["reasons"]) == (1, {"message_rate": 1})
+    assert (later["count"], later["reasons"]) == (
+        23_101,
+        {"message_rate": 23_100, "invalid_json": 1},
+    )
+
+
+def test_a_warning_comes_seldom_and_tells_how_often_it_was_due() -> None:
+    """The first at once."""
+    now = 0.0
+    seldom = Seldom(lambda: now)
+    assert [seldom.count() for _ in range(4)] == [1, 0, 0, 0]
+    now = REPORT_SECONDS
+    assert seldom.count() == 4

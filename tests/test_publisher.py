@@ -1,4 +1,5 @@
 import logging
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -13,7 +14,7 @@ from bookcast.publisher import Publisher
 from tests.support import ManualTimer, NumberRenderer
 
 
-def publisher() -> Publisher:
+def publisher(max_topics: int = 0) -> Publisher:
     timer, engine = ManualTimer(), MemoryEngine(epoch="e")
     hub = Hub(
         renderer=NumberRenderer(),
@@ -23,7 +24,9 @@ def publisher() -> Publisher:
         want=engine.want,
         release=engine.release,
     )
-    return Publisher(engine=engine, hub=hub, rules=Rules("US"), now=timer.clock)
+    return Publisher(
+        engine=engine, hub=hub, rules=Rules("US"), max_topics=max_topics, now=timer.clock
+    )
 
 
 async def test_a_publication_is_told_its_place(caplog: pytest.LogCaptureFixture) -> None:
@@ -44,7 +47,7 @@ async def test_a_refused_publication_is_counted_and_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """With the reason."""
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG, "bookcast.publisher")
     refusing = publisher()
     with pytest.raises(InvalidInput):
         await refusing.publish("orderbook", "AAPL", {"bids": []})
@@ -114,3 +117,35 @@ async def test_data_that_are_wrong_use_up_no_key() -> None:
     with pytest.raises(InvalidInput):
         await one.publish("quote", "AAPL", {"last": "x"}, key="k")
     assert (await one.publish("quote", "AAPL", {"last": 1}, key="k")).seq == 1
+
+
+BOOK = msgspec.Raw(b'{"bids": [], "asks": []}')
+
+
+def books(*symbols: str) -> list[PublishedUpdate]:
+    return [PublishedUpdate("orderbook", symbol, BOOK) for symbol in symbols]
+
+
+def codes(outcomes: Sequence[Position | InvalidInput]) -> list[str]:
+    return [one.code if isinstance(one, InvalidInput) else "ok" for one in outcomes]
+
+
+async def test_one_topic_too_many_is_refused_and_the_others_go_on() -> None:
+    """Also in one batch; channels and periods of a symbol are topics of their own."""
+    full = publisher(max_topics=3)
+    assert codes(await full.publish_all(books("A", "B"))) == ["ok"] * 2
+    outcomes = await full.publish_all(books("A", "C", "D", "E", "C", "D"))
+    assert codes(outcomes) == [
+        *("ok", "ok", "too_many_topics", "too_many_topics", "ok", "too_many_topics")
+    ]
+    with pytest.raises(InvalidInput, match="MAX_PUBLISHED_TOPICS"):
+        await full.publish("quote", "A", {"last": 1})
+    assert (await full.publish("orderbook", "A", {"bids": [], "asks": []})).seq == 3
+    assert full.refused == 4
+
+
+async def test_without_a_limit_there_may_be_any_number() -> None:
+    """Nothing is counted."""
+    free = publisher()
+    outcomes = await free.publish_all(books(*(f"S{number}" for number in range(500))))
+    assert codes(outcomes) == ["ok"] * 500

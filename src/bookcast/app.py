@@ -26,18 +26,20 @@ from bookcast.errors import StartupError
 from bookcast.feeder import Feeder
 from bookcast.feeds.configured import feeds_of
 from bookcast.http import app as http_app
+from bookcast.http.overflow import MAX_READ, Overflow
 from bookcast.http.report import Reporter
 from bookcast.http.routes import Routes
 from bookcast.http.server import HttpLimits, HttpServer
 from bookcast.http.sockets import listen, open_files
 from bookcast.hub.hub import Hub
-from bookcast.limits import Refusals, Seats
+from bookcast.limits import Full, Refusals, Seats
 from bookcast.metrics import DELAY_BUCKETS, registry_of
 from bookcast.model import CHANNELS
 from bookcast.protocol.connection import Terms
 from bookcast.protocol.published import Rules
 from bookcast.protocol.render import Renderer
 from bookcast.publisher import Published, Publisher
+from bookcast.rotation import Rotated
 from bookcast.sessions.base import Prepare, SessionRules
 from bookcast.sessions.framer import Framer
 from bookcast.sessions.handshake import Reception
@@ -50,11 +52,14 @@ from bookcast.version import __version__
 
 logger = logging.getLogger(__name__)
 
-RESERVED_FILES: Final = 64
-"""Files that the server needs besides its clients' connections."""
+RESERVED_FILES: Final = 48 + MAX_READ
+"""Files that the server needs besides its clients' connections, and those to Redis."""
 
 BEHIND_SECONDS: Final = 5.0
 """A node that was cut off from Redis knows what others do within this."""
+
+TOGETHER: Final = 200
+"""Connections that are looked at before others have their turn."""
 
 CHECK_SECONDS: Final = 0.5
 """How often topics are judged, and clients looked after."""
@@ -86,16 +91,20 @@ def serve(**settings: Any) -> Server:
 class Server:
     """One node: HTTP and WebSocket on one port, fed by one feed and by publishers.
 
-    ``worker``: it is one of several processes that share the port.
+    ``worker``: it is one of several processes that share the port. ``node``: its id.
     """
 
-    def __init__(self, settings: Settings, worker: Worker | None = None) -> None:
+    def __init__(
+        self, settings: Settings, worker: Worker | None = None, node: str | None = None
+    ) -> None:
+        self.rotated: Callable[[], Rotated | None] = lambda: None
+        """How the settings stand that may change; None where nobody reads them again."""
         self.settings = settings
         self._worker = worker
         self.port = settings.websocket_port
         self._loop: asyncio.AbstractEventLoop | None = None
         self._engine: Engine | None = None
-        self._node = secrets.token_hex(4)
+        self._node = node or secrets.token_hex(4)
         self._started_ms = 0.0
         self._refusals = Refusals()
         self._addresses = Seats(settings.max_connections_per_address)
@@ -106,6 +115,7 @@ class Server:
         self._hub: Hub | None = None
         self._publisher: Publisher | None = None
         self._http: HttpServer | None = None
+        self._reporter: Reporter | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._ready = self._draining = False
 
@@ -165,6 +175,8 @@ class Server:
         if self._http is not None:
             raise StartupError("The server runs already")
         settings = self.settings
+        room = _room(settings)
+        full = Full(time.monotonic)
         loop = self._loop = asyncio.get_running_loop()
         self._started_ms = round(time.time() * 1000, 3)
         engine = self._engine = engine_of(settings, self._myself)
@@ -213,13 +225,15 @@ class Server:
             engine=engine,
             hub=hub,
             rules=Rules(settings.default_market, settings.refuse_crossed_books),
+            max_topics=settings.max_published_topics,
         )
         reception = Reception(
             gate=self._gate,
             registry=registry,
             addresses=self._addresses,
             refusals=self._refusals,
-            max_connections=settings.max_connections or open_files() - RESERVED_FILES,
+            full=full,
+            max_connections=settings.max_connections or room,
             deflate=settings.deflate != "off",
         )
         endpoint = Endpoint(
@@ -248,7 +262,7 @@ class Server:
             clock=time.monotonic,
             loop=loop,
         )
-        reporter = Reporter(
+        reporter = self._reporter = Reporter(
             engine=engine,
             feeder=feeder,
             hub=hub,
@@ -258,6 +272,7 @@ class Server:
             numbers=registry_of(numbers_of(hub, registry, engine), delays, self._refusals),
             myself=self._myself,
             group=self._worker.count if self._worker is not None else 1,
+            rotated=lambda: self.rotated(),  # noqa: PLW0108 - it is attached later
         )
         routes = Routes(
             settings=settings,
@@ -280,7 +295,9 @@ class Server:
                 warn=self._gate.warn,
                 header_timeout=settings.header_timeout,
                 max_header_bytes=settings.max_header_bytes,
-                max_sockets=open_files() - RESERVED_FILES,
+                full=full,
+                overflow=Overflow(),
+                max_sockets=room,
             ),
         )
         try:
@@ -305,6 +322,24 @@ class Server:
     def announce(self) -> None:
         """Log where the server is, now that it is there."""
         logger.info("serving at %s, WebSockets at %s{client_id}", self.http_url, self.ws_url)
+
+    async def renew(self, settings: Settings) -> None:
+        """Take over the keys, secrets, rights and the password of Redis that settings name.
+
+        Connections whose key or secret is gone are closed; others have the rights they have now.
+
+        Raises:
+            BookcastError: when they can't be used; then nothing has changed.
+        """
+        gate = Gate.of(settings, self._refusals, self._gate.jwks)
+        if self._engine is not None and settings.redis_url is not None:
+            await self._engine.renew(settings.redis_url)
+        self._gate.take_credentials(gate)
+        self.settings = settings
+        for number, session in enumerate(self._registry.sessions() if self._registry else ()):
+            session.renew()
+            if number % TOGETHER == TOGETHER - 1:
+                await asyncio.sleep(0)  # others have their turn
 
     async def drain(self, *, hurry: asyncio.Event | None = None) -> None:
         """Let another node run the feed, and clients go one after the other in ``DRAIN_SECONDS``.
@@ -349,6 +384,7 @@ class Server:
         if self._http is not None:
             await self._http.stop()
             self._http = None
+            self._refusals.tell()
             logger.info("stopped")
         if self._roaming is not None:
             await self._roaming.stop()
@@ -411,6 +447,8 @@ class Server:
         if not self._ready or self._draining or self._engine is None:
             return "The server starts or stops"
         status = self._engine.status()
+        if not self._engine.reached:
+            return f"Redis hasn't been reached yet. {status.detail or ''}".rstrip()
         if status.state == "away" and not self.settings.ready_without_redis:
             return status.detail or "Redis is away"
         return None
@@ -440,9 +478,29 @@ class Server:
                 hub.check()
                 registry.check(time.monotonic())
                 await feeder.post()
+                self._refusals.report(time.monotonic())
             except Exception:
                 logger.exception("a check met a fault of ours")
             await asyncio.sleep(CHECK_SECONDS)
+
+
+def _room(settings: Settings) -> int:
+    """Return how many connections the limit of open files leaves to clients.
+
+    Raises:
+        StartupError: when that is none.
+    """
+    limit = open_files()
+    needed = RESERVED_FILES
+    if settings.shares_redis:
+        needed += settings.redis_max_connections + 2  # those that listen
+    if limit <= needed:
+        raise StartupError(
+            f"The limit of open files is {limit}, and the server needs {needed} before it can take "
+            "a connection: raise it (ulimit -n; LimitNOFILE under systemd, --ulimit nofile under "
+            "Docker)"
+        )
+    return limit - needed
 
 
 def _session_rules(

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +21,8 @@ from bookcast.auth import keys, tokens
 from bookcast.auth.principal import SCOPES, Grant, read_grant
 from bookcast.command_line import SCOPE_WORDS
 from bookcast.errors import InvalidInput, StartupError
-from bookcast.settings import Description, Loaded, describe, load, with_source
+from bookcast.rotation import Rotation
+from bookcast.settings import Description, Loaded, Settings, describe, load, with_source
 
 logger = logging.getLogger(__name__)
 
@@ -58,29 +61,49 @@ def _do(command: str, given: dict[str, Any], arguments: Sequence[str]) -> int:
     if command == "demo":
         given = {**given, **{k: v for k, v in DEMO.items() if given[k] is None}}
     report = bool(given.pop("report", False))
-    loaded = load(given)
+
+    def read() -> Loaded:
+        return load(given)
+
+    loaded = read()
     try:
-        return _with_settings(command, loaded, arguments, report=report)
+        if command == "config":
+            _print_warnings(loaded)
+            print(show_config(loaded))
+            return 0
+        return _run_command(command, loaded, read, arguments, report=report)
     except StartupError as error:
         raise StartupError(with_source(str(error), loaded.sources)) from None
 
 
-def _with_settings(command: str, loaded: Loaded, arguments: Sequence[str], *, report: bool) -> int:
-    if command == "config":
-        _print_warnings(loaded)
-        print(show_config(loaded))
-        return 0
+def _run_command(
+    command: str,
+    loaded: Loaded,
+    read: Callable[[], Loaded],
+    arguments: Sequence[str],
+    *,
+    report: bool,
+) -> int:
+    """Run what goes on for a while; ``read`` reads the settings again."""
     worker = workers.worker_of(os.environ)
-    logs.configure(loaded.settings, worker.number if worker is not None else None)
+    _hold_standard_files()
+    has_workers = loaded.settings.workers > 1 and worker is None
+    node = "" if has_workers or command == "doctor" else secrets.token_hex(4)
+    logs.configure(loaded.settings, worker=worker.number if worker is not None else None, node=node)
     if worker is None:
         for warning in loaded.warnings:
             logger.warning("%s", warning)
     _allow_many_files()
+    if hasattr(signal, "SIGHUP") and not _in_terminal():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to read again
     if command == "doctor":
         return _run(examine(loaded, for_developers=report))
-    if loaded.settings.workers > 1 and worker is None:
+    if has_workers:
         return _run(run_workers(loaded, arguments))
-    return _run(serve_until_stopped(loaded, demo=command == "demo"))
+    server = (Demo if command == "demo" and worker is None else Server)(
+        loaded.settings, worker, node
+    )
+    return _run(serve_until_stopped(server, loaded, read))
 
 
 def _print_warnings(loaded: Loaded) -> None:
@@ -110,6 +133,7 @@ def make_token(given: dict[str, Any]) -> str:
         lifetime=given["lifetime"],
         secret=settings.auth_jwt_secret,
         private_key_file=given["key_file"],
+        secrets_file=settings.auth_jwt_secrets_file,
     )
 
 
@@ -149,12 +173,21 @@ class Demo(Server):
         super().announce()
 
 
-async def serve_until_stopped(loaded: Loaded, *, demo: bool = False) -> int:
-    """Serve until SIGINT or SIGTERM; a second one doesn't wait for anybody."""
-    with _signals() as (stop, hurry):
-        worker = workers.worker_of(os.environ)
-        server = (Demo if demo and worker is None else Server)(loaded.settings, worker)
-        async with server:
+async def serve_until_stopped(server: Server, loaded: Loaded, read: Callable[[], Loaded]) -> int:
+    """Serve until SIGINT or SIGTERM; a second one doesn't wait for anybody.
+
+    SIGHUP, and a file that has changed, let it ``read`` its settings again.
+    """
+
+    async def apply(settings: Settings) -> None:
+        await server.renew(settings)
+        logs.set_level(settings.log_level)
+
+    with _signals() as (stop, hurry, hang_up):
+        rotation = Rotation(loaded, read, apply)
+        server.rotated = lambda: rotation.state
+        hang_up.append(rotation.ask)
+        async with server, _running(rotation.run()):
             await _told_to_stop(stop, is_worker=server.is_worker)
             await server.drain(hurry=hurry)
     return 0
@@ -177,8 +210,9 @@ async def run_workers(loaded: Loaded, arguments: Sequence[str]) -> int:
     with contextlib.ExitStack() as stack:
         for sock in held:
             stack.enter_context(sock)
-        stop, hurry = stack.enter_context(_signals())
+        stop, hurry, hang_up = stack.enter_context(_signals())
         group = workers.Workers(arguments, count=settings.workers, port=port)
+        hang_up.append(group.hang_up)
         hurrying = asyncio.create_task(hurry.wait(), name="hurry")
         hurrying.add_done_callback(
             lambda task: None if task.cancelled() else group.end(signal.SIGTERM)
@@ -189,11 +223,37 @@ async def run_workers(loaded: Loaded, arguments: Sequence[str]) -> int:
             hurrying.cancel()
 
 
+@contextlib.asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run something beside the rest."""
+    task = asyncio.create_task(work, name="rotation")
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def _in_terminal() -> bool:
+    """Return whether somebody sits before this process, who ends it by closing the window."""
+    try:
+        return sys.stdin is not None and sys.stdin.isatty()
+    except ValueError:  # it is closed
+        return False
+
+
 @contextlib.contextmanager
-def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
-    """Give what the first signal sets, and what the second one does; a third ends the process."""
+def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event, list[Callable[[], None]]]]:
+    """Give what the first signal to end sets, what the second one does, and what SIGHUP calls.
+
+    A third signal ends the process. In a terminal, SIGHUP ends it as ever.
+    """
     loop = asyncio.get_running_loop()
     stop, hurry = asyncio.Event(), asyncio.Event()
+    hang_up: list[Callable[[], None]] = []
+
+    def on_hang_up(_number: int, _frame: object) -> None:
+        for function in hang_up:
+            loop.call_soon_threadsafe(function)
 
     def on_signal(number: int, _frame: object) -> None:
         if hurry.is_set():
@@ -204,8 +264,10 @@ def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
     previous = {
         number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
     }
+    if hasattr(signal, "SIGHUP") and not _in_terminal():
+        previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, on_hang_up)
     try:
-        yield stop, hurry
+        yield stop, hurry, hang_up
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -246,6 +308,15 @@ def _show(description: Description, value: Any) -> str:
     if description.secret:
         return "(hidden)"
     return description.text(value)
+
+
+def _hold_standard_files() -> None:
+    """Let no connection get the number of a standard file that whoever started us has closed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # It is given the lowest number that is free, which is that one.
+            stream = Path(os.devnull).open(mode)  # noqa: SIM115 - for as long as the process runs
+            setattr(sys, name, stream)
 
 
 def _allow_many_files() -> None:

@@ -14,7 +14,13 @@ SCOPE_WORDS: Final = ("read", "publish", "admin")
 MAX_LIFETIME: Final = 1e9
 
 SIGNING: Final = frozenset(
-    {"auth_jwt_secret", "auth_jwt_audience", "auth_jwt_client_id", "auth_jwt_issuer"}
+    {
+        "auth_jwt_secret",
+        "auth_jwt_secrets_file",
+        "auth_jwt_audience",
+        "auth_jwt_client_id",
+        "auth_jwt_issuer",
+    }
 )
 """The settings that a token is made by."""
 

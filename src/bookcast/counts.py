@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final, Literal
 
+from bookcast import logs
 from bookcast.engine.base import Engine
 from bookcast.hub.hub import Hub
 from bookcast.metrics import Number
@@ -81,6 +82,12 @@ def numbers_of(hub: Hub, registry: Registry, engine: Engine) -> list[Number]:
             "counter",
             "Updates that clients were told are lost",
             lambda: hub.gapped,
+        ),
+        Number(
+            "log_lines_dropped",
+            "counter",
+            "Lines of the log that found no room, since nobody read it",
+            logs.lines_dropped,
         ),
     ] + [
         Number(f"engine_{name}", kind, help_, partial(_engine_number, engine, name))

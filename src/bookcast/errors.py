@@ -36,6 +36,7 @@ class InvalidInput(BookcastError):
         path: where in the input the fault is, for instance ``bids[3].price``; empty for the whole.
         retry_after: seconds after which the same may go well; None where that isn't known.
         published: of what couldn't be published, whether ``nothing`` was, or that is ``unknown``.
+        reason: what it is counted under; the code, unless several limits share that.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class InvalidInput(BookcastError):
         path: str = "",
         retry_after: float | None = None,
         published: Literal["nothing", "unknown"] | None = None,
+        reason: str = "",
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -53,6 +55,7 @@ class InvalidInput(BookcastError):
         self.path = path
         self.retry_after = retry_after
         self.published = published
+        self.reason = reason or code
 
 
 _PLACE: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
@@ -131,6 +134,7 @@ ERRORS: Final[dict[str, ErrorKind]] = {
     "upgrade_required": ErrorKind(426, "Upgrade required"),
     "too_many_connections": ErrorKind(429, "Too many connections", retry=True),
     "rate_limited": ErrorKind(429, "Too many messages", retry=True),
+    "too_many_topics": ErrorKind(429, "Too many topics"),
     "header_too_large": ErrorKind(431, "Header too large"),
     "internal_error": ErrorKind(500, "Internal error", retry=True),
     "page_not_built": ErrorKind(503, "The live page is not built"),

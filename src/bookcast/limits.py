@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable, Hashable
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from bookcast.errors import InvalidInput
+
+logger = logging.getLogger(__name__)
 
 BURST_SECONDS: Final = 10.0
 """What wasn't used for so long may be used at once."""
@@ -18,6 +22,10 @@ MAX_BUCKETS: Final = 10_000
 
 RETRY_SECONDS: Final = 5.0
 """Whoever has connections enough may try again after this."""
+
+
+REPORT_SECONDS: Final = 60.0
+"""The log tells what was refused, and repeats a warning, no more often than this."""
 
 
 class TokenBucket:
@@ -98,37 +106,121 @@ class Seats:
             del self._taken[key]
 
 
-class Throttle:
-    """Says when something may be logged again: once in ``seconds`` for each key.
+class Window:
+    """Counts events of the last ``seconds``, to a twentieth of that."""
 
-    Of more than ``keys`` in that time, the rest isn't logged at all.
+    __slots__ = ("_counts", "_step", "_total")
+
+    def __init__(self, seconds: float) -> None:
+        self._step = seconds / WINDOW_STEPS
+        # Each step that had events: its number, and how many.
+        self._counts: deque[tuple[int, int]] = deque()
+        self._total = 0
+
+    def add(self, now: float) -> int:
+        """Count one, and return how many there were in the window."""
+        step = int(now / self._step)
+        if self._counts and self._counts[-1][0] == step:
+            self._counts[-1] = (step, self._counts[-1][1] + 1)
+        else:
+            self._counts.append((step, 1))
+        self._total += 1
+        while self._counts[0][0] <= step - WINDOW_STEPS:
+            self._total -= self._counts.popleft()[1]
+        return self._total
+
+
+WINDOW_STEPS: Final = 20
+
+
+class Seldom:
+    """Lets a warning through at most once a minute for each key, and counts how often it was due.
+
+    Of more than ``keys`` in that time, the rest isn't let through at all. ``clock`` gives monotonic
+    seconds.
     """
 
-    def __init__(self, seconds: float, keys: int = 100) -> None:
-        self._seconds = seconds
-        self._keys = keys
-        self._logged: dict[str, float] = {}
+    __slots__ = ("_clock", "_keys", "_seen")
 
-    def is_due(self, key: str, now: float) -> bool:
-        """Return whether it may be logged now; it counts as logged then."""
-        logged = self._logged
-        while logged and next(iter(logged.values())) <= now - self._seconds:
-            del logged[next(iter(logged))]
-        if key in logged or len(logged) >= self._keys:
-            return False
-        logged[key] = now
-        return True
+    def __init__(self, clock: Callable[[], float], keys: int = 100) -> None:
+        self._clock = clock
+        self._keys = keys
+        # When each key may come next, the soonest first, and how often it was held back.
+        self._seen: dict[Hashable, tuple[float, int]] = {}
+
+    def count(self, key: Hashable = None) -> int:
+        """Count an occasion; return how many there were since the last warning, 0: don't warn."""
+        seen, now = self._seen, self._clock()
+        next_at, held_back = seen.get(key, (now, 0))
+        if now < next_at:
+            seen[key] = (next_at, held_back + 1)
+            return 0
+        seen.pop(key, None)
+        while len(seen) >= self._keys:
+            oldest = next(iter(seen))
+            if now < seen[oldest][0]:
+                return 0
+            del seen[oldest]
+        seen[key] = (now + REPORT_SECONDS, 0)
+        return 1 + held_back
+
+
+class Full:
+    """Refuses who finds no room on the server.
+
+    The log has it once, and again only when there was room for a minute. ``clock``: monotonic
+    seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._full_at = -math.inf
+
+    def refuse(self, count: int, limit: str) -> InvalidInput:
+        """Return the refusal; ``limit`` names what allows no more than ``count`` connections."""
+        now = self._clock()
+        refusal = InvalidInput(
+            "server_full",
+            f"The server has its {count} connections, {limit}",
+            retry_after=RETRY_SECONDS,
+        )
+        if now - self._full_at > REPORT_SECONDS:
+            logger.warning("the server is full: %s", refusal.message, extra={"count": count})
+        self._full_at = now
+        return refusal
 
 
 class Refusals(Collector):
-    """Counts who was refused something, by the limit or the rule that did it."""
+    """Counts who was refused something, by the limit or the rule that did it.
+
+    The log has them as numbers: a line for each would let anybody fill it.
+    """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self._told: Counter[str] = Counter()
+        self._tell_at = -math.inf
 
     def add(self, reason: str) -> None:
         """Count one."""
         self.counts[reason] += 1
+
+    def note(self, refusal: InvalidInput) -> None:
+        """Count one that somebody is told."""
+        self.counts[refusal.reason] += 1
+
+    def report(self, now: float) -> None:
+        """Log what was refused since the last time, once a minute; ``now``: monotonic seconds."""
+        if now >= self._tell_at and self.counts != self._told:
+            self._tell_at = now + REPORT_SECONDS
+            self.tell()
+
+    def tell(self) -> None:
+        """Log what was refused since the last time, if anything was."""
+        new, self._told = self.counts - self._told, self.counts.copy()
+        if new:
+            reasons = dict(new.most_common())
+            logger.info("refused", extra={"count": new.total(), "reasons": reasons})
 
     def collect(self) -> list[CounterMetricFamily]:
         """Give the counts to Prometheus."""

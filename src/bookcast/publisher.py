@@ -18,6 +18,7 @@ from bookcast.model import Position, Publication, Topic
 from bookcast.protocol.idempotency import HEADER, once
 from bookcast.protocol.published import Rules, parse_publication
 from bookcast.protocol.shapes import PublishedUpdate
+from bookcast.topic_room import TopicRoom
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,10 @@ GONE: Final = "the connection of its publisher is gone"
 
 PATIENCE_SECONDS: Final = 1.0
 """How long the end of a node waits until that is told."""
+
+
+MAX_SHOWN: Final = 200
+"""Characters of a refusal that the log shows: it may quote what the publisher sent."""
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -43,7 +48,7 @@ class Published(msgspec.Struct, frozen=True):
 class Publisher:
     """Checks what publishers send, hands it to the engine, and counts.
 
-    ``now`` gives seconds since 1970.
+    ``max_topics`` may be published, 0: no limit. ``now`` gives seconds since 1970.
     """
 
     def __init__(
@@ -52,9 +57,11 @@ class Publisher:
         engine: Engine,
         hub: Hub,
         rules: Rules,
+        max_topics: int = 0,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
+        self._room = TopicRoom(engine, max_topics)
         self._hub = hub
         self._rules = rules
         self._now = now
@@ -90,9 +97,10 @@ class Publisher:
         except InvalidInput as error:
             self.refuse(error)
             raise
-        [position] = await self._commit([publication], path=HEADER)
-        if isinstance(position, InvalidInput):
-            raise position
+        [outcome] = await self._commit([publication], path=HEADER)
+        if isinstance(outcome, InvalidInput):
+            raise outcome
+        position = outcome
         subscribers = self._note(publication.topic, position)
         return Published("ok", symbol, position.epoch, position.seq, subscribers)
 
@@ -133,9 +141,9 @@ class Publisher:
                 for one, position in zip(publications, found, strict=True)
                 if isinstance(position, Position)
             )
-        positions = iter(found)
+        committed = iter(found)
         logger.debug("%d updates published together", len(publications))
-        return [next(positions) if outcome is None else outcome for outcome in outcomes]
+        return [next(committed) if outcome is None else outcome for outcome in outcomes]
 
     def lose(self, source: Hashable) -> None:
         """Let subscribers hear that a source is gone, where nobody has published since."""
@@ -149,6 +157,31 @@ class Publisher:
 
     async def _commit(
         self, publications: Sequence[Publication], *, path: str = "idempotency_key"
+    ) -> Sequence[Position | InvalidInput]:
+        if self._room.is_near(len(publications)):
+            return await self._commit_fitting(publications, path)
+        with self._room.passing([one.topic for one in publications]):
+            return await self._publish(publications, path)
+
+    async def _commit_fitting(
+        self, publications: Sequence[Publication], path: str
+    ) -> Sequence[Position | InvalidInput]:
+        """Publish those for whose topics there is room."""
+        async with self._room.holding(
+            list(dict.fromkeys(one.topic for one in publications))
+        ) as refused:
+            fitting = [one for one in publications if one.topic not in refused]
+            found = iter(await self._publish(fitting, path) if fitting else ())
+        outcomes: list[Position | InvalidInput] = []
+        for one in publications:
+            refusal = refused.get(one.topic)
+            if refusal is not None:
+                self.refuse(refusal)
+            outcomes.append(next(found) if refusal is None else refusal)
+        return outcomes
+
+    async def _publish(
+        self, publications: Sequence[Publication], path: str
     ) -> Sequence[Position | InvalidInput]:
         try:
             return await self._engine.publish(publications)
@@ -171,7 +204,7 @@ class Publisher:
     def refuse(self, error: InvalidInput) -> None:
         """Note that a publication was refused, for instance before it came to the data in it."""
         self.refused += 1
-        logger.info("publication refused: %s", error.message)
+        logger.debug("publication refused: %s", error.message[:MAX_SHOWN])
 
     def _parse(
         self, channel: str, symbol: str, source: Any, period: str | None, rights: Rights

@@ -141,6 +141,12 @@ class Workers:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(number)
 
+    def hang_up(self) -> None:
+        """Tell all workers to read their settings again."""
+        for process in self._processes.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGHUP)
+
     async def _watch(self, number: int) -> int:
         """Keep one worker running; give its last exit code, 0 where it was told to stop."""
         loop = asyncio.get_running_loop()

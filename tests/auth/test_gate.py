@@ -11,10 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bookcast.auth.gate import FORWARDED, WARN_SECONDS, Gate, Knock, keys_unavailable
-from bookcast.auth.principal import ANYONE, EVERYTHING, Principal
+from bookcast.auth.gate import FORWARDED, Gate, Knock, keys_unavailable
+from bookcast.auth.keys import make_key
+from bookcast.auth.principal import ANYONE, EVERYTHING, Principal, anyone
 from bookcast.errors import InvalidInput, SettingError
-from bookcast.limits import Refusals
+from bookcast.limits import REPORT_SECONDS, Refusals, Seldom
 from bookcast.settings import from_keywords
 from tests.auth.keyring import (
     CLIENT,
@@ -551,12 +552,12 @@ def test_unknown_proxies_are_warned_of_now_and_then(caplog: pytest.LogCaptureFix
     """And counted each time."""
     now, refusals = 1000.0, Refusals()
     entrance = gate(refusals)
-    entrance._clock = lambda: now
+    entrance._warnings = Seldom(lambda: now)
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
             entrance.admit(knock(headers={"X-Forwarded-For": "203.0.113.9"}))
         assert caplog.text.count("TRUSTED_PROXIES") == 1
-        now += WARN_SECONDS
+        now += REPORT_SECONDS
         entrance.admit(knock(headers={"X-Forwarded-For": "203.0.113.9"}))
     assert caplog.text.count("TRUSTED_PROXIES") == 2
     assert refusals.counts["untrusted_proxy"] == 6
@@ -569,7 +570,7 @@ def test_a_refused_page_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture
     """With the setting that would let it in; of very many, some."""
     now = 1000.0
     entrance = gate(auth_cookie="session", allowed_hosts=["stream.example.com"])
-    entrance._clock = lambda: now
+    entrance._page_warnings = Seldom(lambda: now)
 
     def refuse(origin: str, host: str = "stream.example.com") -> None:
         headers = {"Origin": origin, "Host": host, "Cookie": f"session={sign()}"}
@@ -582,7 +583,7 @@ def test_a_refused_page_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture
         refuse("https://evil.example", host="evil.example")
     assert caplog.text.count("add it to ALLOWED_ORIGINS") == 2
     assert caplog.text.count("ALLOWED_HOSTS") == 1
-    now += WARN_SECONDS
+    now += REPORT_SECONDS
     refuse(FOREIGN)
     assert caplog.text.count(FOREIGN) == 2
     for number in range(1000):
@@ -770,3 +771,33 @@ def test_a_token_for_an_audience_is_taken_where_its_client_is_asked_for() -> Non
     entrance = gate(auth_jwt_client_id="app")
     token = sign(client_id="app", aud="elsewhere")
     assert scopes_of(entrance, knock(headers=bearer(token))) == {"read"}
+
+
+def test_keys_and_rights_that_change_are_looked_at_again(tmp_path: Path) -> None:
+    """Who has a key that is gone is nobody; who has one that is there has the rights of now."""
+    keys, rights = tmp_path / "keys.toml", tmp_path / "rights.toml"
+    (one, digest), (other, other_digest) = make_key(), make_key()
+    settings: dict[str, Any] = {
+        "auth_mode": "proxy",
+        "trusted_proxies": ["127.0.0.1"],
+        "auth_api_keys_file": str(keys),
+        "auth_rights_file": str(rights),
+    }
+    keys.write_text(f'[keys.a]\nsha256 = "{digest}"\n[keys.b]\nsha256 = "{other_digest}"\n')
+    rights.write_text("")
+    entrance = gate(**settings)
+    a, b = entrance.verify(one), entrance.verify(other)
+    user = entrance.admit(knock("127.0.0.1", {"X-Forwarded-User": "carol"}, page=False)).principal
+    assert user is not None
+    assert [entrance.renewed(each) for each in (a, b, user, anyone())] == [a, b, user, anyone()]
+    keys.write_text(f'[keys.b]\nsha256 = "{other_digest}"\nscope = "read"\n')
+    rights.write_text('[default]\nsymbols = ["HK.*"]\n')
+    entrance.take_credentials(gate(**settings))
+    assert entrance.renewed(a) is None
+    renewed = entrance.renewed(b)
+    assert renewed is not None
+    assert renewed.rights.scopes == {"read"}
+    carol = entrance.renewed(user)
+    assert carol is not None
+    assert carol.rights.symbols == ("HK.*",)
+    assert refusal(entrance.verify, one).code == "invalid_token"

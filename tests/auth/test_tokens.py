@@ -635,8 +635,93 @@ def test_published_keys_are_for_both_algorithms() -> None:
 
 def test_one_key_is_for_every_token() -> None:
     """Whatever key they name."""
-    assert OneKey(SECRET).find("any", "HS256") == SECRET
+    assert OneKey(SECRET, "f").candidates("any", "HS256") == [(SECRET, "f")]
     assert tokens().verify(sign(key_id="any")).name == "alice"
+
+
+NEW, OLD = (
+    "a new secret of more than thirty-two bytes",
+    "an old secret of more than thirty-two bytes",
+)
+
+
+def several(tmp_path: Path, *, nameless: str | None = None, **secrets: str) -> Tokens:
+    path = tmp_path / "secrets.toml"
+    path.write_text("[secrets]\n" + "".join(f'{kid} = "{one}"\n' for kid, one in secrets.items()))
+    return tokens(keys_of(secret=nameless, public_key_file=None, jwks=None, secrets_file=str(path)))
+
+
+def test_of_several_secrets_a_token_names_its_own(tmp_path: Path) -> None:
+    """One that names none is tried on all; one that names another's isn't."""
+    checks = several(tmp_path, new=NEW, old=OLD)
+    for secret, kid in ((NEW, "new"), (OLD, "old"), (NEW, None), (OLD, None)):
+        assert checks.verify(sign(key=secret, key_id=kid)).name == "alice"
+    for secret, kid in ((NEW, "old"), (OLD, "new"), (SECRET, "new"), (SECRET, None)):
+        assert refusal(checks.verify, sign(key=secret, key_id=kid)).code == "invalid_token"
+    unknown = refusal(checks.verify, sign(key=NEW, key_id="newest"))
+    assert "isn't known here" in unknown.message
+    late = refusal(checks.verify, sign(key=OLD, exp=int(time.time()) - 60))
+    assert late.code == "token_expired"
+
+
+def test_a_secret_without_a_name_goes_with_those_that_have_one(tmp_path: Path) -> None:
+    """It takes tokens of any name that isn't another's, as it does alone."""
+    checks = several(tmp_path, nameless=SECRET, new=NEW)
+    for secret, kid in ((SECRET, None), (SECRET, "whatever"), (NEW, "new"), (NEW, None)):
+        assert checks.verify(sign(key=secret, key_id=kid)).name == "alice"
+    assert refusal(checks.verify, sign(key=SECRET, key_id="new")).code == "invalid_token"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds no secret"),
+        ("[secrets]", "holds no secret"),
+        ("secrets = 1", "holds no secret"),
+        ("[secrets]\na = 1", "secrets.a must be a text"),
+        ('[secrets]\na = ""', "secrets.a must be a text"),
+        ('[secret]\na = "b"', r"there are \[secrets\]"),
+        ("[secrets", "is not TOML"),
+        ('[secrets]\na = "short"', "secrets.a is shorter than 32 bytes"),
+    ],
+)
+def test_a_file_of_secrets_that_cant_be_meant_is_refused(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    """With the place; a short one in production."""
+    path = tmp_path / "secrets.toml"
+    path.write_text(text)
+    with pytest.raises(SettingError, match=f"AUTH_JWT_SECRETS_FILE.*{words}"):
+        keys_of(secret=None, public_key_file=None, jwks=None, secrets_file=str(path), strict=True)
+
+
+def test_a_principal_is_renewed_while_its_secret_is_there(tmp_path: Path) -> None:
+    """With the rights that the file gives now."""
+    path = tmp_path / "rights.toml"
+    both = several(tmp_path, new=NEW, old=OLD)
+    alice = both.verify(sign(key=OLD, bookcast={"max_depth": 5}))
+    assert both.renewed(alice) == alice
+    assert several(tmp_path, new=NEW).renewed(alice) is None
+    assert several(tmp_path, renamed=OLD).renewed(alice) == alice
+    path.write_text('[principals.alice]\nsymbols = ["HK.*"]\nmax_depth = 50\n')
+    keys = keys_of(secret=OLD, public_key_file=None, jwks=None)
+    renewed = tokens(keys, rights=RightsFile.read(str(path))).renewed(alice)
+    assert renewed is not None
+    assert (renewed.rights.symbols, renewed.rights.max_depth) == (("HK.*",), 5)
+
+
+def test_a_token_of_ours_names_the_last_secret_of_several(tmp_path: Path) -> None:
+    """Where one is appended, that is the newest."""
+    checks = several(tmp_path, old=OLD, new=NEW)
+    token = mint(
+        {"sub": "bob"},
+        lifetime=60,
+        secret=None,
+        private_key_file=None,
+        secrets_file=str(tmp_path / "secrets.toml"),
+    )
+    assert checks.verify(token).name == "bob"
+    assert jwt.get_unverified_header(token)["kid"] == "new"
 
 
 def test_a_token_of_our_own_making_is_believed() -> None:

@@ -48,5 +48,6 @@ async def test_no_secret_is_in_the_log_at_any_level() -> None:
         running.end(signal.SIGINT)
         assert running.process.stderr is not None
         log = "".join(running.log) + running.process.stderr.read()
-    assert "client 'a' connected" in log
+    assert "connection closed" in log
+    assert "client_id=a" in log
     assert [secret for secret in secrets if secret in log] == []

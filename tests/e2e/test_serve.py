@@ -1,15 +1,19 @@
 """The command as its user meets it: a process, signals, exit codes."""
 
+import contextlib
 import signal
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.fakes.opend import Controller
-from tests.support import command, connect, eventually, run
+from tests.fakes.redis_server import free_port
+from tests.support import PATIENCE, command, connect, eventually, run
 
 WITHOUT_UVLOOP = (
     sys.executable,
@@ -38,6 +42,35 @@ async def test_a_signal_ends_the_command_cleanly_and_soon(number: signal.Signals
         assert seconds < 3
         assert served.process.stderr is not None
         assert "Traceback" not in served.process.stderr.read()
+
+
+async def test_standard_files_that_are_closed_are_not_missed() -> None:
+    """Whoever starts a service may leave none of them open."""
+    closing = ("sh", "-c", 'exec "$0" -m bookcast "$@" <&- >&-', sys.executable)
+    with command("serve", "--port", "0", prefix=closing) as served:
+        async with connect(served.http_url.replace("http", "ws") + "/ws/me") as client:
+            assert await client.silent()
+        served.process.send_signal(signal.SIGHUP)
+        assert served.end(signal.SIGTERM)[0] == 0
+
+
+def test_a_log_that_cannot_be_written_is_done_without() -> None:
+    """Its file may be closed as well."""
+    port = free_port()
+    silent = subprocess.Popen(
+        ["sh", "-c", 'exec "$0" -m bookcast serve --port "$1" 2>&-', sys.executable, str(port)]
+    )
+    try:
+        deadline = time.monotonic() + 2 * PATIENCE
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                assert httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
+                break
+            assert time.monotonic() < deadline
+            assert silent.poll() is None
+    finally:
+        silent.terminate()
+        assert silent.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

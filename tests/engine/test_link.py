@@ -10,7 +10,7 @@ import pytest
 from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.breaker import Breaker
 from bookcast.engine.link import SCRIPTS, Link, LinkSettings
-from bookcast.errors import StartupError
+from bookcast.errors import SettingError, StartupError
 from tests.engine.links import KEYS, link
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer, free_port
@@ -270,3 +270,47 @@ async def test_a_socket_file_will_do(tmp_path: Path) -> None:
         async with link(f"unix://{path}") as (made, _):
             assert made.place == str(path)
             assert await made.call("heads", ["bc:{1}:t:x"]) == [b"", b"", b""]
+
+
+async def test_what_is_wrong_with_an_address_or_a_certificate_is_named(tmp_path: Path) -> None:
+    """With the setting to look at."""
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        folder.mkdir()
+    nonsense = tmp_path / "nonsense.pem"
+    nonsense.write_text("no certificate")
+    with RedisServer(folders[0], tls=True) as server, RedisServer(folders[1], tls=True) as other:
+        ours, theirs = str(server.ca_file), str(other.ca_file)
+        for url, ca_file, words in (
+            (server.url, theirs, "not signed by REDIS_CA_FILE"),
+            (server.url, None, "not signed by REDIS_CA_FILE"),
+            (server.url, str(nonsense), "REDIS_CA_FILE holds no certificate"),
+            (server.url.replace(HOST, "localhost"), ours, "another name than the one in REDIS_URL"),
+            ("redis://nowhere.invalid:6379", None, "the host in REDIS_URL is not known"),
+        ):
+            async with link(url, ca_file=ca_file) as (made, _):
+                with pytest.raises(EngineAwayError, match=words):
+                    await fence(made, 1, vital=True)
+
+
+async def test_another_password_is_taken_over_in_flight(tmp_path: Path) -> None:
+    """Calls under way end as they began; the next connection logs in with the new one."""
+    with RedisServer(tmp_path, password="old") as server:
+        async with link(server.url) as (made, breaker):
+            assert await fence(made, 1, vital=True) == 0
+            pubsub = made.pubsub()
+            await pubsub.subscribe("channel")
+            server.cli("CONFIG", "SET", "requirepass", "new")
+            renewed = server.url.replace(":old@", ":new@")
+            calls = [asyncio.create_task(fence(made, number)) for number in range(20)]
+            await made.renew(renewed)
+            await asyncio.gather(*calls)
+            await made.renew(renewed)
+            assert await fence(made, 30, vital=True) is not None
+            assert not breaker.is_open
+            with pytest.raises(SettingError, match="refuses the password"):
+                await made.renew(server.url.replace(":old@", ":wrong@"))
+            assert await fence(made, 31, vital=True) is not None
+            with pytest.raises(SettingError, match="takes a restart"):
+                await made.renew("redis://:new@elsewhere:6379/0")
+            await pubsub.aclose()  # type: ignore[no-untyped-call]

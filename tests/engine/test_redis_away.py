@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import pytest
 import redis
 
+from bookcast import serve
 from bookcast.engine.redis import RedisRules
 from bookcast.errors import InvalidInput
 from bookcast.model import Publication, Symbol, Topic
@@ -271,3 +273,31 @@ async def test_topics_that_were_asked_for_meanwhile_come_afterwards(
     server.resume()
     await eventually(lambda: sorted(sizes(other.delivered)) == [1, 1, 2], "what was known")
     await eventually(lambda: one.wanted == {AAPL, TRADES}, "the demand")
+
+
+@pytest.mark.parametrize("ready_without_redis", [True, False])
+async def test_a_node_is_not_ready_before_it_has_reached_redis_once(
+    tmp_path: Path, ready_without_redis: bool
+) -> None:
+    """Whatever READY_WITHOUT_REDIS says; afterwards that decides."""
+    redis = RedisServer(tmp_path)
+    redis.start()
+    redis.stop()
+    async with (
+        serve(port=0, redis_url=redis.url, ready_without_redis=ready_without_redis) as server,
+        httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http,
+    ):
+        unready = await http.get("/readyz")
+        assert unready.status_code == 503
+        assert "hasn't been reached yet" in unready.json()["detail"]
+        assert f"127.0.0.1:{redis.port}" in unready.json()["detail"]
+        redis.start()
+        try:
+            await eventually(lambda: server._unready() is None, "the node to be ready")
+        finally:
+            redis.stop()
+        engine = server._engine
+        assert engine is not None
+        await eventually(lambda: engine.status().state == "away", "the node to notice")
+        ready = (await http.get("/readyz")).status_code == 200
+        assert ready is ready_without_redis

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,8 +17,9 @@ from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.keys import RightsFile
 from bookcast.auth.tokens import Tokens, keys_of
 from bookcast.errors import InvalidInput
+from bookcast.http.overflow import Overflow
 from bookcast.http.server import HttpLimits, HttpProtocol
-from bookcast.limits import Refusals, Seats
+from bookcast.limits import Full, Refusals, Seats
 from bookcast.model import CHANNELS, PERIODS
 from bookcast.protocol import codec, published
 from bookcast.protocol.actions import Send
@@ -140,7 +142,15 @@ def _http() -> tuple[asyncio.AbstractEventLoop, Callable[[bool], HttpProtocol]]:
 
     def connect(trusted: bool) -> HttpProtocol:
         limits = HttpLimits(
-            Seats(0), Refusals(), lambda _peer: trusted, lambda _what: None, 3600.0, 2048, 1000
+            addresses=Seats(0),
+            refusals=Refusals(),
+            full=Full(time.monotonic),
+            overflow=Overflow(),
+            trusts=lambda _peer: trusted,
+            warn=lambda _what: None,
+            header_timeout=3600.0,
+            max_header_bytes=2048,
+            max_sockets=1000,
         )
         return HttpProtocol(
             config=config,
@@ -194,6 +204,7 @@ def _reception() -> Reception:
         registry=Registry(clock=lambda: 0.0, call_later=lambda _seconds, _function: None),
         addresses=Seats(0),
         refusals=refusals,
+        full=Full(time.monotonic),
     )
 
 

@@ -351,7 +351,7 @@ async def test_a_head_byte_by_byte_has_no_more_time_than_any_other() -> None:
 
 async def test_the_next_request_on_a_connection_has_its_time_as_well() -> None:
     """Also when its beginning came together with the one before."""
-    request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    request = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     async with besieged(header_timeout=0.3) as server:
         async with asyncio.timeout(3):
             answer = await talk(server.port, request + request[:20])
@@ -516,7 +516,7 @@ async def test_a_connection_too_many_is_told_when_to_try_again(
 
 async def test_a_kept_connection_is_served_again_when_there_is_room() -> None:
     """Not refused for ever because it was once."""
-    request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    request = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     async with besieged(max_connections_per_address=1) as server:
         async with connect(server.ws_url + "a"):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

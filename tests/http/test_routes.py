@@ -1,6 +1,7 @@
+import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +12,7 @@ import jwt
 import pytest
 
 from bookcast import Server, serve
+from bookcast.model import Publication, Quote, Symbol, Topic
 from tests.sessions.world import SECRET
 from tests.support import connect
 
@@ -549,3 +551,91 @@ async def test_keys_hold_for_both_ways_in(server: Server, http: httpx.AsyncClien
             )
             wrong = await client.ask({**publish, "idempotency_key": "x" * 129})
             assert (wrong["type"], wrong["code"]) == ("error", "invalid_message")
+
+
+async def test_stats_list_a_thousand_topics_and_count_all(
+    server: Server, http: httpx.AsyncClient
+) -> None:
+    """Fewer when asked, or those of a symbol."""
+    for number in range(1200):
+        await server.publish(f"S{number:04}", BOOK)
+    await server.publish("S0007", {"last": 1}, channel="quote")
+    stats = (await http.get("/stats")).json()
+    assert (stats["topics_published"], stats["updates_published"]) == (1201, 1201)
+    assert [topic["symbol"] for topic in stats["topics"]] == [
+        f"US.S{number:04}" for number in range(1000)
+    ]
+    stats = (await http.get("/stats?limit=3")).json()
+    assert [topic["symbol"] for topic in stats["topics"]] == ["US.S0000", "US.S0001", "US.S0002"]
+    assert (await http.get("/stats?limit=0")).json()["topics"] == []
+    for spelling in ("S0007", "US.S0007"):
+        stats = (await http.get("/stats", params={"symbol": spelling})).json()
+        assert [(one["channel"], one["symbol"]) for one in stats["topics"]] == [
+            ("orderbook", "US.S0007"),
+            ("quote", "US.S0007"),
+        ]
+        assert stats["topics_published"] == 1201
+    assert (await http.get("/stats?symbol=NONE")).json()["topics"] == []
+
+
+@pytest.mark.parametrize("query", ["limit=1001", "limit=-1", "limit=x", "limit=", "limit=00009999"])
+async def test_a_limit_of_stats_that_is_none_is_refused(
+    http: httpx.AsyncClient, query: str
+) -> None:
+    """With its name."""
+    answer = await http.get(f"/stats?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["path"] == "limit"
+
+
+async def test_a_topic_too_many_is_answered_with_429() -> None:
+    """Those that are there go on."""
+    async with (
+        serve(port=0, max_published_topics=2) as small,
+        httpx.AsyncClient(base_url=small.http_url, trust_env=False) as http,
+    ):
+        answers = [await broadcast(http, BOOK, symbol) for symbol in ("A", "B", "C", "A")]
+        assert [answer.status_code for answer in answers] == [200, 200, 429, 200]
+        assert answers[2].json()["code"] == "too_many_topics"
+        counts = (await http.get("/stats")).json()["refusals"]
+        assert counts == {"too_many_topics": 1}
+
+
+def longest_hold(loop: asyncio.AbstractEventLoop, work: Callable[[], Awaitable[Any]]) -> float:
+    """Run something, and return for how long it kept the loop from everything else at most."""
+    longest = 0.0
+
+    async def watched() -> None:
+        nonlocal longest
+        task = asyncio.ensure_future(work())
+        while not task.done():
+            began = time.thread_time()
+            await asyncio.sleep(0)
+            longest = max(longest, time.thread_time() - began)
+        await task
+
+    loop.run_until_complete(watched())
+    return longest
+
+
+def test_stats_of_many_topics_hold_nobody_up(redis_url: str) -> None:
+    """20 ms at most, by this thread's own clock: other programs may take as long as they like."""
+    loop = asyncio.new_event_loop()
+    try:
+        for url, count in (("memory://", 60_000), (redis_url, 6000)):
+            server = serve(port=0, redis_url=url, max_published_topics=0)
+            loop.run_until_complete(server.start())
+            engine, reporter = server._engine, server._reporter
+            assert engine is not None
+            assert reporter is not None
+            for at in range(0, count, 2000):
+                one_batch = [
+                    Publication(Topic("quote", Symbol(f"US.S{number}")), Quote(last=1))
+                    for number in range(at, at + 2000)
+                ]
+                loop.run_until_complete(engine.publish(one_batch))
+            assert min(longest_hold(loop, reporter.stats) for _ in range(3)) < 0.02
+            assert loop.run_until_complete(reporter.stats()).topics_published == count
+            loop.run_until_complete(server.stop())
+    finally:
+        loop.close()

@@ -90,16 +90,24 @@ async def test_a_slow_client_catches_up_with_the_newest_book() -> None:
     assert world.hub.conflated == 2
 
 
-async def test_a_refusal_is_told_to_the_client_and_to_the_log(
+async def test_a_refusal_is_told_to_the_client_and_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Both learn why."""
+    """The log shows the beginning of both messages, at level debug alone."""
     world = World()
     with caplog.at_level(logging.DEBUG, "bookcast.sessions"):
         world.say("nonsense")
     assert world.heard() == ["error"]
-    assert "client 'me' says b'nonsense'" in caplog.text
-    assert "client 'me' refused: Not valid JSON" in caplog.text
+    assert "message received: b'nonsense'" in caplog.text
+    assert "Not valid JSON" in caplog.text
+    assert world.session._refusals.counts == {"invalid_json": 1}
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "bookcast.sessions"):
+        world.say("nonsense")
+    assert caplog.text == ""
+    with caplog.at_level(logging.DEBUG, "bookcast.sessions"):
+        world.say("x" * 60_000)
+    assert len(caplog.text) < 2000
 
 
 async def test_a_v1_client_is_welcomed_and_told_where_it_begins() -> None:

@@ -110,6 +110,8 @@ def test_production_in_any_letters_has_its_defaults(word: str) -> None:
     loaded = load({}, {"ENVIRONMENT": word, "AUTH_MODE": "none"}, None)
     assert loaded.settings.production
     assert loaded.settings.admin_allow == ()
+    assert (loaded.settings.publish_rate, Settings().publish_rate) == (10_000, 0)
+    assert loaded.settings.max_published_topics == Settings().max_published_topics == 100_000
     assert from_keywords(environment=word.strip(), auth_mode="none") == loaded.settings
     with pytest.raises(SettingError, match="AUTH_MODE is not set, and in production"):
         load({}, {"ENVIRONMENT": word}, None)

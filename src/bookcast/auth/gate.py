@@ -16,7 +16,7 @@ from bookcast.auth.origins import MAX_SHOWN, HostPolicy, OriginPolicy
 from bookcast.auth.principal import ANYONE, EVERYTHING, Principal, Rights, Scope, anyone, resolve
 from bookcast.auth.tokens import Tokens, keys_of
 from bookcast.errors import InvalidInput
-from bookcast.limits import Refusals, Throttle
+from bookcast.limits import Refusals, Seldom
 from bookcast.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,6 @@ BEARER_PROTOCOL_BASE64: Final = "base64url.bearer.authorization.k8s.io."
 
 FORWARDED: Final = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP")
 """A proxy says by these that it asks for somebody else."""
-
-WARN_SECONDS: Final = 60.0
 
 
 class Knock(NamedTuple):
@@ -121,13 +119,12 @@ class Gate:
         self._proxy_header = proxy_header
         self._query_token_seconds = query_token_seconds
         self._default_market = default_market
-        self._clock = clock
-        self._warnings = Throttle(WARN_SECONDS)
-        self._page_warnings = Throttle(WARN_SECONDS)
+        self._warnings = Seldom(clock)
+        self._page_warnings = Seldom(clock)
 
     @classmethod
-    def of(cls, settings: Settings, refusals: Refusals) -> Gate:
-        """Make the gate that the settings ask for.
+    def of(cls, settings: Settings, refusals: Refusals, jwks: Jwks | None = None) -> Gate:
+        """Make the gate that the settings ask for; ``jwks``: the keys of an issuer that are known.
 
         Raises:
             SettingError: for a key or file that can't be used.
@@ -136,14 +133,17 @@ class Gate:
         rights = RightsFile()
         if settings.auth_rights_file:
             rights = RightsFile.read(settings.auth_rights_file)
-        jwks = tokens = api_keys = None
+        tokens = api_keys = None
         if mode == "jwt":
-            jwks = Jwks(settings.auth_jwks_url) if settings.auth_jwks_url else None
+            if jwks is None and settings.auth_jwks_url:
+                jwks = Jwks(settings.auth_jwks_url)
             tokens = Tokens(
                 keys_of(
                     secret=settings.auth_jwt_secret,
                     public_key_file=settings.auth_jwt_public_key_file,
                     jwks=jwks,
+                    secrets_file=settings.auth_jwt_secrets_file,
+                    strict=settings.production,
                 ),
                 audience=settings.auth_jwt_audience,
                 issuer=settings.auth_jwt_issuer,
@@ -267,6 +267,24 @@ class Gate:
         if self.jwks is not None:
             await self.jwks.ask()
 
+    # Keys and rights that change
+
+    def take_credentials(self, other: Gate) -> None:
+        """Check with another gate's keys, secrets and rights from now on."""
+        self._tokens, self._api_keys = other._tokens, other._api_keys
+        self._rights = other._rights
+
+    def renewed(self, principal: Principal) -> Principal | None:
+        """Return a principal with the rights it has now; None: its key or secret is gone."""
+        match principal.kind:
+            case "key":
+                return None if self._api_keys is None else self._api_keys.of(principal.key)
+            case "jwt":
+                return None if self._tokens is None else self._tokens.renewed(principal)
+            case "user":
+                return self._user(principal.name)
+        return principal
+
     # Who it is
 
     def _recognise(self, knock: Knock) -> Principal | None:
@@ -325,8 +343,12 @@ class Gate:
         name = names[0].strip()
         with contextlib.suppress(UnicodeError):  # the libraries read headers as Latin-1
             name = name.encode("latin-1").decode()
-        grants = self._rights.grants(name)
-        return Principal("user", name, resolve(grants, "read", self._default_market))
+        return self._user(name)
+
+    def _user(self, name: str) -> Principal:
+        """Return whom a proxy names."""
+        rights = resolve(self._rights.grants(name), "read", self._default_market)
+        return Principal("user", name, rights)
 
     def _check_strictly(self, knock: Knock) -> None:
         """Refuse pages of others: a browser shows this credential whichever page asks.
@@ -382,12 +404,12 @@ class Gate:
     def warn(self, what: str) -> None:
         """Count what somebody does who isn't a trusted proxy, and log it now and then."""
         self._refusals.add("untrusted_proxy")
-        if self._warnings.is_due("TRUSTED_PROXIES", self._clock()):
+        if self._warnings.count():
             logger.warning("%s; if that is your proxy, add it to TRUSTED_PROXIES", what)
 
     def _log(self, refusal: InvalidInput, origin: str) -> None:
         """Log that a page is refused, once a minute for each origin."""
-        if self._page_warnings.is_due(f"{refusal.code} {origin[:MAX_SHOWN]}", self._clock()):
+        if self._page_warnings.count((refusal.code, origin[:MAX_SHOWN])):
             logger.warning("refused: %s", refusal.message)
 
 

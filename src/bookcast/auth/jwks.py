@@ -80,6 +80,15 @@ class Jwks:
             raise InvalidInput("keys_unavailable", "The keys to check tokens with can't be had now")
         raise InvalidInput("invalid_token", "The token is signed with a key that isn't known here")
 
+    def candidates(self, key_id: str | None, algorithm: str) -> list[tuple[jwt.PyJWK, str]]:
+        """Return the key that a token names. It has no fingerprint: the issuer takes keys back.
+
+        Raises:
+            UnknownKey: when :meth:`refresh` may help.
+            InvalidInput: when there is no such key.
+        """
+        return [(self.find(key_id, algorithm), "")]
+
     @property
     def _may_ask(self) -> bool:
         return self._asking is not None or self._clock() - self._asked_at >= RETRY_SECONDS

@@ -90,12 +90,16 @@ class ApiKeys:
                     f"AUTH_API_KEYS_FILE {path}: keys.{name} is the same key as "
                     f"keys.{found[digest.lower()].name}"
                 )
-            found[digest.lower()] = Principal("key", name, rights)
+            found[digest.lower()] = Principal("key", name, rights, key=digest.lower())
         return cls(found)
 
     def find(self, key: str) -> Principal | None:
         """Give whose key it is. What is compared are hashes, so that timing tells nothing."""
         return self._principals.get(_hash(key))
+
+    def of(self, digest: str) -> Principal | None:
+        """Return whose key has this hash, None when it isn't one any more."""
+        return self._principals.get(digest)
 
 
 def make_key() -> tuple[str, str]:
@@ -113,6 +117,26 @@ def _named(tables: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise InvalidInput("invalid_data", f"{name} must be tables: [{name}.NAME]")
     return table
+
+
+def read_secrets(path: str) -> dict[str, str]:
+    """Read ``AUTH_JWT_SECRETS_FILE``: secrets by their ``kid``.
+
+    Raises:
+        SettingError: naming the setting and the place.
+    """
+    setting = "AUTH_JWT_SECRETS_FILE"
+    tables = _read_tables(setting, path, {"secrets"})
+    try:
+        secrets_by_kid = _named(tables, "secrets")
+    except InvalidInput:
+        secrets_by_kid = {}
+    if not secrets_by_kid:
+        raise SettingError(f'{setting} {path} holds no secret; write [secrets] and kid = "secret"')
+    for kid, secret in secrets_by_kid.items():
+        if not isinstance(secret, str) or not secret:
+            raise SettingError(f"{setting} {path}: secrets.{kid} must be a text, and not empty")
+    return secrets_by_kid
 
 
 def _read_tables(setting: str, path: str, known: set[str]) -> dict[str, Any]:

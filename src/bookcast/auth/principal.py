@@ -99,13 +99,18 @@ class Principal(msgspec.Struct, frozen=True):
     """Somebody that was recognised.
 
     ``kind`` tells how (``jwt``, ``key``, ``user``, :data:`ANYONE`), ``expires_at`` until when, in
-    seconds since 1970; None: for good.
+    seconds since 1970; None: for good. ``key``: the fingerprint of what the credential was checked
+    with. ``subject`` and ``granted``: who that is for AUTH_RIGHTS_FILE, and what the credential
+    says of rights; both are looked at again when keys or rights change.
     """
 
     kind: str
     name: str
     rights: Rights
     expires_at: float | None = None
+    key: str = ""
+    subject: str = ""
+    granted: tuple[Grant, ...] = ()
 
     @property
     def id(self) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import logging
 import math
 import time
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import jwt
+import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
     load_pem_private_key,
     load_pem_public_key,
 )
@@ -20,8 +26,8 @@ from jwt.warnings import InsecureKeyLengthWarning
 from msgspec import UNSET, UnsetType
 
 from bookcast.auth.jwks import Jwks
-from bookcast.auth.keys import RightsFile
-from bookcast.auth.principal import SCOPES, Grant, Principal, read_grant, resolve
+from bookcast.auth.keys import RightsFile, read_secrets
+from bookcast.auth.principal import SCOPES, Grant, Principal, Rights, read_grant, resolve
 from bookcast.errors import InvalidInput, SettingError
 from bookcast.settings import MIN_SECRET_BYTES
 
@@ -38,8 +44,8 @@ FOREIGN: Final = (
 class Keys(Protocol):
     """Knows the keys of some algorithms."""
 
-    def find(self, key_id: str | None, algorithm: str) -> Any:
-        """Give the key to check a token with.
+    def candidates(self, key_id: str | None, algorithm: str) -> Sequence[tuple[Any, str]]:
+        """Return the keys that a token may be signed with, each with its fingerprint.
 
         Raises:
             InvalidInput: when there is none.
@@ -47,14 +53,46 @@ class Keys(Protocol):
 
 
 class OneKey:
-    """The same key for every token."""
+    """The same key for every token; ``fingerprint`` tells it from others."""
 
-    def __init__(self, key: Any) -> None:
+    def __init__(self, key: Any, fingerprint: str) -> None:
         self._key = key
+        self.fingerprints = frozenset({fingerprint})
 
-    def find(self, _key_id: str | None, _algorithm: str) -> Any:
-        """Give the key."""
-        return self._key
+    def candidates(self, _key_id: str | None, _algorithm: str) -> Sequence[tuple[Any, str]]:
+        """Return the key."""
+        return [(self._key, next(iter(self.fingerprints)))]
+
+
+class Secrets:
+    """Secrets of HS256: ``by_kid`` those with a name, ``nameless`` the one without."""
+
+    def __init__(self, by_kid: Mapping[str, str], nameless: str | None) -> None:
+        self._by_kid = {kid: (secret, fingerprint(secret)) for kid, secret in by_kid.items()}
+        self._nameless = [] if nameless is None else [(nameless, fingerprint(nameless))]
+        every = [*self._nameless, *self._by_kid.values()]
+        self.fingerprints = frozenset(print_ for _, print_ in every)
+
+    def candidates(self, key_id: str | None, _algorithm: str) -> Sequence[tuple[Any, str]]:
+        """Return the secret that a token names; all of them for one that names none.
+
+        Raises:
+            InvalidInput: when there is none of that name.
+        """
+        if key_id is None:
+            return [*self._nameless, *self._by_kid.values()]
+        named = self._by_kid.get(key_id)
+        found = self._nameless if named is None else [named]
+        if not found:
+            raise InvalidInput(
+                "invalid_token", "The token is signed with a secret that isn't known here"
+            )
+        return found
+
+
+def fingerprint(secret: str | bytes) -> str:
+    """Return what tells a secret from others without giving it away."""
+    return hashlib.sha256(secret.encode() if isinstance(secret, str) else secret).hexdigest()
 
 
 class Tokens:
@@ -84,6 +122,12 @@ class Tokens:
         trusts_foreign: bool = True,
     ) -> None:
         self._keys = keys
+        self._fingerprints = frozenset(
+            print_
+            for one in keys.values()
+            if isinstance(one, OneKey | Secrets)
+            for print_ in one.fingerprints
+        )
         self._audience = audience
         self._issuer = issuer
         self._client_id = client_id
@@ -99,7 +143,7 @@ class Tokens:
             InvalidInput: ``invalid_token``, ``token_expired``, ``keys_unavailable``.
             UnknownKey: when asking its issuer may help.
         """
-        claims = self._claims(token)
+        claims, key = self._claims(token)
         expires_at = _expiry(claims)
         if expires_at is not None and expires_at <= time.time():
             expires_at += self._skew  # in the issuer's time it hasn't expired, perhaps
@@ -112,19 +156,30 @@ class Tokens:
                 f"AUTH_QUERY_TOKEN_SECONDS, {max_seconds:g}; others go into the Authorization "
                 "header, a subprotocol or the first message",
             )
-        name = claims["sub"]
+        name = subject = claims["sub"]
         try:
-            scope, refusal = _scope(claims, trusts_foreign=self._trusts_foreign)
-            grants = [Grant(scope=scope), _granted(claims), *self._rights.grants(name)]
-            rights = resolve(grants, "read", self._default_market, refusal)
+            granted, refusal = _granted(claims, trusts_foreign=self._trusts_foreign)
+            rights = self._resolved(subject, granted, refusal)
         except InvalidInput as error:
             raise InvalidInput("invalid_token", f"The token's claims: {error.message}") from None
         # Where any issuer is believed, each has its own people.
         if self._issuer is None:
             name = "#".join(map(_escaped, (claims["iss"], name) if claims.get("iss") else (name,)))
-        return Principal("jwt", name, rights, expires_at)
+        return Principal("jwt", name, rights, expires_at, key, subject, granted)
 
-    def _claims(self, token: str) -> dict[str, Any]:
+    def renewed(self, principal: Principal) -> Principal | None:
+        """Return a principal with the rights it has now; None: its key is gone."""
+        if principal.key and principal.key not in self._fingerprints:
+            return None
+        rights = self._resolved(principal.subject, principal.granted, principal.rights.refusal)
+        return msgspec.structs.replace(principal, rights=rights)
+
+    def _resolved(self, subject: str, granted: Sequence[Grant], refusal: str) -> Rights:
+        grants = [*granted, *self._rights.grants(subject)]
+        return resolve(grants, "read", self._default_market, refusal)
+
+    def _claims(self, token: str) -> tuple[dict[str, Any], str]:
+        """Return what a token says, and the fingerprint of the key that it is signed with."""
         if len(token) > MAX_TOKEN_LENGTH:
             raise InvalidInput("invalid_token", "The token is too long")
         try:
@@ -137,19 +192,12 @@ class Tokens:
                     f"The token is signed with {str(algorithm)[:20]!r}; "
                     f"accepted here: {', '.join(sorted(self._keys))}",
                 )
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                keys.find(key_id, algorithm),
-                algorithms=[algorithm],
-                audience=self._audience,
-                issuer=self._issuer,
-                leeway=self._skew,
-                options={
-                    "require": ["sub"],
-                    "verify_aud": self._audience is not None,
-                    "verify_iss": self._issuer is not None,
-                },
-            )
+            *others, last = keys.candidates(key_id, algorithm)
+            for key, print_ in others:
+                with contextlib.suppress(jwt.InvalidSignatureError):
+                    return self._checked(token, key, algorithm), print_
+            key, print_ = last
+            return self._checked(token, key, algorithm), print_
         except jwt.ExpiredSignatureError:
             raise InvalidInput("token_expired", "The token has expired") from None
         except jwt.PyJWTError as error:
@@ -157,6 +205,21 @@ class Tokens:
             raise InvalidInput("invalid_token", f"The token isn't valid: {said}") from None
         except (ValueError, TypeError, OverflowError, AttributeError, RecursionError):
             raise InvalidInput("invalid_token", "The token isn't valid") from None
+
+    def _checked(self, token: str, key: Any, algorithm: str) -> dict[str, Any]:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            audience=self._audience,
+            issuer=self._issuer,
+            leeway=self._skew,
+            options={
+                "require": ["sub"],
+                "verify_aud": self._audience is not None,
+                "verify_iss": self._issuer is not None,
+            },
+        )
         for name in ("sub", "iss"):
             if not _is_text(claims.get(name, "none")):
                 raise InvalidInput("invalid_token", f"The token's {name!r} is no text, or empty")
@@ -210,38 +273,60 @@ def _scope(claims: dict[str, Any], *, trusts_foreign: bool) -> tuple[str | Unset
     return UNSET, ""
 
 
-def _granted(claims: dict[str, Any]) -> Grant:
+def _granted(claims: dict[str, Any], *, trusts_foreign: bool) -> tuple[tuple[Grant, ...], str]:
+    """Return what the token grants, and why its scope grants nothing, where that has a reason."""
+    scope, refusal = _scope(claims, trusts_foreign=trusts_foreign)
     said = claims.get("bookcast", {})
     if isinstance(said, dict) and "scope" in said:
         raise InvalidInput("invalid_data", "scope is a claim of its own, beside bookcast")
-    return read_grant(said, "bookcast")
+    return (Grant(scope=scope), read_grant(said, "bookcast")), refusal
 
 
 def keys_of(
-    *, secret: str | None, public_key_file: str | None, jwks: Jwks | None
+    *,
+    secret: str | None,
+    public_key_file: str | None,
+    jwks: Jwks | None,
+    secrets_file: str | None = None,
+    strict: bool = False,
 ) -> dict[str, Keys]:
-    """Give the keys that settings name, by algorithm.
+    """Give the keys that settings name, by algorithm; ``strict`` refuses short secrets.
 
     Raises:
         SettingError: for a key that can't be read or is of another kind.
     """
     keys: dict[str, Keys] = {}
-    if secret is not None:
-        keys["HS256"] = OneKey(secret)
-        if len(secret.encode()) < MIN_SECRET_BYTES:
-            logger.warning(
-                "AUTH_JWT_SECRET is shorter than %d bytes: whoever has one token can guess it; "
-                "production refuses it",
-                MIN_SECRET_BYTES,
-            )
-            # Said once, and not again with each token.
-            warnings.simplefilter("ignore", InsecureKeyLengthWarning)
+    by_kid = read_secrets(secrets_file) if secrets_file is not None else {}
+    if secret is not None or by_kid:
+        keys["HS256"] = Secrets(by_kid, secret)
+        given = {"AUTH_JWT_SECRET": secret or "", **by_kid} if secret is not None else by_kid
+        for name, one in given.items():
+            _warn_of_short(name, one, strict=strict)
     if jwks is not None:
         keys["RS256"] = keys["ES256"] = jwks
     if public_key_file is not None:
         algorithm, key = _read_public_key(public_key_file)
-        keys[algorithm] = OneKey(key)
+        der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        keys[algorithm] = OneKey(key, fingerprint(der))
     return keys
+
+
+def _warn_of_short(name: str, secret: str, *, strict: bool = False) -> None:
+    if len(secret.encode()) >= MIN_SECRET_BYTES:
+        return
+    name = name if name == "AUTH_JWT_SECRET" else f"AUTH_JWT_SECRETS_FILE: secrets.{name}"
+    if strict:
+        raise SettingError(
+            f"{name} is shorter than {MIN_SECRET_BYTES} bytes, so that whoever has one token can "
+            "guess it; make one with: openssl rand -base64 48"
+        )
+    logger.warning(
+        "%s is shorter than %d bytes: whoever has one token can guess it; production refuses it",
+        name,
+        MIN_SECRET_BYTES,
+    )
+    # Said once, and not again with each token.
+    warnings.simplefilter("ignore", InsecureKeyLengthWarning)
 
 
 def _read_public_key(path: str) -> tuple[str, Any]:
@@ -266,9 +351,16 @@ def _read_public_key(path: str) -> tuple[str, Any]:
 
 
 def mint(
-    claims: dict[str, Any], *, lifetime: float, secret: str | None, private_key_file: str | None
+    claims: dict[str, Any],
+    *,
+    lifetime: float,
+    secret: str | None,
+    private_key_file: str | None,
+    secrets_file: str | None = None,
 ) -> str:
     """Make a token that begins now and lasts so many seconds.
+
+    Of several secrets, the last one in the file signs it: where a new one is appended, that is it.
 
     Raises:
         SettingError: when there is no key to sign it with.
@@ -286,10 +378,14 @@ def mint(
             return jwt.encode(claims, pem, algorithm)
         except (jwt.PyJWTError, TypeError, ValueError) as error:
             raise SettingError(f"--key-file {private_key_file} can't be used: {error}") from None
+    headers = None
+    if secret is None and secrets_file is not None:
+        kid, secret = list(read_secrets(secrets_file).items())[-1]
+        headers = {"kid": kid}
     if secret is None:
         raise SettingError(
-            "There is nothing to sign a token with; set AUTH_JWT_SECRET, or name a private key "
-            "with --key-file"
+            "There is nothing to sign a token with; set AUTH_JWT_SECRET or AUTH_JWT_SECRETS_FILE, "
+            "or name a private key with --key-file"
         )
-    keys_of(secret=secret, public_key_file=None, jwks=None)  # which warns of a short one
-    return jwt.encode(claims, secret, "HS256")
+    _warn_of_short("AUTH_JWT_SECRET", secret)
+    return jwt.encode(claims, secret, "HS256", headers)

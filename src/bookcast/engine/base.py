@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -108,6 +108,11 @@ class Engine(ABC):
     shared: Shared | None = None
     """What it shares with other nodes; None where there are none."""
 
+    @property
+    def reached(self) -> bool:
+        """Whether it has been reached once: until then this node can serve nobody."""
+        return True
+
     def __init__(self) -> None:
         self._deliver: Deliver = lambda _update: None
         self._wanted: Demand = lambda _topic: None
@@ -150,6 +155,13 @@ class Engine(ABC):
         """Begin. An engine that can't be reached is away, which is no failure."""
         if self._gained is not None:
             await self._gained(None)
+
+    async def renew(self, url: str) -> None:  # noqa: B027 - one in memory has no password
+        """Take over another password for where it is.
+
+        Raises:
+            SettingError: when that is refused; then nothing has changed.
+        """
 
     async def resign(self) -> None:
         """Run the feed no more, so that another node can."""
@@ -225,9 +237,21 @@ class Engine(ABC):
     def release(self, topic: Topic) -> None:
         """Deliver this topic no more."""
 
+    async def heads(self) -> list[Head]:
+        """Tell where every topic stands that has an update, in one list."""
+        return [head async for page in self.pages() for head in page]
+
     @abstractmethod
-    async def heads(self) -> Sequence[Head]:
-        """Tell where every topic stands that has an update."""
+    def pages(self) -> AsyncIterator[Sequence[Head]]:
+        """Tell where every topic stands that has an update, a few hundred at a time."""
+
+    @abstractmethod
+    async def count_topics(self) -> int:
+        """Count the topics that have an update."""
+
+    @abstractmethod
+    async def unknown(self, topics: Collection[Topic]) -> set[Topic]:
+        """Return those of some topics that have no update, as far as can be told."""
 
     @abstractmethod
     def status(self) -> EngineStatus:

@@ -34,7 +34,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.breaker import Breaker
 from bookcast.engine.keys import Keys
-from bookcast.errors import StartupError
+from bookcast.errors import SettingError, StartupError
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,17 @@ SCRIPTS: Final = {
 
 LOST: Final = (RedisError, OSError, RuntimeError)
 """What is raised when a connection is lost; the last by uvloop, for writing to it a bit late."""
+
+CAUSES: Final = {
+    "ostname mismatch": "its certificate is for another name than the one in REDIS_URL: ",
+    "IP address mismatch": "its certificate is for another name than the one in REDIS_URL: ",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not signed by REDIS_CA_FILE, or by an "
+    "authority that this system knows where that is not set: ",
+    "NO_CERTIFICATE_OR_CRL": "REDIS_CA_FILE holds no certificate in PEM: ",
+    "Name or service not known": "the host in REDIS_URL is not known: ",
+    "No address associated": "the host in REDIS_URL is not known: ",
+}
+"""What to look at first, by a sign in an error's text; the first that fits."""
 
 MAX_ROUNDS: Final = 8
 """So many rounds of calls are under way at once, where there are connections for them."""
@@ -103,6 +114,8 @@ class Link:
         self._connecting = asyncio.Lock()
         self._seats = asyncio.Semaphore(settings.max_connections)
         self._listening: Redis | None = None
+        # Clients with an earlier password, whose subscription goes on.
+        self._outlived: list[Redis] = []
         self._shas: dict[str, str] = {}
         # What waits for a round.
         self._vital: list[_Call] = []
@@ -202,10 +215,44 @@ class Link:
             task.cancel()
         if rounds:
             await asyncio.wait(rounds)
-        for client in (self._client, self._listening):
+        for client in (self._client, self._listening, *self._outlived):
             if client is not None:
                 await client.aclose()
         self._client = self._listening = None
+        self._outlived = []
+
+    async def renew(self, url: str) -> None:
+        """Log in with the user and password of another address of the same Redis.
+
+        Raises:
+            SettingError: when that is another Redis, or Redis refuses them; nothing has changed.
+        """
+        if url == self._settings.url:
+            return
+        if _without_login(url) != _without_login(self._settings.url):
+            raise SettingError("REDIS_URL names another Redis than before: that takes a restart")
+        before = self._settings
+        self._settings = msgspec.structs.replace(before, url=url)
+        trial = self._single(max_connections=1)
+        try:
+            await trial.ping()
+        except (AuthenticationError, ResponseError) as error:
+            self._settings = before
+            raise SettingError(str(self._in_words(error, unsure=False))) from None
+        except LOST as error:
+            # Nobody can tell now; what is open stays, and the next connections need the new one.
+            logger.debug("the new password can't be tried: %s", error)
+        finally:
+            await trial.aclose()
+        async with self._connecting:
+            old, self._client = self._client, None
+        listening, self._listening = self._listening, None
+        if self._rounds:
+            await asyncio.wait(tuple(self._rounds))
+        if old is not None:
+            await old.aclose()
+        if listening is not None:
+            self._outlived.append(listening)
 
     # Together
 
@@ -382,11 +429,17 @@ class Link:
         elif isinstance(error, ResponseError):
             reason = f"refuses: {text}"
         elif isinstance(error, RedisError | OSError):
-            reason = f"can't be reached: {text.rstrip('.')}"
+            cause = next((words for sign, words in CAUSES.items() if sign in text), "")
+            reason = f"can't be reached: {cause}{text.rstrip('.')}"
         else:
             logger.error("calling Redis met a fault of ours", exc_info=error)
             reason = f"met a fault of ours: {type(error).__name__}"
         return EngineAwayError(f"Redis at {self.place} {reason}", unsure=unsure)
+
+
+def _without_login(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 async def _as_it_is(response: Any) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from typing import Final
 
 from bookcast.engine.base import Engine, EngineStatus, Head, all_published
 from bookcast.engine.history import History
@@ -13,6 +15,9 @@ from bookcast.engine.idempotency import KeyStore
 from bookcast.model import Gone, Position, Publication, Topic, Update, is_lossless
 
 logger = logging.getLogger(__name__)
+
+PAGE: Final = 1000
+"""Topics that are listed before others have their turn."""
 
 
 class MemoryEngine(Engine):
@@ -143,9 +148,21 @@ class MemoryEngine(Engine):
         """Tell whether anything was published of a topic."""
         return topic in self._newest
 
-    async def heads(self) -> Sequence[Head]:
-        """Tell where every topic stands that has an update."""
-        return [Head(one.topic, one.position, one.server_ms) for one in self._newest.values()]
+    async def pages(self) -> AsyncIterator[Sequence[Head]]:
+        """Tell where every topic stands that has an update, some at a time."""
+        known = list(self._newest.values())
+        for at in range(0, len(known), PAGE):
+            page = known[at : at + PAGE]
+            yield [Head(one.topic, one.position, one.server_ms) for one in page]
+            await asyncio.sleep(0)  # others have their turn
+
+    async def count_topics(self) -> int:
+        """Count the topics."""
+        return len(self._newest)
+
+    async def unknown(self, topics: Collection[Topic]) -> set[Topic]:
+        """Return the topics of which nothing was ever published."""
+        return {topic for topic in topics if topic not in self._newest}
 
     def _remember(self, update: Update) -> None:
         history = self._histories.get(update.topic)

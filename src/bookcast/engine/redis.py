@@ -10,12 +10,11 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from bookcast.engine import records
 from bookcast.engine.alone import Alone
 from bookcast.engine.base import (
     Engine,
@@ -30,6 +29,7 @@ from bookcast.engine.board import Board
 from bookcast.engine.breaker import Breaker
 from bookcast.engine.committer import Committer
 from bookcast.engine.demand import Demand
+from bookcast.engine.directory import Directory
 from bookcast.engine.follower import Follower
 from bookcast.engine.leadership import Leadership
 from bookcast.engine.link import Link, LinkSettings
@@ -101,6 +101,7 @@ class RedisEngine(Engine):
         self._board = Board(self._link, unreadable)
         shelf = Shelf(self._link, peers.id, rules.session_ttl)
         self.shared = Shared(peers, self._board, shelf, unreadable)
+        self._directory = Directory(self._link)
         self._committer = Committer(
             self._link,
             node=peers.id,
@@ -155,7 +156,6 @@ class RedisEngine(Engine):
         self._delivering: dict[Topic, float] = {}
         self._work = Work()
         self._heard_at = time.monotonic()
-        self._known_topics = 0
         self._on_return: list[Callable[[], None]] = []
         self._on_outage: Callable[[], None] = lambda: None
 
@@ -165,11 +165,20 @@ class RedisEngine(Engine):
         """Begin; when Redis can't be reached, without it."""
         self._heard_at = time.monotonic()
         await self._pulse()
+        await self.count_topics()
         self._subscriber.start()
         self._work.begin(self._pulses(), "pulse")
         self._work.begin(self._audits(), "audit")
         if self._gained is not None:  # there is a feed to run
             self._leadership.start()
+
+    async def renew(self, url: str) -> None:
+        """Log in at Redis with what another address says, from the next connection on.
+
+        Raises:
+            SettingError: when Redis refuses it; then nothing has changed.
+        """
+        await self._link.renew(url)
 
     async def resign(self) -> None:
         """Run the feed no more, so that another node can."""
@@ -195,6 +204,11 @@ class RedisEngine(Engine):
     def is_away(self) -> bool:
         """Whether Redis is away."""
         return self._breaker.is_open
+
+    @property
+    def reached(self) -> bool:
+        """Whether Redis has answered a pulse of this node."""
+        return bool(self._link.redis)
 
     @property
     def fence(self) -> int | None:
@@ -239,8 +253,12 @@ class RedisEngine(Engine):
 
         def note(outcome: asyncio.Future[list[Position]]) -> None:
             failed = outcome.cancelled() or outcome.exception()
-            if failed and not isinstance(failed, KeyConflictError):
+            if isinstance(failed, KeyConflictError):
+                self._directory.note(failed.positions)
+            elif failed:
                 self._alone.note_failed(publications)
+            else:
+                self._directory.note(outcome.result())
 
         outcome.add_done_callback(note)
         return outcome
@@ -339,16 +357,18 @@ class RedisEngine(Engine):
         self._alone.release(topic)
         self._demand.release(topic)
 
-    async def heads(self) -> Sequence[Head]:
+    async def pages(self) -> AsyncIterator[Sequence[Head]]:
         """Tell where every topic stands that has an update; while Redis is away, those wanted."""
+        listed = False
         if not self._alone.is_alone:
             try:
-                found = await self._directory()
+                async for page in self._directory.pages():
+                    listed = True
+                    yield page
             except EngineAwayError as error:
                 logger.debug("topics can't be listed: %s", error)
-            else:
-                self._known_topics = len(found)
-                return found
+        if listed:
+            return  # nothing twice, even where the rest can't be read
         mirror = self._follower.mirror
         known = {
             update.topic: Head(update.topic, update.position, update.server_ms)
@@ -356,26 +376,31 @@ class RedisEngine(Engine):
             if (update := mirror.newest(topic)) is not None
         }
         known |= {head.topic: head for head in await self._alone.heads()}
-        return list(known.values())
+        yield list(known.values())
 
-    async def _directory(self) -> list[Head]:
-        answers = await asyncio.gather(
-            *(
-                self._link.call(
-                    "directory",
-                    [self._link.keys.directory(shard)],
-                    [self._link.keys.topic_prefix(shard)],
-                )
-                for shard in range(records.SHARDS)
-            )
-        )
-        heads = []
-        for answer in answers:
-            for at in range(0, len(answer), 4):
-                name, epoch, seq, server_ms = (one.decode() for one in answer[at : at + 4])
-                position = Position(epoch, int(seq))
-                heads.append(Head(records.topic_of(name), position, float(server_ms)))
-        return heads
+    async def count_topics(self) -> int:
+        """Count the topics in Redis; while it is away, those that were published here meanwhile."""
+        if self._alone.is_alone:
+            return len(await self._alone.heads())
+        try:
+            return await self._directory.count()
+        except EngineAwayError as error:
+            logger.debug("topics can't be counted: %s", error)
+            return self._directory.known
+
+    async def unknown(self, topics: Collection[Topic]) -> set[Topic]:
+        """Return the topics of which nothing was ever published.
+
+        While Redis is away, those of which nothing was published here meanwhile; when nobody can
+        tell, none.
+        """
+        if self._alone.is_alone:
+            return {topic for topic in topics if topic not in self._alone}
+        try:
+            return await self._directory.unknown(topics)
+        except EngineAwayError as error:
+            logger.debug("topics can't be looked for: %s", error)
+            return set()
 
     def status(self) -> EngineStatus:
         """Tell whether Redis is there, and hears this node."""
@@ -388,7 +413,7 @@ class RedisEngine(Engine):
         return EngineStatus(
             kind="redis",
             state=state,
-            topics=max(len(self._follower.mirror), self._known_topics),
+            topics=max(len(self._follower.mirror), self._directory.known),
             detail=detail,
         )
 
@@ -502,6 +527,7 @@ class RedisEngine(Engine):
             self._unreadable.check()
             await self._follower.audit()
             await self._published.audit()
+            await self._directory.count()
         except EngineAwayError as error:
             logger.debug("no audit: %s", error)
         except Exception:

@@ -43,7 +43,7 @@ class Guard:
             try:
                 self._gate.check_page(knock_of(Request(scope)))
             except InvalidInput as refusal:
-                self._refusals.add(refusal.code)
+                self._refusals.note(refusal)
                 answer = problem.of(refusal)
                 answer.headers["Vary"] = "Origin"
                 await answer(scope, receive, send)
@@ -134,6 +134,12 @@ def build(routes: Routes, gate: Gate, refusals: Refusals) -> Starlette:
     ]
     if (PAGE / "assets").is_dir():
         table.append(Mount("/assets", _Assets(directory=PAGE / "assets")))
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, InvalidInput)
+        refusals.note(error)
+        return await problem.on_invalid_input(request, error)
+
     application = Starlette(
         routes=table,
         middleware=[
@@ -141,7 +147,7 @@ def build(routes: Routes, gate: Gate, refusals: Refusals) -> Starlette:
             Middleware(Cors, gate=gate),
         ],
         exception_handlers={
-            InvalidInput: problem.on_invalid_input,
+            InvalidInput: refused,
             HTTPException: problem.on_http_exception,
             Exception: problem.on_fault,
         },

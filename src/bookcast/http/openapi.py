@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bookcast.http import problem, schemas
+from bookcast.http.report import MAX_TOPICS
 from bookcast.model import CHANNELS, ODD, PERIODS
 from bookcast.protocol import shapes
 from bookcast.protocol.idempotency import HEADER, MAX_LENGTH
@@ -215,7 +216,25 @@ def document() -> bytes:
             parameters=[{"name": "q", "in": "query", "schema": {"type": "string"}}],
         ),
         "/health": _get("How the server and its parts are", schemas.Health),
-        "/stats": _get("What the server has done since it started", schemas.Stats),
+        "/stats": _get(
+            "What the server has done since it started",
+            schemas.Stats,
+            {422: "limit or symbol is wrong"},
+            [
+                {
+                    "name": "limit",
+                    "in": "query",
+                    "description": "So many topics are listed at most",
+                    "schema": {
+                        "type": "integer",
+                        "minimum": 0,
+                        "maximum": MAX_TOPICS,
+                        "default": MAX_TOPICS,
+                    },
+                },
+                {**_SYMBOL, "name": "symbol", "in": "query", "required": False},
+            ],
+        ),
         "/livez": _get("Whether the process answers", schemas.Alive),
         "/readyz": _get("Whether new clients should be sent here", schemas.Alive, {503: "Not now"}),
         "/metrics": _get("The numbers for Prometheus", None, media_type="text/plain"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Final, TypeVar
 
 import msgspec
@@ -12,13 +14,14 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from bookcast.engine.base import Engine
+from bookcast.engine.base import Engine, Head
 from bookcast.engine.peers import Node
 from bookcast.feeder import Feeder
 from bookcast.http import schemas
 from bookcast.hub.hub import Hub
 from bookcast.limits import Refusals
 from bookcast.publisher import Publisher
+from bookcast.rotation import Rotated
 from bookcast.sessions.registry import Registry
 from bookcast.version import __version__
 
@@ -32,12 +35,49 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+MAX_TOPICS: Final = 1000
+"""So many topics are listed at most."""
+
+
+class StatsQuery(msgspec.Struct, frozen=True):
+    """Which topics are listed: ``limit`` at most, those of ``symbol`` where it is given."""
+
+    limit: int = MAX_TOPICS
+    symbol: str | None = None
+
+
+ALL: Final = StatsQuery()
+
+
+class Listing:
+    """The first topics in order, and what there are in all; made a page at a time."""
+
+    def __init__(self, query: StatsQuery) -> None:
+        self._query = query
+        self.first: list[Head] = []
+        self.topics = 0
+        """How many topics were published."""
+        self.updates = 0
+        """How many updates they had."""
+
+    def add(self, page: Sequence[Head]) -> None:
+        """Take a page of topics, in any order."""
+        self.topics += len(page)
+        self.updates += sum(head.position.seq for head in page)
+        symbol = self._query.symbol
+        fitting = (head for head in page if symbol is None or head.topic.symbol == symbol)
+        self.first = heapq.nsmallest(self._query.limit, chain(self.first, fitting), key=_order)
+
+
+def _order(head: Head) -> tuple[str, str, str]:
+    return (head.topic.channel, head.topic.symbol, head.topic.variant)
+
 
 class Reporter:
     """Says how this process is, and asks those that share the port.
 
-    ``myself`` tells what this node is, ``group`` how many share its port; ``now`` gives seconds
-    since 1970.
+    ``myself`` tells what this node is, ``group`` how many share its port, ``rotated`` how the
+    settings stand that may change; ``now`` gives seconds since 1970.
     """
 
     def __init__(
@@ -52,6 +92,7 @@ class Reporter:
         numbers: CollectorRegistry,
         myself: Callable[[], Node],
         group: int = 1,
+        rotated: Callable[[], Rotated | None] = lambda: None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
@@ -63,6 +104,7 @@ class Reporter:
         self._numbers = numbers
         self._myself = myself
         self._group = group
+        self._rotated = rotated
         self._now = now
         self._started = now()
         if engine.shared is not None:
@@ -90,12 +132,12 @@ class Reporter:
             workers=schemas.Workers(answered, self._group),
         )
 
-    async def stats(self) -> schemas.Stats:
-        """Tell what the server has done since it started, and how each topic stands."""
-        mine = await self._stats()
+    async def stats(self, query: StatsQuery = ALL) -> schemas.Stats:
+        """Tell what the server has done since it started, and how topics stand."""
+        mine = await self._stats(query)
         if self._group == 1:
             return mine
-        others = await self._ask("stats", schemas.Stats)
+        others = await self._ask("stats", schemas.Stats, _encode(query))
         whole = msgspec.structs.replace(
             mine.node, workers=schemas.Workers(1 + len(others), self._group)
         )
@@ -118,8 +160,10 @@ class Reporter:
     def _health(self) -> schemas.Health:
         feeds = self._feeder.statuses()
         engine = self._engine.status()
+        rotated = self._rotated()
         heard = engine.state == "connected" and engine.detail is None
         well = heard and all(feed.state == "connected" for feed in feeds)
+        well = well and (rotated is None or rotated.detail is None)
         return schemas.Health(
             status="healthy" if well else "degraded",
             connections=len(self._registry),
@@ -127,13 +171,16 @@ class Reporter:
             uptime_s=self._uptime(),
             engine=engine,
             feeds=feeds,
+            settings=rotated,
         )
 
-    async def _stats(self) -> schemas.Stats:
+    async def _stats(self, query: StatsQuery) -> schemas.Stats:
         now_ms = self._now() * 1000
         registry, hub = self._registry, self._hub
         held = registry.held()
-        subscribers = hub.topics()
+        listing = Listing(query)
+        async for page in self._engine.pages():
+            listing.add(page)
         topics = [
             schemas.TopicStats(
                 channel=head.topic.channel,
@@ -141,10 +188,10 @@ class Reporter:
                 period=head.topic.variant or None,
                 epoch=head.position.epoch,
                 seq=head.position.seq,
-                subscribers=subscribers.get(head.topic, 0),
+                subscribers=hub.subscriber_count(head.topic),
                 age_ms=round(max(0.0, now_ms - head.server_ms), 1),
             )
-            for head in await self._engine.heads()
+            for head in listing.first
         ]
         myself = self._myself()
         return schemas.Stats(
@@ -165,7 +212,8 @@ class Reporter:
             duplicate_client_ids=registry.duplicates,
             refusals=dict(sorted(self._refusals.counts.items())),
             messages_received=registry.received,
-            updates_published=sum(topic.seq for topic in topics),
+            updates_published=listing.updates,
+            topics_published=listing.topics,
             publishes_refused=self._publisher.refused,
             messages_delivered=hub.delivered,
             messages_conflated=hub.conflated,
@@ -174,9 +222,7 @@ class Reporter:
                 schemas.HeldClient(session.client_id, session.subscription_count, session.backlog)
                 for session in held[:MAX_LISTED]
             ],
-            topics=sorted(
-                topics, key=lambda topic: (topic.channel, topic.symbol, topic.period or "")
-            ),
+            topics=topics,
             node=schemas.NodeStats(
                 myself.id, self._feeder.leads, myself.worker, self._engine.numbers()
             ),
@@ -214,11 +260,11 @@ class Reporter:
 
     # The others
 
-    async def _ask(self, method: str, kind: type[S]) -> list[S]:
-        answers = await self._ask_others(method)
+    async def _ask(self, method: str, kind: type[S], body: bytes = b"") -> list[S]:
+        answers = await self._ask_others(method, body)
         return [msgspec.msgpack.decode(answer, type=kind) for answer in answers.values()]
 
-    async def _ask_others(self, method: str) -> dict[Node, bytes]:
+    async def _ask_others(self, method: str, body: bytes = b"") -> dict[Node, bytes]:
         if self._engine.shared is None:
             return {}
         peers, myself = self._engine.shared.peers, self._myself()
@@ -227,14 +273,14 @@ class Reporter:
             for node in peers.living.values()
             if node.group == myself.group and node.id != myself.id
         }
-        answers = await peers.ask_all(others, method, b"", ANSWER_SECONDS)
+        answers = await peers.ask_all(others, method, body, ANSWER_SECONDS)
         return {others[id_]: answer for id_, answer in answers.items() if answer is not None}
 
     async def _answer_health(self, _body: bytes) -> bytes:
         return _encode(self._health())
 
-    async def _answer_stats(self, _body: bytes) -> bytes:
-        return _encode(await self._stats())
+    async def _answer_stats(self, body: bytes) -> bytes:
+        return _encode(await self._stats(msgspec.msgpack.decode(body, type=StatsQuery)))
 
     async def _answer_metrics(self, _body: bytes) -> bytes:
         return generate_latest(self._numbers)
@@ -256,6 +302,7 @@ def _sum(stats: Sequence[schemas.Stats]) -> schemas.Stats:
         **counts
         | {
             "updates_published": first.updates_published,
+            "topics_published": first.topics_published,
             "sessions": schemas.Sessions(
                 *(
                     sum(getattr(one.sessions, name) for one in stats)

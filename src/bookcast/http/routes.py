@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import logging
+import re
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -21,7 +22,7 @@ from bookcast.engine.base import Engine
 from bookcast.errors import InvalidInput
 from bookcast.feeder import Feeder
 from bookcast.http import problem, schemas
-from bookcast.http.report import Reporter
+from bookcast.http.report import MAX_TOPICS, Reporter, StatsQuery
 from bookcast.hub.hub import Hub
 from bookcast.limits import Refusals, TokenBuckets
 from bookcast.model import Security, Topic, names_of, parse_symbol
@@ -112,6 +113,9 @@ class Routes:
         outcomes = await self._publisher.publish_all(
             updates, rights, owner_of_keys(visitor.principal)
         )
+        for outcome in outcomes:
+            if isinstance(outcome, InvalidInput):
+                self._refusals.note(outcome)
         results = [
             schemas.Outcome(error=schemas.Refusal(outcome.code, outcome.message, outcome.path))
             if isinstance(outcome, InvalidInput)
@@ -126,9 +130,24 @@ class Routes:
         return Json(await self._reporter.health())
 
     async def stats(self, request: Request) -> Response:
-        """Tell what the server has done since it started, and how each topic stands."""
+        """Tell what the server has done since it started, and how topics stand."""
         await self._require(request, "admin")
-        return Json(await self._reporter.stats())
+        return Json(await self._reporter.stats(self._stats_query(request)))
+
+    def _stats_query(self, request: Request) -> StatsQuery:
+        """Read which topics are to be listed.
+
+        Raises:
+            InvalidInput: with the parameter that is wrong.
+        """
+        limit = request.query_params.get("limit", str(MAX_TOPICS))
+        if not (re.fullmatch("[0-9]{1,4}", limit) and int(limit) <= MAX_TOPICS):
+            raise InvalidInput(
+                "invalid_data", f"limit: a whole number from 0 to {MAX_TOPICS}", path="limit"
+            )
+        spelling = request.query_params.get("symbol")
+        symbol = spelling and parse_symbol(spelling, self._settings.default_market)
+        return StatsQuery(int(limit), symbol or None)
 
     async def livez(self, _request: Request) -> Response:
         """Say that the process answers."""
@@ -188,7 +207,8 @@ class Routes:
         text = request.query_params.get("q", "").strip()
         _, rights = await self._require(request, "read")
         found = {security.symbol: security for security in await self._feeder.search(text)}
-        for symbol in sorted({head.topic.symbol for head in await self._engine.heads()}):
+        published = {head.topic.symbol async for page in self._engine.pages() for head in page}
+        for symbol in sorted(published):
             if any(text.upper() in name.upper() for name in names_of(symbol)):
                 found.setdefault(symbol, Security(symbol))
         return Json(
@@ -220,11 +240,7 @@ class Routes:
         Raises:
             InvalidInput: when they may not do this.
         """
-        try:
-            return await self._gate.require(knock_of(request), scope)
-        except InvalidInput as refusal:
-            self._refusals.add(refusal.code)
-            raise
+        return await self._gate.require(knock_of(request), scope)
 
     def _charge(self, visitor: Visitor, count: int) -> None:
         """Charge a publisher for so many publications."""
@@ -233,12 +249,12 @@ class Routes:
             who = visitor.principal.id
         late = self._rates.take(who, time.monotonic(), count)
         if late:
-            self._refusals.add("publish_rate")
             raise InvalidInput(
                 "rate_limited",
                 f"PUBLISH_RATE is {self._settings.publish_rate:g} publications a second; nothing "
                 "was published",
                 retry_after=late,
+                reason="publish_rate",
             )
 
     async def _json_body(self, request: Request) -> bytes:
@@ -263,7 +279,9 @@ class Routes:
                     )
         except ClientDisconnect:
             # Nobody hears the answer, but the log tells why nothing was published.
-            raise InvalidInput("invalid_json", "The publisher left in mid-body") from None
+            raise InvalidInput(
+                "invalid_json", "The publisher left in mid-body", reason="publisher_left"
+            ) from None
         return bytes(body.removeprefix(codecs.BOM_UTF8))
 
 

@@ -10,6 +10,7 @@ from bookcast.engine.base import EngineStatus
 from bookcast.feeds.base import FeedStatus
 from bookcast.hub.status import State
 from bookcast.model import Security
+from bookcast.rotation import Rotated
 
 
 class Workers(msgspec.Struct, frozen=True):
@@ -20,9 +21,10 @@ class Workers(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How the server is. Degraded: it serves, but a feed or the engine has trouble.
+    """How the server is. Degraded: it serves, but a feed, the engine or new settings have trouble.
 
-    ``workers``: where several processes share the port, whose connections these are.
+    ``workers``: where several processes share the port, whose connections these are. ``settings``:
+    those that may change while it runs.
     """
 
     status: Literal["healthy", "degraded", "unhealthy"]
@@ -32,6 +34,7 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     engine: EngineStatus
     feeds: list[FeedStatus]
     workers: Workers | None = None
+    settings: Rotated | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -134,7 +137,8 @@ class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
     were closed. ``messages_conflated``: a newer update took their place; ``messages_gapped``: their
     clients were told that they are lost. ``held`` lists a few of those who can't take data now.
     ``duplicate_client_ids``: clients that came under the id of another who was there. ``refusals``:
-    what was refused, by the limit or rule.
+    what was refused, by the limit or rule. ``topics_published`` counts all topics; ``topics`` lists
+    the first of them, 1000 unless asked for fewer.
     """
 
     version: str
@@ -150,6 +154,7 @@ class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
     refusals: dict[str, int]
     messages_received: int
     updates_published: int
+    topics_published: int
     publishes_refused: int
     messages_delivered: int
     messages_conflated: int

@@ -22,7 +22,9 @@ from bookcast.auth.addresses import neighbourhood, plain
 from bookcast.errors import InvalidInput
 from bookcast.http import problem
 from bookcast.http.exchange import Exchange
-from bookcast.limits import RETRY_SECONDS, Refusals, Seats, too_many_of
+from bookcast.http.overflow import HEAD_SECONDS, Overflow, is_probe
+from bookcast.http.target import plain_target
+from bookcast.limits import Full, Refusals, Seats, too_many_of
 
 # uvicorn's own words: each malformed request would have one.
 _quiet = logging.getLogger(f"{__name__}.uvicorn")
@@ -52,11 +54,14 @@ class HttpLimits(msgspec.Struct, frozen=True):
     """What a connection may take before anybody knows who it is.
 
     ``trusts`` tells whether an address is a proxy's whose word counts, ``warn`` is told what others
-    do. Times are in seconds.
+    do. ``full`` refuses who is past ``max_sockets``, and ``overflow`` reads them. Times are in
+    seconds.
     """
 
     addresses: Seats
     refusals: Refusals
+    full: Full
+    overflow: Overflow
     trusts: Callable[[str], bool]
     warn: Callable[[str], None]
     header_timeout: float
@@ -82,6 +87,8 @@ class HttpProtocol(Exchange):
         self._proxy_header: bytes | None = None
         self._is_proxied = False
         self._seat: str | None = None
+        # Why this connection is past a limit, None where it isn't.
+        self._past: InvalidInput | None = None
 
     @property
     def peer(self) -> str:
@@ -102,9 +109,7 @@ class HttpProtocol(Exchange):
         self._set_deadline(self._limits.header_timeout)
         self._proxy_header = b""
         if len(self.connections) > self._limits.max_sockets:
-            self.refuse(
-                InvalidInput("server_full", "No more connections", retry_after=RETRY_SECONDS)
-            )
+            self._go_past(self._limits.full.refuse(self._limits.max_sockets, OPEN_FILES))
         elif not self._limits.trusts(self.peer):
             self._take_seat()
 
@@ -112,6 +117,7 @@ class HttpProtocol(Exchange):
         """Clean up."""
         self._set_deadline(None)
         self._leave_seat()
+        self._limits.overflow.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -137,6 +143,9 @@ class HttpProtocol(Exchange):
 
     def switch(self, handshake: bytes, early: bytes) -> None:
         """Hand the transport over, and break the cycle that keeps parser and headers alive."""
+        if self._past is not None:  # a probe by its path
+            self.turn_away()
+            return
         self._set_deadline(None)
         self._leave_seat()  # the WebSocket takes one, where the address may be another
         self._head_bytes = 0
@@ -175,16 +184,25 @@ class HttpProtocol(Exchange):
             raise self._rejection
         super().on_header(name, value)
 
+    def on_headers_complete(self) -> None:
+        """Refuse whoever is past a limit, unless it is a probe. Such a connection isn't kept."""
+        if self._past is not None and not self._probes:
+            self._rejection = self._past
+            raise self._past
+        super().on_headers_complete()
+        if not self._in_head and (self._past or self._too_many()):
+            self.cycle.keep_alive = False
+
     def expect_body(self) -> None:
         """Wait for the body from now on, and refuse whoever has connections enough."""
         self._set_deadline(self._limits.header_timeout * BODY_FACTOR)
+        self._limits.overflow.leave(self)
         if self._declined is not None:
-            self._limits.refusals.add(self._declined.code)
-        if self._seat is not None:
-            limit = self._limits.addresses.limit
-            if limit and self._limits.addresses.count(self._seat) > limit:
-                self._limits.refusals.add("too_many_connections")
-                self.app = cast("Any", problem.of(too_many_of(self.peer, limit)))
+            self._limits.refusals.note(self._declined)
+        too_many = self._too_many()
+        if too_many is not None and not self._probes:
+            self._limits.refusals.note(too_many)
+            self.app = cast("Any", problem.of(too_many))
 
     def on_message_complete(self) -> None:
         """Expect the next request, if there is one."""
@@ -197,7 +215,7 @@ class HttpProtocol(Exchange):
         """Answer without the application, in the request's turn, and close."""
         self._set_deadline(None)
         if not self.transport.is_closing():
-            self._limits.refusals.add(refusal.code)
+            self._limits.refusals.note(refusal)
         super().refuse(refusal)
 
     def send_400_response(self, msg: str) -> None:
@@ -220,6 +238,9 @@ class HttpProtocol(Exchange):
     def _too_late(self) -> None:
         what = "head" if self._in_head else "body"
         self._deadline = None
+        if self._past is not None:
+            self.turn_away()
+            return
         self.refuse(
             InvalidInput(
                 "request_timeout", f"The request's {what} wasn't there in time (HEADER_TIMEOUT)"
@@ -233,7 +254,32 @@ class HttpProtocol(Exchange):
         if addresses.take(seat, beyond=addresses.limit):
             self._seat = seat
         else:
-            self.refuse(too_many_of(self.peer, addresses.limit))
+            self._go_past(too_many_of(self.peer, addresses.limit))
+
+    @property
+    def _probes(self) -> bool:
+        """Whether the request asks how the node is."""
+        target, _ = plain_target(self.url, self.headers)
+        return is_probe(self.parser.get_method(), target)
+
+    def _too_many(self) -> InvalidInput | None:
+        """Return the refusal of an address that has more connections than its limit."""
+        addresses = self._limits.addresses
+        if not addresses.limit or self._seat is None:
+            return None
+        over = addresses.count(self._seat) > addresses.limit
+        return too_many_of(self.peer, addresses.limit) if over else None
+
+    def _go_past(self, refusal: InvalidInput) -> None:
+        """Read one head of a connection past a limit: only a probe is answered."""
+        self._past = refusal
+        self._set_deadline(min(HEAD_SECONDS, self._limits.header_timeout))
+        self._limits.overflow.enter(self)
+
+    def turn_away(self) -> None:
+        """Refuse a connection that is past a limit, and close it."""
+        assert self._past is not None
+        self.refuse(self._past)
 
     def _leave_seat(self) -> None:
         seat, self._seat = self._seat, None
@@ -271,12 +317,14 @@ class HttpProtocol(Exchange):
             source, port = result.source
             self.client = (plain(str(source)) or str(source), port)
             self._is_proxied = True
-            if not self._limits.trusts(self.peer):
+            if not self._limits.trusts(self.peer) and self._past is None:
                 self._take_seat()
         return b"" if self.transport.is_closing() else data[end:]
 
 
 PROXY_V2_HEAD: Final = 16
+
+OPEN_FILES: Final = "as many as the limit of open files allows (ulimit -n, LimitNOFILE)"
 
 
 def _too_large(limit: int) -> InvalidInput:

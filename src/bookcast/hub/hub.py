@@ -409,7 +409,11 @@ class Hub:
                     fresh.append(live)
             except Exception:
                 # One topic that can't be shown must not take the others' updates with it.
-                logger.exception("%s can't be shown", topic)
+                logger.exception(
+                    "%s can't be shown",
+                    topic,
+                    extra={"channel": topic.channel, "symbol": topic.symbol},
+                )
         if batch is not None:
             batch.write()
         joining, self._joining = self._joining, set()

@@ -18,9 +18,10 @@ Message = msgspec.Struct
 
 
 class Send(NamedTuple):
-    """Send this message to the client."""
+    """Send this message to the client; ``refusal``: what it says that was wrong."""
 
     message: Message
+    refusal: InvalidInput | None = None
 
 
 class Show(NamedTuple):

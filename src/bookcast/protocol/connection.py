@@ -126,7 +126,7 @@ class BaseConnection:
 
     def refuse(self, error: InvalidInput) -> list[Action]:
         """Tell the client that something it sent was wrong."""
-        return [Send(messages.ErrorMessage(error.message))]
+        return [Send(messages.ErrorMessage(error.message), error)]
 
     def receive(self, data: bytes | str) -> list[Action]:
         """Decide on one text message. Bad input is answered, never raised."""

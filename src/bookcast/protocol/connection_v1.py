@@ -155,7 +155,7 @@ class V1Connection:
             return self._decide(command)
         except InvalidInput as error:
             symbol, channel = getattr(command, "symbol", UNSET), getattr(command, "channel", UNSET)
-            return [Send(error_of(error, command.id, channel, symbol))]
+            return [Send(error_of(error, command.id, channel, symbol), error)]
 
     def _decide(self, command: v1.Command) -> list[Action]:
         if isinstance(command, v1.Ping):
@@ -186,7 +186,7 @@ class V1Connection:
 
     def refuse(self, error: InvalidInput, id_: v1.Id = UNSET) -> list[Action]:
         """Tell the client that something it sent was wrong."""
-        return [Send(error_of(error, id_))]
+        return [Send(error_of(error, id_), error)]
 
     def heartbeat(self) -> Message:
         """Make the message that breaks a long silence."""
@@ -206,7 +206,8 @@ class V1Connection:
             try:
                 actions.append(self._show(command, symbol))
             except InvalidInput as error:
-                actions.append(Send(error_of(error, command.id, command.channel, symbol)))
+                told = error_of(error, command.id, command.channel, symbol)
+                actions.append(Send(told, error))
         return actions
 
     def _show(self, command: v1.Subscribe, symbol: str) -> Show:
@@ -265,7 +266,8 @@ class V1Connection:
             try:
                 topic = self._topic(command, symbol)
             except InvalidInput as error:
-                actions.append(Send(error_of(error, command.id, command.channel, symbol)))
+                told = error_of(error, command.id, command.channel, symbol)
+                actions.append(Send(told, error))
                 continue
             if self.subscriptions.pop(topic, None) is not None:
                 actions.append(Hide(topic))
@@ -364,7 +366,7 @@ class V1Connection:
                 message = f"The subscription ended: {error.message}"
                 reason = InvalidInput(error.code, message)
                 told = error_of(reason, channel=topic.channel, symbol=spec.spelling)
-                actions += [Hide(topic), Send(told)]
+                actions += [Hide(topic), Send(told, reason)]
                 continue
             mode = "delta" if spec.delta else "full"
             now = self.spec_of(topic, spec.spelling, spec.depth, mode, spec.interval_ms)

@@ -14,11 +14,11 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from bookcast.auth.addresses import neighbourhood
-from bookcast.auth.gate import WARN_SECONDS, Gate, Knock, Visitor
+from bookcast.auth.gate import Gate, Knock, Visitor
 from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.origins import MAX_SHOWN
 from bookcast.errors import ERRORS, IN_BAND, InvalidInput
-from bookcast.limits import RETRY_SECONDS, Refusals, Seats, Throttle, retry_after, too_many_of
+from bookcast.limits import Full, Refusals, Seats, Seldom, retry_after, too_many_of
 from bookcast.protocol.messages_v1 import SUBPROTOCOL
 from bookcast.sessions.framer import SharedDeflate
 from bookcast.sessions.registry import Registry
@@ -35,10 +35,6 @@ MAX_CLIENT_ID_LENGTH: Final = 128
 
 BASE_SUBPROTOCOL: Final = "bookcast.base"
 """The base protocol by name: a browser that offers a token must be answered with another name."""
-
-
-PAGES: Final = frozenset({"origin_not_allowed", "host_not_allowed"})
-"""Refusals that the gate logs."""
 
 
 class Admission(NamedTuple):
@@ -63,6 +59,7 @@ class Reception:
         registry: who is there already.
         addresses: the connections that each address has.
         refusals: counts who wasn't let in.
+        full: refuses those for whom there is no room.
         max_connections: of all; 0: no limit.
     """
 
@@ -73,6 +70,7 @@ class Reception:
         registry: Registry,
         addresses: Seats,
         refusals: Refusals,
+        full: Full,
         max_connections: int = 0,
         deflate: bool = True,
         clock: Callable[[], float] = time.monotonic,
@@ -81,10 +79,10 @@ class Reception:
         self._registry = registry
         self.addresses = addresses
         self._refusals = refusals
+        self._full = full
         self._max_connections = max_connections
         self._deflate = deflate
-        self._clock = clock
-        self._warnings = Throttle(WARN_SECONDS)
+        self._warnings = Seldom(clock)
 
     def protocol(self) -> ServerProtocol:
         """Make what reads one handshake."""
@@ -118,6 +116,7 @@ class Reception:
             logger.exception("a handshake met a fault of ours")
             return None, server.reject(500, "The server met a fault of its own\n")
         if response.status_code != SWITCHING_PROTOCOLS:
+            self._refusals.add("invalid_request")
             self.leave(admission.seat)
             return None, response
         self._warn_of_subprotocols(request, peer)
@@ -129,9 +128,10 @@ class Reception:
             self.addresses.leave(seat)
 
     def _refuse(self, server: ServerProtocol, refusal: InvalidInput) -> Response:
-        # Of a refused page, the gate has told already, and not each time.
-        level = logging.DEBUG if refusal.code in PAGES else logging.INFO
-        logger.log(level, "handshake refused: %s", refusal.message)
+        self._refusals.note(refusal)
+        logger.debug(
+            "handshake refused: %s", refusal.message[:MAX_SHOWN], extra={"code": refusal.code}
+        )
         status = ERRORS[refusal.code].status
         response = server.reject(status, refusal.message + "\n")
         if refusal.retry_after is not None:
@@ -151,7 +151,7 @@ class Reception:
         if not offered or any(name in spoken for name in offered):
             return
         who = ", ".join(request.headers.get_all("Origin"))[:MAX_SHOWN] or peer
-        if self._warnings.is_due(who, self._clock()):
+        if self._warnings.count(who):
             logger.warning(
                 "%s offers no subprotocol that is spoken here, so a browser closes the connection; "
                 "offer %s or %s",
@@ -187,7 +187,6 @@ class Reception:
             visitor = self._gate.admit(knock)
             seat = self._take_seat(visitor)
         except InvalidInput as refusal:
-            self._refusals.add(refusal.code)
             if not request.headers.get_all("Origin") or refusal.code not in IN_BAND:
                 raise
             nobody = Visitor(peer, None)
@@ -198,11 +197,7 @@ class Reception:
         if visitor.principal is None and not self._gate.takes_credentials:
             raise InvalidInput("unauthenticated", "The proxy names nobody")
         if self._max_connections and len(self._registry) >= self._max_connections:
-            raise InvalidInput(
-                "server_full",
-                f"The server has its {self._max_connections} connections, MAX_CONNECTIONS",
-                retry_after=RETRY_SECONDS,
-            )
+            raise self._full.refuse(self._max_connections, "MAX_CONNECTIONS")
         if visitor.principal is not None:
             self._registry.check_room(visitor.principal)
         seat = neighbourhood(visitor.address)

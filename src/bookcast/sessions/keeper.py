@@ -226,12 +226,12 @@ class Keeper:
         try:
             await self._save_whole(session)
         except EngineAwayError as error:
-            logger.debug("client %r: its session isn't saved: %s", session.client_id, error)
+            logger.debug("session not saved: %s", error, extra=session.fields())
             self._dirty.setdefault(session)
             return False
         except Exception:
             # One that can't be saved must not take the others with it.
-            logger.exception("saving client %r met a fault of ours", session.client_id)
+            logger.exception("saving a session met a fault of ours", extra=session.fields())
         return True
 
     async def _save_whole(self, session: Session) -> None:
@@ -269,7 +269,7 @@ class Keeper:
             del self._by_key[key]
             self._seek(session)
         else:
-            logger.debug("client %r: its session is another node's", session.client_id)
+            logger.debug("session belongs to another node", extra=session.fields())
             del self._by_key[key]
             self._generations.pop(key, None)
             self._residents.lose(session)

@@ -9,7 +9,7 @@ from typing import Final
 from bookcast.auth.principal import ANYONE, Principal
 from bookcast.engine.base import EngineAwayError
 from bookcast.errors import CloseCode, InvalidInput
-from bookcast.limits import RETRY_SECONDS, Seats
+from bookcast.limits import RETRY_SECONDS, Seats, Seldom
 from bookcast.protocol.connection import Parked
 from bookcast.sessions.roaming import Roaming
 from bookcast.sessions.session import Session
@@ -91,6 +91,7 @@ class Registry:
         """Sessions since the start that a client came back to."""
         self.expired = 0
         """Sessions since the start that nobody came back to."""
+        self._duplicate_warnings = Seldom(clock)
         self.duplicates = 0
         """Clients since the start that came under the id of another who is there."""
 
@@ -113,6 +114,7 @@ class Registry:
         """Note a client that was accepted."""
         self._sessions.add(session)
         self.accepted += 1
+        session.number = self.accepted
         if session.principal is not None:
             self._principals.take(session.principal.id, beyond=1)
 
@@ -169,7 +171,7 @@ class Registry:
             session.park(until)
             self._park(session)
             self.changed(session)
-            logger.debug("client %r may come back within %g s", session.client_id, self._ttl)
+            logger.debug("session parked for %g s", self._ttl, extra=session.fields())
             self._make_room(session)
             self._end_challenge(session)
         else:
@@ -262,7 +264,7 @@ class Registry:
             try:
                 session.check(now)
             except Exception:
-                logger.exception("checking client %r met a fault of ours", session.client_id)
+                logger.exception("a check met a fault of ours", extra=session.fields())
         while self._parked:
             oldest = next(iter(self._parked))
             if now - self._parked[oldest] < self._ttl:
@@ -379,7 +381,7 @@ class Registry:
         if self._roaming is not None:
             self._roaming.keeper.replace(old, new)
         self.resumed += 1
-        logger.info("client %r is back: %d symbols", new.client_id, old.subscription_count)
+        logger.debug("session resumed", extra=new.fields())
         new.adopt(old)
 
     def _challenge(self, owner: Session, newcomer: Session) -> None:
@@ -394,7 +396,7 @@ class Registry:
     def _give_up(self, challenge: Challenge) -> None:
         owner = challenge.owner
         if self._challenges.get(owner.id) is challenge:
-            logger.info("client %r didn't answer: its session goes on elsewhere", owner.client_id)
+            logger.debug("client didn't answer: its session goes on", extra=owner.fields())
             owner.lose()  # which settles the challenge
 
     def _settle(self, challenge: Challenge) -> None:
@@ -416,16 +418,18 @@ class Registry:
     def note_duplicate(self, session: Session) -> None:
         """Note that a client uses the id of another that is there."""
         self.duplicates += 1
-        logger.warning(
-            "client id %r is used by several connections at once; give each its own, or none of "
-            "them finds its subscriptions after a loss",
-            session.client_id,
-        )
+        count = self._duplicate_warnings.count()
+        if count:
+            logger.warning(
+                "a client id is used by several connections at once; give each its own, or none "
+                "of them finds its subscriptions after a loss",
+                extra={**session.fields(), "count": count},
+            )
 
     def _expire(self, session: Session) -> None:
         self._unpark(session)
         self.expired += 1
-        logger.debug("client %r didn't come back", session.client_id)
+        logger.debug("session expired", extra=session.fields())
         self._forget(session)
 
     def _forget(self, session: Session) -> None:

@@ -146,7 +146,7 @@ class Roaming:
         if not self._sessions.is_connected(session):
             await self.keeper.put_back(key, found)
             return None
-        logger.info("client %r is back, from another node", session.client_id)
+        logger.debug("session resumed from another node", extra=session.fields())
         return found
 
     async def _enter(self, session: Session, *, again: bool = False) -> None:
@@ -154,7 +154,7 @@ class Roaming:
         try:
             parked = await self._find(session)
         except EngineAwayError as error:
-            logger.debug("client %r: only looked for here: %s", session.client_id, error)
+            logger.debug("session only looked for here: %s", error, extra=session.fields())
             if not again:
                 self._enter_here(session)
             self._look_again(session)
@@ -191,7 +191,7 @@ class Roaming:
         if self._sessions.is_connected(session):
             self._sessions.own(session)
             self._sessions.note_resumed(session)
-            logger.info("client %r is back, from another node", session.client_id)
+            logger.debug("session resumed from another node", extra=session.fields())
         await self._prepare(list(found))
         return found
 

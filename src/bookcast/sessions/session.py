@@ -13,7 +13,7 @@ from typing import Final
 from bookcast.auth.gate import Gate, keys_unavailable
 from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.principal import ANYONE, NOTHING, Principal, owner_of_keys
-from bookcast.errors import CLOSE_REASONS, IN_BAND, CloseCode, InvalidInput
+from bookcast.errors import IN_BAND, CloseCode, InvalidInput
 from bookcast.hub.hub import Hub
 from bookcast.hub.view import ViewSpec
 from bookcast.limits import Refusals
@@ -86,6 +86,7 @@ class Session:
         "_watch",
         "address",
         "client_id",
+        "number",
         "outbox",
         "principal",
         "tokens",
@@ -109,6 +110,8 @@ class Session:
         rules: SessionRules,
     ) -> None:
         self.client_id = client_id
+        self.number = 0
+        """The number of its connection at this node."""
         self.address = address
         self.principal = principal
         self.outbox = Outbox(write, self._may_see)
@@ -122,7 +125,7 @@ class Session:
         self.tokens: tuple[str, ...] = (secrets.token_urlsafe(16),) if speaks_v1 else ()
         """What it may be resumed with, its own first."""
         self._watch = Watch(peer, rules)
-        self._allowance = Allowance(rules, refusals)
+        self._allowance = Allowance(rules)
         rights = principal.rights if principal is not None else None
         self._connection = (
             V1Connection(
@@ -145,6 +148,25 @@ class Session:
         # What the client asked for no more while it may still be given it; None: it can't be.
         self._declined: set[Topic] | None = None
         self._closed = self._warned = False
+
+    def fields(self, topic: Topic | None = None) -> dict[str, object]:
+        """Return what a line of the log tells of this client, and of a topic."""
+        fields: dict[str, object] = {"client_id": self.client_id, "connection": self.number}
+        if topic is not None:
+            fields |= {"channel": topic.channel, "symbol": topic.symbol}
+        return fields
+
+    @property
+    def principal_id(self) -> str:
+        """Who it is, for the log; empty as long as nobody knows."""
+        if self.principal is None:
+            return ""
+        return ANYONE if self.principal.kind == ANYONE else self.principal.id
+
+    @property
+    def age(self) -> float:
+        """Seconds since the connection began."""
+        return self._watch.age(self._rules.clock())
 
     @property
     def id(self) -> tuple[str, str]:
@@ -183,10 +205,9 @@ class Session:
     def receive(self, data: bytes) -> None:
         """Act on one text message of the client. Answers wait for the outbox's next flush."""
         if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("client %r says %r", self.client_id, without_secrets(data))
+            logger.debug("message received: %r", without_secrets(data), extra=self.fields())
         self._do(self._connection.receive(data))
-        if self._allowance.is_abused:
-            self._peer.end(CloseCode.POLICY)
+        self._end_abuse()
 
     def refuse(self, refusal: InvalidInput) -> None:
         """Tell a client that is not let in why."""
@@ -198,6 +219,11 @@ class Session:
         message = "Binary messages are not understood; send JSON as text"
         refusal = self._allowance(False) or InvalidInput("invalid_message", message)  # noqa: FBT003
         self._do(self._connection.refuse(refusal))
+        self._end_abuse()
+
+    def _end_abuse(self) -> None:
+        if self._allowance.is_abused:
+            self._peer.end(CloseCode.POLICY)
 
     def receive_pong(self, payload: bytes) -> None:
         """Take note that the client is there, if that is what it was asked."""
@@ -271,7 +297,7 @@ class Session:
             if not isinstance(action, Publish):
                 self._perform(action)
             elif isinstance(outcome := next(outcomes), InvalidInput):
-                self._say(action.refuse(outcome))
+                self._say(action.refuse(outcome), outcome)
             else:
                 self._say(action.answer(outcome))
         if len(actions) == len(updates):
@@ -304,10 +330,10 @@ class Session:
             before = self.id
             self._take_principal(principal)
         except UnknownKey:
-            self._say(action.refuse(keys_unavailable()))
+            refusal = keys_unavailable()
+            self._say(action.refuse(refusal), refusal)
         except InvalidInput as refusal:
-            self._refusals.add(refusal.code)
-            self._say(action.refuse(refusal))
+            self._say(action.refuse(refusal), refusal)
             if self.principal is None and not self._closed:
                 self.outbox.flush()
                 self._peer.end(IN_BAND.get(refusal.code, CloseCode.REFUSED))
@@ -349,6 +375,20 @@ class Session:
         symbols, self._symbols = self._symbols, ()
         if symbols:
             self._do(self._connection.open(symbols))
+
+    def renew(self) -> None:
+        """Look again at who the client is: keys, secrets or rights have changed."""
+        if self.principal is None or self._closed:
+            return
+        principal = self._gate.renewed(self.principal)
+        if principal is None:
+            self._peer.end(CloseCode.TOKEN_EXPIRED)
+            return
+        changed = principal.rights != self.principal.rights
+        self.principal = principal
+        if changed:
+            self._entitle(principal, enter=False)
+            self.outbox.flush()
 
     def _seconds_left(self) -> float | None:
         if self.principal is None or self.principal.expires_at is None:
@@ -443,7 +483,6 @@ class Session:
         """End what is stuck, and break a long silence; call it regularly, in monotonic seconds."""
         verdict = self._judge(now)
         if verdict is not None:
-            logger.info("client %r: %s", self.client_id, CLOSE_REASONS[verdict].reason)
             self._peer.end(verdict)
             return
         if self.outbox.writable and isinstance(self._connection, V1Connection):
@@ -497,10 +536,10 @@ class Session:
 
     def _perform(self, action: Action) -> None:
         match action:
-            case Send(message):
-                self._say(message)
+            case Send(message, refusal):
+                self._say(message, refusal)
             case Show(topic, spec, confirm, history):
-                logger.debug("client %r sees %s", self.client_id, topic)
+                logger.debug("topic subscribed", extra=self.fields(topic))
                 place = self._hub.subscribe(self.outbox, topic, spec, history=history)
                 self._watch.begun_at = self._rules.clock()
                 if confirm is not None:
@@ -510,7 +549,7 @@ class Session:
             case Restore(restored, answer):
                 self._restore(restored, answer)
             case Hide(topic):
-                logger.debug("client %r no longer sees %s", self.client_id, topic)
+                logger.debug("topic unsubscribed", extra=self.fields(topic))
                 self._hub.unsubscribe(self.outbox, topic)
                 if self._declined is not None:
                     self._declined.add(topic)
@@ -533,7 +572,7 @@ class Session:
         if answer is not None:
             self._say(answer(places))
         for topic, _, _ in restored:
-            logger.debug("client %r sees %s again", self.client_id, topic)
+            logger.debug("topic resumed", extra=self.fields(topic))
             self._hub.begin(self.outbox, topic)
         self._home.changed(self)
 
@@ -546,22 +585,26 @@ class Session:
         except InvalidInput as error:
             found, refusal = False, error
         if not found and not self._closed:
-            self._say(action.refuse(refusal))
+            self._say(action.refuse(refusal), refusal)
         self.outbox.flush()
 
-    def _say(self, message: Message) -> None:
-        if message.__struct_config__.tag == "error":
-            logger.info("client %r refused: %s", self.client_id, getattr(message, "message", ""))
-        else:
-            logger.debug("client %r is told %s", self.client_id, _shown(message))
+    def _say(self, message: Message, refusal: InvalidInput | None = None) -> None:
+        if refusal is not None:
+            self._refusals.note(refusal)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("message sent: %s", _shown(message), extra=self.fields())
         self._watch.note_said()
         self.outbox.put(self._frame(codec.encode(message), False))  # noqa: FBT003 - for one alone
 
 
-def _shown(message: Message) -> object:
-    """Give a message for the log; two of them tell a secret."""
+SHOWN: Final = 200
+"""So much of a message is shown in the log, in bytes or characters."""
+
+
+def _shown(message: Message) -> str:
+    """Return the beginning of a message for the log; two of them tell a secret."""
     hidden = isinstance(message, v1.Welcome | v1.Resumed)
-    return message.__struct_config__.tag if hidden else message
+    return str(message.__struct_config__.tag) if hidden else str(message)[:SHOWN]
 
 
 _SECRETS: Final = re.compile(rb'("(?:token|session)"\s*:\s*)"[^"]*"?')
@@ -571,4 +614,4 @@ def without_secrets(data: bytes) -> bytes:
     """Give the beginning of a client's message for the log."""
     if b"\\u" in data:
         return b"(escaped text)"  # where a name could hide
-    return _SECRETS.sub(rb'\1"(hidden)"', data)[:200]
+    return _SECRETS.sub(rb'\1"(hidden)"', data[: 4 * SHOWN])[:SHOWN]

@@ -51,6 +51,10 @@ class Watch:
         """Tell whether the client has had its time to say who it is."""
         return now - self._since >= self._rules.auth_timeout
 
+    def age(self, now: float) -> float:
+        """Return the seconds since the connection began."""
+        return now - self._since
+
     # Is it there?
 
     def ask(self) -> None:

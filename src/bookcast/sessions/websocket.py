@@ -51,6 +51,9 @@ TOO_SLOW_SECONDS: Final = 10.0
 MAX_WAITING_BYTES: Final = 64 * 1024
 """So much of what a publisher sends may wait for the next flush."""
 
+LOST: Final = 1006
+"""The code of a connection that ended without a close frame (RFC 6455, 7.1.5)."""
+
 MAX_INBOX: Final = 256
 """So many messages wait while an earlier publication of the client is under way."""
 
@@ -128,6 +131,7 @@ class WebSocket(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_address",
         "_assembly",
         "_connections",
         "_endpoint",
@@ -150,7 +154,7 @@ class WebSocket(asyncio.Protocol):
     ) -> None:
         self._endpoint = endpoint
         self._connections = connections
-        self._peer = peer
+        self._peer = self._address = peer
         self._proxied = proxied
         self._had_all_at = 0.0
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
@@ -200,7 +204,7 @@ class WebSocket(asyncio.Protocol):
         self._connections.discard(self)
         self._receive_waiting()
         if exc is not None:
-            logger.debug("transport lost: %s", exc)
+            logger.debug("transport lost: %s", exc, extra=self._fields())
         if self._publishes:
             self._endpoint.lose_publisher(self)
         if self._session is not None:
@@ -213,13 +217,13 @@ class WebSocket(asyncio.Protocol):
         if self._session is not None:
             self._session.hold(self._endpoint.clock())
             self._transport.pause_reading()
-            logger.debug("client %r is slow: holding back", self._session.client_id)
+            logger.debug("client is slow: holding back", extra=self._fields())
 
     def resume_writing(self) -> None:
         """The client takes data again: give it the newest of what it missed."""
         if self._session is None or self._transport.is_closing():
             return
-        logger.debug("client %r takes data again: catching up", self._session.client_id)
+        logger.debug("client takes data again: catching up", extra=self._fields())
         self._session.catch_up()
         self._process()
         self._read_on()
@@ -259,8 +263,6 @@ class WebSocket(asyncio.Protocol):
             self._begin(server, admission)
             return
         self._endpoint.registry.refused += 1
-        if server.handshake_exc is not None:
-            logger.info("handshake refused: %s", server.handshake_exc)
         self._transport.close()
 
     async def _handshake_later(self, data: bytes) -> None:
@@ -275,6 +277,7 @@ class WebSocket(asyncio.Protocol):
     def _begin(self, server: ServerProtocol, admission: Admission) -> None:
         endpoint = self._endpoint
         self._seat = admission.seat
+        self._address = admission.visitor.address
         self._proxied = self._proxied or admission.visitor.proxied
         # The handshake's state is a few kilobytes that nobody needs again.
         self._protocol = Frames(endpoint.max_message_bytes)
@@ -294,7 +297,7 @@ class WebSocket(asyncio.Protocol):
             self.end(IN_BAND[admission.refusal.code])
             return
         endpoint.registry.add(session)
-        logger.info("client %r connected from %s", admission.client_id, admission.visitor.address)
+        logger.debug("connection opened", extra={**self._fields(), "address": self._address})
         session.open(admission.symbols)
         self._process()
 
@@ -385,7 +388,7 @@ class WebSocket(asyncio.Protocol):
                 if not self._work(session):
                     break
         except Exception:
-            logger.exception("client %r met a fault of ours", session.client_id)
+            logger.exception("a client met a fault of ours", extra=session.fields())
             self.end(CloseCode.INTERNAL)
 
     def _take_messages(self, session: Session) -> None:
@@ -431,7 +434,7 @@ class WebSocket(asyncio.Protocol):
         try:
             await work
         except Exception:
-            logger.exception("what a client asked for met a fault of ours")
+            logger.exception("what a client asked for met a fault of ours", extra=self._fields())
             self.end(CloseCode.INTERNAL)
         finally:
             self._working = None
@@ -500,21 +503,37 @@ class WebSocket(asyncio.Protocol):
         self._inbox.clear()
         self._assembly = None
         self._endpoint.registry.leave(session, until=until)
-        logger.info("client %r left: %s", session.client_id, _why(self._protocol))
+        code, closed_by = _end_of(self._protocol)
+        logger.log(
+            # Of who is refused, the log tells the number alone.
+            logging.INFO if session.number else logging.DEBUG,
+            "connection closed",
+            extra={
+                **session.fields(),
+                "principal": session.principal_id,
+                "address": self._address,
+                "code": code,
+                "by": closed_by,
+                "duration_s": round(session.age, 3),
+            },
+        )
+
+    def _fields(self) -> dict[str, object]:
+        return self._session.fields() if self._session is not None else {"address": self._address}
 
 
 _NO_ID: Final = uuid.UUID(int=0)
 _DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 
 
-def _why(protocol: Protocol | None) -> str:
-    if protocol is None:
-        return "no handshake"
-    if protocol.close_sent is not None and protocol.close_rcvd_then_sent is not True:
-        return f"closed by us, {protocol.close_sent}"
-    if protocol.close_rcvd is not None:
-        return f"closed by the client, {protocol.close_rcvd}"
-    return "the connection was lost"
+def _end_of(protocol: Protocol | None) -> tuple[int, str]:
+    """Return the close code of a connection, and which side closed it."""
+    if protocol is not None:
+        if protocol.close_sent is not None and protocol.close_rcvd_then_sent is not True:
+            return int(protocol.close_sent.code), "server"
+        if protocol.close_rcvd is not None:
+            return int(protocol.close_rcvd.code), "client"
+    return LOST, "network"
 
 
 def run_through(coroutine: Coroutine[Any, Any, None]) -> None:

@@ -106,11 +106,14 @@ def _redis_url_fault(url: str) -> str:
 def _check_authentication(settings: Settings) -> None:
     match settings.auth_mode:
         case "jwt" if not (
-            settings.auth_jwt_secret or settings.auth_jwt_public_key_file or settings.auth_jwks_url
+            settings.auth_jwt_secret
+            or settings.auth_jwt_secrets_file
+            or settings.auth_jwt_public_key_file
+            or settings.auth_jwks_url
         ):
             raise SettingError(
                 "AUTH_MODE is 'jwt', and nothing says what tokens are checked with; set "
-                "AUTH_JWT_SECRET, AUTH_JWT_PUBLIC_KEY_FILE or AUTH_JWKS_URL"
+                "AUTH_JWT_SECRET, AUTH_JWT_SECRETS_FILE, AUTH_JWT_PUBLIC_KEY_FILE or AUTH_JWKS_URL"
             )
         case "keys" if not settings.auth_api_keys_file:
             raise SettingError("AUTH_MODE is 'keys'; name their file with AUTH_API_KEYS_FILE")

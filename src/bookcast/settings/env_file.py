@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 
 from bookcast.errors import SettingError
+from bookcast.settings.files import read_bytes
 from bookcast.settings.names import nearest
 
 NEWLINE: Final = re.compile(r"\r\n|\n|\r")
@@ -50,7 +51,7 @@ def read_env_file(path: Path, known: Collection[str]) -> Mapping[str, str | None
 
 def _text(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise SettingError(f"The file {path} can't be read: {error}") from None
     try:

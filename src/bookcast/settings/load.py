@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -17,8 +17,12 @@ from bookcast.errors import SettingError, explain
 from bookcast.settings.check import check
 from bookcast.settings.describe import Description, describe, environment_names
 from bookcast.settings.env_file import read_env_file
+from bookcast.settings.files import read_bytes
 from bookcast.settings.names import nearest
 from bookcast.settings.schema import ALIASES, PRODUCTION_DEFAULTS, Names, Settings
+
+FROM_FILE: Final = "the file "
+"""What a source begins with that is a file with a secret in it."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -125,17 +129,21 @@ def _find(
         if text := values.get(name):
             return text, place
         if description.secret and (path := values.get(f"{name}_FILE")):
-            return _read_secret(name, path, place), f"the file {path}"
+            return _read_secret(name, path, place), FROM_FILE + path
     return None
 
 
 def _read_secret(name: str, path: str, place: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8-sig").strip()
+        text = read_bytes(Path(path)).decode("utf-8-sig").strip()
     except (OSError, ValueError) as error:
         raise SettingError(
             f"{name}_FILE is {path!r} (from {place}), which can't be read: {error}"
         ) from None
+    if not text:
+        # It may be in the middle of being written: no secret at all would be another setting.
+        raise SettingError(f"{name}_FILE is {path!r} (from {place}), which is empty")
+    return text
 
 
 def _convert(description: Description, text: str, source: str) -> Any:

@@ -70,7 +70,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "reject"
     ready_without_redis: Annotated[
         bool,
-        Meta(description="Whether /readyz stays ready while Redis is away, as it should be"),
+        Meta(
+            description="Whether /readyz stays ready while Redis is away; before it was reached "
+            "once, a node is never ready"
+        ),
     ] = True
     workers: Annotated[
         int,
@@ -172,6 +175,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     auth_jwt_secret: Annotated[
         str | None,
         _secret("The secret that tokens are signed with (HS256), of at least 32 bytes"),
+    ] = None
+    auth_jwt_secrets_file: Annotated[
+        str | None,
+        Meta(
+            description="Several secrets (HS256) by the kid that tokens name: TOML, [secrets], "
+            'then kid = "…"; a token without a kid is tried on all'
+        ),
     ] = None
     auth_jwt_public_key_file: Annotated[
         str | None,
@@ -300,6 +310,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "limit",
         ),
     ] = 0.0
+    max_published_topics: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Topics that may be published, of all nodes together; a publication of one "
+            "more is refused; 0: no limit",
+        ),
+    ] = 100_000
     session_ttl: Annotated[
         float,
         Meta(ge=0, description="A client that was lost finds its session for so many seconds"),
@@ -408,6 +426,7 @@ PRODUCTION_DEFAULTS: Final[Mapping[str, Any]] = {
     "redis_url": "redis://redis:6379",
     "admin_allow": (),
     "max_connections_per_address": 100,
+    "publish_rate": 10_000.0,
     "drain_seconds": 30.0,
 }
 """Where production starts from another value than :class:`Settings` says."""
