@@ -710,6 +710,26 @@ def test_a_principal_is_renewed_while_its_secret_is_there(tmp_path: Path) -> Non
     assert (renewed.rights.symbols, renewed.rights.max_depth) == (("HK.*",), 5)
 
 
+@pytest.mark.parametrize("trusts_foreign", [True, False])
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"scp": ["publish"]},
+        {"scope": "openid profile"},
+        {"scp": "User.Read", "bookcast": {"max_depth": 5}},
+        {"scope": ""},
+        {},
+    ],
+)
+def test_a_renewed_principal_keeps_what_its_scope_says(
+    claims: dict[str, Any], trusts_foreign: bool
+) -> None:
+    """And why it may do nothing."""
+    checks = tokens(trusts_foreign=trusts_foreign)
+    principal = checks.verify(sign(claims))
+    assert checks.renewed(principal) == principal
+
+
 def test_a_token_of_ours_names_the_last_secret_of_several(tmp_path: Path) -> None:
     """Where one is appended, that is the newest."""
     checks = several(tmp_path, old=OLD, new=NEW)

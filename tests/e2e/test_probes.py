@@ -142,7 +142,9 @@ def test_the_balancer_of_compose_keeps_its_node_too(settings: Any, tmp_path: Pat
 def test_the_images_own_check_passes_with_130_clients_beside_it() -> None:
     """From the loopback address, as the container asks itself, and kubelet its pod."""
     [line] = [
-        one for one in (ROOT / "Dockerfile").read_text().splitlines() if "urllib.request" in one
+        one
+        for one in (ROOT / "Dockerfile").read_text().splitlines()
+        if "http.client" in one and "CMD" in one
     ]
     program = line.split('"-c", "')[1].rsplit('"]', 1)[0].replace('\\"', '"')
     with serving(**PRODUCTION, HOST="127.0.0.1", AUTH_MODE="none", ALLOWED_HOSTS="") as (served, _):

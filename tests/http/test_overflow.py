@@ -101,6 +101,10 @@ async def test_a_full_server_answers_probes_and_nothing_else(
             answer = await ask(server.port, request)
             assert answer.startswith(b"HTTP/1.1 200 ")
             assert b"connection: close" in answer.lower()
+        for offer in ("h2c", "websocket"):
+            head = f"GET //livez/ HTTP/1.1\r\nUpgrade: {offer}\r\nConnection: upgrade\r\nX:"
+            answer = await ask(server.port, head)
+            assert answer.startswith(b"HTTP/1.1 200 " if offer == "h2c" else b"HTTP/1.1 503 ")
         assert b"HTTP/1.1 503" not in await ask(server.port, "OPTIONS /livez")
         for request in ("GET /health", "POST /livez", "GET /books/AAPL", "GET /"):
             answer = await ask(server.port, request)
@@ -110,7 +114,7 @@ async def test_a_full_server_answers_probes_and_nothing_else(
         writer.write(handshake("/ws/me"))
         assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
         writer.transport.abort()
-        assert server._refusals.counts == {"server_full": 5}
+        assert server._refusals.counts == {"server_full": 6}
     lines = [one.message for one in caplog.records if "full" in one.message]
     assert len(lines) == 1
     assert "ulimit -n" in lines[0]

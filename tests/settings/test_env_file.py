@@ -94,7 +94,7 @@ def test_a_line_with_a_settings_name_that_does_not_set_it_ends_the_start(
         ("--auth-mode=jwt", 1, "--auth-mode", "AUTH_MODE"),
         ("SET REDIS_ULR=x", 1, "REDIS_ULR", "REDIS_URL"),
         ("AUTHMODE jwt", 1, "AUTHMODE", "AUTH_MODE"),
-        ("AUTH_JWT_SECRETS_FILE=x", 1, "AUTH_JWT_SECRETS_FILE", "AUTH_JWT_SECRET_FILE"),
+        ("REDIS_URLS_FILE=x", 1, "REDIS_URLS_FILE", "REDIS_URL_FILE"),
         ("AUTH_MODE=none\nAUTH_MOD=jwt", 2, "AUTH_MOD", "AUTH_MODE"),
     ],
 )

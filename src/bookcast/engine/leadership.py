@@ -67,6 +67,14 @@ class Leadership:
         """Take note that whoever had the lock gave it up."""
         self._free.set()
 
+    def note_away(self) -> None:
+        """Take note that Redis is away, or was a moment ago.
+
+        Whoever runs the feed goes on: nobody else can take over now. Afterwards he has the first
+        word.
+        """
+        self._away_until = self._clock() + PATIENCE_SECONDS
+
     async def fenced(self, fence: int) -> None:
         """Take note that another node has the lock: something was refused under this fence."""
         async with self._changing:
@@ -94,9 +102,7 @@ class Leadership:
                 async with self._changing:
                     await self._look()
             except EngineAwayError as error:
-                # Whoever runs the feed goes on: nobody else can take over now. Afterwards he has
-                # the first word.
-                self._away_until = self._clock() + PATIENCE_SECONDS
+                self.note_away()
                 logger.debug("the lock of the feed can't be looked at: %s", error)
             except Exception:
                 logger.exception("leadership met a fault of ours")

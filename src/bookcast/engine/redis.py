@@ -544,6 +544,7 @@ class RedisEngine(Engine):
     def _return(self) -> None:
         """Go on with Redis: what is newest here becomes the newest there."""
         left = self._alone.end()
+        self._leadership.note_away()  # also where it was away for less than a look at the lock
         self._breaker.succeed()
         logger.warning("Redis is back")
         fence = self._leadership.fence
