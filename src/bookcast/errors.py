@@ -170,6 +170,9 @@ IN_BAND: Final = {
 }
 """Why somebody isn't let in, and the close code for whoever can't see a handshake's answer."""
 
+LOGGED_BY_GATE: Final = frozenset({"origin_not_allowed", "host_not_allowed"})
+"""Refusals that the gate logs, once in a while: a page may try again each second."""
+
 
 FINAL_CODES: Final = range(4500, 5000)
 """Of our own codes, 4000 to 4499 ask to come back and these ask not to."""

@@ -12,7 +12,7 @@ import msgspec
 from bookcast.auth.principal import EVERYTHING, Rights
 from bookcast.engine.base import Engine, KeyConflictError
 from bookcast.engine.work import Work
-from bookcast.errors import InvalidInput
+from bookcast.errors import LOGGED_BY_GATE, InvalidInput
 from bookcast.hub.hub import Hub
 from bookcast.model import Position, Publication, Topic
 from bookcast.protocol.idempotency import HEADER, once
@@ -171,7 +171,8 @@ class Publisher:
     def refuse(self, error: InvalidInput) -> None:
         """Note that a publication was refused, for instance before it came to the data in it."""
         self.refused += 1
-        logger.info("publication refused: %s", error.message)
+        level = logging.DEBUG if error.code in LOGGED_BY_GATE else logging.INFO
+        logger.log(level, "publication refused: %s", error.message)
 
     def _parse(
         self, channel: str, symbol: str, source: Any, period: str | None, rights: Rights

@@ -17,7 +17,7 @@ from bookcast.auth.addresses import neighbourhood
 from bookcast.auth.gate import WARN_SECONDS, Gate, Knock, Visitor
 from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.origins import MAX_SHOWN
-from bookcast.errors import ERRORS, IN_BAND, InvalidInput
+from bookcast.errors import ERRORS, IN_BAND, LOGGED_BY_GATE, InvalidInput
 from bookcast.limits import RETRY_SECONDS, Refusals, Seats, Throttle, retry_after, too_many_of
 from bookcast.protocol.messages_v1 import SUBPROTOCOL
 from bookcast.sessions.framer import SharedDeflate
@@ -35,10 +35,6 @@ MAX_CLIENT_ID_LENGTH: Final = 128
 
 BASE_SUBPROTOCOL: Final = "bookcast.base"
 """The base protocol by name: a browser that offers a token must be answered with another name."""
-
-
-PAGES: Final = frozenset({"origin_not_allowed", "host_not_allowed"})
-"""Refusals that the gate logs."""
 
 
 class Admission(NamedTuple):
@@ -130,7 +126,7 @@ class Reception:
 
     def _refuse(self, server: ServerProtocol, refusal: InvalidInput) -> Response:
         # Of a refused page, the gate has told already, and not each time.
-        level = logging.DEBUG if refusal.code in PAGES else logging.INFO
+        level = logging.DEBUG if refusal.code in LOGGED_BY_GATE else logging.INFO
         logger.log(level, "handshake refused: %s", refusal.message)
         status = ERRORS[refusal.code].status
         response = server.reject(status, refusal.message + "\n")
