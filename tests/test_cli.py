@@ -174,7 +174,7 @@ def test_a_lifetime_is_a_number_of_seconds_above_zero(capsys: pytest.CaptureFixt
         with pytest.raises(SystemExit) as ended:
             cli.main(["token", "me", f"--lifetime={wrong}"])
         assert ended.value.code == 2
-    assert "lifetime" in capsys.readouterr().err
+        assert f"{wrong} is no lifetime; write a number of seconds" in capsys.readouterr().err
 
 
 def test_a_key_comes_with_the_lines_that_the_server_needs(

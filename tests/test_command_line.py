@@ -64,6 +64,12 @@ def test_every_setting_is_in_the_help_without_a_command(capsys: pytest.CaptureFi
     assert flags_of(shown(capsys, "--help-all")) > {one.flag for one in describe()}
 
 
+@pytest.mark.parametrize("command", ["token", "key"])
+def test_every_command_knows_both_helps(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are the same where there are no settings."""
+    assert shown(capsys, command, "--help-all") == shown(capsys, command, "--help")
+
+
 @pytest.mark.parametrize("command", EXAMPLES)
 def test_examples_are_commands_that_are_understood(command: str) -> None:
     """As they stand in the help."""
@@ -90,6 +96,7 @@ def test_examples_are_commands_that_are_understood(command: str) -> None:
         (["--versoin"], "--versoin is not understood; did you mean --version?"),
         (["--port", "9000"], "--port comes after a command, as in: bookcast serve --port"),
         (["-x"], "-x is not understood; see bookcast --help"),
+        (["--websocket-prot", "9000"], "did you mean --websocket-port?; see bookcast --help"),
     ],
 )
 def test_what_is_misspelt_gets_the_nearest(

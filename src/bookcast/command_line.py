@@ -90,11 +90,15 @@ class Parser(argparse.ArgumentParser):
         """Return whether there is such a flag."""
         return flag in self._option_string_actions
 
-    def refuse(self, unknown: Sequence[str]) -> NoReturn:
-        """End because of arguments that aren't understood."""
+    def flags(self) -> list[str]:
+        """Return all flags."""
+        return list(self._option_string_actions)
+
+    def refuse(self, unknown: Sequence[str], known: Collection[str] = ()) -> NoReturn:
+        """End because of arguments that aren't understood; ``known``: flags besides its own."""
         first = next((one for one in unknown if one.startswith("-")), unknown[0])
         name = first.partition("=")[0]
-        self.error(f"{name} is not understood{_did_you_mean(name, self._option_string_actions)}")
+        self.error(f"{name} is not understood{_did_you_mean(name, [*self.flags(), *known])}")
 
 
 def parse(arguments: Sequence[str]) -> dict[str, Any]:
@@ -118,7 +122,7 @@ def parse(arguments: Sequence[str]) -> dict[str, Any]:
     if commands["serve"].knows(first) and not parser.knows(first):
         parser.error(f"{first} comes after a command, as in: bookcast serve {first}")
     if first.startswith("-") and not parser.knows(first):
-        parser.refuse([first])
+        parser.refuse([first], commands["serve"].flags())
     given, unknown = parser.parse_known_args(arguments)
     if unknown:
         commands[given.command].refuse(unknown)
@@ -158,6 +162,7 @@ def _parser(*, everything: bool) -> tuple[Parser, dict[str, Parser]]:
     )
     for name in CREDENTIALS:
         _add_rights(commands[name], "read" if name == "token" else "publish")
+        commands[name].add_argument(ALL, action="help", help=argparse.SUPPRESS)  # the same
     _add_signing(commands["token"])
     return parser, commands
 
@@ -222,7 +227,10 @@ def _add_signing(token: Parser) -> None:
 
 
 def _positive(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds < MAX_LIFETIME:
-        raise argparse.ArgumentTypeError(f"{text} is no lifetime")
+        raise argparse.ArgumentTypeError(f"{text} is no lifetime; write a number of seconds")
     return seconds

@@ -288,6 +288,8 @@ FOREIGN = [
     "192.168.1.7",
     "[2001:db8::7]",
     "[",
+    "[::1",
+    "::1]:80",
     "evil.localhost.example",
     "notlocalhost",
     "localhost@evil.example",

@@ -68,6 +68,19 @@ def test_a_token_signed_with_a_private_key_is_believed(
     assert refusal(checks.verify, sign(key=other, algorithm=algorithm)).code == "invalid_token"
 
 
+@pytest.mark.parametrize(
+    "token",
+    ["", "opaque", "a.b.c", "abc.def.ghi", "a.b.c.d.e", "Bearer a.b.c", f"{sign()}.%%%"],
+)
+def test_what_is_no_token_at_all_is_told_in_plain_words(token: str) -> None:
+    """Such as the opaque or encrypted access tokens that some providers give by default."""
+    said = refusal(tokens().verify, token)
+    assert (said.code, said.message) == (
+        "invalid_token",
+        "The token isn't valid: it is no signed JSON Web Token (JWT)",
+    )
+
+
 def test_secret_and_public_key_count_each_under_their_algorithm(tmp_path: Path) -> None:
     """While one replaces the other."""
     checks = tokens_of_pem(tmp_path, rsa_key(), SECRET)

@@ -93,3 +93,13 @@ def test_a_token_that_expires_ends_the_page_s_connection_for_good(
     expect(page.locator("#problem-text")).to_contain_text("The token has expired", timeout=20_000)
     expect(page.locator("#connection-text")).to_have_text("Token expired")
     assert len(sockets) == 1
+
+
+@pytest.mark.parametrize("scope", ["", "publish"])
+def test_the_page_says_why_a_token_shows_nothing(
+    page: Page, guarded: PageServer, scope: str
+) -> None:
+    """It is believed, but may not read: there is no list of symbols, and so nothing is chosen."""
+    claims = {"sub": "alice", "exp": time.time() + 60, "scope": scope}
+    page.goto(f"{guarded.url}/#token={jwt.encode(claims, SECRET, algorithm='HS256')}")
+    expect(page.locator("#problem-text")).to_contain_text("takes the scope 'read'")

@@ -138,6 +138,7 @@ async def test_probes_may_ask_by_any_of_these_methods(
     answer = await http.request(method, path, headers={"Host": "10.0.0.7"})
     assert answer.status_code == 200
     assert (answer.text == "") is (method == "HEAD")
+    assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -455,6 +456,22 @@ async def test_a_page_of_others_cannot_publish_with_a_visitors_cookie(tmp_path: 
         for origin in ("null", "http://localhost:5173", "https://evil.example"):
             answer = await http.get("/books/AAPL", headers={"Origin": origin})
             assert (answer.status_code, answer.json()["code"]) == (403, "origin_not_allowed")
+
+
+async def test_a_page_that_is_refused_again_and_again_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each of its publications is counted all the same."""
+    caplog.set_level(logging.INFO)
+    settings = {"auth_cookie": "session", "allowed_origins": ["*"]}
+    async with asking(tmp_path / "keys.toml", **settings) as http:
+        token = bearer(scope="publish")["Authorization"].removeprefix("Bearer ")
+        http.headers.update({"Cookie": f"session={token}", "Origin": "https://evil.example"})
+        for _ in range(3):
+            assert (await broadcast(http, BOOK)).status_code == 403
+        stats = (await http.get("/stats", headers={"Cookie": ""})).json()
+    assert stats["refusals"]["origin_not_allowed"] == stats["publishes_refused"] == 3
+    assert caplog.text.count("not for https://evil.example") == 1
 
 
 async def test_a_name_that_is_not_ours_is_answered_with_421(http: httpx.AsyncClient) -> None:

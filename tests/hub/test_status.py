@@ -77,6 +77,7 @@ def test_ages_and_times_left_are_no_news() -> None:
     one = Status("pending", 5, "full", "futu", quota=Quota(1, 1, 500))
     assert one.news == one._replace(age_ms=7, quota=Quota(1, 1, 400)).news
     assert one.news != one._replace(quota=Quota(1, 2, 400)).news
+    assert one.news != one._replace(quota=Quota(1, 1, None)).news  # nothing will come free
     assert one.news != one._replace(reason="no right").news
     stale = Status("stale", 5, "no update for 30 s")
     assert stale.news == stale._replace(reason="no update for 31 s").news
@@ -89,6 +90,8 @@ def test_a_changed_reason_is_news_where_it_tells_something() -> None:
     assert live.news != fewer.news
     assert live.goes_without_saying
     assert not fewer.goes_without_saying
+    halted = Status("halted", 5, "its trading is suspended", "futu")
+    assert halted.news != halted._replace(reason="it is delisted").news
     closed = Status("closed", 5, "the market has its lunch break", "futu")
     assert closed.news != closed._replace(reason="the market is closed").news
 

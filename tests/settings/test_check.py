@@ -26,6 +26,10 @@ from bookcast.settings import is_loopback, load
         ({"ALLOWED_ORIGINS": "https://a b"}, "ALLOWED_ORIGINS has 'https://a b'"),
         ({"ALLOWED_ORIGINS": "https://:"}, "ALLOWED_ORIGINS has 'https://:'"),
         ({"HOST": "*"}, "0.0.0.0 listens everywhere"),
+        ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS has '*' (from the environment); write names"),
+        ({"ALLOWED_HOSTS": "a.com,https://b.com"}, "ALLOWED_HOSTS has 'https://b.com'"),
+        ({"ALLOWED_HOSTS": "*.a.com"}, "no scheme, path or wildcard"),
+        ({"ALLOWED_HOSTS": "a.com/"}, "ALLOWED_HOSTS has 'a.com/'"),
         ({"SIMULATOR_SYMBOLS": ","}, "name at least one symbol"),
         ({"SIMULATOR_SYMBOLS": "US."}, "names a market but no code"),
         ({"REDIS_URL": "localhost:6379"}, "write redis://"),
@@ -47,6 +51,15 @@ def test_a_wrong_value_names_its_setting(environ: dict[str, str], sentence: str)
         load({}, environ, None)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["a.com", "A.com.", "a.com:8002", "münchen.example", "::1", "[::1]", "[fe80::1]:80", "1.2.3.4"],
+)
+def test_a_host_may_be_a_name_or_an_address(host: str) -> None:
+    """With a port or without, as a Host header has it."""
+    assert load({}, {"ALLOWED_HOSTS": host}, None).settings.allowed_hosts == (host,)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -57,8 +58,25 @@ def test_keywords_are_settings_in_process() -> None:
         from_keywords(prot=0)
     with pytest.raises(SettingError, match=r"WEBSOCKET_PORT is '80' \(from the caller\)"):
         from_keywords(port="80")
-    with pytest.raises(SettingError, match="AUTH_MODE"):
+    with pytest.raises(SettingError, match="AUTH_MODE is not set"):
         from_keywords(environment="production")
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"host": "*"},
+        {"allowed_origins": ["null"]},
+        {"redis_url": "http://host"},
+        {"auth_mode": "jwt"},
+        {"workers": 2},
+        {"trusted_proxies": ["nginx"]},
+    ],
+)
+def test_a_refused_keyword_says_that_it_came_from_the_caller(keywords: dict[str, Any]) -> None:
+    """Also where it is well formed, but can't be meant."""
+    with pytest.raises(SettingError, match=r"\(from the caller\)"):
+        from_keywords(**keywords)
 
 
 def test_an_unknown_keyword_is_refused_with_the_nearest() -> None:

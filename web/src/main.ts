@@ -94,6 +94,10 @@ async function loadSymbols(): Promise<void> {
       // Sooner than the connection is closed for it.
       said = error.message;
       connection.refuse(error.code === "token_expired" ? TOKEN_EXPIRED : NOT_AUTHENTICATED, error.message);
+    } else if (error instanceof Refusal && error.status === 403 && chosen === null && said !== error.message) {
+      // Without a list nothing is chosen, so that nothing else would be said.
+      said = error.message;
+      showProblem(`The server says: ${error.message}`);
     }
     // The connection's state says what is wrong; a symbol can be typed without a list.
   }

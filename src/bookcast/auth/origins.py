@@ -205,8 +205,7 @@ def _name_in(host: str) -> str:
     found = _NETLOC.fullmatch(host)
     if found is not None:
         return canonical(found["name"])
-    name = canonical(host)
-    return name if ":" in name and _NETLOC.fullmatch(f"[{name}]") else ""
+    return canonical(host) if ":" in host and _NETLOC.fullmatch(f"[{host}]") else ""
 
 
 def _is_same(origin: str, host: str) -> bool:

@@ -202,6 +202,8 @@ class Tokens:
             raise InvalidInput("token_expired", "The token has expired") from None
         except jwt.PyJWTError as error:
             said = str(error).encode("ascii", "backslashreplace").decode()
+            if type(error) is jwt.DecodeError:  # in which the library speaks of bytes and padding
+                said = "it is no signed JSON Web Token (JWT)"
             raise InvalidInput("invalid_token", f"The token isn't valid: {said}") from None
         except (ValueError, TypeError, OverflowError, AttributeError, RecursionError):
             raise InvalidInput("invalid_token", "The token isn't valid") from None

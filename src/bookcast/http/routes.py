@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -33,6 +33,9 @@ from bookcast.publisher import Publisher
 from bookcast.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+PROBED_BY: Final = {"Allow": "GET, HEAD, OPTIONS"}
+"""What an answer to OPTIONS says of its path (RFC 9110, 9.3.7); others may say it, too."""
 
 
 class Json(Response):
@@ -151,14 +154,14 @@ class Routes:
 
     async def livez(self, _request: Request) -> Response:
         """Say that the process answers."""
-        return Json(schemas.Alive("alive"))
+        return Json(schemas.Alive("alive"), headers=PROBED_BY)
 
     async def readyz(self, _request: Request) -> Response:
         """Say whether new clients should be sent here."""
         trouble = self._unready()
         if trouble is None:
-            return Json(schemas.Alive("ready"))
-        return problem.response("not_ready", trouble, **{"Retry-After": "1"})
+            return Json(schemas.Alive("ready"), headers=PROBED_BY)
+        return problem.response("not_ready", trouble, **PROBED_BY, **{"Retry-After": "1"})
 
     async def book(self, request: Request) -> Response:
         """Give the newest book of a symbol."""

@@ -10,7 +10,7 @@ from bookcast.model import Gone, Quota, Supply, Symbol, Update
 FRESH_MS: Final = 1000.0
 """What came within this is live, whatever its feed says: it may have come from somebody else."""
 
-_TOLD_REASONS: Final = frozenset({"live", "pending", "closed"})
+_TOLD_REASONS: Final = frozenset({"live", "pending", "halted", "closed"})
 """States whose reason is news when it changes. That of others contains times, or is a retry's."""
 
 State = Literal["live", "stale", "pending", "halted", "closed", "feed_down"]
@@ -30,8 +30,13 @@ class Status(NamedTuple):
 
     @property
     def news(self) -> tuple[object, ...]:
-        """What of it is worth telling when it changes: ages and times left always do."""
-        quota = self.quota._replace(next_free_ms=None) if self.quota is not None else None
+        """What of it is worth telling when it changes: ages and times left always do.
+
+        That there is a time left, and an end of the wait, is news.
+        """
+        quota = self.quota
+        if quota is not None and quota.next_free_ms is not None:
+            quota = quota._replace(next_free_ms=0)
         reason = self.reason if self.state in _TOLD_REASONS else None
         return _shared((self.state, self.source, self.every_ms, quota, reason))
 

@@ -18,6 +18,9 @@ ORIGIN: Final = re.compile(
 )
 """What a browser may send as the origin of a page, which people also end with a slash."""
 
+HOST: Final = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{0,5})?|[0-9a-fA-F.]*:[0-9a-fA-F:.]+")
+"""A name or address, as a Host header has it; an IPv6 address may lack its brackets."""
+
 MIN_SECRET_BYTES: Final = 32
 """RFC 7518, 3.2: as long as the hash. A shorter one can be guessed from a single token."""
 
@@ -51,6 +54,12 @@ def check(settings: Settings, sources: Mapping[str, str]) -> None:
             raise SettingError(
                 f"ALLOWED_ORIGINS has {origin!r}{_from(sources, 'allowed_origins')}; an origin is "
                 "scheme://host or scheme://host:port, with no path and no wildcard"
+            )
+    for name in settings.allowed_hosts:
+        if not HOST.fullmatch(name):
+            raise SettingError(
+                f"ALLOWED_HOSTS has {name!r}{_from(sources, 'allowed_hosts')}; write names or "
+                "addresses, with no scheme, path or wildcard; without it production answers to all"
             )
 
 

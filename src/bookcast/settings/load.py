@@ -78,6 +78,7 @@ def from_keywords(**keywords: Any) -> Settings:
     """
     known = {one.field: one for one in describe()}
     values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
     for keyword, value in keywords.items():
         field = ALIASES.get(keyword, keyword)
         if field not in known:
@@ -86,11 +87,15 @@ def from_keywords(**keywords: Any) -> Settings:
                 f"did you mean {meant.lower()!r}?" if meant else f"there are: {', '.join(known)}"
             )
             raise SettingError(f"There is no setting {keyword!r}; {which}")
-        values[field] = _checked(known[field], value, repr(value), "the caller", strict=True)
+        sources[field] = "the caller"
+        values[field] = _checked(known[field], value, repr(value), sources[field], strict=True)
     if values.get("environment") == "production":
         values = {**PRODUCTION_DEFAULTS, **values}
     settings = Settings(**values)
-    check(settings, {})
+    try:
+        check(settings, sources)
+    except SettingError as error:
+        raise SettingError(with_source(str(error), sources)) from None
     return settings
 
 

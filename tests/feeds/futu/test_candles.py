@@ -610,3 +610,26 @@ def test_what_another_node_had_is_older_than_what_this_one_has() -> None:
     series = live(line(5, 9))
     series.go_on_after([candle_of(one) for one in live(line(1)).push([line(2, 5)], RECEIVED)])
     assert shown(series.push([line(6, 1)], RECEIVED)) == [(4.0, 9, "final"), (5.0, 1)]
+
+
+@pytest.mark.parametrize("period", ["1m", "4h", "1d", "1w", "1M", "1Q", "1Y"])
+@pytest.mark.parametrize(
+    "label",
+    [
+        {"timestamp": 253_402_300_799.0},
+        {"time": "9999-12-31 00:00:00", "timestamp": 0.0},
+        {"time": "0001-01-01 00:00:00", "timestamp": 0.0},
+    ],
+)
+def test_no_candle_is_of_a_time_that_no_calendar_has(period: str, label: dict[str, Any]) -> None:
+    """It is passed over."""
+    series = live(topic=AAPL._replace(channel="candles", variant=period))
+    assert series.push([line(0, **label)], RECEIVED) == []
+
+
+@pytest.mark.parametrize("text", ["9999-12-31 00:00:00", "0001-01-01 00:00:00"])
+def test_a_text_that_is_no_days_of_its_candle_does_not_count(text: str) -> None:
+    """Its timestamp does."""
+    series = live(topic=AAPL._replace(channel="candles", variant="1d"))
+    [published] = series.push([line(0, time=text)], RECEIVED)
+    assert candle_of(published).time == 1_699_938_000_000  # midnight in New York

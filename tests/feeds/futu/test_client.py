@@ -282,6 +282,13 @@ async def test_the_feed_ends_at_once_whatever_opend_does(
     assert [t for t in threading.enumerate() if not t.daemon] == [threading.main_thread()]
 
 
+@pytest.fixture
+def soon_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less for the first push."""
+    monkeypatch.setattr(client, "FIRST_PUSH_SECONDS", 0.5)
+
+
+@pytest.mark.usefixtures("soon_closed")
 async def test_a_closed_market_is_told(opend: Controller, run_feed: RunFeed) -> None:
     """And a break as well; an unknown state closes nothing."""
     opend.set_markets(US=6, HK=4)
@@ -303,6 +310,7 @@ LATER = Topic("quote", Symbol("US.AAPL260918C332500"))
 TENCENT = Topic("orderbook", Symbol("HK.00700"))
 
 
+@pytest.mark.usefixtures("soon_closed")
 async def test_a_securitys_own_state_is_asked_for(opend: Controller, run_feed: RunFeed) -> None:
     """Futures, options and single stocks keep other hours than their market."""
     opend.set_markets(HK=6, HKFuture=17, US=6)
@@ -325,11 +333,26 @@ async def test_what_comes_in_a_closed_market_is_not_closed(
     opend.set_markets(HKFuture=17)
     async with run_feed(opend.port) as running:
         running.feed.want(FUTURE)
+        await subscribed(opend, "HK.HSImain")
+        for _ in range(5):  # the first push doesn't come at once
+            await asyncio.sleep(0.5)
+            assert running.feed.supply(FUTURE).state == "live"
+        opend.push(book("HK.HSImain"))
+        await asyncio.sleep(0.1)
+        assert running.feed.supply(FUTURE).state == "live"
+        await asyncio.sleep(1.2)
+        assert running.feed.supply(FUTURE).state == "live"
+
+
+@pytest.mark.usefixtures("soon_closed")
+async def test_what_comes_makes_a_closed_topic_live(opend: Controller, run_feed: RunFeed) -> None:
+    """It was quiet before."""
+    opend.set_markets(HKFuture=17)
+    async with run_feed(opend.port) as running:
+        running.feed.want(FUTURE)
         await eventually(lambda: running.feed.supply(FUTURE).state == "closed", "the state")
         opend.push(book("HK.HSImain"))
         await eventually(lambda: running.feed.supply(FUTURE).state == "live", "the book")
-        await asyncio.sleep(1.2)
-        assert running.feed.supply(FUTURE).state == "live"
 
 
 async def test_options_wait_for_the_quota_of_options(run_feed: RunFeed) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from itertools import pairwise
 
 import pytest
@@ -53,14 +54,18 @@ def test_new_symbols_are_tried_together_and_then_polled() -> None:
 
 
 def poll(
-    planner: SnapshotPlanner, limit: int, begin: float, end: float
+    planner: SnapshotPlanner,
+    limit: int,
+    begin: float,
+    end: float,
+    bad: Collection[Symbol] = (),
 ) -> dict[Symbol, list[float]]:
     """Answer what is asked for, up to so many symbols at once; give when each was given."""
     given_at: dict[Symbol, list[float]] = {}
     for tenth in range(round(begin * 10), round(end * 10)):
         now = tenth / 10
         request = planner.next_request(now)
-        if len(request) > limit:
+        if len(request) > limit or not set(request).isdisjoint(bad):
             planner.refused(request, now)
         elif request:
             planner.done(request)
@@ -82,6 +87,25 @@ def test_how_many_opend_gives_at_once_is_learnt(count: int, limit: int) -> None:
     for times in given_at.values():
         gaps = [after - before for before, after in pairwise(times)]
         assert sum(gaps) / len(gaps) == pytest.approx(every, abs=0.1)
+
+
+@pytest.mark.parametrize("bad", [(), (7,), (200, 449)])
+def test_many_symbols_come_soon_although_few_go_together(bad: tuple[int, ...]) -> None:
+    """What is learnt of one trial counts for the others, and a bad code holds up its own."""
+    planner, wanted = SnapshotPlanner(), symbols(450, "HK")
+    refused = {wanted[number] for number in bad}
+    planner.want([*wanted, A])
+    given_at = poll(planner, 20, 0, 40, refused)
+    assert given_at.keys() == {A, *wanted} - refused
+
+
+def test_a_bad_code_leaves_no_trials_small() -> None:
+    """What comes later is tried together again."""
+    planner, wanted = SnapshotPlanner(), symbols(450)
+    planner.want(wanted[:2])
+    poll(planner, MAX_SNAPSHOTS, 0, 1, wanted[:2])
+    planner.want(wanted)
+    assert planner.next_request(1) == tuple(wanted[2:402])
 
 
 def test_a_request_without_an_answer_says_nothing_of_its_symbols() -> None:

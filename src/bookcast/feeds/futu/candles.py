@@ -7,8 +7,9 @@ first day of their period, the last one, or the newest. The model dates all by t
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -54,6 +55,8 @@ PERIODS: Final = {kind: period for period, kind in KINDS.items()}
 
 KEPT: Final = 16
 """So many final candles are kept of a series, to notice when OpenD corrects one."""
+
+ONE_DAY: Final = timedelta(days=1)
 
 Line = tuple[float, Any]
 """A ``Qot_Common.KLine`` under its label: the time that OpenD dates it by."""
@@ -232,11 +235,15 @@ class CandleSeries:
         return begin
 
     def _first_day(self, label: float, line: Any) -> float:
-        """Return midnight of the first day of a period, whichever day of it OpenD names."""
-        try:
+        """Return midnight of the first day of a period, whichever day of it OpenD names.
+
+        As text, if that is the label's: it names the day in market time.
+        """
+        labelled = day = self.calendar.date_of(label)
+        with contextlib.suppress(ValueError):
             day = date.fromisoformat(line.time[:10])
-        except ValueError:
-            day = self.calendar.date_of(label)
+        if abs(day - labelled) > ONE_DAY:
+            day = labelled
         return self.calendar.at(period_date(self.period, day))
 
     def _corrected(self, begin: float, line: Any) -> Candle | None:

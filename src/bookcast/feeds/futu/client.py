@@ -50,8 +50,9 @@ ATTEMPTS: Final = 5
 ATTEMPT_SECONDS: Final = 1.0
 """So often, and after so long each time, an OpenD that doesn't answer is tried beside."""
 
-FIRST_PUSH_SECONDS: Final = 1.0
-"""What OpenD has of a topic comes within this after it was subscribed."""
+FIRST_PUSH_SECONDS: Final = 5.0
+"""What OpenD has of a topic, or what is traded although its market is said to be closed, comes
+within this after it was subscribed."""
 
 MAX_FOUND: Final = 50
 """So many securities a search gives at most."""

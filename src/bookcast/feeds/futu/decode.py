@@ -8,7 +8,7 @@ currency. OpenD's times are seconds since 1970, ours milliseconds.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -33,6 +33,11 @@ ODD_LOT: Final = 1
 """``orderBookType`` of a book of odd lots, which shares its message with the usual one."""
 
 
+_YEARS: Final = range(1800, 9000)
+"""What no calendar has trouble with; times beyond are nonsense."""
+_LATEST_MS: Final = datetime(_YEARS.stop, 1, 1, tzinfo=UTC).timestamp() * 1000
+
+
 def milliseconds(seconds: float) -> float | None:
     """Give a time of OpenD's in ms since 1970; None for none: it says 0 where it doesn't know."""
     # As float64 they carry noise below the microsecond, which nobody needs to read.
@@ -43,19 +48,21 @@ def milliseconds(seconds: float) -> float | None:
 def moment(message: Any, symbol: Symbol) -> float | None:
     """Give the time of a trade, a candle or a minute: by its timestamp, else by its text.
 
-    The text is in the market's own time.
+    The text is in the market's own time. None for none, and for one that can't be.
     """
     if message.timestamp > 0:
-        return milliseconds(message.timestamp)
+        ms = milliseconds(message.timestamp)
+        return ms if ms is not None and ms < _LATEST_MS else None
     return _read_time(message.time, TIME_ZONES.get(symbol.partition(".")[0], "Asia/Hong_Kong"))
 
 
 @lru_cache(maxsize=4096)
 def _read_time(text: str, zone: str) -> float | None:
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp() * 1000
+        time = datetime.fromisoformat(text)
     except ValueError:
         return None
+    return time.replace(tzinfo=ZoneInfo(zone)).timestamp() * 1000 if time.year in _YEARS else None
 
 
 def book_time(s2c: Any) -> float | None:

@@ -25,6 +25,9 @@ from bookcast.settings import Settings
 from bookcast.version import __version__
 
 ANSWER_SECONDS: Final = 3.0
+WRITTEN_FOR: Final = 1000
+"""``serverVer`` of OpenD 10.0; 1011 is 10.11, whose messages this is written for."""
+
 MAX_LISTED: Final = 50
 
 
@@ -154,6 +157,8 @@ async def _examine_login(report: Report, link: Link) -> None:
     if state is None:
         return
     report.say(f"  OpenD version {state.serverVer}, build {state.serverBuildNo}")
+    if state.serverVer < WRITTEN_FOR:
+        report.say(f"  that is older than {WRITTEN_FOR // 100}: what it doesn't tell is absent")
     if state.qotLogined:
         report.say("  logged in to the quote servers")
     else:

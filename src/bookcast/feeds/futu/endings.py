@@ -24,6 +24,7 @@ TURN_SECONDS: Final = 1.0
 """How often sessions are looked at."""
 
 _REGULAR: Final = frozenset({"auction", "regular", "closing_auction"})
+_AFTER: Final = frozenset({"after", "overnight"})
 _TRADES_ON: Final = frozenset({"regular", "night"})
 """Phases that may last longer than the clock says."""
 
@@ -89,7 +90,7 @@ def _intraday_end(series: CandleSeries, phase: _Phase, now_ms: float) -> float |
         # the next session has begun.
         if phase.name not in _TRADES_ON or now_ms >= following:
             ends.append(max(end, changed, series.since_ms))
-    if phase.name == "closed":
+    if phase.name == "closed" or (phase.name in _AFTER and series.calendar.hours.ends_at_close):
         if label <= now_ms:
             ends.append(since)
         elif not series.calendar.opens_soon(now_ms, OPENING_MINUTES):
@@ -113,11 +114,7 @@ def _period_end(series: CandleSeries, phase: _Phase, now_ms: float) -> float | N
     ends: list[float] = []
     if now_ms >= closes and not (phase.name == "regular" and today):
         ends.append(max(closes, changed, series.since_ms))
-    if (
-        phase.name in {"after", "overnight"}
-        and today
-        and (period == "1d" or phase.since_ms >= opens)
-    ):
+    if phase.name in _AFTER and today and (period == "1d" or phase.since_ms >= opens):
         ends.append(since)
     if phase.name == "closed" and today:
         # A day is traded when it has a candle; of a week's last day nobody knows before it opened.

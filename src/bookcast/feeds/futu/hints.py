@@ -182,9 +182,7 @@ def _hong_kong(text: str) -> Codes:
     elif _PLATE.fullmatch(text):
         yield f"HK.{text}"
     else:
-        yield from _option(text, "HK")
-        yield from _index(text)
-        yield from _future(text, "HK")
+        yield from list(_option(text, "HK")) or [*_index(text), *_future(text, "HK")]
 
 
 def _china(text: str) -> Codes:

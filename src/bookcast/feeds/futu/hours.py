@@ -51,6 +51,11 @@ class Hours(NamedTuple):
     weekends: bool = False
     nights: bool = False
 
+    @property
+    def ends_at_close(self) -> bool:
+        """Whether nothing of it is traded after the day's close."""
+        return bool(self.sessions) and all(spans[-1][1] <= self.closes for spans in self.sessions)
+
 
 def _at(text: str) -> int:
     """Return the minute of a day of a time like ``09:30``; one like ``27:00`` is on the next."""

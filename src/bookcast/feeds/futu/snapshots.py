@@ -2,9 +2,11 @@
 
 OpenD takes 60 such requests in 30 s, of up to 400 symbols each (20 with the BMP right of Hong
 Kong), and refuses a request for a single symbol that it won't give. So new symbols are *tried*: a
-refused trial is halved until the symbol to blame stands alone. Those that were given are polled
-together, in batches of a size that is learnt for each market: a batch that is larger than any that
-passed is halved when it is refused; a smaller one has a symbol to blame, and is tried again.
+refused trial is halved until the symbol to blame stands alone. Two refused ones in a row that were
+larger than any that passed make the market's other trials smaller, too: they seem to be too large.
+Those that were given are polled together, in batches of a size that is learnt for each market: a
+batch that is larger than any that passed is halved when it is refused; a smaller one has a symbol
+to blame, and is tried again.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ MAX_REQUESTS: Final = 50
 """In a window; OpenD's own bound is 60, and other programs may ask as well."""
 
 MAX_TRIES: Final = 10
-"""So many of them are trials, once OpenD gives any symbol."""
+"""So many of them are trials that OpenD refuses, once it gives any symbol."""
 
 FASTEST_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 120.0
@@ -38,6 +40,10 @@ class SnapshotPlanner:
         self._given: dict[Symbol, None] = {}
         self._failed: dict[Symbol, float] = {}
         self._trials: deque[Batch] = deque()
+        # Of each market: how many are tried together, learnt anew when there are new ones.
+        self._tries: dict[str, int] = {}
+        # The markets whose last trial was refused, perhaps since it was too large.
+        self._doubtful: set[str] = set()
         # Of each market: how many go together, and how many have gone together.
         self._limits: dict[str, int] = {}
         self._passed: dict[str, int] = {}
@@ -73,6 +79,9 @@ class SnapshotPlanner:
         self._trials = deque(
             left for trial in self._trials if (left := tuple(s for s in trial if s in wanted))
         )
+        for market in {_market(symbol) for symbol in new}:
+            self._tries.pop(market, None)
+            self._doubtful.discard(market)
         self._trials.extend(self._batches_of(new))
         self._regroup()
 
@@ -100,10 +109,13 @@ class SnapshotPlanner:
         """OpenD gave these."""
         for market in {_market(symbol) for symbol in symbols}:
             self._passed[market] = max(self._passed.get(market, 0), len(symbols))
+            self._doubtful.discard(market)
         new = [s for s in symbols if s in self._wanted and s not in self._given]
         if new:
             self._given.update(dict.fromkeys(new))
             self._regroup()
+            if self._tried:
+                self._tried.pop()  # this trial took no turn from anybody
         for symbol in new:
             self._failed.pop(symbol, None)
 
@@ -125,6 +137,11 @@ class SnapshotPlanner:
             self._limits[market] = max(passed, size // 2)
             self._regroup()
             return
+        if size > passed and market in self._doubtful:
+            self._tries[market] = size // 2
+            self._doubtful.discard(market)
+        elif size > passed:
+            self._doubtful.add(market)
         self._drop(symbols)
         self._trials.append(tuple(symbols[: size // 2]))
         self._trials.append(tuple(symbols[size // 2 :]))
@@ -136,8 +153,14 @@ class SnapshotPlanner:
 
     def _next_trial(self, now: float) -> Batch:
         while self._trials:
-            if trial := tuple(s for s in self._trials.popleft() if s not in self._given):
-                return trial
+            trial = tuple(s for s in self._trials.popleft() if s not in self._given)
+            if not trial:
+                continue
+            market = _market(trial[0])
+            size = max(self._tries.get(market, MAX_SNAPSHOTS), self._passed.get(market, 0))
+            if len(trial) > size:
+                self._trials.append(trial[size:])
+            return trial[:size]
         failed = [s for s in self._wanted if self._failed.get(s, now + 1) <= now]
         if not failed:
             return ()
