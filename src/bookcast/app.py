@@ -208,6 +208,7 @@ class Server:
             unreadable=hub.note_unreadable,
             removed=hub.forget,
         )
+        engine.on_outage(hub.check)
         publisher = Publisher(
             engine=engine,
             hub=hub,

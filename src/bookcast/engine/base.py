@@ -237,5 +237,8 @@ class Engine(ABC):
         """Give what there is to count, by name."""
         return {}
 
+    def on_outage(self, function: Callable[[], None]) -> None:  # noqa: B027 - it never goes away
+        """Call a function when the engine is found to be away."""
+
     def on_return(self, function: Callable[[], None]) -> None:  # noqa: B027 - it never goes away
         """Call a function when the engine is back after it was away: it may have forgotten all."""

@@ -120,7 +120,6 @@ class RedisEngine(Engine):
             ),
             hear=self._hear,
             connected=self._on_connected,
-            lost=self._look_for_redis,
         )
         self._demand = Demand(
             self._link,
@@ -158,6 +157,7 @@ class RedisEngine(Engine):
         self._heard_at = time.monotonic()
         self._known_topics = 0
         self._on_return: list[Callable[[], None]] = []
+        self._on_outage: Callable[[], None] = lambda: None
 
     # Coming and going
 
@@ -396,6 +396,10 @@ class RedisEngine(Engine):
         """Call a function when Redis is back: it may have forgotten all."""
         self._on_return.append(function)
 
+    def on_outage(self, function: Callable[[], None]) -> None:
+        """Call a function when Redis is found to be away."""
+        self._on_outage = function
+
     def numbers(self) -> dict[str, float]:
         """Give what there is to count, by name."""
         return {
@@ -432,11 +436,6 @@ class RedisEngine(Engine):
             self._leadership.note_free()
         else:
             self._follower.hear(channel, message)
-
-    def _look_for_redis(self) -> None:
-        """Ask Redis at once whether it is there: it has just closed a connection."""
-        if not self._breaker.is_open:
-            self._work.begin(self._pulse(), "pulse")
 
     def _on_connected(self) -> None:
         self._heard_at = time.monotonic()
@@ -514,6 +513,7 @@ class RedisEngine(Engine):
         """Go on without Redis."""
         logger.warning("%s: this node goes on by itself", reason)
         self._alone.begin(self._delivering)
+        asyncio.get_running_loop().call_soon(self._on_outage)
 
     def _return(self) -> None:
         """Go on with Redis: what is newest here becomes the newest there."""

@@ -37,7 +37,6 @@ class Subscriber:
         always: channels that are always listened on.
         hear: is given the channel and what was said.
         connected: is called when all channels are subscribed.
-        lost: is called when the connection is lost, which may be how Redis is found to be away.
     """
 
     def __init__(
@@ -47,14 +46,12 @@ class Subscriber:
         always: Iterable[str],
         hear: Callable[[str, bytes], None],
         connected: Callable[[], None],
-        lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._link = link
         self._channels: dict[str, asyncio.Future[None]] = {}
         self._always = tuple(always)
         self._hear = hear
         self._connected = connected
-        self._on_lost = lost
         self._pubsub: PubSub | None = None
         self._task: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -126,9 +123,7 @@ class Subscriber:
                 if not isinstance(error, LOST):
                     logger.error("listening to Redis met a fault of ours", exc_info=error)
             was_well = self._pubsub is not None
-            if was_well:
-                self.lost += 1
-                self._on_lost()
+            self.lost += was_well
             await self._drop()
             failures = 1 if was_well else failures + 1
             logger.log(
