@@ -19,6 +19,7 @@ NO_TESTS_OF_THEIR_OWN = {
     "http/schemas",
     "protocol/actions",
     "protocol/shapes",
+    "vendor_forms/rows",
     "version",
 }
 

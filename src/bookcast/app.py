@@ -362,11 +362,17 @@ class Server:
         self._draining = False
 
     async def publish(
-        self, symbol: str, data: Any, *, channel: str = "orderbook", period: str | None = None
+        self,
+        symbol: str | None,
+        data: Any,
+        *,
+        channel: str = "orderbook",
+        period: str | None = None,
     ) -> Published:
         """Publish data of a channel, in any shape that ``POST /broadcast/{channel}`` takes.
 
-        ``data`` is an object as a JSON reader gives it, or JSON text as bytes.
+        ``data`` is an object as a JSON reader gives it, or JSON text as bytes. ``symbol`` is None
+        where the data are what futu-api handed over, with its ``code``.
 
         Raises:
             InvalidInput: with the path of the wrong field; then nothing was published.
@@ -375,7 +381,12 @@ class Server:
         return await self._running().publish(channel, symbol, data, period=period)
 
     def publish_threadsafe(
-        self, symbol: str, data: Any, *, channel: str = "orderbook", period: str | None = None
+        self,
+        symbol: str | None,
+        data: Any,
+        *,
+        channel: str = "orderbook",
+        period: str | None = None,
     ) -> concurrent.futures.Future[Published]:
         """Publish from another thread, for instance from a callback of futu-api.
 

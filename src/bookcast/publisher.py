@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from bookcast.model import Position, Publication, Topic
 from bookcast.protocol.idempotency import HEADER, once
 from bookcast.protocol.published import Rules, parse_publication
 from bookcast.protocol.shapes import PublishedUpdate
+from bookcast.vendor_forms.read import no_symbol, read_vendor_form
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ class Publisher:
     async def publish(
         self,
         channel: str,
-        symbol: str,
+        symbol: str | None,
         source: Any,
         *,
         period: str | None = None,
@@ -77,24 +79,26 @@ class Publisher:
     ) -> Published:
         """Publish one update; ``source`` is JSON text as bytes, or what a JSON reader gives.
 
-        ``key``: under which the ``principal`` may send it again; then it gets the first answer.
+        ``symbol``: None where futu-api's ``code`` is in what it handed over. Of several rows of
+        futu-api's the place of the last one is returned. ``key``: under which the ``principal`` may
+        send it again; then it gets the first answer.
 
         Raises:
             InvalidInput: with the path of the wrong field; then nothing was published.
         """
         try:
-            publication = self._parse(channel, symbol, source, period, rights)
+            publications = self._parse(channel, symbol, source, period, rights)
             if key is not None:
-                again = once(key, principal, publication.topic, source, path=HEADER)
-                publication = publication._replace(once=again)
+                publications = _once(publications, key, principal, source, path=HEADER)
         except InvalidInput as error:
             self.refuse(error)
             raise
-        [position] = await self._commit([publication], path=HEADER)
-        if isinstance(position, InvalidInput):
-            raise position
-        subscribers = self._note(publication.topic, position)
-        return Published("ok", symbol, position.epoch, position.seq, subscribers)
+        place = _last(await self._commit(publications, path=HEADER))
+        if isinstance(place, InvalidInput):
+            raise place
+        topic = publications[-1].topic
+        subscribers = self._note(topic, place)
+        return Published("ok", symbol or topic.symbol, place.epoch, place.seq, subscribers)
 
     async def publish_all(
         self,
@@ -111,21 +115,18 @@ class Publisher:
         Raises:
             InvalidInput: when none could be published, since the engine is away.
         """
-        outcomes: list[Position | InvalidInput | None] = []
-        publications: list[Publication] = []
+        parsed: list[list[Publication] | InvalidInput] = []
         for update in updates:
             try:
                 data = bytes(update.data)
-                one = self._parse(update.channel, update.symbol, data, update.period, rights)
+                made = self._parse(update.channel, update.symbol, data, update.period, rights)
                 if (key := update.idempotency_key) is not None:
-                    again = once(key, principal, one.topic, data, path="idempotency_key")
-                    one = one._replace(once=again)
-                publications.append(one)
+                    made = _once(made, key, principal, data, path="idempotency_key")
+                parsed.append(made)
             except InvalidInput as error:
                 self.refuse(error)
-                outcomes.append(error)
-            else:
-                outcomes.append(None)
+                parsed.append(error)
+        publications = [one for made in parsed if isinstance(made, list) for one in made]
         found = await self._commit(publications)
         if source is not None:
             self._sources.setdefault(source, {}).update(
@@ -133,9 +134,12 @@ class Publisher:
                 for one, position in zip(publications, found, strict=True)
                 if isinstance(position, Position)
             )
-        positions = iter(found)
+        places = iter(found)
         logger.debug("%d updates published together", len(publications))
-        return [next(positions) if outcome is None else outcome for outcome in outcomes]
+        return [
+            made if isinstance(made, InvalidInput) else _last([next(places) for _ in made])
+            for made in parsed
+        ]
 
     def lose(self, source: Hashable) -> None:
         """Let subscribers hear that a source is gone, where nobody has published since."""
@@ -174,17 +178,45 @@ class Publisher:
         logger.info("publication refused: %s", error.message)
 
     def _parse(
-        self, channel: str, symbol: str, source: Any, period: str | None, rights: Rights
-    ) -> Publication:
+        self, channel: str, symbol: str | None, source: Any, period: str | None, rights: Rights
+    ) -> list[Publication]:
         now_ms = round(self._now() * 1000, 3)
         rights.check("publish")
-        publication = parse_publication(
+        publications = read_vendor_form(
             channel, symbol, source, rules=self._rules, now_ms=now_ms, period=period
         )
-        rights.check("publish", publication.topic)
-        return publication
+        if publications is None:
+            if symbol is None:
+                raise no_symbol()
+            publications = [
+                parse_publication(
+                    channel, symbol, source, rules=self._rules, now_ms=now_ms, period=period
+                )
+            ]
+        for topic in {publication.topic for publication in publications}:
+            rights.check("publish", topic)
+        return publications
 
     def _note(self, topic: Topic, position: Position) -> int:
         subscribers = self._hub.subscriber_count(topic)
         logger.debug("%s seq %d published, %d want it here", topic, position.seq, subscribers)
         return subscribers
+
+
+def _once(
+    publications: Sequence[Publication], key: str, principal: str, source: Any, *, path: str
+) -> list[Publication]:
+    """Let publications that came together be done once, each of a topic under its own number."""
+    counted: Counter[Topic] = Counter()
+    made = []
+    for publication in publications:
+        topic = publication.topic
+        once_more = once(key, principal, topic, source, path=path, part=counted[topic])
+        counted[topic] += 1
+        made.append(publication._replace(once=once_more))
+    return made
+
+
+def _last(places: Sequence[Position | InvalidInput]) -> Position | InvalidInput:
+    """Return the last place of publications that came together, or what is wrong with one."""
+    return next((place for place in places if isinstance(place, InvalidInput)), places[-1])

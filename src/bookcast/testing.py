@@ -45,7 +45,12 @@ class ServerThread:
         return self._server.ws_url
 
     def publish(
-        self, symbol: str, data: Any, *, channel: str = "orderbook", period: str | None = None
+        self,
+        symbol: str | None,
+        data: Any,
+        *,
+        channel: str = "orderbook",
+        period: str | None = None,
     ) -> Published:
         """Publish data of a channel.
 

@@ -26,6 +26,7 @@ from bookcast.protocol.connection_v1 import V1Connection
 from bookcast.sessions.handshake import Reception
 from bookcast.sessions.registry import Registry
 from bookcast.settings import from_keywords
+from bookcast.vendor_forms.read import read_vendor_form
 
 SECRET: Final = "a secret of more than thirty-two bytes"
 
@@ -64,6 +65,12 @@ def parse_publication(data: bytes) -> None:
     channel = CHANNELS[data[0] % len(CHANNELS)] if data else "orderbook"
     period = PERIODS[data[0] % len(PERIODS)] if data and data[0] % 2 else None
     with contextlib.suppress(InvalidInput):
+        for made in (
+            read_vendor_form(channel, "AAPL", data[1:], rules=rules, now_ms=0.0, period=period)
+            or ()
+        ):
+            codec._encoder.encode(made.data)
+    with contextlib.suppress(InvalidInput):
         publication = published.parse_publication(
             channel,
             "AAPL",
@@ -81,7 +88,7 @@ def decode_batch(data: bytes) -> None:
     with contextlib.suppress(InvalidInput):
         for update in published.decode_batch(data):
             with contextlib.suppress(InvalidInput):
-                published.parse_publication(
+                made = read_vendor_form(
                     update.channel,
                     update.symbol,
                     bytes(update.data),
@@ -89,6 +96,15 @@ def decode_batch(data: bytes) -> None:
                     now_ms=0.0,
                     period=update.period,
                 )
+                if made is None and update.symbol is not None:
+                    published.parse_publication(
+                        update.channel,
+                        update.symbol,
+                        bytes(update.data),
+                        rules=rules,
+                        now_ms=0.0,
+                        period=update.period,
+                    )
 
 
 class FakeTransport(asyncio.Transport):

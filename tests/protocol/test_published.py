@@ -257,7 +257,7 @@ def test_a_batch_is_read_update_by_update() -> None:
     assert second.period == "1m"
     with pytest.raises(InvalidInput) as caught:
         decode_batch(b'{"updates":[{"channel":"quote"}]}')
-    assert caught.value.path == "updates[0].symbol"
+    assert caught.value.path == "updates[0].data"
     with pytest.raises(InvalidInput) as caught:
         decode_batch(b'{"updates":[{"channel":"quote","symbol":"A","data":{"last":NaN}}]}')
     assert (caught.value.code, caught.value.path) == ("invalid_data", "updates[0].data.last")

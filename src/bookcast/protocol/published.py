@@ -228,14 +228,7 @@ def _candle(source: Any, period: str | None) -> _Parsed:
         raise InvalidInput(
             "invalid_data", f"period: {given.period} in the data, {period} beside it", path="period"
         )
-    for name, fault in (("high", max), ("low", min)):
-        bound, wanted = getattr(given, name), fault(given.open, given.close, given.high, given.low)
-        if bound != wanted:
-            raise InvalidInput(
-                "invalid_data",
-                f"{name}: {bound} isn't the {name}est price of the candle",
-                path=name,
-            )
+    check_prices(given)
     if given.revised and not given.final:
         raise InvalidInput(
             "invalid_data", "revised: only a final candle can be, so final is missing", path="final"
@@ -253,6 +246,23 @@ def _candle(source: Any, period: str | None) -> _Parsed:
         revised=given.revised,
     )
     return _Parsed(candle, given.timestamp, parse_period("candles", period or given.period))
+
+
+def check_prices(candle: Any, prefix: str = "") -> None:
+    """Check that a candle's ``high`` and ``low`` hold its other prices between them.
+
+    Raises:
+        InvalidInput: when they don't; its path begins with ``prefix``.
+    """
+    for name, fault in (("high", max), ("low", min)):
+        bound = getattr(candle, name)
+        if bound != fault(candle.open, candle.close, candle.high, candle.low):
+            path = prefix + name
+            raise InvalidInput(
+                "invalid_data",
+                f"{path}: {bound} isn't the {name}est price of the candle",
+                path=path,
+            )
 
 
 def _brokers(source: Any) -> _Parsed:
