@@ -371,14 +371,20 @@ class Server:
     ) -> Published:
         """Publish data of a channel, in any shape that ``POST /broadcast/{channel}`` takes.
 
-        ``data`` is an object as a JSON reader gives it, or JSON text as bytes. ``symbol`` is None
-        where the data are what futu-api handed over, with its ``code``.
+        ``data`` is an object as a JSON reader gives it, or JSON text. Numbers and arrays of numpy,
+        decimals, dates, and DataFrames are taken as well. ``symbol`` is None where the data are
+        what futu-api handed over, with its ``code``. Any thread's event loop may await it.
 
         Raises:
             InvalidInput: with the path of the wrong field; then nothing was published.
             StartupError: when the server doesn't run.
         """
-        return await self._running().publish(channel, symbol, data, period=period)
+        publisher = self._running()
+        if asyncio.get_running_loop() is not self._loop:
+            # Another thread's loop: everything behind the publisher belongs to the server's.
+            publishing = self.publish_threadsafe(symbol, data, channel=channel, period=period)
+            return await asyncio.wrap_future(publishing)
+        return await publisher.publish(channel, symbol, data, period=period)
 
     def publish_threadsafe(
         self,

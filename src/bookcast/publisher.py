@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,7 @@ from bookcast.errors import InvalidInput
 from bookcast.hub.hub import Hub
 from bookcast.model import Position, Publication, Topic
 from bookcast.protocol.idempotency import HEADER, once
+from bookcast.protocol.plain import plain
 from bookcast.protocol.published import Rules, parse_publication
 from bookcast.protocol.shapes import PublishedUpdate
 from bookcast.vendor_forms.read import no_symbol, read_vendor_form
@@ -87,6 +89,9 @@ class Publisher:
             InvalidInput: with the path of the wrong field; then nothing was published.
         """
         try:
+            if not isinstance(source, bytes):
+                code = "invalid_book" if channel == "orderbook" else "invalid_data"
+                source = _read_in_process(source, code)
             publications = self._parse(channel, symbol, source, period, rights)
             if key is not None:
                 publications = _once(publications, key, principal, source, path=HEADER)
@@ -188,11 +193,10 @@ class Publisher:
         if publications is None:
             if symbol is None:
                 raise no_symbol()
-            publications = [
-                parse_publication(
-                    channel, symbol, source, rules=self._rules, now_ms=now_ms, period=period
-                )
-            ]
+            read = partial(
+                parse_publication, channel, symbol, rules=self._rules, now_ms=now_ms, period=period
+            )
+            publications = _read_rows(channel, source, read)
         for topic in {publication.topic for publication in publications}:
             rights.check("publish", topic)
         return publications
@@ -201,6 +205,32 @@ class Publisher:
         subscribers = self._hub.subscriber_count(topic)
         logger.debug("%s seq %d published, %d want it here", topic, position.seq, subscribers)
         return subscribers
+
+
+def _read_in_process(source: Any, code: str) -> Any:
+    """Return what a program handed over as JSON text, or as a JSON reader gives it."""
+    if isinstance(source, str):
+        return source.encode()
+    if isinstance(source, bytearray | memoryview):
+        return bytes(source)
+    return plain(source, code)
+
+
+def _read_rows(channel: str, source: Any, read: Callable[[Any], Publication]) -> list[Publication]:
+    """Return what was published, each row of a table by itself, but trades together."""
+    if not isinstance(source, list) or not source:
+        return [read(source)]
+    if channel == "trades":
+        return [read({"trades": source})]
+    publications = []
+    for index, row in enumerate(source):
+        try:
+            publications.append(read(row))
+        except InvalidInput as error:
+            path = f"[{index}].{error.path}" if error.path else f"[{index}]"
+            message = error.message.removeprefix(f"{error.path}: ")
+            raise InvalidInput(error.code, f"{path}: {message}", path=path) from None
+    return publications
 
 
 def _once(

@@ -304,15 +304,15 @@ SEEDS: Final[dict[str, tuple[bytes, ...]]] = {
     "parse_publication": (
         b'\x00{"bids":[[1,2],[0.5,3,4]],"asks":[{"price":1,"volume":2}],"timestamp":1}',
         b'\x02{"trades":[{"price":1,"size":2,"side":"buy","timestamp":"2026-01-01T00:00:00Z"}]}',
-        b'\x03{"time":0,"open":1,"high":2,"low":1,"close":1,"volume":0,"final":true,"period":"1m"}',
+        b'\x03{"time":1767225600000,"open":1,"high":2,"low":1,"close":1,"volume":0,"final":true,"period":"1m"}',
         b'\x01{"last":1,"pre":{"last":NaN}}',
         b'\x04{"bids":[{"id":1,"name":"x","pos":1}],"asks":[]}',
-        b'\x05{"time":0,"price":1e3}',
+        b'\x05{"time":1767225600000,"price":1e3}',
     ),
     "decode_batch": (
         b'{"updates":[{"channel":"quote","symbol":"AAPL","data":{"last":189.9}}]}',
         (
-            b'{"updates":[{"channel":"candles","symbol":"A","period":"1m","data":{"time":0,"open":1,'
+            b'{"updates":[{"channel":"candles","symbol":"A","period":"1m","data":{"time":1767225600000,"open":1,'
             b'"high":1,"low":1,"close":1,"volume":0}}]}'
         ),
     ),

@@ -342,13 +342,22 @@ async def test_a_server_with_a_feed_lists_the_feeds_symbols_and_state() -> None:
         ]
 
 
+NOON = 1_767_225_600_000
 UPDATES: dict[str, dict[str, Any]] = {
     "orderbook": BOOK,
     "quote": {"last": 189.5, "volume": 10},
     "trades": {"trades": [{"price": 189.5, "size": 3, "side": "buy"}]},
-    "candles": {"time": 0, "open": 1, "high": 2, "low": 1, "close": 2, "volume": 5, "period": "1m"},
+    "candles": {
+        "time": NOON,
+        "open": 1,
+        "high": 2,
+        "low": 1,
+        "close": 2,
+        "volume": 5,
+        "period": "1m",
+    },
     "brokers": {"bids": [{"id": 1, "name": "One", "pos": 1}], "asks": []},
-    "timeframe": {"time": 60_000, "price": 189.5, "average": 189.4},
+    "timeframe": {"time": NOON, "price": 189.5, "average": 189.4},
 }
 
 

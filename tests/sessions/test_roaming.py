@@ -26,7 +26,7 @@ def book(size: int) -> dict[str, Any]:
 
 
 def trade(size: int) -> dict[str, Any]:
-    return {"trades": [{"price": 100, "size": size, "timestamp": 0}]}
+    return {"trades": [{"price": 100, "size": size, "timestamp": 1_767_225_600_000}]}
 
 
 async def size_of(client: Client) -> int:

@@ -65,8 +65,15 @@ def test_a_time_is_the_markets_own(given: str | int, symbol: Symbol, ms: float) 
     assert market_time(given, symbol, "time") == ms
 
 
-@pytest.mark.parametrize("given", ["today", "09:30:00", -1])
+@pytest.mark.parametrize("given", ["today", "09:30:00", "2026-13-01"])
 def test_what_is_no_time_is_refused(given: str | int) -> None:
     """By its place."""
     with pytest.raises(InvalidInput, match=r"time: .* is no time"):
+        market_time(given, HK, "time")
+
+
+@pytest.mark.parametrize("given", [1_767_225_600, "1970-01-01 09:30:00"])
+def test_a_time_before_1990_is_refused(given: str | int) -> None:
+    """With the reason."""
+    with pytest.raises(InvalidInput, match="before 1990"):
         market_time(given, HK, "time")

@@ -36,6 +36,12 @@ _OURS: Final[Mapping[Channel, frozenset[str]]] = {
 }
 """Fields that make it one of ours, whatever else is in it."""
 
+_OUR_ROWS: Final[Mapping[Channel, frozenset[str]]] = {
+    **_OURS,
+    "trades": frozenset({"size", "side", "timestamp", "id"}),
+}
+"""The same of each of several rows, for instance of a DataFrame."""
+
 _MARKS: Final = {
     channel: tuple(f'"{field}"'.encode() for field in sorted(fields))
     for channel, fields in _THEIRS.items()
@@ -61,7 +67,13 @@ def in_vendor_form(channel: Channel, source: Any) -> Any:
     if isinstance(source, dict):
         fields = source.keys()
         return source if fields & _THEIRS[channel] and not fields & _OURS[channel] else None
-    return source if isinstance(source, list) else None
+    if not isinstance(source, list) or _are_ours(channel, source):
+        return None
+    return source
+
+
+def _are_ours(channel: Channel, rows: list[Any]) -> bool:
+    return any(isinstance(row, dict) and row.keys() & _OUR_ROWS[channel] for row in rows)
 
 
 def without_absent(value: Any) -> Any:

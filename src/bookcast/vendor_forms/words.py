@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from bookcast.errors import InvalidInput
 from bookcast.feeds.futu.markets import TIME_ZONES
 from bookcast.model import GreyMarket, Number, OptionStyle, Period, Symbol
-from bookcast.protocol.published import milliseconds
+from bookcast.protocol.moments import moment, not_before_1990
 
 K_TYPES: Final[Mapping[str, Period]] = {
     "K_1M": "1m",
@@ -114,26 +114,20 @@ def market_time(given: str | Number, symbol: Symbol, path: str) -> Number:
     Raises:
         InvalidInput: when it is no time.
     """
-    moment: Number | None = None
-    if isinstance(given, str):
-        try:
-            read = datetime.fromisoformat(given)
-        except ValueError:
-            pass
-        else:
-            if read.tzinfo is None:
-                read = read.replace(tzinfo=ZoneInfo(zone_of(symbol)))
-            moment = milliseconds(read.isoformat())
-    else:
-        moment = milliseconds(given)
-    if moment is None:
+    if not isinstance(given, str):
+        return moment(given, path)
+    try:
+        read = datetime.fromisoformat(given)
+    except ValueError:
         raise InvalidInput(
             "invalid_data",
             f"{path}: {given!r} is no time; futu-api writes 2026-01-05 09:30:00, in the market's "
             "own time",
             path=path,
-        )
-    return moment
+        ) from None
+    if read.tzinfo is None:
+        read = read.replace(tzinfo=ZoneInfo(zone_of(symbol)))
+    return not_before_1990(round(read.timestamp() * 1000, 3), given, path)
 
 
 def zone_of(symbol: Symbol) -> str:
