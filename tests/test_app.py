@@ -25,10 +25,12 @@ def test_the_public_names_are_these() -> None:
         "InvalidInput",
         "Published",
         "Server",
+        "ServerThread",
         "SettingError",
         "StartupError",
         "__version__",
         "serve",
+        "serve_in_thread",
     ]
     assert all(hasattr(bookcast, name) for name in bookcast.__all__)
 

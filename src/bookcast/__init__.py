@@ -8,6 +8,7 @@ once per view and fans it out; a session turns frames into bytes on one socket. 
 
 from bookcast.app import Server, serve
 from bookcast.errors import BookcastError, InvalidInput, SettingError, StartupError
+from bookcast.in_thread import ServerThread, serve_in_thread
 from bookcast.publisher import Published
 from bookcast.version import __version__
 
@@ -16,8 +17,10 @@ __all__ = [
     "InvalidInput",
     "Published",
     "Server",
+    "ServerThread",
     "SettingError",
     "StartupError",
     "__version__",
     "serve",
+    "serve_in_thread",
 ]
