@@ -4,9 +4,9 @@ import httpx
 import pytest
 
 import bookcast
-from bookcast import InvalidInput, SettingError, StartupError
+from bookcast import BookData, InvalidInput, SettingError, StartupError
 
-BOOK = {"bids": [[189.9, 300]], "asks": [[190.0, 100]]}
+BOOK: BookData = {"bids": [[189.9, 300]], "asks": [[190.0, 100]]}
 
 
 def test_a_script_serves_and_publishes() -> None:
@@ -15,7 +15,7 @@ def test_a_script_serves_and_publishes() -> None:
         assert server.publish("AAPL", BOOK).seq == 1
         assert server.publish_threadsafe("AAPL", BOOK).result(10).seq == 2
         with pytest.raises(InvalidInput, match="asks is missing"):
-            server.publish("AAPL", {"bids": []})
+            server.publish("AAPL", {"bids": []})  # type: ignore[call-overload] # the point
         answer = httpx.get(f"http://127.0.0.1:{server.port}/books/AAPL", trust_env=False)
         assert answer.json()["data"] == BOOK
     with pytest.raises(StartupError, match="start it first"):
@@ -34,7 +34,7 @@ def test_it_ends_also_when_the_script_fails() -> None:
 def test_what_keeps_it_from_starting_is_told() -> None:
     """A wrong setting, a port that another has, a second start."""
     with pytest.raises(SettingError, match="There is no setting 'hots'"):
-        bookcast.serve_in_thread(hots="127.0.0.1")
+        bookcast.serve_in_thread(hots="127.0.0.1")  # type: ignore[call-arg] # the point
     with bookcast.serve_in_thread(port=0) as server:
         with pytest.raises(StartupError):
             bookcast.serve_in_thread(port=server.port).start()

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import threading
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, Unpack
 
 from bookcast.app import Server, serve
 from bookcast.errors import StartupError
 from bookcast.publisher import Published
+from bookcast.publishing import Publishing
+from bookcast.settings.keywords import Keywords
 
 PATIENCE: Final = 30.0
 """Seconds that starting, publishing or stopping may take."""
 
 
-def serve_in_thread(**settings: Any) -> ServerThread:
+def serve_in_thread(**settings: Unpack[Keywords]) -> ServerThread:
     """Make a server that runs in a thread of its own; keywords as for :func:`bookcast.serve`.
 
     It serves within ``with``, or from ``start()`` until ``stop()``::
@@ -31,7 +32,7 @@ def serve_in_thread(**settings: Any) -> ServerThread:
     return ServerThread(serve(**settings))
 
 
-class ServerThread:
+class ServerThread(Publishing[Published]):
     """A server in a thread with an event loop of its own. Any thread may call it, and wait."""
 
     def __init__(self, server: Server) -> None:
@@ -69,39 +70,15 @@ class ServerThread:
         """Where WebSockets connect; append a client id."""
         return self._server.ws_url
 
-    def publish(
-        self,
-        symbol: str | None,
-        data: Any,
-        *,
-        channel: str = "orderbook",
-        period: str | None = None,
+    def _publish(
+        self, symbol: str | None, data: Any, channel: str, period: str | None
     ) -> Published:
-        """Publish data of a channel, and wait until they have their place.
+        return self._publish_threadsafe(symbol, data, channel, period).result(PATIENCE)
 
-        ``data`` and ``symbol`` are those of :meth:`bookcast.Server.publish`.
-
-        Raises:
-            InvalidInput: with the path of the wrong field; then nothing was published.
-            StartupError: when the server doesn't run.
-        """
-        publishing = self.publish_threadsafe(symbol, data, channel=channel, period=period)
-        return publishing.result(PATIENCE)
-
-    def publish_threadsafe(
-        self,
-        symbol: str | None,
-        data: Any,
-        *,
-        channel: str = "orderbook",
-        period: str | None = None,
-    ) -> concurrent.futures.Future[Published]:
-        """Publish without waiting; the future has the place, or what is wrong.
-
-        Raises:
-            StartupError: when the server doesn't run.
-        """
-        return self._server.publish_threadsafe(symbol, data, channel=channel, period=period)
+    def _publish_threadsafe(
+        self, symbol: str | None, data: Any, channel: str, period: str | None
+    ) -> Future[Published]:
+        return self._server._publish_threadsafe(symbol, data, channel, period)  # noqa: SLF001 - without the types of each channel
 
     def start(self) -> Self:
         """Start the server, and return it when it serves. After ``stop()`` it starts again.
