@@ -28,6 +28,9 @@ app = FastAPI(lifespan=lifespan)
 async def trade(price: float, request: Request) -> dict[str, int]:
     """Publish a book around a price, and tell how many saw it."""
     server: bookcast.Server = request.app.state.bookcast
-    book = {"bids": [[price - 0.01, 100]], "asks": [[price + 0.01, 100]]}
+    book: bookcast.BookData = {
+        "bids": [[price - 0.01, 100]],
+        "asks": [[price + 0.01, 100]],
+    }
     published = await server.publish("AAPL", book)
     return {"subscribers": published.subscribers}

@@ -21,16 +21,10 @@ class Books(futu.OrderBookHandlerBase):  # type: ignore[misc] # futu-api has no 
         self._server = server
 
     def on_recv_rsp(self, rsp_pb: Any) -> tuple[int, Any]:
-        """Publish a book; its levels are (price, volume, orders, details)."""
+        """Publish a book as it is; its code is the symbol."""
         code, book = super().on_recv_rsp(rsp_pb)
         if code == futu.RET_OK:
-            published = self._server.publish_threadsafe(
-                book["code"],
-                {
-                    "bids": [level[:3] for level in book["Bid"]],
-                    "asks": [level[:3] for level in book["Ask"]],
-                },
-            )
+            published = self._server.publish_threadsafe(None, book)
             published.add_done_callback(report)
         return code, book
 

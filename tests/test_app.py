@@ -5,29 +5,39 @@ import socket
 import threading
 
 import httpx
+import pandas as pd
 import pytest
 
 import bookcast
-from bookcast import InvalidInput, Server, StartupError, serve
+from bookcast import BookData, InvalidInput, Server, StartupError, serve
+from bookcast.data import TradeData
 from bookcast.engine.redis import RedisEngine
 from bookcast.errors import CloseCode
 from tests.engine.nodes import written_by_another
-from tests.support import TRADES, connect
+from tests.support import PATIENCE, TRADES, connect
 
-BOOK = {"bids": [[189.5, 300]], "asks": [[189.6, 100]]}
+BOOK: BookData = {"bids": [[189.5, 300]], "asks": [[189.6, 100]]}
 
 
 def test_the_public_names_are_these() -> None:
     """Others may change without notice."""
     assert sorted(bookcast.__all__) == [
+        "BookData",
         "BookcastError",
+        "BrokersData",
+        "CandleData",
         "InvalidInput",
         "Published",
+        "QuoteData",
         "Server",
+        "ServerThread",
         "SettingError",
         "StartupError",
+        "TimePointData",
+        "TradesData",
         "__version__",
         "serve",
+        "serve_in_thread",
     ]
     assert all(hasattr(bookcast, name) for name in bookcast.__all__)
 
@@ -292,7 +302,7 @@ async def test_what_another_release_wrote_and_this_one_cant_read_is_told(
         await client.hear()
         await client.ask({"action": "subscribe", "channel": "trades", "symbol": "AAPL"})
         assert (await client.hear())["state"] == "pending"
-        trade = {"price": 1, "size": 1, "timestamp": 0}
+        trade: TradeData = {"price": 1, "size": 1, "timestamp": 1_767_225_600_000}
         first = await server.publish("AAPL", {"trades": [trade]}, channel="trades")
         assert (await client.hear())["seq"] == 1
         await written_by_another(link, TRADES, *[b"of another release"] * 5)
@@ -322,3 +332,47 @@ async def test_what_another_release_wrote_and_this_one_cant_read_is_told(
     told = [one for one in caplog.records if "can't read what another wrote" in one.getMessage()]
     assert len(told) == 1
     assert not any(one.exc_info for one in caplog.records)
+
+
+async def test_another_threads_loop_publishes_at_once(server: Server) -> None:
+    """It awaits publish() as the server's own loop does, and gets the place or the fault."""
+
+    async def publish() -> None:
+        begun = asyncio.get_running_loop().time()
+        published = await server.publish("AAPL", BOOK)
+        assert (published.seq, published.subscribers) == (1, 1)
+        with pytest.raises(InvalidInput, match="asks is missing"):
+            await server.publish("AAPL", {"bids": []})  # type: ignore[call-overload] # the point
+        assert asyncio.get_running_loop().time() - begun < PATIENCE
+
+    async with connect(server.ws_url + "me?symbols=AAPL") as client:
+        await client.hear()
+        await asyncio.to_thread(asyncio.run, publish())
+        assert (await client.hear())["data"] == BOOK
+
+
+async def test_tables_are_published_row_by_row(server: Server) -> None:
+    """Trades together; one wrong row is named, and nothing is published."""
+    bars = pd.DataFrame(
+        {"open": [1.0, 2.0], "high": [1.0, 2.0], "low": [1.0, 2.0], "close": [1.0, 2.0]}
+        | {"volume": [3, 4]},
+        index=pd.date_range("2026-01-05", periods=2, freq="min", tz="UTC", name="time"),
+    )
+    assert (await server.publish("A", bars, channel="candles", period="1m")).seq == 2
+    trades = pd.DataFrame({"price": [1.5, 1.6], "size": [1, 2]})
+    assert (await server.publish("A", trades, channel="trades")).seq == 1
+    bars.iloc[1, 0] = float("nan")
+    with pytest.raises(InvalidInput, match=r"^\[1\].open: NaN isn't a number"):
+        await server.publish("A", bars, channel="candles", period="1m")
+    bars.iloc[1, 0] = 9
+    with pytest.raises(InvalidInput, match=r"^\[1\].high: 2.0 isn't the highest") as caught:
+        await server.publish("A", bars, channel="candles", period="1m")
+    assert caught.value.path == "[1].high"
+
+
+async def test_json_text_is_published_in_process(server: Server) -> None:
+    """As bytes or as text."""
+    for text in ('{"last": 1}', b'{"last": 1}'):
+        await server.publish("A", text, channel="quote")
+    with pytest.raises(InvalidInput, match="Not valid JSON"):
+        await server.publish("A", "{", channel="quote")

@@ -60,10 +60,10 @@ async def test_updates_published_together_go_well_or_wrong_each_by_itself() -> N
     refusing = publisher()
     outcomes = await refusing.publish_all(
         [
-            PublishedUpdate("quote", "AAPL", msgspec.Raw(b'{"last":1}')),
-            PublishedUpdate("quote", "AAPL", msgspec.Raw(b'{"last":"x"}')),
-            PublishedUpdate("candles", "AAPL", msgspec.Raw(b"{}"), "7m"),
-            PublishedUpdate("quote", "AAPL", msgspec.Raw(b'{"last":2}')),
+            PublishedUpdate(channel="quote", symbol="AAPL", data=msgspec.Raw(b'{"last":1}')),
+            PublishedUpdate(channel="quote", symbol="AAPL", data=msgspec.Raw(b'{"last":"x"}')),
+            PublishedUpdate(channel="candles", symbol="AAPL", data=msgspec.Raw(b"{}"), period="7m"),
+            PublishedUpdate(channel="quote", symbol="AAPL", data=msgspec.Raw(b'{"last":2}')),
         ]
     )
     places = [outcome.seq for outcome in outcomes if isinstance(outcome, Position)]
@@ -87,7 +87,7 @@ async def test_what_is_sent_again_under_its_key_gets_the_first_answer() -> None:
     assert await one.publish("quote", "US.AAPL", {"last": 1}, key="k", principal="p") == (
         msgspec.structs.replace(first, symbol="US.AAPL")
     )
-    again = PublishedUpdate("quote", "AAPL", data, idempotency_key="k")
+    again = PublishedUpdate(channel="quote", symbol="AAPL", data=data, idempotency_key="k")
     assert await one.publish_all([again, again], principal="p") == [Position("e", 1)] * 2
     assert await one.publish_all([again], principal="other") == [Position("e", 3)]
 
@@ -101,9 +101,18 @@ async def test_other_data_under_a_used_key_are_refused() -> None:
     assert (caught.value.code, caught.value.path) == ("idempotency_conflict", "Idempotency-Key")
     outcomes = await one.publish_all(
         [
-            PublishedUpdate("quote", "AAPL", msgspec.Raw(b'{"last":3}'), idempotency_key="k"),
-            PublishedUpdate("quote", "AAPL", msgspec.Raw(b'{"last":4}'), idempotency_key=""),
-            PublishedUpdate("quote", "AAPL", msgspec.Raw(b'{"last":5}'), idempotency_key="k2"),
+            PublishedUpdate(
+                channel="quote", symbol="AAPL", data=msgspec.Raw(b'{"last":3}'), idempotency_key="k"
+            ),
+            PublishedUpdate(
+                channel="quote", symbol="AAPL", data=msgspec.Raw(b'{"last":4}'), idempotency_key=""
+            ),
+            PublishedUpdate(
+                channel="quote",
+                symbol="AAPL",
+                data=msgspec.Raw(b'{"last":5}'),
+                idempotency_key="k2",
+            ),
         ]
     )
     codes = [one.code if isinstance(one, InvalidInput) else one for one in outcomes]
@@ -123,7 +132,7 @@ BOOK = msgspec.Raw(b'{"bids": [], "asks": []}')
 
 
 def books(*symbols: str) -> list[PublishedUpdate]:
-    return [PublishedUpdate("orderbook", symbol, BOOK) for symbol in symbols]
+    return [PublishedUpdate(channel="orderbook", symbol=symbol, data=BOOK) for symbol in symbols]
 
 
 def codes(outcomes: Sequence[Position | InvalidInput]) -> list[str]:

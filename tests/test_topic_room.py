@@ -18,7 +18,7 @@ BOOK = msgspec.Raw(b'{"bids": [], "asks": []}')
 
 
 def books(*symbols: str) -> list[PublishedUpdate]:
-    return [PublishedUpdate("orderbook", symbol, BOOK) for symbol in symbols]
+    return [PublishedUpdate(channel="orderbook", symbol=symbol, data=BOOK) for symbol in symbols]
 
 
 def codes(outcomes: Sequence[Position | InvalidInput]) -> list[str]:

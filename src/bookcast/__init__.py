@@ -7,17 +7,27 @@ once per view and fans it out; a session turns frames into bytes on one socket. 
 """
 
 from bookcast.app import Server, serve
+from bookcast.data import BookData, BrokersData, CandleData, QuoteData, TimePointData, TradesData
 from bookcast.errors import BookcastError, InvalidInput, SettingError, StartupError
+from bookcast.in_thread import ServerThread, serve_in_thread
 from bookcast.publisher import Published
 from bookcast.version import __version__
 
 __all__ = [
+    "BookData",
     "BookcastError",
+    "BrokersData",
+    "CandleData",
     "InvalidInput",
     "Published",
+    "QuoteData",
     "Server",
+    "ServerThread",
     "SettingError",
     "StartupError",
+    "TimePointData",
+    "TradesData",
     "__version__",
     "serve",
+    "serve_in_thread",
 ]

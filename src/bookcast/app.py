@@ -9,9 +9,9 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, Unpack
 
 import msgspec
 from prometheus_client import Histogram
@@ -39,6 +39,7 @@ from bookcast.protocol.connection import Terms
 from bookcast.protocol.published import Rules
 from bookcast.protocol.render import Renderer
 from bookcast.publisher import Published, Publisher
+from bookcast.publishing import Publishing
 from bookcast.rotation import Rotated
 from bookcast.sessions.base import Prepare, SessionRules
 from bookcast.sessions.framer import Framer
@@ -48,6 +49,7 @@ from bookcast.sessions.roaming import Roaming
 from bookcast.sessions.session import Session
 from bookcast.sessions.websocket import Endpoint, WebSocket
 from bookcast.settings import Settings, from_keywords
+from bookcast.settings.keywords import Keywords
 from bookcast.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -73,7 +75,7 @@ class Worker(msgspec.Struct, frozen=True):
     count: int
 
 
-def serve(**settings: Any) -> Server:
+def serve(**settings: Unpack[Keywords]) -> Server:
     """Make a server to run inside this program's event loop.
 
     Keywords are settings in lower case (``port`` is short for ``websocket_port``); the environment
@@ -88,7 +90,7 @@ def serve(**settings: Any) -> Server:
     return Server(from_keywords(**settings))
 
 
-class Server:
+class Server(Publishing[Coroutine[Any, Any, Published]]):
     """One node: HTTP and WebSocket on one port, fed by one feed and by publishers.
 
     ``worker``: it is one of several processes that share the port. ``node``: its id.
@@ -397,27 +399,19 @@ class Server:
             await engine.stop()
         self._draining = False
 
-    async def publish(
-        self, symbol: str, data: Any, *, channel: str = "orderbook", period: str | None = None
+    async def _publish(
+        self, symbol: str | None, data: Any, channel: str, period: str | None
     ) -> Published:
-        """Publish data of a channel, in any shape that ``POST /broadcast/{channel}`` takes.
+        publisher = self._running()
+        if asyncio.get_running_loop() is not self._loop:
+            # Another thread's loop: everything behind the publisher belongs to the server's.
+            publishing = self._publish_threadsafe(symbol, data, channel, period)
+            return await asyncio.wrap_future(publishing)
+        return await publisher.publish(channel, symbol, data, period=period)
 
-        ``data`` is an object as a JSON reader gives it, or JSON text as bytes.
-
-        Raises:
-            InvalidInput: with the path of the wrong field; then nothing was published.
-            StartupError: when the server doesn't run.
-        """
-        return await self._running().publish(channel, symbol, data, period=period)
-
-    def publish_threadsafe(
-        self, symbol: str, data: Any, *, channel: str = "orderbook", period: str | None = None
+    def _publish_threadsafe(
+        self, symbol: str | None, data: Any, channel: str, period: str | None
     ) -> concurrent.futures.Future[Published]:
-        """Publish from another thread, for instance from a callback of futu-api.
-
-        Raises:
-            StartupError: when the server doesn't run.
-        """
         publisher = self._running()
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(

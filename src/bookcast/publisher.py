@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -16,9 +18,11 @@ from bookcast.errors import InvalidInput
 from bookcast.hub.hub import Hub
 from bookcast.model import Position, Publication, Topic
 from bookcast.protocol.idempotency import HEADER, once
+from bookcast.protocol.plain import plain
 from bookcast.protocol.published import Rules, parse_publication
 from bookcast.protocol.shapes import PublishedUpdate
 from bookcast.topic_room import TopicRoom
+from bookcast.vendor_forms.read import no_symbol, read_vendor_form
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +78,7 @@ class Publisher:
     async def publish(
         self,
         channel: str,
-        symbol: str,
+        symbol: str | None,
         source: Any,
         *,
         period: str | None = None,
@@ -84,25 +88,29 @@ class Publisher:
     ) -> Published:
         """Publish one update; ``source`` is JSON text as bytes, or what a JSON reader gives.
 
-        ``key``: under which the ``principal`` may send it again; then it gets the first answer.
+        ``symbol``: None where futu-api's ``code`` is in what it handed over. Of several rows of
+        futu-api's the place of the last one is returned. ``key``: under which the ``principal`` may
+        send it again; then it gets the first answer.
 
         Raises:
             InvalidInput: with the path of the wrong field; then nothing was published.
         """
         try:
-            publication = self._parse(channel, symbol, source, period, rights)
+            if not isinstance(source, bytes):
+                code = "invalid_book" if channel == "orderbook" else "invalid_data"
+                source = _read_in_process(source, code)
+            publications = self._parse(channel, symbol, source, period, rights)
             if key is not None:
-                again = once(key, principal, publication.topic, source, path=HEADER)
-                publication = publication._replace(once=again)
+                publications = _once(publications, key, principal, source, path=HEADER)
         except InvalidInput as error:
             self.refuse(error)
             raise
-        [outcome] = await self._commit([publication], path=HEADER)
-        if isinstance(outcome, InvalidInput):
-            raise outcome
-        position = outcome
-        subscribers = self._note(publication.topic, position)
-        return Published("ok", symbol, position.epoch, position.seq, subscribers)
+        place = _last(await self._commit(publications, path=HEADER))
+        if isinstance(place, InvalidInput):
+            raise place
+        topic = publications[-1].topic
+        subscribers = self._note(topic, place)
+        return Published("ok", symbol or topic.symbol, place.epoch, place.seq, subscribers)
 
     async def publish_all(
         self,
@@ -119,21 +127,18 @@ class Publisher:
         Raises:
             InvalidInput: when none could be published, since the engine is away.
         """
-        outcomes: list[Position | InvalidInput | None] = []
-        publications: list[Publication] = []
+        parsed: list[list[Publication] | InvalidInput] = []
         for update in updates:
             try:
                 data = bytes(update.data)
-                one = self._parse(update.channel, update.symbol, data, update.period, rights)
+                made = self._parse(update.channel, update.symbol, data, update.period, rights)
                 if (key := update.idempotency_key) is not None:
-                    again = once(key, principal, one.topic, data, path="idempotency_key")
-                    one = one._replace(once=again)
-                publications.append(one)
+                    made = _once(made, key, principal, data, path="idempotency_key")
+                parsed.append(made)
             except InvalidInput as error:
                 self.refuse(error)
-                outcomes.append(error)
-            else:
-                outcomes.append(None)
+                parsed.append(error)
+        publications = [one for made in parsed if isinstance(made, list) for one in made]
         found = await self._commit(publications)
         if source is not None:
             self._sources.setdefault(source, {}).update(
@@ -141,9 +146,12 @@ class Publisher:
                 for one, position in zip(publications, found, strict=True)
                 if isinstance(position, Position)
             )
-        committed = iter(found)
+        places = iter(found)
         logger.debug("%d updates published together", len(publications))
-        return [next(committed) if outcome is None else outcome for outcome in outcomes]
+        return [
+            made if isinstance(made, InvalidInput) else _last([next(places) for _ in made])
+            for made in parsed
+        ]
 
     def lose(self, source: Hashable) -> None:
         """Let subscribers hear that a source is gone, where nobody has published since."""
@@ -207,17 +215,70 @@ class Publisher:
         logger.debug("publication refused: %s", error.message[:MAX_SHOWN])
 
     def _parse(
-        self, channel: str, symbol: str, source: Any, period: str | None, rights: Rights
-    ) -> Publication:
+        self, channel: str, symbol: str | None, source: Any, period: str | None, rights: Rights
+    ) -> list[Publication]:
         now_ms = round(self._now() * 1000, 3)
         rights.check("publish")
-        publication = parse_publication(
+        publications = read_vendor_form(
             channel, symbol, source, rules=self._rules, now_ms=now_ms, period=period
         )
-        rights.check("publish", publication.topic)
-        return publication
+        if publications is None:
+            if symbol is None:
+                raise no_symbol()
+            read = partial(
+                parse_publication, channel, symbol, rules=self._rules, now_ms=now_ms, period=period
+            )
+            publications = _read_rows(channel, source, read)
+        for topic in {publication.topic for publication in publications}:
+            rights.check("publish", topic)
+        return publications
 
     def _note(self, topic: Topic, position: Position) -> int:
         subscribers = self._hub.subscriber_count(topic)
         logger.debug("%s seq %d published, %d want it here", topic, position.seq, subscribers)
         return subscribers
+
+
+def _read_in_process(source: Any, code: str) -> Any:
+    """Return what a program handed over as JSON text, or as a JSON reader gives it."""
+    if isinstance(source, str):
+        return source.encode()
+    if isinstance(source, bytearray | memoryview):
+        return bytes(source)
+    return plain(source, code)
+
+
+def _read_rows(channel: str, source: Any, read: Callable[[Any], Publication]) -> list[Publication]:
+    """Return what was published, each row of a table by itself, but trades together."""
+    if not isinstance(source, list) or not source:
+        return [read(source)]
+    if channel == "trades":
+        return [read({"trades": source})]
+    publications = []
+    for index, row in enumerate(source):
+        try:
+            publications.append(read(row))
+        except InvalidInput as error:
+            path = f"[{index}].{error.path}" if error.path else f"[{index}]"
+            message = error.message.removeprefix(f"{error.path}: ")
+            raise InvalidInput(error.code, f"{path}: {message}", path=path) from None
+    return publications
+
+
+def _once(
+    publications: Sequence[Publication], key: str, principal: str, source: Any, *, path: str
+) -> list[Publication]:
+    """Let publications that came together be done once, each of a topic under its own number."""
+    counted: Counter[Topic] = Counter()
+    made = []
+    for publication in publications:
+        topic = publication.topic
+        once_more = once(key, principal, topic, source, path=path, part=counted[topic])
+        counted[topic] += 1
+        made.append(publication._replace(once=once_more))
+    return made
+
+
+def _last(places: Sequence[Position | InvalidInput]) -> Position | InvalidInput:
+    """Return the last place of publications that came together, or what is wrong with one."""
+    return next((place for place in places if isinstance(place, InvalidInput)), places[-1])

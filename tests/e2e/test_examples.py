@@ -1,10 +1,13 @@
 """What the README and the examples show works as shown."""
 
+import asyncio
 import re
+from typing import Any
 
 import httpx
 import pytest
 
+import bookcast
 from bookcast.testing import ServerThread
 from tests.support import ROOT, connect
 
@@ -45,6 +48,44 @@ async def test_the_readmes_publish_reaches_the_readmes_subscriber(
             )
         assert answer.json()["subscribers"] == 1
         assert (await client.hear())["data"]["bids"][0] == [189.9, 300]
+
+
+def program(word: str) -> str:
+    """Return the README's Python that has a word, at a free port."""
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    [found] = [block for block in blocks if word in block]
+    return str(found).replace("port=8002", "port=0")
+
+
+def test_the_readmes_script_and_notebook_run(capfd: pytest.CaptureFixture[str]) -> None:
+    """The cell of the notebook twice, within a running loop."""
+    exec(program("with bookcast.serve_in_thread"), {})
+    cell = program("globals()")
+    names: dict[str, Any] = {"bookcast": bookcast}
+
+    async def run_twice() -> None:
+        for _ in range(2):
+            exec(cell, names)
+
+    asyncio.run(run_twice())
+    names["server"].stop()
+    assert capfd.readouterr().err == ""
+
+
+async def test_the_readmes_program_runs(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its books come; it goes on for a while."""
+    names: dict[str, Any] = {}
+    exec(program("asyncio.run(main())").replace("asyncio.run(main())", ""), names)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(names["main"](), 1)
+    assert "watch AAPL at http://127.0.0.1:" in capfd.readouterr().out
+
+
+def test_the_readmes_test_passes(bookcast_server: ServerThread) -> None:
+    """With the fixture."""
+    names: dict[str, Any] = {}
+    exec(program("def test_"), names)
+    names["test_my_page"](bookcast_server)
 
 
 def test_every_link_of_the_documents_leads_somewhere() -> None:

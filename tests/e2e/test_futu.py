@@ -280,7 +280,7 @@ async def test_event_contracts_come_from_publishers_only(opend: Controller, serv
 async def test_waiting_for_quota_is_told_with_the_time_when_it_may_end() -> None:
     """Then the data come."""
     opend = Controller(quota=1)
-    settings = {"futu_min_subscription_seconds": 0.5, "futu_linger_seconds": 60}
+    settings: Any = {"futu_min_subscription_seconds": 0.5, "futu_linger_seconds": 60}
     try:
         async with (
             serve(port=0, feed="futu", futu_port=opend.port, **settings) as server,

@@ -11,13 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
-from bookcast import Server
+from bookcast import BookData, Server
 from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, Client, connect, eventually, nodes
 
 V1: Any = ["bookcast.v1"]
-BOOK = {"bids": [[1, 2]], "asks": [[3, 4]]}
-TRADE = {"trades": [{"price": 1, "size": 1, "timestamp": 0}]}
+BOOK: BookData = {"bids": [[1, 2]], "asks": [[3, 4]]}
+TRADE = {"trades": [{"price": 1, "size": 1, "timestamp": 1_767_225_600_000}]}
 TOLD_SECONDS = 2.0
 
 
@@ -54,11 +54,11 @@ async def book(server: Server, symbol: str = "AAPL") -> httpx.Response:
 
 @pytest.mark.parametrize("channel", ["orderbook", "trades", "quote"])
 async def test_who_waits_for_what_others_publish_hears_that_redis_is_away(
-    redis: RedisServer, channel: str
+    redis: RedisServer, channel: Any
 ) -> None:
     """Soon, with Redis named, and that it is back; base clients hear nothing of it."""
     async with nodes(redis.url, 2, feed="none") as (one, other):
-        data = {"orderbook": BOOK, "trades": TRADE, "quote": {"last": 1}}[channel]
+        data: Any = {"orderbook": BOOK, "trades": TRADE, "quote": {"last": 1}}[channel]
         await other.publish("AAPL", data, channel=channel)
         async with v1(one, "a") as client, connect(one.ws_url + "base?symbols=AAPL") as base:
             await base.hear()

@@ -28,6 +28,7 @@ from bookcast.protocol.connection_v1 import V1Connection
 from bookcast.sessions.handshake import Reception
 from bookcast.sessions.registry import Registry
 from bookcast.settings import from_keywords
+from bookcast.vendor_forms.read import read_vendor_form
 
 SECRET: Final = "a secret of more than thirty-two bytes"
 
@@ -66,6 +67,12 @@ def parse_publication(data: bytes) -> None:
     channel = CHANNELS[data[0] % len(CHANNELS)] if data else "orderbook"
     period = PERIODS[data[0] % len(PERIODS)] if data and data[0] % 2 else None
     with contextlib.suppress(InvalidInput):
+        for made in (
+            read_vendor_form(channel, "AAPL", data[1:], rules=rules, now_ms=0.0, period=period)
+            or ()
+        ):
+            codec._encoder.encode(made.data)
+    with contextlib.suppress(InvalidInput):
         publication = published.parse_publication(
             channel,
             "AAPL",
@@ -83,7 +90,7 @@ def decode_batch(data: bytes) -> None:
     with contextlib.suppress(InvalidInput):
         for update in published.decode_batch(data):
             with contextlib.suppress(InvalidInput):
-                published.parse_publication(
+                made = read_vendor_form(
                     update.channel,
                     update.symbol,
                     bytes(update.data),
@@ -91,6 +98,15 @@ def decode_batch(data: bytes) -> None:
                     now_ms=0.0,
                     period=update.period,
                 )
+                if made is None and update.symbol is not None:
+                    published.parse_publication(
+                        update.channel,
+                        update.symbol,
+                        bytes(update.data),
+                        rules=rules,
+                        now_ms=0.0,
+                        period=update.period,
+                    )
 
 
 class FakeTransport(asyncio.Transport):
@@ -299,15 +315,15 @@ SEEDS: Final[dict[str, tuple[bytes, ...]]] = {
     "parse_publication": (
         b'\x00{"bids":[[1,2],[0.5,3,4]],"asks":[{"price":1,"volume":2}],"timestamp":1}',
         b'\x02{"trades":[{"price":1,"size":2,"side":"buy","timestamp":"2026-01-01T00:00:00Z"}]}',
-        b'\x03{"time":0,"open":1,"high":2,"low":1,"close":1,"volume":0,"final":true,"period":"1m"}',
+        b'\x03{"time":1767225600000,"open":1,"high":2,"low":1,"close":1,"volume":0,"final":true,"period":"1m"}',
         b'\x01{"last":1,"pre":{"last":NaN}}',
         b'\x04{"bids":[{"id":1,"name":"x","pos":1}],"asks":[]}',
-        b'\x05{"time":0,"price":1e3}',
+        b'\x05{"time":1767225600000,"price":1e3}',
     ),
     "decode_batch": (
         b'{"updates":[{"channel":"quote","symbol":"AAPL","data":{"last":189.9}}]}',
         (
-            b'{"updates":[{"channel":"candles","symbol":"A","period":"1m","data":{"time":0,"open":1,'
+            b'{"updates":[{"channel":"candles","symbol":"A","period":"1m","data":{"time":1767225600000,"open":1,'
             b'"high":1,"low":1,"close":1,"volume":0}}]}'
         ),
     ),

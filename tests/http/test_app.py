@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -83,7 +84,7 @@ async def test_a_browser_may_show_cookies_for_pages_known_by_name(
 ) -> None:
     """Never because of a star, a file or development's kindness; in a preflight as well."""
     listed = [KNOWN, "capacitor://localhost", *(["*"] if environment == "any" else [])]
-    settings = {"environment": "development" if environment == "development" else "production"}
+    settings: Any = {"environment": "development" if environment == "development" else "production"}
     async with (
         serve(port=0, **settings, auth_mode="none", allowed_origins=listed) as server,
         httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http,

@@ -33,6 +33,27 @@ def test_the_schema_of_a_book_says_what_the_server_takes(body: Any, valid: bool)
     assert validator.is_valid(body) is valid
 
 
+@pytest.mark.parametrize(
+    ("channel", "body", "valid"),
+    [
+        ("orderbook", {"code": "HK.1", "Bid": [[1.5, 2, 1, {}]], "Ask": []}, True),
+        ("orderbook", {"code": "HK.1", "Bid": [[1.5, "2"]], "Ask": []}, False),
+        ("quote", [{"code": "HK.1", "last_price": 1.5, "pre_price": "N/A"}], True),
+        ("quote", [{"last_price": "1.5"}], False),
+        ("trades", [{"price": 1, "volume": 2, "time": "2026-01-05 09:30:00"}], True),
+        ("trades", [], False),
+    ],
+)
+def test_what_futu_api_hands_over_is_in_the_document(channel: str, body: Any, valid: bool) -> None:
+    """One row, or a list of them; what it doesn't know is 'N/A'."""
+    post = DOCUMENT["paths"][f"/broadcast/{channel}"]["post"]
+    wanted = post["requestBody"]["content"]["application/json"]["schema"]
+    validator = jsonschema.Draft202012Validator({**wanted, "components": DOCUMENT["components"]})
+    assert validator.is_valid(body) is valid
+    [symbol] = [one for one in post["parameters"] if one["name"] == "symbol"]
+    assert "required" not in symbol
+
+
 async def test_every_answer_fits_its_schema(server: Server) -> None:
     """The document is true of each path that it names."""
     await server.publish("AAPL", {"bids": [[1, 2]], "asks": []})

@@ -18,7 +18,7 @@ from tests.sessions.world import SECRET
 from tests.support import connect
 
 V1: Any = ["bookcast.v1"]
-BOOK = {"bids": [[189.5, 300]], "asks": [{"price": 189.6, "volume": 100, "orders": 2}]}
+BOOK: Any = {"bids": [[189.5, 300]], "asks": [{"price": 189.6, "volume": 100, "orders": 2}]}
 
 
 @pytest.fixture
@@ -124,6 +124,80 @@ async def test_a_wrong_publish_is_a_problem_that_names_the_field(
     assert (await http.get("/symbols")).json() == {"symbols": []}
     stats = (await http.get("/stats")).json()
     assert (stats["updates_published"], stats["publishes_refused"]) == (0, 1)
+
+
+FUTU_BOOK = {
+    "code": "HK.00700",
+    "name": "TENCENT",
+    "svr_recv_time_bid": "2026-01-05 09:30:00.125",
+    "svr_recv_time_ask": "",
+    "Bid": [[336.6, 5400, 2, {}]],
+    "Ask": [[336.8, 300, 1, {}]],
+}
+
+
+async def test_a_book_of_futu_api_is_published_as_it_is(
+    server: Server, http: httpx.AsyncClient
+) -> None:
+    """Its code is the symbol; base clients get it as they get the feed's books."""
+    async with connect(server.ws_url + "me?symbols=HK.00700") as client:
+        await client.hear()
+        answer = await http.post("/broadcast/orderbook", json=FUTU_BOOK)
+        assert (answer.status_code, answer.json()["symbol"]) == (200, "HK.00700")
+        assert (await client.hear())["data"] == {
+            "bids": [{"price": 336.6, "volume": 5400, "orders": 2}],
+            "asks": [{"price": 336.8, "volume": 300, "orders": 1}],
+            "timestamp": "2026-01-05T01:30:00.125Z",
+        }
+    refused = await broadcast(http, FUTU_BOOK, "HK.00005")
+    assert (refused.status_code, refused.json()["path"]) == (422, "code")
+
+
+async def test_rows_of_futu_api_are_published_together(
+    server: Server, http: httpx.AsyncClient
+) -> None:
+    """Those of several symbols each to its own; sent again under one key, they count once."""
+    rows = [
+        {"code": code, "price": 1.5, "volume": size, "ticker_direction": "BUY", "type": "N/A"}
+        for code, size in (("HK.1", 1), ("HK.2", 2), ("HK.1", 3))
+    ]
+    candles = [
+        {"time_key": f"2026-01-05 09:3{minute}:00", "open": 1, "high": 1, "low": 1, "close": 1}
+        | {"volume": 1, "k_type": "K_1M"}
+        for minute in (1, 2, 3)
+    ]
+    async with connect(server.ws_url + "me", subprotocols=V1) as client:
+        await client.hear()
+        await client.say({"action": "subscribe", "symbols": ["HK.1", "HK.2"], "channel": "trades"})
+        for _ in range(4):
+            await client.hear()
+        for _ in range(2):
+            key = {"Idempotency-Key": "k"}
+            answer = await http.post("/broadcast/trades", json=rows, headers=key)
+            assert (answer.json()["symbol"], answer.json()["seq"]) == ("HK.2", 1)
+            address = "/broadcast/candles?symbol=HK.1"
+            answer = await http.post(address, json=candles, headers=key)
+            assert answer.json()["seq"] == 3
+        heard = [await client.hear() for _ in range(4)]
+        sizes = {
+            m["symbol"]: [trade["size"] for trade in m["data"]["trades"]]
+            for m in heard
+            if m["type"] != "status"
+        }
+        assert sizes == {"HK.1": [1, 3], "HK.2": [2]}
+        assert (await client.ask({"action": "ping"}))["type"] == "pong"
+
+
+async def test_a_batch_may_have_what_futu_api_hands_over(http: httpx.AsyncClient) -> None:
+    """Each with its own outcome; without a code the symbol has to be there."""
+    updates = [
+        {"channel": "orderbook", "data": FUTU_BOOK},
+        {"channel": "quote", "data": {"last": 1}},
+        {"channel": "quote", "symbol": "HK.00700", "data": [{"last_price": 1}, {"last_price": 2}]},
+    ]
+    results = (await http.post("/broadcast", json={"updates": updates})).json()["results"]
+    assert [result.get("seq") for result in results] == [1, None, 2]
+    assert results[1]["error"]["code"] == "invalid_symbol"
 
 
 @pytest.mark.parametrize(
@@ -271,13 +345,22 @@ async def test_a_server_with_a_feed_lists_the_feeds_symbols_and_state() -> None:
         ]
 
 
+NOON = 1_767_225_600_000
 UPDATES: dict[str, dict[str, Any]] = {
     "orderbook": BOOK,
     "quote": {"last": 189.5, "volume": 10},
     "trades": {"trades": [{"price": 189.5, "size": 3, "side": "buy"}]},
-    "candles": {"time": 0, "open": 1, "high": 2, "low": 1, "close": 2, "volume": 5, "period": "1m"},
+    "candles": {
+        "time": NOON,
+        "open": 1,
+        "high": 2,
+        "low": 1,
+        "close": 2,
+        "volume": 5,
+        "period": "1m",
+    },
     "brokers": {"bids": [{"id": 1, "name": "One", "pos": 1}], "asks": []},
-    "timeframe": {"time": 60_000, "price": 189.5, "average": 189.4},
+    "timeframe": {"time": NOON, "price": 189.5, "average": 189.4},
 }
 
 

@@ -27,7 +27,7 @@ from tests.support import (
     websockets_of,
 )
 
-BOOK = {"bids": [[189.5, 300]], "asks": [[189.6, 100]]}
+BOOK: Any = {"bids": [[189.5, 300]], "asks": [[189.6, 100]]}
 V1 = "bookcast.v1"
 
 
@@ -209,7 +209,7 @@ async def test_rights_limit_what_a_client_sees_and_how() -> None:
         "min_interval_ms": 500,
         "max_subscriptions": 1,
     }
-    deep = {"bids": [[2, 1], [1, 1]], "asks": [[3, 1], [4, 1]], "mine": True}
+    deep: Any = {"bids": [[2, 1], [1, 1]], "asks": [[3, 1], [4, 1]], "mine": True}
     async with guarded() as server:
         await server.publish("AAPL", deep)
         bearer = {"Authorization": f"Bearer {token(bookcast=claims)}"}
@@ -338,8 +338,8 @@ async def test_a_client_that_drops_finds_its_session_over_real_sockets() -> None
             client.connection.transport.close()
             await eventually(lambda: server.connection_count == 0, "the client to be lost")
         assert (await http.get("/stats")).json()["sessions"]["parked"] == 1
-        assert (await server.publish("AAPL", {**BOOK, "n": 1})).subscribers == 0
-        await server.publish("AAPL", {**BOOK, "n": 2})
+        assert (await server.publish("AAPL", BOOK | {"n": 1})).subscribers == 0
+        await server.publish("AAPL", BOOK | {"n": 2})
         async with connect(server.ws_url + "me") as client:
             book = await client.hear()
             assert (book["symbol"], book["data"]["n"]) == ("AAPL", 2)
@@ -389,7 +389,7 @@ async def test_a_book_published_while_a_client_closes_is_not_taken_for_read(
                 await client.hear()
                 client.connection.transport.close()
                 for step in range(3):
-                    await server.publish("AAPL", {**BOOK, "n": number * 10 + step})
+                    await server.publish("AAPL", BOOK | {"n": number * 10 + step})
                     await asyncio.sleep(0)
             await eventually(lambda: server.connection_count == 0, "the client to be lost")
             async with connect(f"{server.ws_url}me{number}") as client:

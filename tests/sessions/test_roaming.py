@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from bookcast import Server
+from bookcast import BookData, Server, TradesData
 from bookcast.errors import CloseCode
 from bookcast.sessions import roaming
 from bookcast.sessions.keeper import Keeper
@@ -21,12 +21,12 @@ from tests.support import PATIENCE, Client, connect, eventually, nodes, registry
 V1: Any = ["bookcast.v1"]
 
 
-def book(size: int) -> dict[str, Any]:
+def book(size: int) -> BookData:
     return {"bids": [[100, size]], "asks": [[101, 1]]}
 
 
-def trade(size: int) -> dict[str, Any]:
-    return {"trades": [{"price": 100, "size": size, "timestamp": 0}]}
+def trade(size: int) -> TradesData:
+    return {"trades": [{"price": 100, "size": size, "timestamp": 1_767_225_600_000}]}
 
 
 async def size_of(client: Client) -> int:

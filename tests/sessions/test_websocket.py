@@ -13,7 +13,7 @@ import pytest
 import websockets.exceptions
 from websockets.typing import Subprotocol
 
-from bookcast import Server, serve
+from bookcast import BookData, Server, serve
 from bookcast.sessions.handshake import Reception
 from bookcast.sessions.session import Session
 from bookcast.sessions.websocket import run_through
@@ -29,7 +29,7 @@ from tests.support import (
     websockets_of,
 )
 
-BOOK = {"bids": [[189.5, 300]], "asks": [[189.6, 100]]}
+BOOK: Any = {"bids": [[189.5, 300]], "asks": [[189.6, 100]]}
 TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
 
 
@@ -97,9 +97,9 @@ async def test_the_base_protocol_from_end_to_end(server: Server) -> None:
         }
         assert (await client.ask("{"))["type"] == "error"
         assert (await client.ask(b"{}"))["type"] == "error"
-        published = await server.publish("US.AAPL", {**BOOK, "mine": True})
+        published = await server.publish("US.AAPL", BOOK | {"mine": True})
         assert (published.subscribers, published.seq) == (1, 2)
-        assert (await client.hear())["data"] == {**BOOK, "mine": True}
+        assert (await client.hear())["data"] == BOOK | {"mine": True}
         left = {"type": "unsubscription_confirmed", "symbol": "AAPL"}
         assert await client.ask({"action": "unsubscribe", "symbol": "AAPL"}) == left
         assert await client.ask({"action": "unsubscribe", "symbol": "AAPL"}) == left
@@ -269,7 +269,7 @@ async def test_a_client_that_does_not_read_gets_the_newest_book_later(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it is held back nothing piles up for it, and others get everything."""
-    wide = {"bids": [[1000 - level, 1] for level in range(500)], "asks": []}
+    wide: Any = {"bids": [[1000 - level, 1] for level in range(500)], "asks": []}
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.connect(("127.0.0.1", server.port))
@@ -282,7 +282,7 @@ async def test_a_client_that_does_not_read_gets_the_newest_book_later(
         await quick.hear()
         total = 600
         for number in range(total):
-            await server.publish("AAPL", {**wide, "number": number})
+            await server.publish("AAPL", wide | {"number": number})
             assert (await quick.hear())["data"]["number"] == number
     assert server.conflated_count > total / 2
     slow = Raw(slow_reader, slow_writer, "")
@@ -353,7 +353,7 @@ async def test_who_subscribes_to_much_on_the_address_and_never_reads_costs_littl
     server: Server,
 ) -> None:
     """Books wait in the hub, once for everybody, until the client takes them."""
-    wide = {"bids": [[10_000 - level, 1] for level in range(1500)], "asks": []}
+    wide: Any = {"bids": [[10_000 - level, 1] for level in range(1500)], "asks": []}
     names = [f"S{number}" for number in range(200)]
     for name in names:
         await server.publish(name, wide)
@@ -450,7 +450,7 @@ async def test_compression_is_negotiated_for_frames_that_are_shared(
 
 async def test_long_messages_are_compressed_and_short_ones_are_not(server: Server) -> None:
     """A client that can take it reads the same either way; each frame stands for itself."""
-    deep = {"bids": [[1000 - price, 7] for price in range(200)], "asks": []}
+    deep: Any = {"bids": [[1000 - price, 7] for price in range(200)], "asks": []}
     options = {"compression": "deflate"}
     async with (
         connect(server.ws_url + "a?symbols=AAPL", **options) as packed,
@@ -567,7 +567,7 @@ async def test_much_that_a_publisher_sends_waits_for_nothing(
     assert server._hub is not None
     monkeypatch.setattr(server._hub, "is_resting", lambda: True)
     monkeypatch.setattr(server._hub, "before_flush", lambda _function: None)
-    deep = {"bids": [[price, 1] for price in range(5000, 0, -1)], "asks": []}
+    deep: Any = {"bids": [[price, 1] for price in range(5000, 0, -1)], "asks": []}
     async with connect(server.ws_url + "me?protocol=bookcast.v1") as client:
         await client.hear()
         for _ in range(5):
@@ -676,7 +676,7 @@ async def test_a_client_that_takes_nothing_is_closed_as_too_slow() -> None:
     async with serve(port=0, slow_timeout=0.3) as server:
         client = await raw(server, "/ws/me?symbols=AAPL")
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        big = {"bids": [[price, 1] for price in range(20_000, 0, -1)], "asks": []}
+        big: Any = {"bids": [[price, 1] for price in range(20_000, 0, -1)], "asks": []}
 
         async def publish_until_gone() -> None:
             while server.connection_count:
@@ -707,7 +707,7 @@ async def test_a_slow_v1_client_is_caught_up_by_one_delta_that_proves_the_book(
     replica = Replica()
     [socket_] = websockets_of(server)
 
-    def wide(number: int) -> dict[str, list[list[float]]]:
+    def wide(number: int) -> BookData:
         return {"bids": [[price, number] for price in range(5000, 0, -1)], "asks": []}
 
     number = 0

@@ -15,6 +15,7 @@ from bookcast.model import CHANNELS, ODD, PERIODS
 from bookcast.protocol import shapes
 from bookcast.protocol.idempotency import HEADER, MAX_LENGTH
 from bookcast.publisher import Published
+from bookcast.vendor_forms import rows
 from bookcast.version import __version__
 
 _REF: Final = "#/components/schemas/{name}"
@@ -23,6 +24,10 @@ _SYMBOL: Final = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 64},
     "required": True,
 }
+_SYMBOL_OR_CODE: Final = {
+    "description": f"{_SYMBOL['description']}. May be absent where futu-api's code is in the data",
+    "schema": _SYMBOL["schema"],
+}
 _STRUCTS: Final = (
     shapes.PublishedBook,
     shapes.PublishedQuote,
@@ -30,6 +35,12 @@ _STRUCTS: Final = (
     shapes.PublishedCandle,
     shapes.PublishedBrokers,
     shapes.PublishedTimePoint,
+    rows.VendorBook,
+    rows.VendorQuote,
+    rows.VendorTicker,
+    rows.VendorCandle,
+    rows.VendorBrokers,
+    rows.VendorTimePoint,
     problem.Problem,
     Published,
     schemas.BatchResult,
@@ -85,6 +96,15 @@ _PUBLISHED: Final[dict[str, type[msgspec.Struct]]] = {
     "brokers": shapes.PublishedBrokers,
     "timeframe": shapes.PublishedTimePoint,
 }
+_VENDORS: Final[dict[str, type[msgspec.Struct]]] = {
+    "orderbook": rows.VendorBook,
+    "quote": rows.VendorQuote,
+    "trades": rows.VendorTicker,
+    "candles": rows.VendorCandle,
+    "brokers": rows.VendorBrokers,
+    "timeframe": rows.VendorTimePoint,
+}
+"""What futu-api hands over may be published as it is; what isn't known may be written so too."""
 _PERIOD: Final = {
     "name": "period",
     "in": "query",
@@ -98,6 +118,14 @@ _KEY: Final = {
     "description": "Sent again with the same key within 10 minutes, it gets the first answer, and "
     "nothing is published",
 }
+
+
+def _forms(channel: str) -> list[dict[str, Any]]:
+    """Return the shapes that may be published to a channel."""
+    row = _reference(_VENDORS[channel])
+    return [_reference(_PUBLISHED[channel]), row, {"type": "array", "items": row, "minItems": 1}]
+
+
 _UPDATE: Final = {
     "title": "PublishedUpdate",
     "type": "object",
@@ -105,23 +133,23 @@ _UPDATE: Final = {
         "channel": {"enum": list(CHANNELS)},
         "symbol": _SYMBOL["schema"],
         "period": {"enum": [*PERIODS, None]},
-        "data": {"anyOf": [_reference(struct) for struct in _PUBLISHED.values()]},
+        "data": {"anyOf": [form for channel in CHANNELS for form in _forms(channel)]},
         "idempotency_key": _KEY,
     },
-    "required": ["channel", "symbol", "data"],
+    "required": ["channel", "data"],
 }
 
 
 def _broadcast(channel: str) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
-        {"name": "symbol", "in": "query", **_SYMBOL},
+        {"name": "symbol", "in": "query", **_SYMBOL_OR_CODE},
         {"name": HEADER, "in": "header", "schema": _KEY},
     ]
     if channel == "candles":
         parameters.append(_PERIOD)
     return _post(
         f"Publish to everybody who subscribed to a symbol's {channel}",
-        _reference(_PUBLISHED[channel]),
+        {"anyOf": _forms(channel)},
         Published,
         parameters,
     )
@@ -171,6 +199,10 @@ def document() -> bytes:
     _, components = msgspec.json.schema_components(_STRUCTS, ref_template=_REF)
     components["PublishedLevel"]["anyOf"] = [{"required": ["size"]}, {"required": ["volume"]}]
     components["PublishedUpdate"] = _UPDATE
+    for struct in _VENDORS.values():
+        properties = components[struct.__name__]["properties"]
+        for name, known in properties.items():
+            properties[name] = {"anyOf": [known, {"enum": ["N/A", "", None]}]}
     paths: dict[str, Any] = {
         **{f"/broadcast/{channel}": _broadcast(channel) for channel in CHANNELS},
         "/broadcast": _post(

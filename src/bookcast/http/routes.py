@@ -83,7 +83,6 @@ class Routes:
         channel = request.path_params["channel"]
         try:
             visitor, rights = await self._require(request, "publish")
-            symbol = _symbol_parameter(request)
             text = await self._json_body(request)
             key = _idempotency_key(request)
             self._charge(visitor, 1)
@@ -94,7 +93,7 @@ class Routes:
         return Json(
             await self._publisher.publish(
                 channel,
-                symbol,
+                request.query_params.get("symbol"),
                 text,
                 period=period,
                 rights=rights,
@@ -313,14 +312,3 @@ def _refuse_key_of_batch(request: Request) -> None:
             f"{HEADER}: a batch has none; each of its updates may have an idempotency_key",
             path=HEADER,
         )
-
-
-def _symbol_parameter(request: Request) -> str:
-    symbol = request.query_params.get("symbol")
-    if symbol is None:
-        raise InvalidInput(
-            "invalid_symbol",
-            f"Name the symbol in the address: {request.url.path}?symbol=AAPL",
-            path="symbol",
-        )
-    return symbol

@@ -41,23 +41,32 @@ def parse_book(source: Any, *, refuse_crossed: bool = False) -> ParsedBook:
     given = read(_decoder, source, "invalid_book", "The book")
     bids = _side("bids", given.bids, -1, "highest")
     asks = _side("asks", given.asks, 1, "lowest")
-    if refuse_crossed and bids and asks and bids[0].price >= asks[0].price:
+    if refuse_crossed and is_crossed(bids, asks):
         first = next(
             index for index, level in enumerate(given.bids) if level.price == bids[0].price
         )
-        path = _price_path("bids", first, given.bids[first])
-        raise InvalidInput(
-            "invalid_book",
-            f"{path}: {bids[0].price} isn't below the best ask, {asks[0].price}; crossed and "
-            "locked books are refused here (REFUSE_CROSSED_BOOKS)",
-            path=path,
-        )
+        raise crossed(bids, asks, _price_path("bids", first, given.bids[first]))
     whole = len(bids) == len(given.bids) and len(asks) == len(given.asks)
     try:
         published = _as_published(source, None if whole else given)
     except (TypeError, ValueError, RecursionError) as error:
         raise _unwritable(error) from None
     return ParsedBook(Book(bids, asks, msgspec.Raw(published)), given.timestamp)
+
+
+def is_crossed(bids: Sequence[Level], asks: Sequence[Level]) -> bool:
+    """Return whether a book is crossed or locked."""
+    return bool(bids and asks and bids[0].price >= asks[0].price)
+
+
+def crossed(bids: Sequence[Level], asks: Sequence[Level], path: str) -> InvalidInput:
+    """Make the error for a crossed book; ``path`` is that of its best bid's price."""
+    return InvalidInput(
+        "invalid_book",
+        f"{path}: {bids[0].price} isn't below the best ask, {asks[0].price}; crossed and "
+        "locked books are refused here (REFUSE_CROSSED_BOOKS)",
+        path=path,
+    )
 
 
 def _as_published(source: Any, without_empty: PublishedBook | None) -> bytes:

@@ -398,11 +398,11 @@ class V1Connection:
             return error_of(error, command.id, command.channel, command.symbol)
 
         update = PublishedUpdate(
-            command.channel,
-            command.symbol,
-            command.data,
-            command.period,
-            command.idempotency_key,
+            channel=command.channel,
+            symbol=command.symbol,
+            data=command.data,
+            period=command.period,
+            idempotency_key=command.idempotency_key,
         )
         return Publish(update, answer, refuse)
 

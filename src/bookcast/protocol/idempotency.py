@@ -18,12 +18,13 @@ _SIZE: Final = 16
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
 
-def once(key: str, principal: str, topic: Topic, source: Any, *, path: str) -> Once:
+def once(key: str, principal: str, topic: Topic, source: Any, *, path: str, part: int = 0) -> Once:
     """Make what lets a publication be done once.
 
     A key is its principal's own, and a topic's. ``source`` is what was sent, JSON text as bytes or
     what a JSON reader gives: spaces and the order of fields don't make it something else. ``path``
-    names the key for whoever sent a wrong one.
+    names the key for whoever sent a wrong one. ``part`` tells apart what came together for one
+    topic.
 
     Raises:
         InvalidInput: when it is no key.
@@ -35,7 +36,8 @@ def once(key: str, principal: str, topic: Topic, source: Any, *, path: str) -> O
             path=path,
         )
     content = msgspec.json.decode(source) if isinstance(source, bytes) else source
-    return Once(_hash(f"{principal}\0{topic}\0{key}".encode()), _hash(_encode(content)))
+    name = f"{principal}\0{topic}\0{key}" + (f"\0{part}" if part else "")
+    return Once(_hash(name.encode()), _hash(_encode(content)))
 
 
 def _hash(text: bytes) -> bytes:

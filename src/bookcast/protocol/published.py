@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -11,7 +10,6 @@ import msgspec
 from bookcast.errors import InvalidInput
 from bookcast.model import (
     CHANNELS,
-    MAX_TIME_MS,
     ODD,
     PERIODS,
     Broker,
@@ -21,7 +19,6 @@ from bookcast.model import (
     Data,
     ExtendedQuote,
     FutureFigures,
-    Number,
     OptionFigures,
     Publication,
     Quote,
@@ -34,6 +31,7 @@ from bookcast.model import (
 )
 from bookcast.protocol.book import parse_book
 from bookcast.protocol.codec import read
+from bookcast.protocol.moments import milliseconds, moment, moment_if_any
 from bookcast.protocol.shapes import (
     PublishedBatch,
     PublishedBrokers,
@@ -90,7 +88,9 @@ def parse_publication(
             parsed = _brokers(source)
         case "timeframe":
             parsed = _time_point(source)
-    return Publication(topic, parsed.data, milliseconds(parsed.timestamp))
+    if topic.channel == "orderbook":
+        return Publication(topic, parsed.data, milliseconds(parsed.timestamp))
+    return Publication(topic, parsed.data, moment_if_any(parsed.timestamp, "timestamp"))
 
 
 @lru_cache(maxsize=65_536)  # the same few come again and again
@@ -207,7 +207,7 @@ def _trades(source: Any, now_ms: float) -> _Parsed:
                     trade.side,
                     now_ms
                     if trade.timestamp is None
-                    else _moment(trade.timestamp, f"trades[{index}].timestamp"),
+                    else moment(trade.timestamp, f"trades[{index}].timestamp"),
                     trade.id,
                     trade.backfill,
                     trade.condition,
@@ -228,20 +228,13 @@ def _candle(source: Any, period: str | None) -> _Parsed:
         raise InvalidInput(
             "invalid_data", f"period: {given.period} in the data, {period} beside it", path="period"
         )
-    for name, fault in (("high", max), ("low", min)):
-        bound, wanted = getattr(given, name), fault(given.open, given.close, given.high, given.low)
-        if bound != wanted:
-            raise InvalidInput(
-                "invalid_data",
-                f"{name}: {bound} isn't the {name}est price of the candle",
-                path=name,
-            )
+    check_prices(given)
     if given.revised and not given.final:
         raise InvalidInput(
             "invalid_data", "revised: only a final candle can be, so final is missing", path="final"
         )
     candle = Candle(
-        time=_moment(given.time, "time"),
+        time=moment(given.time, "time"),
         open=_no_minus(given.open),
         high=_no_minus(given.high),
         low=_no_minus(given.low),
@@ -253,6 +246,23 @@ def _candle(source: Any, period: str | None) -> _Parsed:
         revised=given.revised,
     )
     return _Parsed(candle, given.timestamp, parse_period("candles", period or given.period))
+
+
+def check_prices(candle: Any, prefix: str = "") -> None:
+    """Check that a candle's ``high`` and ``low`` hold its other prices between them.
+
+    Raises:
+        InvalidInput: when they don't; its path begins with ``prefix``.
+    """
+    for name, fault in (("high", max), ("low", min)):
+        bound = getattr(candle, name)
+        if bound != fault(candle.open, candle.close, candle.high, candle.low):
+            path = prefix + name
+            raise InvalidInput(
+                "invalid_data",
+                f"{path}: {bound} isn't the {name}est price of the candle",
+                path=path,
+            )
 
 
 def _brokers(source: Any) -> _Parsed:
@@ -269,7 +279,7 @@ def _brokers(source: Any) -> _Parsed:
 
 def _time_point(source: Any) -> _Parsed:
     given = read(_time_point_decoder, source, "invalid_data", "The time point")
-    values = _values(TimePoint, given) | {"time": _moment(given.time, "time")}
+    values = _values(TimePoint, given) | {"time": moment(given.time, "time")}
     return _Parsed(TimePoint(**values), given.timestamp)
 
 
@@ -281,28 +291,3 @@ def _values(kind: type[msgspec.Struct], given: msgspec.Struct) -> dict[str, Any]
 def _no_minus(value: Any) -> Any:
     """-0 is 0."""
     return 0 if value == 0 and not isinstance(value, bool) else value
-
-
-def _moment(value: Any, path: str) -> Number:
-    moment = milliseconds(value)
-    if moment is None:
-        raise InvalidInput(
-            "invalid_data",
-            f"{path}: {value!r} is neither milliseconds since 1970 nor ISO 8601 with an offset",
-            path=path,
-        )
-    return moment or 0
-
-
-def milliseconds(timestamp: Any) -> Number | None:
-    """Understand a publisher's timestamp where that is possible."""
-    if isinstance(timestamp, str):
-        try:
-            moment = datetime.fromisoformat(timestamp)
-        except ValueError:
-            return None
-        # A time without an offset could be anybody's local time.
-        return round(moment.timestamp() * 1000, 3) if moment.tzinfo is not None else None
-    if isinstance(timestamp, int | float) and not isinstance(timestamp, bool):
-        return timestamp if 0 <= timestamp <= MAX_TIME_MS else None
-    return None

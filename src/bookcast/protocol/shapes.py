@@ -204,14 +204,15 @@ class PublishedTimePoint(msgspec.Struct, frozen=True):
     timestamp: Any = None
 
 
-class PublishedUpdate(msgspec.Struct, frozen=True):
+class PublishedUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """One update of a batch, or of a ``publish`` action. ``period``: for candles.
 
-    ``idempotency_key``: under which it may be sent again.
+    ``symbol`` may be absent where futu-api's ``code`` is in the data. ``idempotency_key``: under
+    which it may be sent again.
     """
 
     channel: str
-    symbol: str
+    symbol: str | None = None
     data: msgspec.Raw
     period: str | None = None
     idempotency_key: str | None = None

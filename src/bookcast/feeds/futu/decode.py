@@ -189,10 +189,10 @@ def _side(levels: Iterable[Any], *, highest_first: bool) -> tuple[Level, ...]:
                 tuple(Order(identity(detail.orderID), number(detail.volume)) for detail in details),
             )
         )
-    return tuple(decoded) if in_order else _repaired(decoded, highest_first=highest_first)
+    return tuple(decoded) if in_order else repaired(decoded, highest_first=highest_first)
 
 
-def _repaired(levels: list[Level], *, highest_first: bool) -> tuple[Level, ...]:
+def repaired(levels: list[Level], *, highest_first: bool) -> tuple[Level, ...]:
     """Sort a side and join levels of one price: no reader can make sense of two of them."""
     joined: dict[float, Level] = {}
     for level in levels:
