@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bookcast.feeds.futu import client
 from bookcast.feeds.futu.client import FutuFeed
 from bookcast.feeds.futu.endpoints import Endpoint
 from bookcast.model import Book, Publication
@@ -22,6 +23,12 @@ def opend() -> Iterator[Controller]:
     controller = Controller()
     yield controller
     controller.close()
+
+
+@pytest.fixture
+def soon_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less for the first push of what may be closed."""
+    monkeypatch.setattr(client, "FIRST_PUSH_SECONDS", 0.5)
 
 
 class Running:

@@ -282,12 +282,6 @@ async def test_the_feed_ends_at_once_whatever_opend_does(
     assert [t for t in threading.enumerate() if not t.daemon] == [threading.main_thread()]
 
 
-@pytest.fixture
-def soon_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait less for the first push."""
-    monkeypatch.setattr(client, "FIRST_PUSH_SECONDS", 0.5)
-
-
 @pytest.mark.usefixtures("soon_closed")
 async def test_a_closed_market_is_told(opend: Controller, run_feed: RunFeed) -> None:
     """And a break as well; an unknown state closes nothing."""
@@ -415,7 +409,8 @@ async def test_books_of_hong_kong_are_limited_with_the_sf_right(
             feed.want(Topic("orderbook", code))
         await eventually(lambda: len(opend.held()) == 50, "fifty books")
         last = Topic("orderbook", codes[-1])
-        assert feed.supply(last).quota == Quota(50, 50, None, "sf_book")
+        full = Quota(50, 50, None, "sf_book")
+        await eventually(lambda: feed.supply(last).quota == full, "the reason of the last one")
         for topic in (Topic("brokers", codes[0]), Topic("quote", codes[-1])):
             feed.want(topic)
         await eventually(lambda: len(opend.held()) == 52, "what isn't limited")

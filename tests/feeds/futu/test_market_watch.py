@@ -9,6 +9,7 @@ from tests.feeds.futu.conftest import RunFeed
 from tests.support import AAPL, TSLA, eventually
 
 
+@pytest.mark.usefixtures("soon_closed")
 async def test_a_changed_market_has_its_securities_asked_for_again(
     opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -38,6 +39,7 @@ async def test_polled_symbols_have_states_too(opend: Controller, run_feed: RunFe
         assert running.feed.supply(AAPL).state == "live", "the first snapshot has just come"
 
 
+@pytest.mark.usefixtures("soon_closed")
 async def test_an_opend_that_does_not_know_the_request_serves_all_the_same(
     opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,5 +54,5 @@ async def test_an_opend_that_does_not_know_the_request_serves_all_the_same(
         await eventually(
             lambda: opend.requests().count(MARKET_STATE) == market_watch.MAX_FAILURES, "the tries"
         )
-        assert running.feed.supply(AAPL).state == "closed"
+        await eventually(lambda: running.feed.supply(AAPL).state == "closed", "the market's state")
         assert running.feed.supply(hk).state == "live"
