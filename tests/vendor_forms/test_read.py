@@ -188,6 +188,13 @@ def test_one_row_is_one_side_of_the_queue() -> None:
     assert (len(made.data.bids), made.data.asks) == (1, ())
 
 
+def test_a_broker_may_have_no_name() -> None:
+    """OpenD doesn't know all of them."""
+    [made] = read("brokers", [BID | {"bid_broker_name": ""}], "HK.1")
+    assert isinstance(made.data, Brokers)
+    assert made.data.bids[0].name == ""
+
+
 def test_minutes_without_data_are_left_out() -> None:
     """Where there are others."""
     minute = {"time": "2026-01-05 09:31:00", "cur_price": 1, "is_blank": False}

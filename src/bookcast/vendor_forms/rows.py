@@ -145,8 +145,8 @@ class VendorBid(msgspec.Struct, frozen=True):
     """A row of the first table of ``BrokerHandlerBase`` and ``get_broker_queue``."""
 
     bid_broker_id: Identity
-    bid_broker_name: str
     bid_broker_pos: Size
+    bid_broker_name: str = ""
     code: str | None = None
     order_id: Identity | None = None
     order_volume: Size | None = None
@@ -156,8 +156,8 @@ class VendorAsk(msgspec.Struct, frozen=True):
     """A row of the second one."""
 
     ask_broker_id: Identity
-    ask_broker_name: str
     ask_broker_pos: Size
+    ask_broker_name: str = ""
     code: str | None = None
     order_id: Identity | None = None
     order_volume: Size | None = None
