@@ -13,6 +13,12 @@ from tests.fakes.redis_server import RedisServer
 from tests.support import AAPL, QUOTE, TRADES, TSLA, eventually
 
 
+@pytest.fixture
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what is missing told again without waiting for others."""
+    monkeypatch.setattr(published, "GRACE_SECONDS", 0.0)
+
+
 def states(running: EngineNode) -> PublishedStates:
     return running.engine._published
 
@@ -22,6 +28,7 @@ async def newest(running: EngineNode, topic: Topic) -> list[float]:
     return sizes([found]) if found is not None else []
 
 
+@pytest.mark.usefixtures("_at_once")
 async def test_what_redis_has_lost_is_told_again(redis_url: str, redis_server: RedisServer) -> None:
     """As it was, in a new epoch, and again when that is lost too."""
     async with nodes(redis_url, "one", "two") as (one, other):
@@ -54,6 +61,22 @@ async def test_what_somebody_else_has_published_since_stays(
         assert await newest(one, TSLA) == [3]
 
 
+async def test_who_follows_a_topic_has_the_first_word(
+    redis_url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have what another node has published since: this one waits, and then loses to it."""
+    async with nodes(redis_url, "one", "two") as (one, other):
+        await one.engine.publish(books(AAPL, 1))
+        redis_server.cli("FLUSHALL")
+        await states(one).audit_all()
+        assert await newest(one, AAPL) == [], "others have their turn"
+        await other.engine.publish(books(AAPL, 2))
+        monkeypatch.setattr(published, "GRACE_SECONDS", 0.0)
+        await states(one).audit(0)
+        assert await newest(one, AAPL) == [2]
+        assert len(states(one)) == 0
+
+
 async def test_trades_are_not_told_again(redis_url: str, redis_server: RedisServer) -> None:
     """Nobody would know whether they are new."""
     async with node(redis_url) as one:
@@ -64,6 +87,7 @@ async def test_trades_are_not_told_again(redis_url: str, redis_server: RedisServ
         assert await one.engine.snapshot(TRADES) is None
 
 
+@pytest.mark.usefixtures("_at_once")
 async def test_all_topics_have_their_turn(
     redis_url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
@@ -22,6 +23,10 @@ TOGETHER: Final = 200
 
 AT_ONCE: Final = 1000
 """So many topics are compared with Redis by one audit, in turn."""
+
+GRACE_SECONDS: Final = 2.5
+"""What Redis has lost is told again by whoever follows the topic, within one audit. Only what is
+still missing after that is told from here: another node may have published since."""
 
 
 class _State(NamedTuple):
@@ -43,6 +48,7 @@ class PublishedStates:
         self._follower = follower
         self._restore = restore
         self._states: dict[Topic, _State] = {}
+        self._missing_since: dict[Topic, float] = {}
         self._restoring = False
 
     def __len__(self) -> int:
@@ -53,11 +59,12 @@ class PublishedStates:
         self._states.pop(topic, None)
         self._states[topic] = _State(position, written)
         if len(self._states) > MAX_TOPICS:
-            del self._states[next(iter(self._states))]
+            self.forget(next(iter(self._states)))
 
     def forget(self, topic: Topic) -> None:
         """Forget a topic."""
         self._states.pop(topic, None)
+        self._missing_since.pop(topic, None)
 
     async def audit(self, count: int = AT_ONCE) -> None:
         """Compare the topics whose turn it is with Redis, and tell again what it has lost.
@@ -69,7 +76,7 @@ class PublishedStates:
             return
         self._restoring = True
         try:
-            topics = list(islice(self._states, count))
+            topics = list(dict.fromkeys([*self._missing_since, *islice(self._states, count)]))
             for at in range(0, len(topics), TOGETHER):
                 await self._audit(topics[at : at + TOGETHER])
         finally:
@@ -92,7 +99,7 @@ class PublishedStates:
                 self.forget(topic)  # somebody else has published since
                 continue
             self.note(topic, *state)  # its next turn comes after all others'
-            if (head is None or place.is_past(head)) and topic not in self._follower.mirror:
+            if self._is_missing(topic, place, head):
                 found = read(topic, place, state.written)
                 if not isinstance(found, Unreadable):
                     lost.append(found)
@@ -100,3 +107,14 @@ class PublishedStates:
             logger.warning("Redis has lost %d states of this node: told again", len(lost))
             self._follower.given_back += len(lost)
             await self._restore(lost)
+
+    def _is_missing(self, topic: Topic, place: Position, head: Position | None) -> bool:
+        """Return whether Redis has lost a state that nobody who follows the topic tells again."""
+        if (head is not None and not place.is_past(head)) or topic in self._follower.mirror:
+            self._missing_since.pop(topic, None)
+            return False
+        now = time.monotonic()
+        if now - self._missing_since.setdefault(topic, now) < GRACE_SECONDS:
+            return False
+        del self._missing_since[topic]
+        return True
