@@ -83,6 +83,8 @@ async def test_what_a_nodes_own_feed_has_stays_live_without_redis(redis: RedisSe
     async with nodes(redis.url, 1, feed="simulator") as (one,), v1(one, "a") as client:
         await eventually(lambda: one._feeder is not None and one._feeder.leads, "the feed")
         await watch(client)
+        while (await client.hear())["type"] != "orderbook_update":
+            pass  # until then it is pending
         redis.kill()
         assert one._engine is not None
         await eventually(lambda: one._engine.status().state == "away", "the outage")  # type: ignore[union-attr] # see above
