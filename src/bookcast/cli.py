@@ -166,7 +166,7 @@ class Demo(Server):
     """A server whose user wants to see its page first of all."""
 
     def announce(self) -> None:
-        """Say what to open, before the log says anything."""
+        """Print what to open, before the log says anything."""
         # Under the name that people know this machine by.
         url = self.http_url.replace("//127.0.0.1:", "//localhost:")
         print(f"open {url}/", file=sys.stderr, flush=True)
@@ -243,7 +243,7 @@ def _in_terminal() -> bool:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event, list[Callable[[], None]]]]:
-    """Give what the first signal to end sets, what the second one does, and what SIGHUP calls.
+    """Return what the first signal to end sets, what the second one does, and what SIGHUP calls.
 
     A third signal ends the process. In a terminal, SIGHUP ends it as ever.
     """
@@ -274,7 +274,7 @@ def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event, list[Callable[[],
 
 
 async def examine(loaded: Loaded, *, for_developers: bool) -> int:
-    """Say how OpenD and a running server are; return 1 when something is wrong.
+    """Print how OpenD and a running server are; return 1 when something is wrong.
 
     ``for_developers``: write down instead what OpenD says where no document says it.
     """
@@ -311,7 +311,7 @@ def _show(description: Description, value: Any) -> str:
 
 
 def _hold_standard_files() -> None:
-    """Let no connection get the number of a standard file that whoever started us has closed."""
+    """Keep the numbers of standard files that are closed from being given to connections."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             # It is given the lowest number that is free, which is that one.

@@ -205,7 +205,7 @@ class Feeder:
         return Supply(source, "feed_down", trouble)
 
     def _supply_of_others(self) -> Supply | None:
-        """Tell how a topic can be supplied that no feed has: others publish it, through Redis."""
+        """Return how a topic can be supplied that no feed has: others publish it, through Redis."""
         status = self._engine.status()
         if status.state != "away":
             return None

@@ -154,7 +154,7 @@ class Publisher:
         ]
 
     def lose(self, source: Hashable) -> None:
-        """Let subscribers hear that a source is gone, where nobody has published since."""
+        """Notify subscribers that a source is gone, where nobody has published since."""
         places = self._sources.pop(source, None)
         if places:
             self._work.begin(self._engine.abandon(places, GONE), "abandons topics")
@@ -268,7 +268,7 @@ def _read_rows(channel: str, source: Any, read: Callable[[Any], Publication]) ->
 def _once(
     publications: Sequence[Publication], key: str, principal: str, source: Any, *, path: str
 ) -> list[Publication]:
-    """Let publications that came together be done once, each of a topic under its own number."""
+    """Do publications that came together once, each of a topic under its own number."""
     counted: Counter[Topic] = Counter()
     made = []
     for publication in publications:

@@ -142,7 +142,7 @@ class Workers:
                 process.send_signal(number)
 
     def hang_up(self) -> None:
-        """Tell all workers to read their settings again."""
+        """Signal all workers to read their settings again."""
         for process in self._processes.values():
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGHUP)

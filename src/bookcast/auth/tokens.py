@@ -292,7 +292,7 @@ def keys_of(
     secrets_file: str | None = None,
     strict: bool = False,
 ) -> dict[str, Keys]:
-    """Give the keys that settings name, by algorithm; ``strict`` refuses short secrets.
+    """Return the keys that settings name, by algorithm; ``strict`` refuses short secrets.
 
     Raises:
         SettingError: for a key that can't be read or is of another kind.

@@ -118,7 +118,7 @@ class Alone:
         return await self._engine.past(topic) if self._engine is not None else ()
 
     def gone(self, topic: Topic) -> Gone | None:
-        """Tell whether the publisher of what is newest here is gone."""
+        """Return whether the publisher of what is newest here is gone."""
         return self._engine.gone(topic) if self._engine is not None else None
 
     async def abandon(self, places: Mapping[Topic, Position], reason: str) -> None:

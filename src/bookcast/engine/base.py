@@ -197,11 +197,11 @@ class Engine(ABC):
         """Give the newest update of a topic, None when there was none."""
 
     def gone(self, topic: Topic) -> Gone | None:  # noqa: ARG002 - nobody may have told it
-        """Tell, as far as is known here, whether the publisher of what is newest is gone."""
+        """Return, as far as is known here, whether the publisher of what is newest is gone."""
         return None
 
     async def find_gone(self, topic: Topic) -> Gone | None:
-        """Tell the same also of a topic that isn't followed here."""
+        """Return the same also of a topic that isn't followed here."""
         return self.gone(topic)
 
     @abstractmethod
@@ -238,12 +238,12 @@ class Engine(ABC):
         """Deliver this topic no more."""
 
     async def heads(self) -> list[Head]:
-        """Tell where every topic stands that has an update, in one list."""
+        """Return where every topic stands that has an update, in one list."""
         return [head async for page in self.pages() for head in page]
 
     @abstractmethod
     def pages(self) -> AsyncIterator[Sequence[Head]]:
-        """Tell where every topic stands that has an update, a few hundred at a time."""
+        """Return where every topic stands that has an update, a few hundred at a time."""
 
     @abstractmethod
     async def count_topics(self) -> int:

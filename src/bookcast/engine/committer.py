@@ -205,7 +205,7 @@ class Committer:
                 batch.outcome.set_exception(conflict)
 
     def _tell(self, call: _ShardCall, positions: dict[int, list[Position | None]]) -> None:
-        """Tell the newest states of a call. One that came late may not have been taken."""
+        """Report the newest states of a call. One that came late may not have been taken."""
         for run in call.runs:
             batch, index = run[-1].batch, run[-1].index
             publication = batch.publications[index]

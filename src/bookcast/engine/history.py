@@ -104,7 +104,7 @@ class History:
         return found
 
     def _reason_of_hole(self, after: Position) -> Reason:
-        """Tell why what came before a position isn't here."""
+        """Return why what came before a position isn't here."""
         lost, last = self._unreadable, self.updates[-1].position
         if lost is not None and lost.epoch == after.epoch and last.seq < lost.seq < after.seq:
             return "unreadable"

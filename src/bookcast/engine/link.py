@@ -310,7 +310,7 @@ class Link:
             self._answer(call, result, unsure=one)
 
     def _answer(self, call: _Call, result: Any, *, unsure: bool) -> None:
-        """Tell the result of a call. ``unsure``: it may have been done the first time."""
+        """Set the result of a call. ``unsure``: it may have been done the first time."""
         if isinstance(result, Exception):
             self.failures += 1
             result = self._in_words(result, unsure=unsure or _may_be_done(result))
@@ -448,7 +448,7 @@ async def _as_it_is(response: Any) -> Any:
 
 
 def _may_be_done(result: Any) -> bool:
-    """Tell whether a call that failed may have been done all the same: its answer never came.
+    """Return whether a call that failed may have been done all the same: its answer never came.
 
     A script that Redis refuses has done nothing, see ``publish.lua``; nor has one that was never
     sent, since there was no connection, or none was free.

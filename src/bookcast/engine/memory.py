@@ -56,7 +56,7 @@ class MemoryEngine(Engine):
         *,
         fence: int | None = None,  # noqa: ARG002 - nobody else could run the feed
     ) -> list[Position]:
-        """Give positions in the order given; never waits.
+        """Return positions in the order given; never waits.
 
         Raises:
             KeyConflictError: when a key was used before for something else; the rest is published.
@@ -95,7 +95,7 @@ class MemoryEngine(Engine):
         return self._newest.get(topic)
 
     def gone(self, topic: Topic) -> Gone | None:
-        """Tell whether the publisher of what is newest is gone."""
+        """Return whether the publisher of what is newest is gone."""
         return self._gone.get(topic)
 
     async def abandon(self, places: Mapping[Topic, Position], reason: str) -> None:
@@ -149,7 +149,7 @@ class MemoryEngine(Engine):
         return topic in self._newest
 
     async def pages(self) -> AsyncIterator[Sequence[Head]]:
-        """Tell where every topic stands that has an update, some at a time."""
+        """Return where every topic stands that has an update, some at a time."""
         known = list(self._newest.values())
         for at in range(0, len(known), PAGE):
             page = known[at : at + PAGE]

@@ -76,7 +76,7 @@ class Mirror:
         return True
 
     def follows(self, topic: Topic) -> bool:
-        """Tell whether a topic is followed, whatever is known of it."""
+        """Return whether a topic is followed, whatever is known of it."""
         return topic in self._topics
 
     def forget(self, topic: Topic) -> None:
@@ -97,7 +97,7 @@ class Mirror:
         return known.place if known is not None else None
 
     def newest(self, topic: Topic) -> Update | None:
-        """Give the newest update of a topic that could be read."""
+        """Return the newest update of a topic that could be read."""
         known = self._topics.get(topic)
         return known.newest if known is not None else None
 

@@ -32,7 +32,7 @@ class TopicNotes:
         peers.handlers["look"] = self._answer_look
 
     async def find_gone(self, topic: Topic) -> Gone | None:
-        """Tell whether the publisher of a topic's newest update is gone, as Redis knows it."""
+        """Return whether the publisher of a topic's newest update is gone, as Redis knows it."""
         try:
             head, note = (await self._follower.notes([topic]))[topic]
         except EngineAwayError:

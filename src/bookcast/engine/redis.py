@@ -293,11 +293,11 @@ class RedisEngine(Engine):
         return newest
 
     def gone(self, topic: Topic) -> Gone | None:
-        """Tell, as far as is known here, whether the publisher of what is newest is gone."""
+        """Return, as far as is known here, whether the publisher of what is newest is gone."""
         return self._alone.gone(topic) if topic in self._alone else self._follower.gone.get(topic)
 
     async def find_gone(self, topic: Topic) -> Gone | None:
-        """Tell the same also of a topic that isn't followed here."""
+        """Return the same also of a topic that isn't followed here."""
         if topic in self._follower.mirror or self._alone.is_alone:
             return self.gone(topic)
         return await self._notes.find_gone(topic)
@@ -616,7 +616,7 @@ class RedisEngine(Engine):
 
 
 def _unavailable(reason: str, *, unsure: bool) -> InvalidInput:
-    """Say why something can't be published, and whether that is sure."""
+    """Return, in words, why something can't be published, and whether that is sure."""
     what = (
         "nobody knows whether this was published: with an idempotency key it can be sent again"
         if unsure

@@ -128,7 +128,7 @@ class Exchange(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Have the request answered, unless it offers an upgrade: see :meth:`_take_offer`."""
+        """Pass the request on, unless it offers an upgrade: see :meth:`_take_offer`."""
         if sum(name == b"host" for name, _ in self.headers) > 1:
             raise ValueError("more than one Host")  # RFC 9112, 3.2: the parser makes it a 400
         self.url, self.headers[:] = plain_target(self.url, self.headers)

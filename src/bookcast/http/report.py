@@ -133,7 +133,7 @@ class Reporter:
         )
 
     async def stats(self, query: StatsQuery = ALL) -> schemas.Stats:
-        """Tell what the server has done since it started, and how topics stand."""
+        """Answer what the server has done since it started, and how topics stand."""
         mine = await self._stats(query)
         if self._group == 1:
             return mine

@@ -132,7 +132,7 @@ class Routes:
         return Json(await self._reporter.health())
 
     async def stats(self, request: Request) -> Response:
-        """Tell what the server has done since it started, and how topics stand."""
+        """Answer what the server has done since it started, and how topics stand."""
         await self._require(request, "admin")
         return Json(await self._reporter.stats(self._stats_query(request)))
 

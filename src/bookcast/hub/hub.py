@@ -368,7 +368,7 @@ class Hub:
         )
 
     def judge(self, newest: Update, gone: Gone | None) -> Status:
-        """Tell how the topic of an update stands, of which this is the newest."""
+        """Return how the topic of an update stands, of which this is the newest."""
         return self._teller.judge_update(newest.topic, newest, gone)
 
     def is_live(self, topic: Topic) -> bool:

@@ -44,7 +44,7 @@ class Teller:
         return self.judge_update(live.topic, live.newest, self._gone(live.topic))
 
     def judge_update(self, topic: Topic, newest: Update | None, gone: Gone | None) -> Status:
-        """Tell how a topic stands now whose newest update is this one."""
+        """Return how a topic stands now whose newest update is this one."""
         return status_of(
             newest,
             now_ms=self._now() * 1000,

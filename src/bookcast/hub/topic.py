@@ -73,7 +73,7 @@ class LiveTopic:
         self.untold = True
 
     def missing_after(self, emitted: Update | None) -> Gap | None:
-        """Give the updates after what a view shows that can't be read; None: there are none."""
+        """Return the updates after what a view shows that can't be read; None: there are none."""
         gap, place = self.unreadable, emitted.position if emitted is not None else None
         if gap is None or gap.to_seq is None or place is None or place.epoch != gap.epoch:
             return gap

@@ -167,7 +167,7 @@ def _check_symbols(settings: Settings, source: str) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach the host."""
+    """Return whether only this machine can reach the host."""
     if host.lower() == "localhost":
         return True
     try:

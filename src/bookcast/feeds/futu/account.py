@@ -138,7 +138,7 @@ class Account:
         return f"{missing}; {TAKEN_BACK}" if missing is not None else None
 
     def fewer_levels(self, symbol: Symbol) -> str | None:
-        """Say which right fell from many levels to one; None when it didn't."""
+        """Return, in words, which right fell from many levels to one; None when it didn't."""
         market = market_of(symbol, self.rights)
         before = self._fell_from.get(market)
         if before is None:
@@ -162,7 +162,7 @@ class Account:
         self.rights.update(rights)
 
     def missing_right(self, symbol: Symbol) -> str | None:
-        """Say which right the account lacks for a symbol, as far as its code tells."""
+        """Return, in words, the right that the account lacks for a symbol, as its code tells."""
         return missing_right(symbol, self.rights)
 
 

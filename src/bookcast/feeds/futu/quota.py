@@ -84,7 +84,7 @@ WORDS: Final[Mapping[QuotaPool, str]] = {
 
 
 def in_words(quota: Quota) -> str:
-    """Say what somebody waits for who waits for a quota."""
+    """Return, in words, what somebody waits for who waits for a quota."""
     return WORDS[quota.pool].format(used=quota.used, limit=quota.limit)
 
 

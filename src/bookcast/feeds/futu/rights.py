@@ -115,7 +115,7 @@ def _markets_of(symbol: Symbol) -> tuple[str, ...]:
 
 
 def missing_right(symbol: Symbol, rights: Mapping[str, int]) -> str | None:
-    """Say which right an account lacks that a symbol needs; None when it lacks none.
+    """Return, in words, which right an account lacks that a symbol needs; None when it lacks none.
 
     It explains a refusal, no more: OpenD decides.
     """
