@@ -209,6 +209,8 @@ def test_closing_its_terminal_ends_a_server() -> None:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Tests that are run under nohup hand on that the signal is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )
     try:
         assert process.stderr is not None
