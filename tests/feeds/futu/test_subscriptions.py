@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bookcast.feeds.futu.quota import Amount, Pools, units_of
+from bookcast.feeds.futu.quota import DOUBT_SECONDS, Amount, Pools, units_of
 from bookcast.feeds.futu.subscriptions import (
     FIRST_RETRY,
     LAST_RETRY,
@@ -526,7 +526,7 @@ class Play:
         )
         self.plans = planner(linger=linger, pinned=pinned, pools=pools)
         self.stock_only = set(limits) == {"stock"}
-        self.out_of_quota: set[Topic] = set()
+        self.out_of_quota: dict[Topic, float] = {}
         self.not_before: dict[Topic, float] = {}
         self.room: dict[QuotaPool, int] = {}
         self.counted: Units = frozenset()
@@ -535,7 +535,6 @@ class Play:
 
     def tell(self) -> None:
         world = self.world
-        self.out_of_quota.clear()
         self.room = {pool: max(0, world.left(pool)) for pool in world.limits}
         self.counted = world.free()
         self.others = frozenset(world.others)
@@ -595,7 +594,8 @@ class Play:
             self.tell()
             if not plans.has_room(action, self.world.now):
                 plans.out_of_quota(action, self.world.now)
-                self.out_of_quota |= topics
+                until = self.world.now + DOUBT_SECONDS
+                self.out_of_quota |= dict.fromkeys(topics, until)
             else:
                 plans.refused(action, "bad", self.world.now)
             return
@@ -605,8 +605,8 @@ class Play:
 
     def unsubscribe(self, action: Unsubscribe) -> None:
         now, world, missing = self.world.now, self.world, self.missing()
-        lacking = {pool for topic in missing for pool in self.lacks(topic)}
         needed = self.cost(missing)
+        lacking = {pool for pool, units in needed.items() if units > self.room[pool]}
         assert set(action.topics) <= set(self.plans.held)
         early = []
         for topic in action.topics:
@@ -639,7 +639,10 @@ class Play:
         assert held >= set(world.own)
         assert set(plans.refusals) <= world.ever_bad
         missing = self.missing()
-        for topic in missing - self.out_of_quota:
+        for topic in missing:
+            pools = {pool for pool, _ in units_in_world(topic)}
+            if now < self.out_of_quota.get(topic, now) and not all(self.room[p] for p in pools):
+                continue  # whether it costs nothing is doubted, and nothing is left
             lacking = self.lacks(topic)
             assert lacking, "left out while there is room"
             for pinned in (False, True) if topic in self.pinned else (False,):
@@ -710,6 +713,7 @@ class Play:
             case _:
                 world.disconnect()
                 self.not_before.clear()
+                self.out_of_quota.clear()
                 plans.disconnected(world.now)
                 self.tell()
 
@@ -804,6 +808,25 @@ def test_the_plan_keeps_its_word_in_every_pool(
 ) -> None:
     """Options wait for options, and books of Hong Kong for two pools at once."""
     play_through(Play(limits, linger, pinned), script)
+
+
+def test_two_bad_topics_that_share_units_are_not_asked_for_in_turn_for_ever() -> None:
+    """Each waits for room, or for two minutes: an answer about the quota begins nothing anew."""
+    play = Play({"stock": 9, "option": 0, "sf_book": 2}, 0.0, ())
+    books = [Topic("orderbook", Symbol(f"HK.0000{number}")) for number in (1, 2)]
+    brokers = [topic._replace(channel="brokers") for topic in books]
+    script: list[tuple[Kind, Topic, float]] = [
+        *(("want", topic, 0.0) for topic in books),
+        *(("goes bad", topic, 0.0) for topic in brokers),
+        *(("want", topic, 0.0) for topic in brokers),
+    ]
+    play_through(play, script)
+    assert not play.plans.refusals
+    assert [play.plans.quota(topic, 0.0) for topic in brokers] == [Quota(2, 2, None, "sf_book")] * 2
+    assert play.plans.next_time(0.0) == DOUBT_SECONDS
+    play_through(play, [("goes good", topic, 0.0) for topic in brokers])
+    play_through(play, [("next", brokers[0], 0.0)])
+    assert set(play.plans.held) == {*books, *brokers}
 
 
 def test_what_others_have_let_go_of_may_go_for_a_pinned_topic() -> None:

@@ -22,6 +22,10 @@ from bookcast.feeds.futu.kinds import kind_of, option_chain
 from bookcast.feeds.futu.topics import subtype
 from bookcast.model import Quota, QuotaPool, Topic
 
+DOUBT_SECONDS: Final = 120.0
+"""A topic that OpenD refused to let share a unit counts alone for so long, then it is tried again.
+An answer of OpenD's doesn't end that: two such topics would have each other asked for for ever."""
+
 SF_SECURITIES: Final = 50
 """So many Hong Kong securities may have a book or a broker queue with the SF right."""
 
@@ -116,8 +120,8 @@ class Pools:
         # Topics that OpenD counts already, whatever units they take.
         self._counted: frozenset[Topic] = frozenset()
         self._last: dict[Topic, float] = {}
-        # OpenD wouldn't let these share a unit.
-        self._alone: set[Topic] = set()
+        # OpenD wouldn't let these share a unit, and until when they count alone.
+        self._alone: dict[Topic, float] = {}
 
     @property
     def known(self) -> bool:
@@ -129,10 +133,9 @@ class Pools:
     ) -> None:
         """Take what OpenD says is used and left, and what other connections have."""
         self.note_outdated(now)
-        self._alone.clear()
         held, self._holders, self._units = list(self._units), {}, {}
         for topic in held:  # a right that has changed may have changed the units
-            self._note(topic)
+            self._note(topic, now)
         self._counted = frozenset(others)
         self._others = frozenset(unit for topic in self._counted for unit in self._units_of(topic))
         self._amounts = dict(amounts)
@@ -146,6 +149,7 @@ class Pools:
         """Forget what OpenD no longer counts."""
         self._counted_until = {unit: at for unit, at in self._counted_until.items() if at > now}
         self._last = {topic: at for topic, at in self._last.items() if at > now}
+        self._alone = {topic: at for topic, at in self._alone.items() if at > now}
 
     @property
     def outdated_at(self) -> Collection[float]:
@@ -156,15 +160,15 @@ class Pools:
         """Note that a topic is subscribed now."""
         if topic in self._units:
             return
-        for unit in self._units_now(topic):
+        for unit in self._units_now(topic, now):
             if not self._is_free(unit, now):
                 self._add(unit.pool, 1)
-        self._note(topic)
+        self._note(topic, now)
         self._count_securities()
 
     def drop(self, topic: Topic) -> None:
         """Note that a topic isn't subscribed any more."""
-        self._alone.discard(topic)
+        self._alone.pop(topic, None)
         for unit in self._forget(topic):
             # OpenD will tell; until then this is the best guess.
             self._add(unit.pool, -1)
@@ -192,7 +196,7 @@ class Pools:
         planned = planned or Planned()
         return [
             unit
-            for unit in self._units_now(topic)
+            for unit in self._units_now(topic, now)
             if unit not in planned.units
             and not self._is_free(unit, now)
             and self._left(unit.pool) is not None
@@ -201,7 +205,7 @@ class Pools:
 
     def plan(self, topic: Topic, now: float, planned: Planned) -> None:
         """Count the units of a topic as taken."""
-        for unit in self._units_now(topic):
+        for unit in self._units_now(topic, now):
             if unit not in planned.units and not self._is_free(unit, now):
                 planned.take(unit)
 
@@ -218,17 +222,20 @@ class Pools:
             self._amounts[pool] = Amount(amount.used + amount.left - left, left)
         [topic] = topics if len(topics) == 1 else [None]
         if topic is not None and not self.lacking(topic, now):
-            self._alone.add(topic)
-            for unit in self._units_now(topic):
+            self._alone[topic] = now + DOUBT_SECONDS
+            units = self._units_now(topic, now)
+            for unit in units:
                 self._counted_until.pop(unit, None)
-            self._others = self._others.difference(self._units_now(topic))
+            self._others = self._others.difference(units)
 
-    def is_doubtful(self, topic: Topic) -> bool:
-        """Return whether a topic was refused though it should cost nothing.
+    def doubted_until(self, topic: Topic, now: float) -> float | None:
+        """Return until when it is doubted that a topic, which was refused, costs nothing.
 
-        Perhaps the quota isn't why. So nobody goes for it; it waits until OpenD tells of room.
+        Perhaps the quota isn't why. So nobody goes for it: it waits for room, or to be tried again.
+        None: it isn't doubted.
         """
-        return topic in self._alone
+        until = self._alone.get(topic, now)
+        return until if until > now else None
 
     def quota(self, pool: QuotaPool, next_free_ms: float | None) -> Quota:
         """Return what a pool's clients are told."""
@@ -261,7 +268,7 @@ class Pools:
             [topic] = topics
             pools = [
                 unit.pool
-                for unit in self._units_now(topic)
+                for unit in self._units_now(topic, now)
                 if unit.key != topic and self._left(unit.pool) == 0
             ]
         return pools
@@ -271,11 +278,11 @@ class Pools:
         return topic in self._counted or topic in self._last
 
     def _costs(self, topics: Iterable[Topic], now: float) -> Counter[QuotaPool]:
-        units = {unit for topic in topics for unit in self._units_now(topic)}
+        units = {unit for topic in topics for unit in self._units_now(topic, now)}
         return Counter(unit.pool for unit in units if not self._is_free(unit, now))
 
-    def _units_now(self, topic: Topic) -> tuple[Unit, ...]:
-        if topic in self._alone:
+    def _units_now(self, topic: Topic, now: float) -> tuple[Unit, ...]:
+        if self.doubted_until(topic, now) is not None:
             return tuple(Unit(unit.pool, topic) for unit in self._units_of(topic))
         return self._units_of(topic)
 
@@ -302,8 +309,8 @@ class Pools:
         used = sum(unit.pool == "sf_book" for unit in taken)
         self._amounts["sf_book"] = Amount(used, max(0, self._sf_securities - used))
 
-    def _note(self, topic: Topic) -> None:
-        self._units[topic] = units = self._units_now(topic)
+    def _note(self, topic: Topic, now: float) -> None:
+        self._units[topic] = units = self._units_now(topic, now)
         for unit in units:
             self._holders.setdefault(unit, {})[topic] = None
 

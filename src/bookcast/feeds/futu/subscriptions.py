@@ -183,7 +183,8 @@ class SubscriptionPlanner:
         lacking = self._pools.lacking(topic, now)
         if not lacking:
             return None
-        free_at = self._room_at(lacking, topic)
+        doubted = self._pools.doubted_until(topic, now) is not None
+        free_at = None if doubted else self._room_at(lacking, topic)
         wait = None if free_at is None else round(max(0.0, free_at - now) * 1000)
         return self._pools.quota(lacking[-1].pool, wait)
 
@@ -224,7 +225,7 @@ class SubscriptionPlanner:
         _, waiting, _ = self._fitting(self._missing(now), now)
         if waiting:
             for topic, lacking in waiting.items():
-                free_at = self._room_at(lacking, topic)
+                free_at = self._pools.doubted_until(topic, now) or self._room_at(lacking, topic)
                 due += [free_at] if free_at is not None else []
             due += self._pools.outdated_at
         return min(due, default=None)
@@ -354,7 +355,7 @@ class SubscriptionPlanner:
             return going  # there may be room
         queues: dict[tuple[QuotaPool, bool], deque[Collection[Topic]]] = {}
         for topic in waiting:
-            if self._pools.is_doubtful(topic):
+            if self._pools.doubted_until(topic, now) is not None:
                 continue
             pinned = topic in self._pinned
             chosen: dict[Topic, None] = {}
@@ -407,8 +408,6 @@ class SubscriptionPlanner:
 
     def _room_at(self, lacking: list[Unit], topic: Topic) -> float | None:
         """Return when room may be made for a waiting topic; None when nothing may go for it."""
-        if self._pools.is_doubtful(topic):
-            return None
         latest = -math.inf
         for unit in lacking:
             at = self._free_at(unit.pool, pinned=topic in self._pinned)
