@@ -108,6 +108,13 @@ class FaultyProxy:
         return len(self._links)
 
     @property
+    def half_closed(self) -> int:
+        """How many connections have lost one of their ends."""
+        return sum(
+            any(writer.is_closing() for writer in link.writers) for link in self._links.values()
+        )
+
+    @property
     def bytes_to_target(self) -> int:
         """How many bytes were passed on to the target."""
         return self._ways["to_target"].bytes
@@ -199,7 +206,12 @@ class FaultyProxy:
         link = Link(client)
         task = asyncio.get_running_loop().create_task(self._join(link))
         self._links[task] = link
-        task.add_done_callback(self._links.pop)
+        task.add_done_callback(self._joined)
+
+    def _joined(self, task: asyncio.Task[None]) -> None:
+        del self._links[task]
+        if not task.cancelled():
+            task.result()  # a fault of the proxy's own is told in the test that met it
 
     async def _join(self, link: Link) -> None:
         """Pass bytes on between a client and the target until both are done, or one is gone."""
@@ -242,7 +254,7 @@ class FaultyProxy:
             if chunk is None:
                 raise ConnectionResetError
             if not chunk:
-                writer.write_eof()
+                _still_open(writer).write_eof()
                 return
             if self._is_lost(link, direction, chunk):
                 continue
@@ -253,7 +265,7 @@ class FaultyProxy:
                 now = time.monotonic()
                 way.free_at = max(way.free_at, now) + len(piece) / way.rate
                 way.bytes += len(piece)
-                writer.write(piece)
+                _still_open(writer).write(piece)
                 await writer.drain()
 
     async def _turn(self, way: Way, came: float) -> None:
@@ -285,6 +297,13 @@ class FaultyProxy:
             self.lost_replies += 1
             raise ConnectionResetError
         return True
+
+
+def _still_open(writer: asyncio.StreamWriter) -> asyncio.StreamWriter:
+    """Return a writer whose peer hasn't reset it; uvloop tells that as a RuntimeError."""
+    if writer.is_closing():
+        raise ConnectionResetError
+    return writer
 
 
 async def _hold(reader: asyncio.StreamReader, held: asyncio.Queue[Held]) -> None:

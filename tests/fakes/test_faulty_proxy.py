@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.conftest import LOOPS
-from tests.fakes.faulty_proxy import HOST, FaultyProxy
+from tests.fakes.faulty_proxy import HOST, RESET, FaultyProxy
 from tests.support import PATIENCE, eventually
 
 pytestmark = pytest.mark.parametrize("anyio_backend", LOOPS.values(), ids=LOOPS)
@@ -29,11 +30,16 @@ class Target:
         self.heard: list[bytes] = []
         self.ends: list[str] = []
         self.answer: Callable[[bytes], bytes] = lambda line: line
+        self.resets = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while line := await reader.readline():
                 self.heard.append(line)
+                if self.resets:
+                    reset(writer)
+                    self.ends.append("own reset")
+                    return
                 writer.write(self.answer(line))
                 await writer.drain()
             self.ends.append("end")
@@ -43,6 +49,13 @@ class Target:
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Close a connection with RST."""
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    writer.transport.abort()
 
 
 @pytest.fixture
@@ -158,6 +171,20 @@ async def test_a_target_that_is_away_resets_the_client(proxy: FaultyProxy) -> No
     proxy.target = target
     async with connect(proxy) as connection:
         assert await ask(connection) == b"hello\n"
+
+
+async def test_a_target_that_resets_while_its_replies_are_stalled_resets_the_client(
+    proxy: FaultyProxy, target: tuple[Target, int]
+) -> None:
+    """What the client still sends finds the target's connection closed."""
+    target[0].resets = True
+    async with connect(proxy) as connection:
+        proxy.stall("to_client")
+        connection[1].write(b"one\n")
+        await eventually(lambda: proxy.half_closed == 1, "the target's reset")
+        connection[1].write(b"two\n")
+        await eventually(lambda: proxy.open_connections == 0, "the end")
+        await assert_reset(connection[0])
 
 
 async def test_a_stall_passes_nothing_on_and_loses_nothing(
