@@ -7,12 +7,11 @@ import asyncio
 import pytest
 
 from bookcast.engine import leadership
-from bookcast.model import Publication
 from tests.engine.links import KEYS
 from tests.engine.nodes import TIMEOUT, EngineNode, books, kill_subscriptions, node, sizes, trade
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer
-from tests.support import AAPL, TRADES, eventually, trades
+from tests.support import AAPL, TRADES, eventually
 
 pytestmark = pytest.mark.usefixtures("quicker")
 
@@ -152,18 +151,18 @@ async def test_nothing_is_lost_while_connections_are_cut_again_and_again(
 async def test_what_comes_while_redis_comes_and_goes_is_shown_by_the_feeds_node(
     server: RedisServer,
 ) -> None:
-    """All of it, though under several epochs."""
+    """All of it, though under several epochs, but for what Redis had still to tell: a gap."""
     async with node(server.url, "one", patience=TIMEOUT) as one:
         await one.leads()
         await one.follow(TRADES)
-        shown = 0
-        for number in range(60):
+        [position] = await one.engine.publish(trade(TRADES, 0), fence=one.fence)
+        for number in range(1, 60):
             if number % 20 == 5:
+                await one.has(TRADES, position)
                 server.pause()
             if number % 20 == 15:
                 server.resume()
-            await one.engine.publish([Publication(TRADES, trades(number))], fence=one.fence)
-            shown = max(shown, number)
+            [position] = await one.engine.publish(trade(TRADES, number), fence=one.fence)
         server.resume()
         await one.back()
         [position] = await one.engine.publish(trade(TRADES, 60), fence=one.fence)
