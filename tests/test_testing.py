@@ -27,7 +27,7 @@ def test_the_fixture_comes_with_the_package(tmp_path: Path) -> None:
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=PATIENCE * 3,
+        timeout=PATIENCE * 5,
         check=False,
         cwd=tmp_path,
         env=unmeasured(),

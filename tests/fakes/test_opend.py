@@ -400,11 +400,12 @@ def test_what_cannot_be_pushed_is_told(opend: Controller) -> None:
         opend.set_rights(mars=1)
 
 
+@pytest.mark.timeout(PATIENCE * 12)
 def test_by_hand_everything_subscribed_moves(tmp_path: Path) -> None:
     """Of any code, and there is a past."""
     process = subprocess.Popen(
         # The vendor takes up to a millisecond for a push: on a busy machine it must keep up.
-        [sys.executable, "-m", "tests.fakes.opend", "--port", "0", "--rate", "4"],
+        [sys.executable, "-m", "tests.fakes.opend", "--port", "0", "--rate", "2"],
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
