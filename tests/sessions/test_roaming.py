@@ -263,18 +263,18 @@ async def test_a_node_that_ends_leaves_its_sessions_to_others(redis_url: str) ->
 
 async def test_the_last_node_that_ends_leaves_its_sessions_in_redis(redis_url: str) -> None:
     """They wait there for whoever is started next, in both protocols."""
-    async with nodes(redis_url, 1) as [node]:
-        async with (
-            connect(node.ws_url + "me?symbols=AAPL") as base,
-            connect(node.ws_url + "v1", subprotocols=V1) as v1,
-        ):
-            token = (await v1.hear())["session"]
-            await base.hear()
-            await v1.ask({"action": "subscribe", "symbol": "AAPL", "channel": "trades"})
-            await node.stop()
-            for client in (base, v1):
-                await client.connection.wait_closed()
-                assert client.connection.close_code == CloseCode.RESTART
+    async with (
+        nodes(redis_url, 1) as [node],
+        connect(node.ws_url + "me?symbols=AAPL") as base,
+        connect(node.ws_url + "v1", subprotocols=V1) as v1,
+    ):
+        token = (await v1.hear())["session"]
+        await base.hear()
+        await v1.ask({"action": "subscribe", "symbol": "AAPL", "channel": "trades"})
+        await node.stop()
+        for client in (base, v1):
+            await client.connection.wait_closed()
+            assert client.connection.close_code == CloseCode.RESTART
     async with nodes(redis_url, 1) as [node]:
         async with resumed(node, token, []) as (_, answer):
             assert [one["channel"] for one in answer["restored"]] == ["trades"]
