@@ -15,9 +15,8 @@ from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.principal import ANYONE, NOTHING, Principal, owner_of_keys
 from bookcast.errors import IN_BAND, CloseCode, InvalidInput
 from bookcast.hub.hub import Hub
-from bookcast.hub.view import ViewSpec
 from bookcast.limits import Refusals
-from bookcast.model import Position, Topic, Update
+from bookcast.model import Position, Topic
 from bookcast.protocol import codec
 from bookcast.protocol import messages_v1 as v1
 from bookcast.protocol.actions import (
@@ -270,7 +269,7 @@ class Session:
         actions = list(takewhile(lambda one: not isinstance(one, _WORK), self._deferred))
         self._deferred = self._deferred[len(actions) :]
         if self._rules.prepare is not None:
-            topics = [one.topic for one in actions if isinstance(one, Show)]
+            topics = [topic for one in actions for topic in _shown_by(one)]
             await self._rules.prepare(topics)
         if not self._closed:
             self._perform_all(actions)
@@ -310,10 +309,8 @@ class Session:
         return isinstance(action, Authenticate | Resume) or self._has_to_prepare(action)
 
     def _has_to_prepare(self, action: Action) -> bool:
-        return (
-            self._rules.prepare is not None
-            and isinstance(action, Show)
-            and not self._hub.is_live(action.topic)
+        return self._rules.prepare is not None and not all(
+            self._hub.is_live(topic) for topic in _shown_by(action)
         )
 
     # Who the client is
@@ -546,8 +543,8 @@ class Session:
                     self._say(confirm(place))
                 self._hub.begin(self.outbox, topic)
                 self._home.changed(self)
-            case Restore(restored, answer):
-                self._restore(restored, answer)
+            case Restore():
+                self._restore(action)
             case Hide(topic):
                 logger.debug("topic unsubscribed", extra=self.fields(topic))
                 self._hub.unsubscribe(self.outbox, topic)
@@ -560,13 +557,11 @@ class Session:
             case Explain(topic, answer):
                 self._say(answer(self._hub.word(self.outbox, topic)))
 
-    def _restore(
-        self,
-        restored: Sequence[tuple[Topic, ViewSpec, Update | Position | None]],
-        answer: Callable[[Sequence[tuple[Position | None, bool]]], Message] | None,
-    ) -> None:
+    def _restore(self, action: Restore) -> None:
+        restored, answer, whole = action
         places = [
-            self._hub.resume(self.outbox, topic, spec, last) for topic, spec, last in restored
+            self._hub.resume(self.outbox, topic, spec, last, whole=whole)
+            for topic, spec, last in restored
         ]
         self._watch.begun_at = self._rules.clock()
         if answer is not None:
@@ -577,7 +572,11 @@ class Session:
         self._home.changed(self)
 
     async def _resume(self, action: Resume) -> None:
-        refusal = InvalidInput("unknown_session", "This session isn't known here; subscribe again")
+        refusal = InvalidInput(
+            "unknown_session",
+            "This session isn't known here; subscribe again, to each topic with the position that "
+            "you have as 'since', so that nothing is lost without a word",
+        )
         try:
             found = await self._home.reclaim(
                 action.token, self, lambda parked: self._perform_all(action.restore(parked))
@@ -599,6 +598,16 @@ class Session:
 
 SHOWN: Final = 200
 """So much of a message is shown in the log, in bytes or characters."""
+
+
+def _shown_by(action: Action) -> list[Topic]:
+    """Return the topics that an action begins to show."""
+    match action:
+        case Show(topic):
+            return [topic]
+        case Restore(restored):
+            return [topic for topic, _, _ in restored]
+    return []
 
 
 def _shown(message: Message) -> str:
