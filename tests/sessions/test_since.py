@@ -17,7 +17,7 @@ from bookcast.sessions.websocket import run_through
 from tests.sessions.world import Peer, SessionWorld
 from tests.support import AAPL, CANDLES, ROOT, TRADES, candle, trades
 
-QUOTE = Topic("quote", "US.AAPL")
+QUOTE = Topic("quote", AAPL.symbol)
 
 
 def newcomer(world: SessionWorld, name: str = "me", **options: Any) -> Peer:

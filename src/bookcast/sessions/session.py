@@ -43,7 +43,7 @@ from bookcast.sessions.watch import Watch
 logger = logging.getLogger(__name__)
 
 EXPIRY_NOTICE_SECONDS: Final = 60.0
-"""So long before its token expires a client is told, or at once where it is shorter."""
+"""So long before its token expires a client is told; of a short one, at half of its time."""
 
 
 NOTHING_DEFERRED: Final[list[Action]] = []
@@ -81,7 +81,7 @@ class Session:
         "_refusals",
         "_rules",
         "_symbols",
-        "_warned",
+        "_tell_expiry_at",
         "_watch",
         "address",
         "client_id",
@@ -146,7 +146,8 @@ class Session:
         self._deferred = NOTHING_DEFERRED
         # What the client asked for no more while it may still be given it; None: it can't be.
         self._declined: set[Topic] | None = None
-        self._closed = self._warned = False
+        self._closed = False
+        self._tell_expiry_at = _expiry_notice(principal, rules.now())
 
     def fields(self, topic: Topic | None = None) -> dict[str, object]:
         """Return what a line of the log tells of this client, and of a topic."""
@@ -348,7 +349,8 @@ class Session:
             )
         self._home.identify(self, principal)
         self.principal = principal
-        self._warned = False
+        if before is None or before.expires_at != principal.expires_at:
+            self._tell_expiry_at = _expiry_notice(principal, self._rules.now())
 
     def _entitle(self, principal: Principal, *, enter: bool) -> None:
         self._perform_all(self._connection.entitle(principal.rights))
@@ -507,8 +509,8 @@ class Session:
     def _speak_up(self, now: float, connection: V1Connection) -> None:
         """Say what nobody asked for: that a token expires, and that the server is there."""
         left = self._seconds_left()
-        if left is not None and left <= EXPIRY_NOTICE_SECONDS and not self._warned:
-            self._warned = True
+        if left is not None and self._rules.now() >= self._tell_expiry_at:
+            self._tell_expiry_at = math.inf
             self._say(connection.expiring(left))
             self.outbox.flush()
         elif self._watch.is_silent(now, self.outbox.shown.values()):
@@ -598,6 +600,14 @@ class Session:
 
 SHOWN: Final = 200
 """So much of a message is shown in the log, in bytes or characters."""
+
+
+def _expiry_notice(principal: Principal | None, now: float) -> float:
+    """Return when a client is told that the token it shows now expires, in seconds since 1970."""
+    if principal is None or principal.expires_at is None:
+        return math.inf
+    half = now + (principal.expires_at - now) / 2
+    return max(principal.expires_at - EXPIRY_NOTICE_SECONDS, half)
 
 
 def _shown_by(action: Action) -> list[Topic]:
