@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import Any
 
 import pytest
+import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bookcast import Server, TradesData
 from bookcast.auth.principal import Principal, Rights
 from bookcast.model import Book, Level, Publication, Quote, Topic
 from bookcast.protocol.connection import Terms
 from bookcast.sessions.websocket import run_through
+from tests.fakes.faulty_proxy import FaultyProxy
+from tests.fakes.redis_server import RedisServer
 from tests.sessions.world import Peer, SessionWorld
-from tests.support import AAPL, CANDLES, ROOT, TRADES, candle, trades
+from tests.support import (
+    AAPL,
+    CANDLES,
+    ROOT,
+    TRADES,
+    Client,
+    candle,
+    connect,
+    eventually,
+    nodes,
+    registry_of,
+    trades,
+)
 
+V1: Any = ["bookcast.v1"]
 QUOTE = Topic("quote", AAPL.symbol)
 
 
@@ -420,3 +438,90 @@ async def _play(script: list[tuple[str, int]]) -> None:
     newest = await world.engine.snapshot(TRADES)
     assert newest is not None
     assert reader.place == (newest.position.epoch, newest.position.seq)
+
+
+# Many nodes
+
+
+async def publish_to(server: Server, *sizes: int) -> Any:
+    """Publish trades of these sizes, and return the last one's place."""
+    for size in sizes:
+        trade: TradesData = {"trades": [{"price": 1, "size": size}]}
+        published = await server.publish("AAPL", trade, channel="trades")
+    return {"epoch": published.epoch, "seq": published.seq}
+
+
+async def go_on(client: Client, place: Any, last: int) -> tuple[Any, list[Any]]:
+    """Subscribe to trades since a place; return the confirmation, and all up to a trade's size."""
+    await client.say({"action": "subscribe", "symbol": "AAPL", "channel": "trades", "since": place})
+    heard = [await client.hear()]
+    while last not in sizes_of(heard[-1:]):
+        heard.append(await client.hear())
+    confirmed, *rest = [one for one in heard if one["type"] not in {"welcome", "status"}]
+    return confirmed, rest
+
+
+async def test_a_node_that_nobody_asked_for_the_topic_reads_the_log_first(redis_url: str) -> None:
+    """Its confirmation tells what Redis has, and nothing comes twice."""
+    async with nodes(redis_url, 2, history_size=4) as (here, there):
+        await publish_to(here, 1)
+        place = await publish_to(here, 2)
+        await publish_to(here, 3, 4, 5)
+        async with connect(there.ws_url + "me", subprotocols=V1) as client:
+            confirmed, rest = await go_on(client, place, 5)
+            assert confirmed["recovered"] is True
+            assert (confirmed["epoch"], confirmed["seq"]) == (place["epoch"], place["seq"])
+            assert sizes_of(rest) == [3, 4, 5]
+            await publish_to(here, 6)
+            assert sizes_of([await client.hear()]) == [6]
+        await publish_to(here, 7, 8, 9, 10)
+        async with connect(there.ws_url + "me", subprotocols=V1) as client:
+            confirmed, rest = await go_on(client, place, 10)
+            assert confirmed["recovered"] is False
+            assert [one["type"] for one in rest] == ["gap", "trade"]
+            assert (rest[0]["from_seq"], rest[0]["to_seq"]) == (3, 6)
+            assert sizes_of(rest) == [7, 8, 9, 10]
+
+
+async def test_a_redis_that_forgot_everything_is_a_break(redis_url: str) -> None:
+    """The next trade begins a new epoch, and a gap says so."""
+    async with nodes(redis_url, 2) as (here, there):
+        place = await publish_to(here, 1, 2)
+        with redis.Redis.from_url(redis_url) as client_of_redis:
+            client_of_redis.flushall()
+        async with connect(there.ws_url + "me", subprotocols=V1) as client:
+            publishing = asyncio.create_task(go_on(client, place, 3))
+            await eventually(lambda: bool(registry_of(there).subscription_count()), "the client")
+            await publish_to(here, 3)
+            confirmed, rest = await publishing
+        assert confirmed["recovered"] is False
+        assert [one["type"] for one in rest] == ["gap", "trade"]
+        assert rest[0]["reason"] == "epoch"
+
+
+async def test_while_redis_is_away_nothing_is_called_recovered(
+    redis_url: str, redis_server: RedisServer
+) -> None:
+    """When it is back all comes, each trade once."""
+    async with (
+        nodes(redis_url, 1) as [here],
+        FaultyProxy(redis_server.port) as way,
+        nodes(f"redis://127.0.0.1:{way.port}", 1, redis_timeout=0.3) as [there],
+    ):
+        place = await publish_to(here, 1, 2)
+        await publish_to(here, 3, 4)
+        way.refuse()
+        assert there._engine is not None
+        engine = there._engine
+        await eventually(lambda: engine.status().state == "away", "Redis to be away")
+        async with connect(there.ws_url + "me", subprotocols=V1) as client:
+            going_on = asyncio.create_task(go_on(client, place, 4))
+            await eventually(lambda: bool(registry_of(there).subscription_count()), "the client")
+            way.accept()
+            confirmed, rest = await going_on
+            await publish_to(here, 5)
+            while not (live := sizes_of([await client.hear()])):
+                pass
+        assert (confirmed["recovered"], confirmed["epoch"]) == (False, None)
+        assert [one for one in rest if one["type"] == "gap"] == []
+        assert (sizes_of(rest), live) == ([3, 4], [5])
