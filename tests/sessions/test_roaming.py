@@ -111,6 +111,20 @@ async def test_a_base_client_that_was_lost_is_found_by_another_node(redis_url: s
         assert registry_of(there).resumed == 1
 
 
+async def test_a_watchdogs_close_leaves_the_session_to_every_node(redis_url: str) -> None:
+    """A close frame with a code of the client's own is a loss, wherever it comes back."""
+    async with nodes(redis_url, 2) as (here, there):
+        async with connect(here.ws_url + "me?symbols=AAPL") as client:
+            await client.hear()
+            await client.connection.close(4000, "no answer")
+        await until(lambda: registry_of(here).parked == 1)
+        await until(lambda: keeper_of(here).is_idle)
+        async with connect(there.ws_url + "me") as again:
+            await until(lambda: registry_of(there).resumed == 1)
+            await here.publish("AAPL", book(2))
+            assert await size_of(again) == 2
+
+
 async def test_a_goodbye_ends_the_session_everywhere(redis_url: str) -> None:
     """The next connection under the id begins with nothing."""
     async with nodes(redis_url, 2) as (here, there):

@@ -223,6 +223,32 @@ async def test_final_candles_that_the_log_may_have_lost_are_a_gap() -> None:
     assert [one["seq"] for one in rest] == [4, 5, 6]
 
 
+async def test_a_candle_that_forms_in_a_new_epoch_brings_no_earlier_ones_again() -> None:
+    """Neither to who was there, nor to who comes back from within that epoch."""
+    world = SessionWorld()
+    watcher = newcomer(world, "watcher")
+    watcher.say("subscribe", symbol="AAPL", channel="candles", period="1m")
+    for volume in range(5):
+        update = Publication(CANDLES, candle(volume, final=volume < 2), resumes=volume == 2)
+        await world.engine.publish([update])
+        world.flush()
+    heard = [one for one in watcher.messages() if one["type"] in {"gap", "candle_update"}]
+    kinds = [(one["type"], one["epoch"], one.get("seq")) for one in heard]
+    assert kinds == [
+        ("candle_update", "e", 1),
+        ("candle_update", "e", 2),
+        ("gap", "e-1", None),
+        ("candle_update", "e-1", 3),
+        ("candle_update", "e-1", 4),
+        ("candle_update", "e-1", 5),
+    ]
+    confirmed, newest = since(newcomer(world), 3, "candles", "e-1", period="1m")
+    assert (confirmed["recovered"], newest["seq"]) == (True, 5)
+    confirmed, gap, final, newest = since(newcomer(world), 1, "candles", "e", period="1m")
+    assert (confirmed["recovered"], gap["epoch"]) == (False, "e-1")
+    assert (final["seq"], newest["seq"]) == (2, 5)
+
+
 async def test_subscribing_again_with_a_position_goes_on_from_there() -> None:
     """What the client says it has counts, not what this connection was sent."""
     world = SessionWorld()

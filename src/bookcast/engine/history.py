@@ -93,6 +93,10 @@ class History:
         newer.reverse()
         return gap, newer
 
+    def is_of_others(self, *epochs: str) -> bool:
+        """Return whether all that is kept is of other epochs than these."""
+        return bool(self.updates) and self.updates[-1].position.epoch not in epochs
+
     def newest(self, count: int, until: Position) -> list[Update]:
         """Give so many up to a position, rounded up to what was published together."""
         found: list[Update] = []

@@ -348,15 +348,18 @@ class EventTopic(LiveTopic):
 
     def catch_up(self, _spec: ViewSpec, last: Update | None, newest: Update) -> Step:
         """Give all between the two that must be seen."""
-        gap, updates = _until(
-            newest.position,
-            self._latest(newest),
-            *self._history.after(last.position if last is not None else None),
-        )
-        until = newest.position
+        until, latest = newest.position, self._latest(newest)
+        place = last.position if last is not None else until
+        kept = self._history.after(last.position if last is not None else None)
+        if (
+            last is not None
+            and place.epoch == until.epoch
+            and self._history.is_of_others(until.epoch, latest)
+        ):
+            kept = None, []  # final candles of an earlier epoch, where one of a later is forming
+        gap, updates = _until(until, latest, *kept)
         if not is_lossless(newest.data):
             updates = [*updates, newest]
-        place = last.position if last is not None else until
         if gap is None and place.epoch != until.epoch:
             # The history has nothing of it yet.
             gap = Gap(until.epoch, None, None, break_before(newest))
