@@ -477,14 +477,21 @@ async def publish_to(server: Server, *sizes: int) -> Any:
     return {"epoch": published.epoch, "seq": published.seq}
 
 
+async def begin_since(client: Client, place: Any) -> Any:
+    """Subscribe to trades since a place, and return the confirmation."""
+    await client.say({"action": "subscribe", "symbol": "AAPL", "channel": "trades", "since": place})
+    while (message := await client.hear())["type"] != "subscription_confirmed":
+        pass
+    return message
+
+
 async def go_on(client: Client, place: Any, last: int) -> tuple[Any, list[Any]]:
     """Subscribe to trades since a place; return the confirmation, and all up to a trade's size."""
-    await client.say({"action": "subscribe", "symbol": "AAPL", "channel": "trades", "since": place})
+    confirmed = await begin_since(client, place)
     heard = [await client.hear()]
     while last not in sizes_of(heard[-1:]):
         heard.append(await client.hear())
-    confirmed, *rest = [one for one in heard if one["type"] not in {"welcome", "status"}]
-    return confirmed, rest
+    return confirmed, [one for one in heard if one["type"] != "status"]
 
 
 async def test_a_node_that_nobody_asked_for_the_topic_reads_the_log_first(redis_url: str) -> None:
@@ -551,3 +558,35 @@ async def test_while_redis_is_away_nothing_is_called_recovered(
         assert (confirmed["recovered"], confirmed["epoch"]) == (False, None)
         assert [one for one in rest if one["type"] == "gap"] == []
         assert (sizes_of(rest), live) == ([3, 4], [5])
+
+
+async def test_a_client_that_keeps_coming_back_anywhere_misses_nothing(redis_url: str) -> None:
+    """While trades are published at all nodes, and each of its sessions ends at once."""
+    count, done = 150, asyncio.Event()
+    async with nodes(redis_url, 2) as servers:
+
+        async def publish() -> None:
+            for size in range(1, count + 1):
+                await publish_to(servers[size % 2], size)
+                await asyncio.sleep(0.003)
+            done.set()
+
+        place = await publish_to(servers[0], 0)
+        publishing = asyncio.create_task(publish())
+        seen: list[int] = []
+        visits = 0
+        while not (done.is_set() and seen and seen[-1] == count):
+            visits += 1
+            async with connect(servers[visits % 2].ws_url + "me", subprotocols=V1) as client:
+                assert (await begin_since(client, place))["recovered"] is True
+                for _ in range(visits % 4):
+                    if seen and seen[-1] == count:
+                        break
+                    message = await client.hear()
+                    if message["type"] == "trade":
+                        assert message["prev_seq"] == place["seq"]
+                        place = {"epoch": message["epoch"], "seq": message["seq"]}
+                        seen += sizes_of([message])
+        await publishing
+        assert seen == list(range(1, count + 1))
+        assert visits > 5
