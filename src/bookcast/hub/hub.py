@@ -266,8 +266,8 @@ class Hub:
         if gap is None:
             # What waits for the next flush may be of a new epoch, and then comes with a gap.
             return place, live.newest is None or live.newest.position.epoch == place.epoch
-        if gap.to_seq is not None:
-            return Position(gap.epoch, gap.to_seq), False
+        if gap.from_seq is not None:
+            return Position(gap.epoch, gap.from_seq - 1), False
         following = live.catch_up(view.spec, beginning, emitted).updates
         if not following:
             return emitted.position, False

@@ -192,8 +192,8 @@ class SubscriptionConfirmed(
 ):
     """The topic comes from now on, beginning with this position; null when nothing is known yet.
 
-    For trades it is the first ``prev_seq``. ``recovered``, in answer to ``since``: whether
-    everything after that position follows.
+    For trades it is the first ``prev_seq``, unless a gap goes on from there. ``recovered``, in
+    answer to ``since``: whether everything after that position follows.
     """
 
     id: Id = UNSET
