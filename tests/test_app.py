@@ -252,6 +252,33 @@ async def test_draining_tells_v1_clients_when_to_come_back() -> None:
         assert v1.connection.close_code == base.connection.close_code == CloseCode.RESTART
 
 
+async def test_without_redis_sessions_end_with_the_process() -> None:
+    """After 1012 a client subscribes anew, in both protocols."""
+    subscribe = {"action": "subscribe", "symbol": "AAPL"}
+    async with (
+        serve(port=0) as server,
+        connect(server.ws_url + "me?protocol=bookcast.v1") as v1,
+        connect(server.ws_url + "base") as base,
+    ):
+        token = (await v1.hear())["session"]
+        await v1.ask(subscribe)
+        await base.ask(subscribe)
+        await server.stop()
+        for client in (v1, base):
+            await client.connection.wait_closed()
+            assert client.connection.close_code == CloseCode.RESTART
+        await server.start()
+        async with (
+            connect(server.ws_url + "me?protocol=bookcast.v1") as v1_again,
+            connect(server.ws_url + "base") as base_again,
+        ):
+            await v1_again.hear()
+            answer = await v1_again.ask({"action": "resume", "session": token})
+            assert answer["code"] == "unknown_session"
+            await server.publish("AAPL", BOOK)
+            assert await base_again.silent()
+
+
 async def test_a_second_word_ends_a_drain() -> None:
     """Nobody waits for the rest."""
     async with serve(port=0, drain_seconds=600) as server, connect(server.ws_url + "me") as client:

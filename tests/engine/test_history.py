@@ -77,3 +77,15 @@ def test_the_newest_up_to_a_position_are_rounded_up_to_whole_publications() -> N
         [1, 2, 3, 4],
     ]
     assert seqs(kept.newest(1, Position("e", 2))) == [2]
+
+
+def test_a_full_log_of_candles_may_lack_older_ones() -> None:
+    """Their numbers have holes, so that nothing else shows it to who begins with what is kept."""
+    full, room = History(2), History(3)
+    for seq in (5, 9):
+        full.append(Update(CANDLES, Position("e", seq), candle(seq, final=True), server_ms=0))
+        room.append(Update(CANDLES, Position("e", seq), candle(seq, final=True), server_ms=0))
+    assert full.after(Position("e", 2))[0] == ("e", 3, 4, "history")
+    assert [full.after(Position("e", seq))[0] for seq in (4, 5, 8, 9)] == [None] * 4
+    assert room.after(Position("e", 2))[0] is None
+    assert full.after(None)[0] is None

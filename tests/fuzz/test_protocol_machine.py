@@ -362,20 +362,32 @@ class ProtocolMachine(RuleBasedStateMachine):
         channel=st.sampled_from(CHANNELS),
         mode=st.sampled_from(("full", "delta")),
         history=st.sampled_from((0, 0, 3)),
+        since=st.booleans(),
     )
     def subscribe(
-        self, data: st.DataObject, symbol: str, channel: str, mode: str, history: int
+        self,
+        data: st.DataObject,
+        symbol: str,
+        channel: str,
+        mode: str,
+        *,
+        history: int,
+        since: bool,
     ) -> None:
         """A client asks for a symbol, perhaps once more, perhaps without the right to."""
         caller = self.some(data, lambda one: not one.held)
         if caller is None:
             return
         key = (channel if caller.v1 else "orderbook", symbol)
+        epoch, seq = caller.tapes[key].place if key in caller.tapes else (None, None)
         if symbol in caller.allowed:
             caller.subscriptions.add(key)
             caller.depths.pop(key, None)
         if not caller.v1:
             caller.say("subscribe", symbol=symbol)
+        elif channel == "trades" and since and seq is not None:
+            place = {"epoch": epoch, "seq": seq}
+            caller.say("subscribe", symbol=symbol, channel=channel, since=place)
         elif channel == "orderbook":
             caller.say("subscribe", symbol=symbol, mode=mode)
         else:

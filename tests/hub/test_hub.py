@@ -833,6 +833,41 @@ def test_what_never_comes_is_not_waited_for_long() -> None:
     assert gone.writes == []
 
 
+def test_trades_that_never_come_here_are_told_as_a_gap() -> None:
+    """Who says that it has them isn't left to believe that nothing is missing."""
+    for patience in (0.0, 5.0):
+        world = World(patience=patience)
+        world.client(TRADES)
+        world.publish(1, 2, topic=TRADES)
+        world.timer.run()
+        outbox = RecordingOutbox()
+        _, recovered = world.hub.resume(outbox, TRADES, SPEC, Position("e", 99))
+        assert recovered is bool(patience)  # it may still come
+        world.hub.begin(outbox, TRADES)
+        outbox.flush()
+        world.timer.run_until(world.timer.now + patience)
+        world.publish(3, topic=TRADES)
+        world.timer.run()
+        assert b"".join(outbox.writes) == b"<AAPL gap None-None><AAPL 3>"
+
+
+def test_who_begins_with_a_whole_state_gets_it_when_this_node_has_caught_up() -> None:
+    """Though it says that it has that one."""
+    world = World(patience=5.0)
+    world.client()
+    world.publish(1)
+    world.timer.run()
+    for place, shown in ((1, [b"<AAPL 1>"]), (3, [])):
+        outbox = RecordingOutbox()
+        world.hub.resume(outbox, AAPL, SPEC, Position("e", place), whole=True)
+        world.hub.begin(outbox, AAPL)
+        outbox.flush()
+        assert outbox.writes == shown
+    world.publish(2, 3)
+    world.timer.run_until(1.0)
+    assert outbox.writes == [b"<AAPL 3>"]
+
+
 def test_what_waits_in_a_new_epoch_is_shown_once_to_who_comes_back_meanwhile() -> None:
     """Each trade comes with the next flush, not before it as well."""
     world = World()

@@ -11,7 +11,7 @@ from bookcast.engine.memory import MemoryEngine
 from bookcast.hub import batch
 from bookcast.hub.hub import Hub
 from bookcast.hub.status import Status
-from bookcast.hub.view import ViewSpec
+from bookcast.hub.view import Shown, ViewSpec
 from bookcast.model import (
     Book,
     Broker,
@@ -102,7 +102,7 @@ def test_what_changes_nothing_in_the_view_is_left_out_of_the_chain() -> None:
         at(3, book((5, 2), (4, 9))),
     )
     spec = DELTA._replace(depth=1)
-    assert Renderer(line).updates(spec, first, [deeper]) == (b"", first, 0, 0)
+    assert Renderer(line).updates(spec, first, [deeper]) == Shown(b"", first, 0)
     [delta] = shown(spec, first, deeper, better)
     assert (delta["prev_seq"], delta["seq"]) == (1, 3)
     [empty] = shown(spec, first, deeper, unchanged_too=True)

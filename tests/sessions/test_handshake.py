@@ -180,6 +180,27 @@ async def test_a_connection_ends_with_its_token_after_a_notice() -> None:
             assert await closed(base) == 4010
 
 
+async def test_each_token_has_one_notice_at_half_of_its_time() -> None:
+    """The same token once more is no other one; the next has a notice of its own."""
+    async with guarded() as server:
+        first, second = token(lasts=2), token(lasts=3)
+        bearer = {"Authorization": f"Bearer {first}"}
+        async with connect(
+            server.ws_url + "me", additional_headers=bearer, subprotocols=[V1]
+        ) as client:
+            await client.hear()
+            notice = await client.hear()
+            assert notice["type"] == "token_expiring"
+            assert 0 < notice["in_ms"] <= 1000
+            for again in (first, second):
+                answer = await client.ask({"action": "authenticate", "token": again})
+                assert answer["type"] == "authenticated"
+            left = answer["expires_in_ms"]
+            notice = await client.hear()
+            assert notice["type"] == "token_expiring"
+            assert 0 < notice["in_ms"] <= left / 2
+
+
 async def test_another_token_keeps_the_connection() -> None:
     """It may bring other rights: what they no longer hold for ends, with a reason."""
     async with guarded() as server:

@@ -111,6 +111,20 @@ async def test_a_base_client_that_was_lost_is_found_by_another_node(redis_url: s
         assert registry_of(there).resumed == 1
 
 
+async def test_a_watchdogs_close_leaves_the_session_to_every_node(redis_url: str) -> None:
+    """A close frame with a code of the client's own is a loss, wherever it comes back."""
+    async with nodes(redis_url, 2) as (here, there):
+        async with connect(here.ws_url + "me?symbols=AAPL") as client:
+            await client.hear()
+            await client.connection.close(4000, "no answer")
+        await until(lambda: registry_of(here).parked == 1)
+        await until(lambda: keeper_of(here).is_idle)
+        async with connect(there.ws_url + "me") as again:
+            await until(lambda: registry_of(there).resumed == 1)
+            await here.publish("AAPL", book(2))
+            assert await size_of(again) == 2
+
+
 async def test_a_goodbye_ends_the_session_everywhere(redis_url: str) -> None:
     """The next connection under the id begins with nothing."""
     async with nodes(redis_url, 2) as (here, there):
@@ -259,6 +273,29 @@ async def test_a_node_that_ends_leaves_its_sessions_to_others(redis_url: str) ->
             await until(lambda: registry_of(there).resumed == 1)
             await there.publish("AAPL", book(2))
             assert await next_of(again, "orderbook_update")
+
+
+async def test_the_last_node_that_ends_leaves_its_sessions_in_redis(redis_url: str) -> None:
+    """They wait there for whoever is started next, in both protocols."""
+    async with (
+        nodes(redis_url, 1) as [node],
+        connect(node.ws_url + "me?symbols=AAPL") as base,
+        connect(node.ws_url + "v1", subprotocols=V1) as v1,
+    ):
+        token = (await v1.hear())["session"]
+        await base.hear()
+        await v1.ask({"action": "subscribe", "symbol": "AAPL", "channel": "trades"})
+        await node.stop()
+        for client in (base, v1):
+            await client.connection.wait_closed()
+            assert client.connection.close_code == CloseCode.RESTART
+    async with nodes(redis_url, 1) as [node]:
+        async with resumed(node, token, []) as (_, answer):
+            assert [one["channel"] for one in answer["restored"]] == ["trades"]
+        async with connect(node.ws_url + "me") as base:
+            await until(lambda: registry_of(node).resumed == 2)
+            await node.publish("AAPL", book(2))
+            assert await size_of(base) == 2
 
 
 async def test_with_every_book_what_was_missed_comes_in_order(redis_url: str) -> None:

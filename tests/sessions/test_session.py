@@ -5,14 +5,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from bookcast.auth.principal import Rights
+from bookcast.auth.principal import EVERYTHING, Principal, Rights
 from bookcast.errors import CloseCode, InvalidInput
 from bookcast.model import Position
 from bookcast.protocol.connection import Terms
 from bookcast.protocol.published import Rules
 from bookcast.protocol.shapes import PublishedUpdate
 from bookcast.publisher import Publisher
-from tests.sessions.world import SessionWorld
+from tests.sessions.world import Peer, SessionWorld
 from tests.support import AAPL
 
 
@@ -204,6 +204,39 @@ async def test_a_long_silence_is_broken_by_a_heartbeat() -> None:
         (59, "heartbeat"),
     ]
     assert base.heard() == []
+
+
+def notices(world: SessionWorld, peer: Peer, seconds: float) -> list[float]:
+    """Let time pass, and give what each notice of a token's end says is left, in seconds."""
+
+    def be_there() -> None:
+        peer.heard_at = world.timer.now
+
+    world.wait(seconds, each=be_there)
+    return [one["in_ms"] / 1000 for one in peer.messages() if one["type"] == "token_expiring"]
+
+
+@pytest.mark.parametrize(
+    ("lasts", "left"), [(3600, 60), (121, 60), (120, 60), (90, 45), (40, 20), (7, 3.5), (2, 1)]
+)
+def test_the_end_of_a_token_is_told_once(lasts: float, left: float) -> None:
+    """60 s before, or at half of what was left when it was shown, whichever is later."""
+    world = SessionWorld()
+    owner = Principal("jwt", "alice", EVERYTHING, expires_at=world.timer.now + lasts)
+    client = world.enter("me", v1=True, principal=owner)
+    assert notices(world, client, lasts - left - 0.5) == []
+    assert notices(world, client, left) == [left]
+    assert client.ended == []
+    assert notices(world, client, 1) == []
+    assert client.ended[0] is CloseCode.TOKEN_EXPIRED
+
+
+def test_a_base_client_hears_nothing_of_its_token() -> None:
+    """It is told nothing unsolicited."""
+    world = SessionWorld()
+    owner = Principal("jwt", "alice", EVERYTHING, expires_at=world.timer.now + 10)
+    client = world.enter("me", principal=owner)
+    assert notices(world, client, 9) == []
 
 
 async def test_a_client_that_is_lost_before_its_topic_was_at_hand_keeps_what_it_asked_for() -> None:

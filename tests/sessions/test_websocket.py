@@ -14,10 +14,12 @@ import websockets.exceptions
 from websockets.typing import Subprotocol
 
 from bookcast import BookData, Server, serve
+from bookcast.errors import CloseCode
 from bookcast.sessions.handshake import Reception
 from bookcast.sessions.session import Session
 from bookcast.sessions.websocket import run_through
 from tests.conftest import LOOPS
+from tests.fakes.faulty_proxy import FaultyProxy
 from tests.support import (
     PATIENCE,
     Replica,
@@ -30,6 +32,7 @@ from tests.support import (
 )
 
 BOOK: Any = {"bids": [[189.5, 300]], "asks": [[189.6, 100]]}
+TRADE: Any = {"trades": [{"price": 1, "size": 1}]}
 TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
 
 
@@ -253,6 +256,77 @@ async def test_a_clients_goodbye_is_answered(server: Server) -> None:
     assert await client.close_code() == 1000
 
 
+@pytest.mark.parametrize("protocol", ["bookcast.base", "bookcast.v1"])
+@pytest.mark.parametrize(
+    ("payload", "waits"),
+    [
+        (b"", False),
+        ((1000).to_bytes(2, "big"), False),
+        ((1001).to_bytes(2, "big") + b"the page was left", False),
+        ((4000).to_bytes(2, "big") + b"no answer", True),
+        ((1011).to_bytes(2, "big") + b"keepalive ping timeout", True),
+        *((code.to_bytes(2, "big"), True) for code in (1008, 1012, 3000, 4503)),
+        ((1005).to_bytes(2, "big"), True),  # not allowed on the wire: broken frames
+        (b"\x03", True),
+    ],
+)
+async def test_a_clients_close_code_tells_a_goodbye_from_a_loss(
+    server: Server, payload: bytes, waits: bool, protocol: str
+) -> None:
+    """No code, 1000 and 1001 end the session; with any other it waits for the client."""
+    client = await raw(server, "/ws/me", f"Sec-WebSocket-Protocol: {protocol}")
+    client.send(TEXT, b'{"action":"subscribe","symbol":"AAPL"}')
+    while json.loads((await client.frame())[1])["type"] != "subscription_confirmed":
+        pass
+    client.send(CLOSE, payload)
+    await client.close_code()
+    await eventually(lambda: server.connection_count == 0, "the client to be gone")
+    assert registry_of(server).parked == int(waits)
+
+
+@pytest.mark.parametrize("answer", [1000, 1001, 4009])
+async def test_the_answer_to_our_close_is_no_close_of_the_client(
+    server: Server, answer: int
+) -> None:
+    """Whatever its code, the session waits as our code says."""
+    client = await raw(server, "/ws/me?symbols=AAPL")
+    await client.frame()
+    [socket_] = websockets_of(server)
+    socket_.end(CloseCode.HEARTBEAT_MISSED)
+    client.send(CLOSE, answer.to_bytes(2, "big"))
+    assert await client.close_code() == 4009
+    assert registry_of(server).parked == 1
+    async with connect(server.ws_url + "me") as again:
+        await server.publish("AAPL", BOOK)
+        assert (await again.hear())["symbol"] == "AAPL"
+
+
+async def test_a_client_library_that_misses_a_pong_comes_back_to_its_session(
+    server: Server,
+) -> None:
+    """It closes with 1011 by itself, and nothing that it had of its trades comes twice."""
+    async with FaultyProxy(server.port) as way:
+        address = f"ws://127.0.0.1:{way.port}/ws/me"
+        async with connect(
+            address, subprotocols=V1_OFFER, ping_interval=0.1, ping_timeout=0.2, close_timeout=0.1
+        ) as client:
+            token = (await client.hear())["session"]
+            await client.ask({"action": "subscribe", "symbol": "AAPL", "channel": "trades"})
+            await server.publish("AAPL", TRADE, channel="trades")
+            while (heard := await client.hear())["type"] != "trade":
+                pass
+            way.stall("to_client")
+            await eventually(lambda: registry_of(server).parked == 1, "the session to be parked")
+        assert client.connection.close_code in {1006, 1011}
+        await server.publish("AAPL", TRADE, channel="trades")
+    async with connect(server.ws_url + "me", subprotocols=V1_OFFER) as again:
+        await again.hear()
+        place = {name: heard[name] for name in ("channel", "symbol", "epoch", "seq")}
+        answer = await again.ask({"action": "resume", "session": token, "positions": [place]})
+        assert answer["restored"][0]["recovered"]
+        assert ((missed := await again.hear())["prev_seq"], missed["seq"]) == (1, 2)
+
+
 async def test_a_stopping_server_says_goodbye_with_restart() -> None:
     """Every client gets 1012, and the stop doesn't wait for those who don't answer."""
     server = serve(port=0)
@@ -398,6 +472,7 @@ async def test_a_fault_of_ours_closes_with_1011_and_leaves_a_trace_in_the_log(
 
 
 V1 = "Sec-WebSocket-Protocol: bookcast.v1"
+V1_OFFER = [Subprotocol("bookcast.v1")]
 DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
 
 

@@ -12,7 +12,7 @@ export interface Socket {
   onmessage: ((event: MessageEvent<unknown>) => void) | null;
   onclose: ((event: CloseEvent) => void) | null;
   send(text: string): void;
-  close(): void;
+  close(code?: number, reason?: string): void;
 }
 
 export interface Clock {
@@ -41,6 +41,8 @@ export const PING_EVERY = 15_000;
 export const ANSWER_WITHIN = 10_000;
 export const FIRST_DELAY = 500;
 export const MAX_DELAY = 10_000;
+/** The close code for a line that is dead: the server keeps the session, since we come back. */
+export const DROPPED = 4000;
 /** However the dice fall, a server that is away isn't asked more often than this. */
 export const MIN_DELAY = 100;
 /** A connection that lived this long was a good one: the backoff starts afresh. */
@@ -145,7 +147,7 @@ export class Connection {
   }
 
   #lost(code: number, reason: string): void {
-    this.#drop();
+    this.#drop(DROPPED);
     // The page has no other token than the one that has expired.
     if (isFinal(code) || code === TOKEN_EXPIRED) {
       this.refuse(code, reason || `code ${code}`);
@@ -181,8 +183,11 @@ export class Connection {
     });
   }
 
-  /** Lets go of the socket. A dead one may take minutes to close: its events no longer matter. */
-  #drop(): void {
+  /**
+   * Lets go of the socket. A dead one may take minutes to close: its events no longer matter.
+   * Without a code it says goodbye, which ends the session.
+   */
+  #drop(code?: number): void {
     this.#cancelPing();
     this.#cancelAnswer();
     this.#cancelGood();
@@ -190,7 +195,7 @@ export class Connection {
     this.#socket = null;
     if (socket === null) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
+    socket.close(code);
   }
 
   #send(command: Command): void {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { ANSWER_WITHIN, Connection, GOOD_AFTER, MAX_DELAY, MIN_DELAY, PING_EVERY, type State } from "../src/connection";
+import { ANSWER_WITHIN, Connection, DROPPED, GOOD_AFTER, MAX_DELAY, MIN_DELAY, PING_EVERY, type State } from "../src/connection";
 import type { Message } from "../src/message";
 import { FakeClock, FakeSocket } from "./fakes";
 
@@ -175,6 +175,7 @@ describe("reconnecting", () => {
     expect(connection.state.kind).toBe("live");
     connection.reconnect();
     expect(sockets[1]?.closed).toBe(true);
+    expect(sockets[1]?.closeCode).toBeUndefined();
     expect(sockets).toHaveLength(3);
   });
 });
@@ -188,6 +189,13 @@ describe("a dead line", () => {
     clock.advance(ANSWER_WITHIN);
     expect(sockets[0]?.closed).toBe(true);
     expect(connection.state.kind).toBe("waiting");
+  });
+
+  it("is dropped with a code of its own, which doesn't end the session", () => {
+    connection.start();
+    socket().opens();
+    clock.advance(PING_EVERY + ANSWER_WITHIN);
+    expect(sockets[0]?.closeCode).toBe(DROPPED);
   });
 
   it("is not one where any message answers", () => {

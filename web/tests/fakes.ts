@@ -37,13 +37,15 @@ export class FakeSocket implements Socket {
   onclose: Socket["onclose"] = null;
   readonly sent: unknown[] = [];
   closed = false;
+  closeCode: number | undefined;
 
   send(text: string): void {
     this.sent.push(JSON.parse(text));
   }
 
-  close(): void {
+  close(code?: number): void {
     this.closed = true;
+    this.closeCode = code;
   }
 
   opens(): void {

@@ -83,6 +83,8 @@ class History:
         gap = None
         if shown.seq < self._lost:
             gap = Gap(epoch, shown.seq + 1, self._lost, self._reason)
+        elif shown.seq < updates[0].position.seq - 1 and self._may_lack_older():
+            gap = Gap(epoch, shown.seq + 1, updates[0].position.seq - 1, "history")
         newer: list[Update] = []
         for update in reversed(updates):
             if update.position.seq <= shown.seq:
@@ -90,6 +92,10 @@ class History:
             newer.append(update)
         newer.reverse()
         return gap, newer
+
+    def is_of_others(self, *epochs: str) -> bool:
+        """Return whether all that is kept is of other epochs than these."""
+        return bool(self.updates) and self.updates[-1].position.epoch not in epochs
 
     def newest(self, count: int, until: Position) -> list[Update]:
         """Give so many up to a position, rounded up to what was published together."""
@@ -102,6 +108,14 @@ class History:
                 count -= _weight(update)
         found.reverse()
         return found
+
+    def _may_lack_older(self) -> bool:
+        """Return whether there may have been more than this was begun with.
+
+        Final candles don't show by their numbers what was before the first one. Where as many are
+        kept as may be, and none was forgotten here, an older one may have been elsewhere.
+        """
+        return not self._lost and self._weight >= self._size
 
     def _reason_of_hole(self, after: Position) -> Reason:
         """Return why what came before a position isn't here."""

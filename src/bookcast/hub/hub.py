@@ -212,17 +212,25 @@ class Hub:
         return begun.position if begun is not None else None
 
     def resume(
-        self, outbox: Outbox, topic: Topic, spec: ViewSpec, last: Update | Position | None
+        self,
+        outbox: Outbox,
+        topic: Topic,
+        spec: ViewSpec,
+        last: Update | Position | None,
+        *,
+        whole: bool = False,
     ) -> tuple[Position | None, bool]:
         """Subscribe a client that was there before, and has all up to ``last``.
 
-        Nothing is sent yet: call :meth:`begin`.
+        Nothing is sent yet: call :meth:`begin`. ``whole``: of a state it is shown the whole, even
+        where it has the newest.
 
         Returns:
             The position that the client goes on from, None when nothing is known of the topic, and
             whether nothing is missing between ``last`` and what it will be shown.
         """
         live, subscription = self._enter(outbox, topic, spec, last, known=True)
+        subscription.whole = whole and live.conflates
         view = subscription.view
         emitted = view.emitted
         place = last.position if isinstance(last, Update) else last
@@ -233,14 +241,50 @@ class Hub:
             self._wait(subscription, place)
             self._call_later(self._patience, lambda: self._give_up(subscription))
             return place, True
-        beginning = live.resuming(spec, emitted, last)
+        beginning = self._going_on(live, subscription, emitted, last)
         view.hold(subscription, beginning)
         if place is None:
             return emitted.position, False
-        whole = place.epoch == emitted.position.epoch
-        if whole and beginning is not None and not live.conflates:
-            whole = live.catch_up(spec, beginning, emitted).gap is None
-        return (place if whole else emitted.position), whole
+        if live.conflates:
+            known = place.epoch == emitted.position.epoch and not place.is_past(emitted.position)
+            return (emitted.position if beginning is None else place), known
+        return self._whole_from(live, view, beginning, emitted, place)
+
+    def _whole_from(
+        self,
+        live: LiveTopic,
+        view: View,
+        beginning: Update | None,
+        emitted: Update,
+        place: Position,
+    ) -> tuple[Position, bool]:
+        """Return where a client goes on that must miss nothing, and whether it doesn't."""
+        shown = view.catch_up_from(
+            beginning, lambda newest: self._between(live, view, beginning, newest)
+        )
+        gap = shown.gap
+        if gap is None:
+            # What waits for the next flush may be of a new epoch, and then comes with a gap.
+            return place, live.newest is None or live.newest.position.epoch == place.epoch
+        if gap.from_seq is not None:
+            return Position(gap.epoch, gap.from_seq - 1), False
+        following = live.catch_up(view.spec, beginning, emitted).updates
+        if not following:
+            return emitted.position, False
+        first = following[0].position
+        return Position(first.epoch, first.seq - 1), False
+
+    def _going_on(
+        self,
+        live: LiveTopic,
+        subscription: Subscription,
+        emitted: Update,
+        last: Update | Position | None,
+    ) -> Update | None:
+        """Return the place where a client that was there before goes on."""
+        if subscription.whole:
+            return None
+        return live.resuming(subscription.view.spec, emitted, last)
 
     def _wait(self, subscription: Subscription, place: Position | None) -> None:
         """Show a client nothing before this node knows more than it has, or anything."""
@@ -256,7 +300,9 @@ class Hub:
             return
         view.ahead.discard(subscription)
         live = self._topics[subscription.topic]
-        view.held[subscription] = live.resuming(view.spec, view.emitted, subscription.left)
+        view.held[subscription] = self._going_on(
+            live, subscription, view.emitted, subscription.left
+        )
         subscription.left = None
         if subscription.outbox.writable:
             self._catch_up(subscription)
@@ -554,7 +600,7 @@ class Hub:
             return shown
         count = gap.to_seq - gap.from_seq + 1 if gap.to_seq and gap.from_seq else 0
         word = self._renderer.gap(spec, topic, gap)
-        return shown._replace(frames=word + shown.frames, gapped=count)
+        return shown._replace(frames=word + shown.frames, gapped=count, gap=gap)
 
     def _catch_up(self, subscription: Subscription, *, again: bool = False) -> None:
         """Show a held client what it missed; ``again``: what it has been shown doesn't count."""
@@ -566,7 +612,7 @@ class Hub:
             left, emitted = subscription.left, view.emitted
             if emitted is None or (left is not None and left.is_past(emitted.position)):
                 return  # until more is known
-            view.held[subscription] = live.resuming(view.spec, emitted, left)
+            view.held[subscription] = self._going_on(live, subscription, emitted, left)
             subscription.left = None
         last = view.let_go(subscription)
         view.newly_held = min(view.newly_held, len(view.held))

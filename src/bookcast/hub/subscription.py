@@ -60,7 +60,8 @@ class Subscription:
     ``told`` is what the client heard last of how the topic stands, ``refused`` of why a feed can't
     get it. ``history``: so many updates from before it began are still owed to it. ``left``: how
     far it was when it came back, while less is known here of the topic, or nothing. ``began``: what
-    it was shown first, where it is to be shown every update.
+    it was shown first, where it is to be shown every update. ``whole``: it begins with a whole
+    state, even where it has the newest.
     """
 
     __slots__ = (
@@ -75,6 +76,7 @@ class Subscription:
         "told",
         "topic",
         "view",
+        "whole",
     )
 
     def __init__(self, outbox: Outbox, topic: Topic, view: View) -> None:
@@ -86,6 +88,7 @@ class Subscription:
         self.history = 0
         self.left: Position | None = None
         self.began: Update | None = None
+        self.whole = False
         self._begun = False
         self._total = _NOTHING
         self._mark = view.tally()

@@ -348,18 +348,24 @@ class EventTopic(LiveTopic):
 
     def catch_up(self, _spec: ViewSpec, last: Update | None, newest: Update) -> Step:
         """Give all between the two that must be seen."""
-        gap, updates = _until(
-            newest.position,
-            self._latest(newest),
-            *self._history.after(last.position if last is not None else None),
-        )
-        until = newest.position
+        until, latest = newest.position, self._latest(newest)
+        place = last.position if last is not None else until
+        kept = self._history.after(last.position if last is not None else None)
+        if (
+            last is not None
+            and place.epoch == until.epoch
+            and self._history.is_of_others(until.epoch, latest)
+        ):
+            kept = None, []  # final candles of an earlier epoch, where one of a later is forming
+        gap, updates = _until(until, latest, *kept)
         if not is_lossless(newest.data):
             updates = [*updates, newest]
-        if gap is None and last is not None and last.position.epoch != until.epoch:
-            gap = Gap(
-                until.epoch, None, None, break_before(newest)
-            )  # the history has nothing of it yet
+        if gap is None and place.epoch != until.epoch:
+            # The history has nothing of it yet.
+            gap = Gap(until.epoch, None, None, break_before(newest))
+        elif place.epoch == until.epoch and place.seq > until.seq:
+            # A client says that it has more than there is.
+            gap = Gap(until.epoch, None, None, "epoch")
         return Step(gap, updates)
 
     def beginning(self, emitted: Update | None, history: int) -> Update | None:
@@ -381,8 +387,7 @@ class EventTopic(LiveTopic):
     ) -> Update | None:
         """Go on after the client's place, or begin here where it has none."""
         place = last.position if isinstance(last, Update) else last
-        newest = emitted.position
-        if place is None or (place.epoch == newest.epoch and place.seq >= newest.seq):
+        if place is None or place == emitted.position:
             return emitted
         return msgspec.structs.replace(emitted, position=place)
 

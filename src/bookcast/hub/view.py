@@ -42,12 +42,16 @@ class ViewSpec(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """Finished frames, the last update they show, and how many they show or say are lost."""
+    """Finished frames, the last update they show, and how many they show or say are lost.
+
+    ``gap``: what they say is lost.
+    """
 
     frames: bytes
     last: Update | None
     updates: int
     gapped: int = 0
+    gap: Gap | None = None
 
 
 class Renderer(Protocol):

@@ -42,11 +42,12 @@ class Restore(NamedTuple):
     """Go on showing topics to a client that comes back, each from ``last``, what it has of it.
 
     ``answer`` makes the message that goes first, if any, of each one's position and of whether
-    nothing is missing.
+    nothing is missing. ``whole``: books begin with a whole one, even where it has the newest.
     """
 
     restored: Sequence[tuple[Topic, ViewSpec, Update | Position | None]]
     answer: Callable[[Sequence[tuple[Position | None, bool]]], Message] | None = None
+    whole: bool = False
 
 
 class Hide(NamedTuple):

@@ -24,6 +24,7 @@ from bookcast.protocol.actions import (
     Hide,
     Message,
     Publish,
+    Restore,
     Resync,
     Send,
     Show,
@@ -39,7 +40,7 @@ from bookcast.protocol.connection import (
 )
 from bookcast.protocol.published import parse_channel, topic_of
 from bookcast.protocol.render import V1, named_variant
-from bookcast.protocol.resumption import resume
+from bookcast.protocol.resumption import check_since, go_on_since, resume
 from bookcast.protocol.shapes import PublishedUpdate
 
 
@@ -202,7 +203,9 @@ class V1Connection:
 
     def _subscribe(self, command: v1.Subscribe) -> list[Action]:
         actions: list[Action] = []
-        for symbol in self._symbols(command):
+        symbols = self._symbols(command)
+        check_since(command, len(symbols))
+        for symbol in symbols:
             try:
                 actions.append(self._show(command, symbol))
             except InvalidInput as error:
@@ -210,17 +213,14 @@ class V1Connection:
                 actions.append(Send(told, error))
         return actions
 
-    def _show(self, command: v1.Subscribe, symbol: str) -> Show:
+    def _show(self, command: v1.Subscribe, symbol: str) -> Show | Restore:
         topic = self._topic(command, symbol)
         _check_view(command, topic)
         self.check(topic)
         mode = command.mode
-        return self._shown(
-            topic,
-            self.spec_of(topic, symbol, command.depth, mode, command.interval_ms),
-            command.id,
-            command.history,
-        )
+        spec = self.spec_of(topic, symbol, command.depth, mode, command.interval_ms)
+        shown = self._shown(topic, spec, command.id, command.history)
+        return shown if command.since is None else go_on_since(shown, command.since)
 
     def check(self, topic: Topic) -> None:
         """Let the client see a topic.
@@ -247,7 +247,7 @@ class V1Connection:
     def _shown(self, topic: Topic, spec: ViewSpec, id_: v1.Id = UNSET, history: int = 0) -> Show:
         self.subscriptions[topic] = spec
 
-        def confirm(position: Position | None) -> Message:
+        def confirm(position: Position | None) -> v1.SubscriptionConfirmed:
             return v1.SubscriptionConfirmed(
                 id=id_,
                 channel=topic.channel,

@@ -33,13 +33,20 @@ MAX_HISTORY = 10_000
 # From a client
 
 
+class Since(msgspec.Struct, frozen=True):
+    """A position that a client has everything up to."""
+
+    epoch: str
+    seq: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
 class Subscribe(msgspec.Struct, frozen=True, tag_field="action", tag="subscribe"):
     """Asks for symbols of a channel. Each one is confirmed, or refused, by itself.
 
     ``depth``: levels of a book on each side; ``mode``: whole books, or what changed in them;
     ``interval_ms``: at most one message in so many milliseconds; ``period``: of candles;
     ``variant``: ``odd`` for the book of odd lots; ``history``: so many past trades or candles
-    first.
+    first; ``since``: what came after this position first, of one symbol.
     """
 
     symbol: str | UnsetType = UNSET
@@ -51,6 +58,7 @@ class Subscribe(msgspec.Struct, frozen=True, tag_field="action", tag="subscribe"
     period: str | None = None
     variant: str | None = None
     history: Annotated[int, Meta(ge=0, le=MAX_HISTORY)] = 0
+    since: Since | None = None
     id: Id = UNSET
 
 
@@ -184,7 +192,8 @@ class SubscriptionConfirmed(
 ):
     """The topic comes from now on, beginning with this position; null when nothing is known yet.
 
-    For trades it is the first ``prev_seq``.
+    For trades it is the first ``prev_seq``, unless a gap goes on from there. ``recovered``, in
+    answer to ``since``: whether everything after that position follows.
     """
 
     id: Id = UNSET
@@ -195,6 +204,7 @@ class SubscriptionConfirmed(
     view: SeenAs
     epoch: str | None
     seq: int | None
+    recovered: bool | UnsetType = UNSET
 
 
 class UnsubscriptionConfirmed(

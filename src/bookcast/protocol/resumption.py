@@ -1,15 +1,17 @@
-"""Going on with an earlier session of ``bookcast.v1``, from positions that the client tells."""
+"""Going on in ``bookcast.v1`` from positions that the client tells, with its session or without."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
 from bookcast.errors import InvalidInput
 from bookcast.hub.view import ViewSpec
 from bookcast.model import LOSSLESS, Position, Topic, Update
 from bookcast.protocol import messages_v1 as v1
-from bookcast.protocol.actions import Action, Message, Restore, Resume
+from bookcast.protocol.actions import Action, Message, Restore, Resume, Show
 from bookcast.protocol.answers import MAX_SYMBOLS, error_of, seen_as
 from bookcast.protocol.connection import Parked, Terms
 from bookcast.protocol.published import topic_of
@@ -101,6 +103,45 @@ def _restore(
         )
 
     return [Restore(going_on, answer)]
+
+
+def check_since(command: v1.Subscribe, symbol_count: int) -> None:
+    """Check what a client may ask for together with a position.
+
+    Raises:
+        InvalidInput: for more than one symbol, or a history as well.
+    """
+    if command.since is None:
+        return
+    if symbol_count > 1:
+        raise InvalidInput(
+            "invalid_message",
+            f"since: a position belongs to one symbol, not to {symbol_count}; "
+            "subscribe to each with its own",
+            path="since",
+        )
+    if command.history:
+        raise InvalidInput(
+            "invalid_message",
+            "since: leave out 'history', or 'since': one begins after what you have, "
+            "the other so many back",
+            path="since",
+        )
+
+
+def go_on_since(show: Show, since: v1.Since) -> Restore:
+    """Show a topic from a position that the client has, instead of from the newest on.
+
+    What its book looks like isn't known: with deltas it begins with a whole one.
+    """
+
+    def answer(places: Sequence[tuple[Position | None, bool]]) -> Message:
+        [(place, whole)] = places
+        assert show.confirm is not None
+        return msgspec.structs.replace(show.confirm(place), recovered=whole)
+
+    last = Position(since.epoch, since.seq)
+    return Restore([(show.topic, show.spec, last)], answer, whole=show.spec.delta)
 
 
 def _topic(terms: Terms, held: v1.HeldPosition) -> Topic:

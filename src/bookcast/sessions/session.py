@@ -15,9 +15,8 @@ from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.principal import ANYONE, NOTHING, Principal, owner_of_keys
 from bookcast.errors import IN_BAND, CloseCode, InvalidInput
 from bookcast.hub.hub import Hub
-from bookcast.hub.view import ViewSpec
 from bookcast.limits import Refusals
-from bookcast.model import Position, Topic, Update
+from bookcast.model import Position, Topic
 from bookcast.protocol import codec
 from bookcast.protocol import messages_v1 as v1
 from bookcast.protocol.actions import (
@@ -44,7 +43,7 @@ from bookcast.sessions.watch import Watch
 logger = logging.getLogger(__name__)
 
 EXPIRY_NOTICE_SECONDS: Final = 60.0
-"""So long before its token expires a client is told, or at once where it is shorter."""
+"""So long before its token expires a client is told; of a short one, at half of its time."""
 
 
 NOTHING_DEFERRED: Final[list[Action]] = []
@@ -82,7 +81,7 @@ class Session:
         "_refusals",
         "_rules",
         "_symbols",
-        "_warned",
+        "_tell_expiry_at",
         "_watch",
         "address",
         "client_id",
@@ -147,7 +146,8 @@ class Session:
         self._deferred = NOTHING_DEFERRED
         # What the client asked for no more while it may still be given it; None: it can't be.
         self._declined: set[Topic] | None = None
-        self._closed = self._warned = False
+        self._closed = False
+        self._tell_expiry_at = _expiry_notice(principal, rules.now())
 
     def fields(self, topic: Topic | None = None) -> dict[str, object]:
         """Return what a line of the log tells of this client, and of a topic."""
@@ -270,7 +270,7 @@ class Session:
         actions = list(takewhile(lambda one: not isinstance(one, _WORK), self._deferred))
         self._deferred = self._deferred[len(actions) :]
         if self._rules.prepare is not None:
-            topics = [one.topic for one in actions if isinstance(one, Show)]
+            topics = [topic for one in actions for topic in _shown_by(one)]
             await self._rules.prepare(topics)
         if not self._closed:
             self._perform_all(actions)
@@ -310,10 +310,8 @@ class Session:
         return isinstance(action, Authenticate | Resume) or self._has_to_prepare(action)
 
     def _has_to_prepare(self, action: Action) -> bool:
-        return (
-            self._rules.prepare is not None
-            and isinstance(action, Show)
-            and not self._hub.is_live(action.topic)
+        return self._rules.prepare is not None and not all(
+            self._hub.is_live(topic) for topic in _shown_by(action)
         )
 
     # Who the client is
@@ -351,7 +349,8 @@ class Session:
             )
         self._home.identify(self, principal)
         self.principal = principal
-        self._warned = False
+        if before is None or before.expires_at != principal.expires_at:
+            self._tell_expiry_at = _expiry_notice(principal, self._rules.now())
 
     def _entitle(self, principal: Principal, *, enter: bool) -> None:
         self._perform_all(self._connection.entitle(principal.rights))
@@ -510,8 +509,8 @@ class Session:
     def _speak_up(self, now: float, connection: V1Connection) -> None:
         """Say what nobody asked for: that a token expires, and that the server is there."""
         left = self._seconds_left()
-        if left is not None and left <= EXPIRY_NOTICE_SECONDS and not self._warned:
-            self._warned = True
+        if left is not None and self._rules.now() >= self._tell_expiry_at:
+            self._tell_expiry_at = math.inf
             self._say(connection.expiring(left))
             self.outbox.flush()
         elif self._watch.is_silent(now, self.outbox.shown.values()):
@@ -546,8 +545,8 @@ class Session:
                     self._say(confirm(place))
                 self._hub.begin(self.outbox, topic)
                 self._home.changed(self)
-            case Restore(restored, answer):
-                self._restore(restored, answer)
+            case Restore():
+                self._restore(action)
             case Hide(topic):
                 logger.debug("topic unsubscribed", extra=self.fields(topic))
                 self._hub.unsubscribe(self.outbox, topic)
@@ -560,13 +559,11 @@ class Session:
             case Explain(topic, answer):
                 self._say(answer(self._hub.word(self.outbox, topic)))
 
-    def _restore(
-        self,
-        restored: Sequence[tuple[Topic, ViewSpec, Update | Position | None]],
-        answer: Callable[[Sequence[tuple[Position | None, bool]]], Message] | None,
-    ) -> None:
+    def _restore(self, action: Restore) -> None:
+        restored, answer, whole = action
         places = [
-            self._hub.resume(self.outbox, topic, spec, last) for topic, spec, last in restored
+            self._hub.resume(self.outbox, topic, spec, last, whole=whole)
+            for topic, spec, last in restored
         ]
         self._watch.begun_at = self._rules.clock()
         if answer is not None:
@@ -577,7 +574,11 @@ class Session:
         self._home.changed(self)
 
     async def _resume(self, action: Resume) -> None:
-        refusal = InvalidInput("unknown_session", "This session isn't known here; subscribe again")
+        refusal = InvalidInput(
+            "unknown_session",
+            "This session isn't known here; subscribe again, to each topic with the position that "
+            "you have as 'since', so that nothing is lost without a word",
+        )
         try:
             found = await self._home.reclaim(
                 action.token, self, lambda parked: self._perform_all(action.restore(parked))
@@ -599,6 +600,24 @@ class Session:
 
 SHOWN: Final = 200
 """So much of a message is shown in the log, in bytes or characters."""
+
+
+def _expiry_notice(principal: Principal | None, now: float) -> float:
+    """Return when a client is told that the token it shows now expires, in seconds since 1970."""
+    if principal is None or principal.expires_at is None:
+        return math.inf
+    half = now + (principal.expires_at - now) / 2
+    return max(principal.expires_at - EXPIRY_NOTICE_SECONDS, half)
+
+
+def _shown_by(action: Action) -> list[Topic]:
+    """Return the topics that an action begins to show."""
+    match action:
+        case Show(topic):
+            return [topic]
+        case Restore(restored):
+            return [topic for topic, _, _ in restored]
+    return []
 
 
 def _shown(message: Message) -> str:

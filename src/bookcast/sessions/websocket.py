@@ -54,6 +54,12 @@ MAX_WAITING_BYTES: Final = 64 * 1024
 LOST: Final = 1006
 """The code of a connection that ended without a close frame (RFC 6455, 7.1.5)."""
 
+GOODBYES: Final = frozenset({1000, 1001, 1005})
+"""Codes of a client's own close that end its session for good; 1005 stands for no code.
+
+With any other it drops a socket and means to come back, as watchdogs do: that is a loss.
+"""
+
 MAX_INBOX: Final = 256
 """So many messages wait while an earlier publication of the client is under way."""
 
@@ -329,10 +335,11 @@ class WebSocket(asyncio.Protocol):
         if protocol.state is not OPEN:
             if self._session is not None:
                 self._session.outbox.flush()
-            # A client that says goodbye doesn't come back for what it had; one that breaks the
-            # protocol may.
-            broken = protocol.close_rcvd is None and self._session is not None
-            self._end_session(until=self._session.proof() if broken and self._session else None)
+            said = protocol.close_rcvd
+            if said is not None and said.code in GOODBYES:
+                self._end_session(until=None)
+            elif self._session is not None:
+                self._end_session(until=self._session.proof())
         elif self._working is not None and len(self._inbox) > MAX_INBOX:
             self._transport.pause_reading()
         self._write_answers(protocol)
