@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from bookcast.model import CHECKSUM_LEVELS, Level, Number
+from bookcast.model import CHECKSUM_LEVELS, Level
+from bookcast.numbers import Number
 
 SMALLEST_PLAIN_POWER: Final = -6
 """ECMAScript writes smaller numbers with an exponent."""

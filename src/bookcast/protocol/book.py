@@ -29,6 +29,8 @@ class ParsedBook(NamedTuple):
 def parse_book(source: Any, *, refuse_crossed: bool = False) -> ParsedBook:
     """Check a published book and keep it both normalised and as published.
 
+    Of the normalised one, whole prices and sizes are integers.
+
     ``source`` is JSON text as bytes, or what a JSON reader gives: ``{"bids": [...], "asks": [...],
     ...}``, levels as ``[price, size]``, ``[price, size, orders]`` or ``{"price", "size"|"volume",
     "orders"?, ...}``. Levels of size 0 are no levels and are dropped; the rest must be best first,
@@ -51,7 +53,7 @@ def parse_book(source: Any, *, refuse_crossed: bool = False) -> ParsedBook:
         published = _as_published(source, None if whole else given)
     except (TypeError, ValueError, RecursionError) as error:
         raise _unwritable(error) from None
-    return ParsedBook(Book(bids, asks, msgspec.Raw(published)), given.timestamp)
+    return ParsedBook(Book.of(bids, asks, msgspec.Raw(published)), given.timestamp)
 
 
 def is_crossed(bids: Sequence[Level], asks: Sequence[Level]) -> bool:
