@@ -5,18 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from operator import is_
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, overload
 
 import msgspec
 
 Number = int | float
 """A finite number. Where data enter, whole ones become integers; others stay as they are."""
 
+T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-def whole(value: Number) -> Number:
-    """Return a whole number as an integer, which -0 is too; another one as it is."""
+@overload
+def whole(value: Number) -> Number: ...
+@overload
+def whole(value: T) -> T: ...
+def whole(value: Any) -> Any:
+    """Return a whole number as an integer, which -0 is too; anything else as it is."""
     return int(value) if type(value) is float and value.is_integer() else value
 
 

@@ -53,7 +53,7 @@ def parse_book(source: Any, *, refuse_crossed: bool = False) -> ParsedBook:
         published = _as_published(source, None if whole else given)
     except (TypeError, ValueError, RecursionError) as error:
         raise _unwritable(error) from None
-    return ParsedBook(Book.of(bids, asks, msgspec.Raw(published)), given.timestamp)
+    return ParsedBook(Book(bids, asks, msgspec.Raw(published)), given.timestamp)
 
 
 def is_crossed(bids: Sequence[Level], asks: Sequence[Level]) -> bool:
@@ -107,7 +107,12 @@ def _side(
                 )
         if not size:
             continue
-        price = level.price or 0  # -0 is 0
+        price = level.price
+        # As numbers.whole does it, without its calls: most of a book's cost is here.
+        if type(price) is float and price.is_integer():
+            price = int(price)
+        if type(size) is float and size.is_integer():
+            size = int(size)
         if before is not None and (price - before) * direction <= 0:
             raise _out_of_order(name, index, level, before, best)
         before = price

@@ -46,11 +46,12 @@ class Words:
             for letter in string.ascii_uppercase
             if letter not in telling
         }
+        self._exact = frozenset(words)
         self._words = {word.translate(self._fold): word for word in words}
 
     def meant(self, text: str) -> str:
         """Return the word that is meant, or the text where there is none."""
-        return self._words.get(text.translate(self._fold), text)
+        return text if text in self._exact else self._words.get(text.translate(self._fold), text)
 
 
 def mended(kind: Any, source: Any) -> Any:

@@ -29,7 +29,7 @@ from bookcast.model import (
     WarrantFigures,
     parse_symbol,
 )
-from bookcast.numbers import Bounds, bounds, with_whole
+from bookcast.numbers import Bounds, bounds, whole
 from bookcast.protocol.book import parse_book
 from bookcast.protocol.codec import read
 from bookcast.protocol.lenient import Words
@@ -93,8 +93,7 @@ def parse_publication(
             parsed = _time_point(source)
     if topic.channel == "orderbook":
         return Publication(topic, parsed.data, milliseconds(parsed.timestamp))
-    data = with_whole(parsed.data)
-    return Publication(topic, data, moment_if_any(parsed.timestamp, "timestamp"))
+    return Publication(topic, parsed.data, moment_if_any(parsed.timestamp, "timestamp"))
 
 
 @lru_cache(maxsize=65_536)  # the same few come again and again
@@ -212,10 +211,10 @@ def _trades(source: Any, now_ms: float) -> _Parsed:
         Trades(
             tuple(
                 Trade(
-                    trade.price,
-                    trade.size,
+                    whole(trade.price),
+                    whole(trade.size),
                     trade.side,
-                    now_ms
+                    whole(now_ms)
                     if trade.timestamp is None
                     else moment(trade.timestamp, f"trades[{index}].timestamp"),
                     trade.id,
@@ -223,7 +222,7 @@ def _trades(source: Any, now_ms: float) -> _Parsed:
                     trade.condition,
                     trade.condition_sign,
                     trade.updates_last,
-                    trade.turnover,
+                    whole(trade.turnover),
                 )
                 for index, trade in enumerate(given.trades)
             )
@@ -245,14 +244,14 @@ def _candle(source: Any, period: str | None) -> _Parsed:
         )
     candle = Candle(
         time=moment(given.time, "time"),
-        open=given.open,
-        high=high,
-        low=low,
-        close=given.close,
-        volume=given.volume,
-        turnover=given.turnover,
+        open=whole(given.open),
+        high=whole(high),
+        low=whole(low),
+        close=whole(given.close),
+        volume=whole(given.volume),
+        turnover=whole(given.turnover),
         final=given.final,
-        prev_close=given.prev_close,
+        prev_close=whole(given.prev_close),
         revised=given.revised,
     )
     return _Parsed(candle, given.timestamp, parse_period("candles", period or given.period))
@@ -282,7 +281,8 @@ def _brokers(source: Any) -> _Parsed:
     given = read(_brokers_decoder, source, "invalid_data", "The brokers")
     bids, asks = (
         tuple(
-            Broker(broker.id, broker.name, broker.pos, broker.order, broker.size) for broker in side
+            Broker(broker.id, broker.name, broker.pos, broker.order, whole(broker.size))
+            for broker in side
         )
         for side in (given.bids, given.asks)
     )
@@ -297,4 +297,4 @@ def _time_point(source: Any) -> _Parsed:
 
 def _values(kind: type[msgspec.Struct], given: msgspec.Struct) -> dict[str, Any]:
     """Give what was published of the fields of ours."""
-    return {name: getattr(given, name) for name in kind.__struct_fields__}
+    return {name: whole(getattr(given, name)) for name in kind.__struct_fields__}
