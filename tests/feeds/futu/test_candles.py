@@ -648,6 +648,7 @@ def test_a_bound_that_misses_a_price_by_one_bit_becomes_that_price(
 ) -> None:
     """A chart can draw it; what misses by more stays as OpenD says it."""
     names = ("openPrice", "highPrice", "lowPrice", "closePrice")
-    pushed = live().push([line(1, **dict(zip(names, prices, strict=True)))], RECEIVED)
+    fields: dict[str, Any] = dict(zip(names, prices, strict=True))
+    pushed = live().push([line(1, **fields)], RECEIVED)
     candle = candle_of(pushed[0])
     assert (repr(candle.high), repr(candle.low)) == (repr(high), repr(low))
