@@ -60,6 +60,7 @@ class InvalidInput(BookcastError):
 
 _PLACE: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _MISSING: Final = re.compile(r"^Object missing required field `(.+)`$")
+_FRACTION: Final = r"\1, got one with a fraction"
 _WORDS: Final = {
     "int": "a whole number",
     "float": "a number",
@@ -87,7 +88,11 @@ def explain(error: msgspec.ValidationError) -> tuple[str, str]:
     if missing is not None:
         path = f"{path}.{missing[1]}" if path else missing[1]
         return path, f"{path} is missing"
-    what = re.sub("`([^`]*)`", _words, match["what"])
+    what = match["what"]
+    # Counts written 1.0 were taken before.
+    what = re.sub(r"^(Expected `(?![^`]*float)[^`]*int[^`]*`), got `float`$", _FRACTION, what)
+    what = what.replace("`float` that's a multiple of 1.0", "a whole number")
+    what = re.sub("`([^`]*)`", _words, what)
     # The one pattern that publishers have to keep to.
     what = re.sub("text matching regex .*", "a word of 1 to 32 of a-z, 0-9 and _", what)
     what = what[:1].lower() + what[1:]

@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple, NewType, get_args
 import msgspec
 
 from bookcast.errors import InvalidInput
+from bookcast.numbers import Number, whole
 
 Channel = Literal["orderbook", "quote", "trades", "candles", "brokers", "timeframe"]
 
@@ -144,10 +145,6 @@ def _begun(epoch: str) -> int:
     return int(began) if began.isdecimal() else 0
 
 
-Number = int | float
-"""A finite number as its source wrote it: whole ones stay whole."""
-
-
 class Order(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One order that stands in a book; ``id`` is the exchange's."""
 
@@ -169,16 +166,58 @@ class DetailedLevel(Level, frozen=True, gc=False):
     details: tuple[Order, ...] = ()
 
 
-class Book(msgspec.Struct, frozen=True):
-    """An order book, best level first on both sides.
+class Sides(NamedTuple):
+    """Levels of both sides of a book, best first."""
 
-    ``published`` is the JSON object exactly as an outside publisher gave it, which base clients get
-    unchanged; a feed of ours leaves it None.
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+
+
+class Book(msgspec.Struct, frozen=True):
+    """An order book, best level first on both sides; whole prices and sizes are integers.
+
+    Base clients get a book as its source wrote it. ``published`` is the JSON object exactly as an
+    outside publisher gave it; a feed of ours leaves it None. ``written`` has a feed's levels where
+    it wrote them otherwise, for instance a price as 134.0.
     """
 
     bids: tuple[Level, ...]
     asks: tuple[Level, ...]
     published: msgspec.Raw | None = None
+    written: Sides | None = None
+
+    @classmethod
+    def of(
+        cls,
+        bids: tuple[Level, ...],
+        asks: tuple[Level, ...],
+        published: msgspec.Raw | None = None,
+    ) -> Book:
+        """Make a book of levels as their source wrote them."""
+        sides = Sides(_with_whole(bids), _with_whole(asks))
+        if published is not None or (sides.bids is bids and sides.asks is asks):
+            return cls(*sides, published)
+        return cls(*sides, None, Sides(bids, asks))
+
+    def as_written(self) -> Sides:
+        """Return the levels as their source wrote them, as far as that is known."""
+        return self.written or Sides(self.bids, self.asks)
+
+
+def _with_whole(side: tuple[Level, ...]) -> tuple[Level, ...]:
+    """Return a side with whole prices and sizes as integers, the same one where all are.
+
+    Every book of a feed, and every one that comes from Redis, passes here.
+    """
+    made: list[Level] | None = None
+    for index, level in enumerate(side):
+        price, size = level.price, level.size
+        if (type(price) is float and price.is_integer()) or (
+            type(size) is float and size.is_integer()
+        ):
+            made = list(side) if made is None else made
+            made[index] = msgspec.structs.replace(level, price=whole(price), size=whole(size))
+    return side if made is None else tuple(made)
 
 
 class ExtendedQuote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -412,7 +451,7 @@ class Security(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     name: str | None = None
     kind: str | None = None
     lot_size: int | None = None
-    tick_size: float | None = None
+    tick_size: Number | None = None
     session: TradingSession | None = None
 
 

@@ -19,7 +19,7 @@ from bookcast.hub.hub import Hub
 from bookcast.model import Position, Publication, Topic
 from bookcast.protocol.idempotency import HEADER, once
 from bookcast.protocol.plain import plain
-from bookcast.protocol.published import Rules, parse_publication
+from bookcast.protocol.published import Rules, parse_channel, parse_publication
 from bookcast.protocol.shapes import PublishedUpdate
 from bookcast.topic_room import TopicRoom
 from bookcast.vendor_forms.read import no_symbol, read_vendor_form
@@ -97,7 +97,8 @@ class Publisher:
         """
         try:
             if not isinstance(source, bytes):
-                code = "invalid_book" if channel == "orderbook" else "invalid_data"
+                is_book = parse_channel(channel) == "orderbook"
+                code = "invalid_book" if is_book else "invalid_data"
                 source = _read_in_process(source, code)
             publications = self._parse(channel, symbol, source, period, rights)
             if key is not None:
@@ -228,7 +229,7 @@ class Publisher:
             read = partial(
                 parse_publication, channel, symbol, rules=self._rules, now_ms=now_ms, period=period
             )
-            publications = _read_rows(channel, source, read)
+            publications = _read_rows(parse_channel(channel), source, read)
         for topic in {publication.topic for publication in publications}:
             rights.check("publish", topic)
         return publications

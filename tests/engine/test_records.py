@@ -43,6 +43,7 @@ from bookcast.model import (
     Position,
     Publication,
     Quote,
+    Sides,
     Symbol,
     TimePoint,
     Topic,
@@ -52,6 +53,7 @@ from bookcast.model import (
     WarrantFigures,
     parse_symbol,
 )
+from bookcast.numbers import with_whole
 from tests.support import AAPL, CANDLES, TRADES, trades
 
 numbers = st.one_of(
@@ -169,6 +171,10 @@ def as_update(
     publication: Publication, position: Position, server_ms: float, *, restored: bool = False
 ) -> Update:
     topic, said, exchange_ms, feed_ms, past, *_ = publication
+    if isinstance(said, Book):
+        said = Book.of(said.bids, said.asks, said.published)
+    else:
+        said = with_whole(said)
     return Update(topic, position, said, server_ms, exchange_ms, feed_ms, past, restored)
 
 
@@ -180,12 +186,28 @@ def exactly(update: Update) -> tuple[Update, str]:
 @given(publications(), st.floats(0, 2e12), st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_every_update_survives(publication: Publication, server_ms: float, restored: bool) -> None:
-    """Of every channel, with every field, and whole numbers stay whole."""
+    """Of every channel, with every field; whole numbers are integers, whatever wrote them."""
     position = Position("epoch", 7)
     text = encode(publication, server_ms, restored=restored)
     found = decode(publication.topic, position, text)
     expected = as_update(publication, position, server_ms, restored=restored)
     assert exactly(found) == exactly(expected)
+
+
+@pytest.mark.parametrize("form", [OLDEST, NEWEST])
+def test_a_feeds_book_is_written_as_the_feed_wrote_it(form: int) -> None:
+    """An earlier release shows base clients what it showed before; this one writes it again so."""
+    sides = (Level(134.0, 100, 3), Level(133.9, 5.0)), (Level(134.2, 7),)
+    text = encode(Publication(AAPL, Book.of(*sides)), 1000.5, form=form)
+    assert repr(msgspec.msgpack.decode(text)[0]) == (
+        "[[[134.0, 100, 3], [133.9, 5.0, None]], [[134.2, 7, None]], None, False]"
+    )
+    found = decode(AAPL, Position("e", 1), text)
+    assert isinstance(found.data, Book)
+    assert repr(found.data.bids[0]) == "Level(price=134, size=100, orders=3)"
+    assert repr(found.data.as_written()) == repr(Sides(*sides))
+    again = Publication(AAPL, found.data)
+    assert encode(again, 1000.5, form=form) == text
 
 
 @given(topics())

@@ -3,11 +3,12 @@ import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 
+import msgspec
 import pytest
 
 from bookcast.feeds.simulated_book import DEPTH
 from bookcast.feeds.simulator import MAX_BATCH, Simulator, parse_symbols
-from bookcast.model import Book, Publication, Symbol, Topic
+from bookcast.model import Book, Channel, Publication, Symbol, Topic
 from tests.support import eventually, published_book
 
 
@@ -160,3 +161,32 @@ async def test_a_market_that_cannot_keep_up_does_not_try_to_catch_up_for_ever() 
     await eventually(lambda: clock.now >= 100, "time to pass")
     task.cancel()
     assert max(sizes) <= MAX_BATCH
+
+
+def test_whole_numbers_of_its_channels_are_integers() -> None:
+    """A book knows how base clients get it."""
+    simulated = market("JP.7203")
+    wanted: list[tuple[Channel, str]] = [
+        ("trades", ""),
+        ("quote", ""),
+        ("candles", "1m"),
+        ("brokers", ""),
+    ]
+    for channel, variant in wanted:
+        simulated.want(Topic(channel, Symbol("JP.7203"), variant))
+    made = simulated.make(300)
+    assert {publication.topic.channel for publication in made} == {
+        "orderbook",
+        "trades",
+        "quote",
+        "candles",
+        "brokers",
+    }
+    for publication in made:
+        data = publication.data
+        if isinstance(data, Book):
+            assert data.written is not None
+            assert all(type(level.price) is int for level in (*data.bids, *data.asks))
+            assert all(type(level.price) is float for level in data.written.bids)
+        else:
+            assert ".0," not in msgspec.json.encode(data).decode()

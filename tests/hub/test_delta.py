@@ -1,7 +1,12 @@
 import json
+import math
+import random
 import re
+import struct
 import subprocess
 from fractions import Fraction
+from types import ModuleType
+from typing import Any
 
 import msgspec
 import pytest
@@ -28,6 +33,9 @@ AWKWARD = [
     (1e-7, "1e-7"),
     (-1.5e-10, "-1.5e-10"),
     (5e-324, "5e-324"),
+    (1e16, "10000000000000000"),
+    (1.5e20, "150000000000000000000"),
+    (-1e21, "-1e+21"),
     (2.0**53 - 1, "9007199254740991"),
     (2**53 - 1, "9007199254740991"),
     (123456789.125, "123456789.125"),
@@ -94,12 +102,17 @@ def test_a_checksum_covers_the_best_ten_levels_of_each_side() -> None:
     )
 
 
-def javascript(books: bytes) -> list[int]:
-    """Run the reader in the documentation on books, with nothing but JSON.parse around it."""
+def documented(language: str, beginning: str) -> str:
+    """Return the reader in the documentation."""
     text = (ROOT / "docs" / "protocol-v1.md").read_text()
-    documented = re.search(r"```js\n(function checksum.*?)```", text, re.DOTALL)
-    assert documented is not None
-    script = documented[1] + (
+    found = re.search(rf"```{language}\n({beginning}.*?)```", text, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def javascript(books: bytes) -> list[int]:
+    """Run the documented reader on books, with nothing but JSON.parse around it."""
+    script = documented("js", "function checksum") + (
         'const books = JSON.parse(require("fs").readFileSync(0, "utf8"));'
         "console.log(JSON.stringify(books.map(({bids, asks}) => checksum(bids, asks))));"
     )
@@ -133,3 +146,60 @@ def test_python_and_javascript_agree_on_any_book(books: list[dict[str, list[Leve
     """What JSON carries from one to the other is exact."""
     sums = [checksum(tuple(book["bids"]), tuple(book["asks"])) for book in books]
     assert javascript(msgspec.json.encode(books)) == sums
+
+
+def python() -> Any:
+    """Return the module that the documented reader is."""
+    module = ModuleType("documented")
+    exec(documented("python", "import zlib"), vars(module))
+    return module
+
+
+def strings(numbers: list[float]) -> list[str]:
+    """Return what ``String(number)`` of JavaScript is."""
+    script = (
+        'const numbers = JSON.parse(require("fs").readFileSync(0, "utf8"));'
+        "console.log(JSON.stringify(numbers.map(String)));"
+    )
+    text = json.dumps(numbers).encode()
+    ran = subprocess.run(["node", "-e", script], input=text, capture_output=True, check=True)
+    return list(json.loads(ran.stdout))
+
+
+def test_the_documented_python_agrees_on_the_vectors() -> None:
+    """With nothing but a JSON reader around it."""
+    vectors = json.loads(VECTORS.read_text())
+    checksum_of = python().checksum
+    assert [checksum_of(one["bids"], one["asks"]) for one in vectors] == [
+        one["checksum"] for one in vectors
+    ]
+
+
+def check_texts(numbers: list[float]) -> None:
+    texts, text_of = strings(numbers), python().number_text
+    assert [text_of(number) for number in numbers] == texts
+    assert [number_text(number) for number in numbers] == texts
+
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.lists(finite | st.integers(1 - 2**53, 2**53 - 1), min_size=50))
+@settings(max_examples=15, deadline=None)
+def test_every_finite_number_is_written_as_javascript_does(numbers: list[float]) -> None:
+    """By the server, and by the reader in the documentation."""
+    check_texts(numbers)
+
+
+def test_numbers_of_any_magnitude_are_written_as_javascript_does() -> None:
+    """All powers of ten and their neighbours, and floats of any bits."""
+    powers = [float(f"1e{power}") for power in range(-323, 309)]
+    beside = [math.nextafter(power, way) for power in powers for way in (0.0, math.inf)]
+    chance = random.Random(1)
+    any_bits = [struct.unpack("d", chance.randbytes(8))[0] for _ in range(5000)]
+    decimals = [
+        round(chance.uniform(0, 10 ** chance.randrange(20)), chance.randrange(9))
+        for _ in range(5000)
+    ]
+    numbers = [number for number in any_bits if math.isfinite(number)]
+    check_texts([*powers, *beside, *numbers, *decimals, -0.0, 5e-324, -1e21, -1e-7])

@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import msgspec
@@ -242,3 +243,52 @@ def test_a_batch_is_read_update_by_update() -> None:
     with pytest.raises(InvalidInput) as caught:
         decode_batch(b'{"updates":[{"channel":"quote","symbol":"A","data":{"last":NaN}}]}')
     assert (caught.value.code, caught.value.path) == ("invalid_data", "updates[0].data.last")
+
+
+@pytest.mark.parametrize(
+    ("channel", "data", "period", "written"),
+    [
+        (
+            "Trades",
+            {"trades": [{"price": 5.0, "size": 1e3, "side": "Neutral"}]},
+            None,
+            '"price":5,',
+        ),
+        ("quote", {"last": 1.0, "dark": "ENDED", "warrant": {"iv": 30.0}}, None, '{"iv":30}'),
+        ("candles", CANDLE | {"volume": 7.0}, "1D", '"volume":7'),
+        ("candles", CANDLE | {"period": "1y"}, None, '"final"'),
+        ("BROKERS", BROKERS | {"asks": [{"id": 2.0, "name": "a", "pos": 1.0}]}, None, '"pos":1}'),
+    ],
+)
+def test_whole_numbers_and_words_in_any_case_are_taken(
+    channel: str, data: Any, period: str | None, written: str
+) -> None:
+    """What is kept is written exactly."""
+    found = parse(channel, data, period)
+    assert found.topic.channel == channel.lower()
+    assert written in msgspec.json.encode(found.data).decode()
+
+
+@pytest.mark.parametrize("period", ["3M", "5M", "15M", "1Min", "2H0"])
+def test_months_are_not_taken_for_minutes(period: str) -> None:
+    """A candle of three months is no candle of three minutes."""
+    for data, beside in ((CANDLE, period), (CANDLE | {"period": period}, None)):
+        with pytest.raises(InvalidInput, match=r"^period"):
+            parse("candles", data, beside)
+
+
+@pytest.mark.parametrize(
+    ("prices", "high", "low"),
+    [((0.3, 0.3, 0.2, 0.1 + 0.2), 0.1 + 0.2, 0.2), ((0.3, 0.4, 0.1 + 0.2, 0.35), 0.4, 0.3)],
+)
+def test_a_bound_that_misses_a_price_by_one_bit_becomes_that_price(
+    prices: tuple[float, float, float, float], high: float, low: float
+) -> None:
+    """As resampling leaves it; two bits are too many."""
+    candle = CANDLE | dict(zip(("open", "high", "low", "close"), prices, strict=True))
+    found = parse("candles", candle, "1m").data
+    assert isinstance(found, Candle)
+    assert (found.high, found.low) == (high, low)
+    further = math.nextafter(math.nextafter(max(prices), 2), 2)
+    with pytest.raises(InvalidInput):
+        parse("candles", candle | {"high": max(prices), "close": further}, "1m")

@@ -106,7 +106,7 @@ def test_a_side_is_put_in_order() -> None:
     """Levels without a size or a price are none, and those of one price are joined."""
     given = rows.VendorBook(
         bids=[
-            rows.VendorLevel(1, 10.0, 1.0),
+            rows.VendorLevel(1, 10.0, 1),
             rows.VendorLevel(2, 5),
             rows.VendorLevel(2, 6, 2),
             rows.VendorLevel(0, 5),

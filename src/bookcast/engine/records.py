@@ -27,6 +27,7 @@ from bookcast.model import (
     Trades,
     Update,
 )
+from bookcast.numbers import with_whole
 
 SHARDS: Final = 16
 """Keys of one shard share a slot of Redis Cluster, so that one script call reaches all of them."""
@@ -106,10 +107,12 @@ def encode(
     data = data_for(publication.data, form)
     written: Any = data
     if isinstance(data, Book):
-        kinds = {*map(type, data.bids), *map(type, data.asks)}
+        # As its source wrote it: any node makes of it what this one does, also an earlier release.
+        bids, asks = data.as_written()
+        kinds = {*map(type, bids), *map(type, asks)}
         written = _WrittenBook(
-            data.bids,
-            data.asks,
+            bids,
+            asks,
             bytes(data.published) if data.published is not None else None,
             DetailedLevel in kinds,
         )
@@ -136,7 +139,7 @@ def decode(topic: Topic, position: Position, text: bytes) -> Update:
     return Update(
         topic,
         position,
-        data if data is not None else _decoders[topic.channel].decode(record.data),
+        data if data is not None else with_whole(_decoders[topic.channel].decode(record.data)),
         record.server_ms,
         record.exchange_ms,
         record.feed_ms,
@@ -166,8 +169,8 @@ def _read_book(text: msgspec.Raw) -> Book:
     published = msgspec.Raw(written.published) if written.published is not None else None
     if written.detailed:
         detailed = _detailed.decode(text)
-        return Book(_levels(detailed.bids), _levels(detailed.asks), published)
-    return Book(written.bids, written.asks, published)
+        return Book.of(_levels(detailed.bids), _levels(detailed.asks), published)
+    return Book.of(written.bids, written.asks, published)
 
 
 def _levels(levels: tuple[DetailedLevel, ...]) -> tuple[Level, ...]:

@@ -123,7 +123,7 @@ class SimulatedBook:
 
     def book(self) -> Book:
         """Give the best levels of both sides."""
-        return Book(self._levels(self.bids), self._levels(self.asks))
+        return Book.of(self._levels(self.bids), self._levels(self.asks))
 
     def best(self) -> tuple[float, float]:
         """Give the best bid and the best ask."""

@@ -15,6 +15,7 @@ from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.feeds.simulated_book import DEPTH, Sentiment, SimulatedBook
 from bookcast.feeds.simulated_tape import SimulatedTape
 from bookcast.model import Publication, Symbol, Topic, parse_symbol
+from bookcast.numbers import with_whole
 
 MAX_BATCH: Final = 256
 """Books made before the event loop gets its turn again."""
@@ -51,7 +52,10 @@ class _Symbol:
         self.tape.note(self.book.fills, self.book.best(), now_ms)
         return [
             Publication(self.topic, self.book.book(), None, now_ms),
-            *(Publication(topic, data, None, now_ms) for topic, data in self.tape.publish(now_ms)),
+            *(
+                Publication(topic, with_whole(data), None, now_ms)
+                for topic, data in self.tape.publish(now_ms)
+            ),
         ]
 
 

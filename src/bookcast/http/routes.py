@@ -179,7 +179,7 @@ class Routes:
                 symbol=spelling,
                 epoch=update.position.epoch,
                 seq=update.position.seq,
-                data=codec.as_published(update, rights.max_depth),
+                data=codec.with_whole_numbers(update, rights.max_depth),
                 timestamp=codec.iso_utc(update.server_ms),
                 state=status.state,
                 reason=status.reason,

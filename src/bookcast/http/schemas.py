@@ -168,6 +168,7 @@ class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
 class KnownBook(msgspec.Struct, frozen=True, omit_defaults=True):
     """The newest book of a symbol: ``data`` as published, ``timestamp`` the server's.
 
+    Whole prices and sizes are written as integers, however they were published.
     ``state``: how the book stands, as a v1 client's ``status`` tells it, and ``reason`` why.
     """
 

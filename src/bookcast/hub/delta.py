@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
-from bookcast.model import CHECKSUM_LEVELS, Level, Number
+from bookcast.model import CHECKSUM_LEVELS, Level
+from bookcast.numbers import Number
 
-SMALLEST_PLAIN_POWER: Final = -6
-"""ECMAScript writes smaller numbers with an exponent."""
+MOST_DIGITS: Final = 21
+MOST_ZEROS: Final = 5
+"""With more digits before the point, or zeros after it, ECMAScript writes an exponent."""
 
 Side = tuple[Level, ...]
 """One side of a book, best level first."""
@@ -59,26 +62,30 @@ def checksum(bids: Side, asks: Side) -> int:
 
 @lru_cache(maxsize=65_536)  # the same prices and sizes come again and again
 def number_text(number: Number) -> str:
-    """Write a number as ECMAScript's ``String(number)`` does, for magnitudes below 2**53."""
+    """Write a number as ECMAScript's ``String(number)`` does; integers below 2**53."""
     if type(number) is int:
         return str(number)
     text = repr(number)
+    if "e" in text:
+        return _without_pythons_exponent(text)
     if text.endswith(".0"):
         return "0" if text == "-0.0" else text[:-2]
-    if "e" in text:
-        return _small_number_text(text)
     return text
 
 
-def _small_number_text(text: str) -> str:
-    """Python writes an exponent below 1e-4, ECMAScript below 1e-6, and with fewer zeros."""
-    mantissa, _, exponent = text.partition("e")
-    power = int(exponent)
-    if power < SMALLEST_PLAIN_POWER:
-        return f"{mantissa}e{power}"
-    sign = "-" if mantissa.startswith("-") else ""
-    digits = mantissa.removeprefix("-").replace(".", "")
-    return f"{sign}0.{'0' * (-power - 1)}{digits}"
+def _without_pythons_exponent(text: str) -> str:
+    """Python writes an exponent from 1e16 on and below 1e-4, ECMAScript from 1e21, below 1e-6."""
+    sign, figures, exponent = Decimal(text).as_tuple()
+    digits = "".join(map(str, figures))
+    before_point = len(digits) + int(exponent)
+    if before_point > MOST_DIGITS or before_point < -MOST_ZEROS:
+        rest = digits[1:] and f".{digits[1:]}"
+        written = f"{digits[0]}{rest}e{before_point - 1:+d}"
+    elif before_point <= 0:
+        written = f"0.{'0' * -before_point}{digits}"
+    else:
+        written = digits.ljust(before_point, "0")
+    return "-" * sign + written
 
 
 def _price(level: Level) -> Number:

@@ -29,6 +29,8 @@ class ParsedBook(NamedTuple):
 def parse_book(source: Any, *, refuse_crossed: bool = False) -> ParsedBook:
     """Check a published book and keep it both normalised and as published.
 
+    Of the normalised one, whole prices and sizes are integers.
+
     ``source`` is JSON text as bytes, or what a JSON reader gives: ``{"bids": [...], "asks": [...],
     ...}``, levels as ``[price, size]``, ``[price, size, orders]`` or ``{"price", "size"|"volume",
     "orders"?, ...}``. Levels of size 0 are no levels and are dropped; the rest must be best first,
@@ -105,7 +107,12 @@ def _side(
                 )
         if not size:
             continue
-        price = level.price or 0  # -0 is 0
+        price = level.price
+        # As numbers.whole does it, without its calls: most of a book's cost is here.
+        if type(price) is float and price.is_integer():
+            price = int(price)
+        if type(size) is float and size.is_integer():
+            size = int(size)
         if before is not None and (price - before) * direction <= 0:
             raise _out_of_order(name, index, level, before, best)
         before = price

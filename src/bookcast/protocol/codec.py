@@ -11,8 +11,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from bookcast.errors import InvalidInput, explain
-from bookcast.model import Book, Level, Update
+from bookcast.model import Book, Level, Sides, Update
 from bookcast.protocol import messages
+from bookcast.protocol.lenient import mended
 
 T = TypeVar("T")
 
@@ -72,16 +73,23 @@ def read(decoder: msgspec.json.Decoder[T], source: Any, code: str, whole: str) -
             is what to call all of it.
     """
     try:
-        if not isinstance(source, bytes):
-            return msgspec.convert(source, decoder.type)
-        source.decode()  # what isn't read is passed on, and must be text as well
-        return decoder.decode(source)
+        try:
+            return _read_exact(decoder, source)
+        except msgspec.ValidationError:
+            return _read_exact(decoder, mended(decoder.type, source))
     except msgspec.ValidationError as error:
         raise invalid(code, error, whole) from None
     except (ValueError, RecursionError) as error:
         if not isinstance(source, bytes):
             raise InvalidInput(code, f"{whole} can't be written as JSON: {error}") from None
         raise bad_json(source, error, code) from None
+
+
+def _read_exact(decoder: msgspec.json.Decoder[T], source: Any) -> T:
+    if not isinstance(source, bytes):
+        return msgspec.convert(source, decoder.type)
+    source.decode()  # what isn't read is passed on, and must be text as well
+    return decoder.decode(source)
 
 
 def bad_json(text: bytes | str, error: Exception, code: str) -> InvalidInput:
@@ -142,12 +150,45 @@ def as_published(update: Update, depth: int | None = None) -> msgspec.Raw:
     assert isinstance(book, Book)
     if book.published is not None:
         return book.published if depth is None else _cut(book.published, depth)
+    return _in_futus_shape(update, book.as_written(), depth)
+
+
+def with_whole_numbers(update: Update, depth: int | None = None) -> msgspec.Raw:
+    """Return the book in its publisher's shape, with whole prices and sizes as integers.
+
+    ``depth``: only so many levels on each side.
+    """
+    book = update.data
+    assert isinstance(book, Book)
+    sides = Sides(book.bids[:depth], book.asks[:depth])
+    if book.published is None:
+        return _in_futus_shape(update, sides, depth)
+    fields: dict[str, Any] = _fields.decode(book.published)
+    for name, side in zip(Sides._fields, sides, strict=True):
+        written = _levels.decode(fields[name])
+        fields[name] = [_rewritten(text, level) for text, level in zip(written, side, strict=False)]
+    return msgspec.Raw(_encoder.encode(fields))
+
+
+def _rewritten(text: msgspec.Raw, level: Level) -> Any:
+    """Write a level's own figures into what its publisher wrote."""
+    if bytes(text).startswith(b"["):
+        figures = [level.price, level.size, level.orders]
+        return figures[: len(_levels.decode(text))]
+    fields: dict[str, Any] = _fields.decode(text)
+    size = "size" if "size" in fields else "volume"
+    fields |= {"price": level.price, size: level.size}
+    return fields | ({"orders": level.orders} if "orders" in fields else {})
+
+
+def _in_futus_shape(update: Update, sides: Sides, depth: int | None) -> msgspec.Raw:
     moment = update.exchange_ms or update.feed_ms or update.server_ms
+    bids, asks = sides
     return msgspec.Raw(
         _encoder.encode(
             {
-                "bids": [_level(level) for level in book.bids[:depth]],
-                "asks": [_level(level) for level in book.asks[:depth]],
+                "bids": [_level(level) for level in bids[:depth]],
+                "asks": [_level(level) for level in asks[:depth]],
                 "timestamp": iso_utc(moment),
             }
         )

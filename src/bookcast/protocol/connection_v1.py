@@ -38,6 +38,7 @@ from bookcast.protocol.connection import (
     too_many,
     unauthenticated,
 )
+from bookcast.protocol.lenient import Words, mended
 from bookcast.protocol.published import parse_channel, topic_of
 from bookcast.protocol.render import V1, named_variant
 from bookcast.protocol.resumption import check_since, go_on_since, resume
@@ -57,6 +58,7 @@ _head: Final = msgspec.json.Decoder(_Head)
 _answerable: Final = msgspec.json.Decoder(_Answerable)
 _command: Final[msgspec.json.Decoder[v1.Command]] = msgspec.json.Decoder(v1.Command)
 _ACTIONS: Final = tuple(str(kind.__struct_config__.tag) for kind in v1.Command.__args__)
+_WORDS: Final = Words(_ACTIONS)
 
 
 @lru_cache(maxsize=16_384)
@@ -446,7 +448,11 @@ def _decode(data: bytes | str) -> v1.Command:
         InvalidInput: with a sentence that names the place.
     """
     try:
-        return _command.decode(data)
+        try:
+            return _command.decode(data)
+        except msgspec.ValidationError:
+            text = data.encode() if isinstance(data, str) else data
+            return _command.decode(mended(v1.Command, text))
     except msgspec.ValidationError as error:
         _, sentence = explain(error)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
@@ -458,7 +464,7 @@ def _decode(data: bytes | str) -> v1.Command:
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         # What is wrong with its fields stands before what isn't JSON.
         raise codec.bad_json(data, error, "invalid_message") from None
-    if action not in _ACTIONS:
+    if _WORDS.meant(action) not in _ACTIONS:
         raise InvalidInput(
             "unknown_action",
             f"There is no action {action!r}; there are {', '.join(_ACTIONS)}",

@@ -12,17 +12,20 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from bookcast.hub.status import State
-from bookcast.model import Brokers, Candle, Channel, QuotaPool, Quote, TimePoint, Trade
+from bookcast.model import MAX_NUMBER, Brokers, Candle, Channel, QuotaPool, Quote, TimePoint, Trade
 
 SUBPROTOCOL = "bookcast.v1"
 
 Id = (
     Annotated[str, Meta(max_length=128)]
     | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    | Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER, multiple_of=1)]
     | None
     | UnsetType
 )
-"""What a client may put into any message, to find it in the answers: short text, or a number."""
+"""What a client may put into any message, to find it in the answers: short text, or a whole number.
+
+It is echoed as it was sent, 1.0 too."""
 
 Ts = tuple[float | None, float | None, float]
 

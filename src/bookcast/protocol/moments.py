@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from bookcast.errors import InvalidInput
-from bookcast.model import MAX_TIME_MS, Number
+from bookcast.model import MAX_TIME_MS
+from bookcast.numbers import Number, whole
 
 MIN_TIME_MS: Final = 631_152_000_000
 """The beginning of 1990. No market data are older; what looks so is written in seconds."""
@@ -74,9 +75,9 @@ def _read(value: Any) -> Number | None:
         try:
             read = datetime.fromisoformat(value)
             # A time without an offset could be anybody's local time.
-            return round(read.timestamp() * 1000, 3) if read.tzinfo is not None else None
+            return whole(round(read.timestamp() * 1000, 3)) if read.tzinfo is not None else None
         except (ValueError, OverflowError):
             return None
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return (value or 0) if 0 <= value <= MAX_TIME_MS else None
+        return whole(value) if 0 <= value <= MAX_TIME_MS else None
     return None

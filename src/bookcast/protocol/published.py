@@ -29,8 +29,10 @@ from bookcast.model import (
     WarrantFigures,
     parse_symbol,
 )
+from bookcast.numbers import Bounds, bounds, whole
 from bookcast.protocol.book import parse_book
 from bookcast.protocol.codec import read
+from bookcast.protocol.lenient import Words
 from bookcast.protocol.moments import milliseconds, moment, moment_if_any
 from bookcast.protocol.shapes import (
     PublishedBatch,
@@ -73,14 +75,15 @@ def parse_publication(
         InvalidInput: with the path of the wrong field.
     """
     # What a candle's period is may stand in the data.
-    topic = topic_of(channel, symbol, rules.default_market, period, in_data=channel == "candles")
+    name = parse_channel(channel)
+    topic = topic_of(name, symbol, rules.default_market, period, in_data=name == "candles")
     match topic.channel:
         case "orderbook":
             parsed = _Parsed(*parse_book(source, refuse_crossed=rules.refuse_crossed))
         case "trades":
             parsed = _trades(source, now_ms)
         case "candles":
-            parsed = _candle(source, period)
+            parsed = _candle(source, topic.variant or None)
             topic = topic._replace(variant=parsed.variant)
         case "quote":
             parsed = _quote(source)
@@ -111,7 +114,7 @@ def topic_of(
     name = parse_channel(channel)
     symbol = parse_symbol(spelling, default_market)
     if variant is not None:
-        if name != "orderbook" or variant != ODD:
+        if name != "orderbook" or _VARIANTS.meant(variant) != ODD:
             raise InvalidInput(
                 "invalid_message",
                 f"variant: only order books have one, and it is {ODD!r}",
@@ -122,18 +125,19 @@ def topic_of(
 
 
 def parse_channel(name: str) -> Channel:
-    """Give the channel of a name.
+    """Give the channel of a name in any letter case.
 
     Raises:
         InvalidInput: when there is none.
     """
-    if name not in CHANNELS:
+    meant = _CHANNELS.meant(name)
+    if meant not in CHANNELS:
         raise InvalidInput(
             "unknown_channel",
             f"There is no channel {name!r}; there are {', '.join(CHANNELS)}",
             path="channel",
         )
-    return name
+    return meant
 
 
 def parse_period(channel: Channel, period: str | None) -> str:
@@ -146,13 +150,18 @@ def parse_period(channel: Channel, period: str | None) -> str:
         if period is not None:
             raise InvalidInput("invalid_message", "period: only candles have one", path="period")
         return ""
-    if period not in PERIODS:
+    meant = None if period is None else _PERIODS.meant(period)
+    if meant not in PERIODS:
         given = "is missing" if period is None else f"can't be {period!r}"
         raise InvalidInput(
             "invalid_message", f"period {given}; it is one of {', '.join(PERIODS)}", path="period"
         )
-    return period
+    return meant
 
+
+_CHANNELS: Final = Words(CHANNELS)
+_PERIODS: Final = Words(PERIODS)
+_VARIANTS: Final = Words([ODD])
 
 _batch: Final = msgspec.json.Decoder(PublishedBatch)
 _quote_decoder: Final = msgspec.json.Decoder(PublishedQuote)
@@ -202,10 +211,10 @@ def _trades(source: Any, now_ms: float) -> _Parsed:
         Trades(
             tuple(
                 Trade(
-                    _no_minus(trade.price),
-                    _no_minus(trade.size),
+                    whole(trade.price),
+                    whole(trade.size),
                     trade.side,
-                    now_ms
+                    whole(now_ms)
                     if trade.timestamp is None
                     else moment(trade.timestamp, f"trades[{index}].timestamp"),
                     trade.id,
@@ -213,7 +222,7 @@ def _trades(source: Any, now_ms: float) -> _Parsed:
                     trade.condition,
                     trade.condition_sign,
                     trade.updates_last,
-                    _no_minus(trade.turnover),
+                    whole(trade.turnover),
                 )
                 for index, trade in enumerate(given.trades)
             )
@@ -228,48 +237,51 @@ def _candle(source: Any, period: str | None) -> _Parsed:
         raise InvalidInput(
             "invalid_data", f"period: {given.period} in the data, {period} beside it", path="period"
         )
-    check_prices(given)
+    high, low = check_prices(given)
     if given.revised and not given.final:
         raise InvalidInput(
             "invalid_data", "revised: only a final candle can be, so final is missing", path="final"
         )
     candle = Candle(
         time=moment(given.time, "time"),
-        open=_no_minus(given.open),
-        high=_no_minus(given.high),
-        low=_no_minus(given.low),
-        close=_no_minus(given.close),
-        volume=_no_minus(given.volume),
-        turnover=_no_minus(given.turnover),
+        open=whole(given.open),
+        high=whole(high),
+        low=whole(low),
+        close=whole(given.close),
+        volume=whole(given.volume),
+        turnover=whole(given.turnover),
         final=given.final,
-        prev_close=_no_minus(given.prev_close),
+        prev_close=whole(given.prev_close),
         revised=given.revised,
     )
     return _Parsed(candle, given.timestamp, parse_period("candles", period or given.period))
 
 
-def check_prices(candle: Any, prefix: str = "") -> None:
+def check_prices(candle: Any, prefix: str = "") -> Bounds:
     """Check that a candle's ``high`` and ``low`` hold its other prices between them.
+
+    One that misses by one bit becomes the price that it misses.
 
     Raises:
         InvalidInput: when they don't; its path begins with ``prefix``.
     """
-    for name, fault in (("high", max), ("low", min)):
-        bound = getattr(candle, name)
-        if bound != fault(candle.open, candle.close, candle.high, candle.low):
+    high, low = bounds(candle.high, candle.low, (candle.open, candle.close))
+    for name, bound, fault in (("high", high, max), ("low", low, min)):
+        if bound != fault(candle.open, candle.close, high, low):
             path = prefix + name
             raise InvalidInput(
                 "invalid_data",
                 f"{path}: {bound} isn't the {name}est price of the candle",
                 path=path,
             )
+    return Bounds(high, low)
 
 
 def _brokers(source: Any) -> _Parsed:
     given = read(_brokers_decoder, source, "invalid_data", "The brokers")
     bids, asks = (
         tuple(
-            Broker(broker.id, broker.name, broker.pos, broker.order, _no_minus(broker.size))
+            Broker(broker.id, broker.name, broker.pos, broker.order, whole(broker.size))
             for broker in side
         )
         for side in (given.bids, given.asks)
@@ -285,9 +297,4 @@ def _time_point(source: Any) -> _Parsed:
 
 def _values(kind: type[msgspec.Struct], given: msgspec.Struct) -> dict[str, Any]:
     """Give what was published of the fields of ours."""
-    return {name: _no_minus(getattr(given, name)) for name in kind.__struct_fields__}
-
-
-def _no_minus(value: Any) -> Any:
-    """-0 is 0."""
-    return 0 if value == 0 and not isinstance(value, bool) else value
+    return {name: whole(getattr(given, name)) for name in kind.__struct_fields__}

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from bookcast.feeds.futu.candles import LENGTHS
 from bookcast.feeds.futu.conditions import CONDITIONS, updates_last
-from bookcast.feeds.futu.decode import identity, price, repaired, whole
+from bookcast.feeds.futu.decode import identity, price, repaired
 from bookcast.feeds.futu.hours import MINUTE_MS, Calendar, period_date
 from bookcast.feeds.futu.statuses import HALTS, STATUSES
 from bookcast.model import (
@@ -24,7 +24,6 @@ from bookcast.model import (
     FutureFigures,
     GreyMarket,
     Level,
-    Number,
     OptionFigures,
     Order,
     Period,
@@ -33,6 +32,7 @@ from bookcast.model import (
     TimePoint,
     Trade,
 )
+from bookcast.numbers import Number, bounds, whole
 from bookcast.vendor_forms.rows import (
     Identity,
     VendorAsk,
@@ -62,7 +62,7 @@ _GREY_MARKETS: Final[dict[int, GreyMarket]] = {5: "pending", 6: "trading", 7: "e
 
 def book(given: VendorBook) -> Book:
     """Read both sides of a book. Base clients get it in the shape of the feed's books."""
-    return Book(_side(given.bids, highest_first=True), _side(given.asks, highest_first=False))
+    return Book.of(_side(given.bids, highest_first=True), _side(given.asks, highest_first=False))
 
 
 def book_time(given: VendorBook, symbol: Symbol, prefix: str) -> Number | None:
@@ -136,11 +136,12 @@ def candle(
     given: VendorCandle, symbol: Symbol, period: Period, prefix: str, *, final: bool
 ) -> Candle:
     """Read a candle. futu-api dates it by its label, which of minutes and hours is the end."""
+    high, low = bounds(given.high, given.low, (given.open, given.close))
     return Candle(
         time=whole(_begin(given, symbol, period, prefix)),
         open=whole(given.open),
-        high=whole(given.high),
-        low=whole(given.low),
+        high=whole(high),
+        low=whole(low),
         close=whole(given.close),
         volume=whole(given.volume),
         turnover=_whole(given.turnover),
@@ -181,11 +182,10 @@ def _side(levels: Sequence[VendorLevel], *, highest_first: bool) -> tuple[Level,
 
 def _level(given: VendorLevel) -> Level:
     size = whole(given.volume)
-    orders = None if given.orders is None else int(given.orders)
     if not given.details:
-        return Level(given.price, size, orders)
+        return Level(given.price, size, given.orders)
     details = tuple(Order(_identity(key), whole(value)) for key, value in given.details.items())
-    return DetailedLevel(given.price, size, orders, details)
+    return DetailedLevel(given.price, size, given.orders, details)
 
 
 def _extended(given: VendorQuote, part: str) -> ExtendedQuote | None:
@@ -229,7 +229,7 @@ def _option(given: VendorQuote, prefix: str) -> OptionFigures | None:
         vega=_whole(given.vega),
         theta=_whole(given.theta),
         rho=_whole(given.rho),
-        days_left=_days_left(given) if given.strike_price is not None else None,
+        days_left=given.expiry_date_distance if given.strike_price is not None else None,
         style=word(STYLES, given.option_area_type, f"{prefix}option_area_type", None),
     )
     return figures if figures != OptionFigures() else None
@@ -242,15 +242,11 @@ def _future(given: VendorQuote) -> FutureFigures | None:
             prev_settle=_price(given.last_settle_price),
             oi=_whole(given.position),
             oi_change=_whole(given.position_change),
-            days_left=_days_left(given),
+            days_left=given.expiry_date_distance,
         )
         if is_future
         else None
     )
-
-
-def _days_left(given: VendorQuote) -> int | None:
-    return None if given.expiry_date_distance is None else int(given.expiry_date_distance)
 
 
 def _begin(given: VendorCandle, symbol: Symbol, period: Period, prefix: str) -> Number:
@@ -271,7 +267,7 @@ def _broker(given: VendorBid | VendorAsk, side: str) -> Broker:
     return Broker(
         _identity(values["id"]),
         values["name"],
-        int(values["pos"]),
+        values["pos"],
         None if given.order_id is None else _identity(given.order_id),
         _whole(given.order_volume),
     )

@@ -12,7 +12,6 @@ from bookcast.model import (
     Brokers,
     Candle,
     Channel,
-    Number,
     Period,
     Publication,
     Symbol,
@@ -21,6 +20,7 @@ from bookcast.model import (
     Trades,
     parse_symbol,
 )
+from bookcast.numbers import Number
 from bookcast.protocol.book import crossed, is_crossed
 from bookcast.protocol.codec import read
 from bookcast.protocol.published import Rules, check_prices, parse_channel, parse_period
@@ -204,7 +204,7 @@ def _candles(given: Sequence[_Row], context: _Context) -> Iterator[Publication]:
 
 def _period(k_type: str | None, period: str | None, prefix: str) -> Period:
     """Return the period of a candle, which its row tells, or what was named beside it."""
-    beside = None if period is None else K_TYPES.get(period.upper(), period)
+    beside = period and parse_period("candles", K_TYPES.get(period.upper(), period))
     if k_type is None:
         return parse_period("candles", beside)  # type: ignore[return-value] # it is one
     path = f"{prefix}k_type"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from bookcast.protocol.shapes import Price, Size
+from bookcast.protocol.shapes import Count, Price, Size, Whole
 
 When = str | Size
 """A time as futu-api writes it, in the market's own time. ISO 8601 with an offset is taken too, and
@@ -25,7 +25,7 @@ class VendorLevel(NamedTuple):
 
     price: Price
     volume: Size
-    orders: Size | None = None
+    orders: Count | None = None
     details: dict[str | int, Size] | None = None
 
 
@@ -78,7 +78,7 @@ class VendorQuote(msgspec.Struct, frozen=True):
     vega: Price | None = None
     theta: Price | None = None
     rho: Price | None = None
-    expiry_date_distance: Price | None = None
+    expiry_date_distance: Whole | None = None
     option_area_type: str | None = None
     last_settle_price: Price | None = None
     position: Size | None = None
@@ -145,7 +145,7 @@ class VendorBid(msgspec.Struct, frozen=True):
     """A row of the first table of ``BrokerHandlerBase`` and ``get_broker_queue``."""
 
     bid_broker_id: Identity
-    bid_broker_pos: Size
+    bid_broker_pos: Count
     bid_broker_name: str = ""
     code: str | None = None
     order_id: Identity | None = None
@@ -156,7 +156,7 @@ class VendorAsk(msgspec.Struct, frozen=True):
     """A row of the second one."""
 
     ask_broker_id: Identity
-    ask_broker_pos: Size
+    ask_broker_pos: Count
     ask_broker_name: str = ""
     code: str | None = None
     order_id: Identity | None = None

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from bookcast.errors import InvalidInput
 from bookcast.feeds.futu.markets import TIME_ZONES
-from bookcast.model import GreyMarket, Number, OptionStyle, Period, Symbol
+from bookcast.model import GreyMarket, OptionStyle, Period, Symbol
+from bookcast.numbers import Number
 from bookcast.protocol.moments import moment, not_before_1990
 
 K_TYPES: Final[Mapping[str, Period]] = {

@@ -633,3 +633,22 @@ def test_a_text_that_is_no_days_of_its_candle_does_not_count(text: str) -> None:
     series = live(topic=AAPL._replace(channel="candles", variant="1d"))
     [published] = series.push([line(0, time=text)], RECEIVED)
     assert candle_of(published).time == 1_699_938_000_000  # midnight in New York
+
+
+@pytest.mark.parametrize(
+    ("prices", "high", "low"),
+    [
+        ((0.3, 0.3, 0.2, 0.1 + 0.2), 0.1 + 0.2, 0.2),
+        ((0.3, 0.4, 0.1 + 0.2, 0.35), 0.4, 0.3),
+        ((134.0, 133.0, 132.0, 132.5), 133, 132),
+    ],
+)
+def test_a_bound_that_misses_a_price_by_one_bit_becomes_that_price(
+    prices: tuple[float, float, float, float], high: float, low: float
+) -> None:
+    """A chart can draw it; what misses by more stays as OpenD says it."""
+    names = ("openPrice", "highPrice", "lowPrice", "closePrice")
+    fields: dict[str, Any] = dict(zip(names, prices, strict=True))
+    pushed = live().push([line(1, **fields)], RECEIVED)
+    candle = candle_of(pushed[0])
+    assert (repr(candle.high), repr(candle.low)) == (repr(high), repr(low))

@@ -17,11 +17,11 @@ from bookcast.model import (
     Brokers,
     DetailedLevel,
     Level,
-    Number,
     Order,
     Symbol,
     TimePoint,
 )
+from bookcast.numbers import Number
 
 US, HK = Symbol("US.AAPL"), Symbol("HK.00700")
 BAD = [math.nan, math.inf, -math.inf, 2.0**53, -(2.0**53)]
@@ -76,7 +76,9 @@ def point(**more: Any) -> Any:
 def test_a_book_has_its_levels_best_first() -> None:
     """With how many orders stand at each."""
     s2c = pushed_book([level(10.1, 300, 4), level(10.0, 5)], [level(10.2, 100, 2)])
-    assert decode.book(s2c) == Book((Level(10.1, 300, 4), Level(10, 5, 1)), (Level(10.2, 100, 2),))
+    assert decode.book(s2c) == Book.of(
+        (Level(10.1, 300, 4), Level(10.0, 5, 1)), (Level(10.2, 100, 2),)
+    )
     assert decode.book(pushed_book([], [])) == Book((), ())
 
 

@@ -133,7 +133,7 @@ def ids_of(publications: list[Publication]) -> list[Any]:
 async def test_a_book_is_published(world: World) -> None:
     """With the times of the exchange and of its arrival."""
     world.push(BOOKS, pushed_book())
-    book = Book((Level(10, 5, 1),), ())
+    book = Book.of((Level(10.0, 5, 1),), ())
     assert await world.taken() == [Publication(AAPL, book, MS, MS + 1000)]
 
 

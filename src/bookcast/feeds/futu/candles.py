@@ -14,9 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
-from bookcast.feeds.futu.decode import given, moment, number, price, volume, whole
+from bookcast.feeds.futu.decode import given, moment, number, price, volume
 from bookcast.feeds.futu.hours import Calendar, period_date
 from bookcast.model import Candle, Data, Publication, Topic
+from bookcast.numbers import bounds, whole
 
 LENGTHS: Final[Mapping[str, int]] = {
     "1m": 1,
@@ -278,12 +279,14 @@ def _holds_something(line: Any) -> bool:
 def _candle(line: Any, begin: float, before: Candle | None) -> Candle:
     """Read a candle; OpenD leaves the close before it out, or says 0, at times."""
     prev_close = price(line.lastClosePrice)
+    opened, closed = number(line.openPrice), number(line.closePrice)
+    high, low = bounds(number(line.highPrice), number(line.lowPrice), (opened, closed))
     return Candle(
         time=whole(begin),
-        open=number(line.openPrice),
-        high=number(line.highPrice),
-        low=number(line.lowPrice),
-        close=number(line.closePrice),
+        open=opened,
+        high=high,
+        low=low,
+        close=closed,
         volume=volume(line),
         turnover=given(line, "turnover"),
         final=False,

@@ -23,11 +23,11 @@ from bookcast.model import (
     Brokers,
     DetailedLevel,
     Level,
-    Number,
     Order,
     Symbol,
     TimePoint,
 )
+from bookcast.numbers import Number, whole
 
 ODD_LOT: Final = 1
 """``orderBookType`` of a book of odd lots, which shares its message with the usual one."""
@@ -72,7 +72,7 @@ def book_time(s2c: Any) -> float | None:
 
 def book(s2c: Any) -> Book:
     """Read a ``Qot_UpdateOrderBook.S2C``."""
-    return Book(
+    return Book.of(
         bids=_side(s2c.orderBookBidList, highest_first=True),
         asks=_side(s2c.orderBookAskList, highest_first=False),
     )
@@ -82,7 +82,7 @@ def snapshot_book(basic: Any) -> Book:
     """Make a book of the one level that a ``SnapshotBasicData`` has on each side."""
     bid_size = basic.hpBidVol if basic.HasField("hpBidVol") else basic.bidVol
     ask_size = basic.hpAskVol if basic.HasField("hpAskVol") else basic.askVol
-    return Book(_top(basic.bidPrice, bid_size), _top(basic.askPrice, ask_size))
+    return Book.of(_top(basic.bidPrice, bid_size), _top(basic.askPrice, ask_size))
 
 
 def brokers(s2c: Any) -> Brokers:
@@ -139,11 +139,6 @@ def given(message: Any, field: str) -> Number | None:
 def number(value: float) -> Number:
     """Give a finite number below the bound of the model, whole ones as integers; 0 for others."""
     return whole(value) if -MAX_NUMBER < value < MAX_NUMBER else 0
-
-
-def whole(value: float) -> Number:
-    """Give a whole number as an integer, so that it prints as one; -0 is 0."""
-    return int(value) if value == int(value) else value
 
 
 def identity(value: int) -> int | str:

@@ -18,6 +18,7 @@ from bookcast.feeds.futu.hints import hints
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered
 from bookcast.feeds.futu.markets import MARKETS, symbol_of
 from bookcast.model import FUTURES_OF_HK, Security, Symbol, TradingSession, parse_symbol
+from bookcast.numbers import Number, whole
 
 logger = logging.getLogger(__name__)
 
@@ -233,7 +234,7 @@ def _rank(entry: _Entry, wanted: str) -> int | None:
     return 2 if at == len(symbol) + 1 or entry.key[at - 1] == " " else 3
 
 
-async def _ticks(opened: Link, symbols: Iterable[Symbol]) -> dict[Symbol, float]:
+async def _ticks(opened: Link, symbols: Iterable[Symbol]) -> dict[Symbol, Number]:
     """Ask for the smallest steps of prices, which only snapshots tell."""
     asked = list(symbols)[: calls.MAX_SNAPSHOTS]
     if not asked:
@@ -244,7 +245,7 @@ async def _ticks(opened: Link, symbols: Iterable[Symbol]) -> dict[Symbol, float]
         logger.debug("no price steps: %s", error)
         return {}
     return {
-        symbol: snapshot.basic.priceSpread
+        symbol: whole(snapshot.basic.priceSpread)
         for snapshot in answer.snapshotList
         if (symbol := symbol_of(snapshot.basic.security)) is not None and snapshot.basic.priceSpread
     }

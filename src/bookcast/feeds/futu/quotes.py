@@ -14,13 +14,13 @@ from bookcast.feeds.futu.statuses import STATUSES, grey_market, halt
 from bookcast.model import (
     ExtendedQuote,
     FutureFigures,
-    Number,
     OptionFigures,
     OptionStyle,
     Quote,
     TradingSession,
     WarrantFigures,
 )
+from bookcast.numbers import Number
 
 _STYLES: Final[Mapping[int, OptionStyle]] = {1: "american", 2: "european", 3: "bermudan"}
 """``Qot_Common.OptionAreaType``."""

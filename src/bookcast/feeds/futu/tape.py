@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 from bookcast.feeds.futu.conditions import CONDITIONS, updates_last
-from bookcast.feeds.futu.decode import given, identity, moment, number, volume, whole
+from bookcast.feeds.futu.decode import given, identity, moment, number, volume
 from bookcast.model import MAX_NUMBER, Data, Publication, Topic, Trade, Trades
+from bookcast.numbers import whole
 
 REMEMBERED: Final = 1024
 """So many sequences are kept of a symbol: more than OpenD ever sends again."""
