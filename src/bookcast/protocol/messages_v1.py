@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from bookcast.hub.status import State
 from bookcast.model import Brokers, Candle, Channel, QuotaPool, Quote, TimePoint, Trade
+from bookcast.protocol.shapes import ChannelName, PeriodName, VariantName
 
 SUBPROTOCOL = "bookcast.v1"
 
@@ -23,6 +24,9 @@ Id = (
     | UnsetType
 )
 """What a client may put into any message, to find it in the answers: short text, or a number."""
+
+Names = list[Annotated[Any, Meta(extra_json_schema={"type": "string"})]]
+"""Symbols. Each is checked by itself: what isn't text among them spoils no other."""
 
 Ts = tuple[float | None, float | None, float]
 
@@ -43,13 +47,13 @@ class Subscribe(msgspec.Struct, frozen=True, tag_field="action", tag="subscribe"
     """
 
     symbol: str | UnsetType = UNSET
-    symbols: list[str] | UnsetType = UNSET
-    channel: str = "orderbook"
+    symbols: Names | UnsetType = UNSET
+    channel: ChannelName = "orderbook"
     depth: Annotated[int, Meta(ge=1, le=MAX_DEPTH)] | None = None
     mode: Literal["full", "delta"] = "full"
     interval_ms: Annotated[int, Meta(ge=0, le=MAX_INTERVAL_MS)] = 0
-    period: str | None = None
-    variant: str | None = None
+    period: PeriodName | None = None
+    variant: VariantName | None = None
     history: Annotated[int, Meta(ge=0, le=MAX_HISTORY)] = 0
     id: Id = UNSET
 
@@ -58,10 +62,10 @@ class Unsubscribe(msgspec.Struct, frozen=True, tag_field="action", tag="unsubscr
     """Asks for no more of them."""
 
     symbol: str | UnsetType = UNSET
-    symbols: list[str] | UnsetType = UNSET
-    channel: str = "orderbook"
-    period: str | None = None
-    variant: str | None = None
+    symbols: Names | UnsetType = UNSET
+    channel: ChannelName = "orderbook"
+    period: PeriodName | None = None
+    variant: VariantName | None = None
     id: Id = UNSET
 
 
@@ -81,9 +85,9 @@ class Resync(msgspec.Struct, frozen=True, tag_field="action", tag="resync"):
     """Asks for the whole state once more, for instance after a checksum that didn't agree."""
 
     symbol: str
-    channel: str = "orderbook"
-    period: str | None = None
-    variant: str | None = None
+    channel: ChannelName = "orderbook"
+    period: PeriodName | None = None
+    variant: VariantName | None = None
     id: Id = UNSET
 
 
@@ -91,9 +95,9 @@ class Why(msgspec.Struct, frozen=True, tag_field="action", tag="why"):
     """Asks what became of the updates of a symbol, and what limits them."""
 
     symbol: str
-    channel: str = "orderbook"
-    period: str | None = None
-    variant: str | None = None
+    channel: ChannelName = "orderbook"
+    period: PeriodName | None = None
+    variant: VariantName | None = None
     id: Id = UNSET
 
 
@@ -103,10 +107,10 @@ class Publish(msgspec.Struct, frozen=True, tag_field="action", tag="publish"):
     With an ``idempotency_key`` it can be sent again, and is published once.
     """
 
-    channel: str
+    channel: ChannelName
     symbol: str
     data: msgspec.Raw
-    period: str | None = None
+    period: PeriodName | None = None
     idempotency_key: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     id: Id = UNSET
 
@@ -114,12 +118,12 @@ class Publish(msgspec.Struct, frozen=True, tag_field="action", tag="publish"):
 class HeldPosition(msgspec.Struct, frozen=True):
     """What a client has of a topic: everything up to this."""
 
-    channel: str
+    channel: ChannelName
     symbol: str
     epoch: str
     seq: int
-    period: str | None = None
-    variant: str | None = None
+    period: PeriodName | None = None
+    variant: VariantName | None = None
 
 
 class Resume(msgspec.Struct, frozen=True, tag_field="action", tag="resume"):
@@ -415,13 +419,17 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotRestored(msgspec.Struct, frozen=True, kw_only=True):
-    """One that doesn't go on, and the error code that says why."""
+    """One that doesn't go on, and the error code that says why.
 
-    channel: str
-    symbol: str
+    ``message``: what is wrong with a position that can't be read; it may name no topic.
+    """
+
+    channel: str | UnsetType = UNSET
+    symbol: str | UnsetType = UNSET
     period: str | UnsetType = UNSET
     variant: str | UnsetType = UNSET
     code: str
+    message: str | UnsetType = UNSET
 
 
 class Resumed(msgspec.Struct, frozen=True, tag_field="type", tag="resumed", kw_only=True):

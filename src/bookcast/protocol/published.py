@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from bookcast.errors import InvalidInput
+from bookcast.errors import InvalidInput, quoted
 from bookcast.model import (
     CHANNELS,
     ODD,
@@ -33,13 +33,11 @@ from bookcast.protocol.book import parse_book
 from bookcast.protocol.codec import read
 from bookcast.protocol.moments import milliseconds, moment, moment_if_any
 from bookcast.protocol.shapes import (
-    PublishedBatch,
     PublishedBrokers,
     PublishedCandle,
     PublishedQuote,
     PublishedTimePoint,
     PublishedTrades,
-    PublishedUpdate,
 )
 
 
@@ -112,9 +110,10 @@ def topic_of(
     symbol = parse_symbol(spelling, default_market)
     if variant is not None:
         if name != "orderbook" or variant != ODD:
+            wrong = f" can't be {quoted(variant)}" if name == "orderbook" else ""
             raise InvalidInput(
                 "invalid_message",
-                f"variant: only order books have one, and it is {ODD!r}",
+                f"variant{wrong}: only order books have one, and it is {ODD!r}",
                 path="variant",
             )
         return Topic(name, symbol, ODD)
@@ -130,7 +129,7 @@ def parse_channel(name: str) -> Channel:
     if name not in CHANNELS:
         raise InvalidInput(
             "unknown_channel",
-            f"There is no channel {name!r}; there are {', '.join(CHANNELS)}",
+            f"There is no channel {quoted(name)}; there are {', '.join(CHANNELS)}",
             path="channel",
         )
     return name
@@ -147,29 +146,18 @@ def parse_period(channel: Channel, period: str | None) -> str:
             raise InvalidInput("invalid_message", "period: only candles have one", path="period")
         return ""
     if period not in PERIODS:
-        given = "is missing" if period is None else f"can't be {period!r}"
+        given = "is missing" if period is None else f"can't be {quoted(period)}"
         raise InvalidInput(
             "invalid_message", f"period {given}; it is one of {', '.join(PERIODS)}", path="period"
         )
     return period
 
 
-_batch: Final = msgspec.json.Decoder(PublishedBatch)
 _quote_decoder: Final = msgspec.json.Decoder(PublishedQuote)
 _trades_decoder: Final = msgspec.json.Decoder(PublishedTrades)
 _candle_decoder: Final = msgspec.json.Decoder(PublishedCandle)
 _brokers_decoder: Final = msgspec.json.Decoder(PublishedBrokers)
 _time_point_decoder: Final = msgspec.json.Decoder(PublishedTimePoint)
-
-
-def decode_batch(text: bytes) -> list[PublishedUpdate]:
-    """Read the updates of a batch; their data are read when each is published.
-
-    Raises:
-        InvalidInput: when it isn't a batch at all.
-    """
-    batch = read(_batch, text, "invalid_data", "The batch")
-    return batch.updates
 
 
 _PARTS: Final[dict[str, type[msgspec.Struct]]] = {

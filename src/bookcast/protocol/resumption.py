@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from msgspec import UNSET
+
 from bookcast.errors import InvalidInput
 from bookcast.hub.view import ViewSpec
 from bookcast.model import LOSSLESS, Position, Topic, Update
@@ -36,22 +38,26 @@ class Connection(Protocol):
         """Give the view that the client asked for, as far as its rights go."""
 
 
-def resume(connection: Connection, command: v1.Resume) -> Resume:
+def resume(
+    connection: Connection, command: v1.Resume, faults: Sequence[InvalidInput] = ()
+) -> Resume:
     """Decide on a client's wish to go on with an earlier session.
+
+    ``faults``: positions that can't be read.
 
     Raises:
         InvalidInput: when it is too long.
     """
     most = max(MAX_SYMBOLS, connection.terms.max_subscriptions)
-    if len(command.positions) > most:
+    if len(command.positions) + len(faults) > most:
         raise InvalidInput("invalid_message", f"positions: at most {most}", path="positions")
     held: dict[Topic, v1.HeldPosition] = {}
-    refused: list[v1.NotRestored] = []
+    refused = [_unreadable(fault) for fault in faults]
     for one in command.positions:
         try:
             held[_topic(connection.terms, one)] = one
         except InvalidInput as error:
-            refused.append(v1.NotRestored(channel=one.channel, symbol=one.symbol, code=error.code))
+            refused.append(_unreadable(error.about(one.channel, one.symbol)))
 
     def restore(parked: Parked) -> list[Action]:
         return _restore(connection, parked, held, refused, command.id)
@@ -101,6 +107,15 @@ def _restore(
         )
 
     return [Restore(going_on, answer)]
+
+
+def _unreadable(fault: InvalidInput) -> v1.NotRestored:
+    return v1.NotRestored(
+        channel=UNSET if fault.channel is None else fault.channel,
+        symbol=UNSET if fault.symbol is None else fault.symbol,
+        code=fault.code,
+        message=fault.message,
+    )
 
 
 def _topic(terms: Terms, held: v1.HeldPosition) -> Topic:

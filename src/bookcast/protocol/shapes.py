@@ -7,7 +7,16 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from bookcast.model import MAX_NUMBER, GreyMarket, OptionStyle, Period, TradingSession
+from bookcast.model import (
+    CHANNELS,
+    MAX_NUMBER,
+    ODD,
+    PERIODS,
+    GreyMarket,
+    OptionStyle,
+    Period,
+    TradingSession,
+)
 
 Price = (
     Annotated[int, Meta(gt=-int(MAX_NUMBER), lt=int(MAX_NUMBER))]
@@ -19,6 +28,11 @@ Id = str | Count
 Whole = Annotated[int, Meta(gt=-int(MAX_NUMBER), lt=int(MAX_NUMBER))]
 Word = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$(?!\n)")]
 """A word for programs, for instance the condition of a trade. (``$`` alone allows a line break.)"""
+
+# These are checked where a topic is made of them; the documents and errors list their words.
+ChannelName = Annotated[str, Meta(extra_json_schema={"enum": list(CHANNELS)})]
+PeriodName = Annotated[str, Meta(extra_json_schema={"enum": list(PERIODS)})]
+VariantName = Annotated[str, Meta(extra_json_schema={"enum": [ODD]})]
 
 
 class PublishedTuple(NamedTuple):
@@ -211,10 +225,10 @@ class PublishedUpdate(msgspec.Struct, frozen=True, kw_only=True):
     which it may be sent again.
     """
 
-    channel: str
+    channel: ChannelName
     symbol: str | None = None
     data: msgspec.Raw
-    period: str | None = None
+    period: PeriodName | None = None
     idempotency_key: str | None = None
 
 
