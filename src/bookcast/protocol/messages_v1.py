@@ -330,7 +330,8 @@ class StatusMessage(msgspec.Struct, frozen=True, tag_field="type", tag="status",
 
     ``age_ms``: how long ago the newest update came. ``source``: the feed it comes from, or
     ``snapshot`` where that may only ask, which it does every ``every_ms``. ``quota``: of what a
-    subscription waits for.
+    subscription waits for. ``did_you_mean``: symbols of the feed that may have been meant instead
+    of one that it lacks, the likeliest first.
     """
 
     channel: Channel
@@ -343,6 +344,7 @@ class StatusMessage(msgspec.Struct, frozen=True, tag_field="type", tag="status",
     source: str | UnsetType = UNSET
     every_ms: float | UnsetType = UNSET
     quota: Quota | UnsetType = UNSET
+    did_you_mean: list[str] | UnsetType = UNSET
 
 
 class GapMessage(msgspec.Struct, frozen=True, tag_field="type", tag="gap", kw_only=True):
