@@ -36,6 +36,7 @@ from bookcast.protocol.connection import (
     too_many,
     unauthenticated,
 )
+from bookcast.protocol.ignored import name_ignored
 from bookcast.protocol.published import parse_channel, topic_of
 from bookcast.protocol.render import V1, named_variant
 from bookcast.protocol.resumption import resume
@@ -136,6 +137,10 @@ class V1Connection:
         refusal = self._charge(isinstance(command, v1.Publish))
         if refusal is not None:
             return self.refuse(refusal, command.id)
+        return name_ignored(self._answer(said), said.ignored)
+
+    def _answer(self, said: Said) -> list[Action]:
+        command = said.command
         try:
             return self._decide(said)
         except InvalidInput as error:

@@ -159,6 +159,9 @@ Command = (
 
 # To a client
 
+Ignored = list[str] | UnsetType
+"""Fields of the message answered that aren't known, at most 10."""
+
 
 class Welcome(msgspec.Struct, frozen=True, tag_field="type", tag="welcome"):
     """The first message. After ``heartbeat_ms`` of silence there is a heartbeat.
@@ -199,6 +202,7 @@ class SubscriptionConfirmed(
     view: SeenAs
     epoch: str | None
     seq: int | None
+    ignored: Ignored = UNSET
 
 
 class UnsubscriptionConfirmed(
@@ -211,6 +215,7 @@ class UnsubscriptionConfirmed(
     symbol: str
     period: str | UnsetType = UNSET
     variant: str | UnsetType = UNSET
+    ignored: Ignored = UNSET
 
 
 class Sides(msgspec.Struct, frozen=True):
@@ -384,6 +389,7 @@ class WhyMessage(msgspec.Struct, frozen=True, tag_field="type", tag="why", kw_on
     state: State
     limited_by: LimitedBy
     last_update_ms: float | None
+    ignored: Ignored = UNSET
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -401,6 +407,7 @@ class ListMessage(msgspec.Struct, frozen=True, tag_field="type", tag="list", kw_
 
     id: Id = UNSET
     subscriptions: list[Listed]
+    ignored: Ignored = UNSET
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
@@ -441,6 +448,7 @@ class Resumed(msgspec.Struct, frozen=True, tag_field="type", tag="resumed", kw_o
     session: str
     restored: list[Restored]
     refused: list[NotRestored]
+    ignored: Ignored = UNSET
 
 
 class Authenticated(
@@ -450,6 +458,7 @@ class Authenticated(
 
     id: Id = UNSET
     expires_in_ms: float | None
+    ignored: Ignored = UNSET
 
 
 class GoingAway(msgspec.Struct, frozen=True, tag_field="type", tag="going_away"):
@@ -478,6 +487,7 @@ class ErrorMessage(msgspec.Struct, frozen=True, tag_field="type", tag="error", k
     symbol: str | UnsetType = UNSET
     retry_after_ms: int | UnsetType = UNSET
     did_you_mean: list[str] | UnsetType = UNSET
+    ignored: Ignored = UNSET
 
 
 class PublishedMessage(
@@ -490,6 +500,7 @@ class PublishedMessage(
     symbol: str
     epoch: str
     seq: int
+    ignored: Ignored = UNSET
 
 
 class Pong(msgspec.Struct, frozen=True, tag_field="type", tag="pong", kw_only=True):
@@ -497,6 +508,7 @@ class Pong(msgspec.Struct, frozen=True, tag_field="type", tag="pong", kw_only=Tr
 
     id: Id = UNSET
     server_time: float
+    ignored: Ignored = UNSET
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag_field="type", tag="heartbeat"):
