@@ -8,7 +8,8 @@ from msgspec import UNSET
 
 from bookcast.errors import InvalidInput
 from bookcast.protocol import messages_v1 as v1
-from bookcast.protocol.commands_v1 import MAX_IGNORED, Aim, aim_of, read_command
+from bookcast.protocol.commands_v1 import Aim, aim_of, read_command
+from bookcast.protocol.ignored import MAX_IGNORED
 
 TRADES = {"channel": "trades", "symbol": "AAPL", "epoch": "e", "seq": 1}
 

@@ -110,3 +110,12 @@ def test_what_says_nothing_stays_as_it_is() -> None:
     silent: list[Action] = [Hide(TRADES), Resync(TRADES), Send(v1.Heartbeat(1.0))]
     silent.append(Show(TRADES, ViewSpec("v1", "A"), None))
     assert name_ignored(silent, ["x"]) == silent
+
+
+def test_a_publication_names_what_is_ignored_of_its_data() -> None:
+    """After what is ignored of the message."""
+    text = '{"action":"publish","channel":"quote","symbol":"A","data":{"last":1,"lst":2},"x":1}'
+    [action] = client().receive(text)
+    published, _ = answers(action)
+    assert isinstance(published, v1.PublishedMessage)
+    assert published.ignored == ["x", "data.lst"]

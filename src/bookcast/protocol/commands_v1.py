@@ -11,9 +11,7 @@ from msgspec import UNSET
 from bookcast.errors import InvalidInput, brief, quoted
 from bookcast.protocol import codec
 from bookcast.protocol import messages_v1 as v1
-
-MAX_IGNORED: Final = 10
-"""So many ignored fields an answer names."""
+from bookcast.protocol.ignored import MAX_IGNORED
 
 
 class Said(NamedTuple):

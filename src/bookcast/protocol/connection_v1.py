@@ -36,11 +36,12 @@ from bookcast.protocol.connection import (
     too_many,
     unauthenticated,
 )
-from bookcast.protocol.ignored import name_ignored
+from bookcast.protocol.ignored import MAX_IGNORED, name_ignored
 from bookcast.protocol.published import parse_channel, topic_of
 from bookcast.protocol.render import V1, named_variant
 from bookcast.protocol.resumption import resume
 from bookcast.protocol.shapes import PublishedUpdate
+from bookcast.protocol.unknown import unknown_fields
 
 
 @lru_cache(maxsize=16_384)
@@ -397,12 +398,15 @@ class V1Connection:
 
     def _publish(self, command: v1.Publish) -> Publish:
         def answer(position: Position) -> Message:
+            channel = parse_channel(command.channel)
+            unknown = unknown_fields(channel, command.data, MAX_IGNORED)
             return v1.PublishedMessage(
                 id=command.id,
-                channel=parse_channel(command.channel),
+                channel=channel,
                 symbol=command.symbol,
                 epoch=position.epoch,
                 seq=position.seq,
+                ignored=[f"data.{path}" for path in unknown] or UNSET,
             )
 
         def refuse(error: InvalidInput) -> Message:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from bookcast.protocol.actions import (
     Action,
@@ -19,6 +20,9 @@ from bookcast.protocol.actions import (
     Show,
 )
 
+MAX_IGNORED: Final = 10
+"""So many ignored fields an answer names."""
+
 
 def name_ignored(actions: Sequence[Action], names: Sequence[str]) -> list[Action]:
     """Return actions whose answers to the client name what was ignored."""
@@ -29,7 +33,9 @@ def _named(action: Action, names: list[str]) -> Action:
     def say(message: Message) -> Message:
         if "ignored" not in message.__struct_fields__:
             return message
-        return msgspec.structs.replace(message, ignored=names)
+        others = getattr(message, "ignored", UNSET)
+        more = [] if others is UNSET else others
+        return msgspec.structs.replace(message, ignored=[*names, *more][:MAX_IGNORED])
 
     def saying(answer: Callable[..., Message]) -> Any:
         return lambda *given: say(answer(*given))

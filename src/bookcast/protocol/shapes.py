@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -12,6 +13,7 @@ from bookcast.model import (
     MAX_NUMBER,
     ODD,
     PERIODS,
+    Channel,
     GreyMarket,
     OptionStyle,
     Period,
@@ -236,3 +238,15 @@ class PublishedBatch(msgspec.Struct, frozen=True):
     """Updates to publish together, in this order."""
 
     updates: list[PublishedUpdate]
+
+
+OURS: Final[Mapping[Channel, frozenset[str]]] = {
+    "orderbook": frozenset({"bids", "asks"}),
+    "quote": frozenset(PublishedQuote.__struct_fields__)
+    - {"name", "volume", "turnover", "turnover_rate", "amplitude", "timestamp"},
+    "trades": frozenset({"trades"}),
+    "candles": frozenset({"time", "period", "final"}),
+    "brokers": frozenset({"bids", "asks"}),
+    "timeframe": frozenset({"price"}),
+}
+"""Fields that make it one of ours, whatever else is in it."""
