@@ -556,6 +556,20 @@ async def test_reading_takes_the_right_to(tmp_path: Path) -> None:
         assert [one["symbol"] for one in symbols] == ["US.AAPL"]
 
 
+async def test_an_administrator_of_some_symbols_is_shown_no_others(tmp_path: Path) -> None:
+    """In lists of symbols and of topics."""
+    async with asking(tmp_path / "keys.toml") as http:
+        http.headers["X-API-Key"] = KEY
+        for symbol in ("AAPL", "HK.00700"):
+            assert (await broadcast(http, BOOK, symbol)).status_code == 200
+        del http.headers["X-API-Key"]
+        some = bearer(scope="read admin", bookcast={"symbols": ["HK.*"]})
+        stats = (await http.get("/stats", headers=some)).json()
+        assert [topic["symbol"] for topic in stats["topics"]] == ["HK.00700"]
+        symbols = (await http.get("/symbols", headers=some)).json()["symbols"]
+        assert [one["symbol"] for one in symbols] == ["HK.00700"]
+
+
 async def test_the_statistics_are_for_administrators_and_their_networks(tmp_path: Path) -> None:
     """Health is for everybody: balancers ask for it."""
     async with asking(tmp_path / "keys.toml", admin_allow=[]) as http:

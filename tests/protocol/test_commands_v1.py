@@ -80,7 +80,11 @@ def test_a_position_that_cant_be_read_spoils_no_other() -> None:
     [
         ({"action": "subscrib"}, "unknown_action", "There is no action 'subscrib'; there are"),
         ({}, "invalid_message", "action is missing"),
-        ({"action": 5}, "invalid_message", "action: expected text"),
+        (
+            {"action": 5},
+            "invalid_message",
+            "action: expected text, got a whole number; it is one of subscribe, unsubscribe",
+        ),
         ({"action": "resume", "session": "s", "positions": 5}, "invalid_message", "positions: exp"),
         ({"action": "resume", "positions": []}, "invalid_message", "session is missing"),
         ({"action": "subscribe", "mode": "x", "y": 1}, "invalid_message", "one of full, delta"),

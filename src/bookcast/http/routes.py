@@ -25,7 +25,7 @@ from bookcast.http import problem, schemas
 from bookcast.http.report import MAX_TOPICS, Reporter, StatsQuery
 from bookcast.hub.hub import Hub
 from bookcast.limits import Refusals, TokenBuckets
-from bookcast.model import Security, Topic, names_of, parse_symbol
+from bookcast.model import Security, Symbol, Topic, names_of, parse_symbol
 from bookcast.protocol import codec
 from bookcast.protocol.batches import decode_batch
 from bookcast.protocol.idempotency import HEADER
@@ -134,8 +134,10 @@ class Routes:
 
     async def stats(self, request: Request) -> Response:
         """Answer what the server has done since it started, and how topics stand."""
-        await self._require(request, "admin")
-        return Json(await self._reporter.stats(self._stats_query(request)))
+        _, rights = await self._require(request, "admin")
+        stats = await self._reporter.stats(self._stats_query(request))
+        seen = [one for one in stats.topics if rights.allows_symbol(Symbol(one.symbol))]
+        return Json(msgspec.structs.replace(stats, topics=seen))
 
     def _stats_query(self, request: Request) -> StatsQuery:
         """Read which topics are to be listed.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final, NamedTuple, Union
+from typing import Annotated, Any, Final, NamedTuple, Union
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Meta
 
 from bookcast.errors import InvalidInput, brief, quoted
 from bookcast.protocol import codec
@@ -33,14 +33,14 @@ class Aim(NamedTuple):
     symbols: tuple[str, ...] = ()
 
 
-class _Head(msgspec.Struct):
-    action: str
-
-
 _Known = type[msgspec.Struct]
 _KINDS: Final[dict[str, _Known]] = {
     str(kind.__struct_config__.tag): kind for kind in v1.Command.__args__
 }
+
+
+class _Head(msgspec.Struct):
+    action: Annotated[str, Meta(extra_json_schema={"enum": list(_KINDS)})]
 
 
 _CHANNELS: Final = {
@@ -86,7 +86,7 @@ def read_command(data: bytes | str) -> Said:
     try:
         return _read_leniently(data)
     except msgspec.ValidationError as error:
-        raise codec.invalid("invalid_message", error, "The message") from None
+        raise codec.invalid("invalid_message", error, "The message", _Head) from None
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         # What is wrong with its fields stands before what isn't JSON.
         raise codec.bad_json(data, error, "invalid_message") from None

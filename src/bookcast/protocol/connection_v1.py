@@ -138,7 +138,7 @@ class V1Connection:
         refusal = self._charge(isinstance(command, v1.Publish))
         if refusal is not None:
             return self.refuse(refusal, command.id)
-        return name_ignored(self._answer(said), said.ignored)
+        return [*name_ignored(self._answer(said), said.ignored)]
 
     def _answer(self, said: Said) -> list[Action]:
         command = said.command

@@ -24,9 +24,9 @@ MAX_IGNORED: Final = 10
 """So many ignored fields an answer names."""
 
 
-def name_ignored(actions: Sequence[Action], names: Sequence[str]) -> list[Action]:
+def name_ignored(actions: Sequence[Action], names: Sequence[str]) -> Sequence[Action]:
     """Return actions whose answers to the client name what was ignored."""
-    return [_named(action, list(names)) for action in actions] if names else list(actions)
+    return [_named(action, list(names)) for action in actions] if names else actions
 
 
 def _named(action: Action, names: list[str]) -> Action:
