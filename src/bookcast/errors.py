@@ -8,6 +8,7 @@ BookcastError
 
 from __future__ import annotations
 
+import ast
 import enum
 import re
 from typing import Any, Final, Literal, Self
@@ -90,7 +91,7 @@ def quoted(value: object) -> str:
 
 
 _PLACE: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
-_NO_CHOICE: Final = re.compile(r"^Invalid enum value '?(?P<value>.*?)'?$", re.DOTALL)
+_NO_CHOICE: Final = re.compile(r"^Invalid enum value (?P<value>.*)$", re.DOTALL)
 _MISSING: Final = re.compile(r"^Object missing required field `(.+)`$")
 _WORDS: Final = {
     "int": "a whole number",
@@ -125,7 +126,10 @@ def explain(error: msgspec.ValidationError, kind: Any = None) -> tuple[str, str]
     words = ", ".join(words_of(kind, path))
     no_choice = _NO_CHOICE.match(match["what"])
     if no_choice is not None:
-        sentence = f"{quoted(no_choice['value'])} isn't one of {words or 'its words'}"
+        # It is written as Python does.
+        sentence = (
+            f"{quoted(ast.literal_eval(no_choice['value']))} isn't one of {words or 'its words'}"
+        )
         return path, f"{path}: {sentence}" if path else sentence
     what = re.sub("`([^`]*)`", _words, match["what"])
     # The one pattern that publishers have to keep to.
