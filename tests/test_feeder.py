@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import httpx
@@ -144,6 +145,43 @@ async def test_clients_of_other_nodes_hear_what_they_may_have_meant(redis_url: s
                 "type": "error",
                 "message": "0700.HK: unknown stock; did you mean HK.00700?",
             }
+
+
+def lacks(server: Server, symbol: str) -> bool:
+    assert server._feeder is not None
+    return server._feeder.lacking(Topic("orderbook", Symbol(symbol))) is not None
+
+
+async def test_what_the_feed_lacks_is_told_at_every_node(redis_url: str) -> None:
+    """Each client is told of what it may see; a base client hears nothing."""
+    settings = {
+        "auth_mode": "jwt",
+        "auth_jwt_secret": SECRET,
+        "feed": "simulator",
+        "simulator_symbols": ["AAPL", "HK.00700", "TSLA"],
+    }
+    async with nodes(redis_url, 2, **settings) as servers:
+        await until(lambda: len(leaders(servers)) == 1)
+        bearer = {"Authorization": f"Bearer {sign(bookcast={'symbols': ['US.*']})}"}
+        for server in servers:
+            await until(partial(lacks, server, "US.X"))
+            url = server.ws_url + "me"
+            async with (
+                connect(url, additional_headers=bearer, subprotocols=["bookcast.v1"]) as client,
+                connect(server.ws_url + "base", additional_headers=bearer) as base,
+            ):
+                await client.hear()
+                await client.say({"action": "subscribe", "symbol": "0700.HK"})
+                await client.say({"action": "subscribe", "symbol": "APPL"})
+                heard = [await client.hear() for _ in range(4)]
+                stati = [one for one in heard if one["type"] == "status"]
+                assert [one["state"] for one in stati] == ["pending", "pending"]
+                assert [one.get("did_you_mean") for one in stati] == [None, ["US.AAPL"]]
+                for one in stati:
+                    assert one["reason"].endswith("for instance, US.AAPL, US.TSLA")
+                await base.subscribe("APPL")
+                await base.say({"action": "ping"})
+                assert await base.hear() == {"type": "pong"}
 
 
 @pytest.mark.usefixtures("_quiet")

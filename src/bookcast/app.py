@@ -213,6 +213,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             patience=BEHIND_SECONDS if engine.shared is not None else 0.0,
             supply=feeder.supply,
             gone=engine.gone,
+            lacking=feeder.lacking,
             observe=delays.observe,
         )
         engine.attach(

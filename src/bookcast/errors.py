@@ -8,11 +8,14 @@ BookcastError
 
 from __future__ import annotations
 
+import ast
 import enum
 import re
-from typing import Final, Literal
+from typing import Any, Final, Literal, Self
 
 import msgspec
+
+from bookcast.choices import words_of
 
 
 class BookcastError(Exception):
@@ -37,6 +40,8 @@ class InvalidInput(BookcastError):
         retry_after: seconds after which the same may go well; None where that isn't known.
         published: of what couldn't be published, whether ``nothing`` was, or that is ``unknown``.
         reason: what it is counted under; the code, unless several limits share that.
+        channel: what it is about, as far as that is known and as somebody wrote it.
+        symbol: the same.
     """
 
     def __init__(
@@ -56,9 +61,37 @@ class InvalidInput(BookcastError):
         self.retry_after = retry_after
         self.published = published
         self.reason = reason or code
+        self.channel: str | None = None
+        self.symbol: str | None = None
+
+    def about(self, channel: object, symbol: object) -> Self:
+        """Note what it is about, where that is known and is text."""
+        self.channel = brief(channel) if isinstance(channel, str) else self.channel
+        self.symbol = brief(symbol) if isinstance(symbol, str) else self.symbol
+        return self
+
+    def __str__(self) -> str:
+        """Return the sentence, and what it is about: a traceback shows nothing else."""
+        about = " of ".join(brief(one) for one in (self.channel, self.symbol) if one)
+        return f"{self.message} ({about})" if about else self.message
+
+
+MAX_BRIEF: Final = 64
+"""Characters of what somebody sent that an answer quotes; no valid name has more."""
+
+
+def brief(text: str) -> str:
+    """Return a text that somebody sent, cut where it is too long to be quoted."""
+    return text if len(text) <= MAX_BRIEF else f"{text[:MAX_BRIEF]}…"
+
+
+def quoted(value: object) -> str:
+    """Return what somebody sent as an error quotes it: text in quotes, all of it brief."""
+    return repr(brief(value)) if isinstance(value, str) else brief(repr(value))
 
 
 _PLACE: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
+_NO_CHOICE: Final = re.compile(r"^Invalid enum value (?P<value>.*)$", re.DOTALL)
 _MISSING: Final = re.compile(r"^Object missing required field `(.+)`$")
 _FRACTION: Final = r"\1, got one with a fraction"
 _WORDS: Final = {
@@ -71,16 +104,19 @@ _WORDS: Final = {
 }
 
 
-def _words(quoted: re.Match[str]) -> str:
+def _words(named: re.Match[str]) -> str:
     """Say in words what types a validation error names."""
-    types = quoted[1].split(" | ")
+    types = named[1].split(" | ")
     if "float" in types and "int" in types:
         types.remove("int")
     return " or ".join(_WORDS.get(name, name) for name in types)
 
 
-def explain(error: msgspec.ValidationError) -> tuple[str, str]:
-    """Give the path and the sentence of a validation error, in words for a person."""
+def explain(error: msgspec.ValidationError, kind: Any = None) -> tuple[str, str]:
+    """Return the path and the sentence of a validation error, in words for a person.
+
+    ``kind``: the type that was to be read; where a word is wrong, its words are listed.
+    """
     match = _PLACE.match(str(error))
     assert match is not None  # the pattern matches any text
     path = (match["path"] or "").removeprefix(".")
@@ -88,6 +124,14 @@ def explain(error: msgspec.ValidationError) -> tuple[str, str]:
     if missing is not None:
         path = f"{path}.{missing[1]}" if path else missing[1]
         return path, f"{path} is missing"
+    words = ", ".join(words_of(kind, path))
+    no_choice = _NO_CHOICE.match(match["what"])
+    if no_choice is not None:
+        # It is written as Python does.
+        sentence = (
+            f"{quoted(ast.literal_eval(no_choice['value']))} isn't one of {words or 'its words'}"
+        )
+        return path, f"{path}: {sentence}" if path else sentence
     what = match["what"]
     # Counts written 1.0 were taken before.
     what = re.sub(r"^(Expected `(?![^`]*float)[^`]*int[^`]*`), got `float`$", _FRACTION, what)
@@ -95,7 +139,7 @@ def explain(error: msgspec.ValidationError) -> tuple[str, str]:
     what = re.sub("`([^`]*)`", _words, what)
     # The one pattern that publishers have to keep to.
     what = re.sub("text matching regex .*", "a word of 1 to 32 of a-z, 0-9 and _", what)
-    what = what[:1].lower() + what[1:]
+    what = what[:1].lower() + what[1:] + (f"; it is one of {words}" if words else "")
     return path, f"{path}: {what}" if path else what
 
 

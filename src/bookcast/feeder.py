@@ -15,13 +15,21 @@ from bookcast.engine.records import name_of
 from bookcast.engine.work import Work
 from bookcast.errors import InvalidInput
 from bookcast.feeds.base import Feed, FeedStatus, Publish
+from bookcast.feeds.futu.hints import hints
 from bookcast.feeds.supervisor import Supervisor
-from bookcast.model import LOSSLESS, Publication, Security, Supply, Topic
+from bookcast.listing import FeedList
+from bookcast.model import LOSSLESS, Publication, Security, Supply, Symbol, Topic
 
 logger = logging.getLogger(__name__)
 
 FEEDS: Final = "feeds"
 """The notice of how the feeds are; others have a topic's name."""
+
+SYMBOLS: Final = "symbols"
+"""The notice of what the feed is known to have."""
+
+MAX_LISTED: Final = 10_000
+"""Other nodes aren't told of a longer list."""
 
 LEADERLESS_SECONDS: Final = 3.0
 """When one node hands the feed to another, others know of neither for a moment."""
@@ -34,6 +42,7 @@ R = TypeVar("R")
 _encode: Final = msgspec.msgpack.Encoder().encode
 _statuses: Final = msgspec.msgpack.Decoder(list[FeedStatus])
 _securities: Final = msgspec.msgpack.Decoder(list[Security])
+_list: Final = msgspec.msgpack.Decoder(tuple[str, list[Symbol]])
 
 
 class Feeder:
@@ -57,6 +66,7 @@ class Feeder:
         self._leads = False
         self._wanted: set[Topic] = set()
         self._work = Work()
+        self._list: FeedList | None = None
         # Notices of other nodes as they came, and as they were read.
         self._notices: dict[str, tuple[bytes, Any]] = {}
         self._feeds = [Supervisor(feed) for feed in make(self._publish)]
@@ -103,6 +113,23 @@ class Feeder:
             return self._supply_of_others()
         return self._supply_elsewhere(topic)
 
+    def lacking(self, topic: Topic) -> FeedList | None:
+        """Return the list of the feed, wherever it runs, where that lacks the topic's symbol."""
+        if self._leads:
+            listed = None if any(feed.serves(topic) for feed in self._feeds) else self._list
+        elif self._engine.shared is None or self._trouble() is not None:
+            return None
+        else:
+            listed = self._read(SYMBOLS, _read_list)
+        return listed if listed is not None and topic.symbol not in listed else None
+
+    def _look_at_list(self) -> None:
+        """Take note of what the feed is known to have."""
+        for feed in self._feeds:
+            symbols = tuple(feed.symbols())
+            if symbols and (self._list is None or self._list.symbols != symbols):
+                self._list = FeedList(feed.status().name, symbols, hints)
+
     def statuses(self) -> list[FeedStatus]:
         """Tell how the feeds are, wherever they run."""
         if self._leads or self._engine.shared is None:
@@ -130,10 +157,13 @@ class Feeder:
 
     async def post(self) -> None:
         """Tell other nodes what has changed; call it regularly."""
+        self._look_at_list()
         shared = self._engine.shared
         if shared is None or not self._leads or self._fence is None:
             return
         notices = {FEEDS: _encode([feed.status() for feed in self._feeds])}
+        if self._list is not None and len(self._list.symbols) <= MAX_LISTED:
+            notices[SYMBOLS] = _encode((self._list.feed, self._list.symbols))
         for topic in self._wanted:
             supply = self.supply(topic)
             if supply is not None:
@@ -153,6 +183,7 @@ class Feeder:
         self._fence = fence
         if not self._leads:
             self._leads = True
+            self._look_at_list()
             for feed in self._feeds:
                 feed.start()
 
@@ -233,3 +264,8 @@ class Feeder:
         found = [one for feed in self._feeds for one in await feed.search(text.decode())]
         assert self._engine.shared is not None
         return _encode(securities_for(found, self._engine.shared.peers.form))
+
+
+def _read_list(text: bytes) -> FeedList:
+    feed, symbols = _list.decode(text)
+    return FeedList(feed, symbols, hints)

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple, NewType, get_args
 
 import msgspec
 
-from bookcast.errors import InvalidInput
+from bookcast.errors import InvalidInput, quoted
 from bookcast.numbers import Number, whole
 
 Channel = Literal["orderbook", "quote", "trades", "candles", "brokers", "timeframe"]
@@ -70,19 +70,19 @@ def parse_symbol(text: str, default_market: str) -> Symbol:
         InvalidInput: when the text is empty, too long or not printable, or has no code.
     """
     if not isinstance(text, str):
-        raise InvalidInput("invalid_symbol", "A symbol is text", path="symbol")
+        raise InvalidInput("invalid_symbol", f"A symbol is text, not {quoted(text)}", path="symbol")
     if not text:
         raise InvalidInput("invalid_symbol", "A symbol can't be empty", path="symbol")
     if len(text) > MAX_SYMBOL_LENGTH:
         raise InvalidInput(
             "invalid_symbol",
-            f"A symbol has at most {MAX_SYMBOL_LENGTH} characters, this one has {len(text)}",
+            f"A symbol has at most {MAX_SYMBOL_LENGTH} characters, {quoted(text)} has {len(text)}",
             path="symbol",
         )
     if not text.isprintable() or text != text.strip():
         raise InvalidInput(
             "invalid_symbol",
-            "A symbol consists of printable characters with no space around them",
+            f"{quoted(text)} is no symbol: that is printable characters with no space around them",
             path="symbol",
         )
     market, dot, code = text.partition(".")

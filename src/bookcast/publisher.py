@@ -105,6 +105,7 @@ class Publisher:
                 publications = _once(publications, key, principal, source, path=HEADER)
         except InvalidInput as error:
             self.refuse(error)
+            error.about(error.channel or channel, error.symbol or symbol)
             raise
         place = _last(await self._commit(publications, path=HEADER))
         if isinstance(place, InvalidInput):
@@ -115,13 +116,14 @@ class Publisher:
 
     async def publish_all(
         self,
-        updates: Sequence[PublishedUpdate],
+        updates: Sequence[PublishedUpdate | InvalidInput],
         rights: Rights = EVERYTHING,
         principal: str = "",
         source: Hashable | None = None,
     ) -> list[Position | InvalidInput]:
-        """Publish updates in order, and give the place of each, or what is wrong with it.
+        """Publish updates in order, and return the place of each, or what is wrong with it.
 
+        One that couldn't be read is what was wrong with it, and stays so.
         One whose idempotency key the ``principal`` used before gets the place that it got then.
         ``source``: what they come from, if it can be lost; see :meth:`lose`.
 
@@ -130,6 +132,10 @@ class Publisher:
         """
         parsed: list[list[Publication] | InvalidInput] = []
         for update in updates:
+            if isinstance(update, InvalidInput):
+                self.refuse(update)
+                parsed.append(update)
+                continue
             try:
                 data = bytes(update.data)
                 made = self._parse(update.channel, update.symbol, data, update.period, rights)
@@ -138,7 +144,8 @@ class Publisher:
                 parsed.append(made)
             except InvalidInput as error:
                 self.refuse(error)
-                parsed.append(error)
+                channel, symbol = error.channel or update.channel, error.symbol or update.symbol
+                parsed.append(error.about(channel, symbol))
         publications = [one for made in parsed if isinstance(made, list) for one in made]
         found = await self._commit(publications)
         if source is not None:

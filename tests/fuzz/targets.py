@@ -21,7 +21,7 @@ from bookcast.http.overflow import Overflow
 from bookcast.http.server import HttpLimits, HttpProtocol
 from bookcast.limits import Full, Refusals, Seats
 from bookcast.model import CHANNELS, PERIODS
-from bookcast.protocol import codec, published
+from bookcast.protocol import batches, codec, published
 from bookcast.protocol.actions import Send
 from bookcast.protocol.connection import BaseConnection, Terms
 from bookcast.protocol.connection_v1 import V1Connection
@@ -88,7 +88,9 @@ def decode_batch(data: bytes) -> None:
     """A batch is taken, or refused, as a whole and one by one."""
     rules = published.Rules("US")
     with contextlib.suppress(InvalidInput):
-        for update in published.decode_batch(data):
+        for update in batches.decode_batch(data):
+            if isinstance(update, InvalidInput):
+                continue
             with contextlib.suppress(InvalidInput):
                 made = read_vendor_form(
                     update.channel,

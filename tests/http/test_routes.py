@@ -18,6 +18,7 @@ from tests.sessions.world import SECRET
 from tests.support import connect
 
 V1: Any = ["bookcast.v1"]
+JSON = {"Content-Type": "application/json"}
 BOOK: Any = {"bids": [[189.5, 300]], "asks": [{"price": 189.6, "volume": 100, "orders": 2}]}
 
 
@@ -418,16 +419,75 @@ async def test_a_batch_goes_well_or_wrong_update_by_update(http: httpx.AsyncClie
         "code": "invalid_data",
         "message": "last: expected a number or null, got text",
         "path": "last",
+        "channel": "quote",
+        "symbol": "AAPL",
     }
 
 
-@pytest.mark.parametrize(("body", "path"), [({}, "updates"), ({"updates": [5]}, "updates[0]")])
+async def test_an_update_that_cant_be_read_spoils_no_other_of_its_batch(
+    http: httpx.AsyncClient,
+) -> None:
+    """It names itself in its place."""
+    good = '{"channel":"quote","symbol":"AAPL","data":{"last":1}}'
+    nan = '{"channel":"quote","symbol":"TSLA","data":{"last":NaN}}'
+    body = f'{{"updates":[{good},{{"channel":"quote","symbol":"X"}},7,{nan},{good}]}}'
+    answer = await http.post("/broadcast", content=body, headers=JSON)
+    results = answer.json()["results"]
+    assert [result.get("seq") for result in results] == [1, None, None, None, 2]
+    errors = [result["error"] for result in results[1:4]]
+    assert [error.get("symbol") for error in errors] == ["X", None, "TSLA"]
+    assert [error.get("path") for error in errors] == ["data", None, "data.last"]
+
+
+@pytest.mark.parametrize(("body", "path"), [({}, "updates"), ({"updates": 5}, "updates")])
 async def test_what_is_no_batch_is_refused(
     http: httpx.AsyncClient, body: object, path: str
 ) -> None:
     """As a whole."""
     answer = await http.post("/broadcast", json=body)
     assert (answer.status_code, answer.json()["path"]) == (422, path)
+
+
+@pytest.mark.parametrize(
+    ("channel", "data", "words"),
+    [
+        ("trades", {"trades": [{"price": 1, "size": 1, "side": "b"}]}, "buy, sell, neutral"),
+        ("quote", {"session": "noon"}, "pre, regular, after, overnight, night, auction"),
+        ("quote", {"dark": 3}, "pending, trading, ended"),
+        ("quote", {"option": {"style": "x" * 5000}}, "american, european, bermudan"),
+        ("candles", UPDATES["candles"] | {"period": "7m"}, "1m, 3m, 5m"),
+    ],
+)
+async def test_a_wrong_word_is_answered_with_the_allowed_ones(
+    http: httpx.AsyncClient, channel: str, data: object, words: str
+) -> None:
+    """With channel and symbol, alone and in a batch; a long one is cut."""
+    answer = await http.post(f"/broadcast/{channel}?symbol=AAPL", json=data)
+    alone = answer.json()
+    assert (answer.status_code, alone["channel"], alone["symbol"]) == (422, channel, "AAPL")
+    assert words in alone["detail"]
+    assert len(alone["detail"]) < 300
+    updates = {"updates": [{"channel": channel, "symbol": "AAPL", "data": data}]}
+    [result] = (await http.post("/broadcast", json=updates)).json()["results"]
+    assert result["error"]["message"] == alone["detail"]
+    assert (result["error"]["channel"], result["error"]["symbol"]) == (channel, "AAPL")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/topics/candles/AAPL?period=7m", "1m, 3m"),
+        ("/topics/books/AAPL", "orderbook, quote"),
+        ("/topics/orderbook/AAPL?variant=even", "'odd'"),
+    ],
+)
+async def test_a_wrong_word_in_an_address_is_answered_so_too(
+    http: httpx.AsyncClient, path: str, words: str
+) -> None:
+    """Whatever the path does."""
+    problem = (await http.delete(path)).json()
+    assert words in problem["detail"]
+    assert (problem["channel"], problem["symbol"]) == (path.split("/")[2], "AAPL")
 
 
 KEY = "bck_a-key-that-nobody-guesses"
@@ -494,6 +554,20 @@ async def test_reading_takes_the_right_to(tmp_path: Path) -> None:
         assert (await http.get("/books/HK.00700")).status_code == 403
         symbols = (await http.get("/symbols")).json()["symbols"]
         assert [one["symbol"] for one in symbols] == ["US.AAPL"]
+
+
+async def test_an_administrator_of_some_symbols_is_shown_no_others(tmp_path: Path) -> None:
+    """In lists of symbols and of topics."""
+    async with asking(tmp_path / "keys.toml") as http:
+        http.headers["X-API-Key"] = KEY
+        for symbol in ("AAPL", "HK.00700"):
+            assert (await broadcast(http, BOOK, symbol)).status_code == 200
+        del http.headers["X-API-Key"]
+        some = bearer(scope="read admin", bookcast={"symbols": ["HK.*"]})
+        stats = (await http.get("/stats", headers=some)).json()
+        assert [topic["symbol"] for topic in stats["topics"]] == ["HK.00700"]
+        symbols = (await http.get("/symbols", headers=some)).json()["symbols"]
+        assert [one["symbol"] for one in symbols] == ["HK.00700"]
 
 
 async def test_the_statistics_are_for_administrators_and_their_networks(tmp_path: Path) -> None:

@@ -1,9 +1,22 @@
+from bookcast.hub.status import Status
 from bookcast.hub.subscription import Subscription
 from bookcast.hub.teller import Teller
 from bookcast.hub.topic import live_topic
 from bookcast.hub.view import ViewSpec
+from bookcast.listing import FeedList
 from bookcast.model import Supply, Symbol, Topic
 from tests.support import AAPL, NumberRenderer, RecordingOutbox, update
+
+
+class Statuses(NumberRenderer):
+    """Keeps each status that it rendered."""
+
+    def __init__(self) -> None:
+        self.said: list[Status] = []
+
+    def status(self, spec: ViewSpec, topic: Topic, status: Status) -> bytes:
+        self.said.append(status)
+        return super().status(spec, topic, status)
 
 
 class World:
@@ -11,9 +24,15 @@ class World:
 
     def __init__(self) -> None:
         self.supply: Supply | None = None
+        self.lacking: FeedList | None = None
+        self.renderer = Statuses()
         self.seconds = 0.0
         self.teller = Teller(
-            NumberRenderer(), lambda: self.seconds, {"orderbook": 30.0}, self.supply_of
+            self.renderer,
+            lambda: self.seconds,
+            {"orderbook": 30.0},
+            self.supply_of,
+            lacking=lambda _topic: self.lacking,
         )
         self.live = live_topic(AAPL, 10, 10)
         self.outbox = RecordingOutbox()
@@ -86,3 +105,27 @@ def test_only_what_a_client_may_see_is_hinted_at() -> None:
     world.check(Supply("futu", "pending", "unknown", refusal="unknown", did_you_mean=hints))
     assert b"".join(world.outbox.writes).startswith(b"<AAPL refused: unknown SZ.000001?>")
     assert asked == [Topic("orderbook", hint) for hint in hints]
+
+
+def test_what_the_feed_lacks_is_told_with_what_it_has_of_what_a_client_may_see() -> None:
+    """Once, until its list changes or somebody publishes."""
+    world = World()
+    world.outbox.may_see = lambda topic: topic.symbol.startswith("US.")
+    world.lacking = FeedList("simulator", [Symbol("HK.AAPL"), Symbol("US.AAPLE")])
+    world.check(None)
+    world.check(None)
+    [status] = world.renderer.said
+    assert (status.state, status.source, status.did_you_mean) == ("pending", None, ("US.AAPLE",))
+    assert status.reason == (
+        "the feed simulator lacks US.AAPL, and nobody has published it; it has, for instance, "
+        "US.AAPLE"
+    )
+    world.lacking = FeedList("simulator", [Symbol("HK.AAPL")])
+    world.check(None)
+    assert world.renderer.said[1].did_you_mean == ()
+    assert world.renderer.said[1].reason == (
+        "the feed simulator lacks US.AAPL, and nobody has published it"
+    )
+    world.live.add(update(1))
+    world.check(None)
+    assert (world.renderer.said[2].state, world.renderer.said[2].lacking) == ("live", None)

@@ -132,7 +132,11 @@ def test_candles_have_a_period_and_may_have_a_history() -> None:
         ({"symbol": "A", "channel": "books"}, "unknown_channel", "there are orderbook, quote"),
         ({"symbol": "A", "depth": 0}, "invalid_message", "depth: expected"),
         ({"symbol": "A", "depth": 1.5}, "invalid_message", "depth: expected a whole number"),
-        ({"symbol": "A", "mode": "diff"}, "invalid_message", "mode: invalid enum value 'diff'"),
+        (
+            {"symbol": "A", "mode": "diff"},
+            "invalid_message",
+            "mode: 'diff' isn't one of full, delta",
+        ),
         ({"symbol": "A", "interval_ms": -1}, "invalid_message", "interval_ms: expected"),
         ({"symbol": "A", "interval_ms": 10**9}, "invalid_message", "interval_ms: expected"),
         ({"symbol": "A", "channel": "candles"}, "invalid_message", "period is missing; it is one"),
@@ -195,6 +199,70 @@ def test_errors_name_what_they_are_about() -> None:
     """Channel and symbol, as the client wrote them."""
     [error] = told(say(connection(), "resync", symbol="AAPL", channel="trades"))
     assert (error["channel"], error["symbol"]) == ("trades", "AAPL")
+
+
+@pytest.mark.parametrize(
+    ("fields", "channel", "words"),
+    [
+        ({"mode": "deltas"}, "orderbook", "full, delta"),
+        ({"mode": None, "channel": "quote"}, "quote", "full, delta"),
+        ({"channel": "tardes"}, "tardes", "orderbook, quote, trades"),
+        ({"channel": 5}, None, "orderbook, quote, trades"),
+        ({"channel": "candles", "period": "7m"}, "candles", "1m, 3m, 5m"),
+        ({"channel": "candles", "period": 1}, "candles", "1m, 3m, 5m"),
+        ({"variant": "even"}, "orderbook", "odd"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_allowed_ones(
+    fields: dict[str, object], channel: str | None, words: str
+) -> None:
+    """For each symbol, with the channel and the id."""
+    answers = told(say(connection(), "subscribe", symbols=["AAPL", "TSLA"], id=3, **fields))
+    assert [(one["type"], one["symbol"], one["id"]) for one in answers] == [
+        ("error", "AAPL", 3),
+        ("error", "TSLA", 3),
+    ]
+    assert {one.get("channel") for one in answers} == {channel}
+    assert all(words in one["message"] for one in answers)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"channel": "x" * 60_000},
+        {"mode": "x" * 60_000},
+        {"channel": "candles", "period": "x" * 60_000},
+        {"symbols": ["x" * 60_000]},
+        {"symbols": [["x" * 60_000]]},
+    ],
+)
+def test_what_is_wrong_is_quoted_no_further_than_a_person_reads(fields: dict[str, Any]) -> None:
+    """A short question must not make an endless answer."""
+    actions = say(connection(), "subscribe", **{"symbols": ["AAPL", "TSLA"], **fields})
+    assert all(len(json.dumps(one)) < 500 for one in told(actions))
+    [error] = told(connection().receive(json.dumps({"action": "x" * 60_000})))
+    assert len(error["message"]) < 300
+
+
+@pytest.mark.parametrize("action", ["subscribe", "unsubscribe"])
+def test_a_symbol_that_isnt_text_names_itself_and_spoils_no_other(action: str) -> None:
+    """By its place and value; the others are answered as ever, in order."""
+    symbols = ["AAPL", 5, {"a": []}, " TSLA", None, 5, "TSLA", True]
+    answers = told(say(connection(), action, symbols=symbols, id=1))
+    assert [answer.get("symbol") for answer in answers if "confirmed" in answer["type"]] == [
+        "AAPL",
+        "TSLA",
+    ]
+    wrong = [answer["message"] for answer in answers if answer["type"] == "error"]
+    assert wrong == [
+        "symbols[1]: a symbol is text, not 5",
+        'symbols[2]: a symbol is text, not {"a":[]}',
+        "' TSLA' is no symbol: that is printable characters with no space around them",
+        "symbols[4]: a symbol is text, not null",
+        "symbols[5]: a symbol is text, not 5",
+        "symbols[7]: a symbol is text, not true",
+    ]
+    assert {answer["id"] for answer in answers} == {1}
 
 
 def test_the_limit_of_subscriptions_counts_topics() -> None:

@@ -18,7 +18,7 @@ from bookcast.model import (
     Trades,
     WarrantFigures,
 )
-from bookcast.protocol.published import Rules, decode_batch, parse_publication
+from bookcast.protocol.published import Rules, parse_publication
 
 NOON = 1_700_000_043_210
 CANDLE = {"time": 1_700_000_040_000, "open": 2, "high": 3, "low": 1, "close": 2.5, "volume": 10}
@@ -223,26 +223,6 @@ def test_a_condition_that_is_no_word_is_refused_in_plain_words() -> None:
     """Nobody has to read a pattern."""
     with pytest.raises(InvalidInput, match="condition: expected a word of 1 to 32 of a-z, 0-9"):
         parse("trades", {"trades": [{"price": 1, "size": 1, "condition": "Odd lot"}]})
-
-
-def test_a_batch_is_read_update_by_update() -> None:
-    """Their data are left as they are."""
-    [first, second] = decode_batch(
-        b'{"updates":[{"channel":"quote","symbol":"A","data":{"last":1.0}},'
-        b'{"channel":"candles","symbol":"B","data":5,"period":"1m"}]}'
-    )
-    assert (first.channel, first.symbol, first.data) == (
-        "quote",
-        "A",
-        msgspec.Raw(b'{"last":1.0}'),
-    )
-    assert second.period == "1m"
-    with pytest.raises(InvalidInput) as caught:
-        decode_batch(b'{"updates":[{"channel":"quote"}]}')
-    assert caught.value.path == "updates[0].data"
-    with pytest.raises(InvalidInput) as caught:
-        decode_batch(b'{"updates":[{"channel":"quote","symbol":"A","data":{"last":NaN}}]}')
-    assert (caught.value.code, caught.value.path) == ("invalid_data", "updates[0].data.last")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from bookcast.hub import batch
 from bookcast.hub.hub import Hub
 from bookcast.hub.status import Status
 from bookcast.hub.view import Shown, ViewSpec
+from bookcast.listing import FeedList
 from bookcast.model import (
     Book,
     Broker,
@@ -492,3 +493,14 @@ def test_a_refusal_names_what_may_have_been_meant(hints: list[str], sentence: st
         "symbol": "AAPL",
         **({"did_you_mean": hints} if hints else {}),
     }
+
+
+def test_what_the_feed_lacks_is_told_with_what_may_have_been_meant() -> None:
+    """In a v1 client's status; a base client hears nothing."""
+    lacking = FeedList("simulator", [AAPL.symbol])
+    status = Status("pending", None, "it lacks it", did_you_mean=(AAPL.symbol,), lacking=lacking)
+    assert Renderer(lambda text, _deflate: text).status(ViewSpec("base", "A"), AAPL, status) == b""
+    told = json.loads(Renderer(lambda text, _deflate: text).status(V1, AAPL, status))
+    assert (told["reason"], told["did_you_mean"]) == ("it lacks it", ["US.AAPL"])
+    refused = status._replace(lacking=None)
+    assert b"did_you_mean" not in Renderer(lambda text, _: text).status(V1, AAPL, refused)

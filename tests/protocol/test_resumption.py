@@ -90,3 +90,19 @@ def test_it_may_not_be_endless() -> None:
     client = connection()
     with pytest.raises(InvalidInput, match="at most 1000"):
         resume(client, v1.Resume("token", [held("trades", 1)] * 1001))
+
+
+def test_a_position_that_cant_be_read_is_refused_by_itself() -> None:
+    """The others go on; the answer says what is wrong with it."""
+    client = connection()
+    fault = InvalidInput("invalid_message", "positions[0].seq: expected").about("trades", "TSLA")
+    asked = resume(client, v1.Resume("token", [held("trades", 3)]), [fault])
+    [action] = asked.restore({TRADES: (FULL, None)})
+    assert isinstance(action, Restore)
+    assert action.answer is not None
+    answer = action.answer([(Position("e", 3), True)])
+    assert isinstance(answer, v1.Resumed)
+    assert [one.recovered for one in answer.restored] == [True]
+    [refused] = answer.refused
+    assert (refused.channel, refused.symbol, refused.code) == ("trades", "TSLA", "invalid_message")
+    assert refused.message == "positions[0].seq: expected"

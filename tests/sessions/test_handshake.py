@@ -497,3 +497,36 @@ async def test_what_comes_behind_a_handshake_waits_for_the_keys_with_it(
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
         assert b"pong" in await asyncio.wait_for(reader.readexactly(16), PATIENCE)
         writer.close()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "symbols=AAPL,%20TSLA",
+        "symbols=AAPL,+TSLA",
+        "symbols=%20AAPL%20,,TSLA,",
+        "symbols=AAPL&symbols=%09TSLA",
+        "symbols=AAPL%2C%0ATSLA,AAPL",
+    ],
+)
+async def test_spaces_around_symbols_of_an_address_say_nothing(server: Server, query: str) -> None:
+    """Each symbol is confirmed once, in its order."""
+    async with connect(f"{server.ws_url}me?{query}") as client:
+        await client.say({"action": "ping"})
+        assert [(await client.hear()).get("symbol") for _ in range(3)] == ["AAPL", "TSLA", None]
+
+
+async def test_a_symbol_of_an_address_that_is_none_names_itself(server: Server) -> None:
+    """And spoils no other, in both protocols."""
+    query = f"me?symbols=AAPL,{'x' * 65},HK.,TSLA"
+    async with connect(server.ws_url + query) as base:
+        heard = [await base.hear() for _ in range(4)]
+    assert [one.get("symbol") for one in heard] == ["AAPL", None, None, "TSLA"]
+    assert "'" + "x" * 64 + "…'" in heard[1]["message"]
+    assert "'HK.'" in heard[2]["message"]
+    async with connect(server.ws_url + query, subprotocols=[V1]) as client:
+        heard = [await client.hear() for _ in range(5)][1:]
+    assert [one["type"] for one in heard if one["type"] != "status"][:2] == [
+        "subscription_confirmed",
+        "error",
+    ]

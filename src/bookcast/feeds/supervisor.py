@@ -11,7 +11,7 @@ from typing import Final
 
 from bookcast import backoff
 from bookcast.feeds.base import Feed, FeedStatus
-from bookcast.model import Data, Security, Supply, Topic
+from bookcast.model import Data, Security, Supply, Symbol, Topic
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +75,10 @@ class Supervisor:
         if self._trouble is None:
             return self._feed.supply(topic)
         return Supply(self._feed.name, "feed_down", self._trouble)
+
+    def symbols(self) -> Sequence[Symbol]:
+        """The symbols that the feed is known to have; empty where it can't tell."""
+        return self._feed.symbols()
 
     async def search(self, text: str) -> Sequence[Security]:
         """Find what can be subscribed at the feed."""

@@ -18,7 +18,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """What went wrong with a request.
 
     ``path``: the wrong field, for instance bids[3].price. ``retry``: the same may go well later.
-    ``published``: of what couldn't be published, whether nothing was, or nobody knows.
+    ``published``: of what couldn't be published, whether nothing was, or nobody knows. ``channel``
+    and ``symbol``: what it is about, as the request wrote them.
     """
 
     title: str
@@ -28,6 +29,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     path: str = ""
     retry: bool = False
     published: Literal["nothing", "unknown"] | None = None
+    channel: str | None = None
+    symbol: str | None = None
 
 
 class ProblemResponse(Response):
@@ -54,14 +57,18 @@ def _response(error: InvalidInput, headers: dict[str, str]) -> Response:
         error.path,
         kind.retry,
         error.published,
+        error.channel,
+        error.symbol,
     )
     return ProblemResponse(msgspec.json.encode(problem), kind.status, headers)
 
 
-async def on_invalid_input(_request: Request, error: Exception) -> Response:
-    """Answer input that is wrong."""
+async def on_invalid_input(request: Request, error: Exception) -> Response:
+    """Answer input that is wrong, with what the request was about."""
     assert isinstance(error, InvalidInput)
-    return of(error)
+    path = request.path_params
+    named = path.get("symbol", request.query_params.get("symbol"))
+    return of(error.about(error.channel or path.get("channel"), error.symbol or named))
 
 
 def of(error: InvalidInput) -> Response:

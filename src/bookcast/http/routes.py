@@ -25,10 +25,11 @@ from bookcast.http import problem, schemas
 from bookcast.http.report import MAX_TOPICS, Reporter, StatsQuery
 from bookcast.hub.hub import Hub
 from bookcast.limits import Refusals, TokenBuckets
-from bookcast.model import Security, Topic, names_of, parse_symbol
+from bookcast.model import Security, Symbol, Topic, names_of, parse_symbol
 from bookcast.protocol import codec
+from bookcast.protocol.batches import decode_batch
 from bookcast.protocol.idempotency import HEADER
-from bookcast.protocol.published import decode_batch, topic_of
+from bookcast.protocol.published import topic_of
 from bookcast.publisher import Publisher
 from bookcast.settings import Settings
 
@@ -119,7 +120,7 @@ class Routes:
             if isinstance(outcome, InvalidInput):
                 self._refusals.note(outcome)
         results = [
-            schemas.Outcome(error=schemas.Refusal(outcome.code, outcome.message, outcome.path))
+            schemas.Outcome(error=_refusal(outcome))
             if isinstance(outcome, InvalidInput)
             else schemas.Outcome(outcome.epoch, outcome.seq)
             for outcome in outcomes
@@ -133,8 +134,10 @@ class Routes:
 
     async def stats(self, request: Request) -> Response:
         """Answer what the server has done since it started, and how topics stand."""
-        await self._require(request, "admin")
-        return Json(await self._reporter.stats(self._stats_query(request)))
+        _, rights = await self._require(request, "admin")
+        stats = await self._reporter.stats(self._stats_query(request))
+        seen = [one for one in stats.topics if rights.allows_symbol(Symbol(one.symbol))]
+        return Json(msgspec.structs.replace(stats, topics=seen))
 
     def _stats_query(self, request: Request) -> StatsQuery:
         """Read which topics are to be listed.
@@ -303,6 +306,10 @@ def _idempotency_key(request: Request) -> str | None:
         return keys[0].encode("latin-1").decode() if keys else None
     except UnicodeDecodeError:
         raise InvalidInput("invalid_message", f"{HEADER}: not valid UTF-8", path=HEADER) from None
+
+
+def _refusal(error: InvalidInput) -> schemas.Refusal:
+    return schemas.Refusal(error.code, error.message, error.path, error.channel, error.symbol)
 
 
 def _refuse_key_of_batch(request: Request) -> None:

@@ -38,11 +38,16 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is wrong with one update of a batch; ``path``: where in its data."""
+    """What is wrong with one update of a batch; ``path``: where in its data.
+
+    ``channel`` and ``symbol`` are those of the update, as it wrote them.
+    """
 
     code: str
     message: str
     path: str = ""
+    channel: str | None = None
+    symbol: str | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -17,6 +17,7 @@ from bookcast.hub.subscription import Outbox, Subscription, Tally
 from bookcast.hub.teller import Teller
 from bookcast.hub.topic import MAX_WAITING, LiveTopic, Step, live_topic
 from bookcast.hub.view import Renderer, Shown, View, ViewSpec
+from bookcast.listing import FeedList
 from bookcast.model import Channel, Gone, Position, Supply, Topic, Update
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Hub:
             where there are other nodes, one may be behind for a moment.
         supply: tells how a topic's feed can supply it; None when it has none.
         gone: tells whether the publisher of a topic's newest update is gone.
+        lacking: returns the feed's list, where that lacks a topic's symbol.
         observe: is told the seconds that each update took from the feed to the sockets.
     """
 
@@ -88,6 +90,7 @@ class Hub:
         patience: float = 0.0,
         supply: Callable[[Topic], Supply | None] = lambda _topic: None,
         gone: Callable[[Topic], Gone | None] = lambda _topic: None,
+        lacking: Callable[[Topic], FeedList | None] = lambda _topic: None,
         observe: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         self._renderer = renderer
@@ -102,7 +105,7 @@ class Hub:
         self._keeps_books = keeps_books
         self._max_queue_bytes = max_queue_bytes
         self._patience = patience
-        self._teller = Teller(renderer, now, stale_after or {}, supply, gone)
+        self._teller = Teller(renderer, now, stale_after or {}, supply, gone, lacking=lacking)
         self._observe = observe
         self._topics: dict[Topic, LiveTopic] = {}
         self._dirty: dict[Topic, LiveTopic] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
+from bookcast.listing import FeedList
 from bookcast.model import Gone, Quota, Supply, Symbol, Update
 
 FRESH_MS: Final = 1000.0
@@ -17,7 +18,10 @@ State = Literal["live", "stale", "pending", "halted", "closed", "feed_down"]
 
 
 class Status(NamedTuple):
-    """How a topic stands. ``age_ms`` is that of its newest update; the rest is a feed's word."""
+    """How a topic stands. ``age_ms`` is that of its newest update; the rest is a feed's word.
+
+    ``lacking``: the feed's list, where that lacks the symbol and nobody has published the topic.
+    """
 
     state: State
     age_ms: float | None = None
@@ -27,6 +31,7 @@ class Status(NamedTuple):
     quota: Quota | None = None
     refusal: str | None = None
     did_you_mean: tuple[Symbol, ...] = ()
+    lacking: FeedList | None = None
 
     @property
     def news(self) -> tuple[object, ...]:
@@ -38,7 +43,7 @@ class Status(NamedTuple):
         if quota is not None and quota.next_free_ms is not None:
             quota = quota._replace(next_free_ms=0)
         reason = self.reason if self.state in _TOLD_REASONS else None
-        return _shared((self.state, self.source, self.every_ms, quota, reason))
+        return _shared((self.state, self.source, self.every_ms, quota, reason, self.lacking))
 
     @property
     def goes_without_saying(self) -> bool:

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable, Mapping
 
 from bookcast.hub.status import Status, status_of
-from bookcast.hub.subscription import Subscription
+from bookcast.hub.subscription import Outbox, Subscription
 from bookcast.hub.topic import LiveTopic
 from bookcast.hub.view import Renderer
+from bookcast.listing import FeedList
 from bookcast.model import Channel, Gone, Supply, Topic, Update
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ class Teller:
         stale_after: per channel, seconds without an update until a topic is stale; 0: never.
         supply: tells how a topic's feed can supply it; None when it has none.
         gone: tells whether the publisher of a topic's newest update is gone.
+        lacking: returns the feed's list, where that lacks a topic's symbol.
     """
 
     def __init__(
@@ -32,12 +34,15 @@ class Teller:
         stale_after: Mapping[Channel, float],
         supply: Callable[[Topic], Supply | None],
         gone: Callable[[Topic], Gone | None] = lambda _topic: None,
+        *,
+        lacking: Callable[[Topic], FeedList | None] = lambda _topic: None,
     ) -> None:
         self._renderer = renderer
         self._now = now
         self._stale_after = stale_after
         self._supply = supply
         self._gone = gone
+        self._lacking = lacking
 
     def judge(self, live: LiveTopic) -> Status:
         """Tell how a topic stands now."""
@@ -45,13 +50,18 @@ class Teller:
 
     def judge_update(self, topic: Topic, newest: Update | None, gone: Gone | None) -> Status:
         """Return how a topic stands now whose newest update is this one."""
-        return status_of(
+        supply = self._supply(topic)
+        status = status_of(
             newest,
             now_ms=self._now() * 1000,
             stale_after=self._stale_after.get(topic.channel, 0.0),
-            supply=self._supply(topic),
+            supply=supply,
             gone=gone,
         )
+        if newest is None and supply is None and (lacking := self._lacking(topic)) is not None:
+            reason = f"the feed {lacking.feed} lacks {topic.symbol}, and nobody has published it"
+            return status._replace(reason=reason, lacking=lacking)
+        return status
 
     def check(self, live: LiveTopic) -> None:
         """Judge a topic, and tell all who can take it if that is news."""
@@ -84,6 +94,17 @@ class Teller:
         if known != status.news:
             subscription.told = status.news
             if known is not None or not status.goes_without_saying:
+                if status.lacking is not None:
+                    status = _with_hints(status, status.lacking, live.topic, outbox)
                 words += self._renderer.status(spec, live.topic, status)
         if words:
             outbox.put(words)
+
+
+def _with_hints(status: Status, lacking: FeedList, topic: Topic, outbox: Outbox) -> Status:
+    """Name what the feed has instead of a symbol, of what a client may see."""
+    meant, has = lacking.hints(
+        topic.symbol, lambda symbol: outbox.may_see(topic._replace(symbol=symbol))
+    )
+    named = f"; it has, for instance, {', '.join(has)}" if has else ""
+    return status._replace(reason=f"{status.reason}{named}", did_you_mean=meant)

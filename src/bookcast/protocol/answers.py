@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from bookcast.errors import InvalidInput
+from bookcast.errors import InvalidInput, brief
 from bookcast.hub.view import ViewSpec
 from bookcast.protocol import messages_v1 as v1
 
@@ -27,12 +27,18 @@ def error_of(
     channel: str | msgspec.UnsetType = UNSET,
     symbol: str | msgspec.UnsetType = UNSET,
 ) -> v1.ErrorMessage:
-    """Write what was wrong."""
+    """Write what was wrong, and with what."""
     return v1.ErrorMessage(
         id=id_,
         code=error.code,
         message=error.message,
-        channel=channel,
-        symbol=symbol,
+        channel=_named(channel, error.channel),
+        symbol=_named(symbol, error.symbol),
         retry_after_ms=UNSET if error.retry_after is None else ceil(error.retry_after * 1000),
     )
+
+
+def _named(given: object, known: str | None) -> str | msgspec.UnsetType:
+    """Return what an error is about: as the client wrote it, or as the error says it."""
+    named = known if given is UNSET else given
+    return brief(named) if isinstance(named, str) else UNSET

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from bookcast.errors import InvalidInput, explain
+from bookcast.errors import InvalidInput, brief, explain
 from bookcast.model import Book, Level, Sides, Update
 from bookcast.protocol import messages
 from bookcast.protocol.lenient import mended
@@ -60,7 +60,7 @@ def decode_command(data: bytes | str) -> messages.Command:
             raise UnknownAction
         return _commands[action].decode(data)
     except msgspec.ValidationError as error:
-        raise invalid("invalid_message", error, "The message") from None
+        raise invalid("invalid_message", error, "The message", messages.Command) from None
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise InvalidInput("invalid_json", not_json(error)) from None
 
@@ -78,7 +78,7 @@ def read(decoder: msgspec.json.Decoder[T], source: Any, code: str, whole: str) -
         except msgspec.ValidationError:
             return _read_exact(decoder, mended(decoder.type, source))
     except msgspec.ValidationError as error:
-        raise invalid(code, error, whole) from None
+        raise invalid(code, error, whole, decoder.type) from None
     except (ValueError, RecursionError) as error:
         if not isinstance(source, bytes):
             raise InvalidInput(code, f"{whole} can't be written as JSON: {error}") from None
@@ -216,10 +216,20 @@ def iso_utc(milliseconds: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def invalid(code: str, error: msgspec.ValidationError, whole: str) -> InvalidInput:
-    """Turn a validation error into one for a person; ``whole`` is what to call the input."""
-    path, sentence = explain(error)
+def invalid(
+    code: str, error: msgspec.ValidationError, whole: str, kind: Any = None
+) -> InvalidInput:
+    """Turn a validation error into one for a person.
+
+    ``whole`` is what to call the input; ``kind``: the type that it was read as.
+    """
+    path, sentence = explain(error, kind)
     return InvalidInput(code, sentence if path else f"{whole}: {sentence}", path=path)
+
+
+def shown(value: Any) -> str:
+    """Return what a JSON reader gave as it is written, cut where it is long."""
+    return brief(_encoder.encode(value).decode())
 
 
 def not_json(error: Exception) -> str:

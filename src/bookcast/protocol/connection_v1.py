@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any
 
-import msgspec
 from msgspec import UNSET
 
 from bookcast.auth.principal import EVERYTHING, Rights
-from bookcast.errors import InvalidInput, explain
+from bookcast.errors import InvalidInput
 from bookcast.hub.hub import Word
 from bookcast.hub.view import ViewSpec
 from bookcast.model import Position, Topic
@@ -30,6 +28,7 @@ from bookcast.protocol.actions import (
     Show,
 )
 from bookcast.protocol.answers import MAX_SYMBOLS, error_of, seen_as
+from bookcast.protocol.commands_v1 import Said, aim_of, read_command
 from bookcast.protocol.connection import (
     Charge,
     Terms,
@@ -38,27 +37,12 @@ from bookcast.protocol.connection import (
     too_many,
     unauthenticated,
 )
-from bookcast.protocol.lenient import Words, mended
+from bookcast.protocol.ignored import MAX_IGNORED, name_ignored
 from bookcast.protocol.published import parse_channel, topic_of
 from bookcast.protocol.render import V1, named_variant
 from bookcast.protocol.resumption import check_since, go_on_since, resume
 from bookcast.protocol.shapes import PublishedUpdate
-
-
-class _Head(msgspec.Struct):
-    action: str
-    id: v1.Id = UNSET
-
-
-class _Answerable(msgspec.Struct):
-    id: v1.Id = UNSET
-
-
-_head: Final = msgspec.json.Decoder(_Head)
-_answerable: Final = msgspec.json.Decoder(_Answerable)
-_command: Final[msgspec.json.Decoder[v1.Command]] = msgspec.json.Decoder(v1.Command)
-_ACTIONS: Final = tuple(str(kind.__struct_config__.tag) for kind in v1.Command.__args__)
-_WORDS: Final = Words(_ACTIONS)
+from bookcast.protocol.unknown import unknown_fields
 
 
 @lru_cache(maxsize=16_384)
@@ -148,29 +132,47 @@ class V1Connection:
     def receive(self, data: bytes | str) -> list[Action]:
         """Decide on one text message. Bad input is answered, never raised."""
         try:
-            command = _decode(data)
+            said = read_command(data)
         except InvalidInput as error:
-            return self.refuse(self._charge(False) or error, _id_of(data))  # noqa: FBT003 - charged
+            return self._refuse_unread(error, data)
+        command = said.command
         refusal = self._charge(isinstance(command, v1.Publish))
         if refusal is not None:
             return self.refuse(refusal, command.id)
+        return [*name_ignored(self._answer(said), said.ignored)]
+
+    def _answer(self, said: Said) -> list[Action]:
+        command = said.command
         try:
-            return self._decide(command)
+            return self._decide(said)
         except InvalidInput as error:
             symbol, channel = getattr(command, "symbol", UNSET), getattr(command, "channel", UNSET)
             return [Send(error_of(error, command.id, channel, symbol), error)]
 
-    def _decide(self, command: v1.Command) -> list[Action]:
+    def _refuse_unread(self, error: InvalidInput, data: bytes | str) -> list[Action]:
+        """Refuse what can't be read, for each of the symbols that it names."""
+        aim = aim_of(data)
+        refusal = self._charge(False)  # noqa: FBT003 - no publication
+        if refusal is not None:
+            return self.refuse(refusal, aim.id)
+        symbols = aim.symbols if len(aim.symbols) <= self._most_symbols() else ()
+        return [
+            Send(error_of(error, aim.id, aim.channel, symbol), error)
+            for symbol in symbols or [UNSET]
+        ]
+
+    def _decide(self, said: Said) -> list[Action]:
+        command = said.command
         if isinstance(command, v1.Ping):
             return [Send(v1.Pong(id=command.id, server_time=self._time()))]
         if isinstance(command, v1.Authenticate):
             return [_authenticate(command)]
         if self.rights is None:
             raise unauthenticated()
-        return self._obey(command)
+        return self._obey(said)
 
-    def _obey(self, command: v1.Command) -> list[Action]:
-        match command:
+    def _obey(self, said: Said) -> list[Action]:
+        match command := said.command:
             case v1.Subscribe():
                 actions = self._subscribe(command)
             case v1.Unsubscribe():
@@ -184,7 +186,7 @@ class V1Connection:
             case v1.Publish():
                 actions = [self._publish(command)]
             case v1.Resume():
-                actions = [resume(self, command)]
+                actions = [resume(self, command, said.faults)]
         return actions
 
     def refuse(self, error: InvalidInput, id_: v1.Id = UNSET) -> list[Action]:
@@ -207,9 +209,9 @@ class V1Connection:
         actions: list[Action] = []
         symbols = self._symbols(command)
         check_since(command, len(symbols))
-        for symbol in symbols:
+        for place, symbol in symbols:
             try:
-                actions.append(self._show(command, symbol))
+                actions.append(self._show(command, _text(symbol, place)))
             except InvalidInput as error:
                 told = error_of(error, command.id, command.channel, symbol)
                 actions.append(Send(told, error))
@@ -264,9 +266,9 @@ class V1Connection:
 
     def _unsubscribe(self, command: v1.Unsubscribe) -> list[Action]:
         actions: list[Action] = []
-        for symbol in self._symbols(command):
+        for place, symbol in self._symbols(command):
             try:
-                topic = self._topic(command, symbol)
+                topic = self._topic(command, _text(symbol, place))
             except InvalidInput as error:
                 told = error_of(error, command.id, command.channel, symbol)
                 actions.append(Send(told, error))
@@ -282,20 +284,28 @@ class V1Connection:
             actions.append(Send(confirmed))
         return actions
 
-    def _symbols(self, command: v1.Subscribe | v1.Unsubscribe) -> list[str]:
+    def _symbols(self, command: v1.Subscribe | v1.Unsubscribe) -> list[tuple[str, Any]]:
+        """Return what a message names, each once, with its place."""
         one, many = command.symbol, command.symbols
         if (one is UNSET) == (many is UNSET):
             raise InvalidInput(
                 "invalid_message", "Name either 'symbol' or a list of 'symbols'", path="symbol"
             )
         if not isinstance(many, list):
-            return [str(one)]
+            return [("symbol", one)]
         # Each is answered by itself: short questions must not make endless answers.
-        most = max(MAX_SYMBOLS, self.terms.max_subscriptions)
+        most = self._most_symbols()
         if not 1 <= len(many) <= most:
             fault = f"at most {most} at once, not {len(many)}" if many else "the list is empty"
             raise InvalidInput("invalid_message", f"symbols: {fault}", path="symbols")
-        return list(dict.fromkeys(many))
+        each: dict[Any, tuple[str, Any]] = {}
+        for index, symbol in enumerate(many):
+            key = symbol if isinstance(symbol, str) else (index,)
+            each.setdefault(key, (f"symbols[{index}]", symbol))
+        return list(each.values())
+
+    def _most_symbols(self) -> int:
+        return max(MAX_SYMBOLS, self.terms.max_subscriptions)
 
     def _topic(
         self, command: v1.Subscribe | v1.Unsubscribe | v1.Resync | v1.Why, symbol: str
@@ -388,12 +398,15 @@ class V1Connection:
 
     def _publish(self, command: v1.Publish) -> Publish:
         def answer(position: Position) -> Message:
+            channel = parse_channel(command.channel)
+            unknown = unknown_fields(channel, command.data, MAX_IGNORED)
             return v1.PublishedMessage(
                 id=command.id,
-                channel=parse_channel(command.channel),
+                channel=channel,
                 symbol=command.symbol,
                 epoch=position.epoch,
                 seq=position.seq,
+                ignored=[f"data.{path}" for path in unknown] or UNSET,
             )
 
         def refuse(error: InvalidInput) -> Message:
@@ -419,6 +432,19 @@ def _limit(word: Word) -> v1.LimitedBy:
     return "interval" if word.view.interval_ms else "none"
 
 
+def _text(symbol: Any, place: str) -> str:
+    """Return a symbol of a list.
+
+    Raises:
+        InvalidInput: when it isn't text.
+    """
+    if isinstance(symbol, str):
+        return symbol
+    raise InvalidInput(
+        "invalid_symbol", f"{place}: a symbol is text, not {codec.shown(symbol)}", path=place
+    )
+
+
 def _check_view(command: v1.Subscribe, topic: Topic) -> None:
     """Refuse what has no meaning in a channel, instead of leaving it out silently."""
     books, events = topic.channel == "orderbook", topic.channel in {"trades", "candles"}
@@ -439,53 +465,3 @@ def _authenticate(command: v1.Authenticate) -> Authenticate:
         return v1.Authenticated(id=command.id, expires_in_ms=left)
 
     return Authenticate(command.token, answer, lambda error: error_of(error, command.id))
-
-
-def _decode(data: bytes | str) -> v1.Command:
-    """Read what a client said.
-
-    Raises:
-        InvalidInput: with a sentence that names the place.
-    """
-    try:
-        try:
-            return _command.decode(data)
-        except msgspec.ValidationError:
-            text = data.encode() if isinstance(data, str) else data
-            return _command.decode(mended(v1.Command, text))
-    except msgspec.ValidationError as error:
-        _, sentence = explain(error)
-    except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        raise codec.bad_json(data, error, "invalid_message") from None
-    try:
-        action = _head.decode(data).action
-    except msgspec.ValidationError as error:
-        raise codec.invalid("invalid_message", error, "The message") from None
-    except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        # What is wrong with its fields stands before what isn't JSON.
-        raise codec.bad_json(data, error, "invalid_message") from None
-    if _WORDS.meant(action) not in _ACTIONS:
-        raise InvalidInput(
-            "unknown_action",
-            f"There is no action {action!r}; there are {', '.join(_ACTIONS)}",
-            path="action",
-        )
-    raise InvalidInput("invalid_message", sentence)
-
-
-def _id_of(data: bytes | str) -> v1.Id:
-    """Find the id in a message that is wrong otherwise."""
-    try:
-        return _answerable.decode(data).id
-    except msgspec.ValidationError:
-        return UNSET
-    except (msgspec.DecodeError, RecursionError, ValueError):
-        return _id_of_almost_json(data)
-
-
-def _id_of_almost_json(data: bytes | str) -> v1.Id:
-    """Find it in a text whose only fault is a number that JSON doesn't have."""
-    try:
-        return msgspec.convert(json.loads(data), _Answerable).id
-    except (msgspec.ValidationError, RecursionError, ValueError):
-        return UNSET

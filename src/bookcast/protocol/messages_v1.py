@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from bookcast.hub.status import State
 from bookcast.model import MAX_NUMBER, Brokers, Candle, Channel, QuotaPool, Quote, TimePoint, Trade
+from bookcast.protocol.shapes import ChannelName, PeriodName, VariantName
 
 SUBPROTOCOL = "bookcast.v1"
 
@@ -26,6 +27,9 @@ Id = (
 """What a client may put into any message, to find it in the answers: short text, or a whole number.
 
 It is echoed as it was sent, 1.0 too."""
+
+Names = list[Annotated[Any, Meta(extra_json_schema={"type": "string"})]]
+"""Symbols. Each is checked by itself: what isn't text among them spoils no other."""
 
 Ts = tuple[float | None, float | None, float]
 
@@ -53,13 +57,13 @@ class Subscribe(msgspec.Struct, frozen=True, tag_field="action", tag="subscribe"
     """
 
     symbol: str | UnsetType = UNSET
-    symbols: list[str] | UnsetType = UNSET
-    channel: str = "orderbook"
+    symbols: Names | UnsetType = UNSET
+    channel: ChannelName = "orderbook"
     depth: Annotated[int, Meta(ge=1, le=MAX_DEPTH)] | None = None
     mode: Literal["full", "delta"] = "full"
     interval_ms: Annotated[int, Meta(ge=0, le=MAX_INTERVAL_MS)] = 0
-    period: str | None = None
-    variant: str | None = None
+    period: PeriodName | None = None
+    variant: VariantName | None = None
     history: Annotated[int, Meta(ge=0, le=MAX_HISTORY)] = 0
     since: Since | None = None
     id: Id = UNSET
@@ -69,10 +73,10 @@ class Unsubscribe(msgspec.Struct, frozen=True, tag_field="action", tag="unsubscr
     """Asks for no more of them."""
 
     symbol: str | UnsetType = UNSET
-    symbols: list[str] | UnsetType = UNSET
-    channel: str = "orderbook"
-    period: str | None = None
-    variant: str | None = None
+    symbols: Names | UnsetType = UNSET
+    channel: ChannelName = "orderbook"
+    period: PeriodName | None = None
+    variant: VariantName | None = None
     id: Id = UNSET
 
 
@@ -92,9 +96,9 @@ class Resync(msgspec.Struct, frozen=True, tag_field="action", tag="resync"):
     """Asks for the whole state once more, for instance after a checksum that didn't agree."""
 
     symbol: str
-    channel: str = "orderbook"
-    period: str | None = None
-    variant: str | None = None
+    channel: ChannelName = "orderbook"
+    period: PeriodName | None = None
+    variant: VariantName | None = None
     id: Id = UNSET
 
 
@@ -102,9 +106,9 @@ class Why(msgspec.Struct, frozen=True, tag_field="action", tag="why"):
     """Asks what became of the updates of a symbol, and what limits them."""
 
     symbol: str
-    channel: str = "orderbook"
-    period: str | None = None
-    variant: str | None = None
+    channel: ChannelName = "orderbook"
+    period: PeriodName | None = None
+    variant: VariantName | None = None
     id: Id = UNSET
 
 
@@ -114,10 +118,10 @@ class Publish(msgspec.Struct, frozen=True, tag_field="action", tag="publish"):
     With an ``idempotency_key`` it can be sent again, and is published once.
     """
 
-    channel: str
+    channel: ChannelName
     symbol: str
     data: msgspec.Raw
-    period: str | None = None
+    period: PeriodName | None = None
     idempotency_key: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     id: Id = UNSET
 
@@ -125,12 +129,12 @@ class Publish(msgspec.Struct, frozen=True, tag_field="action", tag="publish"):
 class HeldPosition(msgspec.Struct, frozen=True):
     """What a client has of a topic: everything up to this."""
 
-    channel: str
+    channel: ChannelName
     symbol: str
     epoch: str
     seq: int
-    period: str | None = None
-    variant: str | None = None
+    period: PeriodName | None = None
+    variant: VariantName | None = None
 
 
 class Resume(msgspec.Struct, frozen=True, tag_field="action", tag="resume"):
@@ -165,6 +169,9 @@ Command = (
 
 
 # To a client
+
+Ignored = list[str] | UnsetType
+"""Fields of the message answered that aren't known, at most 10."""
 
 
 class Welcome(msgspec.Struct, frozen=True, tag_field="type", tag="welcome"):
@@ -208,6 +215,7 @@ class SubscriptionConfirmed(
     epoch: str | None
     seq: int | None
     recovered: bool | UnsetType = UNSET
+    ignored: Ignored = UNSET
 
 
 class UnsubscriptionConfirmed(
@@ -220,6 +228,7 @@ class UnsubscriptionConfirmed(
     symbol: str
     period: str | UnsetType = UNSET
     variant: str | UnsetType = UNSET
+    ignored: Ignored = UNSET
 
 
 class Sides(msgspec.Struct, frozen=True):
@@ -339,7 +348,8 @@ class StatusMessage(msgspec.Struct, frozen=True, tag_field="type", tag="status",
 
     ``age_ms``: how long ago the newest update came. ``source``: the feed it comes from, or
     ``snapshot`` where that may only ask, which it does every ``every_ms``. ``quota``: of what a
-    subscription waits for.
+    subscription waits for. ``did_you_mean``: symbols of the feed that may have been meant instead
+    of one that it lacks, the likeliest first.
     """
 
     channel: Channel
@@ -352,6 +362,7 @@ class StatusMessage(msgspec.Struct, frozen=True, tag_field="type", tag="status",
     source: str | UnsetType = UNSET
     every_ms: float | UnsetType = UNSET
     quota: Quota | UnsetType = UNSET
+    did_you_mean: list[str] | UnsetType = UNSET
 
 
 class GapMessage(msgspec.Struct, frozen=True, tag_field="type", tag="gap", kw_only=True):
@@ -391,6 +402,7 @@ class WhyMessage(msgspec.Struct, frozen=True, tag_field="type", tag="why", kw_on
     state: State
     limited_by: LimitedBy
     last_update_ms: float | None
+    ignored: Ignored = UNSET
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -408,6 +420,7 @@ class ListMessage(msgspec.Struct, frozen=True, tag_field="type", tag="list", kw_
 
     id: Id = UNSET
     subscriptions: list[Listed]
+    ignored: Ignored = UNSET
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
@@ -428,13 +441,17 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotRestored(msgspec.Struct, frozen=True, kw_only=True):
-    """One that doesn't go on, and the error code that says why."""
+    """One that doesn't go on, and the error code that says why.
 
-    channel: str
-    symbol: str
+    ``message``: what is wrong with a position that can't be read; it may name no topic.
+    """
+
+    channel: str | UnsetType = UNSET
+    symbol: str | UnsetType = UNSET
     period: str | UnsetType = UNSET
     variant: str | UnsetType = UNSET
     code: str
+    message: str | UnsetType = UNSET
 
 
 class Resumed(msgspec.Struct, frozen=True, tag_field="type", tag="resumed", kw_only=True):
@@ -444,6 +461,7 @@ class Resumed(msgspec.Struct, frozen=True, tag_field="type", tag="resumed", kw_o
     session: str
     restored: list[Restored]
     refused: list[NotRestored]
+    ignored: Ignored = UNSET
 
 
 class Authenticated(
@@ -453,6 +471,7 @@ class Authenticated(
 
     id: Id = UNSET
     expires_in_ms: float | None
+    ignored: Ignored = UNSET
 
 
 class GoingAway(msgspec.Struct, frozen=True, tag_field="type", tag="going_away"):
@@ -481,6 +500,7 @@ class ErrorMessage(msgspec.Struct, frozen=True, tag_field="type", tag="error", k
     symbol: str | UnsetType = UNSET
     retry_after_ms: int | UnsetType = UNSET
     did_you_mean: list[str] | UnsetType = UNSET
+    ignored: Ignored = UNSET
 
 
 class PublishedMessage(
@@ -493,6 +513,7 @@ class PublishedMessage(
     symbol: str
     epoch: str
     seq: int
+    ignored: Ignored = UNSET
 
 
 class Pong(msgspec.Struct, frozen=True, tag_field="type", tag="pong", kw_only=True):
@@ -500,6 +521,7 @@ class Pong(msgspec.Struct, frozen=True, tag_field="type", tag="pong", kw_only=Tr
 
     id: Id = UNSET
     server_time: float
+    ignored: Ignored = UNSET
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag_field="type", tag="heartbeat"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from bookcast.errors import InvalidInput
+from bookcast.errors import InvalidInput, quoted
 from bookcast.model import MAX_TIME_MS
 from bookcast.numbers import Number, whole
 
@@ -23,7 +23,8 @@ def moment(value: Any, path: str) -> Number:
     if read is None:
         raise InvalidInput(
             "invalid_data",
-            f"{path}: {value!r} is neither milliseconds since 1970 nor ISO 8601 with an offset",
+            f"{path}: {quoted(value)} is neither milliseconds since 1970 nor ISO 8601 with an "
+            "offset",
             path=path,
         )
     return not_before_1990(read, value, path)
@@ -66,7 +67,7 @@ def not_before_1990(read: Number, value: Any, path: str) -> Number:
         else "times are milliseconds since 1970, or ISO 8601 with an offset"
     )
     raise InvalidInput(
-        "invalid_data", f"{path}: {value!r} is {day}, before 1990; {advice}", path=path
+        "invalid_data", f"{path}: {quoted(value)} is {day}, before 1990; {advice}", path=path
     )
 
 

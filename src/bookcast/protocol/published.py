@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from bookcast.errors import InvalidInput
+from bookcast.errors import InvalidInput, quoted
 from bookcast.model import (
     CHANNELS,
     ODD,
@@ -35,13 +35,11 @@ from bookcast.protocol.codec import read
 from bookcast.protocol.lenient import Words
 from bookcast.protocol.moments import milliseconds, moment, moment_if_any
 from bookcast.protocol.shapes import (
-    PublishedBatch,
     PublishedBrokers,
     PublishedCandle,
     PublishedQuote,
     PublishedTimePoint,
     PublishedTrades,
-    PublishedUpdate,
 )
 
 
@@ -115,9 +113,10 @@ def topic_of(
     symbol = parse_symbol(spelling, default_market)
     if variant is not None:
         if name != "orderbook" or _VARIANTS.meant(variant) != ODD:
+            wrong = f" can't be {quoted(variant)}" if name == "orderbook" else ""
             raise InvalidInput(
                 "invalid_message",
-                f"variant: only order books have one, and it is {ODD!r}",
+                f"variant{wrong}: only order books have one, and it is {ODD!r}",
                 path="variant",
             )
         return Topic(name, symbol, ODD)
@@ -134,7 +133,7 @@ def parse_channel(name: str) -> Channel:
     if meant not in CHANNELS:
         raise InvalidInput(
             "unknown_channel",
-            f"There is no channel {name!r}; there are {', '.join(CHANNELS)}",
+            f"There is no channel {quoted(name)}; there are {', '.join(CHANNELS)}",
             path="channel",
         )
     return meant
@@ -152,7 +151,7 @@ def parse_period(channel: Channel, period: str | None) -> str:
         return ""
     meant = None if period is None else _PERIODS.meant(period)
     if meant not in PERIODS:
-        given = "is missing" if period is None else f"can't be {period!r}"
+        given = "is missing" if period is None else f"can't be {quoted(period)}"
         raise InvalidInput(
             "invalid_message", f"period {given}; it is one of {', '.join(PERIODS)}", path="period"
         )
@@ -163,22 +162,11 @@ _CHANNELS: Final = Words(CHANNELS)
 _PERIODS: Final = Words(PERIODS)
 _VARIANTS: Final = Words([ODD])
 
-_batch: Final = msgspec.json.Decoder(PublishedBatch)
 _quote_decoder: Final = msgspec.json.Decoder(PublishedQuote)
 _trades_decoder: Final = msgspec.json.Decoder(PublishedTrades)
 _candle_decoder: Final = msgspec.json.Decoder(PublishedCandle)
 _brokers_decoder: Final = msgspec.json.Decoder(PublishedBrokers)
 _time_point_decoder: Final = msgspec.json.Decoder(PublishedTimePoint)
-
-
-def decode_batch(text: bytes) -> list[PublishedUpdate]:
-    """Read the updates of a batch; their data are read when each is published.
-
-    Raises:
-        InvalidInput: when it isn't a batch at all.
-    """
-    batch = read(_batch, text, "invalid_data", "The batch")
-    return batch.updates
 
 
 _PARTS: Final[dict[str, type[msgspec.Struct]]] = {

@@ -103,6 +103,8 @@ class Renderer:
                 source=status.source or UNSET,
                 every_ms=status.every_ms if status.every_ms is not None else UNSET,
                 quota=v1.Quota(**status.quota._asdict()) if status.quota is not None else UNSET,
+                # Of a refused one they go with the error.
+                did_you_mean=list(status.did_you_mean) if _has_hints(status) else UNSET,
             )
         )
 
@@ -134,6 +136,10 @@ class Renderer:
             data=v1.TradesData([trade for update in updates for trade in _trades_of(update)]),
         )
         return Shown(self._frame(_encode(message), spec.deflate), updates[-1], len(updates))
+
+
+def _has_hints(status: Status) -> bool:
+    return status.lacking is not None and bool(status.did_you_mean)
 
 
 def _state(  # noqa: PLR0911 - one for each kind of data

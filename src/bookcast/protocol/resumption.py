@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
+from msgspec import UNSET
 
 from bookcast.errors import InvalidInput
 from bookcast.hub.view import ViewSpec
@@ -38,22 +39,26 @@ class Connection(Protocol):
         """Give the view that the client asked for, as far as its rights go."""
 
 
-def resume(connection: Connection, command: v1.Resume) -> Resume:
+def resume(
+    connection: Connection, command: v1.Resume, faults: Sequence[InvalidInput] = ()
+) -> Resume:
     """Decide on a client's wish to go on with an earlier session.
+
+    ``faults``: positions that can't be read.
 
     Raises:
         InvalidInput: when it is too long.
     """
     most = max(MAX_SYMBOLS, connection.terms.max_subscriptions)
-    if len(command.positions) > most:
+    if len(command.positions) + len(faults) > most:
         raise InvalidInput("invalid_message", f"positions: at most {most}", path="positions")
     held: dict[Topic, v1.HeldPosition] = {}
-    refused: list[v1.NotRestored] = []
+    refused = [_unreadable(fault) for fault in faults]
     for one in command.positions:
         try:
             held[_topic(connection.terms, one)] = one
         except InvalidInput as error:
-            refused.append(v1.NotRestored(channel=one.channel, symbol=one.symbol, code=error.code))
+            refused.append(_unreadable(error.about(one.channel, one.symbol)))
 
     def restore(parked: Parked) -> list[Action]:
         return _restore(connection, parked, held, refused, command.id)
@@ -142,6 +147,15 @@ def go_on_since(show: Show, since: v1.Since) -> Restore:
 
     last = Position(since.epoch, since.seq)
     return Restore([(show.topic, show.spec, last)], answer, whole=show.spec.delta)
+
+
+def _unreadable(fault: InvalidInput) -> v1.NotRestored:
+    return v1.NotRestored(
+        channel=UNSET if fault.channel is None else fault.channel,
+        symbol=UNSET if fault.symbol is None else fault.symbol,
+        code=fault.code,
+        message=fault.message,
+    )
 
 
 def _topic(terms: Terms, held: v1.HeldPosition) -> Topic:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
-from bookcast.model import MAX_NUMBER, GreyMarket, OptionStyle, Period, TradingSession
+from bookcast.model import (
+    CHANNELS,
+    MAX_NUMBER,
+    ODD,
+    PERIODS,
+    Channel,
+    GreyMarket,
+    OptionStyle,
+    Period,
+    TradingSession,
+)
 
 Price = (
     Annotated[int, Meta(gt=-int(MAX_NUMBER), lt=int(MAX_NUMBER))]
@@ -19,6 +30,11 @@ Id = str | Count
 Whole = Annotated[int, Meta(gt=-int(MAX_NUMBER), lt=int(MAX_NUMBER))]
 Word = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$(?!\n)")]
 """A word for programs, for instance the condition of a trade. (``$`` alone allows a line break.)"""
+
+# These are checked where a topic is made of them; the documents and errors list their words.
+ChannelName = Annotated[str, Meta(extra_json_schema={"enum": list(CHANNELS)})]
+PeriodName = Annotated[str, Meta(extra_json_schema={"enum": list(PERIODS)})]
+VariantName = Annotated[str, Meta(extra_json_schema={"enum": [ODD]})]
 
 
 class PublishedTuple(NamedTuple):
@@ -211,10 +227,10 @@ class PublishedUpdate(msgspec.Struct, frozen=True, kw_only=True):
     which it may be sent again.
     """
 
-    channel: str
+    channel: ChannelName
     symbol: str | None = None
     data: msgspec.Raw
-    period: str | None = None
+    period: PeriodName | None = None
     idempotency_key: str | None = None
 
 
@@ -222,3 +238,15 @@ class PublishedBatch(msgspec.Struct, frozen=True):
     """Updates to publish together, in this order."""
 
     updates: list[PublishedUpdate]
+
+
+OURS: Final[Mapping[Channel, frozenset[str]]] = {
+    "orderbook": frozenset({"bids", "asks"}),
+    "quote": frozenset(PublishedQuote.__struct_fields__)
+    - {"name", "volume", "turnover", "turnover_rate", "amplitude", "timestamp"},
+    "trades": frozenset({"trades"}),
+    "candles": frozenset({"time", "period", "final"}),
+    "brokers": frozenset({"bids", "asks"}),
+    "timeframe": frozenset({"price"}),
+}
+"""Fields that make it one of ours, whatever else is in it."""

@@ -17,7 +17,7 @@ from bookcast.auth.addresses import neighbourhood
 from bookcast.auth.gate import Gate, Knock, Visitor
 from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.origins import MAX_SHOWN
-from bookcast.errors import ERRORS, IN_BAND, InvalidInput
+from bookcast.errors import ERRORS, IN_BAND, InvalidInput, brief
 from bookcast.limits import Full, Refusals, Seats, Seldom, retry_after, too_many_of
 from bookcast.protocol.messages_v1 import SUBPROTOCOL
 from bookcast.sessions.framer import SharedDeflate
@@ -180,8 +180,8 @@ class Reception:
         offered = _offered(request)
         knock = Knock(peer, request.headers.get_all, asked, offered, stays=True)
         speaks_v1 = _speaks_v1(offered, asked)
-        listed = ",".join(asked.get("symbols", ()))
-        symbols = tuple(dict.fromkeys(symbol for symbol in listed.split(",") if symbol))
+        listed = (one.strip() for one in ",".join(asked.get("symbols", ())).split(","))
+        symbols = tuple(dict.fromkeys(symbol for symbol in listed if symbol))
         try:
             self._gate.check_page(knock)
             visitor = self._gate.admit(knock)
@@ -217,7 +217,7 @@ def _speaks_v1(offered: Sequence[str], asked: dict[str, list[str]]) -> bool:
     if protocols not in ([], [SUBPROTOCOL]):
         raise InvalidInput(
             "unknown_protocol",
-            f"?protocol={','.join(protocols)} isn't spoken here; leave it out for the base "
+            f"?protocol={brief(','.join(protocols))} isn't spoken here; leave it out for the base "
             f"protocol, or say {SUBPROTOCOL}",
         )
     return bool(protocols) or SUBPROTOCOL in offered

@@ -106,7 +106,11 @@ def read_vendor_form(
         _Row(row, prefix, _symbol(spelling, row, prefix, rules.default_market))
         for prefix, row in given.items()
     ]
-    return list(_READERS[name](named, _Context(rules, now_ms, period)))
+    try:
+        return list(_READERS[name](named, _Context(rules, now_ms, period)))
+    except InvalidInput as error:
+        theirs = [row.symbol for row in named if error.path.startswith(row.prefix.rstrip("."))]
+        raise error.about(name, spelling or (theirs or [named[0].symbol])[0]) from None
 
 
 def _symbol(spelling: str | None, row: Any, prefix: str, market: str) -> Symbol:

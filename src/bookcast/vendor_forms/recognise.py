@@ -25,19 +25,8 @@ _THEIRS: Final[Mapping[Channel, frozenset[str]]] = {
 }
 """Fields that make an object one of futu-api's."""
 
-_OURS: Final[Mapping[Channel, frozenset[str]]] = {
-    "orderbook": frozenset({"bids", "asks"}),
-    "quote": frozenset(shapes.PublishedQuote.__struct_fields__)
-    - {"name", "volume", "turnover", "turnover_rate", "amplitude", "timestamp"},
-    "trades": frozenset({"trades"}),
-    "candles": frozenset({"time", "period", "final"}),
-    "brokers": frozenset({"bids", "asks"}),
-    "timeframe": frozenset({"price"}),
-}
-"""Fields that make it one of ours, whatever else is in it."""
-
 _OUR_ROWS: Final[Mapping[Channel, frozenset[str]]] = {
-    **_OURS,
+    **shapes.OURS,
     "trades": frozenset({"size", "side", "timestamp", "id"}),
 }
 """The same of each of several rows, for instance of a DataFrame."""
@@ -66,7 +55,7 @@ def in_vendor_form(channel: Channel, source: Any) -> Any:
             return None  # the usual reader says what is wrong
     if isinstance(source, dict):
         fields = source.keys()
-        return source if fields & _THEIRS[channel] and not fields & _OURS[channel] else None
+        return source if fields & _THEIRS[channel] and not fields & shapes.OURS[channel] else None
     if not isinstance(source, list) or _are_ours(channel, source):
         return None
     return source

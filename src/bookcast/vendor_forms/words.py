@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
-from bookcast.errors import InvalidInput
+from bookcast.errors import InvalidInput, quoted
 from bookcast.feeds.futu.markets import TIME_ZONES
 from bookcast.model import GreyMarket, OptionStyle, Period, Symbol
 from bookcast.numbers import Number
@@ -105,7 +105,9 @@ def number_of(words: tuple[str, ...], given: str | None, path: str) -> int:
 def unknown_word(words: Iterable[str], given: str, path: str) -> InvalidInput:
     """Make the error for a word that futu-api doesn't have there."""
     return InvalidInput(
-        "invalid_data", f"{path} can't be {given!r}; it is one of {', '.join(words)}", path=path
+        "invalid_data",
+        f"{path} can't be {quoted(given)}; it is one of {', '.join(words)}",
+        path=path,
     )
 
 
@@ -122,8 +124,8 @@ def market_time(given: str | Number, symbol: Symbol, path: str) -> Number:
     except ValueError:
         raise InvalidInput(
             "invalid_data",
-            f"{path}: {given!r} is no time; futu-api writes 2026-01-05 09:30:00, in the market's "
-            "own time",
+            f"{path}: {quoted(given)} is no time; futu-api writes 2026-01-05 09:30:00, in the "
+            "market's own time",
             path=path,
         ) from None
     if read.tzinfo is None:

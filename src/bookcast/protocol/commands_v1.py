@@ -1,0 +1,190 @@
+"""Reads what a ``bookcast.v1`` client said: a command, and what of it can't be understood."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Final, NamedTuple, Union
+
+import msgspec
+from msgspec import UNSET, Meta
+
+from bookcast.errors import InvalidInput, brief, quoted
+from bookcast.protocol import codec
+from bookcast.protocol import messages_v1 as v1
+from bookcast.protocol.ignored import MAX_IGNORED
+from bookcast.protocol.lenient import Words, mended
+
+
+class Said(NamedTuple):
+    """What a client said.
+
+    ``ignored`` names fields that aren't known, ``faults`` are positions that can't be read.
+    """
+
+    command: v1.Command
+    ignored: tuple[str, ...] = ()
+    faults: tuple[InvalidInput, ...] = ()
+
+
+class Aim(NamedTuple):
+    """What a message that can't be read is about, as far as it says so."""
+
+    id: v1.Id = UNSET
+    channel: str | msgspec.UnsetType = UNSET
+    symbols: tuple[str, ...] = ()
+
+
+_Known = type[msgspec.Struct]
+_KINDS: Final[dict[str, _Known]] = {
+    str(kind.__struct_config__.tag): kind for kind in v1.Command.__args__
+}
+
+
+_WORDS: Final = Words(_KINDS)
+
+
+class _Head(msgspec.Struct):
+    action: Annotated[str, Meta(extra_json_schema={"enum": list(_KINDS)})]
+
+
+_CHANNELS: Final = {
+    action: field.default
+    for action, kind in _KINDS.items()
+    for field in msgspec.structs.fields(kind)
+    if field.name == "channel"
+}
+"""The channel of a command that names none."""
+
+
+def _strict(kind: _Known, *fields: Any) -> _Known:
+    """Make a type of commands that refuses unknown fields."""
+    name = kind.__name__
+    return msgspec.defstruct(name, fields, bases=(kind,), frozen=True, forbid_unknown_fields=True)
+
+
+# What has no unknown field is read once.
+_Held: Final = _strict(v1.HeldPosition)
+_Positions: Any = list[_Held]  # type: ignore[valid-type] # made here
+_FIELDS: Final[dict[_Known, list[Any]]] = {v1.Resume: [("positions", _Positions, [])]}
+_strict_command: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(
+    Union[tuple(_strict(kind, *_FIELDS.get(kind, [])) for kind in _KINDS.values())]  # noqa: UP007 - of a tuple
+)
+_head: Final = msgspec.json.Decoder(_Head)
+_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_held: Final = msgspec.json.Decoder(v1.HeldPosition)
+
+
+def read_command(data: bytes | str) -> Said:
+    """Read what a client said.
+
+    Raises:
+        InvalidInput: with a sentence that names the place.
+    """
+    try:
+        return Said(_strict_command.decode(data))
+    except msgspec.ValidationError:
+        pass
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise codec.bad_json(data, error, "invalid_message") from None
+    try:
+        return _read_leniently(mended(v1.Command, data.encode() if isinstance(data, str) else data))
+    except msgspec.ValidationError as error:
+        raise codec.invalid("invalid_message", error, "The message", _Head) from None
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        # What is wrong with its fields stands before what isn't JSON.
+        raise codec.bad_json(data, error, "invalid_message") from None
+
+
+def _read_leniently(data: bytes) -> Said:
+    """Read a command without what isn't known or can't be read in it."""
+    action = _head.decode(data).action
+    kind = _KINDS.get(action)
+    if kind is None:
+        raise InvalidInput(
+            "unknown_action",
+            f"There is no action {quoted(action)}; there are {', '.join(_KINDS)}",
+            path="action",
+        )
+    fields = _fields.decode(data)
+    ignored = [name for name in fields if name not in (*kind.__struct_fields__, "action")]
+    faults: list[InvalidInput] = []
+    if kind is v1.Resume and "positions" in fields:
+        positions, others = _readable_positions(fields["positions"], faults)
+        fields["positions"] = positions
+        ignored += others
+    known = {name: value for name, value in fields.items() if name not in ignored}
+    try:
+        command: Any = msgspec.json.decode(msgspec.json.encode(known), type=kind)
+    except msgspec.ValidationError as error:
+        raise codec.invalid("invalid_message", error, "The message", kind) from None
+    return Said(command, tuple(brief(name) for name in ignored[:MAX_IGNORED]), tuple(faults))
+
+
+def _readable_positions(
+    raw: msgspec.Raw, faults: list[InvalidInput]
+) -> tuple[msgspec.Raw, list[str]]:
+    """Return the positions that can be read, and the names of their unknown fields.
+
+    ``faults`` gets what is wrong with the others.
+    """
+    try:
+        items = _items.decode(raw)
+    except msgspec.ValidationError:
+        return raw, []  # no list: the fault of the whole
+    readable, ignored = [], []
+    for index, item in enumerate(items):
+        place = f"positions[{index}]"
+        try:
+            _held.decode(item)
+        except msgspec.ValidationError as error:
+            faults.append(_fault(place, error, item))
+            continue
+        readable.append(item)
+        names = _fields.decode(item)
+        ignored += [f"{place}.{name}" for name in names if name not in _Held.__struct_fields__]
+    return msgspec.Raw(msgspec.json.encode(readable)), ignored
+
+
+def _fault(place: str, error: msgspec.ValidationError, item: msgspec.Raw) -> InvalidInput:
+    fault = codec.invalid("invalid_message", error, place, v1.HeldPosition)
+    if fault.path:
+        fault = InvalidInput(fault.code, f"{place}.{fault.message}", path=f"{place}.{fault.path}")
+    given = msgspec.json.decode(item)
+    if isinstance(given, dict):
+        fault.about(given.get("channel"), given.get("symbol"))
+    return fault
+
+
+def aim_of(data: bytes | str) -> Aim:
+    """Find what a message is about that is wrong otherwise."""
+    said = _readable(data)
+    action, many = said.get("action"), said.get("symbols")
+    default = _CHANNELS.get(_WORDS.meant(action)) if isinstance(action, str) else None
+    channel = said.get("channel", default)
+    named = [said.get("symbol"), *(many if isinstance(many, list) else ())]
+    return Aim(
+        _id(said),
+        channel if isinstance(channel, str) else UNSET,
+        tuple(dict.fromkeys(one for one in named if isinstance(one, str))),
+    )
+
+
+def _readable(data: bytes | str) -> dict[str, Any]:
+    """Return the fields of a text that is JSON, or would be but for numbers that JSON lacks."""
+    try:
+        said = msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        try:
+            said = json.loads(data)
+        except (RecursionError, ValueError):
+            return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _id(said: dict[str, Any]) -> v1.Id:
+    try:
+        found: v1.Id = msgspec.convert(said.get("id", UNSET), v1.Id)
+    except msgspec.ValidationError:
+        return UNSET
+    return found
