@@ -429,10 +429,10 @@ async def test_what_the_client_names_no_position_of_begins_with_the_newest() -> 
         ("orderbook", False),
         ("trades", False),
     ]
-    assert resumed["refused"] == [
-        {"channel": "nonsense", "symbol": "X", "code": "unknown_channel"},
-        {"channel": "orderbook", "symbol": "TSLA", "code": "not_subscribed"},
-    ]
+    unknown, missing = resumed["refused"]
+    assert unknown.pop("message").startswith("There is no channel 'nonsense'; there are orderbook")
+    assert unknown == {"channel": "nonsense", "symbol": "X", "code": "unknown_channel"}
+    assert missing == {"channel": "orderbook", "symbol": "TSLA", "code": "not_subscribed"}
     assert book["type"] == "orderbook_update"
 
 
