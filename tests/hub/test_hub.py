@@ -874,6 +874,26 @@ def test_who_has_more_of_what_nobody_knows_is_not_left_waiting_for_ever(
     assert b"".join(client.writes) == shown + b"<AAPL 3>"
 
 
+def test_who_waits_for_what_is_not_known_here_hears_how_its_topic_stands() -> None:
+    """Else a page would show for as long as it waits that Redis is away, or nothing published."""
+    supply = Supply("futu", "feed_down")
+    world = World(patience=5.0, supply=lambda _topic: supply)
+    client = RecordingOutbox()
+    world.hub.resume(client, AAPL, V1, Position("200-b", 3))
+    world.hub.begin(client, AAPL)
+    client.flush()
+    supply = Supply("futu")
+    world.hub.check()
+    world.deliver(update(1, epoch="100-a"))
+    world.timer.run_until(world.timer.now + 5.0)
+    assert client.writes == [
+        b"<AAPL feed_down>",
+        b"<AAPL pending>",
+        b"<AAPL live>",
+        b"<AAPL 1>",
+    ]
+
+
 @pytest.mark.parametrize(
     ("topic", "shown"),
     [(AAPL, b"<AAPL 1>"), (TRADES, b"<AAPL gap None-None><AAPL 1>")],
