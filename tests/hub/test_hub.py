@@ -851,6 +851,70 @@ def test_trades_that_never_come_here_are_told_as_a_gap() -> None:
         assert b"".join(outbox.writes) == b"<AAPL gap None-None><AAPL 3>"
 
 
+@pytest.mark.parametrize("patience", [0.0, 5.0])
+@pytest.mark.parametrize(
+    ("topic", "shown"),
+    [(AAPL, b"<AAPL 2>"), (TRADES, b"<AAPL gap None-None><AAPL 1><AAPL 2>")],
+    ids=["book", "trades"],
+)
+def test_who_has_more_of_what_nobody_knows_is_not_left_waiting_for_ever(
+    topic: Topic, shown: bytes, patience: float
+) -> None:
+    """What it has may be of another Redis, whose clock was ahead."""
+    world = World(patience=patience)
+    client = RecordingOutbox()
+    assert world.hub.resume(client, topic, SPEC, Position("200-b", 3)) == (None, False)
+    world.hub.begin(client, topic)
+    for seq in (1, 2):
+        world.deliver(update(seq, topic, epoch="100-a"))
+    world.timer.run_until(world.timer.now + patience)
+    assert b"".join(client.writes) == shown
+    world.deliver(update(3, topic, epoch="100-a"))
+    world.timer.run()
+    assert b"".join(client.writes) == shown + b"<AAPL 3>"
+
+
+def test_who_waits_for_what_is_not_known_here_hears_how_its_topic_stands() -> None:
+    """Else a page would show for as long as it waits that Redis is away, or nothing published."""
+    supply = Supply("futu", "feed_down")
+    world = World(patience=5.0, supply=lambda _topic: supply)
+    client = RecordingOutbox()
+    world.hub.resume(client, AAPL, V1, Position("200-b", 3))
+    world.hub.begin(client, AAPL)
+    client.flush()
+    supply = Supply("futu")
+    world.hub.check()
+    world.deliver(update(1, epoch="100-a"))
+    world.timer.run_until(world.timer.now + 5.0)
+    assert client.writes == [
+        b"<AAPL feed_down>",
+        b"<AAPL pending>",
+        b"<AAPL live>",
+        b"<AAPL 1>",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("topic", "shown"),
+    [(AAPL, b"<AAPL 1>"), (TRADES, b"<AAPL gap None-None><AAPL 1>")],
+    ids=["book", "trades"],
+)
+def test_who_waits_for_more_than_is_known_here_sees_what_comes_after_a_removal(
+    topic: Topic, shown: bytes
+) -> None:
+    """It is as little forgotten as those who were shown something."""
+    world = World(patience=5.0)
+    world.client(topic)
+    world.deliver(update(1, topic, epoch="100-a"))
+    world.timer.run()
+    client = come_back(world, Position("100-a", 9), topic)
+    world.known.clear()
+    world.hub.forget(topic)
+    world.deliver(update(1, topic, epoch="200-b"))
+    world.timer.run_until(world.timer.now + 6.0)
+    assert b"".join(client.writes) == shown
+
+
 def test_who_begins_with_a_whole_state_gets_it_when_this_node_has_caught_up() -> None:
     """Though it says that it has that one."""
     world = World(patience=5.0)

@@ -242,7 +242,7 @@ class Hub:
             return None, False
         if self._patience and place is not None and place.is_past(emitted.position):
             self._wait(subscription, place)
-            self._call_later(self._patience, lambda: self._give_up(subscription))
+            self._give_up_later(subscription)
             return place, True
         beginning = self._going_on(live, subscription, emitted, last)
         view.hold(subscription, beginning)
@@ -295,6 +295,10 @@ class Hub:
         subscription.view.hold(subscription, None)
         if place is not None:
             subscription.view.ahead.add(subscription)
+
+    def _give_up_later(self, subscription: Subscription) -> None:
+        """Let a client wait for no longer than another node may be behind."""
+        self._call_later(self._patience, lambda: self._give_up(subscription))
 
     def _give_up(self, subscription: Subscription) -> None:
         """Show a client what there is: what it says it has doesn't come here."""
@@ -510,7 +514,7 @@ class Hub:
                     self.conflated += shown.updates * len(view.held) - view.newly_held
                     view.newly_held = 0
             if view.ahead:
-                self._welcome_back(view)
+                self._welcome_back(view, began=before is None)
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug(
                     "%s seq %d as %s: %s to %d, held back for %d that can't take it now",
@@ -533,7 +537,7 @@ class Hub:
             view.emitted = live.remembered
             for subscription in tuple(view.held):
                 view.held[subscription] = live.beginning(live.remembered, subscription.history)
-            self._welcome_back(view)
+            self._welcome_back(view, began=True)
             for subscription in tuple(view.ready):
                 if not subscription.history:
                     continue
@@ -546,12 +550,17 @@ class Hub:
                 subscription.history = 0
         live.settle()
 
-    def _welcome_back(self, view: View) -> None:
-        """Go on with clients who came back to a topic of which less was known here till now."""
+    def _welcome_back(self, view: View, *, began: bool) -> None:
+        """Go on with clients who came back to a topic of which less was known here till now.
+
+        ``began``: nothing was known. From now on they don't wait for long.
+        """
         for subscription in tuple(view.ahead):
             if subscription.outbox.writable:
                 self._catch_up(subscription)
                 subscription.outbox.flush()
+            if began and subscription in view.ahead:
+                self._give_up_later(subscription)
 
     def _once_a_minute(self, view: View, step: Step, now: float) -> Step:
         """Leave out that something can't be read where that was told a moment ago."""

@@ -71,7 +71,7 @@ class Teller:
             return
         logger.debug("%s is %s: %s", live.topic, status.state, status.reason)
         for view in live.views.values():
-            for subscription in tuple(view.ready):
+            for subscription in (*view.ready, *view.ahead):
                 self.tell(live, subscription)
                 subscription.outbox.flush()
 

@@ -160,7 +160,6 @@ class View:
         self._catch_ups.clear()
         self.held = dict.fromkeys(self.held)
         self.parked = dict.fromkeys(self.parked)
-        self.ahead.clear()
 
     def tally(self) -> Tally:
         """Give the counts of updates since the view began; the same object while nothing comes."""
