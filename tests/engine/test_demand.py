@@ -30,6 +30,7 @@ class Wanted:
             name,
             living=lambda: living,
             wanted=lambda topic: self.told.append(("wanted", topic)),
+            wanted_to_read=lambda topic: self.told.append(("read", topic)),
             unwanted=lambda topic: self.told.append(("unwanted", topic)),
         )
 
