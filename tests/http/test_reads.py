@@ -196,6 +196,33 @@ async def test_somebody_reads_twenty_topics_and_all_a_fifth_of_the_quota(
         assert len(opend.held()) == 11
 
 
+async def test_a_read_reaches_the_feed_of_another_node(opend: Controller, redis_url: str) -> None:
+    """And what reads may have there is said here; a subscriber here comes first there."""
+    quick = {"redis_url": redis_url, "futu_linger_seconds": 3, "futu_min_subscription_seconds": 0}
+    opend.push_quotes({**QUOTE, "code": "US.S0"})
+    async with (
+        reading(feed="futu", futu_port=opend.port, **quick) as (leader, _),
+        reading(feed="none", **quick) as (server, http),
+    ):
+        await eventually(lambda: leader._feeder is not None and leader._feeder.leads, "a leader")
+        feeder = server._feeder
+        await eventually(lambda: feeder is not None and bool(feeder.statuses()), "its word")
+        opend.set_quota(10)
+        answer = await http.get("/quotes/S0", params={"wait_ms": 5000})
+        assert (answer.status_code, answer.json()["source"]) == (200, "futu")
+        for name in ("S1", "S2"):
+            await http.get(f"/quotes/{name}")
+        await eventually(lambda: opend.subscriptions() == ["US.S0", "US.S1"], "the share of reads")
+        full = await http.get("/quotes/S2", params={"wait_ms": 5000})
+        assert (full.status_code, full.json()["code"]) == (429, "too_many_reads")
+        opend.set_quota(2)
+        async with connect(server.ws_url + "me?protocol=bookcast.v1") as ws:
+            await ws.say({"action": "subscribe", "symbol": "S3", "channel": "quote"})
+            await eventually(lambda: "US.S3" in opend.subscriptions(), "the subscriber's place")
+            await http.get("/quotes/S3")
+        await eventually(lambda: not opend.subscriptions(), "the end of all")
+
+
 async def test_what_the_feed_refuses_is_said_in_its_words(opend: Controller) -> None:
     """As soon as it is known, however long somebody would wait."""
     opend.refuse(**{"US.NOPE": "Unknown stock"})

@@ -214,7 +214,7 @@ class Reads:
             "age_ms": status.age_ms or 0.0,
             "state": status.state,
             "reason": status.reason,
-            "source": status.source,
+            "source": status.source or self._feed_of(newest),
             "every_ms": status.every_ms,
             "quota": v1.Quota(**quota._asdict()) if quota is not None else None,
         }
@@ -247,6 +247,12 @@ class Reads:
                 return schemas.KnownCandles(
                     **head, data=schemas.CandleList(candles[-query.limit :])
                 )
+
+    def _feed_of(self, newest: Update) -> str | None:
+        """Return the feed that an update is of, before that has told how it supplies the topic."""
+        if _is_from_outside(newest):
+            return None
+        return next((feed.name for feed in self._feeder.statuses()), None)
 
     async def _past(self, newest: Update) -> Sequence[Update]:
         """Return what is known of a topic up to an update, oldest first."""

@@ -171,7 +171,13 @@ class FutuFeed(Feed):
         if (waits := self._planner.waits_to_be_read(topic, now)) is not None:
             return Supply(self.name, "pending", waits[1], quota=waits[0])
         if topic not in self._planner.held:
-            return Supply(self.name, "pending", "being subscribed at OpenD")
+            asked = self._planner.is_wanted(topic)
+            why = (
+                "being subscribed at OpenD"
+                if asked
+                else "OpenD isn't asked for it: nobody wants it"
+            )
+            return Supply(self.name, "pending", why)
         return None
 
     def _with(self, topic: Topic) -> Supply:
