@@ -187,6 +187,19 @@ async def test_nobody_waits_in_vain_or_past_the_end() -> None:
     assert await asyncio.wait_for(waiting, 1) is False
 
 
+async def test_what_is_waited_for_is_wanted_meanwhile() -> None:
+    """However short it lingers."""
+    world = World()
+    world.read(QUOTE)
+    waiting = asyncio.create_task(world.readers.wait(QUOTE, "alice", 60, never))
+    await asyncio.sleep(0)
+    world.later(LINGER + 1)
+    assert world.wanted == {QUOTE: "read"}
+    await world.engine.publish([Publication(QUOTE, Quote(last=1))])
+    assert await waiting is True
+    assert world.wanted == {}
+
+
 async def test_few_may_wait_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others are answered at once, until some have been."""
     monkeypatch.setattr(readers_module, "MAX_WAITING", MAX_WAITING_EACH + 1)

@@ -138,6 +138,7 @@ class Readers:
         if held is None or self._waiting_count >= MAX_WAITING or not self._waiting.take(who):
             return False
         self._waiting_count += 1
+        held.readers += 1  # it is wanted meanwhile, however short it lingers
         until = self._clock() + seconds
         try:
             while not (held.news.is_set() or self._closed or await is_vain()):
@@ -151,6 +152,7 @@ class Readers:
         finally:
             self._waiting_count -= 1
             self._waiting.leave(who)
+            self._leave(topic)
 
     def check(self) -> None:
         """Let go of what was read too long ago; call it regularly."""
@@ -209,6 +211,9 @@ class Readers:
         topics.discard(topic)
         if not topics:
             del self._topics_of[who]
+        self._leave(topic)
+
+    def _leave(self, topic: Topic) -> None:
         held = self._held[topic]
         held.readers -= 1
         if not held.readers:

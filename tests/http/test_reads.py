@@ -270,6 +270,20 @@ async def test_the_documents_example_is_true(server: Server) -> None:
     assert answer["data"] == shown["data"]
 
 
+async def test_a_book_is_read_as_it_was_published() -> None:
+    """With all its fields; whole numbers of its levels are written as such."""
+    text = (
+        '{"bids": [[134.0, 2e2, 3], {"price": 1.50, "volume": 7.0, "x": null}],'
+        ' "asks": [], "note": {"kept": 1.0}, "timestamp": "12:00"}'
+    )
+    async with reading(feed="none") as (server, http):
+        await server.publish("AAPL", text)
+        answer = await http.get("/books/AAPL")
+    levels = '[[134,200,3],{"price":1.5,"volume":7,"x":null}]'
+    expected = f'"data":{{"bids":{levels},"asks":[],"note":{{"kept":1.0}},"timestamp":"12:00"}}'
+    assert expected in answer.text
+
+
 async def test_methods_are_those_of_reads() -> None:
     """Others are refused with what there is, and pages may ask."""
     async with reading(feed="none") as (_, http):
@@ -279,6 +293,20 @@ async def test_methods_are_those_of_reads() -> None:
             assert {"GET", "HEAD"} <= set(answer.headers["Allow"].replace(" ", "").split(","))
             asking = {"Origin": "http://localhost:1", "Access-Control-Request-Method": "GET"}
             assert (await http.options(f"/{path}/AAPL", headers=asking)).status_code == 200
+
+
+async def test_nobody_waits_for_a_client_that_has_left(opend: Controller) -> None:
+    """Its place is free for others."""
+    async with fed(opend) as (server, _):
+        readers = server._readers
+        assert readers is not None
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /quotes/AAPL?wait_ms=5000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await eventually(lambda: readers._waiting_count == 1, "somebody who waits")
+        began = time.monotonic()
+        writer.close()
+        await eventually(lambda: readers._waiting_count == 0, "the end of that")
+        assert time.monotonic() - began < 3
 
 
 async def test_nobody_waits_past_the_end_of_the_server(opend: Controller) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -44,6 +45,9 @@ SETTLE_SECONDS: Final = 0.05
 
 PENDING_SECONDS: Final = 1.0
 """Whoever is told that nothing is known yet may ask again after this."""
+
+_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_levels: Final = msgspec.json.Decoder(list[Any])
 
 FRESH: Final = {"Cache-Control": "no-store"}
 
@@ -225,7 +229,7 @@ class Reads:
                     **head,
                     depth=depth,
                     timestamp=codec.iso_utc(newest.server_ms),
-                    data=codec.as_published(newest, depth),
+                    data=_with_whole_numbers(codec.as_published(newest, depth)),
                 )
             case Quote() as quote:
                 return schemas.KnownQuote(**head, data=quote)
@@ -279,6 +283,23 @@ def _is_from_outside(update: Update | None) -> bool:
 def _refusal(supply: Supply) -> str | None:
     """Return why a feed doesn't give a topic at all."""
     return supply.refusal if supply.state == "pending" else None
+
+
+def _with_whole_numbers(published: msgspec.Raw) -> dict[str, Any]:
+    """Return a book as it was published, but for numbers of levels like 134.0: they are 134."""
+    book: dict[str, Any] = _fields.decode(published)
+    for side in ("bids", "asks"):
+        book[side] = [
+            {name: _whole(value) for name, value in level.items()}
+            if isinstance(level, dict)
+            else [_whole(value) for value in level]
+            for level in _levels.decode(book[side])
+        ]
+    return book
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _by_time(updates: Sequence[Update]) -> list[Candle]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -194,10 +194,12 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class KnownBook(Known, frozen=True, kw_only=True):
     """The newest book of a symbol: ``data`` as published, ``timestamp`` is ``as_of``.
 
+    Whole prices and sizes are written without a fraction.
+
     ``depth``: so many levels of each side at most; null: all.
     """
 
-    data: msgspec.Raw
+    data: dict[str, Any]
     timestamp: str
     depth: int | None
 
