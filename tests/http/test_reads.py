@@ -33,12 +33,19 @@ async def reading(**settings: Any) -> AsyncIterator[tuple[Server, httpx.AsyncCli
         yield server, http
 
 
-@pytest.fixture
-def opend() -> Iterator[Controller]:
-    """Give a simulated OpenD that lets go at once."""
-    controller = Controller(quota=50)
+@pytest.fixture(scope="module")
+def one_opend() -> Iterator[Controller]:
+    """Give a simulated OpenD that lets go at once; it takes long to start."""
+    controller = Controller()
     yield controller
     controller.close()
+
+
+@pytest.fixture
+def opend(one_opend: Controller) -> Controller:
+    """Give it with a quota of 50; it remembers what other tests have pushed."""
+    one_opend.set_quota(50)
+    return one_opend
 
 
 def fed(opend: Controller, **settings: Any) -> Any:
@@ -199,7 +206,7 @@ async def test_somebody_reads_twenty_topics_and_all_a_fifth_of_the_quota(
 async def test_a_read_reaches_the_feed_of_another_node(opend: Controller, redis_url: str) -> None:
     """And what reads may have there is said here; a subscriber here comes first there."""
     quick = {"redis_url": redis_url, "futu_linger_seconds": 3, "futu_min_subscription_seconds": 0}
-    opend.push_quotes({**QUOTE, "code": "US.S0"})
+    opend.push_quotes({**QUOTE, "code": "US.N0"})
     async with (
         reading(feed="futu", futu_port=opend.port, **quick) as (leader, _),
         reading(feed="none", **quick) as (server, http),
@@ -208,18 +215,18 @@ async def test_a_read_reaches_the_feed_of_another_node(opend: Controller, redis_
         feeder = server._feeder
         await eventually(lambda: feeder is not None and bool(feeder.statuses()), "its word")
         opend.set_quota(10)
-        answer = await http.get("/quotes/S0", params={"wait_ms": 5000})
+        answer = await http.get("/quotes/N0", params={"wait_ms": 5000})
         assert (answer.status_code, answer.json()["source"]) == (200, "futu")
-        for name in ("S1", "S2"):
+        for name in ("N1", "N2"):
             await http.get(f"/quotes/{name}")
-        await eventually(lambda: opend.subscriptions() == ["US.S0", "US.S1"], "the share of reads")
-        full = await http.get("/quotes/S2", params={"wait_ms": 5000})
+        await eventually(lambda: opend.subscriptions() == ["US.N0", "US.N1"], "the share of reads")
+        full = await http.get("/quotes/N2", params={"wait_ms": 5000})
         assert (full.status_code, full.json()["code"]) == (429, "too_many_reads")
         opend.set_quota(2)
         async with connect(server.ws_url + "me?protocol=bookcast.v1") as ws:
-            await ws.say({"action": "subscribe", "symbol": "S3", "channel": "quote"})
-            await eventually(lambda: "US.S3" in opend.subscriptions(), "the subscriber's place")
-            await http.get("/quotes/S3")
+            await ws.say({"action": "subscribe", "symbol": "N3", "channel": "quote"})
+            await eventually(lambda: "US.N3" in opend.subscriptions(), "the subscriber's place")
+            await http.get("/quotes/N3")
         await eventually(lambda: not opend.subscriptions(), "the end of all")
 
 
@@ -301,7 +308,7 @@ async def test_nobody_waits_for_a_client_that_has_left(opend: Controller) -> Non
         readers = server._readers
         assert readers is not None
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(b"GET /quotes/AAPL?wait_ms=5000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        writer.write(b"GET /quotes/MSFT?wait_ms=5000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await eventually(lambda: readers._waiting_count == 1, "somebody who waits")
         began = time.monotonic()
         writer.close()
@@ -312,7 +319,7 @@ async def test_nobody_waits_for_a_client_that_has_left(opend: Controller) -> Non
 async def test_nobody_waits_past_the_end_of_the_server(opend: Controller) -> None:
     """Whoever waits is answered."""
     async with fed(opend) as (server, http):
-        waiting = asyncio.create_task(http.get("/quotes/AAPL", params={"wait_ms": 5000}))
+        waiting = asyncio.create_task(http.get("/quotes/MSFT", params={"wait_ms": 5000}))
         await eventually(lambda: len(opend.held()) == 1, "the read")
         began = time.monotonic()
         await server.stop()

@@ -873,7 +873,7 @@ def test_the_plan_keeps_its_word_in_every_pool(
     play_through(Play(limits, linger, pinned), script)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.fixed_dictionaries(
         {"stock": st.integers(5, 11), "option": st.integers(2, 8), "sf_book": st.integers(1, 6)}
