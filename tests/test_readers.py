@@ -56,6 +56,7 @@ def test_what_was_read_is_wanted_for_as_long_as_it_lingers() -> None:
     world.read(AAPL, "bob")
     world.later(9)
     assert world.wanted == {AAPL: "read"}
+    assert world.readers.holds(AAPL)
     world.read(AAPL)
     world.later(9.9)
     assert world.wanted == {AAPL: "read"}

@@ -119,6 +119,10 @@ class Readers:
             self._add(topic, who, known)
         self._pairs[pair] = self._clock() + self._linger_seconds
 
+    def holds(self, topic: Topic) -> bool:
+        """Tell whether a topic is wanted here, by subscribers or by reads."""
+        return topic in self._subscribed or topic in self._held
+
     def has_news(self, topic: Topic) -> bool:
         """Tell whether what is known of a topic that is read came while it was wanted."""
         held = self._held.get(topic)

@@ -111,6 +111,8 @@ class Reads:
         query = read_query(channel, spelling, request.query_params, self._default_market)
         topic, who = query.topic, _who(visitor)
         rights.check("read", topic)
+        if self._readers.holds(topic):
+            await self._engine.prepare([topic])  # its state may be on its way
         newest = await self._engine.snapshot(topic)
         if self._creates_demand(request, topic, newest) and self._demand(topic, who, newest):
             if query.wait_seconds and not (newest and self._readers.has_news(topic)):
@@ -164,7 +166,7 @@ class Reads:
         came = await self._readers.wait(topic, who, query.wait_seconds, is_vain)
         if came and topic.channel in LOSSLESS:
             await asyncio.sleep(SETTLE_SECONDS)
-        return await self._engine.snapshot(topic)
+        return await self._engine.snapshot(topic) or newest
 
     def _check_supply(
         self, topic: Topic, spelling: str, rights: Rights, newest: Update | None
