@@ -36,6 +36,9 @@ LAST_RETRY: Final = 120.0
 RELEASE_RETRY_SECONDS: Final = 5.0
 """An unsubscription that was refused, usually as too early, is tried again after this long."""
 
+ESTIMATE_SECONDS: Final = 0.5
+"""What is left to reads is told to all who wait for it as it was found this long ago at most."""
+
 
 class Subscribe(NamedTuple):
     """Ask OpenD for these topics, which go into one request."""
@@ -124,6 +127,8 @@ class SubscriptionPlanner:
         self._pools = pools or Pools()
         # When a pool may have room, for pinned topics and for others: kept until something changes.
         self._free_times: dict[tuple[QuotaPool, bool], float | None] = {}
+        # What is left to reads, and when that was found: likewise, for a moment.
+        self._left: tuple[float, Spare] | None = None
 
     @property
     def held(self) -> Collection[Topic]:
@@ -151,7 +156,7 @@ class SubscriptionPlanner:
 
     def want(self, topic: Topic) -> None:
         """Somebody wants this topic."""
-        self._free_times.clear()
+        self._forget_estimates()
         self._read.pop(topic, None)
         self._wanted.setdefault(topic)
         if held := self._held.get(topic):
@@ -168,7 +173,7 @@ class SubscriptionPlanner:
 
     def release(self, topic: Topic, now: float) -> None:
         """Nobody wants this topic any more."""
-        self._free_times.clear()
+        self._forget_estimates()
         if topic in self._pinned:
             return
         self._wanted.pop(topic, None)
@@ -185,7 +190,7 @@ class SubscriptionPlanner:
         now: float = -math.inf,
     ) -> None:
         """OpenD says what is used and left of the quota, and what other connections have."""
-        self._free_times.clear()
+        self._forget_estimates()
         self._pools.told(amounts, others, now)
 
     def is_outdated(self, now: float) -> bool:
@@ -224,8 +229,10 @@ class SubscriptionPlanner:
         if lacking := self._pools.lacking(topic, now):
             quota = self._pools.quota(lacking[-1].pool, None)
             return quota, in_words(quota)
-        _, waiting, _ = self._fitting(self._missing(self._wanted, now), now)
-        left = self._spare(waiting, now)
+        if self._left is None or self._left[0] < now - ESTIMATE_SECONDS:
+            _, waiting, _ = self._fitting(self._missing(self._wanted, now), now)
+            self._left = now, self._spare(waiting, now)
+        left = self._left[1]
         if pools := left.lacking(topic):
             quota = left.quota(pools[-1])
             return quota, spare.in_words(quota)
@@ -287,7 +294,7 @@ class SubscriptionPlanner:
 
     def done(self, action: Action, now: float) -> None:
         """OpenD has done what the action asked."""
-        self._free_times.clear()
+        self._forget_estimates()
         for topic in action.topics:
             if isinstance(action, Subscribe):
                 self._pools.hold(topic, now)
@@ -306,7 +313,7 @@ class SubscriptionPlanner:
         Returns:
             The topic, if it is now known that OpenD won't give it for the time being.
         """
-        self._free_times.clear()
+        self._forget_estimates()
         if isinstance(action, Unsubscribe):
             for topic in action.topics:
                 self._not_before[topic] = now + RELEASE_RETRY_SECONDS
@@ -330,7 +337,7 @@ class SubscriptionPlanner:
 
     def out_of_quota(self, action: Subscribe, now: float = -math.inf) -> None:
         """OpenD has refused the action because the quota doesn't allow it after all."""
-        self._free_times.clear()
+        self._forget_estimates()
         self._pools.run_out(action.topics, now)
         for topic in action.topics:
             self._batch_limits[topic] = max(1, len(action.topics) // 2)
@@ -340,7 +347,7 @@ class SubscriptionPlanner:
 
         The lost are no longer held, so they are asked for again if still wanted.
         """
-        self._free_times.clear()
+        self._forget_estimates()
         lost = [topic for topic in self._held if topic in promised and topic not in actual]
         for topic in lost:
             del self._held[topic]
@@ -349,7 +356,7 @@ class SubscriptionPlanner:
 
     def disconnected(self, now: float) -> None:
         """Nothing is held any more, and whatever was refused may be granted next time."""
-        self._free_times.clear()
+        self._forget_estimates()
         self._pools.disconnected({topic: self._releasable_at(topic) for topic in self._held})
         self.note_outdated(now)
         self._held.clear()
@@ -358,6 +365,11 @@ class SubscriptionPlanner:
         for topic in self._refusals:
             self._batch_limits[topic] = 1  # it spoils no other's request
         self._refusals.clear()
+
+    def _forget_estimates(self) -> None:
+        """Forget what doesn't hold any more: something changes."""
+        self._free_times.clear()
+        self._left = None
 
     def _held_from(self, topic: Topic, now: float) -> _Held:
         if topic in self._wanted:
