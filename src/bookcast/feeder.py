@@ -124,7 +124,7 @@ class Feeder:
         return self._supply_elsewhere(topic)
 
     def may_serve(self, topic: Topic) -> bool:
-        """Tell whether a topic may come from a feed, wherever that runs."""
+        """Return whether a topic may come from a feed, wherever that runs."""
         if self._feeds:
             return any(
                 feed.serves(topic) and not feed.supply(topic).only_published for feed in self._feeds

@@ -108,7 +108,7 @@ class Readers:
     # From reads
 
     def read(self, topic: Topic, who: str, known: Position | None) -> None:
-        """Have a topic wanted, because somebody reads it. ``known``: where it stands.
+        """Somebody reads a topic, which is wanted from now on. ``known``: where it stands.
 
         Raises:
             InvalidInput: when they read enough topics already, or all together do.
@@ -120,11 +120,11 @@ class Readers:
         self._pairs[pair] = self._clock() + self._linger_seconds
 
     def holds(self, topic: Topic) -> bool:
-        """Tell whether a topic is wanted here, by subscribers or by reads."""
+        """Return whether a topic is wanted here, by subscribers or by reads."""
         return topic in self._subscribed or topic in self._held
 
     def has_news(self, topic: Topic) -> bool:
-        """Tell whether what is known of a topic that is read came while it was wanted."""
+        """Return whether what is known of a topic that is read came while it was wanted."""
         held = self._held.get(topic)
         return held is not None and (topic in self._subscribed or held.news.is_set())
 
@@ -159,7 +159,7 @@ class Readers:
             self._leave(topic)
 
     def check(self) -> None:
-        """Let go of what was read too long ago; call it regularly."""
+        """What was read too long ago is wanted no more; call it regularly."""
         now = self._clock()
         while self._pairs:
             pair = next(iter(self._pairs))
@@ -168,7 +168,7 @@ class Readers:
             self._remove(pair)
 
     def close(self) -> None:
-        """Have nobody wait any more: the server ends."""
+        """Nobody waits any more: the server ends."""
         self._closed = True
 
     def _check_room(self, topic: Topic, who: str) -> None:

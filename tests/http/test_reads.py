@@ -263,6 +263,41 @@ async def test_rights_narrow_what_is_read() -> None:
                 assert book["data"]["bids"] == levels[:given]
 
 
+async def test_every_address_and_principal_has_twenty_topics() -> None:
+    """Behind a proxy the client's address counts; of IPv6, a household's network."""
+    market: Any = {"feed": "simulator", "simulator_symbols": ["30"], "simulator_rate": 1}
+    proxied: Any = {"trusted_proxies": ["127.0.0.1"], "futu_linger_seconds": 60}
+    auth: Any = {"auth_mode": "jwt", "auth_jwt_secret": SECRET}
+
+    async def read(http: httpx.AsyncClient, number: int, **headers: str) -> int:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = await http.get(f"/brokers/S{number:04}", headers=named)
+        return 200 if answer.status_code == 404 else answer.status_code
+
+    async with reading(**market, **proxied) as (_, http):
+        one, other = "203.0.113.1", "2001:db8:1:1::1"
+        for address in (one, other):
+            told = [await read(http, n, X_Forwarded_For=address) for n in range(1, 22)]
+            assert told == [200] * 20 + [429]
+        assert await read(http, 30, X_Forwarded_For="2001:db8:1:1::2") == 429
+        assert await read(http, 30, X_Forwarded_For="2001:db8:1:2::1") == 200
+    async with reading(**market, **proxied, **auth) as (_, http):
+        alice, bob = (f"Bearer {sign(sub=who)}" for who in ("alice", "bob"))
+        for n in range(1, 21):
+            address = f"203.0.113.{n}"
+            assert await read(http, n, X_Forwarded_For=address, Authorization=alice) == 200
+        assert await read(http, 21, Authorization=alice) == 429
+        assert await read(http, 21, Authorization=bob) == 200
+
+
+async def test_what_comes_anyway_is_read_without_end() -> None:
+    """The simulated market publishes all its books, whoever wants them."""
+    async with reading(feed="simulator", simulator_symbols=["30"], simulator_rate=20) as (_, http):
+        await http.get("/books/S0030", params={"wait_ms": 5000})
+        answers = [await http.get(f"/books/S{number:04}") for number in range(1, 31)]
+        assert [answer.status_code for answer in answers] == [200] * 30
+
+
 async def test_the_documents_example_is_true(server: Server) -> None:
     """The request is what it says, and the answer has those fields."""
     text = (ROOT / "docs" / "protocol-v1.md").read_text()

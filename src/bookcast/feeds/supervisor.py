@@ -59,7 +59,7 @@ class Supervisor:
         self._feed.want(topic)
 
     def want_to_read(self, topic: Topic) -> None:
-        """Tell the feed that reads alone want a topic."""
+        """Reads alone want a topic."""
         self._feed.want_to_read(topic)
 
     def go_on_after(self, topic: Topic, past: Sequence[Data]) -> None:

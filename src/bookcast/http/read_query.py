@@ -51,7 +51,7 @@ _OWN: Final[dict[Channel, tuple[str, ...]]] = {
 
 
 def parameters(channel: Channel) -> tuple[str, ...]:
-    """Name what reads of a channel take."""
+    """Return what reads of a channel take."""
     return (*_OWN.get(channel, ()), "wait_ms")
 
 

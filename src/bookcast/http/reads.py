@@ -21,6 +21,7 @@ from bookcast.http.pace import Pace
 from bookcast.http.read_query import ReadQuery, read_query
 from bookcast.http.routes import Json, knock_of
 from bookcast.hub.hub import Hub
+from bookcast.hub.status import FRESH_MS
 from bookcast.limits import RETRY_SECONDS, Refusals
 from bookcast.model import (
     LOSSLESS,
@@ -49,7 +50,7 @@ PENDING_SECONDS: Final = 1.0
 _fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _levels: Final = msgspec.json.Decoder(list[Any])
 
-FRESH: Final = {"Cache-Control": "no-store"}
+NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
 
 class Reads:
@@ -96,11 +97,11 @@ class Reads:
 
         async def endpoint(request: Request) -> Response:
             try:
-                return Json(await self._read(channel, request), headers=FRESH)
+                return Json(await self._read(channel, request), headers=NOT_KEPT)
             except InvalidInput as error:
                 self._refusals.note(error)
                 refusal = problem.of(error)
-                refusal.headers.update(FRESH)
+                refusal.headers.update(NOT_KEPT)
                 return refusal
 
         return endpoint
@@ -126,16 +127,20 @@ class Reads:
     # Demand
 
     def _creates_demand(self, request: Request, topic: Topic, newest: Update | None) -> bool:
-        """Tell whether a read makes the feed get its topic."""
+        """Return whether a read makes the feed get its topic."""
         # Any page could have its visitors' browsers read what it likes, and use up the quota.
         is_foreign = "cross-site" in request.headers.getlist("Sec-Fetch-Site")
         if request.method != "GET" or is_foreign or not self._feeder.may_serve(topic):
             return False
-        age_ms = self._now() * 1000 - newest.server_ms if newest is not None else 0.0
-        return not (_is_from_outside(newest) and age_ms <= self._linger_ms)
+        if newest is None or not _is_from_outside(newest):
+            return True
+        return self._age_ms(newest) > self._linger_ms
+
+    def _age_ms(self, update: Update) -> float:
+        return self._now() * 1000 - update.server_ms
 
     def _demand(self, topic: Topic, who: str, newest: Update | None) -> bool:
-        """Have the feed get a topic; False: it can't be asked for, and needn't be.
+        """Make the feed get a topic; False: it can't be asked for, and needn't be.
 
         Raises:
             InvalidInput: when too much is read already.
@@ -143,9 +148,10 @@ class Reads:
         try:
             self._readers.read(topic, who, newest.position if newest is not None else None)
         except InvalidInput:
-            if _is_from_outside(newest):
-                return False
-            raise
+            # What others publish, or comes though nobody asks for it, is known all the same.
+            if newest is None or not (_is_from_outside(newest) or self._age_ms(newest) <= FRESH_MS):
+                raise
+            return False
         return True
 
     async def _wait(
@@ -271,14 +277,14 @@ class Reads:
 
 
 def _who(visitor: Visitor) -> str:
-    """Name whose reads these are: a principal's, or an address's."""
+    """Return whose reads these are: a principal's, or an address's."""
     if visitor.principal is None or visitor.is_anyone:
         return neighbourhood(visitor.address)
     return visitor.principal.id
 
 
 def _is_from_outside(update: Update | None) -> bool:
-    """Tell whether somebody has published this: a feed of ours tells when it saw it."""
+    """Return whether somebody has published this: a feed of ours tells when it saw it."""
     return update is not None and update.feed_ms is None
 
 
