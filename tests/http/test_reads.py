@@ -241,6 +241,16 @@ async def test_what_the_feed_refuses_is_said_in_its_words(opend: Controller) -> 
         assert time.monotonic() - began < 4
 
 
+async def test_what_the_feed_may_only_ask_for_is_waited_for(opend: Controller) -> None:
+    """The refusal to push it isn't the last word."""
+    opend.refuse(**{"US.SNAP": "no right"})
+    opend.snapshot({**QUOTE, "code": "US.SNAP", "bid": 5.4, "ask": 5.6})
+    async with fed(opend) as (_, http):
+        answer = (await http.get("/quotes/SNAP", params={"wait_ms": 5000})).json()
+        assert (answer["source"], answer["every_ms"]) == ("snapshot", 1000)
+        assert answer["data"]["bid"] == 5.4
+
+
 async def test_rights_narrow_what_is_read() -> None:
     """A book has no more levels, and nobody gets around an interval by asking often."""
     auth = {"auth_mode": "jwt", "auth_jwt_secret": SECRET}

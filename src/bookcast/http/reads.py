@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -49,6 +50,9 @@ PENDING_SECONDS: Final = 1.0
 
 _fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _levels: Final = msgspec.json.Decoder(list[Any])
+
+REFUSED_SECONDS: Final = 1.5
+"""What a feed refuses to push it may still be asked for, which takes a moment."""
 
 NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
@@ -158,12 +162,16 @@ class Reads:
         self, request: Request, query: ReadQuery, who: str, newest: Update | None
     ) -> Update | None:
         """Wait for the first data since the topic is wanted; return what is newest then."""
-        topic = query.topic
+        topic, loop = query.topic, asyncio.get_running_loop()
+        refused_at = math.inf
 
         async def is_vain() -> bool:
+            nonlocal refused_at
             supply = self._feeder.supply(topic)
             if supply is not None:
-                if _refusal(supply) or supply.quota is not None:
+                if _refusal(supply):
+                    refused_at = min(refused_at, loop.time())
+                if loop.time() >= refused_at + REFUSED_SECONDS or supply.quota is not None:
                     return True
                 if newest is not None and supply.state in {"closed", "halted", "feed_down"}:
                     return True
@@ -197,7 +205,12 @@ class Reads:
         if newest is None and (refusal := _refusal(supply)):
             meant = [one for one in supply.did_you_mean if rights.allows_symbol(one)]
             question = f"; did you mean {' or '.join(meant)}?" if meant else ""
-            raise InvalidInput("feed_refused", f"{spelling}: {refusal}{question}", path="symbol")
+            raise InvalidInput(
+                "feed_refused",
+                f"{spelling}: {refusal}{question}",
+                path="symbol",
+                retry_after=RETRY_SECONDS,
+            )
 
     def _unknown(self, topic: Topic, spelling: str) -> InvalidInput:
         """Make the answer to a read of which nothing is known."""
