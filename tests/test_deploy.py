@@ -21,6 +21,7 @@ import pytest
 import yaml
 from websockets.utils import accept_key
 
+from bookcast.http import read_query
 from bookcast.settings import Settings, load
 from bookcast.testing import ServerThread
 from tests.e2e import test_proxies
@@ -552,7 +553,7 @@ def test_the_ingress_lets_in_what_is_for_the_outside(bookcast_server: ServerThre
     assert "Prefix" not in paths["/"]["pathType"]
     for one in paths.values():
         assert one["backend"]["service"] == {"name": "bookcast", "port": {"name": "http"}}
-    for path in ("/ws/me", "/books/NONE", "/symbols"):
+    for path in ("/ws/me", "/symbols", *(f"/{read}/NONE" for read in read_query.PATHS)):
         assert paths[f"/{path.split('/')[1]}"]["pathType"] == "Prefix"
         answer = httpx.get(f"{bookcast_server.http_url}{path}", trust_env=False)
         assert answer.json().get("code") != "not_found"

@@ -44,6 +44,9 @@ class Quiet(Feed):
     def want(self, topic: Topic) -> None:
         self.heard.append(f"wants {topic}")
 
+    def want_to_read(self, topic: Topic) -> None:
+        self.heard.append(f"reads {topic}")
+
     def release(self, topic: Topic) -> None:
         self.heard.append(f"releases {topic}")
 
@@ -90,13 +93,24 @@ async def test_on_a_single_node_the_feed_simply_runs() -> None:
         return list(made)
 
     feeder = Feeder(engine, make)
-    engine.attach(deliver=lambda _update: None, wanted=feeder.want, unwanted=feeder.release)
+    engine.attach(
+        deliver=lambda _update: None,
+        wanted=feeder.want,
+        wanted_to_read=feeder.want_to_read,
+        unwanted=feeder.release,
+    )
     await engine.start()
     await until(lambda: made[0].running)
     assert feeder.leads
     engine.want(AAPL)
     engine.release(AAPL)
     assert made[0].heard == [f"wants {AAPL}", f"releases {AAPL}"]
+    engine.want_to_read(AAPL)
+    engine.want(AAPL)
+    engine.want_to_read(AAPL)
+    assert made[0].heard[2:] == [f"reads {AAPL}", f"wants {AAPL}", f"reads {AAPL}"]
+    assert feeder.may_serve(AAPL)
+    assert not feeder.may_serve(AAPL._replace(symbol=Symbol("US.NONE")))
     assert feeder.supply(TRADES) == Supply("quiet", "halted", "no trading")
     assert feeder.supply(AAPL._replace(symbol=Symbol("US.NONE"))) is None
     assert [status.name for status in feeder.statuses()] == ["quiet"]

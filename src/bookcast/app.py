@@ -27,6 +27,7 @@ from bookcast.feeder import Feeder
 from bookcast.feeds.configured import feeds_of
 from bookcast.http import app as http_app
 from bookcast.http.overflow import MAX_READ, Overflow
+from bookcast.http.reads import Reads
 from bookcast.http.report import Reporter
 from bookcast.http.routes import Routes
 from bookcast.http.server import HttpLimits, HttpServer
@@ -40,6 +41,7 @@ from bookcast.protocol.published import Rules
 from bookcast.protocol.render import Renderer
 from bookcast.publisher import Published, Publisher
 from bookcast.publishing import Publishing
+from bookcast.readers import Readers
 from bookcast.rotation import Rotated
 from bookcast.sessions.base import Prepare, SessionRules
 from bookcast.sessions.framer import Framer
@@ -118,6 +120,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         self._publisher: Publisher | None = None
         self._http: HttpServer | None = None
         self._reporter: Reporter | None = None
+        self._readers: Readers | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._ready = self._draining = False
 
@@ -195,13 +198,14 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             buckets=DELAY_BUCKETS,
             registry=None,
         )
+        readers = self._readers = Readers(engine, linger_seconds=settings.futu_linger_seconds)
         hub = self._hub = Hub(
             renderer=Renderer(framer),
             clock=time.monotonic,
             now=time.time,
             call_later=_call_later(loop),
-            want=engine.want,
-            release=engine.release,
+            want=readers.want,
+            release=readers.release,
             batch_seconds=settings.batch_ms / 1000,
             history_size=settings.history_size,
             queue_size=settings.session_queue_size,
@@ -217,8 +221,9 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             observe=delays.observe,
         )
         engine.attach(
-            deliver=hub.deliver,
+            deliver=readers.tap(hub.deliver),
             wanted=feeder.want,
+            wanted_to_read=feeder.want_to_read,
             unwanted=feeder.release,
             unreadable=hub.note_unreadable,
             removed=hub.forget,
@@ -281,15 +286,25 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             settings=settings,
             gate=self._gate,
             engine=engine,
-            hub=hub,
             publisher=publisher,
             refusals=self._refusals,
             feeder=feeder,
             reporter=reporter,
             unready=self._unready,
         )
+        reads = Reads(
+            engine=engine,
+            hub=hub,
+            feeder=feeder,
+            readers=readers,
+            gate=self._gate,
+            refusals=self._refusals,
+            default_market=settings.default_market,
+            linger_seconds=settings.futu_linger_seconds,
+            now=time.time,
+        )
         http = HttpServer(
-            http_app.build(routes, self._gate, self._refusals),
+            http_app.build(routes, reads, self._gate, self._refusals),
             functools.partial(WebSocket, endpoint),
             HttpLimits(
                 addresses=self._addresses,
@@ -315,7 +330,9 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         if self._roaming is not None:
             self._roaming.start(registry)
             engine.on_return(self._roaming.recover)
-        self._tasks = [asyncio.create_task(self._check(hub, registry, feeder), name="checks")]
+        self._tasks = [
+            asyncio.create_task(self._check(hub, registry, feeder, readers), name="checks")
+        ]
         if self._gate.jwks is not None:
             self._tasks.append(asyncio.create_task(self._gate.jwks.run(), name="keys"))
         self._publisher = publisher
@@ -379,6 +396,8 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         for task in self._tasks:
             task.cancel()
         self._tasks = []
+        if self._readers is not None:
+            self._readers.close()
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine.resign()
@@ -466,11 +485,12 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             roaming=self._roaming,
         )
 
-    async def _check(self, hub: Hub, registry: Registry, feeder: Feeder) -> None:
+    async def _check(self, hub: Hub, registry: Registry, feeder: Feeder, readers: Readers) -> None:
         """Look, again and again, at what no event tells: silence."""
         while True:
             try:
                 hub.check()
+                readers.check()
                 registry.check(time.monotonic())
                 await feeder.post()
                 self._refusals.report(time.monotonic())

@@ -184,6 +184,7 @@ ERRORS: Final[dict[str, ErrorKind]] = {
     "too_many_connections": ErrorKind(429, "Too many connections", retry=True),
     "rate_limited": ErrorKind(429, "Too many messages", retry=True),
     "too_many_topics": ErrorKind(429, "Too many topics"),
+    "too_many_reads": ErrorKind(429, "Too many reads", retry=True),
     "header_too_large": ErrorKind(431, "Header too large"),
     "internal_error": ErrorKind(500, "Internal error", retry=True),
     "page_not_built": ErrorKind(503, "The live page is not built"),

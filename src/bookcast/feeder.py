@@ -64,7 +64,9 @@ class Feeder:
         self._led_at = clock()
         self._fence: int | None = None
         self._leads = False
-        self._wanted: set[Topic] = set()
+        # What some node wants, and whether reads alone do.
+        self._wanted: dict[Topic, bool] = {}
+        self._taking_over: set[Topic] = set()
         self._work = Work()
         self._list: FeedList | None = None
         # Notices of other nodes as they came, and as they were read.
@@ -82,25 +84,43 @@ class Feeder:
 
     def want(self, topic: Topic) -> None:
         """Some node wants a topic."""
-        self._wanted.add(topic)
-        if self._engine.shared is not None and topic.channel in LOSSLESS:
+        self._want(topic, reads=False)
+
+    def want_to_read(self, topic: Topic) -> None:
+        """Reads alone want a topic, at whatever nodes."""
+        self._want(topic, reads=True)
+
+    def _want(self, topic: Topic, *, reads: bool) -> None:
+        is_new = topic not in self._wanted
+        self._wanted[topic] = reads
+        if is_new and self._engine.shared is not None and topic.channel in LOSSLESS:
+            self._taking_over.add(topic)
             self._work.begin(self._want_after_others(topic), f"takes over {topic}")
-            return
+        elif topic not in self._taking_over:
+            self._tell(topic)
+
+    def _tell(self, topic: Topic) -> None:
         for feed in self._feeds:
-            feed.want(topic)
+            if self._wanted[topic]:
+                feed.want_to_read(topic)
+            else:
+                feed.want(topic)
 
     async def _want_after_others(self, topic: Topic) -> None:
         """Tell the feed first what that of another node has published of a topic."""
-        past = [update.data for update in await self._engine.past(topic)]
+        try:
+            past = [update.data for update in await self._engine.past(topic)]
+        finally:
+            self._taking_over.discard(topic)
         if topic not in self._wanted:
             return
         for feed in self._feeds:
             feed.go_on_after(topic, past)
-            feed.want(topic)
+        self._tell(topic)
 
     def release(self, topic: Topic) -> None:
         """No node wants it any more."""
-        self._wanted.discard(topic)
+        self._wanted.pop(topic, None)
         for feed in self._feeds:
             feed.release(topic)
 
@@ -129,6 +149,14 @@ class Feeder:
             symbols = tuple(feed.symbols())
             if symbols and (self._list is None or self._list.symbols != symbols):
                 self._list = FeedList(feed.status().name, symbols, hints)
+
+    def may_serve(self, topic: Topic) -> bool:
+        """Return whether a topic may come from a feed, wherever that runs."""
+        if self._feeds:
+            return any(
+                feed.serves(topic) and not feed.supply(topic).only_published for feed in self._feeds
+            )
+        return bool(self.statuses())
 
     def statuses(self) -> list[FeedStatus]:
         """Tell how the feeds are, wherever they run."""

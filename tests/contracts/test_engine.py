@@ -46,6 +46,7 @@ class Node:
         engine.attach(
             deliver=self.delivered.append,
             wanted=lambda topic: self.demand.append(("wanted", topic)),
+            wanted_to_read=lambda topic: self.demand.append(("read", topic)),
             unwanted=lambda topic: self.demand.append(("unwanted", topic)),
             removed=self.removed.append,
         )
@@ -104,6 +105,30 @@ async def test_the_newest_state_is_kept(node: Node) -> None:
     [head] = await node.engine.heads()
     assert (head.topic, head.position) == (AAPL, snapshot.position)
     assert head.server_ms == snapshot.server_ms
+
+
+async def test_what_is_read_is_delivered_from_then_on(node: Node) -> None:
+    """Nothing that was known; who subscribes later begins with that, and may leave it to reads."""
+    await node.engine.publish([Publication(AAPL, book(1))])
+    await node.engine.prepare([AAPL])
+    node.engine.want_to_read(AAPL)
+    await node.settled(0)
+    assert node.delivered == []
+    await node.engine.publish([Publication(AAPL, book(2))])
+    await node.settled(1)
+    node.engine.want(AAPL)
+    await node.settled(2)
+    node.engine.want_to_read(AAPL)
+    await node.engine.publish([Publication(AAPL, book(3))])
+    await node.settled(3)
+    assert [one.position.seq for one in node.delivered] == [2, 2, 3]
+    await eventually(lambda: node.demand[-1:] == [("read", AAPL)], "the reads")
+    node.engine.release(AAPL)
+    await eventually(lambda: node.demand[-1:] == [("unwanted", AAPL)], "the end")
+    await node.engine.publish([Publication(AAPL, book(4))])
+    await node.settled(3)
+    assert len(node.delivered) == 3
+    assert node.demand == [(what, AAPL) for what in ("read", "wanted", "read", "unwanted")]
 
 
 async def test_only_what_is_wanted_is_delivered_in_order(node: Node) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from bookcast.engine import demand as demand_module
-from bookcast.engine.demand import Demand
+from bookcast.engine.demand import READ, Demand
 from bookcast.engine.link import Link
 from bookcast.engine.peers import LIVING_MS
+from bookcast.engine.records import name_of, topics_of
 from bookcast.model import Symbol, Topic
 from tests.engine.links import KEYS, link
 from tests.fakes.faulty_proxy import FaultyProxy
@@ -30,16 +31,21 @@ class Wanted:
             name,
             living=lambda: living,
             wanted=lambda topic: self.told.append(("wanted", topic)),
+            wanted_to_read=lambda topic: self.told.append(("read", topic)),
             unwanted=lambda topic: self.told.append(("unwanted", topic)),
         )
 
     def now(self) -> set[Topic]:
         """Give what the feed takes for wanted; nothing may be told twice."""
-        found: set[Topic] = set()
+        return {topic for topic, what in self.ranks().items() if what == "wanted"}
+
+    def ranks(self) -> dict[Topic, str]:
+        """Give what it takes for wanted, and what for wanted by reads alone."""
+        found: dict[Topic, str] = {}
         for what, topic in self.told:
-            assert (topic in found) == (what == "unwanted")
-            found ^= {topic}
-        return found
+            assert found.get(topic, "unwanted") != what
+            found[topic] = what
+        return {topic: what for topic, what in found.items() if what != "unwanted"}
 
 
 @asynccontextmanager
@@ -84,6 +90,47 @@ async def test_the_feed_is_told_what_any_node_wants(
         other.demand.release(TSLA)
         await eventually(lambda: one.now() == {AAPL}, "the end of two")
         assert other.told == []
+
+
+async def test_what_any_node_subscribes_is_no_read(
+    redis_url: str, redis_server: RedisServer
+) -> None:
+    """Whoever reads it beside; when the last subscriber leaves, the reads count."""
+    async with two(redis_url) as (one, other):
+        one.demand.want_to_read(AAPL)
+        other.demand.want_to_read(TSLA)
+        other.demand.want(QUOTE)
+        await eventually(lambda: told(redis_server, "two") == 2, "the demand in Redis")
+        await one.demand.follow()
+        assert one.ranks() == {AAPL: "read", TSLA: "read", QUOTE: "wanted"}
+        assert (one.demand.all, one.demand.read) == ({AAPL, TSLA, QUOTE}, {AAPL, TSLA})
+        other.demand.want(AAPL)
+        other.demand.want(TSLA)
+        await eventually(lambda: one.now() == {AAPL, TSLA, QUOTE}, "the subscribers")
+        one.demand.want_to_read(QUOTE)
+        one.demand.want(TSLA)
+        other.demand.want_to_read(TSLA)
+        other.demand.release(AAPL)
+        other.demand.release(QUOTE)
+        left = {AAPL: "read", TSLA: "wanted", QUOTE: "read"}
+        await eventually(lambda: one.ranks() == left, "what is left")
+        one.demand.want_to_read(TSLA)
+        one.demand.release(AAPL)
+        one.demand.release(QUOTE)
+        await eventually(lambda: one.ranks() == {TSLA: "read"}, "the reads")
+        other.demand.release(TSLA)
+        await eventually(lambda: told(redis_server, "two") == 0, "its end")
+        assert told(redis_server, "one") == 1
+        one.demand.tell_anew()
+        await one.demand.unfollow()
+        assert one.ranks() == {}
+        await one.demand.follow()
+        assert one.ranks() == {TSLA: "read"}
+
+
+def test_releases_that_know_no_reads_pass_them_over() -> None:
+    """Their names look like those of a channel that only a later release has."""
+    assert topics_of([f"{READ}{name_of(AAPL)}".encode(), name_of(TSLA).encode()]) == [TSLA]
 
 
 async def test_who_runs_the_feed_no_more_wants_nothing_of_it(redis_url: str) -> None:

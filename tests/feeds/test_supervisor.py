@@ -40,6 +40,15 @@ class Fickle(Feed):
         self.demand.append(("release", topic))
 
 
+def test_a_feed_that_has_plenty_makes_no_difference_of_reads() -> None:
+    """What is read is wanted."""
+    feed = Fickle(failures=0)
+    supervisor = Supervisor(feed)
+    supervisor.want_to_read(AAPL)
+    supervisor.release(AAPL)
+    assert feed.demand == [("want", AAPL), ("release", AAPL)]
+
+
 async def test_a_feed_that_fails_is_started_again_ever_later() -> None:
     """Delays double up to a cap, with jitter so that many don't come back at once."""
     delays: list[float] = []

@@ -57,12 +57,23 @@ def test_what_futu_api_hands_over_is_in_the_document(channel: str, body: Any, va
 async def test_every_answer_fits_its_schema(server: Server) -> None:
     """The document is true of each path that it names."""
     await server.publish("AAPL", {"bids": [[1, 2]], "asks": []})
+    candle = {"open": 1, "high": 1, "low": 1, "close": 1, "volume": 1, "time": 1.8e12}
+    others: Any = {
+        "quote": {"last": 1},
+        "trades": {"trades": [{"price": 1, "size": 2, "side": "buy"}]},
+        "candles": {**candle, "final": True, "period": "1m"},
+        "brokers": {"bids": [], "asks": []},
+        "timeframe": {"price": 1, "time": 1.8e12},
+    }
+    for channel, data in others.items():
+        await server.publish("AAPL", data, channel=channel)
     async with httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http:
         assert (await http.get("/openapi.json")).json() == DOCUMENT
         for path, methods in DOCUMENT["paths"].items():
             if "get" not in methods:
                 continue
-            answer = await http.get(path.replace("{symbol}", "AAPL"))
+            given = {"period": "1m"} if path.startswith("/candles") else {}
+            answer = await http.get(path.replace("{symbol}", "AAPL"), params=given)
             assert answer.status_code == 200, path
             content = methods["get"]["responses"]["200"]["content"]
             if "application/json" in content:

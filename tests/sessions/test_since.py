@@ -543,6 +543,7 @@ async def test_while_redis_is_away_nothing_is_called_recovered(
         place = await publish_to(here, 1, 2)
         await publish_to(here, 3, 4)
         way.refuse()
+        way.cut()
         assert there._engine is not None
         engine = there._engine
         await eventually(lambda: engine.status().state == "away", "Redis to be away")

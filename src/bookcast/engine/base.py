@@ -20,7 +20,7 @@ Deliver = Callable[[Update], None]
 """Takes an update to this node's hub."""
 
 Demand = Callable[[Topic], None]
-"""Tells the feed that a topic is wanted by somebody now, or by nobody any more."""
+"""Tells the feed that a topic is wanted by somebody now, by reads alone, or by nobody any more."""
 
 
 NoteUnreadable = Callable[[Topic, Position], None]
@@ -116,6 +116,7 @@ class Engine(ABC):
     def __init__(self) -> None:
         self._deliver: Deliver = lambda _update: None
         self._wanted: Demand = lambda _topic: None
+        self._wanted_to_read: Demand = lambda _topic: None
         self._unwanted: Demand = lambda _topic: None
         self._note_unreadable: NoteUnreadable = lambda _topic, _position: None
         self._removed: Callable[[Topic], None] = lambda _topic: None
@@ -128,6 +129,7 @@ class Engine(ABC):
         deliver: Deliver,
         wanted: Demand,
         unwanted: Demand,
+        wanted_to_read: Demand = lambda _topic: None,
         unreadable: NoteUnreadable = lambda _topic, _position: None,
         removed: Callable[[Topic], None] = lambda _topic: None,
     ) -> None:
@@ -136,6 +138,7 @@ class Engine(ABC):
         self._note_unreadable = unreadable
         self._deliver = deliver
         self._wanted = wanted
+        self._wanted_to_read = wanted_to_read
         self._unwanted = unwanted
 
     def lead(
@@ -231,6 +234,13 @@ class Engine(ABC):
         """Deliver this topic to this node from now on, beginning with what is known of it.
 
         That is its newest update, or, where every update counts, its history, oldest first.
+        """
+
+    @abstractmethod
+    def want_to_read(self, topic: Topic) -> None:
+        """Deliver this topic from now on, or go on with it: reads alone want it.
+
+        What is known of it isn't delivered: a read asks for that.
         """
 
     @abstractmethod

@@ -18,6 +18,10 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 2.0
 """How often it is looked whether what other nodes want has changed unsaid, as when one died."""
 
+READ: Final = "read-"
+"""Begins the names of topics that reads alone want. Releases that don't know it take what follows
+for a channel of a later one, and pass it over."""
+
 
 class Demand:
     """Tells what this node wants, and follows what all want.
@@ -26,7 +30,9 @@ class Demand:
         link: the way to Redis.
         node: this process.
         living: names the nodes that live.
-        wanted: called when some node begins to want a topic that none wanted before.
+        wanted: called when some node begins to want a topic that none wanted before, unless reads
+            alone did.
+        wanted_to_read: called when reads alone want a topic from now on.
         unwanted: called when none does any more.
     """
 
@@ -37,15 +43,19 @@ class Demand:
         *,
         living: Callable[[], Iterable[str]],
         wanted: Callable[[Topic], None],
+        wanted_to_read: Callable[[Topic], None],
         unwanted: Callable[[Topic], None],
     ) -> None:
         self._link = link
         self._node = node
         self._living = living
         self._wanted = wanted
+        self._wanted_to_read = wanted_to_read
         self._unwanted = unwanted
-        self._mine: dict[Topic, None] = {}
-        self._changes: dict[Topic, bool] = {}
+        # What this node wants, and whether reads alone do.
+        self._mine: dict[Topic, bool] = {}
+        # Names that are to be told, and whether they are wanted.
+        self._changes: dict[str, bool] = {}
         self._anew = True
         self._telling: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
@@ -54,16 +64,20 @@ class Demand:
         self._heard: set[str] = set()
         self.all: set[Topic] = set()
         """What the feed was told is wanted."""
+        self.read: set[Topic] = set()
+        """What of it reads alone want."""
 
     def want(self, topic: Topic) -> None:
         """Somebody on this node wants a topic."""
-        self._mine[topic] = None
-        self._note(topic, wanted=True)
+        self._set(topic, reads=False)
+
+    def want_to_read(self, topic: Topic) -> None:
+        """Reads alone want a topic on this node."""
+        self._set(topic, reads=True)
 
     def release(self, topic: Topic) -> None:
         """Nobody on this node wants it any more."""
-        self._mine.pop(topic, None)
-        self._note(topic, wanted=False)
+        self._set(topic, reads=None)
 
     def tell_anew(self) -> None:
         """Tell everything once more: Redis may have forgotten it."""
@@ -90,6 +104,7 @@ class Demand:
         for topic in self.all:
             self._unwanted(topic)
         self.all.clear()
+        self.read.clear()
 
     async def close(self) -> None:
         """End."""
@@ -100,12 +115,20 @@ class Demand:
 
     # What this node wants
 
-    def _note(self, topic: Topic, *, wanted: bool) -> None:
-        self._changes[topic] = wanted
+    def _set(self, topic: Topic, *, reads: bool | None) -> None:
+        """Take note of who wants a topic: somebody, ``reads`` alone, or nobody (None)."""
+        before = self._mine.pop(topic, None)
+        if reads is not None:
+            self._mine[topic] = reads
+        name = name_of(topic)
+        if before is not True or reads is False:
+            self._changes[name] = reads is False
+        if before is True or reads is True:
+            self._changes[READ + name] = reads is True
         if self._following is not None:
             # The feed is here: it needn't hear of it by way of Redis.
-            if wanted:
-                self._add(topic)
+            if reads is False or (reads and topic not in self.all):
+                self._add(topic, reads=reads)
             else:
                 self._changed.set()
         self._tell_soon()
@@ -120,8 +143,11 @@ class Demand:
                 anew, self._anew = self._anew, False
                 changes, self._changes = self._changes, {}
                 if anew:
-                    changes = dict.fromkeys(self._mine, True)
-                words = [f"{'+' if one else '-'}{name_of(topic)}" for topic, one in changes.items()]
+                    changes = {
+                        (READ if reads else "") + name_of(topic): True
+                        for topic, reads in self._mine.items()
+                    }
+                words = [f"{'+' if wanted else '-'}{name}" for name, wanted in changes.items()]
                 try:
                     await self._link.call(
                         "want",
@@ -164,17 +190,32 @@ class Demand:
             names = await self._link.call("wanted", others) if others else []
         except EngineAwayError:
             # What others wanted last is as good a guess as any.
-            for topic in self._mine:
-                self._add(topic)
+            for topic, reads in self._mine.items():
+                if topic not in self.all or not reads:
+                    self._add(topic, reads=reads)
             return
-        wanted = {*topics_of(names), *self._mine}
-        for topic in wanted - self.all:
-            self._add(topic)
-        for topic in self.all - wanted:
+        prefix = READ.encode()
+        wanted = {*topics_of(one for one in names if not one.startswith(prefix))}
+        wanted.update(topic for topic, reads in self._mine.items() if not reads)
+        read = {*topics_of(one.removeprefix(prefix) for one in names if one.startswith(prefix))}
+        read.update(topic for topic, reads in self._mine.items() if reads)
+        read -= wanted
+        for topic in wanted - (self.all - self.read):
+            self._add(topic, reads=False)
+        for topic in read - self.read:
+            self._add(topic, reads=True)
+        for topic in self.all - wanted - read:
             self.all.discard(topic)
+            self.read.discard(topic)
             self._unwanted(topic)
 
-    def _add(self, topic: Topic) -> None:
-        if topic not in self.all:
-            self.all.add(topic)
+    def _add(self, topic: Topic, *, reads: bool) -> None:
+        if topic in self.all and (topic in self.read) == reads:
+            return
+        self.all.add(topic)
+        if reads:
+            self.read.add(topic)
+            self._wanted_to_read(topic)
+        else:
+            self.read.discard(topic)
             self._wanted(topic)

@@ -135,6 +135,11 @@ class MemoryEngine(Engine):
             self._deliver(update)
         self._wanted(topic)
 
+    def want_to_read(self, topic: Topic) -> None:
+        """Deliver each update from now on, which reads alone want."""
+        self._delivering.add(topic)
+        self._wanted_to_read(topic)
+
     def release(self, topic: Topic) -> None:
         """Deliver this topic no more."""
         self._delivering.discard(topic)

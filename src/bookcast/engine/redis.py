@@ -127,6 +127,7 @@ class RedisEngine(Engine):
             peers.id,
             living=lambda: peers.living,
             wanted=lambda topic: self._wanted(topic),  # noqa: PLW0108 - it is attached later
+            wanted_to_read=lambda topic: self._wanted_to_read(topic),  # noqa: PLW0108 - the same
             unwanted=lambda topic: self._unwanted(topic),  # noqa: PLW0108 - the same
         )
         self._leadership = Leadership(
@@ -349,6 +350,14 @@ class RedisEngine(Engine):
             if place is not None and (newest is None or newest.position != place):
                 self._note_unreadable(topic, place)
         self._demand.want(topic)
+
+    def want_to_read(self, topic: Topic) -> None:
+        """Deliver each update from now on, which reads alone want."""
+        if topic not in self._delivering:
+            self._delivering[topic] = self._clock() * 1000
+            self._follower.want(topic)
+            self._alone.want(topic)
+        self._demand.want_to_read(topic)
 
     def release(self, topic: Topic) -> None:
         """Deliver this topic no more."""

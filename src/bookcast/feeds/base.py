@@ -46,6 +46,13 @@ class Feed(ABC):
     def want(self, topic: Topic) -> None:  # noqa: B027 - a feed may publish all it has
         """Somebody wants this topic now."""
 
+    def want_to_read(self, topic: Topic) -> None:
+        """Reads alone want this topic now: what it takes is what nobody else needs.
+
+        That is new, or the last subscriber has left. A feed that has plenty makes no difference.
+        """
+        self.want(topic)
+
     def release(self, topic: Topic) -> None:  # noqa: B027 - a feed may publish all it has
         """Nobody wants this topic any more."""
 

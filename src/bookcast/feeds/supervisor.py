@@ -58,6 +58,10 @@ class Supervisor:
         """Tell the feed that somebody wants a topic."""
         self._feed.want(topic)
 
+    def want_to_read(self, topic: Topic) -> None:
+        """Reads alone want a topic."""
+        self._feed.want_to_read(topic)
+
     def go_on_after(self, topic: Topic, past: Sequence[Data]) -> None:
         """Tell the feed what that of another node published of a topic."""
         self._feed.go_on_after(topic, past)

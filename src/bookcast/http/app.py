@@ -18,6 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bookcast.auth.gate import Gate
 from bookcast.errors import InvalidInput
 from bookcast.http import asyncapi, openapi, problem
+from bookcast.http.read_query import PATHS
+from bookcast.http.reads import Reads
 from bookcast.http.routes import Routes, knock_of
 from bookcast.limits import Refusals
 
@@ -112,7 +114,7 @@ async def _page(_request: Request) -> Response:
     )
 
 
-def build(routes: Routes, gate: Gate, refusals: Refusals) -> Starlette:
+def build(routes: Routes, reads: Reads, gate: Gate, refusals: Refusals) -> Starlette:
     """Make the ASGI application."""
     table: list[BaseRoute] = [
         Route("/broadcast/{channel}", routes.broadcast, methods=["POST"]),
@@ -122,7 +124,7 @@ def build(routes: Routes, gate: Gate, refusals: Refusals) -> Starlette:
         Route("/livez", routes.livez, methods=["GET", "OPTIONS"]),
         Route("/readyz", routes.readyz, methods=["GET", "OPTIONS"]),
         Route("/metrics", routes.metrics),
-        Route("/books/{symbol:path}", routes.book),
+        *(Route(f"/{path}/{{symbol:path}}", reads.of(channel)) for path, channel in PATHS.items()),
         Route("/topics/{channel}/{symbol:path}", routes.remove_topic, methods=["DELETE"]),
         Route("/symbols", routes.symbols),
         Route("/openapi.json", openapi.endpoint),

@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bookcast.http import problem, schemas
+from bookcast.http import problem, read_query, schemas
 from bookcast.http.report import MAX_TOPICS
 from bookcast.model import CHANNELS, ODD, PERIODS
 from bookcast.protocol import shapes
@@ -27,6 +27,14 @@ _SYMBOL: Final = {
 _SYMBOL_OR_CODE: Final = {
     "description": f"{_SYMBOL['description']}. May be absent where futu-api's code is in the data",
     "schema": _SYMBOL["schema"],
+}
+_KNOWN: Final[dict[str, type[msgspec.Struct]]] = {
+    "orderbook": schemas.KnownBook,
+    "quote": schemas.KnownQuote,
+    "trades": schemas.KnownTrades,
+    "candles": schemas.KnownCandles,
+    "brokers": schemas.KnownBrokers,
+    "timeframe": schemas.KnownTimePoint,
 }
 _STRUCTS: Final = (
     shapes.PublishedBook,
@@ -46,7 +54,7 @@ _STRUCTS: Final = (
     schemas.BatchResult,
     schemas.Health,
     schemas.Stats,
-    schemas.KnownBook,
+    *_KNOWN.values(),
     schemas.KnownSymbols,
     schemas.Alive,
 )
@@ -86,6 +94,42 @@ def _get(
             "responses": _answers(struct, refusals or {}, media_type),
         }
     }
+
+
+_VARIANT: Final = {"name": "variant", "in": "query", "schema": {"enum": [ODD]}}
+
+
+def _read(path: str) -> dict[str, Any]:
+    """Describe the reads of a channel."""
+    channel = read_query.PATHS[path]
+    chosen: dict[str, dict[str, Any]] = {
+        "period": {
+            "name": "period",
+            "in": "query",
+            "required": True,
+            "schema": {"enum": list(PERIODS)},
+        },
+        "variant": _VARIANT,
+    }
+    for name, (least, most, default, meaning) in read_query.RANGES.items():
+        schema = {"type": "integer", "minimum": least, "maximum": most}
+        if default is not None:
+            schema["default"] = default
+        chosen[name] = {"name": name, "in": "query", "description": meaning, "schema": schema}
+    return _get(
+        f"The newest {path} of a symbol; the feed gets what is read",
+        _KNOWN[channel],
+        {
+            404: "Nothing is known of this topic yet; ask again, or wait for it with wait_ms",
+            422: "Not a symbol or not a parameter, or the feed is refused the symbol",
+            429: "Too much is read already that nobody is subscribed to",
+            503: "The newest state can't be read now",
+        },
+        [
+            {"name": "symbol", "in": "path", **_SYMBOL},
+            *(chosen[name] for name in read_query.parameters(channel)),
+        ],
+    )
 
 
 _PUBLISHED: Final[dict[str, type[msgspec.Struct]]] = {
@@ -219,12 +263,7 @@ def document() -> bytes:
             },
             schemas.BatchResult,
         ),
-        "/books/{symbol}": _get(
-            "The newest book of a symbol",
-            schemas.KnownBook,
-            {404: "No book of this symbol yet", 422: "Not a symbol"},
-            [{"name": "symbol", "in": "path", **_SYMBOL}],
-        ),
+        **{f"/{path}/{{symbol}}": _read(path) for path in read_query.PATHS},
         "/topics/{channel}/{symbol}": {
             "delete": {
                 "summary": "Forget a topic at all nodes, until somebody publishes to it again",
@@ -237,7 +276,7 @@ def document() -> bytes:
                     },
                     {"name": "symbol", "in": "path", **_SYMBOL},
                     {"name": "period", "in": "query", "schema": {"enum": list(PERIODS)}},
-                    {"name": "variant", "in": "query", "schema": {"enum": [ODD]}},
+                    _VARIANT,
                 ],
                 "responses": _removed(),
             }
@@ -277,7 +316,7 @@ def document() -> bytes:
             "info": {
                 "title": "bookcast",
                 "version": __version__,
-                "description": "Publishing and looking up. Live data come over the WebSocket at "
+                "description": "Publishing and reading. Live data come over the WebSocket at "
                 "/ws/{client_id}.",
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },

@@ -23,10 +23,8 @@ from bookcast.errors import InvalidInput
 from bookcast.feeder import Feeder
 from bookcast.http import problem, schemas
 from bookcast.http.report import MAX_TOPICS, Reporter, StatsQuery
-from bookcast.hub.hub import Hub
 from bookcast.limits import Refusals, TokenBuckets
-from bookcast.model import Security, Symbol, Topic, names_of, parse_symbol
-from bookcast.protocol import codec
+from bookcast.model import Security, Symbol, names_of, parse_symbol
 from bookcast.protocol.batches import decode_batch
 from bookcast.protocol.idempotency import HEADER
 from bookcast.protocol.published import topic_of
@@ -61,7 +59,6 @@ class Routes:
         settings: Settings,
         gate: Gate,
         engine: Engine,
-        hub: Hub,
         publisher: Publisher,
         refusals: Refusals,
         feeder: Feeder,
@@ -73,7 +70,6 @@ class Routes:
         self._refusals = refusals
         self._rates = TokenBuckets(settings.publish_rate)
         self._engine = engine
-        self._hub = hub
         self._publisher = publisher
         self._feeder = feeder
         self._reporter = reporter
@@ -164,30 +160,6 @@ class Routes:
         if trouble is None:
             return Json(schemas.Alive("ready"), headers=PROBED_BY)
         return problem.response("not_ready", trouble, **PROBED_BY, **{"Retry-After": "1"})
-
-    async def book(self, request: Request) -> Response:
-        """Give the newest book of a symbol."""
-        spelling = request.path_params["symbol"]
-        _, rights = await self._require(request, "read")
-        topic = Topic("orderbook", parse_symbol(spelling, self._settings.default_market))
-        rights.check("read", topic)
-        update = await self._engine.snapshot(topic)
-        if update is None:
-            raise InvalidInput(
-                "unknown_symbol", f"Nobody has published a book of {spelling} yet", path="symbol"
-            )
-        status = self._hub.judge(update, await self._engine.find_gone(topic))
-        return Json(
-            schemas.KnownBook(
-                symbol=spelling,
-                epoch=update.position.epoch,
-                seq=update.position.seq,
-                data=codec.with_whole_numbers(update, rights.max_depth),
-                timestamp=codec.iso_utc(update.server_ms),
-                state=status.state,
-                reason=status.reason,
-            )
-        )
 
     async def remove_topic(self, request: Request) -> Response:
         """Forget a topic at all nodes, until somebody publishes to it again."""

@@ -9,7 +9,8 @@ import msgspec
 from bookcast.engine.base import EngineStatus
 from bookcast.feeds.base import FeedStatus
 from bookcast.hub.status import State
-from bookcast.model import Security
+from bookcast.model import Brokers, Candle, Channel, Quote, Security, TimePoint, Trade
+from bookcast.protocol import messages_v1 as v1
 from bookcast.rotation import Rotated
 
 
@@ -170,20 +171,83 @@ class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
     cluster: ClusterStats | None = None
 
 
-class KnownBook(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The newest book of a symbol: ``data`` as published, ``timestamp`` the server's.
+class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of a topic: its newest state, under the spelling that was asked for.
 
     Whole prices and sizes are written as integers, however they were published.
-    ``state``: how the book stands, as a v1 client's ``status`` tells it, and ``reason`` why.
+    ``as_of``: when that came, by the server's clock, which was ``age_ms`` ago. ``ts`` tells when
+    the exchange, the feed and the server saw it. ``state``: how the topic stands, as a v1 client's
+    ``status`` tells it, and ``reason`` why. ``source``: the feed it comes from, null without one;
+    ``snapshot`` where that may only ask, which it does every ``every_ms``.
     """
 
     symbol: str
+    channel: Channel
+    period: str | None = None
+    variant: str | None = None
     epoch: str
     seq: int
+    ts: v1.Ts
+    as_of: str
+    age_ms: float
+    state: State
+    source: str | None
+    reason: str | None = None
+    every_ms: float | None = None
+    quota: v1.Quota | None = None
+
+
+class KnownBook(Known, frozen=True, kw_only=True):
+    """The newest book of a symbol: ``data`` as published, ``timestamp`` is ``as_of``.
+
+    ``depth``: so many levels of each side at most; null: all.
+    """
+
     data: msgspec.Raw
     timestamp: str
-    state: State
-    reason: str | None = None
+    depth: int | None
+
+
+class KnownQuote(Known, frozen=True, kw_only=True):
+    """The newest quote of a symbol; figures that are unknown are absent."""
+
+    data: Quote
+
+
+class TradeList(msgspec.Struct, frozen=True):
+    """Trades, oldest first."""
+
+    trades: list[Trade]
+
+
+class KnownTrades(Known, frozen=True, kw_only=True):
+    """The newest trades of a symbol."""
+
+    data: TradeList
+
+
+class CandleList(msgspec.Struct, frozen=True):
+    """Candles, oldest first, each in its newest state; the last one may be forming."""
+
+    candles: list[Candle]
+
+
+class KnownCandles(Known, frozen=True, kw_only=True):
+    """The newest candles of a symbol and period."""
+
+    data: CandleList
+
+
+class KnownBrokers(Known, frozen=True, kw_only=True):
+    """The brokers in the queues of a symbol."""
+
+    data: Brokers
+
+
+class KnownTimePoint(Known, frozen=True, kw_only=True):
+    """The newest minute of the day's line."""
+
+    data: TimePoint
 
 
 class KnownSymbols(msgspec.Struct, frozen=True):

@@ -152,7 +152,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     futu_linger_seconds: Annotated[
         float,
-        Meta(ge=0, description="What nobody wants any more stays subscribed for so long"),
+        Meta(
+            ge=0,
+            description="What nobody wants any more stays subscribed for so long, and what was "
+            "read over HTTP is wanted for so long",
+        ),
     ] = 10.0
     futu_min_subscription_seconds: Annotated[
         float,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -518,6 +518,8 @@ class Play:
         self.linger = linger
         self.pinned = frozenset(pinned)
         self.wanted: dict[Topic, float | None] = {}  # since when it isn't, None while it is
+        self.read: set[Topic] = set()  # what reads alone want
+        self.for_reads: set[Topic] = set()  # what they wanted since a subscriber did
         sf_securities = limits.get("sf_book")
         pools = (
             Pools(partial(units_of, sf=True), sf_securities=sf_securities)
@@ -551,9 +553,30 @@ class Play:
     def wants(self, topic: Topic) -> bool:
         return topic in self.pinned or self.wanted.get(topic, 0.0) is None
 
+    def lingers(self, topic: Topic) -> bool:
+        """Tell whether a subscriber has left a topic a moment ago."""
+        since = self.wanted.get(topic)
+        return since is not None and self.world.now < since + self.linger
+
+    def spare(self) -> Units:
+        """Give what is taken by what is held on account of reads alone."""
+        held = set(self.plans.held)
+        spare = {t for t in held & self.for_reads if not self.wants(t) and not self.lingers(t)}
+        return all_units(spare) - all_units(held - spare) - all_units(self.others)
+
+    def above_share(self, units: Units) -> set[QuotaPool]:
+        """Name the pools of which this is more than reads may have."""
+        counts = Counter(pool for pool, _ in units)
+        return {pool for pool, count in counts.items() if count > self.world.limits[pool] // 5}
+
+    def new_to_all(self, topics: Iterable[Topic]) -> Units:
+        return all_units(topics) - all_units(self.plans.held) - all_units(self.others)
+
     def missing(self) -> set[Topic]:
         """Give what is wanted, not had, and not refused for now."""
-        topics = {t for t in self.wanted if self.wants(t)} | self.pinned
+        return self._not_had({t for t in self.wanted if self.wants(t)} | self.pinned)
+
+    def _not_had(self, topics: set[Topic]) -> set[Topic]:
         refused = {
             t
             for t, refusal in self.plans.refusals.items()
@@ -584,7 +607,9 @@ class Play:
 
     def subscribe(self, action: Subscribe) -> None:
         plans, topics = self.plans, set(action.topics)
-        assert all(self.wants(topic) for topic in topics)
+        if not all(self.wants(topic) for topic in topics):
+            assert topics <= self.read, "what reads want goes by itself"
+            self.subscribe_to_read(topics)
         assert not topics & set(plans.held)
         cost = self.cost(topics)
         assert all(cost[pool] <= self.room[pool] for pool in cost), "above the quota told"
@@ -603,6 +628,14 @@ class Play:
             self.room[pool] -= units
         plans.done(action, self.world.now)
 
+    def subscribe_to_read(self, topics: set[Topic]) -> None:
+        """Look whether reads may have these."""
+        new = self.new_to_all(topics)
+        pools = {pool for pool, _ in new}
+        assert not pools & self.above_share(self.spare() | new), "above the share of reads"
+        waiting = {pool for pool, _ in all_units(self.missing())}
+        assert not pools & waiting, "a subscriber waits for it"
+
     def unsubscribe(self, action: Unsubscribe) -> None:
         now, world, missing = self.world.now, self.world, self.missing()
         needed = self.cost(missing)
@@ -612,11 +645,11 @@ class Play:
         for topic in action.topics:
             assert topic not in self.pinned
             assert self.not_before.get(topic, 0.0) <= now, "it was told to wait"
-            since = self.wanted.get(topic, 0.0)
-            if since is None:
+            above = self.above_share(self.spare()) & {pool for pool, _ in units_in_world(topic)}
+            if self.wanted.get(topic, 0.0) is None:
                 early.append(topic)
                 assert missing & self.pinned, "a wanted one goes for nobody pinned"
-            elif now < since + self.linger:
+            elif self.lingers(topic) or (topic in self.read and not above):
                 early.append(topic)
         for topic in early:
             assert lacking & {pool for pool, _ in units_in_world(topic)}, "it makes no room"
@@ -648,9 +681,10 @@ class Play:
             for pinned in (False, True) if topic in self.pinned else (False,):
                 movable = {pool for pool in lacking if self.could_free(pool, pinned=pinned)}
                 assert movable != set(lacking), "others may go for it"
-        for topic in set(world.own):
+        self.look_at_reads(missing)
+        for topic in set(world.own) - self.read:
             if not self.wants(topic) and self.may_go(topic):
-                assert now < (self.wanted[topic] or 0.0) + self.linger, "it should have gone"
+                assert self.lingers(topic), "it should have gone"
         due = plans.next_time(now)
         assert due is None or due > now, "nobody may spin"
         for moment in (now + 1e6,) if due is None else (now, (now + due) / 2, due - 1e-6):
@@ -662,6 +696,22 @@ class Play:
             if not then.is_outdated(due) and then.next_action(due) is None:
                 again = then.next_time(due)
                 assert again is None or again > due, "nobody may spin then"
+
+    def look_at_reads(self, missing: set[Topic]) -> None:
+        """Reads have what is left, and no more."""
+        for topic in self._not_had(self.read) if not missing else ():
+            new = self.new_to_all([topic])
+            room = not self.above_share(self.spare() | new) & {pool for pool, _ in new}
+            doubted = self.world.now < self.out_of_quota.get(topic, self.world.now)
+            assert doubted or self.lacks(topic) or not room, "left out while reads have room"
+        for pool in self.above_share(self.spare()):
+            read = [
+                topic
+                for topic in self.read & set(self.world.own)
+                if units_in_world(topic) & {one for one in self.spare() if one[0] == pool}
+                and not self.lingers(topic)
+            ]
+            assert not read or not all(self.may_go(topic) for topic in read), "reads have too much"
 
     def could_free(self, pool: QuotaPool, *, pinned: bool) -> bool:
         """Tell whether all who have some unit may go, for a pinned topic or for any."""
@@ -684,8 +734,18 @@ class Play:
         match kind:
             case "want":
                 self.wanted[topic] = None
+                self.read.discard(topic)
+                self.for_reads.discard(topic)
                 plans.want(topic)
+            case "read":
+                if self.wanted.get(topic, 0.0) is None:
+                    self.wanted[topic] = world.now
+                if topic not in self.pinned:
+                    self.read.add(topic)
+                    self.for_reads.add(topic)
+                plans.want_to_read(topic, world.now)
             case "release":
+                self.read.discard(topic)
                 if self.wanted.get(topic, 0.0) is None:
                     self.wanted[topic] = world.now
                 plans.release(topic, world.now)
@@ -727,6 +787,7 @@ class Play:
 
 Kind = Literal[
     "want",
+    "read",
     "release",
     "wait",
     "next",
@@ -739,7 +800,7 @@ Kind = Literal[
     "lost",
     "disconnect",
 ]
-KINDS: list[Kind] = ["want", "want", "release", "wait", "next", "next", "check"]
+KINDS: list[Kind] = ["want", "want", "read", "release", "wait", "next", "next", "check"]
 RARE: list[Kind] = [
     "other takes",
     "other leaves",
@@ -764,10 +825,12 @@ stocks = st.sampled_from(STOCKS)
 all_kinds = st.sampled_from(STOCKS[:4] + OPTIONS + HONG_KONG)
 
 
-def steps(topics: st.SearchStrategy[Topic]) -> st.SearchStrategy[list[tuple[Kind, Topic, float]]]:
+def steps(
+    topics: st.SearchStrategy[Topic], kinds: Sequence[Kind] = KINDS
+) -> st.SearchStrategy[list[tuple[Kind, Topic, float]]]:
     seconds = st.sampled_from([0.5, 5.0, 30.0, 61.0, 200.0])
     return st.lists(
-        st.tuples(st.sampled_from(KINDS + RARE), topics, seconds), min_size=10, max_size=50
+        st.tuples(st.sampled_from([*kinds, *RARE]), topics, seconds), min_size=10, max_size=50
     )
 
 
@@ -807,6 +870,25 @@ def test_the_plan_keeps_its_word_in_every_pool(
     script: list[tuple[Kind, Topic, float]],
 ) -> None:
     """Options wait for options, and books of Hong Kong for two pools at once."""
+    play_through(Play(limits, linger, pinned), script)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {"stock": st.integers(5, 11), "option": st.integers(2, 8), "sf_book": st.integers(1, 6)}
+    ),
+    st.sampled_from([0.0, 90.0]),
+    pins(all_kinds),
+    steps(all_kinds, [*KINDS, "read", "read", "release"]),
+)
+def test_reads_have_what_is_left(
+    limits: dict[QuotaPool, int],
+    linger: float,
+    pinned: tuple[Topic, ...],
+    script: list[tuple[Kind, Topic, float]],
+) -> None:
+    """A fifth of each pool at most, nothing that a subscriber waits for, and nobody goes for it."""
     play_through(Play(limits, linger, pinned), script)
 
 
@@ -875,6 +957,125 @@ def test_retries_are_spread(chance: float) -> None:
     plans.want(A)
     plans.refused(take(plans, 0), "no", 0)
     assert plans.next_time(0) == FIRST_RETRY * (0.5 + chance / 2)
+
+
+def test_what_is_read_comes_after_what_is_subscribed() -> None:
+    """In a request of its own, and a fifth of the quota at most."""
+    plans = planner(A, room=11)
+    for topic in (B, C, D):
+        plans.want_to_read(topic, 0)
+    assert plans.next_action(0) == Subscribe((A,))
+    plans.done(Subscribe((A,)), 0)
+    plans.told({"stock": Amount(1, 10)}, ())
+    assert plans.next_action(0) == Subscribe((B, C))
+    plans.done(Subscribe((B, C)), 0)
+    assert plans.next_action(0) is None
+    assert plans.waits_to_be_read(B, 0) is None
+    waits = plans.waits_to_be_read(D, 0)
+    assert waits is not None
+    assert waits[0] == Quota(2, 2, None)
+    assert waits[1].startswith("reads may have a fifth of the account's subscriptions, and 2 of 2")
+    plans.want(D)
+    assert plans.waits_to_be_read(D, 0) is None
+    assert plans.next_action(0) == Subscribe((D,))
+
+
+def test_what_is_read_no_more_does_not_linger_twice() -> None:
+    """Whoever counts reads has waited already; OpenD's minimum holds."""
+    plans = planner(linger=LINGER)
+    plans.want_to_read(A, 0)
+    meet(plans, 0)
+    plans.release(A, 10)
+    assert plans.next_action(59) is None
+    assert plans.next_time(59) == 60
+    plans.want_to_read(A, 59)
+    assert plans.next_time(59) is None
+    plans.release(A, 300)
+    assert plans.next_action(300) == Unsubscribe((A,))
+
+
+def test_what_subscribers_leave_to_reads_lingers_for_them_first() -> None:
+    """Then it counts as read, and what is more than reads may have goes."""
+    plans = planner(A, B, held_since=0, linger=LINGER, room=9)
+    plans.told({"stock": Amount(2, 7)}, ())
+    for topic in (A, B):
+        plans.want_to_read(topic, 50)
+    assert plans.next_action(149) is None
+    assert plans.next_time(149) == 150
+    assert plans.next_action(150) == Unsubscribe((B,))
+    plans.done(Unsubscribe((B,)), 150)
+    assert plans.next_action(1000) is None
+    assert set(plans.held) == {A}
+
+
+def test_what_is_read_goes_for_a_subscriber() -> None:
+    """After what nobody wants, as soon as OpenD lets it; and none comes while somebody waits."""
+    plans = planner(A, held_since=0, linger=LINGER, room=5)
+    for number in range(3):
+        plans.want(book(f"S{number}"))
+    plans.want_to_read(B, 0)
+    meet(plans, 0)
+    plans.release(A, 1)
+    plans.want(C)
+    plans.want(D)
+    plans.want_to_read(TRADES_OF_A, 1)
+    assert plans.next_action(59) is None
+    assert plans.next_time(59) == 60
+    assert plans.next_action(60) == Unsubscribe((A, B))
+    only_c = copy.deepcopy(plans)
+    only_c.release(D, 1)
+    assert only_c.next_action(60) == Unsubscribe((A,))
+    waits = plans.waits_to_be_read(TRADES_OF_A, 60)
+    assert waits is not None
+    assert "quota is used up: 5 of 5" in waits[1]
+    plans.done(Unsubscribe((A, B)), 60)
+    plans.told({"stock": Amount(3, 2)}, ())
+    assert plans.next_action(60) == Subscribe((C, D))
+
+
+def test_nothing_goes_for_a_read() -> None:
+    """Not even what nobody wants any more."""
+    plans = planner(A, B, C, D, book("E"), held_since=0, linger=LINGER, room=5)
+    plans.release(A, 0)
+    plans.want_to_read(TRADES_OF_A, 0)
+    assert plans.next_action(99) is None
+    assert plans.next_time(99) == 100
+    plans.done(take(plans, 100), 100)
+    assert plans.next_action(100) == Subscribe((TRADES_OF_A,))
+
+
+def test_reads_take_nothing_of_a_pool_that_a_subscriber_waits_for() -> None:
+    """Though there is room in it, and another pool is what lacks."""
+    first, second = (Topic("orderbook", Symbol(f"HK.0000{number}")) for number in (1, 2))
+    plans = planner(first, second, pools=Pools(partial(units_of, sf=True), sf_securities=1))
+    plans.told({"stock": Amount(0, 50)}, (), 0)
+    plans.want_to_read(A, 0)
+    meet(plans, 0)
+    assert set(plans.held) == {first}
+    waits = plans.waits_to_be_read(A, 0)
+    assert waits is not None
+    assert "is for those who subscribe" in waits[1]
+    plans.release(second, 1)
+    assert plans.next_action(1) == Subscribe((A,))
+
+
+def test_a_pinned_topic_is_no_concern_of_reads() -> None:
+    """It stays whoever reads it."""
+    plans = planner(pinned=[A])
+    meet(plans, 0)
+    plans.want_to_read(A, 0)
+    plans.release(A, 1)
+    assert plans.next_action(1000) is None
+    assert set(plans.held) == {A}
+
+
+def test_without_word_from_opend_reads_have_a_fifth_of_the_smallest_account() -> None:
+    """Nobody knows how much there is."""
+    plans = planner()
+    for number in range(30):
+        plans.want_to_read(book(str(number)), 0)
+    meet(plans, 0)
+    assert len(plans.held) == 20
 
 
 def test_a_connection_knows_of_no_quota_until_it_is_told() -> None:

@@ -164,11 +164,20 @@ class FutuFeed(Feed):
             meant = hints(topic.symbol, may_exist=lacks_right)
             refused = Supply(self.name, "pending", f"OpenD refuses it: {reason}", refusal=reason)
             return refused._replace(did_you_mean=meant)
-        quota = self._planner.quota(topic, asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        quota = self._planner.quota(topic, now)
         if quota is not None:
             return Supply(self.name, "pending", in_words(quota), quota=quota)
+        if (waits := self._planner.waits_to_be_read(topic, now)) is not None:
+            return Supply(self.name, "pending", waits[1], quota=waits[0])
         if topic not in self._planner.held:
-            return Supply(self.name, "pending", "being subscribed at OpenD")
+            asked = self._planner.is_wanted(topic)
+            why = (
+                "being subscribed at OpenD"
+                if asked
+                else "OpenD isn't asked for it: nobody wants it"
+            )
+            return Supply(self.name, "pending", why)
         return None
 
     def _with(self, topic: Topic) -> Supply:
@@ -207,6 +216,12 @@ class FutuFeed(Feed):
         """Subscribe a topic as soon as possible."""
         if self._asks_for(topic):
             self._planner.want(topic)
+            self._subscriber.changed.set()
+
+    def want_to_read(self, topic: Topic) -> None:
+        """Subscribe a topic if reads may have it."""
+        if self._asks_for(topic):
+            self._planner.want_to_read(topic, asyncio.get_running_loop().time())
             self._subscriber.changed.set()
 
     def go_on_after(self, topic: Topic, past: Sequence[Data]) -> None:

@@ -76,7 +76,7 @@ class Poller:
 
     def _publish(self, topics: Sequence[Topic], given: dict[Symbol, Any]) -> None:
         for topic in topics:
-            if topic.symbol in given and topic in self._planner.wanted:
+            if topic.symbol in given and self._planner.is_wanted(topic):
                 self._pushes.publish_snapshot(topic, given[topic.symbol])
 
     async def _look_at_quiet_symbols(self, opened: Link) -> None:

@@ -160,7 +160,7 @@ class Pools:
         """Note that a topic is subscribed now."""
         if topic in self._units:
             return
-        for unit in self._units_now(topic, now):
+        for unit in self.units_now(topic, now):
             if not self._is_free(unit, now):
                 self._add(unit.pool, 1)
         self._note(topic, now)
@@ -196,7 +196,7 @@ class Pools:
         planned = planned or Planned()
         return [
             unit
-            for unit in self._units_now(topic, now)
+            for unit in self.units_now(topic, now)
             if unit not in planned.units
             and not self._is_free(unit, now)
             and self._left(unit.pool) is not None
@@ -205,7 +205,7 @@ class Pools:
 
     def plan(self, topic: Topic, now: float, planned: Planned) -> None:
         """Count the units of a topic as taken."""
-        for unit in self._units_now(topic, now):
+        for unit in self.units_now(topic, now):
             if unit not in planned.units and not self._is_free(unit, now):
                 planned.take(unit)
 
@@ -223,7 +223,7 @@ class Pools:
         [topic] = topics if len(topics) == 1 else [None]
         if topic is not None and not self.lacking(topic, now):
             self._alone[topic] = now + DOUBT_SECONDS
-            units = self._units_now(topic, now)
+            units = self.units_now(topic, now)
             for unit in units:
                 self._counted_until.pop(unit, None)
             self._others = self._others.difference(units)
@@ -236,6 +236,23 @@ class Pools:
         """
         until = self._alone.get(topic, now)
         return until if until > now else None
+
+    def limit(self, pool: QuotaPool) -> int | None:
+        """Return how many units a pool has; None where OpenD didn't tell."""
+        amount = self._amounts.get(pool)
+        return amount.used + amount.left if amount is not None else None
+
+    def is_held(self, unit: Unit) -> bool:
+        """Return whether a unit is taken by something held, here or on another connection."""
+        return unit in self._others or unit in self._holders
+
+    def held_by_none_but(self, topic: Topic, topics: Collection[Topic]) -> list[Unit]:
+        """Return the units of a held topic that come free when all of ``topics`` go."""
+        return [
+            unit
+            for unit in self._units.get(topic, ())
+            if unit not in self._others and all(one in topics for one in self._holders[unit])
+        ]
 
     def quota(self, pool: QuotaPool, next_free_ms: float | None) -> Quota:
         """Return what a pool's clients are told."""
@@ -268,7 +285,7 @@ class Pools:
             [topic] = topics
             pools = [
                 unit.pool
-                for unit in self._units_now(topic, now)
+                for unit in self.units_now(topic, now)
                 if unit.key != topic and self._left(unit.pool) == 0
             ]
         return pools
@@ -278,10 +295,11 @@ class Pools:
         return topic in self._counted or topic in self._last
 
     def _costs(self, topics: Iterable[Topic], now: float) -> Counter[QuotaPool]:
-        units = {unit for topic in topics for unit in self._units_now(topic, now)}
+        units = {unit for topic in topics for unit in self.units_now(topic, now)}
         return Counter(unit.pool for unit in units if not self._is_free(unit, now))
 
-    def _units_now(self, topic: Topic, now: float) -> tuple[Unit, ...]:
+    def units_now(self, topic: Topic, now: float) -> tuple[Unit, ...]:
+        """Return the units that a topic takes: all by itself where OpenD lets it share none."""
         if self.doubted_until(topic, now) is not None:
             return tuple(Unit(unit.pool, topic) for unit in self._units_of(topic))
         return self._units_of(topic)
@@ -310,7 +328,7 @@ class Pools:
         self._amounts["sf_book"] = Amount(used, max(0, self._sf_securities - used))
 
     def _note(self, topic: Topic, now: float) -> None:
-        self._units[topic] = units = self._units_now(topic, now)
+        self._units[topic] = units = self.units_now(topic, now)
         for unit in units:
             self._holders.setdefault(unit, {})[topic] = None
 

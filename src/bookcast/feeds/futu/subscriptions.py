@@ -21,7 +21,9 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from typing import Final, NamedTuple
 
 from bookcast import backoff
-from bookcast.feeds.futu.quota import Amount, Planned, Pools, Unit
+from bookcast.feeds.futu import spare
+from bookcast.feeds.futu.quota import Amount, Planned, Pools, Unit, in_words
+from bookcast.feeds.futu.spare import Spare
 from bookcast.model import Quota, QuotaPool, Topic
 
 MAX_BATCH: Final = 100
@@ -33,6 +35,9 @@ LAST_RETRY: Final = 120.0
 
 RELEASE_RETRY_SECONDS: Final = 5.0
 """An unsubscription that was refused, usually as too early, is tried again after this long."""
+
+ESTIMATE_SECONDS: Final = 0.5
+"""What is left to reads is told to all who wait for it as it was found this long ago at most."""
 
 
 class Subscribe(NamedTuple):
@@ -62,8 +67,15 @@ class Refusal(NamedTuple):
 
 
 class _Held(NamedTuple):
+    """What is subscribed at OpenD.
+
+    ``unwanted_since``: when the last subscriber left; None while there is one, the beginning of
+    time where there was none. ``for_reads``: it is held, then, on account of reads.
+    """
+
     since: float
     unwanted_since: float | None
+    for_reads: bool
 
 
 class SubscriptionPlanner:
@@ -75,6 +87,9 @@ class SubscriptionPlanner:
     first, longest unwanted first. What is wanted stays, except that ``pinned`` topics, which are
     always wanted, take the place of the newest that aren't. A unit that several topics share comes
     free only when all of them go.
+
+    What reads alone want gets what is left over: see :mod:`bookcast.feeds.futu.spare`. Nobody goes
+    for it, and it goes for whoever is wanted by a subscriber, after what nobody wants.
 
     Args:
         min_subscription_seconds: OpenD's rule.
@@ -102,6 +117,8 @@ class SubscriptionPlanner:
         self._random = random
         # Pinned ones first, then in the order in which they came to be wanted.
         self._wanted: dict[Topic, None] = dict(self._pinned)
+        # What reads alone want, in the order in which that began.
+        self._read: dict[Topic, None] = {}
         self._held: dict[Topic, _Held] = {}
         self._refusals: dict[Topic, Refusal] = {}
         # A refused request is taken apart until the topic to blame stands alone.
@@ -110,6 +127,8 @@ class SubscriptionPlanner:
         self._pools = pools or Pools()
         # When a pool may have room, for pinned topics and for others: kept until something changes.
         self._free_times: dict[tuple[QuotaPool, bool], float | None] = {}
+        # What is left to reads, and when that was found: likewise, for a moment.
+        self._left: tuple[float, Spare] | None = None
 
     @property
     def held(self) -> Collection[Topic]:
@@ -123,8 +142,12 @@ class SubscriptionPlanner:
 
     @property
     def wanted(self) -> Collection[Topic]:
-        """The topics that somebody wants, and the pinned ones."""
-        return self._wanted.keys()
+        """The topics that somebody wants, reads alone want, or that are pinned."""
+        return self._wanted.keys() | self._read.keys()
+
+    def is_wanted(self, topic: Topic) -> bool:
+        """Return whether a topic is among them."""
+        return topic in self._wanted or topic in self._read
 
     @property
     def refusals(self) -> Mapping[Topic, Refusal]:
@@ -133,17 +156,28 @@ class SubscriptionPlanner:
 
     def want(self, topic: Topic) -> None:
         """Somebody wants this topic."""
-        self._free_times.clear()
+        self._forget_estimates()
+        self._read.pop(topic, None)
         self._wanted.setdefault(topic)
         if held := self._held.get(topic):
-            self._held[topic] = held._replace(unwanted_since=None)
+            self._held[topic] = held._replace(unwanted_since=None, for_reads=False)
+
+    def want_to_read(self, topic: Topic, now: float) -> None:
+        """Reads alone want this topic; if somebody wanted it, they don't any more."""
+        if topic in self._pinned or topic in self._read:
+            return
+        self.release(topic, now)
+        self._read[topic] = None
+        if held := self._held.get(topic):
+            self._held[topic] = held._replace(for_reads=True)
 
     def release(self, topic: Topic, now: float) -> None:
         """Nobody wants this topic any more."""
-        self._free_times.clear()
+        self._forget_estimates()
         if topic in self._pinned:
             return
         self._wanted.pop(topic, None)
+        self._read.pop(topic, None)
         self._batch_limits.pop(topic, None)
         held = self._held.get(topic)
         if held is not None and held.unwanted_since is None:
@@ -156,7 +190,7 @@ class SubscriptionPlanner:
         now: float = -math.inf,
     ) -> None:
         """OpenD says what is used and left of the quota, and what other connections have."""
-        self._free_times.clear()
+        self._forget_estimates()
         self._pools.told(amounts, others, now)
 
     def is_outdated(self, now: float) -> bool:
@@ -188,41 +222,69 @@ class SubscriptionPlanner:
         wait = None if free_at is None else round(max(0.0, free_at - now) * 1000)
         return self._pools.quota(lacking[-1].pool, wait)
 
+    def waits_to_be_read(self, topic: Topic, now: float) -> tuple[Quota, str] | None:
+        """Return the quota that a topic waits for which reads alone want, and that in words."""
+        if topic not in self._read or topic in self._held or topic in self._refusals:
+            return None
+        if lacking := self._pools.lacking(topic, now):
+            quota = self._pools.quota(lacking[-1].pool, None)
+            return quota, in_words(quota)
+        if self._left is None or self._left[0] < now - ESTIMATE_SECONDS:
+            _, waiting, _ = self._fitting(self._missing(self._wanted, now), now)
+            self._left = now, self._spare(waiting, now)
+        left = self._left[1]
+        if pools := left.lacking(topic):
+            quota = left.quota(pools[-1])
+            return quota, spare.in_words(quota)
+        return None
+
     def next_action(self, now: float) -> Action | None:
         """Give what to do now, or None while nothing is due.
 
         Letting go comes first, because that may free the quota which subscribing needs.
         """
-        fitting, waiting, planned = self._fitting(self._missing(now), now)
+        fitting, waiting, planned = self._fitting(self._missing(self._wanted, now), now)
+        left = self._spare(waiting, now)
         leaving = [
             topic
             for topic, held in self._held.items()
-            if held.unwanted_since is not None and self._leaves_at(topic, held) <= now
+            if held.unwanted_since is not None
+            and (topic not in self._read or topic in left.over)
+            and self._leaves_at(topic, held) <= now
         ]
+        readable = [] if fitting else self._readable(left, planned, now)
         if waiting:
             room = self._making_room(waiting, planned, now)
             leaving += [topic for topic in room if topic not in leaving]
         leaving = [topic for topic in leaving if self._not_before.get(topic, now) <= now]
         if leaving:
             return Unsubscribe(self._batch(leaving))
-        return Subscribe(self._batch(fitting)) if fitting else None
+        wanted = fitting or readable
+        return Subscribe(self._batch(wanted)) if wanted else None
 
     def next_time(self, now: float) -> float | None:
         """Tell when something is next due if demand stays as it is; None for never.
 
         Holds after :meth:`next_action` gave None.
         """
+        _, waiting, _ = self._fitting(self._missing(self._wanted, now), now)
+        left = self._spare(waiting, now)
         due = [
             max(self._leaves_at(topic, held), self._not_before.get(topic, 0.0))
             for topic, held in self._held.items()
             if held.unwanted_since is not None
+            # What subscribers leave to reads may be more than those may have, once it has lingered.
+            and (topic not in self._read or topic in left.over or self._lingers(held, now))
         ]
         due += [
             refusal.retry_at
             for topic, refusal in self._refusals.items()
-            if topic in self._wanted and refusal.retry_at is not None
+            if self.is_wanted(topic) and refusal.retry_at is not None
         ]
-        _, waiting, _ = self._fitting(self._missing(now), now)
+        if to_read := self._missing(self._read, now):
+            doubted = (self._pools.doubted_until(topic, now) for topic in to_read)
+            due += [at for at in doubted if at is not None]
+            due += self._pools.outdated_at
         if waiting:
             for topic, lacking in waiting.items():
                 free_at = self._pools.doubted_until(topic, now) or self._room_at(lacking, topic)
@@ -232,12 +294,12 @@ class SubscriptionPlanner:
 
     def done(self, action: Action, now: float) -> None:
         """OpenD has done what the action asked."""
-        self._free_times.clear()
+        self._forget_estimates()
         for topic in action.topics:
             if isinstance(action, Subscribe):
                 self._pools.hold(topic, now)
                 # Counted from the answer, thus never earlier than OpenD counts.
-                self._held[topic] = _Held(now, None if topic in self._wanted else now)
+                self._held[topic] = self._held_from(topic, now)
                 self._refusals.pop(topic, None)
                 self._batch_limits.pop(topic, None)
             else:
@@ -251,7 +313,7 @@ class SubscriptionPlanner:
         Returns:
             The topic, if it is now known that OpenD won't give it for the time being.
         """
-        self._free_times.clear()
+        self._forget_estimates()
         if isinstance(action, Unsubscribe):
             for topic in action.topics:
                 self._not_before[topic] = now + RELEASE_RETRY_SECONDS
@@ -275,7 +337,7 @@ class SubscriptionPlanner:
 
     def out_of_quota(self, action: Subscribe, now: float = -math.inf) -> None:
         """OpenD has refused the action because the quota doesn't allow it after all."""
-        self._free_times.clear()
+        self._forget_estimates()
         self._pools.run_out(action.topics, now)
         for topic in action.topics:
             self._batch_limits[topic] = max(1, len(action.topics) // 2)
@@ -285,7 +347,7 @@ class SubscriptionPlanner:
 
         The lost are no longer held, so they are asked for again if still wanted.
         """
-        self._free_times.clear()
+        self._forget_estimates()
         lost = [topic for topic in self._held if topic in promised and topic not in actual]
         for topic in lost:
             del self._held[topic]
@@ -294,7 +356,7 @@ class SubscriptionPlanner:
 
     def disconnected(self, now: float) -> None:
         """Nothing is held any more, and whatever was refused may be granted next time."""
-        self._free_times.clear()
+        self._forget_estimates()
         self._pools.disconnected({topic: self._releasable_at(topic) for topic in self._held})
         self.note_outdated(now)
         self._held.clear()
@@ -304,13 +366,48 @@ class SubscriptionPlanner:
             self._batch_limits[topic] = 1  # it spoils no other's request
         self._refusals.clear()
 
-    def _missing(self, now: float) -> list[Topic]:
-        """Give what is wanted and neither held nor refused for now, pinned topics first."""
+    def _forget_estimates(self) -> None:
+        """Forget what doesn't hold any more: something changes."""
+        self._free_times.clear()
+        self._left = None
+
+    def _held_from(self, topic: Topic, now: float) -> _Held:
+        if topic in self._wanted:
+            return _Held(now, None, for_reads=False)
+        # What was released meanwhile lingers.
+        return _Held(now, -math.inf if topic in self._read else now, for_reads=True)
+
+    def _spare(self, needed: Iterable[Topic], now: float) -> Spare:
+        """Return what is left to reads: of what subscribers need, nothing."""
+        held = [topic for topic, one in self._held.items() if self._is_spare(one, now)]
+        held.sort(key=lambda topic: topic not in self._read)  # what is read keeps its place
+        return Spare(self._pools, dict.fromkeys(held), needed, now)
+
+    def _is_spare(self, held: _Held, now: float) -> bool:
+        """Return whether something is held on account of reads alone."""
+        return held.for_reads and held.unwanted_since is not None and not self._lingers(held, now)
+
+    def _lingers(self, held: _Held, now: float) -> bool:
+        """Return whether something is kept because a subscriber has just left it."""
+        return held.unwanted_since is not None and held.unwanted_since + self._linger_seconds > now
+
+    def _readable(self, left: Spare, planned: Planned, now: float) -> list[Topic]:
+        """Return what may be subscribed because reads want it."""
+        readable = []
+        for topic in self._missing(self._read, now):
+            if not self._pools.lacking(topic, now, planned) and not left.lacking(topic):
+                left.take(topic)
+                self._pools.plan(topic, now, planned)
+                readable.append(topic)
+        return readable
+
+    def _missing(self, wanted: Collection[Topic], now: float) -> list[Topic]:
+        """Return what of the wanted is neither held nor refused for now, in its order."""
         # A refusal outlives its demand until it is due, so that a client which asks for a bad
         # code again and again doesn't have OpenD asked as often.
         for topic, refusal in list(self._refusals.items()):
             if refusal.retry_at is not None and refusal.retry_at <= now:
-                if topic in self._wanted:
+                if self.is_wanted(topic):
                     # Still refused for whoever asks, until OpenD says otherwise.
                     self._refusals[topic] = refusal._replace(retry_at=None)
                     self._batch_limits[topic] = 1
@@ -318,7 +415,7 @@ class SubscriptionPlanner:
                     del self._refusals[topic]
         return [
             topic
-            for topic in self._wanted
+            for topic in wanted
             if topic not in self._held
             and (topic not in self._refusals or self._refusals[topic].retry_at is None)
         ]
@@ -381,15 +478,17 @@ class SubscriptionPlanner:
     def _queue(self, pool: QuotaPool, now: float, *, pinned: bool) -> deque[Collection[Topic]]:
         """Return what may go now for a waiting topic of a pool, topics that share a unit together.
 
-        Who goes first: the longest unwanted, then, for a pinned topic, the newest wanted.
+        Who goes first: the longest unwanted, then what is read, then, for a pinned topic, the
+        newest wanted.
         """
         order = {topic: -number for number, topic in enumerate(self._wanted)} if pinned else {}
 
-        def rank(topics: Collection[Topic]) -> tuple[bool, float]:
+        def rank(topics: Collection[Topic]) -> tuple[int, float]:
             times = [self._held[topic].unwanted_since for topic in topics]
             if None in times:
-                return True, min(order.get(topic, 0) for topic in topics)
-            return False, max(time for time in times if time is not None)
+                return 2, min(order.get(topic, 0) for topic in topics)
+            read = any(topic in self._read for topic in topics)
+            return int(read), max(time for time in times if time is not None)
 
         groups = [
             topics

@@ -1,0 +1,108 @@
+"""What a read over HTTP may ask for: which parameters each path takes, and their ranges."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Final, NamedTuple
+
+import msgspec
+from starlette.datastructures import QueryParams
+
+from bookcast.errors import InvalidInput
+from bookcast.model import Channel, Topic
+from bookcast.protocol.messages_v1 import MAX_DEPTH, MAX_HISTORY
+from bookcast.protocol.published import topic_of
+
+PATHS: Final[dict[str, Channel]] = {
+    "books": "orderbook",
+    "quotes": "quote",
+    "trades": "trades",
+    "candles": "candles",
+    "brokers": "brokers",
+    "timeframe": "timeframe",
+}
+"""The path of each channel's reads."""
+
+MAX_WAIT_MS: Final = 5000
+DEFAULT_LIMIT: Final = 100
+"""So many trades or candles are answered unless others are asked for."""
+
+
+class Range(NamedTuple):
+    """The whole numbers that a parameter may be. ``default`` None: as many as there are."""
+
+    least: int
+    most: int
+    default: int | None
+    meaning: str
+
+
+RANGES: Final[dict[str, Range]] = {
+    "depth": Range(1, MAX_DEPTH, None, "Levels of each side; all unless it is given"),
+    "limit": Range(1, MAX_HISTORY, DEFAULT_LIMIT, "The newest so many, as far as they are kept"),
+    "wait_ms": Range(0, MAX_WAIT_MS, 0, "How long to wait for the first data"),
+}
+_OWN: Final[dict[Channel, tuple[str, ...]]] = {
+    "orderbook": ("depth", "variant"),
+    "trades": ("limit",),
+    "candles": ("period", "limit"),
+}
+
+
+def parameters(channel: Channel) -> tuple[str, ...]:
+    """Return what reads of a channel take."""
+    return (*_OWN.get(channel, ()), "wait_ms")
+
+
+class ReadQuery(msgspec.Struct, frozen=True):
+    """What is to be read. ``depth``: levels of a book; ``limit``: trades or candles."""
+
+    topic: Topic
+    depth: int | None
+    limit: int
+    wait_seconds: float
+
+
+def read_query(
+    channel: Channel, spelling: str, given: QueryParams, default_market: str
+) -> ReadQuery:
+    """Read what is asked for.
+
+    Raises:
+        InvalidInput: naming the parameter that is wrong, and what there is.
+    """
+    known = parameters(channel)
+    counts = Counter(name for name, _ in given.multi_items())
+    for name, count in counts.items():
+        if name not in known:
+            raise InvalidInput(
+                "invalid_data",
+                f"{name[:64]}: reads of {channel} have no such parameter; there are "
+                f"{', '.join(known)}",
+                path=name[:64],
+            )
+        if count > 1:
+            raise InvalidInput("invalid_data", f"{name}: it is given {count} times", path=name)
+    topic = topic_of(
+        channel, spelling, default_market, given.get("period"), variant=given.get("variant")
+    )
+    return ReadQuery(
+        topic,
+        depth=_number(given, "depth"),
+        limit=_number(given, "limit") or DEFAULT_LIMIT,
+        wait_seconds=(_number(given, "wait_ms") or 0) / 1000,
+    )
+
+
+def _number(given: QueryParams, name: str) -> int | None:
+    text, bounds = given.get(name), RANGES[name]
+    if text is None:
+        return bounds.default
+    if not (re.fullmatch("[0-9]{1,5}", text) and bounds.least <= int(text) <= bounds.most):
+        raise InvalidInput(
+            "invalid_data",
+            f"{name}: a whole number from {bounds.least} to {bounds.most}",
+            path=name,
+        )
+    return int(text)

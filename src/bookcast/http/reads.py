@@ -1,0 +1,313 @@
+"""What is known of a topic, read over HTTP. A read makes the feed get the topic."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bookcast.auth.addresses import neighbourhood
+from bookcast.auth.gate import Gate, Visitor
+from bookcast.auth.principal import Rights
+from bookcast.engine.base import Engine
+from bookcast.errors import InvalidInput
+from bookcast.feeder import Feeder
+from bookcast.http import problem, schemas
+from bookcast.http.pace import Pace
+from bookcast.http.read_query import ReadQuery, read_query
+from bookcast.http.routes import Json, knock_of
+from bookcast.hub.hub import Hub
+from bookcast.hub.status import FRESH_MS
+from bookcast.limits import RETRY_SECONDS, Refusals
+from bookcast.model import (
+    LOSSLESS,
+    Book,
+    Brokers,
+    Candle,
+    Channel,
+    Quote,
+    Supply,
+    TimePoint,
+    Topic,
+    Trades,
+    Update,
+)
+from bookcast.protocol import codec
+from bookcast.protocol import messages_v1 as v1
+from bookcast.protocol.render import named_variant
+from bookcast.readers import Readers
+
+SETTLE_SECONDS: Final = 0.05
+"""Past trades and candles come one after the other: who has waited for the first gets the rest."""
+
+PENDING_SECONDS: Final = 1.0
+"""Whoever is told that nothing is known yet may ask again after this."""
+
+REFUSED_SECONDS: Final = 1.5
+"""What a feed refuses to push it may still be asked for, which takes a moment."""
+
+NOT_KEPT: Final = {"Cache-Control": "no-store"}
+
+
+class Reads:
+    """The reads of all channels.
+
+    Args:
+        engine: knows the topics.
+        hub: judges how they stand.
+        feeder: tells what feeds have, and why something doesn't come.
+        readers: has the feed get what is read.
+        gate: tells who reads.
+        refusals: is told of what is refused.
+        default_market: of symbols without one.
+        linger_seconds: what was published from outside within this needs no feed.
+        now: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        hub: Hub,
+        feeder: Feeder,
+        readers: Readers,
+        gate: Gate,
+        refusals: Refusals,
+        default_market: str,
+        linger_seconds: float,
+        now: Callable[[], float],
+    ) -> None:
+        self._engine = engine
+        self._hub = hub
+        self._feeder = feeder
+        self._readers = readers
+        self._gate = gate
+        self._refusals = refusals
+        self._default_market = default_market
+        self._linger_ms = linger_seconds * 1000
+        self._now = now
+        self._pace = Pace()
+
+    def of(self, channel: Channel) -> Callable[[Request], Awaitable[Response]]:
+        """Make the endpoint of a channel."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                return Json(await self._read(channel, request), headers=NOT_KEPT)
+            except InvalidInput as error:
+                self._refusals.note(error)
+                refusal = problem.of(error)
+                refusal.headers.update(NOT_KEPT)
+                return refusal
+
+        return endpoint
+
+    async def _read(self, channel: Channel, request: Request) -> schemas.Known:
+        visitor, rights = await self._gate.require(knock_of(request), "read")
+        spelling = request.path_params["symbol"]
+        query = read_query(channel, spelling, request.query_params, self._default_market)
+        topic, who = query.topic, _who(visitor)
+        rights.check("read", topic)
+        if self._readers.holds(topic):
+            await self._engine.prepare([topic])  # its state may be on its way
+        newest = await self._engine.snapshot(topic)
+        if self._creates_demand(request, topic, newest) and self._demand(topic, who, newest):
+            if query.wait_seconds and not (newest and self._readers.has_news(topic)):
+                newest = await self._wait(request, query, who, newest)
+            self._check_supply(topic, spelling, rights, newest)
+        if newest is None:
+            raise self._unknown(topic, spelling, rights)
+        newest = self._pace.newest(who, newest, rights.min_interval_ms)
+        return await self._answer(newest, query, spelling, rights)
+
+    # Demand
+
+    def _creates_demand(self, request: Request, topic: Topic, newest: Update | None) -> bool:
+        """Return whether a read makes the feed get its topic."""
+        # Any page could have its visitors' browsers read what it likes, and use up the quota.
+        is_foreign = "cross-site" in request.headers.getlist("Sec-Fetch-Site")
+        if request.method != "GET" or is_foreign or not self._feeder.may_serve(topic):
+            return False
+        if newest is None or not _is_from_outside(newest):
+            return True
+        return self._age_ms(newest) > self._linger_ms
+
+    def _age_ms(self, update: Update) -> float:
+        return self._now() * 1000 - update.server_ms
+
+    def _demand(self, topic: Topic, who: str, newest: Update | None) -> bool:
+        """Make the feed get a topic; False: it can't be asked for, and needn't be.
+
+        Raises:
+            InvalidInput: when too much is read already.
+        """
+        try:
+            self._readers.read(topic, who, newest.position if newest is not None else None)
+        except InvalidInput:
+            # What others publish, or comes though nobody asks for it, is known all the same.
+            if newest is None or not (_is_from_outside(newest) or self._age_ms(newest) <= FRESH_MS):
+                raise
+            return False
+        return True
+
+    async def _wait(
+        self, request: Request, query: ReadQuery, who: str, newest: Update | None
+    ) -> Update | None:
+        """Wait for the first data since the topic is wanted; return what is newest then."""
+        topic, loop = query.topic, asyncio.get_running_loop()
+        refused_at = math.inf
+
+        async def is_vain() -> bool:
+            nonlocal refused_at
+            supply = self._feeder.supply(topic)
+            if supply is not None:
+                if _refusal(supply):
+                    refused_at = min(refused_at, loop.time())
+                if loop.time() >= refused_at + REFUSED_SECONDS or supply.quota is not None:
+                    return True
+                if newest is not None and supply.state in {"closed", "halted", "feed_down"}:
+                    return True
+            return await request.is_disconnected()
+
+        came = await self._readers.wait(topic, who, query.wait_seconds, is_vain)
+        if came and topic.channel in LOSSLESS:
+            await asyncio.sleep(SETTLE_SECONDS)
+        return await self._engine.snapshot(topic) or newest
+
+    def _check_supply(
+        self, topic: Topic, spelling: str, rights: Rights, newest: Update | None
+    ) -> None:
+        """Refuse what the feed can't give.
+
+        Raises:
+            InvalidInput: when reads may take no more of its quota, or it refuses the topic.
+        """
+        supply = self._feeder.supply(topic)
+        if supply is None or _is_from_outside(newest):
+            return
+        if supply.quota is not None and not self._hub.is_live(topic):
+            free_ms = supply.quota.next_free_ms
+            raise InvalidInput(
+                "too_many_reads",
+                f"{spelling} can't be read now: {supply.reason}",
+                path="symbol",
+                retry_after=RETRY_SECONDS if free_ms is None else max(1.0, free_ms / 1000),
+                reason="reads_of_quota",
+            )
+        if newest is None and (refusal := _refusal(supply)):
+            meant = [one for one in supply.did_you_mean if rights.allows_symbol(one)]
+            question = f"; did you mean {' or '.join(meant)}?" if meant else ""
+            raise InvalidInput(
+                "feed_refused",
+                f"{spelling}: {refusal}{question}",
+                path="symbol",
+                retry_after=RETRY_SECONDS,
+            )
+
+    def _unknown(self, topic: Topic, spelling: str, rights: Rights) -> InvalidInput:
+        """Make the answer to a read of which nothing is known."""
+        what = f"Nothing has been published of {topic.channel} {spelling} yet"
+        if (lacking := self._feeder.lacking(topic)) is not None:
+            meant, has = lacking.hints(topic.symbol, rights.allows_symbol)
+            what += f", and the feed {lacking.feed} lacks it"
+            what += f"; it has, for instance, {', '.join(has)}" if has else ""
+            what += f"; did you mean {' or '.join(meant)}?" if meant else ""
+        supply = self._feeder.supply(topic)
+        if supply is not None and supply.reason is not None:
+            what += f"; {supply.source or 'the feed'}: {supply.reason}"
+        return InvalidInput("unknown_symbol", what, path="symbol", retry_after=PENDING_SECONDS)
+
+    # Answers
+
+    async def _answer(
+        self, newest: Update, query: ReadQuery, spelling: str, rights: Rights
+    ) -> schemas.Known:
+        topic = newest.topic
+        status = self._hub.judge(newest, await self._engine.find_gone(topic))
+        quota = status.quota
+        head: dict[str, Any] = {
+            "symbol": spelling,
+            "channel": topic.channel,
+            **named_variant(topic),
+            "epoch": newest.position.epoch,
+            "seq": newest.position.seq,
+            "ts": (newest.exchange_ms, newest.feed_ms, newest.server_ms),
+            "as_of": codec.iso_utc(newest.server_ms),
+            "age_ms": status.age_ms or 0.0,
+            "state": status.state,
+            "reason": status.reason,
+            "source": status.source or self._feed_of(newest),
+            "every_ms": status.every_ms,
+            "quota": v1.Quota(**quota._asdict()) if quota is not None else None,
+        }
+        match newest.data:
+            case Book():
+                depth = rights.depth(query.depth)
+                return schemas.KnownBook(
+                    **head,
+                    depth=depth,
+                    timestamp=codec.iso_utc(newest.server_ms),
+                    data=codec.with_whole_numbers(newest, depth),
+                )
+            case Quote() as quote:
+                return schemas.KnownQuote(**head, data=quote)
+            case Brokers() as brokers:
+                return schemas.KnownBrokers(**head, data=brokers)
+            case TimePoint() as point:
+                return schemas.KnownTimePoint(**head, data=point)
+            case Trades():
+                past = await self._past(newest)
+                trades = [
+                    trade
+                    for one in past
+                    if isinstance(one.data, Trades)
+                    for trade in one.data.trades
+                ]
+                return schemas.KnownTrades(**head, data=schemas.TradeList(trades[-query.limit :]))
+            case Candle():
+                candles = _by_time(await self._past(newest))
+                return schemas.KnownCandles(
+                    **head, data=schemas.CandleList(candles[-query.limit :])
+                )
+
+    def _feed_of(self, newest: Update) -> str | None:
+        """Return the feed that an update is of, before that has told how it supplies the topic."""
+        if _is_from_outside(newest):
+            return None
+        return next((feed.name for feed in self._feeder.statuses()), None)
+
+    async def _past(self, newest: Update) -> Sequence[Update]:
+        """Return what is known of a topic up to an update, oldest first."""
+        past = [
+            one
+            for one in await self._engine.past(newest.topic)
+            if one.server_ms <= newest.server_ms and not one.position.is_past(newest.position)
+        ]
+        return past or [newest]
+
+
+def _who(visitor: Visitor) -> str:
+    """Return whose reads these are: a principal's, or an address's."""
+    if visitor.principal is None or visitor.is_anyone:
+        return neighbourhood(visitor.address)
+    return visitor.principal.id
+
+
+def _is_from_outside(update: Update | None) -> bool:
+    """Return whether somebody has published this: a feed of ours tells when it saw it."""
+    return update is not None and update.feed_ms is None
+
+
+def _refusal(supply: Supply) -> str | None:
+    """Return why a feed doesn't give a topic at all."""
+    return supply.refusal if supply.state == "pending" else None
+
+
+def _by_time(updates: Sequence[Update]) -> list[Candle]:
+    """Return candles in order, of each its newest state."""
+    candles = {one.data.time: one.data for one in updates if isinstance(one.data, Candle)}
+    return [candles[time] for time in sorted(candles)]
