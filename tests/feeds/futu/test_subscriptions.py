@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -705,9 +706,10 @@ class Play:
             doubted = self.world.now < self.out_of_quota.get(topic, self.world.now)
             assert doubted or self.lacks(topic) or not room, "left out while reads have room"
         for pool in self.above_share(self.spare()):
+            # What has been read counts until it may go.
             read = [
                 topic
-                for topic in self.read & set(self.world.own)
+                for topic in self.for_reads & set(self.world.own)
                 if units_in_world(topic) & {one for one in self.spare() if one[0] == pool}
                 and not self.lingers(topic)
             ]
@@ -769,13 +771,21 @@ class Play:
                 self.check()
             case "lost":
                 world.own.pop(topic, None)
+                self.linger_no_more([topic])
                 self.check()
             case _:
                 world.disconnect()
+                self.linger_no_more(self.wanted)
                 self.not_before.clear()
                 self.out_of_quota.clear()
                 plans.disconnected(world.now)
                 self.tell()
+
+    def linger_no_more(self, topics: Iterable[Topic]) -> None:
+        """What isn't held any more, is held for who wants it then."""
+        for topic in topics:
+            if self.wanted.get(topic) is not None:
+                self.wanted[topic] = -math.inf
 
     def check(self) -> None:
         """Ask OpenD what it has, as is done from time to time."""
