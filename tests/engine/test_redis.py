@@ -495,3 +495,15 @@ async def test_a_batch_of_many_goes_through(two: list[EngineNode]) -> None:
     await other.has(TRADES, Position(positions[0].epoch, 5000))
     seqs = other.seqs(TRADES)
     assert seqs == list(range(seqs[0], 5001))
+
+
+async def test_final_candles_stay_in_redis_as_long_as_one_forms(
+    two: list[EngineNode], redis_server: RedisServer
+) -> None:
+    """One of a month forms for longer than what nobody publishes is kept."""
+    one, _ = two
+    key = KEYS.topic(CANDLES).history
+    await one.engine.publish([Publication(CANDLES, candle(1, final=True))], fence=one.fence)
+    redis_server.cli("EXPIRE", key, "100")
+    await one.engine.publish([Publication(CANDLES, candle(2))], fence=one.fence)
+    assert int(redis_server.cli("TTL", key)) > KEEP_SECONDS - 100

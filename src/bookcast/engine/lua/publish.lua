@@ -136,16 +136,13 @@ while at <= #ARGV do
     if breaks then
       redis.call('DEL', history)
     end
-    local kept = false
     for index = 1, count do
       if string.sub(letters, index, index) == 'h' then
-        kept = true
         redis.call('XADD', history, 'MAXLEN', '~', size, (seq + index) .. '-0', 'd', records[index])
       end
     end
-    if kept then
-      redis.call('EXPIRE', history, keep)
-    end
+    -- Final candles stay as long as one is forming.
+    redis.call('EXPIRE', history, keep)
     seq = seq + count
     redis.call('PUBLISH', channel,
       name .. '\t' .. epoch .. '\t' .. seq .. '\t' .. table.concat(lengths, '\t') .. '\n'
