@@ -273,6 +273,24 @@ async def test_rights_narrow_what_is_read() -> None:
                 assert book["data"]["bids"] == levels[:given]
 
 
+async def test_a_candle_that_changed_within_an_interval_is_answered_as_it_was() -> None:
+    """Although nothing keeps that state of it any more."""
+    auth = {"auth_mode": "jwt", "auth_jwt_secret": SECRET}
+    slow = {"Authorization": f"Bearer {sign(sub='a', bookcast={'min_interval_ms': 3_600_000})}"}
+    final = {**CANDLE, "time": CANDLE["time"] * 1000, "final": True}
+    forming = {**final, "time": final["time"] + 60_000, "final": False}
+    async with reading(feed="none", **auth) as (server, http):
+        told = []
+        await server.publish("AAPL", final, channel="candles", period="1m")
+        for volume in (1, 2):
+            await server.publish(
+                "AAPL", {**forming, "volume": volume}, channel="candles", period="1m"
+            )
+            answer = await http.get("/candles/AAPL", headers=slow, params={"period": "1m"})
+            told.append([one["volume"] for one in answer.json()["data"]["candles"]])
+        assert told == [[9, 1], [9, 1]]
+
+
 async def test_every_address_and_principal_has_twenty_topics() -> None:
     """Behind a proxy the client's address counts; of IPv6, a household's network."""
     market: Any = {"feed": "simulator", "simulator_symbols": ["30"], "simulator_rate": 1}

@@ -287,7 +287,9 @@ class Reads:
             for one in await self._engine.past(newest.topic)
             if one.server_ms <= newest.server_ms and not one.position.is_past(newest.position)
         ]
-        return past or [newest]
+        if not past or past[-1].position != newest.position:
+            past.append(newest)  # of a candle that forms, only the newest state is kept
+        return past
 
 
 def _who(visitor: Visitor) -> str:
