@@ -210,6 +210,14 @@ class Reads:
 
     def _unknown(self, topic: Topic, spelling: str, rights: Rights) -> InvalidInput:
         """Make the answer to a read of which nothing is known."""
+        engine = self._engine.status()
+        if engine.state == "away":
+            return InvalidInput(
+                "engine_unavailable",
+                f"{engine.detail}; whether {topic.channel} {spelling} is known can't be told",
+                path="symbol",
+                retry_after=PENDING_SECONDS,
+            )
         what = f"Nothing has been published of {topic.channel} {spelling} yet"
         if (lacking := self._feeder.lacking(topic)) is not None:
             meant, has = lacking.hints(topic.symbol, rights.allows_symbol)
