@@ -299,9 +299,8 @@ async def test_a_candle_that_changed_within_an_interval_is_answered_as_it_was() 
         told = []
         await server.publish("AAPL", final, channel="candles", period="1m")
         for volume in (1, 2):
-            await server.publish(
-                "AAPL", {**forming, "volume": volume}, channel="candles", period="1m"
-            )
+            forming["volume"] = volume
+            await server.publish("AAPL", forming, channel="candles", period="1m")
             answer = await http.get("/candles/AAPL", headers=slow, params={"period": "1m"})
             told.append([one["volume"] for one in answer.json()["data"]["candles"]])
         assert told == [[9, 1], [9, 1]]
