@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bookcast import Server
+from bookcast import Server, serve
 from bookcast.engine.formats import write_supply
 from bookcast.engine.memory import MemoryEngine
 from bookcast.engine.records import name_of
@@ -40,6 +40,9 @@ class Quiet(Feed):
 
     def status(self) -> FeedStatus:
         return FeedStatus(self.name, "connected", 1)
+
+    def symbols(self) -> Sequence[Symbol]:
+        return (Symbol("US.AAPL"),)
 
     def want(self, topic: Topic) -> None:
         self.heard.append(f"wants {topic}")
@@ -196,6 +199,32 @@ async def test_what_the_feed_lacks_is_told_at_every_node(redis_url: str) -> None
                 await base.subscribe("APPL")
                 await base.say({"action": "ping"})
                 assert await base.hear() == {"type": "pong"}
+
+
+@pytest.mark.usefixtures("_quiet")
+async def test_a_feed_that_has_more_than_it_names_lacks_nothing(redis_url: str) -> None:
+    """OpenD's names what is wanted now; what else there is, nobody knows."""
+    async with nodes(redis_url, 2) as servers:
+        await until(lambda: len(leaders(servers)) == 1)
+        for server in servers:
+            feeder = server._feeder
+            assert feeder is not None
+            await until(lambda feeder=feeder: bool(feeder.statuses()))  # type: ignore[misc]
+            for symbol in ("US.TSLA", "US.NONE"):
+                assert not lacks(server, symbol)
+
+
+async def test_what_the_feed_lacks_it_may_not_serve(redis_url: str) -> None:
+    """Also where only another node has a feed: nobody asks for it, or waits."""
+    simulated = {"feed": "simulator", "simulator_symbols": ["AAPL"]}
+    async with (
+        serve(port=0, redis_url=redis_url, **simulated),  # type: ignore[arg-type]
+        serve(port=0, redis_url=redis_url, feed="none") as other,
+    ):
+        await until(lambda: lacks(other, "US.TSLA"))
+        assert other._feeder is not None
+        assert other._feeder.may_serve(AAPL)
+        assert not other._feeder.may_serve(AAPL._replace(symbol=Symbol("US.TSLA")))
 
 
 @pytest.mark.usefixtures("_quiet")

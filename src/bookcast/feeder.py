@@ -26,7 +26,7 @@ FEEDS: Final = "feeds"
 """The notice of how the feeds are; others have a topic's name."""
 
 SYMBOLS: Final = "symbols"
-"""The notice of what the feed is known to have."""
+"""The notice of all that the feed has."""
 
 MAX_LISTED: Final = 10_000
 """Other nodes aren't told of a longer list."""
@@ -144,9 +144,9 @@ class Feeder:
         return listed if listed is not None and topic.symbol not in listed else None
 
     def _look_at_list(self) -> None:
-        """Take note of what the feed is known to have."""
+        """Take note of what the feed has, where that is all."""
         for feed in self._feeds:
-            symbols = tuple(feed.symbols())
+            symbols = tuple(feed.symbols()) if feed.names_all else ()
             if symbols and (self._list is None or self._list.symbols != symbols):
                 self._list = FeedList(feed.status().name, symbols, hints)
 
@@ -156,7 +156,7 @@ class Feeder:
             return any(
                 feed.serves(topic) and not feed.supply(topic).only_published for feed in self._feeds
             )
-        return bool(self.statuses())
+        return bool(self.statuses()) and self.lacking(topic) is None
 
     def statuses(self) -> list[FeedStatus]:
         """Tell how the feeds are, wherever they run."""

@@ -26,8 +26,9 @@ MAX_WAITING: Final = 500
 MAX_WAITING_EACH: Final = 20
 """So many reads may wait, of all and of one; others are answered at once."""
 
-TURN_SECONDS: Final = 0.1
-"""How often somebody who waits looks for a reason not to."""
+TURN_SECONDS: Final = 0.25
+"""How often somebody who waits looks for a reason not to. A look takes a fifth of a millisecond,
+and hundreds may wait."""
 
 
 class _Held:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bookcast.engine import link as link_module
 from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.breaker import Breaker
 from bookcast.engine.link import SCRIPTS, Link, LinkSettings
@@ -117,6 +122,44 @@ async def test_silence_lasts_no_longer_than_the_timeout(tmp_path: Path) -> None:
                 await fence(made, 2, vital=True)
             assert loop.time() - began < 0.5
             assert breaker.is_open
+
+
+async def test_nobody_misses_the_answer_of_a_name_server_that_came_too_late() -> None:
+    """Its failure is no fault of ours, whenever the connection was given up."""
+    loop = asyncio.get_running_loop()
+    faults: list[Any] = []
+    handler = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _loop, context: faults.append(context))
+    try:
+        async with link("redis://nowhere.invalid:1") as (made, _):
+            for turns in range(20):
+                connecting = asyncio.create_task(made.pubsub().subscribe("channel"))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                connecting.cancel()
+                await asyncio.wait([connecting])
+                with contextlib.suppress(OSError):
+                    await loop.getaddrinfo("nowhere.invalid", 1)
+                connecting = None  # type: ignore[assignment]
+                gc.collect()
+    finally:
+        loop.set_exception_handler(handler)
+    assert faults == []
+
+
+async def test_each_address_of_a_name_is_tried(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until one answers."""
+
+    async def resolve(host: str, port: int) -> list[Any]:
+        assert host == "many.invalid"
+        family = socket.AF_INET, socket.SOCK_STREAM, 6, ""
+        return [(*family, (address, port)) for address in ("127.0.0.9", HOST)]
+
+    monkeypatch.setattr(link_module, "_resolve", resolve)
+    async with link(redis_url.replace(HOST, "many.invalid")) as (made, _):
+        assert await fence(made, 1) == 0
 
 
 async def test_nobody_there_is_told_at_once() -> None:

@@ -47,3 +47,14 @@ def test_what_is_known_of_them_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         pace.newest(who, update(seq), 1000)
     seqs = [pace.newest(who, update(9), 1000).position.seq for who in ("carol", "bob", "alice")]
     assert seqs == [2, 1, 9]
+
+
+def test_what_was_given_too_long_ago_is_not_kept() -> None:
+    """An update that is superseded may be large."""
+    clock = Clock()
+    pace = Pace(clock)
+    pace.newest("alice", update(1), 1000)
+    pace.newest("bob", update(1), 5000)
+    clock.now += 1
+    pace.newest("carol", update(2), 1000)
+    assert len(pace) == 2

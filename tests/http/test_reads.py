@@ -17,6 +17,7 @@ from bookcast import Server, serve
 from bookcast.http import read_query
 from tests.auth.keyring import SECRET, sign
 from tests.fakes.opend import Controller
+from tests.fakes.redis_server import HOST, free_port
 from tests.support import ROOT, connect, eventually
 
 CANDLE = {"time": 1_700_000_040, "open": 5, "high": 6, "low": 5, "close": 5.5, "volume": 9}
@@ -177,6 +178,21 @@ async def test_without_a_feed_a_read_is_answered_at_once() -> None:
             assert (await http.get(f"/quotes/S{number}")).json()["source"] is None
 
 
+async def test_while_redis_is_away_nobody_knows_what_was_published() -> None:
+    """That is no 404: what this node doesn't know, others may."""
+    nowhere = f"redis://{HOST}:{free_port()}"
+    async with reading(feed="none", redis_url=nowhere, engine_down_publish="local") as (
+        server,
+        http,
+    ):
+        answer = await http.get("/quotes/AAPL", params={"wait_ms": 5000})
+        assert (answer.status_code, answer.json()["code"]) == (503, "engine_unavailable")
+        assert "can't be reached" in answer.json()["detail"]
+        assert answer.headers["Retry-After"] == "1"
+        await server.publish("AAPL", {"last": 1}, channel="quote")
+        assert (await http.get("/quotes/AAPL")).status_code == 200
+
+
 async def test_somebody_reads_twenty_topics_and_all_a_fifth_of_the_quota(
     opend: Controller,
 ) -> None:
@@ -271,6 +287,23 @@ async def test_rights_narrow_what_is_read() -> None:
                 book = (await http.get("/books/AAPL", headers=flat, params=params)).json()
                 assert (book["seq"], book["depth"]) == (size, given)
                 assert book["data"]["bids"] == levels[:given]
+
+
+async def test_a_candle_that_changed_within_an_interval_is_answered_as_it_was() -> None:
+    """Although nothing keeps that state of it any more."""
+    auth = {"auth_mode": "jwt", "auth_jwt_secret": SECRET}
+    slow = {"Authorization": f"Bearer {sign(sub='a', bookcast={'min_interval_ms': 3_600_000})}"}
+    final: Any = {**CANDLE, "time": CANDLE["time"] * 1000, "final": True}
+    forming: Any = {**final, "time": final["time"] + 60_000, "final": False}
+    async with reading(feed="none", **auth) as (server, http):
+        told = []
+        await server.publish("AAPL", final, channel="candles", period="1m")
+        for volume in (1, 2):
+            forming["volume"] = volume
+            await server.publish("AAPL", forming, channel="candles", period="1m")
+            answer = await http.get("/candles/AAPL", headers=slow, params={"period": "1m"})
+            told.append([one["volume"] for one in answer.json()["data"]["candles"]])
+        assert told == [[9, 1], [9, 1]]
 
 
 async def test_every_address_and_principal_has_twenty_topics() -> None:

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import functools
 import logging
+import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from itertools import compress
 from typing import Any, Final
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.client import PubSub
+from redis.asyncio.connection import Connection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -95,6 +97,49 @@ class _Call(msgspec.Struct):
 
     def words(self, sha: str) -> list[Any]:
         return [sha, len(self.keys), *self.keys, *self.arguments]
+
+
+class _ByAddress(Connection):
+    """Looks a name up first, and then connects to an address.
+
+    Where uvloop does both, and is cancelled while the name server is slow, nobody hears of its
+    failure, which the loop takes for a fault of ours.
+    """
+
+    _address = ""
+
+    async def _connect(self) -> None:
+        fault: OSError | None = None
+        async with asyncio.timeout(self.socket_connect_timeout):
+            for *_, address in await _resolve(self.host, self.port):
+                self._address = address[0]
+                try:
+                    await super()._connect()  # type: ignore[no-untyped-call] # the library's
+                except OSError as error:
+                    fault = error
+                else:
+                    return
+        raise fault or OSError(f"{self.host} has no address")
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        arguments = {**super()._connection_arguments(), "host": self._address}
+        if "ssl" in arguments:
+            arguments["server_hostname"] = self.host
+        return arguments
+
+
+class _ByAddressWithTls(_ByAddress, SSLConnection):
+    """The same, encrypted."""
+
+
+async def _resolve(host: str, port: int) -> list[Any]:
+    return list(await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
+
+BY_ADDRESS: Final[Mapping[Any, Any]] = {
+    Connection: _ByAddress,
+    SSLConnection: _ByAddressWithTls,
+}
 
 
 class Link:
@@ -394,6 +439,7 @@ class Link:
             timeout=self._settings.timeout,
             **self._options(),
         )
+        pool.connection_class = BY_ADDRESS.get(pool.connection_class, pool.connection_class)
         return Redis.from_pool(pool)  # which is closed with it
 
     def _options(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -31,6 +31,9 @@ class Feed(ABC):
     """
 
     name: str
+
+    names_all: ClassVar[bool] = False
+    """Whether what :meth:`symbols` doesn't name isn't to be had here."""
 
     def __init__(self, publish: Publish) -> None:
         self.publish = publish

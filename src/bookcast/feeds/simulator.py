@@ -69,6 +69,7 @@ class Simulator(Feed):
     """
 
     name = "simulator"
+    names_all = True
 
     def __init__(
         self,

@@ -80,6 +80,11 @@ class Supervisor:
             return self._feed.supply(topic)
         return Supply(self._feed.name, "feed_down", self._trouble)
 
+    @property
+    def names_all(self) -> bool:
+        """Whether the feed lacks what :meth:`symbols` doesn't name."""
+        return self._feed.names_all
+
     def symbols(self) -> Sequence[Symbol]:
         """The symbols that the feed is known to have; empty where it can't tell."""
         return self._feed.symbols()

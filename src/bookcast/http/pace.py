@@ -20,7 +20,7 @@ class Pace:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # What each was given last, and when: the longest ago first.
+        # What each was given last, and until when that is theirs: the longest ago first.
         self._given: dict[tuple[str, Topic], tuple[float, Update]] = {}
 
     def newest(self, who: str, newest: Update, interval_ms: int) -> Update:
@@ -29,10 +29,20 @@ class Pace:
             return newest
         key, now = (who, newest.topic), self._clock()
         given = self._given.get(key)
-        if given is not None and now < given[0] + interval_ms / 1000:
+        if given is not None and now < given[0]:
             return given[1]
         self._given.pop(key, None)
-        while len(self._given) >= MAX_GIVEN:
-            del self._given[next(iter(self._given))]
-        self._given[key] = now, newest
+        self._forget(now)
+        self._given[key] = now + interval_ms / 1000, newest
         return newest
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+    def _forget(self, now: float) -> None:
+        """Forget what isn't theirs any more, and what is too much."""
+        while self._given:
+            longest_ago = next(iter(self._given))
+            if self._given[longest_ago][0] > now and len(self._given) < MAX_GIVEN:
+                return
+            del self._given[longest_ago]

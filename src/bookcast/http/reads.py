@@ -210,6 +210,14 @@ class Reads:
 
     def _unknown(self, topic: Topic, spelling: str, rights: Rights) -> InvalidInput:
         """Make the answer to a read of which nothing is known."""
+        engine = self._engine.status()
+        if engine.state == "away":
+            return InvalidInput(
+                "engine_unavailable",
+                f"{engine.detail}; whether {topic.channel} {spelling} is known can't be told",
+                path="symbol",
+                retry_after=PENDING_SECONDS,
+            )
         what = f"Nothing has been published of {topic.channel} {spelling} yet"
         if (lacking := self._feeder.lacking(topic)) is not None:
             meant, has = lacking.hints(topic.symbol, rights.allows_symbol)
@@ -287,7 +295,9 @@ class Reads:
             for one in await self._engine.past(newest.topic)
             if one.server_ms <= newest.server_ms and not one.position.is_past(newest.position)
         ]
-        return past or [newest]
+        if not past or past[-1].position != newest.position:
+            past.append(newest)  # of a candle that forms, only the newest state is kept
+        return past
 
 
 def _who(visitor: Visitor) -> str:
