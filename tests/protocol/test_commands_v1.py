@@ -124,6 +124,10 @@ def test_what_is_no_command_is_refused(fields: dict[str, Any], code: str, senten
         ('{"action":"subscribe","channel":5,"symbols":7}', Aim()),
         ('{"id":1,"symbol":"A","data":NaN}', Aim(1, UNSET, ("A",))),
         ('{"id":{},"action":[]}', Aim()),
+        (
+            r'{"id":"\ud800","action":"list","channel":"x\udfff","symbol":"\ud83d\ude00","\ud800":NaN}',
+            Aim("?", "x?", ("😀",), ("channel", "symbol", "?")),
+        ),
         ('{"action":"Ping","x":1,"since":{"y":1},"id":{}}', Aim(ignored=("x", "since"))),
         (
             '{"action":"subscribe","symbol":"A","since":{"sq":NaN},"x":1}',

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, NamedTuple, Union
 
@@ -204,10 +203,7 @@ def _readable(data: bytes | str) -> dict[str, Any]:
     try:
         said = msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, ValueError):
-        try:
-            said = json.loads(data)
-        except (RecursionError, ValueError):
-            return {}
+        said = codec.almost_json(data)
     return said if isinstance(said, dict) else {}
 
 
