@@ -97,6 +97,7 @@ _FRACTION: Final = r"\1, got one with a fraction"
 _WORDS: Final = {
     "int": "a whole number",
     "float": "a number",
+    "decimal": "a decimal",
     "str": "text",
     "bool": "true or false",
     "object": "an object",

@@ -369,6 +369,26 @@ async def test_a_book_is_read_as_it_was_published() -> None:
     assert expected in answer.text
 
 
+@pytest.mark.parametrize(
+    ("path", "channel", "sentence"),
+    [
+        ("/candles/aapl?period=5M", "candles", "it is one of 1m, 3m"),
+        ("/books/aapl?variant=even", "orderbook", "it is 'odd'"),
+        ("/quotes/aapl?depth=5", "quote", "there are wait_ms"),
+        ("/trades/aapl?limit=x", "trades", "a whole number"),
+        ("/brokers/aapl", "brokers", "Nothing has been published"),
+    ],
+)
+async def test_what_is_wrong_names_the_channel_and_the_symbol(
+    path: str, channel: str, sentence: str
+) -> None:
+    """As they were read."""
+    async with reading(feed="none") as (_, http):
+        said = (await http.get(path)).json()
+    assert (said["channel"], said["symbol"]) == (channel, "aapl")
+    assert sentence in said["detail"]
+
+
 async def test_methods_are_those_of_reads() -> None:
     """Others are refused with what there is, and pages may ask."""
     async with reading(feed="none") as (_, http):

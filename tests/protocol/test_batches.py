@@ -50,6 +50,7 @@ def test_a_batch_is_read_update_by_update() -> None:
         ("null", "", "The update: expected an object"),
         ('[{"channel":"quote"}]', "", "The update: expected an object, got a list"),
         ('{"channel":"quote","symbol":"B","data":{"last":NaN}}', "data.last", "NaN"),
+        ('{"channel":"quote","symbol":"B","data":{"\\ud800":NaN}}', "data.?", "NaN"),
         ('{"channel":"quote","symbol":"B","data":{"last":-Infinity}}', "data.last", "infinities"),
     ],
 )

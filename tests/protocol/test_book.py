@@ -80,6 +80,13 @@ def test_levels_without_size_are_no_levels() -> None:
     assert published(data) == {"bids": [[3, 1]], "asks": [], "x": 1}
 
 
+def test_the_size_of_a_level_stands_before_its_volume() -> None:
+    """Also where it is 0: then no client gets the level."""
+    data = {"bids": [{"price": 2, "size": 0, "volume": 5}, [1, 1]], "asks": []}
+    assert parse_book(data).book.bids == (Level(1, 1),)
+    assert published(data)["bids"] == [[1, 1]]
+
+
 def test_crossed_and_locked_books_are_accepted() -> None:
     """Auctions cross."""
     assert parse_book({"bids": [[5, 1]], "asks": [[4, 1]]}).book.bids == (Level(5, 1),)

@@ -1,4 +1,5 @@
 import json
+import timeit
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from bookcast.protocol import messages_v1 as v1
 from bookcast.protocol.commands_v1 import Aim, aim_of, read_command
 from bookcast.protocol.ignored import MAX_IGNORED
 
+SINCE = {"epoch": "e", "seq": 1}
 TRADES = {"channel": "trades", "symbol": "AAPL", "epoch": "e", "seq": 1}
 
 
@@ -45,6 +47,12 @@ def test_a_command_is_read() -> None:
             ("positions[1].sq",),
         ),
         ({"action": "list", "x" * 100: 1}, ("x" * 64 + "…",)),
+        ({"action": "subscribe", "symbol": "A", "since": SINCE}, ()),
+        (
+            {"action": "Subscribe", "symbol": "A", "since": SINCE | {"sq": 1, "": 2}, "x": 1},
+            ("x", "since.sq", "since."),
+        ),
+        ({"action": "unsubscribe", "symbol": "A", "since": SINCE | {"sq": 1}}, ("since",)),
     ],
 )
 def test_fields_that_arent_known_are_named(fields: dict[str, Any], names: tuple[str, ...]) -> None:
@@ -56,6 +64,16 @@ def test_no_more_than_a_few_are_named() -> None:
     """A short question must not make an endless answer."""
     many = {f"f{number}": 1 for number in range(1000)}
     assert read_command(said(action="ping", **many)).ignored == tuple(many)[:MAX_IGNORED]
+
+
+def test_many_unknown_fields_cost_little() -> None:
+    """Each is looked at once: the time grows as their number does."""
+
+    def seconds(count: int) -> float:
+        text = said(action="ping", **{f"f{number}": 1 for number in range(count)})
+        return min(timeit.repeat(lambda: read_command(text), number=1, repeat=5))
+
+    assert seconds(8000) < 30 * seconds(1000)
 
 
 def test_a_position_that_cant_be_read_spoils_no_other() -> None:
@@ -106,6 +124,16 @@ def test_what_is_no_command_is_refused(fields: dict[str, Any], code: str, senten
         ('{"action":"subscribe","channel":5,"symbols":7}', Aim()),
         ('{"id":1,"symbol":"A","data":NaN}', Aim(1, UNSET, ("A",))),
         ('{"id":{},"action":[]}', Aim()),
+        (
+            r'{"id":"\ud800","action":"list","channel":"x\udfff","symbol":"\ud83d\ude00","\ud800":NaN}',
+            Aim("?", "x?", ("😀",), ("channel", "symbol", "?")),
+        ),
+        ('{"action":"Ping","x":1,"since":{"y":1},"id":{}}', Aim(ignored=("x", "since"))),
+        (
+            '{"action":"subscribe","symbol":"A","since":{"sq":NaN},"x":1}',
+            Aim(UNSET, "orderbook", ("A",), ("x", "since.sq")),
+        ),
+        ('{"action":"subscribe","since":5}', Aim(UNSET, "orderbook")),
         ("[1]", Aim()),
         ("{", Aim()),
     ],

@@ -23,7 +23,7 @@ from bookcast.protocol.actions import (
     Send,
     Show,
 )
-from bookcast.protocol.connection import Terms
+from bookcast.protocol.connection import Charge, Terms, no_charge
 from bookcast.protocol.connection_v1 import V1Connection
 from bookcast.protocol.ignored import name_ignored
 from tests.support import TRADES
@@ -32,7 +32,7 @@ PLACE = Position("e", 7)
 FAULT = InvalidInput("invalid_data", "no")
 
 
-def client() -> V1Connection:
+def client(charge: Charge = no_charge) -> V1Connection:
     return V1Connection(
         Terms(takes_tokens=True),
         client_id="me",
@@ -40,6 +40,7 @@ def client() -> V1Connection:
         deflate=False,
         heartbeat_ms=1000,
         now=lambda: 0.0,
+        charge=charge,
     )
 
 
@@ -73,6 +74,7 @@ def answers(action: Action) -> list[msgspec.Struct]:  # noqa: PLR0911 - one for 
         ({"action": "subscribe", "symbols": ["A", 5]}, ["subscription_confirmed", "error"]),
         ({"action": "unsubscribe", "symbol": "A"}, ["unsubscription_confirmed"]),
         ({"action": "subscribe", "symbl": "A"}, ["error"]),
+        ({"action": "subscribe", "symbols": ["A", "B"], "mode": "x"}, ["error"] * 2),
         ({"action": "list"}, ["list"]),
         ({"action": "ping"}, ["pong"]),
         ({"action": "authenticate", "token": "t"}, ["authenticated", "error"]),
@@ -93,6 +95,17 @@ def test_every_answer_names_what_was_ignored(said: dict[str, Any], kinds: list[s
         told = [json.loads(msgspec.json.encode(one)) for one in heard]
         assert [one["type"] for one in told] == kinds
         assert [one.get("ignored", []) for one in told] == [ignored] * len(told)
+
+
+def test_what_is_past_the_rate_names_it_as_well() -> None:
+    """Whether it could be read or not."""
+    refusal = InvalidInput("rate_limited", "Too many")
+    connection = client(lambda _publication: refusal)
+    for text in ('{"action":"ping","x":1}', '{"action":"ping","x":1,"id":{}}'):
+        [action] = connection.receive(text)
+        [answer] = answers(action)
+        assert isinstance(answer, v1.ErrorMessage)
+        assert (answer.code, answer.ignored) == ("rate_limited", ["x"])
 
 
 def test_why_names_it_as_well() -> None:

@@ -93,6 +93,21 @@ def test_decimals_are_counts_too() -> None:
 
 
 @pytest.mark.parametrize(
+    ("count", "sentence"),
+    [
+        ("3.5", "small: expected a whole number, got a decimal"),
+        ("1e40", "small: expected a whole number <= 9"),
+        ("1e5000000", "small: expected a whole number, got a decimal"),
+    ],
+)
+def test_decimals_that_are_no_counts_are_refused(count: str, sentence: str) -> None:
+    """However large they are."""
+    with pytest.raises(InvalidInput) as caught:
+        codec.read(decoder, {"small": Decimal(count)}, "invalid_data", "It")
+    assert caught.value.message == sentence
+
+
+@pytest.mark.parametrize(
     "text", [b"", b"{", b'{"count":1.0', b"[" * 9000, b"\xff", b'{"count":1.0}x']
 )
 def test_what_isnt_json_stays_as_it_is(text: bytes) -> None:

@@ -100,7 +100,7 @@ class Reads:
                 return Json(await self._read(channel, request), headers=NOT_KEPT)
             except InvalidInput as error:
                 self._refusals.note(error)
-                refusal = problem.of(error)
+                refusal = problem.of(error.about(channel, request.path_params["symbol"]))
                 refusal.headers.update(NOT_KEPT)
                 return refusal
 

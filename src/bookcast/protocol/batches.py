@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from bookcast.errors import InvalidInput
-from bookcast.protocol.codec import bad_json, read
+from bookcast.protocol.codec import almost_json, bad_json, read
 from bookcast.protocol.shapes import PublishedBatch, PublishedUpdate
 
 
@@ -42,7 +42,7 @@ def _read(text: bytes) -> PublishedUpdate | InvalidInput:
     try:
         return read(_update, text, "invalid_data", "The update")
     except InvalidInput as error:
-        said = json.loads(text)
+        said = almost_json(text)
         return (
             error.about(said.get("channel"), said.get("symbol"))
             if isinstance(said, dict)

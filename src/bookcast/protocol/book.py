@@ -140,5 +140,5 @@ def _with_size(raw: Sequence[Any], given: Sequence[PublishedTuple | PublishedLev
     return [
         item
         for item, level in zip(raw, given, strict=True)
-        if (level.volume if isinstance(level, PublishedLevel) and not level.size else level.size)
+        if (level.volume if level.size is msgspec.UNSET else level.size)
     ]

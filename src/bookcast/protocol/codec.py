@@ -97,14 +97,31 @@ def bad_json(text: bytes | str, error: Exception, code: str) -> InvalidInput:
 
     Some programs write numbers that JSON doesn't have. Their place is told, under ``code``.
     """
-    try:
-        path = _not_finite(json.loads(text))
-    except (ValueError, RecursionError):
-        path = None
+    path = _not_finite(almost_json(text))
     if path is None:
         return InvalidInput("invalid_json", not_json(error))
     path = path.removeprefix(".")
     return InvalidInput(code, f"{path}: NaN and infinities aren't numbers here", path=path)
+
+
+def almost_json(text: bytes | str) -> Any:
+    """Return what a text says that Python's reader of JSON takes, None where it doesn't.
+
+    That has numbers that JSON lacks, and halves of characters, which nobody can write: they become
+    question marks.
+    """
+    try:
+        return _writable(json.loads(text))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _writable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_writable(key): _writable(item) for key, item in value.items()}
+    return [_writable(item) for item in value] if isinstance(value, list) else value
 
 
 def _not_finite(value: Any) -> str | None:

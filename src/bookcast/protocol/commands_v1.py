@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, NamedTuple, Union
 
 import msgspec
@@ -27,11 +27,15 @@ class Said(NamedTuple):
 
 
 class Aim(NamedTuple):
-    """What a message that can't be read is about, as far as it says so."""
+    """What a message that can't be read is about, as far as it says so.
+
+    ``ignored`` names fields that aren't known.
+    """
 
     id: v1.Id = UNSET
     channel: str | msgspec.UnsetType = UNSET
     symbols: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
 
 _Known = type[msgspec.Struct]
@@ -65,7 +69,11 @@ def _strict(kind: _Known, *fields: Any) -> _Known:
 # What has no unknown field is read once.
 _Held: Final = _strict(v1.HeldPosition)
 _Positions: Any = list[_Held]  # type: ignore[valid-type] # made here
-_FIELDS: Final[dict[_Known, list[Any]]] = {v1.Resume: [("positions", _Positions, [])]}
+_Since: Any = _strict(v1.Since) | None
+_FIELDS: Final[dict[_Known, list[Any]]] = {
+    v1.Resume: [("positions", _Positions, [])],
+    v1.Subscribe: [("since", _Since, None)],
+}
 _strict_command: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(
     Union[tuple(_strict(kind, *_FIELDS.get(kind, [])) for kind in _KINDS.values())]  # noqa: UP007 - of a tuple
 )
@@ -107,18 +115,36 @@ def _read_leniently(data: bytes) -> Said:
             path="action",
         )
     fields = _fields.decode(data)
-    ignored = [name for name in fields if name not in (*kind.__struct_fields__, "action")]
+    known = {name: fields[name] for name in ("action", *kind.__struct_fields__) if name in fields}
+    ignored = _unknown(kind, fields)
     faults: list[InvalidInput] = []
     if kind is v1.Resume and "positions" in fields:
-        positions, others = _readable_positions(fields["positions"], faults)
-        fields["positions"] = positions
+        known["positions"], others = _readable_positions(fields["positions"], faults)
         ignored += others
-    known = {name: value for name, value in fields.items() if name not in ignored}
     try:
         command: Any = msgspec.json.decode(msgspec.json.encode(known), type=kind)
     except msgspec.ValidationError as error:
         raise codec.invalid("invalid_message", error, "The message", kind) from None
-    return Said(command, tuple(brief(name) for name in ignored[:MAX_IGNORED]), tuple(faults))
+    return Said(command, _named(ignored), tuple(faults))
+
+
+def _unknown(kind: _Known, fields: Mapping[str, Any]) -> list[str]:
+    """Return the names of fields that a command doesn't have, those of its position as well."""
+    known = frozenset(("action", *kind.__struct_fields__))
+    unknown = [name for name in fields if name not in known]
+    if "since" in known:
+        since = fields.get("since")
+        if isinstance(since, msgspec.Raw):
+            since = msgspec.json.decode(since)
+        if isinstance(since, dict):
+            theirs = v1.Since.__struct_fields__
+            unknown += [f"since.{name}" for name in since if name not in theirs]
+    return unknown
+
+
+def _named(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names as an answer has them."""
+    return tuple(brief(name) for name in names[:MAX_IGNORED])
 
 
 def _readable_positions(
@@ -160,13 +186,15 @@ def aim_of(data: bytes | str) -> Aim:
     """Find what a message is about that is wrong otherwise."""
     said = _readable(data)
     action, many = said.get("action"), said.get("symbols")
-    default = _CHANNELS.get(_WORDS.meant(action)) if isinstance(action, str) else None
-    channel = said.get("channel", default)
+    meant = _WORDS.meant(action) if isinstance(action, str) else ""
+    kind = _KINDS.get(meant)
+    channel = said.get("channel", _CHANNELS.get(meant))
     named = [said.get("symbol"), *(many if isinstance(many, list) else ())]
     return Aim(
         _id(said),
         channel if isinstance(channel, str) else UNSET,
         tuple(dict.fromkeys(one for one in named if isinstance(one, str))),
+        () if kind is None else _named(_unknown(kind, said)),
     )
 
 
@@ -175,10 +203,7 @@ def _readable(data: bytes | str) -> dict[str, Any]:
     try:
         said = msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, ValueError):
-        try:
-            said = json.loads(data)
-        except (RecursionError, ValueError):
-            return {}
+        said = codec.almost_json(data)
     return said if isinstance(said, dict) else {}
 
 

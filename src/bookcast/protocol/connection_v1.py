@@ -28,7 +28,7 @@ from bookcast.protocol.actions import (
     Show,
 )
 from bookcast.protocol.answers import MAX_SYMBOLS, error_of, seen_as
-from bookcast.protocol.commands_v1 import Said, aim_of, read_command
+from bookcast.protocol.commands_v1 import Aim, Said, aim_of, read_command
 from bookcast.protocol.connection import (
     Charge,
     Terms,
@@ -134,11 +134,12 @@ class V1Connection:
         try:
             said = read_command(data)
         except InvalidInput as error:
-            return self._refuse_unread(error, data)
+            aim = aim_of(data)
+            return [*name_ignored(self._refuse_unread(error, aim), aim.ignored)]
         command = said.command
         refusal = self._charge(isinstance(command, v1.Publish))
         if refusal is not None:
-            return self.refuse(refusal, command.id)
+            return [*name_ignored(self.refuse(refusal, command.id), said.ignored)]
         return [*name_ignored(self._answer(said), said.ignored)]
 
     def _answer(self, said: Said) -> list[Action]:
@@ -149,9 +150,8 @@ class V1Connection:
             symbol, channel = getattr(command, "symbol", UNSET), getattr(command, "channel", UNSET)
             return [Send(error_of(error, command.id, channel, symbol), error)]
 
-    def _refuse_unread(self, error: InvalidInput, data: bytes | str) -> list[Action]:
+    def _refuse_unread(self, error: InvalidInput, aim: Aim) -> list[Action]:
         """Refuse what can't be read, for each of the symbols that it names."""
-        aim = aim_of(data)
         refusal = self._charge(False)  # noqa: FBT003 - no publication
         if refusal is not None:
             return self.refuse(refusal, aim.id)

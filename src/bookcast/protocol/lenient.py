@@ -7,6 +7,7 @@ writes exactly pays nothing, and the strict reader alone decides what is right.
 from __future__ import annotations
 
 import string
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache, partial
@@ -23,6 +24,7 @@ _encoder: Final = msgspec.json.Encoder()
 _object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _array: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _SPACE: Final = b" \t\r\n"
+MAX_10_EXP: Final = sys.float_info.max_10_exp
 
 
 class Words:
@@ -176,7 +178,12 @@ def _mend_atom(mend: Mender, value: Any) -> Any:
 
 
 def _count(value: Any) -> Any:
-    return int(value) if isinstance(value, float | Decimal) and value % 1 == 0 else value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    # Larger ones than floats can be aren't written out.
+    if isinstance(value, Decimal) and value.adjusted() <= MAX_10_EXP:
+        return int(value) if value == value.to_integral_value() else value
+    return value
 
 
 def _word(words: Words, value: Any) -> Any:

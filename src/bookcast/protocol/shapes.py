@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -250,3 +251,23 @@ OURS: Final[Mapping[Channel, frozenset[str]]] = {
     "timeframe": frozenset({"price"}),
 }
 """Fields that make it one of ours, whatever else is in it."""
+
+THEIRS: Final[Mapping[Channel, frozenset[str]]] = {
+    "orderbook": frozenset({"Bid", "Ask"}),
+    "quote": frozenset(
+        {"code", "last_price", "open_price", "high_price", "low_price", "prev_close_price"}
+        | {"data_date", "data_time", "suspension", "price_spread", "sec_status", "dark_status"}
+    ),
+    "trades": frozenset(
+        {"code", "time", "volume", "ticker_direction", "sequence", "push_data_type"}
+    ),
+    "candles": frozenset({"code", "time_key", "k_type"}),
+    "brokers": frozenset({"bid", "ask", "bid_broker_id", "ask_broker_id"}),
+    "timeframe": frozenset({"code", "cur_price", "avg_price", "is_blank", "opened_mins"}),
+}
+"""Fields that make an object without any of ours one of futu-api's."""
+
+
+def is_theirs(channel: Channel, fields: AbstractSet[str]) -> bool:
+    """Return whether an object with such fields is one of futu-api's."""
+    return bool(fields & THEIRS[channel]) and not fields & OURS[channel]

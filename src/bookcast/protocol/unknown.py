@@ -37,7 +37,7 @@ def unknown_fields(channel: Channel, text: bytes | msgspec.Raw, most: int) -> li
         _strict_decoder(kind).decode(text)
     except msgspec.ValidationError:
         data = msgspec.json.decode(text)
-        if not isinstance(data, dict) or not data.keys() & shapes.OURS[channel]:
+        if not isinstance(data, dict) or shapes.is_theirs(channel, data.keys()):
             return []
         found = {re.sub(r"\[\d+\]", "[]", path): path for path in reversed([*_paths(kind, data)])}
         return list(islice(reversed(found.values()), most))

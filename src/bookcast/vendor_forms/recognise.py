@@ -10,21 +10,6 @@ import msgspec
 from bookcast.model import Channel
 from bookcast.protocol import shapes
 
-_THEIRS: Final[Mapping[Channel, frozenset[str]]] = {
-    "orderbook": frozenset({"Bid", "Ask"}),
-    "quote": frozenset(
-        {"code", "last_price", "open_price", "high_price", "low_price", "prev_close_price"}
-        | {"data_date", "data_time", "suspension", "price_spread", "sec_status", "dark_status"}
-    ),
-    "trades": frozenset(
-        {"code", "time", "volume", "ticker_direction", "sequence", "push_data_type"}
-    ),
-    "candles": frozenset({"code", "time_key", "k_type"}),
-    "brokers": frozenset({"bid", "ask", "bid_broker_id", "ask_broker_id"}),
-    "timeframe": frozenset({"code", "cur_price", "avg_price", "is_blank", "opened_mins"}),
-}
-"""Fields that make an object one of futu-api's."""
-
 _OUR_ROWS: Final[Mapping[Channel, frozenset[str]]] = {
     **shapes.OURS,
     "trades": frozenset({"size", "side", "timestamp", "id"}),
@@ -33,7 +18,7 @@ _OUR_ROWS: Final[Mapping[Channel, frozenset[str]]] = {
 
 _MARKS: Final = {
     channel: tuple(f'"{field}"'.encode() for field in sorted(fields))
-    for channel, fields in _THEIRS.items()
+    for channel, fields in shapes.THEIRS.items()
 }
 
 _SPACE: Final = b" \t\r\n"
@@ -54,8 +39,7 @@ def in_vendor_form(channel: Channel, source: Any) -> Any:
         except (msgspec.DecodeError, ValueError, RecursionError):
             return None  # the usual reader says what is wrong
     if isinstance(source, dict):
-        fields = source.keys()
-        return source if fields & _THEIRS[channel] and not fields & shapes.OURS[channel] else None
+        return source if shapes.is_theirs(channel, source.keys()) else None
     if not isinstance(source, list) or _are_ours(channel, source):
         return None
     return source
