@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from importlib.util import find_spec
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bookcast import Server, serve
 from bookcast.testing import bookcast_server
@@ -16,6 +17,12 @@ from tests.support import missing
 
 __all__ = ["bookcast_server"]
 
+
+# No test fails because the machine is busy.
+settings.register_profile(
+    "untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("untimed")
 
 LOOPS: dict[str, tuple[str, dict[str, bool]]] = {
     "uvloop": ("asyncio", {"use_uvloop": True}),
