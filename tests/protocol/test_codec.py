@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from bookcast.model import Book, Level, Position, Update
 from bookcast.protocol import codec, messages
 from bookcast.protocol.book import parse_book
 from tests.releases import PREVIOUS, unpack
-from tests.support import AAPL, ROOT
+from tests.support import AAPL, ROOT, unmeasured
 
 
 @pytest.mark.parametrize(
@@ -246,7 +245,7 @@ def show_books(records: list[str], source: Path) -> dict[str, list[Any]]:
     done = subprocess.run(
         [sys.executable, "-c", BOOKS],
         input=json.dumps(records),
-        env=os.environ | {"PYTHONPATH": str(source)},
+        env=unmeasured() | {"PYTHONPATH": str(source)},
         capture_output=True,
         text=True,
         check=True,
