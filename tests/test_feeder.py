@@ -209,7 +209,7 @@ async def test_a_feed_that_has_more_than_it_names_lacks_nothing(redis_url: str) 
         for server in servers:
             feeder = server._feeder
             assert feeder is not None
-            await until(lambda feeder=feeder: bool(feeder.statuses()))  # type: ignore[misc]
+            await until(lambda feeder=feeder: bool(feeder.statuses()))  # type: ignore[misc] # a default
             for symbol in ("US.TSLA", "US.NONE"):
                 assert not lacks(server, symbol)
 
@@ -218,7 +218,7 @@ async def test_what_the_feed_lacks_it_may_not_serve(redis_url: str) -> None:
     """Also where only another node has a feed: nobody asks for it, or waits."""
     simulated = {"feed": "simulator", "simulator_symbols": ["AAPL"]}
     async with (
-        serve(port=0, redis_url=redis_url, **simulated),  # type: ignore[arg-type]
+        serve(port=0, redis_url=redis_url, **simulated),  # type: ignore[arg-type] # settings of many types
         serve(port=0, redis_url=redis_url, feed="none") as other,
     ):
         await until(lambda: lacks(other, "US.TSLA"))

@@ -40,7 +40,7 @@ class Wanted:
         return {topic for topic, what in self.ranks().items() if what == "wanted"}
 
     def ranks(self) -> dict[Topic, str]:
-        """Give what it takes for wanted, and what for wanted by reads alone."""
+        """Return what it takes for wanted, and what for wanted by reads alone."""
         found: dict[Topic, str] = {}
         for what, topic in self.told:
             assert found.get(topic, "unwanted") != what

@@ -140,7 +140,7 @@ async def test_nobody_misses_the_answer_of_a_name_server_that_came_too_late() ->
                 await asyncio.wait([connecting])
                 with contextlib.suppress(OSError):
                     await loop.getaddrinfo("nowhere.invalid", 1)
-                connecting = None  # type: ignore[assignment]
+                connecting = None  # type: ignore[assignment] # nothing holds it now
                 gc.collect()
     finally:
         loop.set_exception_handler(handler)

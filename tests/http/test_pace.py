@@ -15,7 +15,7 @@ class Clock:
     now = 0.0
 
     def __call__(self) -> float:
-        """Give them."""
+        """Return the time that was set."""
         return self.now
 
 

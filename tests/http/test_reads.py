@@ -26,7 +26,7 @@ QUOTE = {"code": "US.AAPL", "last": 5.5, "open": 5, "high": 6, "low": 5, "prev_c
 
 @asynccontextmanager
 async def reading(**settings: Any) -> AsyncIterator[tuple[Server, httpx.AsyncClient]]:
-    """Give a server and somebody who reads."""
+    """Yield a server and somebody who reads."""
     async with (
         serve(port=0, **settings) as server,
         httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http,
@@ -36,7 +36,7 @@ async def reading(**settings: Any) -> AsyncIterator[tuple[Server, httpx.AsyncCli
 
 @pytest.fixture(scope="module")
 def one_opend() -> Iterator[Controller]:
-    """Give a simulated OpenD that lets go at once; it takes long to start."""
+    """Yield a simulated OpenD that lets go at once; it takes long to start."""
     controller = Controller()
     yield controller
     controller.close()
@@ -44,13 +44,13 @@ def one_opend() -> Iterator[Controller]:
 
 @pytest.fixture
 def opend(one_opend: Controller) -> Controller:
-    """Give it with a quota of 50; it remembers what other tests have pushed."""
+    """Return it with a quota of 50; it remembers what other tests have pushed."""
     one_opend.set_quota(50)
     return one_opend
 
 
 def fed(opend: Controller, **settings: Any) -> Any:
-    """Give a server that it feeds, and somebody who reads."""
+    """Yield a server that it feeds, and somebody who reads."""
     quick = {"futu_min_subscription_seconds": 0.2, "futu_linger_seconds": 0.6}
     return reading(feed="futu", futu_port=opend.port, **(quick | settings))
 

@@ -207,7 +207,7 @@ async def test_a_long_silence_is_broken_by_a_heartbeat() -> None:
 
 
 def notices(world: SessionWorld, peer: Peer, seconds: float) -> list[float]:
-    """Let time pass, and give what each notice of a token's end says is left, in seconds."""
+    """Advance the clock, and return what each notice of a token's end says is left, in seconds."""
 
     def be_there() -> None:
         peer.heard_at = world.timer.now

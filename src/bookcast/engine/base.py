@@ -20,7 +20,7 @@ Deliver = Callable[[Update], None]
 """Takes an update to this node's hub."""
 
 Demand = Callable[[Topic], None]
-"""Tells the feed that a topic is wanted by somebody now, by reads alone, or by nobody any more."""
+"""Notifies the feed that a topic is wanted by somebody, by reads alone, or by nobody any more."""
 
 
 NoteUnreadable = Callable[[Topic, Position], None]

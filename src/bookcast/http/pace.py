@@ -13,7 +13,7 @@ MAX_GIVEN: Final = 10_000
 
 
 class Pace:
-    """Gives everybody the newest update, but no sooner than their interval allows.
+    """Answers everybody with the newest update, but no sooner than their interval allows.
 
     ``clock`` gives monotonic seconds.
     """

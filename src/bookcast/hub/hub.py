@@ -297,7 +297,7 @@ class Hub:
             subscription.view.ahead.add(subscription)
 
     def _give_up_later(self, subscription: Subscription) -> None:
-        """Let a client wait for no longer than another node may be behind."""
+        """Bound how long a client waits: no longer than another node may be behind."""
         self._call_later(self._patience, lambda: self._give_up(subscription))
 
     def _give_up(self, subscription: Subscription) -> None:

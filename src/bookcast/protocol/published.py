@@ -124,7 +124,7 @@ def topic_of(
 
 
 def parse_channel(name: str) -> Channel:
-    """Give the channel of a name in any letter case.
+    """Return the channel of a name in any letter case.
 
     Raises:
         InvalidInput: when there is none.

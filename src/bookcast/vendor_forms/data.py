@@ -85,16 +85,16 @@ def quote(given: VendorQuote, prefix: str) -> Quote:
         high=_price(given.high_price),
         low=_price(given.low_price),
         prev_close=_price(given.prev_close_price),
-        volume=_whole(given.volume),
-        turnover=_whole(given.turnover),
+        volume=whole(given.volume),
+        turnover=whole(given.turnover),
         bid=_price(given.bid_price),
         ask=_price(given.ask_price),
         suspended=True if status in HALTS else given.suspension,
         pre=_extended(given, "pre"),
         after=_extended(given, "after"),
         overnight=_extended(given, "overnight"),
-        turnover_rate=_whole(given.turnover_rate),
-        amplitude=_whole(given.amplitude),
+        turnover_rate=whole(given.turnover_rate),
+        amplitude=whole(given.amplitude),
         tick_size=_price(given.price_spread),
         name=given.name,
         security_status=STATUSES.get(status),
@@ -128,7 +128,7 @@ def trade(given: VendorTicker, symbol: Symbol, prefix: str, now_ms: float) -> Tr
         backfill=word(PUSH_TYPES, given.push_data_type, f"{prefix}push_data_type", default=False),
         condition=condition,
         updates_last=updates_last(condition, symbol.partition(".")[0]),
-        turnover=_whole(given.turnover),
+        turnover=whole(given.turnover),
     )
 
 
@@ -144,7 +144,7 @@ def candle(
         low=whole(low),
         close=whole(given.close),
         volume=whole(given.volume),
-        turnover=_whole(given.turnover),
+        turnover=whole(given.turnover),
         final=final,
         prev_close=_price(given.last_close),
     )
@@ -167,8 +167,8 @@ def time_point(given: VendorTimePoint, symbol: Symbol, prefix: str) -> TimePoint
         price=whole(given.cur_price),
         average=_price(given.avg_price),
         prev_close=_price(given.last_close),
-        volume=_whole(given.volume),
-        turnover=_whole(given.turnover),
+        volume=whole(given.volume),
+        turnover=whole(given.turnover),
     )
 
 
@@ -206,9 +206,9 @@ def _extended(given: VendorQuote, part: str) -> ExtendedQuote | None:
     priced = values["last"] is None or values["last"] != 0
     hours = ExtendedQuote(
         **{name: _price(values[name]) for name in ("last", "high", "low")},
-        **{name: _whole(values[name]) for name in ("volume", "turnover")},
+        **{name: whole(values[name]) for name in ("volume", "turnover")},
         **{
-            name: _whole(values[name]) if priced else None
+            name: whole(values[name]) if priced else None
             for name in ("change", "change_rate", "amplitude")
         },
     )
@@ -217,18 +217,18 @@ def _extended(given: VendorQuote, part: str) -> ExtendedQuote | None:
 
 def _option(given: VendorQuote, prefix: str) -> OptionFigures | None:
     figures = OptionFigures(
-        strike=_whole(given.strike_price),
-        multiplier=_whole(given.contract_multiplier),
-        size=_whole(given.contract_size),
-        oi=_whole(given.open_interest),
-        net_oi=_whole(given.net_open_interest),
-        iv=_whole(given.implied_volatility),
-        premium=_whole(given.premium),
-        delta=_whole(given.delta),
-        gamma=_whole(given.gamma),
-        vega=_whole(given.vega),
-        theta=_whole(given.theta),
-        rho=_whole(given.rho),
+        strike=whole(given.strike_price),
+        multiplier=whole(given.contract_multiplier),
+        size=whole(given.contract_size),
+        oi=whole(given.open_interest),
+        net_oi=whole(given.net_open_interest),
+        iv=whole(given.implied_volatility),
+        premium=whole(given.premium),
+        delta=whole(given.delta),
+        gamma=whole(given.gamma),
+        vega=whole(given.vega),
+        theta=whole(given.theta),
+        rho=whole(given.rho),
         days_left=given.expiry_date_distance if given.strike_price is not None else None,
         style=word(STYLES, given.option_area_type, f"{prefix}option_area_type", None),
     )
@@ -240,8 +240,8 @@ def _future(given: VendorQuote) -> FutureFigures | None:
     return (
         FutureFigures(
             prev_settle=_price(given.last_settle_price),
-            oi=_whole(given.position),
-            oi_change=_whole(given.position_change),
+            oi=whole(given.position),
+            oi_change=whole(given.position_change),
             days_left=given.expiry_date_distance,
         )
         if is_future
@@ -269,7 +269,7 @@ def _broker(given: VendorBid | VendorAsk, side: str) -> Broker:
         values["name"],
         values["pos"],
         None if given.order_id is None else _identity(given.order_id),
-        _whole(given.order_volume),
+        whole(given.order_volume),
     )
 
 
@@ -282,7 +282,3 @@ def _identity(given: Identity) -> int | str:
 def _price(given: Number | None) -> Number | None:
     """Return a price; futu-api writes 0 where there is none."""
     return None if given is None else price(given)
-
-
-def _whole(given: Number | None) -> Number | None:
-    return None if given is None else whole(given)

@@ -555,12 +555,12 @@ class Play:
         return topic in self.pinned or self.wanted.get(topic, 0.0) is None
 
     def lingers(self, topic: Topic) -> bool:
-        """Tell whether a subscriber has left a topic a moment ago."""
+        """Return whether a subscriber has left a topic a moment ago."""
         since = self.wanted.get(topic)
         return since is not None and self.world.now < since + self.linger
 
     def spare(self) -> Units:
-        """Give what is taken by what is held on account of reads alone."""
+        """Return what is taken by what is held on account of reads alone."""
         held = set(self.plans.held)
         spare = {t for t in held & self.for_reads if not self.wants(t) and not self.lingers(t)}
         return all_units(spare) - all_units(held - spare) - all_units(self.others)
