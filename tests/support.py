@@ -41,6 +41,7 @@ from bookcast.model import (
     Trades,
     Update,
 )
+from bookcast.model.cursor import Cursor
 from bookcast.sessions.registry import Registry
 from bookcast.sessions.websocket import WebSocket
 
@@ -215,7 +216,7 @@ class NumberRenderer:
     def updates(
         self,
         spec: ViewSpec,
-        before: Update | None,
+        before: Cursor | None,
         updates: Sequence[Update],
         *,
         unchanged_too: bool = False,
@@ -224,7 +225,7 @@ class NumberRenderer:
         frames = b"".join(
             b"<%s %d>" % (spec.spelling.encode(), shown.position.seq) for shown in updates
         )
-        return Shown(frames, updates[-1] if updates else before, len(updates))
+        return Shown(frames, Cursor.at(updates[-1]) if updates else before, len(updates))
 
     def gap(self, spec: ViewSpec, topic: Topic, gap: Gap) -> bytes:
         return f"<{spec.spelling} gap {gap.from_seq}-{gap.to_seq}>".encode()

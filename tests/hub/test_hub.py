@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bookcast.hub.hub import Hub
 from bookcast.hub.view import Shown, ViewSpec
 from bookcast.model import Position, Supply, Topic, Update
+from bookcast.model.cursor import Cursor
 from tests.support import (
     AAPL,
     CANDLES,
@@ -764,7 +765,7 @@ steps = st.lists(
 def come_back(world: World, place: Position, topic: Topic) -> RecordingOutbox:
     """Let a client come back that has all up to a place."""
     outbox = RecordingOutbox()
-    assert world.hub.resume(outbox, topic, SPEC, place) == (place, True)
+    assert world.hub.resume(outbox, topic, SPEC, Cursor(place)) == (place, True)
     world.hub.begin(outbox, topic)
     outbox.flush()
     return outbox
@@ -841,7 +842,7 @@ def test_trades_that_never_come_here_are_told_as_a_gap() -> None:
         world.publish(1, 2, topic=TRADES)
         world.timer.run()
         outbox = RecordingOutbox()
-        _, recovered = world.hub.resume(outbox, TRADES, SPEC, Position("e", 99))
+        _, recovered = world.hub.resume(outbox, TRADES, SPEC, Cursor(Position("e", 99)))
         assert recovered is bool(patience)  # it may still come
         world.hub.begin(outbox, TRADES)
         outbox.flush()
@@ -863,7 +864,7 @@ def test_who_has_more_of_what_nobody_knows_is_not_left_waiting_for_ever(
     """What it has may be of another Redis, whose clock was ahead."""
     world = World(patience=patience)
     client = RecordingOutbox()
-    assert world.hub.resume(client, topic, SPEC, Position("200-b", 3)) == (None, False)
+    assert world.hub.resume(client, topic, SPEC, Cursor(Position("200-b", 3))) == (None, False)
     world.hub.begin(client, topic)
     for seq in (1, 2):
         world.deliver(update(seq, topic, epoch="100-a"))
@@ -879,7 +880,7 @@ def test_who_waits_for_what_is_not_known_here_hears_how_its_topic_stands() -> No
     supply = Supply("futu", "feed_down")
     world = World(patience=5.0, supply=lambda _topic: supply)
     client = RecordingOutbox()
-    world.hub.resume(client, AAPL, V1, Position("200-b", 3))
+    world.hub.resume(client, AAPL, V1, Cursor(Position("200-b", 3)))
     world.hub.begin(client, AAPL)
     client.flush()
     supply = Supply("futu")
@@ -923,7 +924,7 @@ def test_who_begins_with_a_whole_state_gets_it_when_this_node_has_caught_up() ->
     world.timer.run()
     for place, shown in ((1, [b"<AAPL 1>"]), (3, [])):
         outbox = RecordingOutbox()
-        world.hub.resume(outbox, AAPL, SPEC, Position("e", place), whole=True)
+        world.hub.resume(outbox, AAPL, SPEC, Cursor(Position("e", place)), whole=True)
         world.hub.begin(outbox, AAPL)
         outbox.flush()
         assert outbox.writes == shown
@@ -942,7 +943,7 @@ def test_what_waits_in_a_new_epoch_is_shown_once_to_who_comes_back_meanwhile() -
     for seq in (4, 5):
         world.deliver(update(seq, TRADES, "200-b"))
     client = RecordingOutbox()
-    world.hub.resume(client, TRADES, SPEC, Position("100-a", 2))
+    world.hub.resume(client, TRADES, SPEC, Cursor(Position("100-a", 2)))
     world.hub.begin(client, TRADES)
     client.flush()
     world.timer.run()
@@ -959,7 +960,7 @@ def test_where_there_are_no_other_nodes_nobody_has_more_than_is_known() -> None:
     world.publish(1)
     world.timer.run()
     outbox = RecordingOutbox()
-    world.hub.resume(outbox, AAPL, SPEC, Position("e", 99))
+    world.hub.resume(outbox, AAPL, SPEC, Cursor(Position("e", 99)))
     world.hub.begin(outbox, AAPL)
     outbox.flush()
     assert outbox.writes == [b"<AAPL 1>"]

@@ -1,12 +1,13 @@
 from bookcast.hub.subscription import Subscription, Tally
 from bookcast.hub.view import Shown, View, ViewSpec
+from bookcast.model.cursor import Cursor
 from tests.support import AAPL, RecordingOutbox, update
 
 
 def see(view: View, *, received: int, sent: int = 0, unchanged: int = 0) -> None:
     view.received += received
     view.unchanged += unchanged
-    view.advance(Shown(b"x", update(view.received), sent), now=0.0)
+    view.advance(Shown(b"x", Cursor.at(update(view.received)), sent), now=0.0)
 
 
 def test_a_client_counts_what_its_view_counts_since_it_came() -> None:

@@ -4,6 +4,7 @@ import pytest
 from bookcast.hub.topic import MAX_WAITING, EventTopic, LiveTopic, StateTopic, live_topic
 from bookcast.hub.view import View, ViewSpec
 from bookcast.model import Position, Topic, Update
+from bookcast.model.cursor import Cursor
 from tests.support import AAPL, CANDLES, QUOTE, TRADES, candle, trades, update
 
 SPEC = ViewSpec("v1", "AAPL")
@@ -69,7 +70,7 @@ def test_every_trade_is_shown_however_many_come() -> None:
     live = EventTopic(TRADES, history_size=1000)
     assert sum(live.add(update(seq, TRADES)) for seq in range(1, 101)) == 0
     live.take()
-    step = live.step(View(SPEC, update(40, TRADES)))
+    step = live.step(View(SPEC, Cursor.at(update(40, TRADES))))
     assert step.gap is None
     assert seqs(step.updates) == list(range(41, 101))
 
@@ -80,9 +81,11 @@ def test_what_the_history_no_longer_holds_is_a_gap() -> None:
     for seq in range(1, 101):
         live.add(update(seq, TRADES))
     live.take()
-    assert live.step(View(SPEC, update(40, TRADES))).gap is None  # while it is being shown
+    assert (
+        live.step(View(SPEC, Cursor.at(update(40, TRADES)))).gap is None
+    )  # while it is being shown
     live.settle()
-    step = live.step(View(SPEC, update(40, TRADES)))
+    step = live.step(View(SPEC, Cursor.at(update(40, TRADES))))
     assert step.gap == ("e", 41, 90, "overflow")
     assert seqs(step.updates) == list(range(91, 101))
 
@@ -96,10 +99,10 @@ def test_catching_up_stops_where_the_others_stand() -> None:
     shown = live.emitted
     assert shown is not None
     live.add(update(5, TRADES))
-    assert seqs(live.catch_up(SPEC, update(2, TRADES), shown).updates) == [3, 4]
+    assert seqs(live.catch_up(SPEC, Cursor.at(update(2, TRADES)), shown).updates) == [3, 4]
     live.add(Update(TRADES, Position("e", 6), trades(1, 2, 3), server_ms=0))
     live.settle()
-    step = live.catch_up(SPEC, update(2, TRADES), shown)
+    step = live.catch_up(SPEC, Cursor.at(update(2, TRADES)), shown)
     assert (step.gap, step.updates) == (("e", 3, 4, "overflow"), [])
 
 
@@ -114,11 +117,11 @@ def test_final_candles_are_all_shown_and_of_the_forming_one_the_newest_state() -
     """A final candle never stands in for a forming one, nor the other way round."""
     live = EventTopic(CANDLES, history_size=10)
     candles(live, {3, 6}, 8)
-    assert seqs(live.step(View(SPEC, update(1, CANDLES))).updates) == [3, 6, 8]
-    assert live.step(View(SPEC, update(1, CANDLES))).gap is None
+    assert seqs(live.step(View(SPEC, Cursor.at(update(1, CANDLES)))).updates) == [3, 6, 8]
+    assert live.step(View(SPEC, Cursor.at(update(1, CANDLES)))).gap is None
     live = EventTopic(CANDLES, history_size=10)
     candles(live, {3, 6}, 6)
-    assert seqs(live.step(View(SPEC, update(1, CANDLES))).updates) == [3, 6]
+    assert seqs(live.step(View(SPEC, Cursor.at(update(1, CANDLES)))).updates) == [3, 6]
 
 
 def test_a_newcomer_to_candles_is_shown_the_newest_after_the_history_it_asked_for() -> None:
@@ -127,7 +130,7 @@ def test_a_newcomer_to_candles_is_shown_the_newest_after_the_history_it_asked_fo
     candles(live, {2, 4, 6}, 7)
     assert live.emitted is not None
     for history, shown in ((0, [7]), (2, [4, 6, 7]), (9, [2, 4, 6, 7])):
-        beginning = live.beginning(live.emitted, history)
+        beginning = live.beginning(Cursor.at(live.emitted), history)
         assert seqs(live.catch_up(SPEC, beginning, live.emitted).updates) == shown
 
 
@@ -140,8 +143,9 @@ def test_a_newcomer_to_trades_begins_at_the_place_of_the_others_or_before_its_hi
         live.add(Update(TRADES, Position("e", seq), data, server_ms=0))
     live.take()
     live.add(update(6, TRADES))
+    assert live.emitted is not None
     for history, seq in ((0, 5), (1, 4), (2, 3), (3, 2), (4, 2), (99, 0)):
-        beginning = live.beginning(live.emitted, history)
+        beginning = live.beginning(Cursor.at(live.emitted), history)
         assert beginning is not None
         assert beginning.position.seq == seq
 
@@ -152,7 +156,7 @@ def test_another_epoch_is_a_gap_of_unknown_length() -> None:
     for shown in (update(7, TRADES), update(1, TRADES, "f"), update(2, TRADES, "f")):
         live.add(shown)
     live.take()
-    step = live.step(View(SPEC, update(7, TRADES)))
+    step = live.step(View(SPEC, Cursor.at(update(7, TRADES))))
     assert step.gap == ("f", None, None, "epoch")
     assert seqs(step.updates) == [1, 2]
 
@@ -171,4 +175,4 @@ def test_what_surely_came_is_told_by_when_it_came_here() -> None:
     assert surely is not None
     assert surely.position.seq == 2
     assert live.surely(view, 99.0) is None
-    assert live.surely(view, 102.0) is live.emitted
+    assert live.surely(view, 102.0) is view.cursor

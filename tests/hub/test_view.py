@@ -1,9 +1,11 @@
 from bookcast.hub.subscription import Subscription
 from bookcast.hub.view import MAX_CATCH_UPS, Shown, View, ViewSpec
 from bookcast.model import Update
+from bookcast.model.cursor import Cursor
 from tests.support import AAPL, RecordingOutbox, update
 
 SPEC = ViewSpec("base", "AAPL")
+at = Cursor.at
 
 
 def joined(view: View, outbox: RecordingOutbox | None = None) -> Subscription:
@@ -14,26 +16,26 @@ def joined(view: View, outbox: RecordingOutbox | None = None) -> Subscription:
 
 def test_those_who_fell_behind_at_one_place_share_what_brings_them_up_to_date() -> None:
     """It is rendered once, and forgotten when the view goes on."""
-    view = View(SPEC, update(5))
+    view = View(SPEC, at(update(5)))
     rendered: list[int] = []
 
     def render(newest: Update) -> Shown:
         rendered.append(newest.position.seq)
-        return Shown(b"x", newest, 1)
+        return Shown(b"x", at(newest), 1)
 
-    for last in (update(1), update(1), update(2), None, None):
+    for last in (at(update(1)), at(update(1)), at(update(2)), None, None):
         assert view.catch_up_from(last, render).frames == b"x"
     assert rendered == [5, 5, 5]
-    view.advance(Shown(b"y", update(6), 1), now=1.0)
-    view.catch_up_from(update(1), render)
+    view.advance(Shown(b"y", at(update(6)), 1), now=1.0)
+    view.catch_up_from(at(update(1)), render)
     assert rendered == [5, 5, 5, 6]
 
 
 def test_what_is_kept_to_catch_up_is_bounded() -> None:
     """However many places clients were left at."""
-    view = View(SPEC, update(1000))
+    view = View(SPEC, at(update(1000)))
     for seq in range(500):
-        view.catch_up_from(update(seq), lambda newest: Shown(b"x", newest, 1))
+        view.catch_up_from(at(update(seq)), lambda newest: Shown(b"x", at(newest), 1))
         assert len(view._catch_ups) <= MAX_CATCH_UPS
 
 
@@ -41,7 +43,7 @@ def test_who_was_shown_the_newest_needs_nothing() -> None:
     """Nor does anybody, while there is nothing to show."""
     view = View(SPEC, None)
     assert view.catch_up_from(None, lambda _newest: Shown(b"x", None, 1)).frames == b""
-    newest = update(1)
+    newest = at(update(1))
     view.advance(Shown(b"y", newest, 1), now=1.0)
     assert view.catch_up_from(newest, lambda _newest: Shown(b"x", None, 1)).frames == b""
 
@@ -66,7 +68,7 @@ def test_only_the_ready_are_written_to() -> None:
 
 def test_a_step_that_shows_nothing_moves_nobody() -> None:
     """The place in the sequence stays where the last frame left it."""
-    first = update(1)
+    first = at(update(1))
     view = View(SPEC, first)
     view.advance(Shown(b"", first, 0), now=9.0)
-    assert (view.emitted, view.shown_at, view.tally()) == (first, 0.0, (0, 0, 0, 0))
+    assert (view.cursor, view.shown_at, view.tally()) == (first, 0.0, (0, 0, 0, 0))

@@ -28,6 +28,7 @@ from bookcast.model import (
     Topic,
     Update,
 )
+from bookcast.model.cursor import Cursor
 from bookcast.protocol.render import Renderer
 from tests.support import (
     AAPL,
@@ -57,7 +58,8 @@ def book(*bids: tuple[float, float] | tuple[float, float, int]) -> Book:
 
 
 def shown(spec: ViewSpec, before: Update | None, *updates: Update, **options: Any) -> list[Any]:
-    frames = Renderer(line).updates(spec, before, updates, **options).frames
+    cursor = Cursor.at(before) if before is not None else None
+    frames = Renderer(line).updates(spec, cursor, updates, **options).frames
     return [json.loads(text) for text in frames.splitlines()]
 
 
@@ -103,7 +105,8 @@ def test_what_changes_nothing_in_the_view_is_left_out_of_the_chain() -> None:
         at(3, book((5, 2), (4, 9))),
     )
     spec = DELTA._replace(depth=1)
-    assert Renderer(line).updates(spec, first, [deeper]) == Shown(b"", first, 0)
+    cursor = Cursor.at(first)
+    assert Renderer(line).updates(spec, cursor, [deeper]) == Shown(b"", cursor, 0)
     [delta] = shown(spec, first, deeper, better)
     assert (delta["prev_seq"], delta["seq"]) == (1, 3)
     [empty] = shown(spec, first, deeper, unchanged_too=True)

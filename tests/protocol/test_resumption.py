@@ -6,6 +6,7 @@ from bookcast.auth.principal import Rights
 from bookcast.errors import InvalidInput
 from bookcast.hub.view import ViewSpec
 from bookcast.model import Position
+from bookcast.model.cursor import Cursor
 from bookcast.protocol import messages_v1 as v1
 from bookcast.protocol.actions import Restore
 from bookcast.protocol.connection import Parked, Terms
@@ -49,9 +50,9 @@ def restored(
 def test_each_subscription_goes_on_from_the_clients_own_position() -> None:
     """Of what it names none of, nothing is known."""
     client = connection()
-    parked = {TRADES: (FULL, update(5, TRADES)), CANDLES: (FULL, None)}
+    parked = {TRADES: (FULL, Cursor.at(update(5, TRADES))), CANDLES: (FULL, None)}
     action, answer = restored(client, parked, held("trades", 3))
-    assert action.restored == [(TRADES, FULL, Position("e", 3)), (CANDLES, FULL, None)]
+    assert action.restored == [(TRADES, FULL, Cursor(Position("e", 3))), (CANDLES, FULL, None)]
     assert (answer.id, answer.session, answer.refused) == (5, "new", [])
     assert [(one.channel, one.period) for one in answer.restored][1] == ("candles", "1m")
     assert set(client.subscriptions) == {TRADES, CANDLES}
@@ -59,11 +60,11 @@ def test_each_subscription_goes_on_from_the_clients_own_position() -> None:
 
 def test_only_where_both_agree_is_the_clients_book_known() -> None:
     """Then a delta may lead on from it."""
-    newest = update(5)
+    newest = Cursor.at(update(5))
     for place, spec, last in (
         (held("orderbook", 5), DELTA, newest),
-        (held("orderbook", 4), DELTA, Position("e", 4)),
-        (v1.HeldPosition("orderbook", "AAPL", "f", 5), DELTA, Position("f", 5)),
+        (held("orderbook", 4), DELTA, Cursor(Position("e", 4))),
+        (v1.HeldPosition("orderbook", "AAPL", "f", 5), DELTA, Cursor(Position("f", 5))),
     ):
         action, _ = restored(connection(), {AAPL: (spec, newest)}, place)
         assert action.restored == [(AAPL, spec, last)]

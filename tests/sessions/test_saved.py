@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bookcast.hub.view import ViewSpec
 from bookcast.model import Position, Symbol, Topic, Update
+from bookcast.model.cursor import Cursor
 from bookcast.sessions import saved
 from tests.support import AAPL, trades
 
@@ -24,12 +25,14 @@ SPECS = st.builds(
     deflate=st.just(False),  # the new connection says whether that one is
     private=st.just(0),
 )
-POSITIONS = st.builds(Position, st.text(max_size=20), st.integers(0, 2**53))
+CURSORS = st.builds(
+    Cursor, st.builds(Position, st.text(max_size=20), st.integers(0, 2**53)), base=st.none()
+)
 
 
-@given(st.dictionaries(TOPICS, st.tuples(SPECS, st.none() | POSITIONS), max_size=5))
+@given(st.dictionaries(TOPICS, st.tuples(SPECS, st.none() | CURSORS), max_size=5))
 def test_what_a_client_saw_survives(
-    seen: dict[Topic, tuple[ViewSpec, Position | None]],
+    seen: dict[Topic, tuple[ViewSpec, Cursor | None]],
 ) -> None:
     """Each topic, how it is shown, and how far the client has it."""
     assert saved.read(saved.parked(seen)) == seen
@@ -39,8 +42,8 @@ def test_of_an_update_its_place_is_kept() -> None:
     """The rest is known elsewhere."""
     place = Position("e", 7)
     spec = ViewSpec("", "AAPL")
-    written = saved.parked({AAPL: (spec, Update(AAPL, place, trades(1), 0.0))})
-    assert saved.read(written) == {AAPL: (spec, place)}
+    written = saved.parked({AAPL: (spec, Cursor.at(Update(AAPL, place, trades(1), 0.0)))})
+    assert saved.read(written) == {AAPL: (spec, Cursor(place))}
 
 
 @given(st.text(min_size=1, max_size=50))

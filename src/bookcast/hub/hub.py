@@ -19,6 +19,7 @@ from bookcast.hub.topic import MAX_WAITING, LiveTopic, Step, live_topic
 from bookcast.hub.view import Renderer, Shown, View, ViewSpec
 from bookcast.listing import FeedList
 from bookcast.model import Channel, Gone, Position, Supply, Topic, Update
+from bookcast.model.cursor import Cursor
 
 logger = logging.getLogger(__name__)
 
@@ -197,19 +198,19 @@ class Hub:
             The position that the client begins with, None when nothing is known of the topic.
         """
         before = outbox.shown.get(topic)
-        last = before.view.held.get(before, before.view.emitted) if before is not None else None
+        last = before.view.held.get(before, before.view.cursor) if before is not None else None
         live, subscription = self._enter(outbox, topic, spec, last, known=before is not None)
         view = subscription.view
-        beginning = live.beginning(view.emitted, history)
-        if last is not None and view.emitted is not None and beginning is not None and not history:
-            resumed = live.resuming(spec, view.emitted, last)
+        beginning = live.beginning(view.cursor, history)
+        if last is not None and view.cursor is not None and beginning is not None and not history:
+            resumed = live.resuming(spec, view.cursor, last)
             place = beginning.position
             if resumed is not None and (
                 resumed.position.epoch != place.epoch or resumed.position.seq < place.seq
             ):
                 beginning = resumed
         view.hold(subscription, beginning)
-        begun = beginning or view.emitted
+        begun = beginning or view.cursor
         if begun is None:
             subscription.history = history  # when the feed has it
         return begun.position if begun is not None else None
@@ -219,7 +220,7 @@ class Hub:
         outbox: Outbox,
         topic: Topic,
         spec: ViewSpec,
-        last: Update | Position | None,
+        last: Cursor | None,
         *,
         whole: bool = False,
     ) -> tuple[Position | None, bool]:
@@ -235,30 +236,30 @@ class Hub:
         live, subscription = self._enter(outbox, topic, spec, last, known=True)
         subscription.whole = whole and live.conflates
         view = subscription.view
-        emitted = view.emitted
-        place = last.position if isinstance(last, Update) else last
-        if emitted is None:
+        cursor = view.cursor
+        place = last.position if last is not None else None
+        if cursor is None:
             self._wait(subscription, place)
             return None, False
-        if self._patience and place is not None and place.is_past(emitted.position):
+        if self._patience and place is not None and place.is_past(cursor.position):
             self._wait(subscription, place)
             self._give_up_later(subscription)
             return place, True
-        beginning = self._going_on(live, subscription, emitted, last)
+        beginning = self._going_on(live, subscription, cursor, last)
         view.hold(subscription, beginning)
         if place is None:
-            return emitted.position, False
+            return cursor.position, False
         if live.conflates:
-            known = place.epoch == emitted.position.epoch and not place.is_past(emitted.position)
-            return (emitted.position if beginning is None else place), known
-        return self._whole_from(live, view, beginning, emitted, place)
+            known = place.epoch == cursor.position.epoch and not place.is_past(cursor.position)
+            return (cursor.position if beginning is None else place), known
+        return self._whole_from(live, view, beginning, cursor, place)
 
     def _whole_from(
         self,
         live: LiveTopic,
         view: View,
-        beginning: Update | None,
-        emitted: Update,
+        beginning: Cursor | None,
+        cursor: Cursor,
         place: Position,
     ) -> tuple[Position, bool]:
         """Return where a client goes on that must miss nothing, and whether it doesn't."""
@@ -271,27 +272,26 @@ class Hub:
             return place, live.newest is None or live.newest.position.epoch == place.epoch
         if gap.from_seq is not None:
             return Position(gap.epoch, gap.from_seq - 1), False
-        following = live.catch_up(view.spec, beginning, emitted).updates
+        following = live.catch_up(view.spec, beginning, view.newest).updates
         if not following:
-            return emitted.position, False
-        first = following[0].position
-        return Position(first.epoch, first.seq - 1), False
+            return cursor.position, False
+        return Cursor.before(following[0]).position, False
 
     def _going_on(
         self,
         live: LiveTopic,
         subscription: Subscription,
-        emitted: Update,
-        last: Update | Position | None,
-    ) -> Update | None:
+        cursor: Cursor,
+        last: Cursor | None,
+    ) -> Cursor | None:
         """Return the place where a client that was there before goes on."""
         if subscription.whole:
             return None
-        return live.resuming(subscription.view.spec, emitted, last)
+        return live.resuming(subscription.view.spec, cursor, last)
 
     def _wait(self, subscription: Subscription, place: Position | None) -> None:
         """Show a client nothing before this node knows more than it has, or anything."""
-        subscription.left = place
+        subscription.left = Cursor(place) if place is not None else None
         subscription.view.hold(subscription, None)
         if place is not None:
             subscription.view.ahead.add(subscription)
@@ -303,13 +303,11 @@ class Hub:
     def _give_up(self, subscription: Subscription) -> None:
         """Show a client what there is: what it says it has doesn't come here."""
         view = subscription.view
-        if subscription not in view.ahead or view.emitted is None:
+        if subscription not in view.ahead or view.cursor is None:
             return
         view.ahead.discard(subscription)
         live = self._topics[subscription.topic]
-        view.held[subscription] = self._going_on(
-            live, subscription, view.emitted, subscription.left
-        )
+        view.held[subscription] = self._going_on(live, subscription, view.cursor, subscription.left)
         subscription.left = None
         if subscription.outbox.writable:
             self._catch_up(subscription)
@@ -322,14 +320,14 @@ class Hub:
         """
         for topic, subscription in outbox.shown.items():
             live, view = self._topics[topic], subscription.view
-            last = view.held.get(subscription, view.emitted)
-            if last is view.emitted or view.shown_at > until:
+            last = view.held.get(subscription, view.cursor)
+            if last == view.cursor or view.shown_at > until:
                 last = live.surely(view, until)
             if view.spec.every:
                 last = subscription.no_earlier(last)
             view.park(subscription, last)
 
-    def parked_at(self, outbox: Outbox, topic: Topic) -> Update | None:
+    def parked_at(self, outbox: Outbox, topic: Topic) -> Cursor | None:
         """Tell what a client that is parked surely has."""
         subscription = outbox.shown[topic]
         return subscription.view.parked[subscription]
@@ -345,7 +343,7 @@ class Hub:
         """Show a subscriber the whole state once more, as if it were new."""
         subscription = outbox.shown[topic]
         live, view = self._topics[topic], subscription.view
-        beginning = live.beginning(view.emitted, 0)
+        beginning = live.beginning(view.cursor, 0)
         if subscription in view.held:
             view.held[subscription] = beginning  # when it can take data again
             return
@@ -370,7 +368,7 @@ class Hub:
             view = subscription.view
             if subscription in view.ready:
                 subscription.hold()
-                view.hold(subscription, view.emitted)
+                view.hold(subscription, view.cursor)
 
     def catch_up(self, outbox: Outbox) -> None:
         """Give a client that can take data again ONE frame per view it fell behind in."""
@@ -405,7 +403,7 @@ class Hub:
         held = subscription in view.held
         waiting, newest = live.waiting_count() + view.unshown, live.newest
         tally = subscription.tally(held=held) + Tally(received=waiting)
-        behind = view.held[subscription] is not view.emitted if held else view.pending
+        behind = view.held[subscription] != view.cursor if held else view.pending
         queued = max(0, tally.received - tally.sent - tally.gapped - tally.unchanged)
         if not (behind or waiting):
             queued = 0
@@ -498,7 +496,7 @@ class Hub:
             step = live.step(view)
             if step.gap is not None and step.gap.reason == "unreadable":
                 step = self._once_a_minute(view, step, now)
-            before = view.emitted
+            before = view.cursor
             shown = self._render(live.topic, view.spec, before, step)
             view.unchanged += len(step.updates) - shown.updates
             view.advance(shown, now)
@@ -532,11 +530,11 @@ class Hub:
     def _show_past(self, live: LiveTopic) -> None:
         """Let the views begin after what was remembered, which those get who asked for history."""
         for view in live.views.values():
-            if view.emitted is not None:
+            if view.cursor is not None or live.remembered is None:
                 continue
-            view.emitted = live.remembered
+            view.cursor = Cursor.at(live.remembered)
             for subscription in tuple(view.held):
-                view.held[subscription] = live.beginning(live.remembered, subscription.history)
+                view.held[subscription] = live.beginning(view.cursor, subscription.history)
             self._welcome_back(view, began=True)
             for subscription in tuple(view.ready):
                 if not subscription.history:
@@ -601,7 +599,7 @@ class Hub:
         self,
         topic: Topic,
         spec: ViewSpec,
-        before: Update | None,
+        before: Cursor | None,
         step: Step,
         *,
         unchanged_too: bool = False,
@@ -621,25 +619,25 @@ class Hub:
             return
         live = self._topics[subscription.topic]
         if subscription in view.ahead:
-            left, emitted = subscription.left, view.emitted
-            if emitted is None or (left is not None and left.is_past(emitted.position)):
+            left, cursor = subscription.left, view.cursor
+            if cursor is None or (left is not None and left.position.is_past(cursor.position)):
                 return  # until more is known
-            view.held[subscription] = self._going_on(live, subscription, emitted, left)
+            view.held[subscription] = self._going_on(live, subscription, cursor, left)
             subscription.left = None
         last = view.let_go(subscription)
         view.newly_held = min(view.newly_held, len(view.held))
         shown = view.catch_up_from(last, lambda newest: self._between(live, view, last, newest))
         subscription.catch_up(sent=0 if again else shown.updates, gapped=shown.gapped)
         if view.spec.every and subscription.began is None:
-            subscription.began = view.emitted
+            subscription.began = view.cursor
         self.delivered += shown.updates
         self.gapped += shown.gapped
         if shown.frames:
             subscription.outbox.put(shown.frames)
-        if live.unreadable is not None and (gap := live.missing_after(view.emitted)) is not None:
+        if live.unreadable is not None and (gap := live.missing_after(view.cursor)) is not None:
             subscription.outbox.put(self._renderer.gap(view.spec, live.topic, gap))
 
-    def _between(self, live: LiveTopic, view: View, last: Update | None, newest: Update) -> Shown:
+    def _between(self, live: LiveTopic, view: View, last: Cursor | None, newest: Update) -> Shown:
         step = live.catch_up(view.spec, last, newest)
         # Even when nothing changed in the end: the client's place in the sequence has.
         shown = self._render(live.topic, view.spec, last, step, unchanged_too=True)
@@ -674,7 +672,7 @@ class Hub:
         outbox: Outbox,
         topic: Topic,
         spec: ViewSpec,
-        last: Update | Position | None,
+        last: Cursor | None,
         *,
         known: bool,
     ) -> tuple[LiveTopic, Subscription]:
@@ -702,7 +700,7 @@ class Hub:
             for other in live.views.values():
                 other.unshown += came
         self._leave(live, outbox)
-        if known and live.is_behind(spec, last or live.emitted):
+        if known and live.is_behind(spec, last):
             # Others wait there for the end of an interval, at a place that this client is past.
             self._private += 1
             spec = spec._replace(private=self._private)

@@ -7,9 +7,8 @@ from functools import lru_cache
 from operator import add, sub
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-import msgspec
-
-from bookcast.model import Position, Topic, Update
+from bookcast.model import Position, Topic
+from bookcast.model.cursor import Cursor
 
 if TYPE_CHECKING:
     from bookcast.hub.view import View
@@ -86,8 +85,8 @@ class Subscription:
         self.told: tuple[object, ...] | None = None
         self.refused: str | None = None
         self.history = 0
-        self.left: Position | None = None
-        self.began: Update | None = None
+        self.left: Cursor | None = None
+        self.began: Cursor | None = None
         self.whole = False
         self._begun = False
         self._total = _NOTHING
@@ -112,8 +111,8 @@ class Subscription:
             self._begun = True
         self._mark = self.view.tally()
 
-    def no_earlier(self, last: Update | None) -> Update | None:
-        """Give the place that a client surely has, or the one before what it was shown first."""
+    def no_earlier(self, last: Cursor | None) -> Cursor | None:
+        """Return the place that a client surely has, or the one before what it was shown first."""
         began = self.began
         if began is None:
             return last
@@ -121,8 +120,7 @@ class Subscription:
             last.position.epoch != began.position.epoch or last.position.seq >= began.position.seq
         ):
             return last
-        before = Position(began.position.epoch, began.position.seq - 1)
-        return msgspec.structs.replace(began, position=before)
+        return Cursor(Position(began.position.epoch, began.position.seq - 1))
 
     def note_past(self, count: int) -> None:
         """Note that it was shown what had been before it began."""

@@ -7,12 +7,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-import msgspec
-
 from bookcast.engine.history import Gap, History, break_before
 from bookcast.hub.status import Status
 from bookcast.hub.view import View, ViewSpec
 from bookcast.model import LOSSLESS, Position, Topic, Update, is_lossless
+from bookcast.model.cursor import Cursor
 
 MAX_WAITING: Final = 16
 """So many updates of one state go out in one flush; past that, the newest takes the last place."""
@@ -72,9 +71,9 @@ class LiveTopic:
         self.unreadable = gap._replace(to_seq=position.seq)
         self.untold = True
 
-    def missing_after(self, emitted: Update | None) -> Gap | None:
+    def missing_after(self, cursor: Cursor | None) -> Gap | None:
         """Return the updates after what a view shows that can't be read; None: there are none."""
-        gap, place = self.unreadable, emitted.position if emitted is not None else None
+        gap, place = self.unreadable, cursor.position if cursor is not None else None
         if gap is None or gap.to_seq is None or place is None or place.epoch != gap.epoch:
             return gap
         return gap._replace(from_seq=place.seq + 1) if place.seq < gap.to_seq else None
@@ -102,22 +101,23 @@ class LiveTopic:
         """Give what a flush shows in a view."""
         raise NotImplementedError
 
-    def catch_up(self, spec: ViewSpec, last: Update | None, newest: Update) -> Step:
-        """Give what takes a client from the last update it was shown to a newer one."""
+    def catch_up(self, spec: ViewSpec, last: Cursor | None, newest: Update) -> Step:
+        """Return what takes a client from the place it was shown last to a newer update."""
         raise NotImplementedError
 
-    def resuming(
-        self, spec: ViewSpec, emitted: Update, last: Update | Position | None
-    ) -> Update | None:
-        """Give the place where somebody goes on who was there before."""
+    def resuming(self, spec: ViewSpec, cursor: Cursor, last: Cursor | None) -> Cursor | None:
+        """Return the place where a client that was there before goes on.
+
+        ``cursor``: where its view stands. ``last``: what the client has, if anybody knows.
+        """
         raise NotImplementedError
 
-    def surely(self, view: View, until: float) -> Update | None:
-        """Give what a view's clients had been shown by then, in the hub's seconds."""
+    def surely(self, view: View, until: float) -> Cursor | None:
+        """Return what a view's clients had been shown by then, in the hub's seconds."""
         raise NotImplementedError
 
-    def beginning(self, emitted: Update | None, history: int) -> Update | None:
-        """Give the place where a newcomer begins, who is then caught up to what is emitted."""
+    def beginning(self, cursor: Cursor | None, history: int) -> Cursor | None:
+        """Return the place where a newcomer begins, who is then caught up to where its view is."""
         raise NotImplementedError
 
     def waiting_count(self) -> int:
@@ -128,16 +128,18 @@ class LiveTopic:
         """Give the view of a spec, made when there is none."""
         view = self.views.get(spec)
         if view is None:
-            view = self.views[spec] = View(spec, self.emitted)
+            view = self.views[spec] = View(spec, Cursor.at(self.emitted) if self.emitted else None)
         return view
 
-    def is_behind(self, spec: ViewSpec, last: Update | Position | None) -> bool:
-        """Tell whether a view has not yet shown what somebody has."""
-        view = self.views.get(spec)
-        place = last.position if isinstance(last, Update) else last
-        if view is None or view.emitted is None or place is None:
+    def is_behind(self, spec: ViewSpec, last: Cursor | None) -> bool:
+        """Return whether a view has not yet shown what somebody has.
+
+        Of somebody of whom nobody knows what they have, that is all that was shown here.
+        """
+        view, has = self.views.get(spec), last or self.emitted
+        if view is None or view.cursor is None or has is None:
             return False
-        return place.is_past(view.emitted.position)
+        return has.position.is_past(view.cursor.position)
 
     def settle(self) -> None:
         """Forget what is past its bound: everybody who can take it has been shown it."""
@@ -227,12 +229,12 @@ class StateTopic(LiveTopic):
         """Give what was taken; in a view with an interval, the newest of it."""
         assert self.emitted is not None  # nothing is flushed before something came
         if view.spec.every:
-            before = view.emitted or self._before_all()
+            before = view.cursor or self._before_all()
             return self.catch_up(view.spec, before, self.emitted)
         return Step(None, [self.emitted] if view.spec.interval_ms else self._taken)
 
-    def catch_up(self, spec: ViewSpec, last: Update | None, newest: Update) -> Step:
-        """Give the newest state, whatever was shown last; or every one since."""
+    def catch_up(self, spec: ViewSpec, last: Cursor | None, newest: Update) -> Step:
+        """Return the newest state, whatever was shown last; or every one since."""
         if not spec.every or last is None or self._history is None:
             return Step(None, [newest])
         gap, updates = self._history.after(last.position)
@@ -251,35 +253,30 @@ class StateTopic(LiveTopic):
         if self._history is not None:
             self._history.trim()
 
-    def resuming(
-        self, spec: ViewSpec, emitted: Update, last: Update | Position | None
-    ) -> Update | None:
+    def resuming(self, spec: ViewSpec, cursor: Cursor, last: Cursor | None) -> Cursor | None:
         """Go on from what the client has, if that is known; else from nothing."""
-        if last is None and spec.every:
-            return self._before_all()
-        if isinstance(last, Update):
-            return emitted if last.position == emitted.position else last
-        if last is not None and spec.every:
-            return msgspec.structs.replace(emitted, position=last)
-        return emitted if last == emitted.position else None
+        if last is None:
+            return self._before_all() if spec.every else None
+        if last.position == cursor.position:
+            return cursor
+        return last if last.base is not None or spec.every else None
 
-    def surely(self, view: View, until: float) -> Update | None:
-        """Give what was shown last if that was before; of every update, the last one before."""
-        if view.shown_at <= until or view.emitted is None:
-            return view.emitted
+    def surely(self, view: View, until: float) -> Cursor | None:
+        """Return what was shown last if that was before; of every update, the last one before."""
+        if view.shown_at <= until or view.cursor is None:
+            return view.cursor
         if not view.spec.every or self._history is None:
             return None
-        return next((one for came, one in reversed(self._arrived) if came <= until), None)
+        last = next((one for came, one in reversed(self._arrived) if came <= until), None)
+        return Cursor.at(last) if last is not None else None
 
-    def _before_all(self) -> Update | None:
-        """Give the place before everything that is kept."""
+    def _before_all(self) -> Cursor | None:
+        """Return the place before everything that is kept."""
         if self._history is None or not self._history.updates:
             return None
-        first = self._history.updates[0]
-        before = Position(first.position.epoch, first.position.seq - 1)
-        return msgspec.structs.replace(first, position=before)
+        return Cursor.before(self._history.updates[0])
 
-    def beginning(self, _emitted: Update | None, _history: int) -> Update | None:
+    def beginning(self, _cursor: Cursor | None, _history: int) -> Cursor | None:
         """Begin with nothing, which is then caught up with the whole state."""
         return None
 
@@ -332,8 +329,8 @@ class EventTopic(LiveTopic):
 
     def take_past(self, view: View, count: int) -> list[Update]:
         """Give so many of the updates that were remembered before a view began."""
-        assert view.emitted is not None
-        return self._history.newest(count, view.emitted.position)
+        assert view.cursor is not None
+        return self._history.newest(count, view.cursor.position)
 
     def take(self) -> int:
         """Begin a flush with what waits, and give how many updates that is."""
@@ -344,9 +341,9 @@ class EventTopic(LiveTopic):
     def step(self, view: View) -> Step:
         """Give all that came since the view was shown something, and a candle that is forming."""
         assert self.emitted is not None
-        return self.catch_up(view.spec, view.emitted, self.emitted)
+        return self.catch_up(view.spec, view.cursor, self.emitted)
 
-    def catch_up(self, _spec: ViewSpec, last: Update | None, newest: Update) -> Step:
+    def catch_up(self, _spec: ViewSpec, last: Cursor | None, newest: Update) -> Step:
         """Give all between the two that must be seen."""
         until, latest = newest.position, self._latest(newest)
         place = last.position if last is not None else until
@@ -368,32 +365,27 @@ class EventTopic(LiveTopic):
             gap = Gap(until.epoch, None, None, "epoch")
         return Step(gap, updates)
 
-    def beginning(self, emitted: Update | None, history: int) -> Update | None:
-        """Begin at what is emitted, or before the newest of the history.
+    def beginning(self, cursor: Cursor | None, history: int) -> Cursor | None:
+        """Begin where the view stands, or before the newest of the history.
 
         A newcomer to candles is shown the newest one in any case.
         """
-        if emitted is None:
+        if cursor is None:
             return None
-        past = self._history.newest(history, emitted.position)
-        if not past and self.topic.channel == "trades":
-            return emitted
-        first = past[0] if past else emitted
-        before = Position(first.position.epoch, first.position.seq - 1)
-        return msgspec.structs.replace(first, position=before)
+        past = self._history.newest(history, cursor.position)
+        if past:
+            return Cursor.before(past[0])
+        if self.topic.channel == "trades":
+            return cursor
+        return Cursor(Position(cursor.position.epoch, cursor.position.seq - 1))
 
-    def resuming(
-        self, _spec: ViewSpec, emitted: Update, last: Update | Position | None
-    ) -> Update | None:
+    def resuming(self, _spec: ViewSpec, cursor: Cursor, last: Cursor | None) -> Cursor | None:
         """Go on after the client's place, or begin here where it has none."""
-        place = last.position if isinstance(last, Update) else last
-        if place is None or place == emitted.position:
-            return emitted
-        return msgspec.structs.replace(emitted, position=place)
+        return cursor if last is None or last.position == cursor.position else last
 
-    def surely(self, view: View, _until: float) -> Update | None:
-        """Give what was shown last: whoever must not miss any tells the place when coming back."""
-        return view.emitted
+    def surely(self, view: View, _until: float) -> Cursor | None:
+        """Return what was shown last: who must not miss any tells the place when coming back."""
+        return view.cursor
 
     def settle(self) -> None:
         """Forget what is past the bound of the history."""

@@ -11,7 +11,8 @@ from typing import Final, NamedTuple, Protocol
 from bookcast.engine.history import Gap
 from bookcast.hub.status import Status
 from bookcast.hub.subscription import Outbox, Subscription, Tally
-from bookcast.model import Symbol, Topic, Update
+from bookcast.model import Position, Symbol, Topic, Update
+from bookcast.model.cursor import Cursor
 
 MAX_CATCH_UPS: Final = 64
 """So many places that clients were left at share what brings them up to date."""
@@ -42,13 +43,13 @@ class ViewSpec(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """Finished frames, the last update they show, and how many they show or say are lost.
+    """Finished frames, the place they lead to, and how many updates they show or say are lost.
 
     ``gap``: what they say is lost.
     """
 
     frames: bytes
-    last: Update | None
+    cursor: Cursor | None
     updates: int
     gapped: int = 0
     gap: Gap | None = None
@@ -60,12 +61,12 @@ class Renderer(Protocol):
     def updates(
         self,
         spec: ViewSpec,
-        before: Update | None,
+        before: Cursor | None,
         updates: Sequence[Update],
         *,
         unchanged_too: bool = False,
     ) -> Shown:
-        """Show updates to clients whose last one was ``before``.
+        """Show updates to clients who stand at ``before``.
 
         What changes nothing in the view isn't shown, unless ``unchanged_too``.
         """
@@ -83,7 +84,7 @@ class Renderer(Protocol):
 
 
 class View:
-    """The subscribers of one spec, and the update they were shown last (``emitted``).
+    """The subscribers of one spec, and where they stand (``cursor``): what they were shown last.
 
     ``ready`` holds those who can take data; ``held`` those who can't, with what they were shown
     last; ``ahead`` those of them who came back with more than is known here; ``parked`` those who
@@ -99,8 +100,8 @@ class View:
         "_tally",
         "_writes",
         "ahead",
+        "cursor",
         "due",
-        "emitted",
         "gapped",
         "held",
         "newly_held",
@@ -116,13 +117,13 @@ class View:
         "unshown",
     )
 
-    def __init__(self, spec: ViewSpec, emitted: Update | None) -> None:
+    def __init__(self, spec: ViewSpec, cursor: Cursor | None) -> None:
         self.spec = spec
-        self.emitted = emitted
+        self.cursor = cursor
         self.ready: dict[Subscription, None] = {}
-        self.held: dict[Subscription, Update | None] = {}
+        self.held: dict[Subscription, Cursor | None] = {}
         self.ahead: set[Subscription] = set()
-        self.parked: dict[Subscription, Update | None] = {}
+        self.parked: dict[Subscription, Cursor | None] = {}
         self.newly_held = 0
         """Of them, those for whom nothing has come since."""
         self.due = self.shown_at = 0.0
@@ -136,8 +137,8 @@ class View:
         self.gapped = 0
         self.unchanged = 0
         self._tally = Tally()
-        # Frames from a position that some client was left at to the one emitted.
-        self._catch_ups: dict[tuple[str, int] | None, Shown] = {}
+        # Frames from a place that some client was left at to where the view stands.
+        self._catch_ups: dict[Position | None, Shown] = {}
         self._writes: tuple[Callable[[bytes], None], ...] | None = None
         self._appends: tuple[Callable[[bytes], None], ...] | None = None
         self._outboxes: tuple[Outbox, ...] | None = None
@@ -146,15 +147,15 @@ class View:
         """Take note that the ready clients are shown something newer."""
         if shown.frames:
             self.shown_at = now
-        if shown.last is not self.emitted:
-            self.emitted = shown.last
+        if shown.cursor is not self.cursor:
+            self.cursor = shown.cursor
             self._catch_ups.clear()
         self.sent += shown.updates
         self.gapped += shown.gapped
 
     def forget(self) -> None:
         """Show everybody what comes next as if they had been shown nothing."""
-        self.emitted = None
+        self.cursor = None
         self.pending = False
         self.unshown = 0
         self._catch_ups.clear()
@@ -168,27 +169,33 @@ class View:
             self._tally = tally
         return self._tally
 
-    def catch_up_from(self, last: Update | None, render: Callable[[Update], Shown]) -> Shown:
-        """Give what takes a client from ``last`` to what is emitted, rendered once for all."""
-        emitted = self.emitted
-        if emitted is None or emitted is last:
-            return Shown(b"", emitted, 0)
-        key = None if last is None else (last.position.epoch, last.position.seq)
+    @property
+    def newest(self) -> Update:
+        """The update that its clients were shown last; something was."""
+        assert self.cursor is not None
+        assert self.cursor.base is not None  # a view stands only where it has shown something
+        return self.cursor.base
+
+    def catch_up_from(self, last: Cursor | None, render: Callable[[Update], Shown]) -> Shown:
+        """Return what takes a client from ``last`` to where the view is, rendered once for all."""
+        if self.cursor is None or self.cursor is last:
+            return Shown(b"", self.cursor, 0)
+        key = None if last is None else last.position
         shown = self._catch_ups.get(key)
         if shown is None:
             if len(self._catch_ups) >= MAX_CATCH_UPS:
                 self._catch_ups.clear()
-            shown = self._catch_ups[key] = render(emitted)
+            shown = self._catch_ups[key] = render(self.newest)
         return shown
 
-    def hold(self, subscription: Subscription, last: Update | None) -> None:
+    def hold(self, subscription: Subscription, last: Cursor | None) -> None:
         """Show nothing more to a client, who was shown ``last``."""
         if self.ready.pop(subscription, subscription) is None:
             self._forget_tuples()
         self.held[subscription] = last
         self.newly_held += 1
 
-    def let_go(self, subscription: Subscription) -> Update | None:
+    def let_go(self, subscription: Subscription) -> Cursor | None:
         """Let a held client be ready, and give what it was shown last."""
         last = self.held.pop(subscription)
         self.ahead.discard(subscription)
@@ -204,7 +211,7 @@ class View:
         self.ahead.discard(subscription)
         self.parked.pop(subscription, None)
 
-    def park(self, subscription: Subscription, last: Update | None) -> None:
+    def park(self, subscription: Subscription, last: Cursor | None) -> None:
         """Keep the place of a client who is gone; ``last``: what they surely have."""
         self.leave(subscription)
         self.parked[subscription] = last

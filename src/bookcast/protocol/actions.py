@@ -10,7 +10,8 @@ import msgspec
 from bookcast.errors import InvalidInput
 from bookcast.hub.hub import Word
 from bookcast.hub.view import ViewSpec
-from bookcast.model import Position, Topic, Update
+from bookcast.model import Position, Topic
+from bookcast.model.cursor import Cursor
 from bookcast.protocol.shapes import PublishedUpdate
 
 Message = msgspec.Struct
@@ -45,7 +46,7 @@ class Restore(NamedTuple):
     nothing is missing. ``whole``: books begin with a whole one, even where it has the newest.
     """
 
-    restored: Sequence[tuple[Topic, ViewSpec, Update | Position | None]]
+    restored: Sequence[tuple[Topic, ViewSpec, Cursor | None]]
     answer: Callable[[Sequence[tuple[Position | None, bool]]], Message] | None = None
     whole: bool = False
 
@@ -84,7 +85,7 @@ class Resume(NamedTuple):
     """
 
     token: str
-    restore: Callable[[Mapping[Topic, tuple[ViewSpec, Update | Position | None]]], Sequence[Action]]
+    restore: Callable[[Mapping[Topic, tuple[ViewSpec, Cursor | None]]], Sequence[Action]]
     refuse: Callable[[InvalidInput], Message]
 
 

@@ -10,7 +10,8 @@ import msgspec
 from bookcast.auth.principal import EVERYTHING, Rights
 from bookcast.errors import InvalidInput
 from bookcast.hub.view import ViewSpec
-from bookcast.model import Position, Topic, Update, parse_symbol
+from bookcast.model import Topic, parse_symbol
+from bookcast.model.cursor import Cursor
 from bookcast.protocol import codec, messages
 from bookcast.protocol.actions import Action, Authenticate, Hide, Restore, Send, Show
 from bookcast.protocol.render import BASE
@@ -19,9 +20,8 @@ Charge = Callable[[bool], InvalidInput | None]
 """Charges a client for a message, True: for a publication; gives the refusal when it has no more.
 """
 
-Parked = Mapping[Topic, tuple[ViewSpec, Update | Position | None]]
-"""What an earlier connection of a client saw, how, and what of it the client surely has: of one on
-another node, only how far."""
+Parked = Mapping[Topic, tuple[ViewSpec, Cursor | None]]
+"""What an earlier connection of a client saw, how, and how far the client surely has it."""
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -180,7 +180,7 @@ class BaseConnection:
 
         Nothing is confirmed: the client doesn't know that it was gone for us.
         """
-        restored: list[tuple[Topic, ViewSpec, Update | Position | None]] = []
+        restored: list[tuple[Topic, ViewSpec, Cursor | None]] = []
         for known, (seen, last) in parked.items():
             if known in self.subscriptions or known in declined:
                 continue

@@ -24,6 +24,7 @@ from bookcast.model import (
     Trades,
     Update,
 )
+from bookcast.model.cursor import Cursor
 from bookcast.protocol import codec, messages
 from bookcast.protocol import messages_v1 as v1
 
@@ -52,25 +53,26 @@ class Renderer:
     def updates(
         self,
         spec: ViewSpec,
-        before: Update | None,
+        before: Cursor | None,
         updates: Sequence[Update],
         *,
         unchanged_too: bool = False,
     ) -> Shown:
-        """Show updates to clients whose last one was ``before``.
+        """Show updates to clients who stand at ``before``.
 
         What changes nothing in the view isn't shown, unless ``unchanged_too``.
         """
         if updates and isinstance(updates[0].data, Trades):
             return self._trades(spec, updates)
         frames: list[bytes] = []
-        last = before
+        cursor = before
         for update in updates:
-            text = _state(spec, last, update, unchanged_too=unchanged_too)
+            base = cursor.base if cursor is not None else None
+            text = _state(spec, base, update, unchanged_too=unchanged_too)
             if text is not None:
                 frames.append(self._frame(text, spec.deflate))
-                last = update
-        return Shown(frames[0] if len(frames) == 1 else b"".join(frames), last, len(frames))
+                cursor = Cursor.at(update)
+        return Shown(frames[0] if len(frames) == 1 else b"".join(frames), cursor, len(frames))
 
     def gap(self, spec: ViewSpec, topic: Topic, gap: Gap) -> bytes:
         """Say that updates are missing."""
@@ -135,7 +137,8 @@ class Renderer:
             prev_seq=updates[0].position.seq - 1,
             data=v1.TradesData([trade for update in updates for trade in _trades_of(update)]),
         )
-        return Shown(self._frame(_encode(message), spec.deflate), updates[-1], len(updates))
+        frame = self._frame(_encode(message), spec.deflate)
+        return Shown(frame, Cursor.at(updates[-1]), len(updates))
 
 
 def _has_hints(status: Status) -> bool:
@@ -143,14 +146,17 @@ def _has_hints(status: Status) -> bool:
 
 
 def _state(  # noqa: PLR0911 - one for each kind of data
-    spec: ViewSpec, before: Update | None, update: Update, *, unchanged_too: bool
+    spec: ViewSpec, base: Update | None, update: Update, *, unchanged_too: bool
 ) -> bytes | None:
-    """Write an update that stands for itself; None when it shows nothing new."""
+    """Write an update that stands for itself; None when it shows nothing new.
+
+    ``base``: the update that a delta starts from, None where the client has none.
+    """
     if spec.flavour == BASE:
         return codec.encode_update(spec.spelling, update, spec.depth)
     match update.data:
-        case Book() as book if spec.delta and before and _continues(before, update):
-            return _delta(spec, before, update, book, unchanged_too=unchanged_too)
+        case Book() as book if spec.delta and base and _continues(base, update):
+            return _delta(spec, base, update, book, unchanged_too=unchanged_too)
         case Book(bids, asks):
             data = v1.Sides(_wire(bids[: spec.depth]), _wire(asks[: spec.depth]))
             variant = update.topic.variant or UNSET
@@ -169,18 +175,18 @@ def _state(  # noqa: PLR0911 - one for each kind of data
 
 
 def _delta(
-    spec: ViewSpec, before: Update, update: Update, book: Book, *, unchanged_too: bool
+    spec: ViewSpec, base: Update, update: Update, book: Book, *, unchanged_too: bool
 ) -> bytes | None:
-    assert isinstance(before.data, Book)
+    assert isinstance(base.data, Book)
     bids, asks = book.bids[: spec.depth], book.asks[: spec.depth]
-    changed_bids = changes(before.data.bids[: spec.depth], bids, highest_first=True)
-    changed_asks = changes(before.data.asks[: spec.depth], asks, highest_first=False)
+    changed_bids = changes(base.data.bids[: spec.depth], bids, highest_first=True)
+    changed_asks = changes(base.data.asks[: spec.depth], asks, highest_first=False)
     if not (changed_bids or changed_asks or unchanged_too):
         return None
     return _encode(
         v1.OrderbookDelta(
             *_head(spec, update),
-            prev_seq=before.position.seq,
+            prev_seq=base.position.seq,
             checksum=checksum(bids, asks),
             data=v1.Sides(_wire(changed_bids), _wire(changed_asks)),
             variant=update.topic.variant or UNSET,
@@ -188,9 +194,9 @@ def _delta(
     )
 
 
-def _continues(before: Update, update: Update) -> bool:
+def _continues(base: Update, update: Update) -> bool:
     """Tell whether a delta may lead from one to the other: seqs compare only within an epoch."""
-    return before.position.epoch == update.position.epoch
+    return base.position.epoch == update.position.epoch
 
 
 def _head(

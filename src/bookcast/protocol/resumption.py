@@ -10,7 +10,8 @@ from msgspec import UNSET
 
 from bookcast.errors import InvalidInput
 from bookcast.hub.view import ViewSpec
-from bookcast.model import LOSSLESS, Position, Topic, Update
+from bookcast.model import LOSSLESS, Position, Topic
+from bookcast.model.cursor import Cursor
 from bookcast.protocol import messages_v1 as v1
 from bookcast.protocol.actions import Action, Message, Restore, Resume, Show
 from bookcast.protocol.answers import MAX_SYMBOLS, error_of, seen_as
@@ -73,7 +74,7 @@ def _restore(
     refused: list[v1.NotRestored],
     id_: v1.Id,
 ) -> list[Action]:
-    going_on: list[tuple[Topic, ViewSpec, Update | Position | None]] = []
+    going_on: list[tuple[Topic, ViewSpec, Cursor | None]] = []
     for topic, (seen, last) in parked.items():
         try:
             connection.check(topic)
@@ -84,12 +85,14 @@ def _restore(
         spec = connection.spec_of(topic, seen.spelling, seen.depth, mode, seen.interval_ms)
         connection.subscriptions[topic] = spec
         place = Position(held[topic].epoch, held[topic].seq) if topic in held else None
-        # What we sent last may never have come: what the client says counts. Only if that is the
-        # same, and it sees the topic as it did, do we know what it has.
-        same = isinstance(last, Update) and place == last.position and spec == seen
         if spec.depth != seen.depth and topic.channel not in LOSSLESS:
             place = None  # having other levels of a book, it doesn't have this one
-        going_on.append((topic, spec, last if same else place))
+        has = Cursor(place) if place is not None else None
+        # What we sent last may never have come: what the client says counts. Only if that is the
+        # same, and it sees the topic as it did, do we know what it has.
+        if has is not None and last is not None and has.position == last.position and spec == seen:
+            has = last
+        going_on.append((topic, spec, has))
     refused += [
         _not_restored(topic, one.symbol, "not_subscribed")
         for topic, one in held.items()
@@ -145,7 +148,7 @@ def go_on_since(show: Show, since: v1.Since) -> Restore:
         assert show.confirm is not None
         return msgspec.structs.replace(show.confirm(place), recovered=whole)
 
-    last = Position(since.epoch, since.seq)
+    last = Cursor(Position(since.epoch, since.seq))
     return Restore([(show.topic, show.spec, last)], answer, whole=show.spec.delta)
 
 

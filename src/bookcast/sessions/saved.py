@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 
 from bookcast.hub.view import ViewSpec
-from bookcast.model import Position, Topic, Update
+from bookcast.model import Position, Topic
+from bookcast.model.cursor import Cursor
 from bookcast.protocol.connection import Parked
 from bookcast.sessions.session import Session
 
@@ -58,13 +59,13 @@ def read(data: bytes) -> Parked | str:
     return {
         one.topic: (
             ViewSpec("", one.spelling, one.depth, one.delta, one.interval_ms, every=one.every),
-            one.position,
+            Cursor(one.position) if one.position is not None else None,
         )
         for one in saved.seen
     }
 
 
-def _seen(topic: Topic, spec: ViewSpec, last: Update | Position | None) -> _Seen:
+def _seen(topic: Topic, spec: ViewSpec, last: Cursor | None) -> _Seen:
     return _Seen(
         topic,
         spec.spelling,
@@ -72,5 +73,5 @@ def _seen(topic: Topic, spec: ViewSpec, last: Update | Position | None) -> _Seen
         spec.delta,
         spec.interval_ms,
         spec.every,
-        last.position if isinstance(last, Update) else last,
+        last.position if last is not None else None,
     )
