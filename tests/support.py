@@ -23,7 +23,8 @@ import websockets.asyncio.client
 from websockets.typing import Origin
 
 from bookcast import Server, serve
-from bookcast.engine.history import Gap
+from bookcast.engine.base import Engine
+from bookcast.engine.interests import Interest
 from bookcast.hub.status import Status
 from bookcast.hub.subscription import Subscription
 from bookcast.hub.view import Shown, ViewSpec
@@ -42,6 +43,8 @@ from bookcast.model import (
     Update,
 )
 from bookcast.model.cursor import Cursor
+from bookcast.model.history import Gap
+from bookcast.model.log import TopicLog
 from bookcast.sessions.registry import Registry
 from bookcast.sessions.websocket import WebSocket
 
@@ -205,6 +208,46 @@ def js(number: float) -> str:
     else:
         written = text[0] + ("." + text[1:] if text[1:] else "") + f"e{point - 1:+d}"
     return ("-" if sign else "") + written
+
+
+class Deliveries:
+    """Wants topics of an engine, and notes what is shown of them: what is known, and what comes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._interests: dict[Topic, list[Interest]] = {}
+        self.all: list[Update] = []
+
+    def notice(self, log: TopicLog) -> None:
+        """Note what was appended to a log."""
+        assert log.newest is not None
+        self.all.append(log.newest)
+        log.settle()
+
+    def want(self, topic: Topic) -> None:
+        """Want a topic, of which nothing has to be known here yet."""
+        self._take(self._engine.open_now(topic))
+
+    async def follow(self, *topics: Topic) -> None:
+        """Want topics, with what is known of them."""
+        opened = self._engine.open(topics)
+        for interest in opened if isinstance(opened, Sequence) else await opened:
+            self._take(interest)
+
+    def want_to_read(self, topic: Topic) -> None:
+        """Read a topic now and then, instead of what was wanted of it before."""
+        interest = self._engine.open_now(topic, reads=True)
+        self.release(topic)
+        self._interests[topic] = [interest]
+
+    def release(self, topic: Topic) -> None:
+        """Want a topic no more."""
+        for interest in self._interests.pop(topic, ()):
+            interest.close()
+
+    def _take(self, interest: Interest) -> None:
+        self._interests.setdefault(interest.log.topic, []).append(interest)
+        self.all += interest.log.past()
 
 
 class NumberRenderer:

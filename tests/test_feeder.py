@@ -97,7 +97,7 @@ async def test_on_a_single_node_the_feed_simply_runs() -> None:
 
     feeder = Feeder(engine, make)
     engine.attach(
-        deliver=lambda _update: None,
+        notice=lambda _log: None,
         wanted=feeder.want,
         wanted_to_read=feeder.want_to_read,
         unwanted=feeder.release,
@@ -105,12 +105,10 @@ async def test_on_a_single_node_the_feed_simply_runs() -> None:
     await engine.start()
     await until(lambda: made[0].running)
     assert feeder.leads
-    engine.want(AAPL)
-    engine.release(AAPL)
+    engine.open_now(AAPL).close()
     assert made[0].heard == [f"wants {AAPL}", f"releases {AAPL}"]
-    engine.want_to_read(AAPL)
-    engine.want(AAPL)
-    engine.want_to_read(AAPL)
+    engine.open_now(AAPL, reads=True)
+    engine.open_now(AAPL).close()
     assert made[0].heard[2:] == [f"reads {AAPL}", f"wants {AAPL}", f"reads {AAPL}"]
     assert feeder.may_serve(AAPL)
     assert not feeder.may_serve(AAPL._replace(symbol=Symbol("US.NONE")))

@@ -21,8 +21,6 @@ def publisher(max_topics: int = 0) -> Publisher:
         now=timer.clock,
         clock=timer.clock,
         call_later=timer.call_later,
-        want=engine.want,
-        release=engine.release,
     )
     return Publisher(
         engine=engine, hub=hub, rules=Rules("US"), max_topics=max_topics, now=timer.clock

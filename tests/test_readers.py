@@ -9,24 +9,26 @@ import pytest
 from bookcast import readers as readers_module
 from bookcast.engine.memory import MemoryEngine
 from bookcast.errors import InvalidInput
-from bookcast.model import Position, Publication, Quote, Symbol, Topic, Update
+from bookcast.model import Position, Publication, Quote, Symbol, Topic
+from bookcast.model.log import StateLog
 from bookcast.readers import MAX_TOPICS_EACH, MAX_WAITING_EACH, Readers
-from tests.support import AAPL, QUOTE, TSLA, eventually, update
+from tests.support import AAPL, QUOTE, TSLA, Deliveries, eventually, update
 
 LINGER = 10.0
 
 
 class World:
-    """Readers between an engine and a hub, and what the feed is told."""
+    """Readers of an engine, subscribers beside them, and what the feed is told."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.wanted: dict[Topic, str] = {}
-        self.delivered: list[Update] = []
         self.engine = MemoryEngine()
+        self.deliveries = Deliveries(self.engine)
+        self.delivered = self.deliveries.all
         self.readers = Readers(self.engine, linger_seconds=LINGER, clock=lambda: self.now)
         self.engine.attach(
-            deliver=self.readers.tap(self.delivered.append),
+            notice=self.readers.tap(self.deliveries.notice),
             wanted=lambda topic: self.wanted.update({topic: "subscribed"}),
             wanted_to_read=lambda topic: self.wanted.update({topic: "read"}),
             unwanted=self.wanted.__delitem__,
@@ -69,17 +71,17 @@ def test_what_was_read_is_wanted_for_as_long_as_it_lingers() -> None:
 def test_what_is_subscribed_is_no_concern_of_readers() -> None:
     """When the last subscriber leaves, what was read lately lingers."""
     world = World()
-    world.readers.want(AAPL)
+    world.deliveries.want(AAPL)
     world.read(AAPL)
     assert world.wanted == {AAPL: "subscribed"}
     world.later(5)
-    world.readers.release(AAPL)
+    world.deliveries.release(AAPL)
     assert world.wanted == {AAPL: "read"}
-    world.readers.want(AAPL)
+    world.deliveries.want(AAPL)
     assert world.wanted == {AAPL: "subscribed"}
     world.later(5)
     assert world.wanted == {AAPL: "subscribed"}
-    world.readers.release(AAPL)
+    world.deliveries.release(AAPL)
     assert world.wanted == {}
 
 
@@ -89,14 +91,14 @@ def test_a_subscriber_after_a_read_gets_what_is_known() -> None:
     world.read(QUOTE)
     asyncio.run(world.engine.publish([Publication(QUOTE, Quote(last=1))]))
     del world.delivered[:]
-    world.readers.want(QUOTE)
+    world.deliveries.want(QUOTE)
     assert [one.data for one in world.delivered] == [Quote(last=1)]
 
 
 def test_somebody_reads_twenty_topics_that_nobody_is_subscribed_to() -> None:
     """Others read others; one is free when the first has lingered; subscribed ones don't count."""
     world = World()
-    world.readers.want(AAPL)
+    world.deliveries.want(AAPL)
     world.read(AAPL)
     for number in range(MAX_TOPICS_EACH):
         world.read(quote(number))
@@ -108,9 +110,9 @@ def test_somebody_reads_twenty_topics_that_nobody_is_subscribed_to() -> None:
     assert TSLA not in world.wanted
     world.read(quote(7))  # as often as they like
     world.read(TSLA, "bob")
-    world.readers.want(quote(0))
+    world.deliveries.want(quote(0))
     world.read(TSLA)
-    world.readers.release(quote(0))
+    world.deliveries.release(quote(0))
     with pytest.raises(InvalidInput):
         world.read(QUOTE)
     world.later(LINGER)
@@ -155,7 +157,7 @@ async def test_whoever_waits_is_woken_by_the_first_update() -> None:
 async def test_what_was_known_before_is_no_news() -> None:
     """But a new epoch is."""
     world = World()
-    deliver = world.readers.tap(world.delivered.append)
+    notice = world.readers.tap(world.deliveries.notice)
     for place, news in [
         (Position("m-1", 6), False),
         (Position("m-1", 7), False),
@@ -163,11 +165,15 @@ async def test_what_was_known_before_is_no_news() -> None:
         (Position("m-2", 1), True),
     ]:
         world.readers.read(AAPL, "alice", Position("m-1", 7))
-        deliver(update(place.seq, epoch=place.epoch))
+        log = StateLog(AAPL, 1)
+        log.append(update(place.seq, epoch=place.epoch))
+        notice(log)
         assert world.readers.has_news(AAPL) is news
         world.later(LINGER)
     world.readers.read(AAPL, "alice", Position("1800-a", 7))
-    deliver(update(9, epoch="1700-a"))  # which Redis tells late
+    late = StateLog(AAPL, 1)
+    late.append(update(9, epoch="1700-a"))  # which Redis tells late
+    notice(late)
     assert not world.readers.has_news(AAPL)
 
 

@@ -43,7 +43,7 @@ from bookcast.publisher import Published, Publisher
 from bookcast.publishing import Publishing
 from bookcast.readers import Readers
 from bookcast.rotation import Rotated
-from bookcast.sessions.base import Prepare, SessionRules
+from bookcast.sessions.base import SessionRules
 from bookcast.sessions.framer import Framer
 from bookcast.sessions.handshake import Reception
 from bookcast.sessions.registry import Registry
@@ -204,12 +204,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             clock=time.monotonic,
             now=time.time,
             call_later=_call_later(loop),
-            want=readers.want,
-            release=readers.release,
             batch_seconds=settings.batch_ms / 1000,
-            history_size=settings.history_size,
-            queue_size=settings.session_queue_size,
-            keeps_books=settings.session_queue == "all" and engine.shared is not None,
             max_queue_bytes=settings.max_outbox_bytes,
             stale_after={
                 channel: getattr(settings, f"stale_after_{channel}") for channel in CHANNELS
@@ -221,7 +216,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             observe=delays.observe,
         )
         engine.attach(
-            deliver=readers.tap(hub.deliver),
+            notice=readers.tap(hub.notice),
             wanted=feeder.want,
             wanted_to_read=feeder.want_to_read,
             unwanted=feeder.release,
@@ -251,15 +246,12 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             begin=functools.partial(
                 Session,
                 hub=hub,
+                engine=engine,
                 frame=framer,
                 home=registry,
                 gate=self._gate,
                 refusals=self._refusals,
-                rules=_session_rules(
-                    settings,
-                    takes_tokens=self._gate.takes_credentials,
-                    prepare=engine.prepare if engine.waits else None,
-                ),
+                rules=_session_rules(settings, takes_tokens=self._gate.takes_credentials),
             ),
             slow_timeout=settings.slow_timeout,
             max_message_bytes=settings.max_message_bytes,
@@ -518,9 +510,7 @@ def _room(settings: Settings) -> int:
     return limit - needed
 
 
-def _session_rules(
-    settings: Settings, *, takes_tokens: bool, prepare: Prepare | None
-) -> SessionRules:
+def _session_rules(settings: Settings, *, takes_tokens: bool) -> SessionRules:
     return SessionRules(
         Terms(
             default_market=settings.default_market,
@@ -535,7 +525,6 @@ def _session_rules(
         auth_timeout=settings.auth_timeout,
         message_rate=settings.message_rate,
         publish_rate=settings.publish_rate,
-        prepare=prepare,
     )
 
 

@@ -8,10 +8,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from bookcast.engine.base import Deliver, Engine
+from bookcast.engine.base import Engine, Notice
+from bookcast.engine.interests import Interest
 from bookcast.errors import InvalidInput
 from bookcast.limits import RETRY_SECONDS, Seats
 from bookcast.model import Position, Topic, Update
+from bookcast.model.log import TopicLog
 
 MAX_TOPICS_EACH: Final = 20
 """So many topics may somebody's reads hold that nobody is subscribed to."""
@@ -34,10 +36,11 @@ and hundreds may wait."""
 class _Held:
     """A topic that somebody has read lately. ``news`` is set once something came of it since."""
 
-    __slots__ = ("known", "news", "readers")
+    __slots__ = ("interest", "known", "news", "readers")
 
-    def __init__(self, known: Position | None) -> None:
+    def __init__(self, known: Position | None, interest: Interest) -> None:
         self.known = known
+        self.interest = interest
         self.news = asyncio.Event()
         self.readers = 0
 
@@ -51,9 +54,7 @@ class _Held:
 
 
 class Readers:
-    """Stands between the hub and the engine, and adds what was read lately to what is subscribed.
-
-    A topic that both want is the subscribers'.
+    """Keeps what was read lately wanted. A topic that subscribers want too is theirs.
 
     Args:
         engine: is asked for topics.
@@ -71,7 +72,6 @@ class Readers:
         self._engine = engine
         self._linger_seconds = linger_seconds
         self._clock = clock
-        self._subscribed: set[Topic] = set()
         self._held: dict[Topic, _Held] = {}
         # Who reads what, and until when that counts: the soonest first.
         self._pairs: dict[tuple[str, Topic], float] = {}
@@ -80,33 +80,16 @@ class Readers:
         self._waiting_count = 0
         self._closed = False
 
-    # From the hub, and to it
-
-    def want(self, topic: Topic) -> None:
-        """Somebody is subscribed to a topic: it is theirs, whoever reads it."""
-        self._subscribed.add(topic)
-        self._engine.want(topic)
-
-    def release(self, topic: Topic) -> None:
-        """Nobody is subscribed any more; perhaps it is still read."""
-        self._subscribed.discard(topic)
-        if topic in self._held:
-            self._engine.want_to_read(topic)
-        else:
-            self._engine.release(topic)
-
-    def tap(self, deliver: Deliver) -> Deliver:
-        """Return a way to deliver that those hear of who wait for a topic."""
+    def tap(self, notice: Notice) -> Notice:
+        """Return a way to notify the hub that those hear of who wait for a topic."""
         held = self._held
 
-        def deliver_and_tell(update: Update) -> None:
-            if held and (one := held.get(update.topic)) is not None:
-                one.hear(update)
-            deliver(update)
+        def notice_and_tell(log: TopicLog) -> None:
+            if held and log.newest is not None and (one := held.get(log.topic)) is not None:
+                one.hear(log.newest)
+            notice(log)
 
-        return deliver_and_tell
-
-    # From reads
+        return notice_and_tell
 
     def read(self, topic: Topic, who: str, known: Position | None) -> None:
         """Somebody reads a topic, which is wanted from now on. ``known``: where it stands.
@@ -122,12 +105,12 @@ class Readers:
 
     def holds(self, topic: Topic) -> bool:
         """Return whether a topic is wanted here, by subscribers or by reads."""
-        return topic in self._subscribed or topic in self._held
+        return self._engine.want(topic) is not None
 
     def has_news(self, topic: Topic) -> bool:
         """Return whether what is known of a topic that is read came while it was wanted."""
         held = self._held.get(topic)
-        return held is not None and (topic in self._subscribed or held.news.is_set())
+        return held is not None and (self._is_subscribed(topic) or held.news.is_set())
 
     async def wait(
         self, topic: Topic, who: str, seconds: float, is_vain: Callable[[], Awaitable[bool]]
@@ -178,9 +161,9 @@ class Readers:
         Raises:
             InvalidInput: when it is.
         """
-        if topic in self._subscribed:
+        if self._is_subscribed(topic):
             return
-        own = [one for one in self._topics_of.get(who, ()) if one not in self._subscribed]
+        own = [one for one in self._topics_of.get(who, ()) if not self._is_subscribed(one)]
         if len(own) >= MAX_TOPICS_EACH:
             soonest = min(self._pairs[who, one] for one in own)
             raise InvalidInput(
@@ -190,7 +173,7 @@ class Readers:
                 retry_after=max(1.0, soonest - self._clock()),
                 reason="reads_of_one",
             )
-        if topic not in self._held and len(self._held.keys() - self._subscribed) >= MAX_TOPICS:
+        if topic not in self._held and self._unsubscribed_count() >= MAX_TOPICS:
             raise InvalidInput(
                 "too_many_reads",
                 f"{MAX_TOPICS} topics are read already that nobody is subscribed to",
@@ -203,9 +186,7 @@ class Readers:
             self._remove(next(iter(self._pairs)))
         held = self._held.get(topic)
         if held is None:
-            held = self._held[topic] = _Held(known)
-            if topic not in self._subscribed:
-                self._engine.want_to_read(topic)
+            held = self._held[topic] = _Held(known, self._engine.open_now(topic, reads=True))
         held.readers += 1
         self._topics_of.setdefault(who, set()).add(topic)
 
@@ -223,5 +204,12 @@ class Readers:
         held.readers -= 1
         if not held.readers:
             del self._held[topic]
-            if topic not in self._subscribed:
-                self._engine.release(topic)
+            held.interest.close()
+
+    def _is_subscribed(self, topic: Topic) -> bool:
+        return self._engine.want(topic) == "subscribed"
+
+    def _unsubscribed_count(self) -> int:
+        if len(self._held) < MAX_TOPICS:
+            return 0  # whatever else wants them, they aren't too many
+        return sum(not self._is_subscribed(topic) for topic in self._held)

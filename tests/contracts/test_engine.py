@@ -10,21 +10,32 @@ from bookcast.engine.link import LinkSettings
 from bookcast.engine.memory import MemoryEngine
 from bookcast.engine.peers import Node as Myself
 from bookcast.engine.redis import RedisEngine, RedisRules
-from bookcast.model import Book, Data, Gone, Level, Once, Publication, Topic, Update
-from tests.support import AAPL, CANDLES, PATIENCE, TRADES, TSLA, candle, eventually, trades
+from bookcast.model import Book, Data, Gone, Level, Once, Publication, Topic
+from bookcast.model.log import LogRules
+from tests.support import (
+    AAPL,
+    CANDLES,
+    PATIENCE,
+    TRADES,
+    TSLA,
+    Deliveries,
+    candle,
+    eventually,
+    trades,
+)
 
 HISTORY_SIZE = 3
 
 
 def memory_engine(_request: pytest.FixtureRequest) -> Engine:
-    return MemoryEngine(history_size=HISTORY_SIZE)
+    return MemoryEngine(rules=LogRules(HISTORY_SIZE))
 
 
 def redis_engine(request: pytest.FixtureRequest) -> Engine:
     return RedisEngine(
         LinkSettings(request.getfixturevalue("redis_url")),
         myself=lambda: Myself("node", "group"),
-        rules=RedisRules(history_size=HISTORY_SIZE),
+        rules=RedisRules(HISTORY_SIZE, LogRules(HISTORY_SIZE)),
     )
 
 
@@ -39,12 +50,13 @@ class Node:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.delivered: list[Update] = []
+        self.deliveries = Deliveries(engine)
+        self.delivered = self.deliveries.all
         self.demand: list[tuple[str, Topic]] = []
         self.removed: list[Topic] = []
         self.leads = asyncio.Event()
         engine.attach(
-            deliver=self.delivered.append,
+            notice=self.deliveries.notice,
             wanted=lambda topic: self.demand.append(("wanted", topic)),
             wanted_to_read=lambda topic: self.demand.append(("read", topic)),
             unwanted=lambda topic: self.demand.append(("unwanted", topic)),
@@ -68,8 +80,7 @@ class Node:
 
     async def follows(self, topic: Topic) -> None:
         """Want a topic, and wait until it is followed."""
-        await self.engine.prepare([topic])
-        self.engine.want(topic)
+        await self.deliveries.follow(topic)
 
 
 @pytest.fixture(params=ENGINES)
@@ -111,19 +122,19 @@ async def test_what_is_read_is_delivered_from_then_on(node: Node) -> None:
     """Nothing that was known; who subscribes later begins with that, and may leave it to reads."""
     await node.engine.publish([Publication(AAPL, book(1))])
     await node.engine.prepare([AAPL])
-    node.engine.want_to_read(AAPL)
+    node.deliveries.want_to_read(AAPL)
     await node.settled(0)
     assert node.delivered == []
     await node.engine.publish([Publication(AAPL, book(2))])
     await node.settled(1)
-    node.engine.want(AAPL)
+    node.deliveries.want(AAPL)
     await node.settled(2)
-    node.engine.want_to_read(AAPL)
+    node.deliveries.want_to_read(AAPL)
     await node.engine.publish([Publication(AAPL, book(3))])
     await node.settled(3)
     assert [one.position.seq for one in node.delivered] == [2, 2, 3]
     await eventually(lambda: node.demand[-1:] == [("read", AAPL)], "the reads")
-    node.engine.release(AAPL)
+    node.deliveries.release(AAPL)
     await eventually(lambda: node.demand[-1:] == [("unwanted", AAPL)], "the end")
     await node.engine.publish([Publication(AAPL, book(4))])
     await node.settled(3)
@@ -135,11 +146,11 @@ async def test_only_what_is_wanted_is_delivered_in_order(node: Node) -> None:
     """Delivery begins with the newest state, misses nothing, and ends when released."""
     await node.engine.publish([Publication(AAPL, book(1)), Publication(TSLA, book(1))])
     assert node.delivered == []
-    node.engine.want(AAPL)
+    node.deliveries.want(AAPL)
     await node.settled(1)
     await node.engine.publish([Publication(AAPL, book(2)), Publication(TSLA, book(2))])
     await node.settled(2)
-    node.engine.release(AAPL)
+    node.deliveries.release(AAPL)
     await node.engine.publish([Publication(AAPL, book(3))])
     await node.settled(2)
     assert [(update.topic, update.position.seq) for update in node.delivered] == [
@@ -154,8 +165,8 @@ async def test_where_every_update_counts_delivery_begins_with_the_history(node: 
     await node.engine.publish(
         [Publication(CANDLES, candle(volume, final=volume in {2, 3})) for volume in range(1, 6)]
     )
-    node.engine.want(TRADES)
-    node.engine.want(CANDLES)
+    node.deliveries.want(TRADES)
+    node.deliveries.want(CANDLES)
     await eventually(lambda: len(node.delivered) >= 6, "both histories")
     node.delivered.sort(key=lambda update: update.topic.channel, reverse=True)
     assert [(update.topic.channel, update.position.seq) for update in node.delivered] == [
@@ -179,9 +190,9 @@ async def test_the_times_of_a_publication_go_with_it(node: Node) -> None:
 
 async def test_demand_reaches_the_feed(node: Node) -> None:
     """The feed learns when a topic begins and ceases to be wanted."""
-    node.engine.want(AAPL)
+    node.deliveries.want(AAPL)
     await eventually(lambda: len(node.demand) == 1, "the demand")
-    node.engine.release(AAPL)
+    node.deliveries.release(AAPL)
     await eventually(lambda: len(node.demand) == 2, "its end")
     assert node.demand == [("wanted", AAPL), ("unwanted", AAPL)]
 
@@ -226,9 +237,9 @@ async def test_what_resumes_begins_a_new_epoch_of_its_topic_alone(node: Node) ->
     assert [position.seq for position in after] == [2, 3, 2]
     assert after[2].epoch == before[1].epoch
     await node.settled(3)
-    node.engine.release(TRADES)
+    node.deliveries.release(TRADES)
     node.delivered.clear()
-    node.engine.want(TRADES)
+    node.deliveries.want(TRADES)
     assert [update.position.seq for update in node.delivered] == [2, 3]
 
 

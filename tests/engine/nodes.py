@@ -14,9 +14,9 @@ from bookcast.engine.records import name_of, shard_of
 from bookcast.engine.redis import RedisEngine, RedisRules
 from bookcast.model import LOSSLESS, Book, Level, Position, Publication, Topic, Trades, Update
 from tests.fakes.redis_server import RedisServer
-from tests.support import PATIENCE, eventually, trades
+from tests.support import PATIENCE, Deliveries, eventually, trades
 
-HISTORY = RedisRules(history_size=1000)
+HISTORY = RedisRules()
 
 TIMEOUT = 0.5
 """Seconds that a Redis may take to answer that is going to be silent."""
@@ -27,7 +27,8 @@ class EngineNode:
 
     def __init__(self, engine: RedisEngine, *, feeds: bool = True) -> None:
         self.engine = engine
-        self.delivered: list[Update] = []
+        self.deliveries = Deliveries(engine)
+        self.delivered = self.deliveries.all
         self.unreadable: list[tuple[Topic, Position]] = []
         self.removed: list[Topic] = []
         self.wanted: set[Topic] = set()
@@ -36,7 +37,7 @@ class EngineNode:
         self.returned = 0
         self.dead = False
         engine.attach(
-            deliver=self.delivered.append,
+            notice=self.deliveries.notice,
             wanted=self.wanted.add,
             unwanted=self.wanted.discard,
             unreadable=lambda topic, position: self.unreadable.append((topic, position)),
@@ -90,9 +91,7 @@ class EngineNode:
 
     async def follow(self, *topics: Topic) -> None:
         """Want topics, and wait until they are followed."""
-        await self.engine.prepare(topics)
-        for topic in topics:
-            self.engine.want(topic)
+        await self.deliveries.follow(*topics)
         await eventually(
             lambda: all(one in self.engine._follower.mirror for one in topics), "the mirror"
         )

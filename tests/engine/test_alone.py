@@ -1,12 +1,37 @@
 from bookcast.engine.alone import Alone
+from bookcast.engine.interests import Interests
 from bookcast.model import Position, Publication, Topic, Update
+from bookcast.model.cursor import Cursor
+from bookcast.model.log import LogRules, TopicLog
 from tests.support import AAPL, CANDLES, QUOTE, TRADES, TSLA, candle, trades, update
 
 
 class Node:
+    """Somebody who shows topics while Redis is away, in logs that it had before."""
+
     def __init__(self) -> None:
+        self.logs: dict[Topic, TopicLog] = {}
         self.shown: list[Update] = []
-        self.alone = Alone("me", history_size=3, clock=lambda: 5.0, deliver=self.shown.append)
+        self.interests = Interests(self.log_of, lambda _topic, _want: None)
+        self.alone = Alone(
+            "me",
+            clock=lambda: 5.0,
+            log_of=self.log_of,
+            interests=self.interests,
+            notice=self.notice,
+        )
+
+    def log_of(self, topic: Topic) -> TopicLog:
+        if topic not in self.logs:
+            self.logs[topic] = LogRules().log_of(topic)
+        return self.logs[topic]
+
+    def notice(self, log: TopicLog) -> None:
+        assert log.newest is not None
+        self.shown.append(log.newest)
+
+    def end(self) -> list[tuple[Update, bool]]:
+        return self.alone.end(lambda _topic: True)
 
     async def publish(self, *sizes: int, topic: Topic = AAPL, fed: bool = False) -> list[Position]:
         return await self.alone.publish(
@@ -17,28 +42,47 @@ class Node:
 async def test_each_outage_has_an_epoch_of_its_own() -> None:
     """Named for the node, so that no two nodes' are equal."""
     node = Node()
-    node.alone.begin([])
+    node.alone.begin()
     assert await node.publish(1, 2) == [Position("local-me-1", 1), Position("local-me-1", 2)]
-    node.alone.end()
-    node.alone.begin([])
+    node.end()
+    node.alone.begin()
     assert await node.publish(3) == [Position("local-me-2", 1)]
 
 
-async def test_clients_are_shown_what_they_want() -> None:
-    """Also what was published before they wanted it."""
+async def test_what_is_wanted_is_told_to_the_hub() -> None:
+    """The rest is in its log for whoever comes."""
     node = Node()
-    node.alone.begin([AAPL])
+    wanted = node.interests.open(AAPL)
+    node.alone.begin()
     await node.publish(1)
     await node.publish(2, topic=TSLA)
     assert [one.topic for one in node.shown] == [AAPL]
-    node.alone.want(TSLA)
-    node.alone.release(AAPL)
+    assert node.interests.open(TSLA).log.past()[0].data == update(2, TSLA).data
+    wanted.close()
     await node.publish(3)
-    assert [one.topic for one in node.shown] == [AAPL, TSLA]
+    assert [one.topic for one in node.shown] == [AAPL]
     assert AAPL in node.alone
     assert QUOTE not in node.alone
     assert [one.position.seq for one in await node.alone.past(AAPL)] == [2]
     assert {head.topic for head in await node.alone.heads()} == {AAPL, TSLA}
+
+
+async def test_it_publishes_to_the_log_that_has_what_redis_said() -> None:
+    """Its numbers don't go on from those of Redis."""
+    node = Node()
+    log = node.interests.open(TRADES).log
+    log.append(update(7, TRADES))
+    log.settle()
+    node.alone.begin()
+    await node.publish(8, topic=TRADES)
+    assert [one.position for one in log.past()] == [Position("local-me-1", 1)]
+    assert node.alone.log(TRADES) is log
+    assert log.since(Cursor(Position("e", 7)), log.past()[-1]).gap == (
+        "local-me-1",
+        None,
+        None,
+        "epoch",
+    )
 
 
 async def test_without_an_outage_it_knows_nothing() -> None:
@@ -46,51 +90,64 @@ async def test_without_an_outage_it_knows_nothing() -> None:
     node = Node()
     assert not node.alone.is_alone
     assert AAPL not in node.alone
-    node.alone.want(AAPL)
-    node.alone.release(AAPL)
+    assert node.alone.log(AAPL) is None
     assert await node.alone.past(AAPL) == ()
     assert await node.alone.heads() == ()
     assert not node.alone.is_first(AAPL)
-    assert node.alone.end() == []
+    assert node.end() == []
     assert node.alone.returning(update(1)) == update(1)
+
+
+async def test_what_is_not_shown_any_more_needs_no_word_of_the_outage() -> None:
+    """Neither when it ends, nor while it goes on elsewhere."""
+    node = Node()
+    node.alone.begin()
+    await node.publish(1)
+    await node.publish(1, topic=TSLA)
+    node.alone.forget(AAPL)
+    assert node.alone.astray == {AAPL, TSLA}  # its log still has what was said here
+    node.alone.end(lambda topic: topic == TSLA)
+    assert node.alone.astray == {TSLA}
+    node.alone.forget(TSLA)
+    assert node.alone.astray == set()
 
 
 async def test_the_newest_states_are_handed_in_and_begin_an_epoch() -> None:
     """Those of the feed apart. Trades and final candles aren't told twice."""
     node = Node()
-    node.alone.begin([])
+    node.alone.begin()
     await node.publish(1, 2, fed=True)
     await node.publish(3, topic=QUOTE)
     await node.publish(4, topic=TRADES, fed=True)
     await node.alone.publish([Publication(CANDLES, candle(5, final=True))], from_feed=True)
-    left = [(one.topic, one.data, fed) for one, fed in node.alone.end()]
+    left = [(one.topic, one.data, fed) for one, fed in node.end()]
     assert left == [(AAPL, update(2).data, True), (QUOTE, update(3, QUOTE).data, False)]
 
 
 async def test_what_could_not_be_handed_in_has_its_turn_after_the_next_outage() -> None:
     """Unless something newer was published, here or there."""
     node = Node()
-    node.alone.begin([AAPL])
+    node.alone.begin()
     await node.publish(1)
     await node.publish(1, topic=TSLA, fed=True)
     await node.publish(1, topic=QUOTE)
-    for update_, fed in node.alone.end():
+    for update_, fed in node.end():
         node.alone.keep(update_, from_feed=fed)
     node.alone.note_published([Publication(QUOTE, update(2, QUOTE).data)])
-    node.alone.begin([AAPL])
+    node.alone.begin()
     await node.publish(2)
-    left = {one.topic: (one.data, fed) for one, fed in node.alone.end()}
+    left = {one.topic: (one.data, fed) for one, fed in node.end()}
     assert left == {AAPL: (update(2).data, False), TSLA: (update(1, TSLA).data, True)}
-    node.alone.begin([])
-    assert node.alone.end() == []
+    node.alone.begin()
+    assert node.end() == []
 
 
 async def test_trades_after_that_do_not_continue_those_before() -> None:
     """The first publication of each topic says so, and only the first."""
     node = Node()
-    node.alone.begin([])
+    node.alone.begin()
     await node.publish(1, topic=TRADES)
-    node.alone.end()
+    node.end()
     publications = [Publication(TRADES, trades(2)), Publication(TRADES, trades(3))]
     first, second = node.alone.mended(publications)
     assert (first.resumes, second.resumes) == (True, False)
@@ -100,8 +157,8 @@ async def test_trades_after_that_do_not_continue_those_before() -> None:
 async def test_the_first_publications_after_an_outage_are_marked() -> None:
     """So that a new epoch is told from one that has another reason."""
     node = Node()
-    node.alone.begin([])
-    node.alone.end()
+    node.alone.begin()
+    node.end()
     assert node.alone.is_first(AAPL)
     node.alone.note_published([Publication(AAPL, update(1).data)])
     assert not node.alone.is_first(AAPL)
@@ -111,11 +168,11 @@ async def test_the_first_publications_after_an_outage_are_marked() -> None:
 async def test_clients_that_were_shown_something_else_are_told_where_it_goes_on() -> None:
     """While the outage lasts they are shown what this node says, and nothing of Redis."""
     node = Node()
-    node.alone.begin([AAPL])
+    node.alone.begin()
     await node.publish(1)
     assert node.alone.returning(update(7)) is None
     assert node.alone.returning(update(7, TSLA)) == update(7, TSLA)
-    node.alone.end()
+    node.end()
     shown = node.alone.returning(update(8))
     assert shown is not None
     assert shown.restored
@@ -126,9 +183,9 @@ async def test_clients_that_were_shown_something_else_are_told_where_it_goes_on(
 async def test_what_could_not_be_published_in_redis_breaks_again() -> None:
     """The next attempt says so once more."""
     node = Node()
-    node.alone.begin([])
+    node.alone.begin()
     await node.publish(1, topic=TRADES)
-    node.alone.end()
+    node.end()
     publications = [Publication(TRADES, trades(2))]
     assert node.alone.mended(publications)[0].resumes
     node.alone.note_failed([*node.alone.mended(publications)])

@@ -10,6 +10,7 @@ from bookcast.engine.configured import engine_of
 from bookcast.engine.memory import MemoryEngine
 from bookcast.engine.peers import Node
 from bookcast.engine.redis import RedisEngine, RedisRules
+from bookcast.model.log import LogRules
 from bookcast.settings import Settings
 
 NODE = Node("node", "group")
@@ -48,7 +49,7 @@ def test_with_redis_it_is_there() -> None:
         "/ca.pem",
     )
     assert engine._link.keys.nodes.startswith("mine@1:")
-    assert engine._rules == RedisRules(history_size=50, session_ttl=7)
+    assert engine._rules == RedisRules(50, LogRules(50), session_ttl=7)
     assert engine.shared is not None
     assert engine.shared.peers.id == "node"
 
@@ -56,7 +57,7 @@ def test_with_redis_it_is_there() -> None:
 def test_queues_of_sessions_need_a_history_that_is_long_enough() -> None:
     """Of books, too."""
     rules = redis_engine(history_size=50, session_queue="all", session_queue_size=80)._rules
-    assert (rules.keeps_books, rules.history_size) == (True, 80)
+    assert (rules.logs, rules.history_size) == (LogRules(50, 80, keeps_books=True), 80)
 
 
 def test_what_is_published_while_redis_is_away_is_a_setting() -> None:

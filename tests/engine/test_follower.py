@@ -15,6 +15,7 @@ from bookcast.engine.records import Unreadable
 from bookcast.engine.subscriber import Subscriber
 from bookcast.engine.unreadable import UnreadableLog
 from bookcast.model import Publication, Topic, Update
+from bookcast.model.log import LogRules
 from tests.engine.links import KEYS, link
 from tests.fakes.redis_server import RedisServer
 from tests.support import AAPL, QUOTE, TRADES, TSLA, eventually, trades, update
@@ -34,7 +35,9 @@ class Reader:
         self.committer: Committer
 
     def show(self, updates: Sequence[Update | Unreadable], first: bool) -> None:
-        self.shown += [(one, first) for one in updates if isinstance(one, Update)]
+        for one in updates:
+            if isinstance(one, Update):
+                self.shown.append((one, first))
 
     async def restore(self, states: Sequence[Update]) -> None:
         self.given_back += states
@@ -68,7 +71,7 @@ async def reader(url: str) -> AsyncIterator[Reader]:
             made,
             subscriber,
             history_size=100,
-            keeps_books=False,
+            log_of=LogRules(100).log_of,
             patience=1,
             show=one.show,
             restore=one.restore,
@@ -93,7 +96,7 @@ async def test_what_is_known_is_at_hand_once_it_is_prepared(redis_url: str) -> N
         await one.follower.prepare([TRADES, AAPL])
         assert TRADES in one.follower.mirror
         assert AAPL in one.follower.mirror
-        assert [past.position.seq for past in one.follower.mirror.past(TRADES)] == [1, 2]
+        assert one.seqs() == [1, 2]
         await one.publish(3)
         await one.has(1, 2, 3)
         assert [first for _, first in one.shown] == [True, True, False]

@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from bookcast.engine.mirror import Known, Mirror
 from bookcast.engine.records import Unreadable
 from bookcast.model import Position, Topic, Update
-from tests.support import AAPL, CANDLES, TRADES, candle, update
+from bookcast.model.log import LogRules
+from tests.support import AAPL, TRADES, update
 
 PLENTY = 1000
 
 
 def followed(topic: Topic = TRADES, *seqs: int, size: int = PLENTY) -> Mirror:
     """Make a mirror that has read a topic with this history."""
-    mirror = Mirror(size)
+    mirror = Mirror(size, LogRules().log_of)
     assert mirror.follow(topic)
     mirror.read(topic, known(topic, *seqs))
     return mirror
@@ -38,14 +39,14 @@ def updates(*seqs: int, topic: Topic = TRADES, epoch: str = "e") -> list[Update]
 
 def test_a_topic_is_known_once_it_was_read() -> None:
     """Also where there was nothing to read."""
-    mirror = Mirror(PLENTY)
+    mirror = Mirror(PLENTY, LogRules().log_of)
     assert mirror.follow(AAPL)
     assert not mirror.follow(AAPL)
     assert AAPL not in mirror
     assert mirror.read(AAPL, Known(None)) == ([], False)
     assert AAPL in mirror
     assert (len(mirror), mirror.topics()) == (1, [AAPL])
-    assert (mirror.position(AAPL), mirror.newest(AAPL), mirror.past(AAPL)) == (None, None, [])
+    assert (mirror.position(AAPL), mirror.newest(AAPL)) == (None, None)
     mirror.forget(AAPL)
     assert AAPL not in mirror
     assert len(mirror) == 0
@@ -53,12 +54,12 @@ def test_a_topic_is_known_once_it_was_read() -> None:
 
 def test_nothing_is_known_of_what_is_not_followed() -> None:
     """Messages about it are no news."""
-    mirror = Mirror(PLENTY)
+    mirror = Mirror(PLENTY, LogRules().log_of)
     assert mirror.hear(AAPL, updates(1, topic=AAPL)) == ([], False)
     assert mirror.read(AAPL, known(AAPL, 1)) == ([], False)
     assert not mirror.must_read(AAPL)
     mirror.give_up(AAPL)
-    assert (mirror.position(AAPL), mirror.newest(AAPL), mirror.past(AAPL)) == (None, None, [])
+    assert (mirror.position(AAPL), mirror.newest(AAPL)) == (None, None)
 
 
 def test_what_continues_is_news() -> None:
@@ -90,7 +91,7 @@ def test_a_hole_or_another_epoch_makes_it_read(heard: list[Update]) -> None:
 
 def test_what_comes_while_it_is_read_waits() -> None:
     """What was read already is dropped; where a hole remains, it is read once more."""
-    mirror = Mirror(PLENTY)
+    mirror = Mirror(PLENTY, LogRules().log_of)
     mirror.follow(TRADES)
     for seq in (2, 3, 5):
         assert mirror.hear(TRADES, updates(seq)) == ([], False)
@@ -100,7 +101,7 @@ def test_what_comes_while_it_is_read_waits() -> None:
 
 def test_an_epoch_that_began_while_it_was_read_makes_it_read_once_more() -> None:
     """Nobody can tell which of both is the newer one."""
-    mirror = Mirror(PLENTY)
+    mirror = Mirror(PLENTY, LogRules().log_of)
     mirror.follow(TRADES)
     mirror.hear(TRADES, updates(2, epoch="1-f"))
     assert mirror.read(TRADES, known(TRADES, 1)) == (updates(1), True)
@@ -110,7 +111,7 @@ def test_an_epoch_that_began_while_it_was_read_makes_it_read_once_more() -> None
 
 def test_of_what_waits_the_oldest_make_room() -> None:
     """They will be in what is read, or it is read again."""
-    mirror = Mirror(3)
+    mirror = Mirror(3, LogRules().log_of)
     mirror.follow(AAPL)
     for seq in range(1, 10):
         mirror.hear(AAPL, updates(seq, topic=AAPL))
@@ -139,7 +140,7 @@ def test_an_older_state_that_was_read_is_no_news() -> None:
 
 def test_what_redis_has_of_an_earlier_epoch_is_no_news() -> None:
     """It has lost what came since; what it says in a later one counts."""
-    mirror = Mirror(PLENTY)
+    mirror = Mirror(PLENTY, LogRules().log_of)
     mirror.follow(TRADES)
     mirror.read(TRADES, known(TRADES, 8, 9, epoch="200-a"))
     assert mirror.must_read(TRADES)
@@ -164,30 +165,6 @@ def test_what_redis_was_told_again_is_no_news_but_has_another_place() -> None:
     assert mirror.read(AAPL, Known(later)) == ([later], False)
 
 
-def test_the_past_is_the_history_and_the_newest() -> None:
-    """Bounded where every update counts; else there is no history."""
-    mirror = followed(TRADES, 1, 2, 3, 4, size=3)
-    assert [one.position.seq for one in mirror.past(TRADES)] == [2, 3, 4]
-    mirror = followed(AAPL, 1, 2, 3)
-    assert [one.position.seq for one in mirror.past(AAPL)] == [3]
-    mirror = Mirror(3)
-    mirror.follow(CANDLES)
-    finals = [
-        Update(CANDLES, Position("e", seq), candle(seq, final=seq == 2), 0) for seq in (1, 2, 3)
-    ]
-    mirror.read(CANDLES, Known(None))
-    mirror.hear(CANDLES, finals)
-    assert [one.position.seq for one in mirror.past(CANDLES)] == [2, 3]
-
-
-def test_books_have_a_history_where_they_are_kept() -> None:
-    """As trades have."""
-    mirror = Mirror(2, keeps_books=True)
-    mirror.follow(AAPL)
-    mirror.read(AAPL, known(AAPL, 1, 2, 3))
-    assert [one.position.seq for one in mirror.past(AAPL)] == [2, 3]
-
-
 class Read(NamedTuple):
     """A read that is under way: asked after a position, answered by then or not yet."""
 
@@ -206,7 +183,7 @@ class World:
         self.newest: Update | None = None
         self.history: list[Update] = []
         self.messages: list[list[Update]] = []
-        self.mirror = Mirror(size)
+        self.mirror = Mirror(size, LogRules().log_of)
         self.mirror.follow(topic)
         self.reading: Read | None = Read(None, None)
         self.delivered: list[Update] = []
@@ -305,9 +282,7 @@ class World:
             assert seqs == sorted(set(seqs))
             if seqs and self.topic.channel == "trades" and self.size == PLENTY:
                 assert seqs == list(range(self.first[epoch], seqs[-1] + 1))
-        past = self.mirror.past(self.topic)
-        assert len(past) <= self.size
-        assert past == self.delivered[len(self.delivered) - len(past) :]
+        assert self.mirror.newest(self.topic) == (self.delivered[-1] if self.delivered else None)
 
 
 steps = st.lists(

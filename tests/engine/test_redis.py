@@ -16,6 +16,7 @@ from bookcast.engine.keys import KEEP_SECONDS
 from bookcast.engine.redis import RedisRules
 from bookcast.errors import InvalidInput
 from bookcast.model import Once, Position, Publication, Symbol, Topic
+from bookcast.model.log import LogRules
 from tests.engine.links import KEYS
 from tests.engine.nodes import (
     TIMEOUT,
@@ -307,10 +308,10 @@ async def test_demand_of_all_nodes_reaches_the_one_with_the_feed(two: list[Engin
     await one.follow(AAPL)
     await other.follow(AAPL, TSLA)
     await eventually(lambda: one.wanted == {AAPL, TSLA}, "the demand of both")
-    one.engine.release(AAPL)
-    other.engine.release(TSLA)
+    one.deliveries.release(AAPL)
+    other.deliveries.release(TSLA)
     await eventually(lambda: one.wanted == {AAPL}, "the end of one")
-    other.engine.release(AAPL)
+    other.deliveries.release(AAPL)
     await eventually(lambda: not one.wanted, "the end of all")
     assert other.wanted == set()
 
@@ -346,9 +347,9 @@ async def test_who_wants_a_topic_that_is_followed_gets_what_is_known_at_once(
     await one.engine.publish(trade(TRADES, 1, 2, 3))
     await other.engine.prepare([TRADES, AAPL])
     assert other.delivered == []
-    other.engine.want(TRADES)
+    other.deliveries.want(TRADES)
     assert sizes(other.delivered) == [1, 2, 3]
-    other.engine.release(TRADES)
+    other.deliveries.release(TRADES)
     [position] = await one.engine.publish(trade(TRADES, 4))
     await other.hears()
     assert sizes(other.delivered) == [1, 2, 3]
@@ -375,7 +376,7 @@ async def test_what_nobody_wants_is_let_go(redis_url: str, monkeypatch: pytest.M
     async with node(redis_url) as one:
         await one.follow(AAPL, TSLA)
         await one.engine.prepare([QUOTE])
-        one.engine.release(AAPL)
+        one.deliveries.release(AAPL)
         await eventually(
             lambda: one.engine._follower.mirror.topics() == [TSLA], "the others to be let go"
         )
@@ -391,7 +392,7 @@ async def test_what_nobody_wants_is_let_go(redis_url: str, monkeypatch: pytest.M
 @pytest.mark.parametrize("keeps_books", [False, True])
 async def test_books_have_a_history_where_they_are_kept(redis_url: str, keeps_books: bool) -> None:
     """As trades and final candles have, bounded."""
-    rules = RedisRules(history_size=3, keeps_books=keeps_books)
+    rules = RedisRules(3, LogRules(3, 3, keeps_books))
     async with node(redis_url, rules=rules) as one:
         await one.engine.publish(books(AAPL, 1, 2, 3, 4, 5))
         await one.follow(AAPL)
@@ -400,7 +401,7 @@ async def test_books_have_a_history_where_they_are_kept(redis_url: str, keeps_bo
 
 async def test_a_history_in_redis_is_bounded(redis_url: str, redis_server: RedisServer) -> None:
     """Roughly: Redis cuts whole pieces. Of what nobody publishes any more, all is forgotten."""
-    async with node(redis_url, rules=RedisRules(history_size=10)) as one:
+    async with node(redis_url, rules=RedisRules(10, LogRules(10))) as one:
         for _ in range(20):
             await one.engine.publish(trade(TRADES, *range(50)))
         state, history, _ = KEYS.topic(TRADES)
@@ -440,8 +441,8 @@ async def test_a_record_that_cannot_be_read_takes_nothing_else_with_it(
     await one.engine.publish(books(AAPL, 1))
     redis_server.cli("HSET", KEYS.topic(AAPL)[0], "d", "nonsense")
     await other.engine.prepare([AAPL, TSLA])
-    other.engine.want(AAPL)
-    other.engine.want(TSLA)
+    other.deliveries.want(AAPL)
+    other.deliveries.want(TSLA)
     [position, second] = await one.engine.publish([*books(TSLA, 1), *books(AAPL, 2)])
     await other.has(TSLA, position)
     await other.has(AAPL, second)

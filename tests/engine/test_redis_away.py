@@ -159,7 +159,7 @@ async def test_what_anybody_publishes_goes_to_their_own_node_where_that_is_wante
     server: RedisServer,
 ) -> None:
     """And is handed in afterwards."""
-    rules = RedisRules(history_size=1000, local=True)
+    rules = RedisRules(local=True)
     async with (
         node(server.url, "one", rules=rules, patience=TIMEOUT) as one,
         node(server.url, "two", rules=rules, patience=TIMEOUT, feeds=False) as other,
@@ -174,7 +174,7 @@ async def test_what_anybody_publishes_goes_to_their_own_node_where_that_is_wante
         assert sizes(other.delivered) == [1]
         assert {head.topic for head in await other.engine.heads()} == {AAPL, TSLA}
         assert await other.engine.past(AAPL) == other.delivered
-        other.engine.want(TSLA)
+        other.deliveries.want(TSLA)
         assert sizes(other.delivered) == [1, 5]
         server.start()
         await eventually(lambda: sizes(one.delivered) == [1], "the book at the other")
@@ -235,15 +235,15 @@ async def test_a_node_that_starts_without_redis_joins_when_it_is_there(
     server: RedisServer,
 ) -> None:
     """Its own clients are served meanwhile."""
-    rules = RedisRules(history_size=1000, local=True)
+    rules = RedisRules(local=True)
     server.kill()
     async with node(server.url, "one", patience=TIMEOUT, rules=rules, hears=False) as one:
         assert one.engine.is_away
         assert one.engine.status().state == "away"
         await asyncio.wait_for(one.engine.prepare([AAPL, TRADES]), PATIENCE)
-        one.engine.want(AAPL)
+        one.deliveries.want(AAPL)
         await one.engine.publish([*books(AAPL, 1), *trade(TRADES, 1)])
-        one.engine.want(TRADES)
+        one.deliveries.want(TRADES)
         assert sizes(one.delivered) == [1, 1]
         server.start()
         await one.back()
@@ -265,8 +265,8 @@ async def test_topics_that_were_asked_for_meanwhile_come_afterwards(
     server.pause()
     await other.away()
     await asyncio.wait_for(other.engine.prepare([AAPL, TRADES]), PATIENCE)
-    other.engine.want(AAPL)
-    other.engine.want(TRADES)
+    other.deliveries.want(AAPL)
+    other.deliveries.want(TRADES)
     assert await other.engine.snapshot(AAPL) is None
     assert await other.engine.heads() == []
     assert other.delivered == []

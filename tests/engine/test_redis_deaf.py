@@ -13,6 +13,7 @@ from bookcast.engine import redis as engine_module
 from bookcast.engine.link import Link, LinkSettings
 from bookcast.engine.redis import RedisRules
 from bookcast.model import Symbol, Topic
+from bookcast.model.log import LogRules
 from tests.engine.links import KEYS
 from tests.engine.nodes import EngineNode, books, engine, kill_subscriptions, node, sizes, trade
 from tests.fakes.faulty_proxy import FaultyProxy
@@ -56,7 +57,7 @@ async def test_a_subscriber_that_is_too_slow_for_redis_loses_no_trade(tmp_path: 
 async def test_more_than_the_history_is_a_hole_that_shows_in_the_numbers(tmp_path: Path) -> None:
     """The order holds, and it ends on the newest."""
     limit = "client-output-buffer-limit pubsub 64kb 0 0"
-    rules = RedisRules(history_size=100)
+    rules = RedisRules(100, LogRules(100))
     with RedisServer(tmp_path, config=[limit]) as server:
         async with (
             node(server.url, "one", rules=rules) as one,
@@ -128,7 +129,7 @@ async def test_who_hears_nothing_still_gets_updates_by_looking(
             await apart.has(TRADES, last)
             [position] = await one.engine.publish(books(AAPL, 1))
             await asyncio.wait_for(apart.engine.prepare([AAPL]), PATIENCE)
-            apart.engine.want(AAPL)
+            apart.deliveries.want(AAPL)
             await apart.has(AAPL, position)
             [last] = await one.engine.publish(trade(TRADES, 3))
             await apart.has(TRADES, last)

@@ -8,12 +8,12 @@ import re
 import msgspec
 import pytest
 
-from bookcast.engine.history import History
 from bookcast.engine.link import Link
 from bookcast.engine.records import encode
 from bookcast.engine.unreadable import MINUTE, UnreadableLog
 from bookcast.errors import InvalidInput
 from bookcast.model import Position, Publication, Topic
+from bookcast.model.history import History
 from tests.engine.nodes import (
     EngineNode,
     book,

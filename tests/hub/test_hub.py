@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bookcast.hub.hub import Hub
+from bookcast.engine.interests import Interests
+from bookcast.hub.hub import Hub, Placement
 from bookcast.hub.view import Shown, ViewSpec
 from bookcast.model import Position, Supply, Topic, Update
-from bookcast.model.cursor import Cursor
+from bookcast.model.cursor import Cursor, Since
+from bookcast.model.log import LogRules, TopicLog
 from tests.support import (
     AAPL,
     CANDLES,
@@ -28,39 +30,58 @@ V1 = ViewSpec("v1", "AAPL")
 
 
 class World:
-    """A hub with a stopped clock, and an engine that only notes what it is asked."""
+    """A hub with a stopped clock, and the logs of an engine that notes what is wanted."""
 
-    def __init__(self, *, batch_seconds: float = 0.0, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        batch_seconds: float = 0.0,
+        history_size: int = 1000,
+        queue_size: int = 1000,
+        **options: Any,
+    ) -> None:
         self.timer = ManualTimer()
         self.renderer = NumberRenderer()
         self.asked: list[tuple[str, Topic]] = []
-        self.known: dict[Topic, list[Update]] = {}
+        self.rules = LogRules(history_size, queue_size, clock=self.timer.clock)
+        self.logs: dict[Topic, TopicLog] = {}
+        self.interests = Interests(self.log_of, self.note_want)
         self.delays: list[float] = []
         self.hub = Hub(
             renderer=self.renderer,
             clock=self.timer.clock,
             now=self.timer.clock,
             call_later=self.timer.call_later,
-            want=self.want,
-            release=lambda topic: self.asked.append(("release", topic)),
             batch_seconds=batch_seconds,
             observe=self.delays.append,
             **options,
         )
 
-    def want(self, topic: Topic) -> None:
-        self.asked.append(("want", topic))
-        for known in self.known.get(topic, ()):
-            self.hub.deliver(known)
+    def log_of(self, topic: Topic) -> TopicLog:
+        if topic not in self.logs:
+            self.logs[topic] = self.rules.log_of(topic)
+        return self.logs[topic]
+
+    def note_want(self, topic: Topic, want: str | None) -> None:
+        self.asked.append(("want" if want else "release", topic))
 
     def publish(self, *seqs: int, topic: Topic = AAPL) -> None:
         for seq in seqs:
             self.deliver(update(seq, topic))
 
     def deliver(self, new: Update) -> None:
-        keeps = new.topic.channel == "trades"
-        self.known[new.topic] = [*(self.known.get(new.topic, ()) if keeps else ()), new]
-        self.hub.deliver(new)
+        """Do what an engine does with an update."""
+        log = self.log_of(new.topic)
+        log.append(new)
+        if new.topic in self.interests:
+            self.hub.notice(log)
+        else:
+            log.settle()
+
+    def remove(self, topic: Topic) -> None:
+        """Do what an engine does when a topic is removed."""
+        self.log_of(topic).clear()
+        self.hub.forget(topic)
 
     def client(
         self, topic: Topic = AAPL, spec: ViewSpec = SPEC, history: int = 0
@@ -72,9 +93,19 @@ class World:
 
     def subscribe(
         self, outbox: RecordingOutbox, topic: Topic, spec: ViewSpec, history: int = 0
-    ) -> None:
-        self.hub.subscribe(outbox, topic, spec, history=history)
-        self.hub.begin(outbox, topic)
+    ) -> Placement:
+        """Subscribe a client from now on."""
+        place = self.hub.subscribe(outbox, self.interests.open(topic), spec, history=history)
+        self.hub.start(outbox, [topic])
+        return place
+
+    def resume(
+        self, outbox: RecordingOutbox, topic: Topic, spec: ViewSpec, since: Since, **options: bool
+    ) -> Placement:
+        """Let a client go on from what it has."""
+        place = self.hub.subscribe(outbox, self.interests.open(topic), spec, since, **options)
+        self.hub.start(outbox, [topic])
+        return place
 
     def fill_up(self, outbox: RecordingOutbox) -> None:
         """Let the next write find the client full, as a transport does."""
@@ -347,8 +378,9 @@ def test_answers_may_wait_for_the_flush() -> None:
 
 
 def test_debug_logging_tells_where_an_update_went(caplog: pytest.LogCaptureFixture) -> None:
-    """To whom it was sent, for whom it was held back, and when nobody wanted it."""
+    """To whom it was sent, for whom it was held back, and when nobody sees it."""
     world = World()
+    world.interests.open(TSLA, reads=True)
     world.hold(world.client())
     world.client()
     with caplog.at_level(logging.DEBUG, "bookcast.hub"):
@@ -356,7 +388,7 @@ def test_debug_logging_tells_where_an_update_went(caplog: pytest.LogCaptureFixtu
         world.timer.run()
         world.publish(1, topic=TSLA)
     assert "sent to 1, held back for 1" in caplog.text
-    assert "nobody here wants it" in caplog.text
+    assert "nobody here sees it" in caplog.text
 
 
 def test_a_view_with_an_interval_shows_the_newest_state_once_in_it() -> None:
@@ -565,15 +597,15 @@ def test_a_subscription_tells_the_place_it_begins_at() -> None:
     """That of the state shown first; for trades, the one before the first."""
     world = World()
     outbox = RecordingOutbox()
-    assert world.hub.subscribe(outbox, AAPL, SPEC) is None
+    assert world.subscribe(outbox, AAPL, SPEC).position is None
     world.publish(*range(1, 6), topic=TRADES)
     for history, seq in ((0, 5), (2, 3)):
-        place = world.hub.subscribe(outbox, TRADES, SPEC, history=history)
+        place = world.subscribe(outbox, TRADES, SPEC, history).position
         assert place is not None
         assert place.seq == seq
     world.publish(1)
     world.timer.run()
-    place = world.hub.subscribe(outbox, AAPL, OTHER)
+    place = world.subscribe(outbox, AAPL, OTHER).position
     assert place is not None
     assert place.seq == 1
 
@@ -655,9 +687,9 @@ def test_a_new_epoch_of_candles_is_a_gap_though_the_first_of_it_is_still_forming
     """What is forming isn't in the history, which would tell."""
     world = World()
     outbox = world.client(CANDLES)
-    world.hub.deliver(update(1, CANDLES))
+    world.deliver(update(1, CANDLES))
     world.timer.run()
-    world.hub.deliver(update(2, CANDLES, epoch="f"))
+    world.deliver(update(2, CANDLES, epoch="f"))
     world.timer.run()
     assert outbox.writes == [b"<AAPL 1>", b"<AAPL gap None-None><AAPL 2>"]
 
@@ -673,7 +705,7 @@ def test_what_happened_before_goes_to_those_who_asked_for_history() -> None:
     plain = world.client(TRADES)
     two = world.client(TRADES, history=2)
     for update_ in (*past(1, 2, 3), update(4, TRADES)):
-        world.hub.deliver(update_)
+        world.deliver(update_)
     world.timer.run()
     later = world.client(TRADES, history=2)
     assert b"".join(plain.writes) == b"<AAPL 4>"
@@ -689,7 +721,7 @@ def test_a_held_newcomer_gets_its_history_later() -> None:
     outbox = world.client(TRADES, history=2)
     world.hold(outbox)
     for update_ in (*past(1, 2, 3), update(4, TRADES)):
-        world.hub.deliver(update_)
+        world.deliver(update_)
     world.timer.run()
     world.catch_up(outbox)
     assert b"".join(outbox.writes) == b"<AAPL 2><AAPL 3><AAPL 4>"
@@ -700,7 +732,7 @@ def test_what_comes_late_of_the_past_is_shown_to_all() -> None:
     world = World()
     outbox = world.client(TRADES)
     for update_ in (update(1, TRADES), *past(2)):
-        world.hub.deliver(update_)
+        world.deliver(update_)
         world.timer.run()
     assert b"".join(outbox.writes) == b"<AAPL 1><AAPL 2>"
 
@@ -711,9 +743,9 @@ def test_each_update_is_timed_from_the_feed_to_the_sockets() -> None:
     world.timer.now = 2.0
     world.publish(1)
     world.client()
-    world.hub.deliver(msgspec.structs.replace(update(2), feed_ms=1500.0))
+    world.deliver(msgspec.structs.replace(update(2), feed_ms=1500.0))
     world.timer.run()
-    world.hub.deliver(msgspec.structs.replace(update(3), server_ms=1900.0))
+    world.deliver(msgspec.structs.replace(update(3), server_ms=1900.0))
     world.timer.run()
     assert world.delays == pytest.approx([0.5, 0.1])
 
@@ -765,8 +797,7 @@ steps = st.lists(
 def come_back(world: World, place: Position, topic: Topic) -> RecordingOutbox:
     """Let a client come back that has all up to a place."""
     outbox = RecordingOutbox()
-    assert world.hub.resume(outbox, topic, SPEC, Cursor(place)) == (place, True)
-    world.hub.begin(outbox, topic)
+    assert world.resume(outbox, topic, SPEC, Cursor(place)) == (place, True)
     outbox.flush()
     return outbox
 
@@ -842,9 +873,8 @@ def test_trades_that_never_come_here_are_told_as_a_gap() -> None:
         world.publish(1, 2, topic=TRADES)
         world.timer.run()
         outbox = RecordingOutbox()
-        _, recovered = world.hub.resume(outbox, TRADES, SPEC, Cursor(Position("e", 99)))
+        _, recovered = world.resume(outbox, TRADES, SPEC, Cursor(Position("e", 99)))
         assert recovered is bool(patience)  # it may still come
-        world.hub.begin(outbox, TRADES)
         outbox.flush()
         world.timer.run_until(world.timer.now + patience)
         world.publish(3, topic=TRADES)
@@ -864,8 +894,7 @@ def test_who_has_more_of_what_nobody_knows_is_not_left_waiting_for_ever(
     """What it has may be of another Redis, whose clock was ahead."""
     world = World(patience=patience)
     client = RecordingOutbox()
-    assert world.hub.resume(client, topic, SPEC, Cursor(Position("200-b", 3))) == (None, False)
-    world.hub.begin(client, topic)
+    assert world.resume(client, topic, SPEC, Cursor(Position("200-b", 3))) == (None, False)
     for seq in (1, 2):
         world.deliver(update(seq, topic, epoch="100-a"))
     world.timer.run_until(world.timer.now + patience)
@@ -880,8 +909,7 @@ def test_who_waits_for_what_is_not_known_here_hears_how_its_topic_stands() -> No
     supply = Supply("futu", "feed_down")
     world = World(patience=5.0, supply=lambda _topic: supply)
     client = RecordingOutbox()
-    world.hub.resume(client, AAPL, V1, Cursor(Position("200-b", 3)))
-    world.hub.begin(client, AAPL)
+    world.resume(client, AAPL, V1, Cursor(Position("200-b", 3)))
     client.flush()
     supply = Supply("futu")
     world.hub.check()
@@ -909,8 +937,7 @@ def test_who_waits_for_more_than_is_known_here_sees_what_comes_after_a_removal(
     world.deliver(update(1, topic, epoch="100-a"))
     world.timer.run()
     client = come_back(world, Position("100-a", 9), topic)
-    world.known.clear()
-    world.hub.forget(topic)
+    world.remove(topic)
     world.deliver(update(1, topic, epoch="200-b"))
     world.timer.run_until(world.timer.now + 6.0)
     assert b"".join(client.writes) == shown
@@ -924,8 +951,7 @@ def test_who_begins_with_a_whole_state_gets_it_when_this_node_has_caught_up() ->
     world.timer.run()
     for place, shown in ((1, [b"<AAPL 1>"]), (3, [])):
         outbox = RecordingOutbox()
-        world.hub.resume(outbox, AAPL, SPEC, Cursor(Position("e", place)), whole=True)
-        world.hub.begin(outbox, AAPL)
+        world.resume(outbox, AAPL, SPEC, Cursor(Position("e", place)), whole=True)
         outbox.flush()
         assert outbox.writes == shown
     world.publish(2, 3)
@@ -943,8 +969,7 @@ def test_what_waits_in_a_new_epoch_is_shown_once_to_who_comes_back_meanwhile() -
     for seq in (4, 5):
         world.deliver(update(seq, TRADES, "200-b"))
     client = RecordingOutbox()
-    world.hub.resume(client, TRADES, SPEC, Cursor(Position("100-a", 2)))
-    world.hub.begin(client, TRADES)
+    world.resume(client, TRADES, SPEC, Cursor(Position("100-a", 2)))
     client.flush()
     world.timer.run()
     for each in (client, other):
@@ -960,8 +985,7 @@ def test_where_there_are_no_other_nodes_nobody_has_more_than_is_known() -> None:
     world.publish(1)
     world.timer.run()
     outbox = RecordingOutbox()
-    world.hub.resume(outbox, AAPL, SPEC, Cursor(Position("e", 99)))
-    world.hub.begin(outbox, AAPL)
+    world.resume(outbox, AAPL, SPEC, Cursor(Position("e", 99)))
     outbox.flush()
     assert outbox.writes == [b"<AAPL 1>"]
 
@@ -1007,6 +1031,7 @@ def test_whatever_happens_every_subscriber_ends_on_the_newest_state(
 
 
 def unreadable(world: World, seq: int, topic: Topic = TRADES) -> None:
+    world.log_of(topic).skip(Position("e", seq))
     world.hub.note_unreadable(topic, Position("e", seq))
 
 
@@ -1106,8 +1131,7 @@ def test_a_removed_topic_begins_anew(topic: Topic) -> None:
     world.publish(3, topic=topic)
     world.timer.run()
     world.publish(4, topic=topic)
-    world.known.clear()
-    world.hub.forget(topic)
+    world.remove(topic)
     world.timer.run()
     assert b"".join(one.writes).endswith(b"<AAPL 3><AAPL pending>")
     newcomer = world.client(topic, V1)

@@ -1,10 +1,12 @@
+from bookcast.engine.interests import Interests
 from bookcast.hub.status import Status
 from bookcast.hub.subscription import Subscription
 from bookcast.hub.teller import Teller
-from bookcast.hub.topic import live_topic
+from bookcast.hub.topic import LiveTopic
 from bookcast.hub.view import ViewSpec
 from bookcast.listing import FeedList
 from bookcast.model import Supply, Symbol, Topic
+from bookcast.model.log import LogRules
 from tests.support import AAPL, NumberRenderer, RecordingOutbox, update
 
 
@@ -34,7 +36,8 @@ class World:
             self.supply_of,
             lacking=lambda _topic: self.lacking,
         )
-        self.live = live_topic(AAPL, 10, 10)
+        interests = Interests(LogRules().log_of, lambda _topic, _want: None)
+        self.live = LiveTopic(interests.open(AAPL))
         self.outbox = RecordingOutbox()
         view = self.live.view(ViewSpec("v1", "AAPL"))
         self.subscription = Subscription(self.outbox, AAPL, view)
@@ -51,7 +54,7 @@ class World:
 def test_news_is_told_once() -> None:
     """At every change, and not at every look."""
     world = World()
-    world.live.add(update(1))
+    world.live.log.append(update(1))
     world.teller.check(world.live)
     world.check(Supply("futu"))
     world.seconds = 31
@@ -82,7 +85,7 @@ def test_a_refusal_is_told_before_the_state() -> None:
     world.check(refused)
     world.check(Supply("futu", "feed_down", "gone"))
     world.check(refused)
-    world.live.add(update(1))
+    world.live.log.append(update(1))
     world.check(Supply("futu"))
     world.check(refused._replace(refusal="other"))
     told = b"".join(world.outbox.writes)
@@ -126,6 +129,6 @@ def test_what_the_feed_lacks_is_told_with_what_it_has_of_what_a_client_may_see()
     assert world.renderer.said[1].reason == (
         "the feed simulator lacks US.AAPL, and nobody has published it"
     )
-    world.live.add(update(1))
+    world.live.log.append(update(1))
     world.check(None)
     assert (world.renderer.said[2].state, world.renderer.said[2].lacking) == ("live", None)

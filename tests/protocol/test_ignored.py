@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from bookcast.errors import InvalidInput
-from bookcast.hub.hub import Word
+from bookcast.hub.hub import Placement, Word
 from bookcast.hub.status import Status
 from bookcast.hub.subscription import Tally
 from bookcast.hub.view import ViewSpec
@@ -59,7 +59,7 @@ def answers(action: Action) -> list[msgspec.Struct]:  # noqa: PLR0911 - one for 
         case Authenticate(answer=told, refuse=refuse):
             return [told(None), refuse(FAULT)]
         case Restore(answer=restored) if restored is not None:
-            return [restored([(PLACE, True)])]
+            return [restored([Placement(PLACE, recovered=True)])]
         case Resume(restore=restore, refuse=refuse):
             [going_on] = restore({TRADES: (ViewSpec("v1", "AAPL"), None)})
             return [*answers(going_on), refuse(FAULT)]

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bookcast.engine.history import Gap
 from bookcast.engine.memory import MemoryEngine
 from bookcast.hub import batch
 from bookcast.hub.hub import Hub
@@ -29,6 +28,8 @@ from bookcast.model import (
     Update,
 )
 from bookcast.model.cursor import Cursor
+from bookcast.model.history import Gap
+from bookcast.model.log import LogRules
 from bookcast.protocol.render import Renderer
 from tests.support import (
     AAPL,
@@ -241,18 +242,17 @@ class World:
     def __init__(self, history_size: int) -> None:
         self.timer = ManualTimer()
         self.timer.now = 100.0
-        self.engine = MemoryEngine(epoch="e", clock=self.timer.clock, history_size=history_size)
+        self.engine = MemoryEngine(
+            epoch="e", clock=self.timer.clock, rules=LogRules(history_size, clock=self.timer.clock)
+        )
         self.hub = Hub(
             renderer=Renderer(line),
             clock=self.timer.clock,
             now=self.timer.clock,
             call_later=self.timer.call_later,
-            want=self.engine.want,
-            release=self.engine.release,
-            history_size=history_size,
         )
         self.engine.attach(
-            deliver=self.hub.deliver, wanted=lambda _topic: None, unwanted=lambda _topic: None
+            notice=self.hub.notice, wanted=lambda _topic: None, unwanted=lambda _topic: None
         )
         self.clients = [Client() for _ in range(3)]
 
@@ -264,9 +264,10 @@ class World:
     def subscribe(self, client: Client, topic: Topic, spec: ViewSpec, history: int = 0) -> None:
         replica = client.replicas[topic.channel + spec.spelling] = Replica()
         client.listen()
-        place = self.hub.subscribe(client, topic, spec, history=history)
+        interest = self.engine.open_now(topic)
+        place = self.hub.subscribe(client, interest, spec, history=history).position
         replica.place = (place.epoch, place.seq) if place else (None, None)
-        self.hub.begin(client, topic)
+        self.hub.start(client, [topic])
         client.flush()
         client.listen()
 
@@ -445,8 +446,9 @@ def test_every_trade_comes_once_in_order_or_is_told_as_a_gap(
             interval_ms, history = second
             spec = V1._replace(interval_ms=interval_ms)
             client = world.clients[first]
-            place_of = world.hub.subscribe(client, TRADES, spec, history=history)
-            begun[first] = place_of.seq if place_of else 0
+            interest = world.engine.open_now(TRADES)
+            place = world.hub.subscribe(client, interest, spec, history=history).position
+            begun[first] = place.seq if place else 0
             world.subscribe(client, TRADES, spec, history)
         else:
             act = {"hold": world.hold, "fill": world.fill_up, "catch_up": world.catch_up}[what]

@@ -4,6 +4,7 @@ import pytest
 
 from bookcast.auth.principal import Rights
 from bookcast.errors import InvalidInput
+from bookcast.hub.hub import Placement
 from bookcast.hub.view import ViewSpec
 from bookcast.model import Position
 from bookcast.model.cursor import Cursor
@@ -42,7 +43,7 @@ def restored(
     [action] = asked.restore(parked)
     assert isinstance(action, Restore)
     assert action.answer is not None
-    answer = action.answer([(Position("e", 9), True)] * len(action.restored))
+    answer = action.answer([Placement(Position("e", 9), recovered=True)] * len(action.restored))
     assert isinstance(answer, v1.Resumed)
     return action, answer
 
@@ -101,7 +102,7 @@ def test_a_position_that_cant_be_read_is_refused_by_itself() -> None:
     [action] = asked.restore({TRADES: (FULL, None)})
     assert isinstance(action, Restore)
     assert action.answer is not None
-    answer = action.answer([(Position("e", 3), True)])
+    answer = action.answer([Placement(Position("e", 3), recovered=True)])
     assert isinstance(answer, v1.Resumed)
     assert [one.recovered for one in answer.restored] == [True]
     [refused] = answer.refused

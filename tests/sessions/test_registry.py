@@ -383,20 +383,28 @@ async def test_past_the_history_there_is_a_gap() -> None:
 
 
 async def test_a_book_goes_on_by_a_delta_only_from_where_the_client_says_it_was() -> None:
-    """Else it begins with the whole state; with nothing new, nothing comes."""
+    """And only while nothing newer came; else it begins with the whole book."""
     world = SessionWorld()
     token = ""
-    for place, kinds in ((2, ["orderbook_delta"]), (1, ["orderbook_update"])):
+    for place, came, kinds in (
+        (2, [], []),
+        (2, [3], ["orderbook_update"]),
+        (1, [], ["orderbook_update"]),
+        (1, [3], ["orderbook_update"]),
+    ):
         first, token = welcomed(world)
         first.say("subscribe", symbol="AAPL", mode="delta")
-        world.engine._newest.clear()
+        world.engine._logs.clear()
         for size in (1, 2):
             await world.publish(size)
         first.vanish(read_all=True)
-        await world.publish(3)
+        for size in came:
+            await world.publish(size)
         again, _ = welcomed(world)
         resume(again, token, ("orderbook", "AAPL", "e", place))
         assert again.heard() == ["resumed", *kinds]
+        await world.publish(4)
+        assert again.heard() == ["orderbook_delta"]
         again.goodbye()
 
 

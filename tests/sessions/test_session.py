@@ -2,10 +2,10 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import pytest
 
 from bookcast.auth.principal import EVERYTHING, Principal, Rights
+from bookcast.engine.interests import Interest
 from bookcast.errors import CloseCode, InvalidInput
 from bookcast.model import Position
 from bookcast.protocol.connection import Terms
@@ -239,21 +239,24 @@ def test_a_base_client_hears_nothing_of_its_token() -> None:
     assert notices(world, client, 9) == []
 
 
-async def test_a_client_that_is_lost_before_its_topic_was_at_hand_keeps_what_it_asked_for() -> None:
+async def test_a_client_that_is_lost_before_its_topic_was_at_hand_keeps_what_it_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It finds all of it when it comes back."""
     world = World()
+    at_once = world.engine.open
 
-    async def never(_topics: Sequence[object]) -> None:
+    async def never(_topics: Sequence[object]) -> Sequence[Interest]:
         raise AssertionError
 
-    world.rules = msgspec.structs.replace(world.rules, prepare=never)
+    monkeypatch.setattr(world.engine, "open", never)
     lost = world.enter("slow")
     lost.session.receive(b'{"action":"subscribe","symbol":"AAPL"}')
     assert lost.session.has_to_wait
     lost.vanish()
     assert list(lost.session.seen()) == [AAPL]
     assert lost.session.seen()[AAPL][1] is None
-    world.rules = msgspec.structs.replace(world.rules, prepare=None)
+    monkeypatch.setattr(world.engine, "open", at_once)
     back = world.enter("slow")
     await world.publish(5)
     assert back.volumes() == [("AAPL", 5)]

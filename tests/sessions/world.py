@@ -13,6 +13,7 @@ from bookcast.errors import FINAL, CloseCode
 from bookcast.hub.hub import Hub
 from bookcast.limits import Refusals
 from bookcast.model import Book, Level, Publication, Topic
+from bookcast.model.log import LogRules
 from bookcast.protocol.connection import Terms
 from bookcast.protocol.render import Renderer
 from bookcast.sessions.base import SessionRules
@@ -126,19 +127,19 @@ class SessionWorld:
     ) -> None:
         self.timer = ManualTimer()
         self.timer.now = 1000.0
-        self.engine = MemoryEngine(epoch="e", clock=self.timer.clock, history_size=history_size)
+        self.engine = MemoryEngine(
+            epoch="e",
+            clock=self.timer.clock,
+            rules=LogRules(history_size, history_size, clock=self.timer.clock),
+        )
         self.hub = Hub(
             renderer=Renderer(line),
             clock=self.timer.clock,
             now=self.timer.clock,
             call_later=self.timer.call_later,
-            want=self.engine.want,
-            release=self.engine.release,
-            history_size=history_size,
-            queue_size=history_size,
         )
         self.engine.attach(
-            deliver=self.hub.deliver, wanted=lambda _topic: None, unwanted=lambda _topic: None
+            notice=self.hub.notice, wanted=lambda _topic: None, unwanted=lambda _topic: None
         )
         self.registry = Registry(
             ttl=ttl,
@@ -177,6 +178,7 @@ class SessionWorld:
             speaks_v1=v1,
             deflate=deflate,
             hub=self.hub,
+            engine=self.engine,
             frame=line,
             home=self.registry,
             gate=self.gate,

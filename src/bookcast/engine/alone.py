@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from bookcast.engine.base import Deliver, Head
+from bookcast.engine.base import Head, Notice
+from bookcast.engine.interests import Interests
 from bookcast.engine.memory import MemoryEngine
 from bookcast.model import Gone, Position, Publication, Topic, Update, is_lossless
+from bookcast.model.log import TopicLog
 
 
 class Alone:
@@ -17,23 +19,33 @@ class Alone:
     It knows as well what that means afterwards: which topics' clients were shown what nobody else
     was, and whose next publication doesn't continue what Redis has.
 
+    What it publishes goes to the same logs as what Redis says, which are what this node shows.
+
     Args:
         node: this process.
-        history_size: so many updates are kept where every one counts.
         clock: seconds since 1970.
-        deliver: takes updates for this node's clients.
+        log_of: finds or makes the log of a topic.
+        interests: who on this node wants a topic.
+        notice: tells the hub that something was appended to a log.
     """
 
     def __init__(
-        self, node: str, *, history_size: int, clock: Callable[[], float], deliver: Deliver
+        self,
+        node: str,
+        *,
+        clock: Callable[[], float],
+        log_of: Callable[[Topic], TopicLog],
+        interests: Interests,
+        notice: Notice,
     ) -> None:
         self._node = node
-        self._history_size = history_size
         self._clock = clock
-        self._deliver = deliver
+        self._log_of = log_of
+        self._interests = interests
+        self._notice = notice
         self._engine: MemoryEngine | None = None
         self._from_feed: set[Topic] = set()
-        # Topics whose clients were shown what this node said.
+        # Topics of which this node shows what it published alone.
         self._astray: set[Topic] = set()
         # What was published here never came to Redis: the next of it begins anew there.
         self._broken: set[Topic] = set()
@@ -50,34 +62,36 @@ class Alone:
 
     @property
     def astray(self) -> set[Topic]:
-        """The topics whose clients were shown what this node said, and nothing newer since."""
+        """The topics of which this node shows what it published alone, and nothing newer since."""
         return self._astray
 
     def __contains__(self, topic: Topic) -> bool:
         """Tell whether something was published here in this outage."""
         return self._engine is not None and topic in self._engine
 
-    def begin(self, wanted: Iterable[Topic]) -> None:
+    def log(self, topic: Topic) -> TopicLog | None:
+        """Return the log of a topic that was published here in this outage."""
+        return self._engine.log(topic) if self._engine is not None else None
+
+    def begin(self) -> None:
         """Redis is away from now on."""
         self._outages += 1
         self._spoken.clear()
         engine = self._engine = MemoryEngine(
             epoch=f"local-{self._node}-{self._outages}",
             clock=self._clock,
-            history_size=self._history_size,
+            log_of=self._log_of,
+            interests=self._interests,
         )
-        engine.attach(
-            deliver=self._deliver_here, wanted=lambda _topic: None, unwanted=lambda _topic: None
-        )
-        for topic in wanted:
-            engine.want(topic)
+        engine.attach(notice=self._notice, wanted=lambda _topic: None, unwanted=lambda _topic: None)
 
-    def end(self) -> list[tuple[Update, bool]]:
-        """Redis is back: give the newest states, which are to be published there before others.
+    def end(self, is_followed: Callable[[Topic], bool]) -> list[tuple[Update, bool]]:
+        """Go on with Redis, and return the newest states: they are published there before others.
 
-        Each with whether it came from the feed.
+        Each with whether it came from the feed. ``is_followed``: whether this node shows a topic.
         """
         engine, self._engine = self._engine, None
+        self._astray = {topic for topic in self._astray if is_followed(topic)}
         from_feed, self._from_feed = self._from_feed, set()
         left, self._kept = self._kept, {}
         for update in engine.newest() if engine is not None else ():
@@ -98,20 +112,16 @@ class Alone:
     ) -> list[Position]:
         """Publish for this node's clients."""
         assert self._engine is not None
+        topics = [one.topic for one in publications]
         if from_feed:
-            self._from_feed.update(one.topic for one in publications)
+            self._from_feed.update(topics)
+        self._astray.update(topics)
         return await self._engine.publish(publications)
 
-    def want(self, topic: Topic) -> None:
-        """Deliver a topic, beginning with what was published here."""
-        if self._engine is not None:
-            self._engine.want(topic)
-
-    def release(self, topic: Topic) -> None:
-        """Deliver it no more."""
-        self._astray.discard(topic)
-        if self._engine is not None:
-            self._engine.release(topic)
+    def forget(self, topic: Topic) -> None:
+        """Take note that this node doesn't show a topic any more."""
+        if topic not in self:
+            self._astray.discard(topic)
 
     async def past(self, topic: Topic) -> Sequence[Update]:
         """Give what was published here of a topic, oldest first."""
@@ -133,11 +143,11 @@ class Alone:
     # Afterwards
 
     def returning(self, update: Update) -> Update | None:
-        """Give an update of Redis as clients here may be shown it; None: they may not be now."""
+        """Return an update of Redis as this node may show it; None: it may not now."""
         if update.topic not in self._astray:
             return update
         if self._engine is not None:
-            return None  # they are shown what this node says
+            return None  # what this node says is shown
         self._astray.discard(update.topic)
         return msgspec.structs.replace(update, restored=True)
 
@@ -167,7 +177,3 @@ class Alone:
             return publication
         self._broken.discard(publication.topic)
         return publication._replace(resumes=True)
-
-    def _deliver_here(self, update: Update) -> None:
-        self._astray.add(update.topic)
-        self._deliver(update)

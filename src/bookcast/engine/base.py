@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
+from bookcast.engine.interests import Interest, Want
 from bookcast.model import Gone, Position, Publication, Topic, Update
+from bookcast.model.log import TopicLog
 
 if TYPE_CHECKING:
     from bookcast.engine.board import Board
@@ -16,11 +26,15 @@ if TYPE_CHECKING:
     from bookcast.engine.shelf import Shelf
     from bookcast.engine.unreadable import UnreadableLog
 
-Deliver = Callable[[Update], None]
-"""Takes an update to this node's hub."""
+Notice = Callable[[TopicLog], None]
+"""Tells this node's hub that something was appended to the log of a topic that is wanted here."""
 
 Demand = Callable[[Topic], None]
 """Notifies the feed that a topic is wanted by somebody, by reads alone, or by nobody any more."""
+
+
+Prepare = Callable[[Sequence[Topic]], Awaitable[None]]
+"""Reads what is known of topics into their logs."""
 
 
 NoteUnreadable = Callable[[Topic, Position], None]
@@ -102,8 +116,7 @@ class Engine(ABC):
     """
 
     waits: ClassVar[bool] = True
-    """Whether it may wait for something; where it never does, :meth:`publish` needs no task, and
-    nothing has to be prepared."""
+    """Whether it may wait for something; where it never does, :meth:`publish` needs no task."""
 
     shared: Shared | None = None
     """What it shares with other nodes; None where there are none."""
@@ -114,7 +127,7 @@ class Engine(ABC):
         return True
 
     def __init__(self) -> None:
-        self._deliver: Deliver = lambda _update: None
+        self._notice: Notice = lambda _log: None
         self._wanted: Demand = lambda _topic: None
         self._wanted_to_read: Demand = lambda _topic: None
         self._unwanted: Demand = lambda _topic: None
@@ -126,7 +139,7 @@ class Engine(ABC):
     def attach(
         self,
         *,
-        deliver: Deliver,
+        notice: Notice,
         wanted: Demand,
         unwanted: Demand,
         wanted_to_read: Demand = lambda _topic: None,
@@ -136,7 +149,7 @@ class Engine(ABC):
         """Connect both ends of the path; call it once, before anything is wanted."""
         self._removed = removed
         self._note_unreadable = unreadable
-        self._deliver = deliver
+        self._notice = notice
         self._wanted = wanted
         self._wanted_to_read = wanted_to_read
         self._unwanted = unwanted
@@ -178,7 +191,7 @@ class Engine(ABC):
     async def publish(
         self, publications: Sequence[Publication], *, fence: int | None = None
     ) -> list[Position]:
-        """Give each publication its position, keep it as the newest, deliver it where wanted.
+        """Give each publication its position, append it to the topic's log, notify who wants it.
 
         One whose key was used before for the same gets the position that it got then, and is left
         out. ``fence``: under which this node runs the feed that these come from.
@@ -190,10 +203,32 @@ class Engine(ABC):
         """
 
     async def prepare(self, topics: Sequence[Topic]) -> None:  # noqa: B027 - it has all at hand
-        """Have what is known of topics at hand, so that :meth:`want` can deliver it at once.
+        """Read what is known of topics into their logs, for somebody who asks for them next.
 
         When that isn't to be had in time it returns all the same, and what is known comes later.
         """
+
+    @abstractmethod
+    def open(
+        self, topics: Sequence[Topic]
+    ) -> Sequence[Interest] | Coroutine[Any, Any, Sequence[Interest]]:
+        """Want topics from now on, with what is known of each in its log.
+
+        Returns:
+            An interest for each, or a coroutine of them where what is known has to be read first.
+            When that isn't to be had in time, it comes later, as an update would.
+        """
+
+    @abstractmethod
+    def open_now(self, topic: Topic, *, reads: bool = False) -> Interest:
+        """Want a topic from now on; what is known of it may come later.
+
+        ``reads``: it is only read now and then.
+        """
+
+    @abstractmethod
+    def want(self, topic: Topic) -> Want | None:
+        """Return by whom on this node a topic is wanted, None when by nobody."""
 
     @abstractmethod
     async def snapshot(self, topic: Topic) -> Update | None:
@@ -227,25 +262,10 @@ class Engine(ABC):
 
     @abstractmethod
     async def past(self, topic: Topic) -> Sequence[Update]:
-        """Give what is known of a topic, oldest first, as :meth:`want` would deliver it."""
+        """Return what is known of a topic, oldest first.
 
-    @abstractmethod
-    def want(self, topic: Topic) -> None:
-        """Deliver this topic to this node from now on, beginning with what is known of it.
-
-        That is its newest update, or, where every update counts, its history, oldest first.
+        That is its newest update, or, where every update counts, its history.
         """
-
-    @abstractmethod
-    def want_to_read(self, topic: Topic) -> None:
-        """Deliver this topic from now on, or go on with it: reads alone want it.
-
-        What is known of it isn't delivered: a read asks for that.
-        """
-
-    @abstractmethod
-    def release(self, topic: Topic) -> None:
-        """Deliver this topic no more."""
 
     async def heads(self) -> list[Head]:
         """Return where every topic stands that has an update, in one list."""

@@ -19,10 +19,10 @@ from bookcast.engine.base import (
     all_published,
 )
 from bookcast.engine.formats import NEWEST
-from bookcast.engine.history import is_kept
 from bookcast.engine.keys import KEEP_SECONDS
 from bookcast.engine.link import Link
 from bookcast.model import LOSSLESS, Position, Publication, Topic, Update
+from bookcast.model.history import is_kept
 
 logger = logging.getLogger(__name__)
 

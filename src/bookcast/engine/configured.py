@@ -9,6 +9,7 @@ from bookcast.engine.link import LinkSettings
 from bookcast.engine.memory import MemoryEngine
 from bookcast.engine.peers import Node
 from bookcast.engine.redis import RedisEngine, RedisRules
+from bookcast.model.log import LogRules
 from bookcast.settings import Settings
 
 
@@ -17,9 +18,15 @@ def engine_of(settings: Settings, myself: Callable[[], Node]) -> Engine:
 
     ``myself`` tells what this node says of itself.
     """
-    if settings.redis_url is None or not settings.shares_redis:
-        return MemoryEngine(history_size=settings.history_size)
-    keeps_books = settings.session_queue == "all"
+    shares = settings.redis_url is not None and settings.shares_redis
+    logs = LogRules(
+        history_size=settings.history_size,
+        queue_size=settings.session_queue_size,
+        # Another node's client may come here, and need those from before it came.
+        keeps_books=settings.session_queue == "all" and shares,
+    )
+    if settings.redis_url is None or not shares:
+        return MemoryEngine(rules=logs)
     return RedisEngine(
         LinkSettings(
             settings.redis_url,
@@ -31,9 +38,9 @@ def engine_of(settings: Settings, myself: Callable[[], Node]) -> Engine:
         myself=myself,
         rules=RedisRules(
             history_size=max(
-                settings.history_size, settings.session_queue_size if keeps_books else 0
+                settings.history_size, settings.session_queue_size if logs.keeps_books else 0
             ),
-            keeps_books=keeps_books,
+            logs=logs,
             local=settings.engine_down_publish == "local",
             session_ttl=settings.session_ttl,
         ),

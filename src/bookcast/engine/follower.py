@@ -18,6 +18,7 @@ from bookcast.engine.subscriber import Subscriber
 from bookcast.engine.unreadable import UnreadableLog
 from bookcast.engine.work import Work
 from bookcast.model import LOSSLESS, Gone, Position, Topic, Update, is_lossless
+from bookcast.model.log import TopicLog
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +44,15 @@ class Follower:
     Args:
         link: the way to Redis.
         subscriber: tells what is said on channels.
-        history_size: so many updates are kept where every one counts.
-        keeps_books: so many books as well.
+        history_size: so many updates are read where every one counts.
+        log_of: finds or makes the log of a topic.
         patience: seconds that somebody waits for what is known of a topic.
         show: is given what is new, oldest first, and whether it is the first that is known here.
         restore: tells Redis states that it has lost.
         is_wanted: tells whether somebody wants a topic now.
         unreadable: is told what other nodes wrote and this one can't read.
         removed: is told that somebody has removed a topic.
+        forgotten: is told that a topic isn't followed any more.
     """
 
     def __init__(
@@ -59,13 +61,14 @@ class Follower:
         subscriber: Subscriber,
         *,
         history_size: int,
-        keeps_books: bool,
+        log_of: Callable[[Topic], TopicLog],
         patience: float,
         show: Callable[[Sequence[Update | Unreadable], bool], None],
         restore: Callable[[Sequence[Update]], Awaitable[None]],
         is_wanted: Callable[[Topic], bool],
         unreadable: UnreadableLog,
         removed: Callable[[Topic], None] = lambda _topic: None,
+        forgotten: Callable[[Topic], None] = lambda _topic: None,
     ) -> None:
         self._link = link
         self._subscriber = subscriber
@@ -76,6 +79,7 @@ class Follower:
         self._is_wanted = is_wanted
         self._unreadable = unreadable
         self._removed = removed
+        self._forgotten = forgotten
         self._work = Work()
         self._gives_back = False
         # Followed, though nobody wants them now: since when.
@@ -83,7 +87,7 @@ class Follower:
         self._preparing: dict[Topic, asyncio.Future[None]] = {}
         self.gone: dict[Topic, Gone] = {}
         """Topics whose publisher is gone, as far as is known."""
-        self.mirror = Mirror(history_size, keeps_books=keeps_books)
+        self.mirror = Mirror(history_size, log_of)
         """What is known."""
         self.repaired = 0
         """How often something was missing, and read again."""
@@ -94,26 +98,34 @@ class Follower:
         """End what is under way."""
         await self._work.end()
 
+    def has(self, topics: Iterable[Topic]) -> bool:
+        """Return whether what Redis knows of topics is at hand, or can't be read now."""
+        return all(self.mirror.follows(topic) and topic not in self._preparing for topic in topics)
+
     async def prepare(self, topics: Sequence[Topic]) -> None:
         """Follow topics, and have at hand what Redis knows of them, unless that takes too long."""
-        new = [topic for topic in topics if self.mirror.follow(topic)]
-        now, loop = time.monotonic(), asyncio.get_running_loop()
+        now = time.monotonic()
         for topic in self._idle.keys() & set(topics):
             self._idle[topic] = now
-        for topic in new:
-            self._preparing[topic] = loop.create_future()
-            self._idle[topic] = now
-        if new:
-            self._work.begin(self._follow(new), "follow")
+        self._follow_new(topics)
         waited = [self._preparing[topic] for topic in topics if topic in self._preparing]
         if waited and not self._link.is_away:
             await asyncio.wait(waited, timeout=self._patience)
 
     def want(self, topic: Topic) -> None:
         """Somebody wants a topic."""
+        self._follow_new([topic])
         self._idle.pop(topic, None)
-        if topic not in self.mirror:
-            self._work.begin(self.prepare([topic]), "prepare")
+
+    def _follow_new(self, topics: Iterable[Topic]) -> None:
+        """Begin to follow those topics that aren't followed yet."""
+        new = [topic for topic in topics if self.mirror.follow(topic)]
+        now, loop = time.monotonic(), asyncio.get_running_loop()
+        for topic in new:
+            self._preparing[topic] = loop.create_future()
+            self._idle[topic] = now
+        if new:
+            self._work.begin(self._follow(new), "follow")
 
     def release(self, topic: Topic) -> None:
         """Nobody wants it any more."""
@@ -337,6 +349,7 @@ class Follower:
             del self._idle[topic]
             self.gone.pop(topic, None)
             self.mirror.forget(topic)
+            self._forgotten(topic)
         if idle:
             await self._subscriber.unsubscribe(
                 [self._link.keys.topic(topic).channel for topic in idle]

@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from typing import Final
 
 from bookcast.engine.base import Engine, EngineStatus, Head, all_published
-from bookcast.engine.history import History
 from bookcast.engine.idempotency import KeyStore
-from bookcast.model import Gone, Position, Publication, Topic, Update, is_lossless
+from bookcast.engine.interests import Interest, Interests, Want
+from bookcast.model import Gone, Position, Publication, Topic, Update
+from bookcast.model.log import LogRules, TopicLog
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,12 @@ class MemoryEngine(Engine):
 
     A topic whose feed lost some of it gets one of its own.
 
-    ``clock`` gives seconds since 1970. Where every update counts, it keeps ``history_size``.
+    Args:
+        clock: seconds since 1970.
+        epoch: of what is published here.
+        rules: the bounds of the logs.
+        log_of: finds or makes the log of a topic; None: there is nobody else who has one.
+        interests: who wants a topic; None: who opened it here.
     """
 
     waits = False
@@ -35,16 +41,18 @@ class MemoryEngine(Engine):
         *,
         clock: Callable[[], float] = time.time,
         epoch: str | None = None,
-        history_size: int = 1000,
+        rules: LogRules | None = None,
+        log_of: Callable[[Topic], TopicLog] | None = None,
+        interests: Interests | None = None,
     ) -> None:
         super().__init__()
         self._clock = clock
-        self._history_size = history_size
-        self._histories: dict[Topic, History] = {}
+        self._log_of = log_of or (rules or LogRules()).log_of
+        self._interests = interests or Interests(self._find_log, self._on_change)
         self._epoch = epoch or f"m-{secrets.token_hex(4)}"
         self._breaks = 0
-        self._newest: dict[Topic, Update] = {}
-        self._delivering: set[Topic] = set()
+        # The logs of topics that were published here.
+        self._logs: dict[Topic, TopicLog] = {}
         self._keys = KeyStore()
         self._gone: dict[Topic, Gone] = {}
         # In which epoch topics begin that were removed.
@@ -67,32 +75,45 @@ class MemoryEngine(Engine):
             if once is not None and (known := self._keys.find(topic, once, server_ms)):
                 positions.append(known if isinstance(known, Position) else None)
                 continue
-            previous = self._newest.get(topic)
-            if previous is None:
+            log = self._logs.get(topic)
+            if log is None:
+                log = self._logs[topic] = self._interests.log(topic) or self._log_of(topic)
                 position = Position(self._removed_at.pop(topic, self._epoch), 1)
             else:
-                epoch, seq = previous.position.epoch, previous.position.seq + 1
+                assert log.newest is not None  # it is listed since it has one
+                epoch, seq = log.newest.position.epoch, log.newest.position.seq + 1
                 position = Position(self._next_epoch() if resumes else epoch, seq)
-            update = Update(topic, position, data, server_ms, exchange_ms, feed_ms, past)
-            self._newest[topic] = update
+            log.append(Update(topic, position, data, server_ms, exchange_ms, feed_ms, past))
             positions.append(position)
             if once is not None:
                 self._keys.keep(topic, once, position, server_ms)
-            if is_lossless(data):
-                self._remember(update)
-            if topic in self._delivering:
-                self._deliver(update)
-            elif logger.isEnabledFor(logging.DEBUG):
-                logger.debug("%s seq %d: kept, nobody wants it now", topic, position.seq)
+            if topic in self._interests:
+                self._notice(log)
+            else:
+                log.settle()
+                if logger.isEnabledFor(logging.DEBUG):
+                    logger.debug("%s seq %d: kept, nobody wants it now", topic, position.seq)
         return all_published(positions)
+
+    def _find_log(self, topic: Topic) -> TopicLog:
+        return self._logs.get(topic) or self._log_of(topic)
+
+    def _on_change(self, topic: Topic, want: Want | None) -> None:
+        if want == "subscribed":
+            self._wanted(topic)
+        elif want == "read":
+            self._wanted_to_read(topic)
+        else:
+            self._unwanted(topic)
 
     def _next_epoch(self) -> str:
         self._breaks += 1
         return f"{self._epoch}-{self._breaks}"
 
     async def snapshot(self, topic: Topic) -> Update | None:
-        """Give the newest update of a topic, None when there was none."""
-        return self._newest.get(topic)
+        """Return the newest update of a topic, None when there was none."""
+        log = self._logs.get(topic)
+        return log.newest if log is not None else None
 
     def gone(self, topic: Topic) -> Gone | None:
         """Return whether the publisher of what is newest is gone."""
@@ -101,61 +122,53 @@ class MemoryEngine(Engine):
     async def abandon(self, places: Mapping[Topic, Position], reason: str) -> None:
         """Note whose publisher is gone."""
         for topic, position in places.items():
-            newest = self._newest.get(topic)
+            newest = await self.snapshot(topic)
             if newest is not None and newest.position == position:
                 self._gone[topic] = Gone(position, reason)
 
     async def remove(self, topic: Topic) -> bool:
         """Forget a topic. What is published next begins a new epoch."""
-        self._histories.pop(topic, None)
         self._gone.pop(topic, None)
-        newest = self._newest.pop(topic, None)
-        if newest is None:
+        log = self._logs.pop(topic, None)
+        if log is None:
             return False
+        log.clear()
         self._removed_at[topic] = self._next_epoch()
         self._removed(topic)
         return True
 
     async def past(self, topic: Topic) -> Sequence[Update]:
-        """Give what is known of a topic, oldest first."""
-        return self._past(topic)
+        """Return what is known of a topic, oldest first."""
+        log = self._logs.get(topic)
+        return log.past() if log is not None else []
 
-    def _past(self, topic: Topic) -> list[Update]:
-        history = self._histories.get(topic)
-        past = list(history.updates) if history is not None else []
-        newest = self._newest.get(topic)
-        if newest is not None and (not past or past[-1] is not newest):
-            past.append(newest)
-        return past
+    def open(self, topics: Sequence[Topic]) -> Sequence[Interest]:
+        """Want topics; what is known is in their logs."""
+        return [self._interests.open(topic) for topic in topics]
 
-    def want(self, topic: Topic) -> None:
-        """Deliver what is known at once, and each update from now on."""
-        self._delivering.add(topic)
-        for update in self._past(topic):
-            self._deliver(update)
-        self._wanted(topic)
+    def open_now(self, topic: Topic, *, reads: bool = False) -> Interest:
+        """Want a topic; ``reads``: it is only read now and then."""
+        return self._interests.open(topic, reads=reads)
 
-    def want_to_read(self, topic: Topic) -> None:
-        """Deliver each update from now on, which reads alone want."""
-        self._delivering.add(topic)
-        self._wanted_to_read(topic)
-
-    def release(self, topic: Topic) -> None:
-        """Deliver this topic no more."""
-        self._delivering.discard(topic)
-        self._unwanted(topic)
+    def want(self, topic: Topic) -> Want | None:
+        """Return by whom a topic is wanted, None when by nobody."""
+        return self._interests.want(topic)
 
     def newest(self) -> list[Update]:
-        """Give the newest update of every topic that has one."""
-        return list(self._newest.values())
+        """Return the newest update of every topic that has one."""
+        return [log.newest for log in self._logs.values() if log.newest is not None]
+
+    def log(self, topic: Topic) -> TopicLog | None:
+        """Return the log of a topic that was published here."""
+        return self._logs.get(topic)
 
     def __contains__(self, topic: Topic) -> bool:
-        """Tell whether anything was published of a topic."""
-        return topic in self._newest
+        """Return whether anything was published of a topic."""
+        return topic in self._logs
 
     async def pages(self) -> AsyncIterator[Sequence[Head]]:
         """Return where every topic stands that has an update, some at a time."""
-        known = list(self._newest.values())
+        known = self.newest()
         for at in range(0, len(known), PAGE):
             page = known[at : at + PAGE]
             yield [Head(one.topic, one.position, one.server_ms) for one in page]
@@ -163,19 +176,12 @@ class MemoryEngine(Engine):
 
     async def count_topics(self) -> int:
         """Count the topics."""
-        return len(self._newest)
+        return len(self._logs)
 
     async def unknown(self, topics: Collection[Topic]) -> set[Topic]:
         """Return the topics of which nothing was ever published."""
-        return {topic for topic in topics if topic not in self._newest}
-
-    def _remember(self, update: Update) -> None:
-        history = self._histories.get(update.topic)
-        if history is None:
-            history = self._histories[update.topic] = History(self._history_size)
-        history.append(update)
-        history.trim()
+        return {topic for topic in topics if topic not in self._logs}
 
     def status(self) -> EngineStatus:
         """Memory is always there."""
-        return EngineStatus(kind="memory", state="connected", topics=len(self._newest))
+        return EngineStatus(kind="memory", state="connected", topics=len(self._logs))

@@ -5,13 +5,13 @@ It does no I/O. Messages may be lost, come twice or late; what is missing is rea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from bookcast.engine.history import History, is_kept
 from bookcast.engine.records import Unreadable
 from bookcast.model import Position, Topic, Update, is_lossless
+from bookcast.model.log import TopicLog
 
 
 def is_news(head: Position, place: Position | None) -> bool:
@@ -32,28 +32,33 @@ class Known(msgspec.Struct, frozen=True):
 class _Topic:
     """One topic, known up to ``place``; ``newest`` is the last update that could be read.
 
-    ``waiting``: what came while it was read; None: it isn't being read.
+    ``log`` is what this node shows, which may be something else: see :class:`Mirror`. ``waiting``:
+    what came while it was read; None: it isn't being read.
     """
 
-    __slots__ = ("history", "newest", "place", "waiting")
+    __slots__ = ("log", "newest", "place", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, log: TopicLog) -> None:
+        self.log = log
         self.newest: Update | None = None
         self.place: Position | None = None
-        self.history: History | None = None
         self.waiting: list[Update | Unreadable] | None = []
 
 
 class Mirror:
     """Follows topics, from what is read of them and from what is told.
 
-    Where every update counts (with ``keeps_books``, of books as well), it keeps ``history_size``;
-    of what comes while a topic is being read, so many too.
+    It knows how far this node has what Redis has, never by the logs: while Redis is away, a log
+    shows what this node published alone, and what Redis was told again it doesn't show twice.
+
+    Args:
+        most_waiting: so many updates are kept that come while a topic is being read.
+        log_of: finds or makes the log of a topic.
     """
 
-    def __init__(self, history_size: int, *, keeps_books: bool = False) -> None:
-        self._history_size = history_size
-        self._keeps_books = keeps_books
+    def __init__(self, most_waiting: int, log_of: Callable[[Topic], TopicLog]) -> None:
+        self._most_waiting = most_waiting
+        self._log_of = log_of
         self._topics: dict[Topic, _Topic] = {}
 
     def __contains__(self, topic: Topic) -> bool:
@@ -72,7 +77,7 @@ class Mirror:
         """Begin to follow a topic: it has to be read. False: it is followed already."""
         if topic in self._topics:
             return False
-        self._topics[topic] = _Topic()
+        self._topics[topic] = _Topic(self._log_of(topic))
         return True
 
     def follows(self, topic: Topic) -> bool:
@@ -88,7 +93,8 @@ class Mirror:
         known = self._topics.get(topic)
         if known is None or known.place is None:
             return False
-        known.newest = known.place = known.history = None
+        known.newest = known.place = None
+        known.log.clear()
         return True
 
     def position(self, topic: Topic) -> Position | None:
@@ -101,15 +107,10 @@ class Mirror:
         known = self._topics.get(topic)
         return known.newest if known is not None else None
 
-    def past(self, topic: Topic) -> list[Update]:
-        """Give what is known of a topic, oldest first: its history, and the newest."""
+    def log(self, topic: Topic) -> TopicLog | None:
+        """Return the log of a topic that is followed."""
         known = self._topics.get(topic)
-        if known is None or known.newest is None:
-            return []
-        past = list(known.history.updates) if known.history is not None else []
-        if not past or past[-1].position != known.newest.position:
-            past.append(known.newest)
-        return past
+        return known.log if known is not None else None
 
     def hear(
         self, topic: Topic, updates: Sequence[Update | Unreadable]
@@ -125,7 +126,7 @@ class Mirror:
             return [], False
         if known.waiting is not None:
             # Of too many, the oldest will most likely be in what is read; else it is read again.
-            known.waiting = [*known.waiting, *updates][-self._history_size :]
+            known.waiting = [*known.waiting, *updates][-self._most_waiting :]
             return [], False
         place = known.place
         first = updates[0].position
@@ -208,16 +209,8 @@ class Mirror:
     def _take(self, known: _Topic, updates: Sequence[Update | Unreadable]) -> None:
         for update in updates:
             known.place = update.position
-            if isinstance(update, Unreadable):
-                if known.history is not None:
-                    known.history.skip(update.position)
-                continue
-            known.newest = update
-            if is_kept(update.data, books_too=self._keeps_books):
-                if known.history is None:
-                    known.history = History(self._history_size)
-                known.history.append(update)
-                known.history.trim()
+            if isinstance(update, Update):
+                known.newest = update
 
 
 def _is_told_again(before: Update, update: Update) -> bool:

@@ -10,8 +10,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -31,6 +31,7 @@ from bookcast.engine.committer import Committer
 from bookcast.engine.demand import Demand
 from bookcast.engine.directory import Directory
 from bookcast.engine.follower import Follower
+from bookcast.engine.interests import Interest, Interests, Want
 from bookcast.engine.leadership import Leadership
 from bookcast.engine.link import Link, LinkSettings
 from bookcast.engine.notes import TopicNotes
@@ -43,6 +44,7 @@ from bookcast.engine.unreadable import UnreadableLog
 from bookcast.engine.work import Work
 from bookcast.errors import InvalidInput
 from bookcast.model import Gone, Position, Publication, Topic, Update, is_lossless
+from bookcast.model.log import LogRules, TopicLog
 
 logger = logging.getLogger(__name__)
 
@@ -65,12 +67,12 @@ RETRY_SECONDS: Final = 1.0
 class RedisRules(msgspec.Struct, frozen=True):
     """What holds for a node. ``local``: what is published while Redis is away goes to its clients.
 
-    ``session_ttl``: seconds that a session waits for its client. ``keeps_books``: books have a
-    history too.
+    ``history_size``: so many updates Redis keeps where every one counts. ``logs``: the bounds of
+    what this node keeps. ``session_ttl``: seconds that a session waits for its client.
     """
 
     history_size: int = 1000
-    keeps_books: bool = False
+    logs: LogRules = LogRules()
     local: bool = False
     session_ttl: float = 60.0
 
@@ -106,7 +108,7 @@ class RedisEngine(Engine):
             self._link,
             node=peers.id,
             history_size=rules.history_size,
-            keeps_books=rules.keeps_books,
+            keeps_books=rules.logs.keeps_books,
             form=lambda: peers.form,
             published=lambda *state: self._published.note(*state),  # noqa: PLW0108 - made later
             clock=clock,
@@ -137,24 +139,27 @@ class RedisEngine(Engine):
             self._link,
             self._subscriber,
             history_size=rules.history_size,
-            keeps_books=rules.keeps_books,
+            log_of=lambda topic: self._alone.log(topic) or rules.logs.log_of(topic),
             patience=link_settings.timeout,
             show=self._show,
             restore=self._restore,
-            is_wanted=lambda topic: topic in self._delivering,
+            is_wanted=lambda topic: topic in self._interests,
             unreadable=unreadable,
             removed=self._on_removed,
+            forgotten=lambda topic: self._alone.forget(topic),  # noqa: PLW0108 - made later
         )
+        self._interests = Interests(self._follow, self._on_change)
         self._published = PublishedStates(self._follower, self._restore)
         self._notes = TopicNotes(self._link, peers, self._follower)
         self._alone = Alone(
             peers.id,
-            history_size=rules.history_size,
             clock=clock,
-            deliver=lambda update: self._deliver(update),  # noqa: PLW0108 - attached later
+            log_of=lambda topic: self._follower.mirror.log(topic) or rules.logs.log_of(topic),
+            interests=self._interests,
+            notice=lambda log: self._notice(log),  # noqa: PLW0108 - attached later
         )
-        # What the hub wants, and since when.
-        self._delivering: dict[Topic, float] = {}
+        # What is wanted here, and since when, in milliseconds since 1970.
+        self._wanted_since: dict[Topic, float] = {}
         self._work = Work()
         self._heard_at = time.monotonic()
         self._on_return: list[Callable[[], None]] = []
@@ -270,6 +275,44 @@ class RedisEngine(Engine):
         """Follow topics, and read what Redis knows of them."""
         await self._follower.prepare(topics)
 
+    def open(
+        self, topics: Sequence[Topic]
+    ) -> Sequence[Interest] | Coroutine[Any, Any, Sequence[Interest]]:
+        """Want topics; those that aren't followed are read first, while Redis is there."""
+        if self._follower.has(topics) or self._link.is_away:
+            return [self._interests.open(topic) for topic in topics]
+        return self._read_and_open(topics)
+
+    async def _read_and_open(self, topics: Sequence[Topic]) -> Sequence[Interest]:
+        await self._follower.prepare(topics)
+        return [self._interests.open(topic) for topic in topics]
+
+    def open_now(self, topic: Topic, *, reads: bool = False) -> Interest:
+        """Want a topic; what Redis knows of it may come later."""
+        return self._interests.open(topic, reads=reads)
+
+    def want(self, topic: Topic) -> Want | None:
+        """Return by whom on this node a topic is wanted, None when by nobody."""
+        return self._interests.want(topic)
+
+    def _follow(self, topic: Topic) -> TopicLog:
+        self._follower.want(topic)
+        log = self._follower.mirror.log(topic)
+        assert log is not None  # it is followed now
+        return log
+
+    def _on_change(self, topic: Topic, want: Want | None) -> None:
+        if want is None:
+            del self._wanted_since[topic]
+            self._follower.release(topic)
+            self._demand.release(topic)
+            return
+        self._wanted_since.setdefault(topic, self._clock() * 1000)
+        if want == "read":
+            self._demand.want_to_read(topic)
+        else:
+            self._demand.want(topic)
+
     async def snapshot(self, topic: Topic) -> Update | None:
         """Give the newest update of a topic, None when there was none."""
         mirror = self._follower.mirror
@@ -327,44 +370,16 @@ class RedisEngine(Engine):
 
     def _on_removed(self, topic: Topic) -> None:
         self._published.forget(topic)
-        if topic in self._delivering:
+        if topic in self._interests:
             self._removed(topic)
 
     async def past(self, topic: Topic) -> Sequence[Update]:
-        """Give what is known of a topic, oldest first."""
+        """Return what is known of a topic, oldest first."""
         if topic in self._alone:
             return await self._alone.past(topic)
         await self._follower.prepare([topic])
-        return self._follower.mirror.past(topic)
-
-    def want(self, topic: Topic) -> None:
-        """Deliver what is known at once, and each update from now on."""
-        self._delivering[topic] = self._clock() * 1000
-        self._follower.want(topic)
-        self._alone.want(topic)
-        if topic not in self._alone:
-            mirror = self._follower.mirror
-            newest, place = mirror.newest(topic), mirror.position(topic)
-            for update in mirror.past(topic):
-                self._deliver(update)
-            if place is not None and (newest is None or newest.position != place):
-                self._note_unreadable(topic, place)
-        self._demand.want(topic)
-
-    def want_to_read(self, topic: Topic) -> None:
-        """Deliver each update from now on, which reads alone want."""
-        if topic not in self._delivering:
-            self._delivering[topic] = self._clock() * 1000
-            self._follower.want(topic)
-            self._alone.want(topic)
-        self._demand.want_to_read(topic)
-
-    def release(self, topic: Topic) -> None:
-        """Deliver this topic no more."""
-        self._delivering.pop(topic, None)
-        self._follower.release(topic)
-        self._alone.release(topic)
-        self._demand.release(topic)
+        log = self._follower.mirror.log(topic)
+        return log.past() if log is not None else []
 
     async def pages(self) -> AsyncIterator[Sequence[Head]]:
         """Tell where every topic stands that has an update; while Redis is away, those wanted."""
@@ -482,23 +497,30 @@ class RedisEngine(Engine):
         updates: Sequence[Update | Unreadable],
         first: bool,  # noqa: FBT001 - a callback
     ) -> None:
-        """Deliver what is new; ``first``: nothing was known of the topic before."""
+        """Append what is new to the logs; ``first``: nothing was known of the topic before."""
         for update in updates:
-            wanted_at = self._delivering.get(update.topic)
-            if wanted_at is None:
+            log = self._follower.mirror.log(update.topic)
+            if log is None:
                 continue
+            wanted_since = self._wanted_since.get(update.topic)
             if isinstance(update, Unreadable):
+                log.skip(update.position)
                 # What couldn't be read before somebody asked matters only while it is the newest.
-                if not first or update is updates[-1]:
+                if wanted_since is not None and (not first or update is updates[-1]):
                     self._note_unreadable(update.topic, update.position)
                 continue
             shown = self._alone.returning(update)
             if shown is None:
                 continue
-            if first and shown.server_ms < wanted_at - CLOCKS_MS and is_lossless(shown.data):
+            if wanted_since is None:
+                log.append(shown)
+                log.settle()
+                continue
+            if first and shown.server_ms < wanted_since - CLOCKS_MS and is_lossless(shown.data):
                 # It couldn't be read before somebody asked, and was before they did.
                 shown = msgspec.structs.replace(shown, past=True)
-            self._deliver(shown)
+            log.append(shown)
+            self._notice(log)
 
     # Again and again
 
@@ -547,12 +569,12 @@ class RedisEngine(Engine):
     def _go_on_alone(self, reason: str) -> None:
         """Go on without Redis."""
         logger.warning("%s: this node goes on by itself", reason)
-        self._alone.begin(self._delivering)
+        self._alone.begin()
         asyncio.get_running_loop().call_soon(self._on_outage)
 
     def _return(self) -> None:
         """Go on with Redis: what is newest here becomes the newest there."""
-        left = self._alone.end()
+        left = self._alone.end(self._follower.mirror.follows)
         self._leadership.note_away()  # also where it was away for less than a look at the lock
         self._breaker.succeed()
         logger.warning("Redis is back")

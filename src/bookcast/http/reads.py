@@ -189,7 +189,7 @@ class Reads:
         supply = self._feeder.supply(topic)
         if supply is None or _is_from_outside(newest):
             return
-        if supply.quota is not None and not self._hub.is_live(topic):
+        if supply.quota is not None and self._engine.want(topic) != "subscribed":
             free_ms = supply.quota.next_free_ms
             raise InvalidInput(
                 "too_many_reads",

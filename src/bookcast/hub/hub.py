@@ -6,20 +6,22 @@ Clocks, timer and renderer are passed in: nothing here waits, sends or encodes b
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from bookcast.engine.history import Gap
+from bookcast.engine.interests import Interest
 from bookcast.hub.batch import Batch, to_all
 from bookcast.hub.interval import EARLY_SECONDS, next_due
 from bookcast.hub.status import Status
 from bookcast.hub.subscription import Outbox, Subscription, Tally
 from bookcast.hub.teller import Teller
-from bookcast.hub.topic import MAX_WAITING, LiveTopic, Step, live_topic
+from bookcast.hub.topic import LiveTopic
 from bookcast.hub.view import Renderer, Shown, View, ViewSpec
 from bookcast.listing import FeedList
 from bookcast.model import Channel, Gone, Position, Supply, Topic, Update
-from bookcast.model.cursor import Cursor
+from bookcast.model.cursor import NOW, Cursor, Since
+from bookcast.model.history import Gap
+from bookcast.model.log import MAX_WAITING, Step, TopicLog
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,16 @@ class Word(NamedTuple):
     last_update_ms: float | None
 
 
+class Placement(NamedTuple):
+    """Where a client begins with a topic, None when nothing is known of it.
+
+    ``recovered``: nothing is missing between what the client has and what it will be shown.
+    """
+
+    position: Position | None
+    recovered: bool = False
+
+
 class Hub:
     """Sends each update once per view to every subscriber that can take it.
 
@@ -57,12 +69,7 @@ class Hub:
         clock: monotonic seconds.
         now: seconds since 1970.
         call_later: the event loop's timer.
-        want: asked to begin delivering a topic, which may deliver what is known of it at once.
-        release: asked to stop delivering it.
         batch_seconds: under load a flush waits at most this long for company; 0: never.
-        history_size: so many updates are kept of a topic whose every update counts.
-        queue_size: so many are kept of another, for clients who want every update.
-        keeps_books: so many are kept of every book, also before such a client comes.
         max_queue_bytes: a client that was held is sent no more than this of them at once.
         stale_after: per channel, seconds without an update until a topic is stale; 0: never.
         patience: seconds that a client who comes back with more than is known here waits for it:
@@ -80,12 +87,7 @@ class Hub:
         clock: Callable[[], float],
         now: Callable[[], float],
         call_later: CallLater,
-        want: Callable[[Topic], None],
-        release: Callable[[Topic], None],
         batch_seconds: float = 0.0,
-        history_size: int = 1000,
-        queue_size: int = 1000,
-        keeps_books: bool = False,
         max_queue_bytes: int = 1 << 20,
         stale_after: Mapping[Channel, float] | None = None,
         patience: float = 0.0,
@@ -98,12 +100,7 @@ class Hub:
         self._clock = clock
         self._now = now
         self._call_later = call_later
-        self._want = want
-        self._release = release
         self._batch_seconds = batch_seconds
-        self._history_size = history_size
-        self._queue_size = queue_size
-        self._keeps_books = keeps_books
         self._max_queue_bytes = max_queue_bytes
         self._patience = patience
         self._teller = Teller(renderer, now, stale_after or {}, supply, gone, lacking=lacking)
@@ -126,24 +123,20 @@ class Hub:
 
     # From the engine
 
-    def deliver(self, update: Update) -> None:
-        """Let an update of a wanted topic go out with the next flush."""
-        live = self._topics.get(update.topic)
+    def notice(self, log: TopicLog) -> None:
+        """Let what was appended to the log of a topic go out with the next flush."""
+        live = self._topics.get(log.topic)
         if live is None:
-            logger.debug("%s seq %d: nobody here wants it", update.topic, update.position.seq)
-            return
-        if update.past and live.remember(update):
-            self._remembering[update.topic] = live
+            log.settle()
+            logger.debug("%s: nobody here sees it", log.topic)
+        elif not log.waiting_count():
+            self._remembering[log.topic] = live  # it happened before anybody asked
             self._schedule()
-            return
-        if live.add(update):
-            self.conflated += live.subscriber_count(conflating=True)
-            logger.debug("%s seq %d: displaced an older one", update.topic, update.position.seq)
-        if live.is_waited_for():
-            self._dirty[update.topic] = live
+        elif live.is_waited_for():
+            self._dirty[log.topic] = live
             self._schedule()
         else:
-            live.settle()
+            log.trim()
 
     def note_unreadable(self, topic: Topic, position: Position) -> None:
         """Note that this node can't read an update, of which subscribers are told once a minute.
@@ -185,25 +178,47 @@ class Hub:
     # From the sessions
 
     def subscribe(
-        self, outbox: Outbox, topic: Topic, spec: ViewSpec, *, history: int = 0
-    ) -> Position | None:
+        self,
+        outbox: Outbox,
+        interest: Interest,
+        spec: ViewSpec,
+        since: Since = NOW,
+        *,
+        history: int = 0,
+        whole: bool = False,
+    ) -> Placement:
         """Subscribe a client to a topic, instead of how it saw the topic before.
 
-        Nothing is sent yet: call :meth:`begin`. A newcomer is first shown the state that the view's
-        other subscribers were sent last, so that all of them go on from the same place; or, where
-        every update counts, what comes after that place or after the last ``history`` updates. Who
-        was subscribed already misses none of those.
+        Nothing is sent yet: call :meth:`start`.
 
-        Returns:
-            The position that the client begins with, None when nothing is known of the topic.
+        Args:
+            outbox: of the client.
+            interest: keeps the topic wanted as long as the client sees it.
+            spec: how it is shown.
+            since: where the client goes on. NOW is where the others of the view stand, so that all
+                of them go on from the same place. Who is subscribed already misses nothing by it.
+            history: begin so many updates back, where every one counts.
+            whole: a state begins with a whole one, even where the client has the newest.
         """
-        before = outbox.shown.get(topic)
-        last = before.view.held.get(before, before.view.cursor) if before is not None else None
-        live, subscription = self._enter(outbox, topic, spec, last, known=before is not None)
+        topic = interest.log.topic
+        if since == NOW:
+            before = outbox.shown.get(topic)
+            last = before.view.held.get(before, before.view.cursor) if before is not None else None
+            live, subscription = self._enter(outbox, interest, spec, last, known=before is not None)
+            return self._place_now(live, subscription, last, history)
+        last = since if isinstance(since, Cursor) else None
+        live, subscription = self._enter(outbox, interest, spec, last, known=True)
+        subscription.whole = whole and live.conflates
+        return self._place_after(live, subscription, last)
+
+    def _place_now(
+        self, live: LiveTopic, subscription: Subscription, last: Cursor | None, history: int
+    ) -> Placement:
+        """Begin where the view stands. ``last``: what the client has by an earlier subscription."""
         view = subscription.view
         beginning = live.beginning(view.cursor, history)
         if last is not None and view.cursor is not None and beginning is not None and not history:
-            resumed = live.resuming(spec, view.cursor, last)
+            resumed = live.resuming(view.spec, view.cursor, last)
             place = beginning.position
             if resumed is not None and (
                 resumed.position.epoch != place.epoch or resumed.position.seq < place.seq
@@ -213,55 +228,33 @@ class Hub:
         begun = beginning or view.cursor
         if begun is None:
             subscription.history = history  # when the feed has it
-        return begun.position if begun is not None else None
+        return Placement(begun.position if begun is not None else None)
 
-    def resume(
-        self,
-        outbox: Outbox,
-        topic: Topic,
-        spec: ViewSpec,
-        last: Cursor | None,
-        *,
-        whole: bool = False,
-    ) -> tuple[Position | None, bool]:
-        """Subscribe a client that was there before, and has all up to ``last``.
-
-        Nothing is sent yet: call :meth:`begin`. ``whole``: of a state it is shown the whole, even
-        where it has the newest.
-
-        Returns:
-            The position that the client goes on from, None when nothing is known of the topic, and
-            whether nothing is missing between ``last`` and what it will be shown.
-        """
-        live, subscription = self._enter(outbox, topic, spec, last, known=True)
-        subscription.whole = whole and live.conflates
-        view = subscription.view
+    def _place_after(
+        self, live: LiveTopic, subscription: Subscription, last: Cursor | None
+    ) -> Placement:
+        """Go on after what a client has that was there before; None: nobody knows what."""
+        view, place = subscription.view, last.position if last is not None else None
         cursor = view.cursor
-        place = last.position if last is not None else None
         if cursor is None:
-            self._wait(subscription, place)
-            return None, False
+            self._wait(subscription, last)
+            return Placement(None)
         if self._patience and place is not None and place.is_past(cursor.position):
-            self._wait(subscription, place)
+            self._wait(subscription, last)
             self._give_up_later(subscription)
-            return place, True
+            return Placement(place, recovered=True)
         beginning = self._going_on(live, subscription, cursor, last)
         view.hold(subscription, beginning)
         if place is None:
-            return cursor.position, False
+            return Placement(cursor.position)
         if live.conflates:
             known = place.epoch == cursor.position.epoch and not place.is_past(cursor.position)
-            return (cursor.position if beginning is None else place), known
-        return self._whole_from(live, view, beginning, cursor, place)
+            return Placement(cursor.position if beginning is None else place, recovered=known)
+        return self._place_among_events(live, view, beginning, place)
 
-    def _whole_from(
-        self,
-        live: LiveTopic,
-        view: View,
-        beginning: Cursor | None,
-        cursor: Cursor,
-        place: Position,
-    ) -> tuple[Position, bool]:
+    def _place_among_events(
+        self, live: LiveTopic, view: View, beginning: Cursor | None, place: Position
+    ) -> Placement:
         """Return where a client goes on that must miss nothing, and whether it doesn't."""
         shown = view.catch_up_from(
             beginning, lambda newest: self._between(live, view, beginning, newest)
@@ -269,13 +262,16 @@ class Hub:
         gap = shown.gap
         if gap is None:
             # What waits for the next flush may be of a new epoch, and then comes with a gap.
-            return place, live.newest is None or live.newest.position.epoch == place.epoch
+            newest = live.log.newest
+            return Placement(
+                place, recovered=newest is None or newest.position.epoch == place.epoch
+            )
         if gap.from_seq is not None:
-            return Position(gap.epoch, gap.from_seq - 1), False
+            return Placement(Position(gap.epoch, gap.from_seq - 1))
         following = live.catch_up(view.spec, beginning, view.newest).updates
         if not following:
-            return cursor.position, False
-        return Cursor.before(following[0]).position, False
+            return Placement(view.newest.position)
+        return Placement(Cursor.before(following[0]).position)
 
     def _going_on(
         self,
@@ -289,11 +285,11 @@ class Hub:
             return None
         return live.resuming(subscription.view.spec, cursor, last)
 
-    def _wait(self, subscription: Subscription, place: Position | None) -> None:
+    def _wait(self, subscription: Subscription, last: Cursor | None) -> None:
         """Show a client nothing before this node knows more than it has, or anything."""
-        subscription.left = Cursor(place) if place is not None else None
+        subscription.left = last
         subscription.view.hold(subscription, None)
-        if place is not None:
+        if last is not None:
             subscription.view.ahead.add(subscription)
 
     def _give_up_later(self, subscription: Subscription) -> None:
@@ -313,31 +309,40 @@ class Hub:
             self._catch_up(subscription)
             subscription.outbox.flush()
 
-    def park(self, outbox: Outbox, until: float) -> None:
-        """Keep a client's place in all that is shown to it: it is gone, and may come back.
+    def disconnect(
+        self, outbox: Outbox, before: float
+    ) -> dict[Topic, tuple[Cursor | None, Interest]]:
+        """Show a client nothing any more: its connection is lost, and it may come back.
 
-        ``until``: what it was sent later than that, in the hub's seconds, it may never have got.
+        ``before``: what it was sent later than that, in the hub's seconds, it may never have got.
+
+        Returns:
+            Per topic, what the client surely has, None when nobody knows; and an interest, so that
+            the topic stays wanted until the client is back or given up.
         """
-        for topic, subscription in outbox.shown.items():
+        left: dict[Topic, tuple[Cursor | None, Interest]] = {}
+        for topic, subscription in tuple(outbox.shown.items()):
             live, view = self._topics[topic], subscription.view
             last = view.held.get(subscription, view.cursor)
-            if last == view.cursor or view.shown_at > until:
-                last = live.surely(view, until)
+            if last == view.cursor or view.shown_at > before:
+                last = live.delivered(view, before)
             if view.spec.every:
                 last = subscription.no_earlier(last)
-            view.park(subscription, last)
+            # A saved place has no base: who comes back to something newer gets a whole book.
+            left[topic] = (
+                Cursor(last.position) if last is not None else None,
+                live.interest.share(),
+            )
+            self.unsubscribe(outbox, topic)
+        return left
 
-    def parked_at(self, outbox: Outbox, topic: Topic) -> Cursor | None:
-        """Tell what a client that is parked surely has."""
-        subscription = outbox.shown[topic]
-        return subscription.view.parked[subscription]
-
-    def begin(self, outbox: Outbox, topic: Topic) -> None:
-        """Show a new subscriber where its view stands."""
-        subscription = outbox.shown[topic]
-        if outbox.writable:
-            self._catch_up(subscription)
-            self._teller.tell(self._topics[topic], subscription)
+    def start(self, outbox: Outbox, topics: Iterable[Topic]) -> None:
+        """Bring a client that has subscribed to topics to where its views stand."""
+        for topic in topics:
+            subscription = outbox.shown[topic]
+            if outbox.writable:
+                self._catch_up(subscription)
+                self._teller.tell(self._topics[topic], subscription)
 
     def resync(self, outbox: Outbox, topic: Topic) -> None:
         """Show a subscriber the whole state once more, as if it were new."""
@@ -360,7 +365,7 @@ class Hub:
         if not live.views:
             del self._topics[topic]
             self._dirty.pop(topic, None)
-            self._release(topic)
+            live.interest.close()
 
     def hold(self, outbox: Outbox) -> None:
         """Send nothing more to a client that can't take it, in none of the views shown to it."""
@@ -401,7 +406,7 @@ class Hub:
         subscription = outbox.shown[topic]
         live, view = self._topics[topic], subscription.view
         held = subscription in view.held
-        waiting, newest = live.waiting_count() + view.unshown, live.newest
+        waiting, newest = live.log.waiting_count() + view.unshown, live.log.newest
         tally = subscription.tally(held=held) + Tally(received=waiting)
         behind = view.held[subscription] != view.cursor if held else view.pending
         queued = max(0, tally.received - tally.sent - tally.gapped - tally.unchanged)
@@ -422,17 +427,13 @@ class Hub:
         """Return how the topic of an update stands, of which this is the newest."""
         return self._teller.judge_update(newest.topic, newest, gone)
 
-    def is_live(self, topic: Topic) -> bool:
-        """Tell whether somebody here sees a topic, or will when they come back."""
-        return topic in self._topics
-
     def subscriber_count(self, topic: Topic) -> int:
         """Count this node's subscribers of a topic."""
         live = self._topics.get(topic)
         return live.subscriber_count() if live is not None else 0
 
     def topics(self) -> dict[Topic, int]:
-        """Give each wanted topic and its number of subscribers."""
+        """Return each topic that somebody here sees, and its number of subscribers."""
         return {topic: live.subscriber_count() for topic, live in self._topics.items()}
 
     # The flush
@@ -486,7 +487,10 @@ class Hub:
 
     def _emit(self, live: LiveTopic, now: float, batch: Batch | None) -> bool:
         """Show in each view of a topic what is due, and tell whether anything had come."""
-        count = live.take()
+        count, displaced = live.log.flush()
+        if displaced:
+            self.conflated += displaced * live.subscriber_count(conflating=True)
+            logger.debug("%s: %d updates were displaced by newer ones", live.topic, displaced)
         for view in live.views.values():
             view.unshown += count
             if not self._is_due(live, view, count, now):
@@ -523,30 +527,30 @@ class Hub:
                     len(view.ready),
                     len(view.held),
                 )
-        live.settle()
+        live.log.trim()
         live.untold = live.untold and not count
         return count > 0
 
     def _show_past(self, live: LiveTopic) -> None:
         """Let the views begin after what was remembered, which those get who asked for history."""
         for view in live.views.values():
-            if view.cursor is not None or live.remembered is None:
+            if view.cursor is not None or live.log.remembered is None:
                 continue
-            view.cursor = Cursor.at(live.remembered)
+            view.cursor = Cursor.at(live.log.remembered)
             for subscription in tuple(view.held):
                 view.held[subscription] = live.beginning(view.cursor, subscription.history)
             self._welcome_back(view, began=True)
             for subscription in tuple(view.ready):
                 if not subscription.history:
                     continue
-                past = live.take_past(view, subscription.history)
+                past = live.log.last(subscription.history, view.cursor.position)
                 shown = self._renderer.updates(view.spec, None, past, unchanged_too=True)
                 subscription.note_past(shown.updates)
                 self.delivered += shown.updates
                 subscription.outbox.put(shown.frames)
                 subscription.outbox.flush()
                 subscription.history = 0
-        live.settle()
+        live.log.trim()
 
     def _welcome_back(self, view: View, *, began: bool) -> None:
         """Go on with clients who came back to a topic of which less was known here till now.
@@ -660,7 +664,7 @@ class Hub:
 
     def _after_flush(self, live: LiveTopic, now_ms: float) -> None:
         """Note how long the updates took, and that a topic is live again."""
-        update = live.emitted
+        update = live.log.flushed
         if update is None:
             return
         self._observe(max(0.0, now_ms - (update.feed_ms or update.server_ms)) / 1000)
@@ -670,7 +674,7 @@ class Hub:
     def _enter(
         self,
         outbox: Outbox,
-        topic: Topic,
+        interest: Interest,
         spec: ViewSpec,
         last: Cursor | None,
         *,
@@ -680,25 +684,19 @@ class Hub:
 
         One that is ``known`` has all up to ``last``, or who knows what.
         """
+        topic = interest.log.topic
         live = self._topics.get(topic)
         if live is None:
-            live = self._topics[topic] = live_topic(
-                topic,
-                self._history_size,
-                self._queue_size,
-                keeps_books=self._keeps_books,
-                clock=self._clock,
-            )
-            # What the engine knows, and delivers at once, is where the first view begins.
-            self._want(topic)
-            live.take()
-            self._dirty.pop(topic, None)
+            live = self._topics[topic] = LiveTopic(interest)
+            live.log.settle()  # what is known is where the first view begins
             live.status = self._teller.judge(live)
-        elif not live.is_waited_for():
-            # What came since waits for the end of somebody's interval, not for this client.
-            came = live.take()
-            for other in live.views.values():
-                other.unshown += came
+        else:
+            interest.close()  # the topic is wanted as long as it has views
+            if not live.is_waited_for():
+                # What came since waits for the end of somebody's interval, not for this client.
+                came = live.log.flush().came
+                for other in live.views.values():
+                    other.unshown += came
         self._leave(live, outbox)
         if known and live.is_behind(spec, last):
             # Others wait there for the end of an interval, at a place that this client is past.
@@ -719,5 +717,5 @@ class Hub:
             return
         view = subscription.view
         view.leave(subscription)
-        if not view.ready and not view.held and not view.parked:
+        if not view.ready and not view.held:
             del live.views[view.spec]

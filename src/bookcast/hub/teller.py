@@ -46,7 +46,7 @@ class Teller:
 
     def judge(self, live: LiveTopic) -> Status:
         """Tell how a topic stands now."""
-        return self.judge_update(live.topic, live.newest, self._gone(live.topic))
+        return self.judge_update(live.topic, live.log.newest, self._gone(live.topic))
 
     def judge_update(self, topic: Topic, newest: Update | None, gone: Gone | None) -> Status:
         """Return how a topic stands now whose newest update is this one."""

@@ -1,67 +1,41 @@
-"""What the hub knows of one wanted topic: what was sent last, what waits, and the views of it."""
+"""What the hub knows of one topic that clients here see: its log, its views, how it stands."""
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
-
-from bookcast.engine.history import Gap, History, break_before
+from bookcast.engine.interests import Interest
 from bookcast.hub.status import Status
 from bookcast.hub.view import View, ViewSpec
-from bookcast.model import LOSSLESS, Position, Topic, Update, is_lossless
+from bookcast.model import Position, Update
 from bookcast.model.cursor import Cursor
-
-MAX_WAITING: Final = 16
-"""So many updates of one state go out in one flush; past that, the newest takes the last place."""
-
-
-class Step(NamedTuple):
-    """What takes a client on: updates, after word of those that are lost."""
-
-    gap: Gap | None
-    updates: Sequence[Update]
+from bookcast.model.history import Gap
+from bookcast.model.log import StateLog, Step
 
 
 class LiveTopic:
-    """A topic that somebody on this node wants.
+    """A topic that somebody here sees. ``interest`` keeps it wanted, ``log`` is what is shown.
 
     Attributes:
-        newest: the newest update that came, whether shown already or not.
-        emitted: the newest one that has been through a flush.
-        remembered: the newest one from before anybody asked.
         unreadable: the updates that came last and can't be read, since others could be;
             ``untold``: nobody has been told of them yet.
     """
 
-    __slots__ = (
-        "emitted",
-        "newest",
-        "remembered",
-        "status",
-        "topic",
-        "unreadable",
-        "untold",
-        "views",
-    )
+    __slots__ = ("interest", "log", "status", "topic", "unreadable", "untold", "views")
 
-    conflates = False
-    """Whether a client that can't take data misses updates, and gets the newest instead."""
-
-    def __init__(self, topic: Topic) -> None:
-        self.topic = topic
-        self.newest: Update | None = None
-        self.emitted: Update | None = None
-        self.remembered: Update | None = None
+    def __init__(self, interest: Interest) -> None:
+        self.interest = interest
+        self.log = interest.log
+        self.topic = interest.log.topic
         self.status = Status("pending")
         self.unreadable: Gap | None = None
         self.untold = False
         self.views: dict[ViewSpec, View] = {}
+        if self.log.unreadable is not None:
+            self.skip(self.log.unreadable)
 
-    def add(self, update: Update) -> int:
-        """Let an update wait for the next flush; give how many it displaced."""
-        raise NotImplementedError
+    @property
+    def conflates(self) -> bool:
+        """Whether a client that can't take data misses updates, and gets the newest instead."""
+        return self.log.conflates
 
     def skip(self, position: Position) -> None:
         """Note that the update at a position can't be read."""
@@ -80,55 +54,73 @@ class LiveTopic:
 
     def forget(self) -> None:
         """Know nothing any more: the topic was removed. What comes next begins anew."""
-        self.newest = self.emitted = self.remembered = self.unreadable = None
-        self.untold = False
+        self.unreadable, self.untold = None, False
         for view in self.views.values():
             view.forget()
 
-    def take(self) -> int:
-        """Begin a flush with what waits, and give how many updates have come since the last."""
-        raise NotImplementedError
-
-    def remember(self, update: Update) -> bool:  # noqa: ARG002 - most have no history
-        """Take an update from before anybody asked; False when it has to be shown like others."""
-        return False
-
-    def take_past(self, view: View, count: int) -> list[Update]:
-        """Give so many of the updates that were remembered before a view began."""
-        raise NotImplementedError
-
     def step(self, view: View) -> Step:
-        """Give what a flush shows in a view."""
-        raise NotImplementedError
+        """Return what a flush shows in a view: all that came, or with an interval the newest."""
+        log = self.log
+        assert log.flushed is not None  # nothing is flushed before something came
+        if isinstance(log, StateLog) and not view.spec.every:
+            return Step(None, [log.flushed] if view.spec.interval_ms else log.taken)
+        cursor = view.cursor or (log.start() if view.spec.every else None)
+        return self.catch_up(view.spec, cursor, log.flushed)
 
-    def catch_up(self, spec: ViewSpec, last: Cursor | None, newest: Update) -> Step:
-        """Return what takes a client from the place it was shown last to a newer update."""
-        raise NotImplementedError
+    def catch_up(self, spec: ViewSpec, cursor: Cursor | None, newest: Update) -> Step:
+        """Return what leads a client from a place to a newer update.
+
+        Of a state that is the newest one, unless the client is to be shown every one.
+        """
+        if self.conflates and (cursor is None or not spec.every):
+            return Step(None, [newest])
+        return self.log.since(cursor, newest)
 
     def resuming(self, spec: ViewSpec, cursor: Cursor, last: Cursor | None) -> Cursor | None:
-        """Return the place where a client that was there before goes on.
+        """Return the place where a client goes on that was there before; None: before everything.
 
         ``cursor``: where its view stands. ``last``: what the client has, if anybody knows.
         """
-        raise NotImplementedError
+        if last is None:
+            if not self.conflates:
+                return cursor
+            return self.log.start() if spec.every else None
+        if last.position == cursor.position:
+            return cursor
+        # Of a state that nobody has any more, no delta can lead on.
+        return last if last.base is not None or spec.every or not self.conflates else None
 
-    def surely(self, view: View, until: float) -> Cursor | None:
-        """Return what a view's clients had been shown by then, in the hub's seconds."""
-        raise NotImplementedError
+    def delivered(self, view: View, before: float) -> Cursor | None:
+        """Return what a view's clients had been shown before a moment, in the hub's seconds."""
+        if not self.conflates or view.shown_at <= before or view.cursor is None:
+            return view.cursor
+        last = self.log.before(before) if view.spec.every else None
+        return Cursor.at(last) if last is not None else None
 
     def beginning(self, cursor: Cursor | None, history: int) -> Cursor | None:
-        """Return the place where a newcomer begins, who is then caught up to where its view is."""
-        raise NotImplementedError
+        """Return the place where a newcomer begins, who is then caught up to where its view is.
 
-    def waiting_count(self) -> int:
-        """Count the updates that wait for the next flush."""
-        raise NotImplementedError
+        That is before the whole state; or, where every update counts, where the view stands, or
+        before the newest of the history. A newcomer to candles is shown the newest in any case.
+        """
+        if self.conflates or cursor is None:
+            return None
+        past = self.log.last(history, cursor.position)
+        if past:
+            return Cursor.before(past[0])
+        if self.topic.channel == "trades":
+            return cursor
+        return Cursor(Position(cursor.position.epoch, cursor.position.seq - 1))
 
     def view(self, spec: ViewSpec) -> View:
-        """Give the view of a spec, made when there is none."""
+        """Return the view of a spec, made when there is none."""
         view = self.views.get(spec)
         if view is None:
-            view = self.views[spec] = View(spec, Cursor.at(self.emitted) if self.emitted else None)
+            if spec.every and isinstance(self.log, StateLog):
+                self.log.keep_all()
+            flushed = self.log.flushed
+            cursor = Cursor.at(flushed) if flushed is not None else None
+            view = self.views[spec] = View(spec, cursor)
         return view
 
     def is_behind(self, spec: ViewSpec, last: Cursor | None) -> bool:
@@ -136,296 +128,19 @@ class LiveTopic:
 
         Of somebody of whom nobody knows what they have, that is all that was shown here.
         """
-        view, has = self.views.get(spec), last or self.emitted
+        view, has = self.views.get(spec), last or self.log.flushed
         if view is None or view.cursor is None or has is None:
             return False
         return has.position.is_past(view.cursor.position)
 
-    def settle(self) -> None:
-        """Forget what is past its bound: everybody who can take it has been shown it."""
-
-    def _latest(self, shown: Update) -> str:
-        """Give the epoch of what came last, if need be of what is shown."""
-        return (self.newest or shown).position.epoch
-
     def is_waited_for(self) -> bool:
-        """Tell whether some view shows the next update without being woken for it."""
+        """Return whether some view shows the next update without being woken for it."""
         return any(not view.pending for view in self.views.values())
 
     def subscriber_count(self, *, conflating: bool = False) -> int:
-        """Count the subscribers of all views, or of those that show all but what is conflated."""
+        """Return the count of subscribers of all views, or of those that may miss some updates."""
         return sum(
             len(view.ready) + len(view.held)
             for view in self.views.values()
             if not (conflating and (view.spec.interval_ms or view.spec.every))
         )
-
-
-class StateTopic(LiveTopic):
-    """A book, a quote, brokers: each update is the whole state, and the newest one counts.
-
-    Some clients want every one all the same; for them, ``queue_size`` are kept: from the first such
-    client on, or with ``keeps_all`` from the beginning, so that what the engine kept counts too.
-    """
-
-    __slots__ = ("_arrived", "_came", "_clock", "_history", "_queue_size", "_taken", "_waiting")
-
-    conflates = True
-
-    def __init__(
-        self,
-        topic: Topic,
-        queue_size: int,
-        *,
-        keeps_all: bool = False,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__(topic)
-        self._clock = clock
-        # When what is kept came here: the clocks of who published it may be others.
-        self._arrived: deque[tuple[float, Update]] = deque(maxlen=queue_size)
-        self._queue_size = queue_size
-        self._history = History(queue_size) if keeps_all else None
-        self._came = 0
-        self._waiting: list[Update] = []
-        self._taken: list[Update] = []
-
-    def add(self, update: Update) -> int:
-        """Let an update wait for the next flush; give how many it displaced."""
-        self.newest = update
-        self._came += 1
-        if self._history is not None:
-            self._history.append(update)
-            self._arrived.append((self._clock(), update))
-        if len(self._waiting) < MAX_WAITING:
-            self._waiting.append(update)
-            return 0
-        self._waiting[-1] = update
-        return 1
-
-    def skip(self, position: Position) -> None:
-        """Note that the update at a position can't be read."""
-        super().skip(position)
-        if self._history is not None:
-            self._history.skip(position)
-
-    def forget(self) -> None:
-        """Know nothing any more."""
-        super().forget()
-        self._waiting, self._taken = [], []
-        self._arrived.clear()
-        if self._history is not None:
-            self._history = History(self._queue_size)
-
-    def take(self) -> int:
-        """Begin a flush with what waits, and give how many updates that is."""
-        self._taken, self._waiting = self._waiting, []
-        if self._taken:
-            self.emitted = self._taken[-1]
-        came, self._came = self._came, 0
-        return came
-
-    def step(self, view: View) -> Step:
-        """Give what was taken; in a view with an interval, the newest of it."""
-        assert self.emitted is not None  # nothing is flushed before something came
-        if view.spec.every:
-            before = view.cursor or self._before_all()
-            return self.catch_up(view.spec, before, self.emitted)
-        return Step(None, [self.emitted] if view.spec.interval_ms else self._taken)
-
-    def catch_up(self, spec: ViewSpec, last: Cursor | None, newest: Update) -> Step:
-        """Return the newest state, whatever was shown last; or every one since."""
-        if not spec.every or last is None or self._history is None:
-            return Step(None, [newest])
-        gap, updates = self._history.after(last.position)
-        return _until(newest.position, self._latest(newest), gap, updates)
-
-    def view(self, spec: ViewSpec) -> View:
-        """Give the view of a spec, made when there is none."""
-        if spec.every and self._history is None:
-            self._history = History(self._queue_size)
-            for update in (*([self.emitted] if self.emitted else ()), *self._waiting):
-                self._history.append(update)
-        return super().view(spec)
-
-    def settle(self) -> None:
-        """Forget what is past the bound of the queue."""
-        if self._history is not None:
-            self._history.trim()
-
-    def resuming(self, spec: ViewSpec, cursor: Cursor, last: Cursor | None) -> Cursor | None:
-        """Go on from what the client has, if that is known; else from nothing."""
-        if last is None:
-            return self._before_all() if spec.every else None
-        if last.position == cursor.position:
-            return cursor
-        return last if last.base is not None or spec.every else None
-
-    def surely(self, view: View, until: float) -> Cursor | None:
-        """Return what was shown last if that was before; of every update, the last one before."""
-        if view.shown_at <= until or view.cursor is None:
-            return view.cursor
-        if not view.spec.every or self._history is None:
-            return None
-        last = next((one for came, one in reversed(self._arrived) if came <= until), None)
-        return Cursor.at(last) if last is not None else None
-
-    def _before_all(self) -> Cursor | None:
-        """Return the place before everything that is kept."""
-        if self._history is None or not self._history.updates:
-            return None
-        return Cursor.before(self._history.updates[0])
-
-    def beginning(self, _cursor: Cursor | None, _history: int) -> Cursor | None:
-        """Begin with nothing, which is then caught up with the whole state."""
-        return None
-
-    def waiting_count(self) -> int:
-        """Count the updates that have come since the last flush."""
-        return self._came
-
-
-class EventTopic(LiveTopic):
-    """Trades, candles: every trade and every final candle must be seen, in order.
-
-    What hasn't been shown to everybody is found in the bounded history that all share.
-    """
-
-    __slots__ = ("_history", "_history_size", "_waiting")
-
-    def __init__(self, topic: Topic, history_size: int) -> None:
-        super().__init__(topic)
-        self._history_size = history_size
-        self._history = History(history_size)
-        self._waiting = 0
-
-    def add(self, update: Update) -> int:
-        """Let an update wait for the next flush; give how many forming candles it displaced."""
-        previous, self.newest = self.newest, update
-        self._waiting += 1
-        if is_lossless(update.data):
-            self._history.append(update)
-        displaces = previous is not None and self._waiting > 1 and not is_lossless(previous.data)
-        return int(displaces)
-
-    def skip(self, position: Position) -> None:
-        """Note that the update at a position can't be read."""
-        super().skip(position)
-        self._history.skip(position)
-
-    def forget(self) -> None:
-        """Know nothing any more."""
-        super().forget()
-        self._history, self._waiting = History(self._history_size), 0
-
-    def remember(self, update: Update) -> bool:
-        """Keep an update from before anybody asked, for those who want history."""
-        if self._waiting or (self.newest is not None and not self.newest.past):
-            return False
-        # It counts as shown to everybody.
-        self.newest = self.emitted = self.remembered = update
-        self._history.append(update)
-        return True
-
-    def take_past(self, view: View, count: int) -> list[Update]:
-        """Give so many of the updates that were remembered before a view began."""
-        assert view.cursor is not None
-        return self._history.newest(count, view.cursor.position)
-
-    def take(self) -> int:
-        """Begin a flush with what waits, and give how many updates that is."""
-        count, self._waiting = self._waiting, 0
-        self.emitted = self.newest
-        return count
-
-    def step(self, view: View) -> Step:
-        """Give all that came since the view was shown something, and a candle that is forming."""
-        assert self.emitted is not None
-        return self.catch_up(view.spec, view.cursor, self.emitted)
-
-    def catch_up(self, _spec: ViewSpec, last: Cursor | None, newest: Update) -> Step:
-        """Give all between the two that must be seen."""
-        until, latest = newest.position, self._latest(newest)
-        place = last.position if last is not None else until
-        kept = self._history.after(last.position if last is not None else None)
-        if (
-            last is not None
-            and place.epoch == until.epoch
-            and self._history.is_of_others(until.epoch, latest)
-        ):
-            kept = None, []  # final candles of an earlier epoch, where one of a later is forming
-        gap, updates = _until(until, latest, *kept)
-        if not is_lossless(newest.data):
-            updates = [*updates, newest]
-        if gap is None and place.epoch != until.epoch:
-            # The history has nothing of it yet.
-            gap = Gap(until.epoch, None, None, break_before(newest))
-        elif place.epoch == until.epoch and place.seq > until.seq:
-            # A client says that it has more than there is.
-            gap = Gap(until.epoch, None, None, "epoch")
-        return Step(gap, updates)
-
-    def beginning(self, cursor: Cursor | None, history: int) -> Cursor | None:
-        """Begin where the view stands, or before the newest of the history.
-
-        A newcomer to candles is shown the newest one in any case.
-        """
-        if cursor is None:
-            return None
-        past = self._history.newest(history, cursor.position)
-        if past:
-            return Cursor.before(past[0])
-        if self.topic.channel == "trades":
-            return cursor
-        return Cursor(Position(cursor.position.epoch, cursor.position.seq - 1))
-
-    def resuming(self, _spec: ViewSpec, cursor: Cursor, last: Cursor | None) -> Cursor | None:
-        """Go on after the client's place, or begin here where it has none."""
-        return cursor if last is None or last.position == cursor.position else last
-
-    def surely(self, view: View, _until: float) -> Cursor | None:
-        """Return what was shown last: who must not miss any tells the place when coming back."""
-        return view.cursor
-
-    def settle(self) -> None:
-        """Forget what is past the bound of the history."""
-        self._history.trim()
-
-    def waiting_count(self) -> int:
-        """Count the updates that wait for the next flush."""
-        return self._waiting
-
-
-def _until(until: Position, latest: str, gap: Gap | None, updates: Sequence[Update]) -> Step:
-    """Leave out what comes after a position. ``latest``: the epoch of what came last.
-
-    What is of another epoch came before, as final candles did before one that is forming in a new
-    epoch; unless that epoch is the latest, which waits for the next flush.
-    """
-    waits = {latest} - {until.epoch}
-    updates = [
-        update
-        for update in updates
-        if update.position.epoch not in waits
-        and (update.position.epoch != until.epoch or update.position.seq <= until.seq)
-    ]
-    if gap is not None and gap.epoch in waits:
-        gap = None  # it is told with the next flush
-    if gap is not None and gap.to_seq is not None and gap.to_seq > until.seq:
-        gap = gap._replace(to_seq=until.seq)
-    return Step(gap, updates)
-
-
-def live_topic(
-    topic: Topic,
-    history_size: int,
-    queue_size: int,
-    *,
-    keeps_books: bool = False,
-    clock: Callable[[], float] = time.monotonic,
-) -> LiveTopic:
-    """Make what a topic's channel needs. ``clock`` gives the hub's seconds."""
-    if topic.channel in LOSSLESS:
-        return EventTopic(topic, history_size)
-    keeps_all = keeps_books and topic.channel == "orderbook"
-    return StateTopic(topic, queue_size, keeps_all=keeps_all, clock=clock)

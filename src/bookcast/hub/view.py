@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from bookcast.engine.history import Gap
 from bookcast.hub.status import Status
 from bookcast.hub.subscription import Outbox, Subscription, Tally
 from bookcast.model import Position, Symbol, Topic, Update
 from bookcast.model.cursor import Cursor
+from bookcast.model.history import Gap
 
 MAX_CATCH_UPS: Final = 64
 """So many places that clients were left at share what brings them up to date."""
@@ -87,10 +87,9 @@ class View:
     """The subscribers of one spec, and where they stand (``cursor``): what they were shown last.
 
     ``ready`` holds those who can take data; ``held`` those who can't, with what they were shown
-    last; ``ahead`` those of them who came back with more than is known here; ``parked`` those who
-    are gone and may come back, with what they surely have. ``shown_at``
-    is when it showed something last, ``due`` when a view with an interval may show something
-    again, ``pending`` that it will. Times are the hub's seconds.
+    last; ``ahead`` those of them who came back with more than is known here. ``shown_at`` is when
+    it showed something last, ``due`` when a view with an interval may show something again,
+    ``pending`` that it will. Times are the hub's seconds.
     """
 
     __slots__ = (
@@ -105,7 +104,6 @@ class View:
         "gapped",
         "held",
         "newly_held",
-        "parked",
         "pending",
         "ready",
         "received",
@@ -123,7 +121,6 @@ class View:
         self.ready: dict[Subscription, None] = {}
         self.held: dict[Subscription, Cursor | None] = {}
         self.ahead: set[Subscription] = set()
-        self.parked: dict[Subscription, Cursor | None] = {}
         self.newly_held = 0
         """Of them, those for whom nothing has come since."""
         self.due = self.shown_at = 0.0
@@ -160,7 +157,6 @@ class View:
         self.unshown = 0
         self._catch_ups.clear()
         self.held = dict.fromkeys(self.held)
-        self.parked = dict.fromkeys(self.parked)
 
     def tally(self) -> Tally:
         """Give the counts of updates since the view began; the same object while nothing comes."""
@@ -209,12 +205,6 @@ class View:
             self._forget_tuples()
         self.held.pop(subscription, None)
         self.ahead.discard(subscription)
-        self.parked.pop(subscription, None)
-
-    def park(self, subscription: Subscription, last: Cursor | None) -> None:
-        """Keep the place of a client who is gone; ``last``: what they surely have."""
-        self.leave(subscription)
-        self.parked[subscription] = last
 
     # The ready clients' outboxes, and bound methods of theirs: kept for as long as nobody comes or
     # goes, so that the flush runs through them without a line of bytecode in between.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from bookcast.model import Position, Update
 
@@ -26,3 +26,11 @@ class Cursor(NamedTuple):
     def before(cls, update: Update) -> Cursor:
         """Return the place just before an update, from which it is shown first."""
         return cls(Position(update.position.epoch, update.position.seq - 1))
+
+
+NOW: Final = "now"
+START: Final = "start"
+
+Since = Cursor | Literal["now", "start"]
+"""Where a client goes on. NOW: where the others stand that see the topic alike. START: nobody knows
+what the client has; where it is to see every update, that is before all that is kept."""

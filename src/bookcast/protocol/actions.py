@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from bookcast.errors import InvalidInput
-from bookcast.hub.hub import Word
+from bookcast.hub.hub import Placement, Word
 from bookcast.hub.view import ViewSpec
 from bookcast.model import Position, Topic
 from bookcast.model.cursor import Cursor
@@ -40,14 +40,14 @@ class Show(NamedTuple):
 
 
 class Restore(NamedTuple):
-    """Go on showing topics to a client that comes back, each from ``last``, what it has of it.
+    """Go on showing topics to a client that comes back, each from what it has of it, if known.
 
     ``answer`` makes the message that goes first, if any, of each one's position and of whether
     nothing is missing. ``whole``: books begin with a whole one, even where it has the newest.
     """
 
     restored: Sequence[tuple[Topic, ViewSpec, Cursor | None]]
-    answer: Callable[[Sequence[tuple[Position | None, bool]]], Message] | None = None
+    answer: Callable[[Sequence[Placement]], Message] | None = None
     whole: bool = False
 
 

@@ -8,7 +8,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from bookcast.engine.history import Gap
 from bookcast.hub.delta import Side, changes, checksum
 from bookcast.hub.status import Status
 from bookcast.hub.view import Shown, ViewSpec
@@ -25,6 +24,7 @@ from bookcast.model import (
     Update,
 )
 from bookcast.model.cursor import Cursor
+from bookcast.model.history import Gap
 from bookcast.protocol import codec, messages
 from bookcast.protocol import messages_v1 as v1
 

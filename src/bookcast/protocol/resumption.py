@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from bookcast.errors import InvalidInput
+from bookcast.hub.hub import Placement
 from bookcast.hub.view import ViewSpec
 from bookcast.model import LOSSLESS, Position, Topic
 from bookcast.model.cursor import Cursor
@@ -99,13 +100,13 @@ def _restore(
         if topic not in parked
     ]
 
-    def answer(places: Sequence[tuple[Position | None, bool]]) -> Message:
+    def answer(places: Sequence[Placement]) -> Message:
         return v1.Resumed(
             id=id_,
             session=connection.session,
             restored=[
-                _restored(topic, spec, place, recovered=whole)
-                for (topic, spec, _), (place, whole) in zip(going_on, places, strict=True)
+                _restored(topic, spec, place)
+                for (topic, spec, _), place in zip(going_on, places, strict=True)
             ],
             refused=refused,
         )
@@ -143,10 +144,10 @@ def go_on_since(show: Show, since: v1.Since) -> Restore:
     What its book looks like isn't known: with deltas it begins with a whole one.
     """
 
-    def answer(places: Sequence[tuple[Position | None, bool]]) -> Message:
-        [(place, whole)] = places
+    def answer(places: Sequence[Placement]) -> Message:
+        [place] = places
         assert show.confirm is not None
-        return msgspec.structs.replace(show.confirm(place), recovered=whole)
+        return msgspec.structs.replace(show.confirm(place.position), recovered=place.recovered)
 
     last = Cursor(Position(since.epoch, since.seq))
     return Restore([(show.topic, show.spec, last)], answer, whole=show.spec.delta)
@@ -166,17 +167,16 @@ def _topic(terms: Terms, held: v1.HeldPosition) -> Topic:
     return topic_of(held.channel, held.symbol, market, held.period, variant=held.variant)
 
 
-def _restored(
-    topic: Topic, spec: ViewSpec, place: Position | None, *, recovered: bool
-) -> v1.Restored:
+def _restored(topic: Topic, spec: ViewSpec, place: Placement) -> v1.Restored:
+    position = place.position
     return v1.Restored(
         channel=topic.channel,
         symbol=spec.spelling,
         **named_variant(topic),
         view=seen_as(spec),
-        epoch=place.epoch if place else None,
-        seq=place.seq if place else None,
-        recovered=recovered,
+        epoch=position.epoch if position else None,
+        seq=position.seq if position else None,
+        recovered=place.recovered,
     )
 
 

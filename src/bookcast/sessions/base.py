@@ -10,7 +10,7 @@ import msgspec
 
 from bookcast.auth.principal import Principal, Rights
 from bookcast.errors import CloseCode, InvalidInput
-from bookcast.model import Position, Topic
+from bookcast.model import Position
 from bookcast.protocol.connection import Parked, Terms
 from bookcast.protocol.shapes import PublishedUpdate
 
@@ -24,10 +24,6 @@ PublishAll = Callable[
 each, or what is wrong with it."""
 
 
-Prepare = Callable[[Sequence[Topic]], Awaitable[None]]
-"""Has what is known of topics at hand."""
-
-
 PublishFrom = Callable[
     [Sequence[PublishedUpdate], Rights, str, Hashable],
     Awaitable[Sequence[Position | InvalidInput]],
@@ -39,7 +35,6 @@ class SessionRules(msgspec.Struct, frozen=True):
     """What holds for every session. Times are in seconds, ``now`` gives those since 1970.
 
     ``message_rate``, ``publish_rate``: messages and publications a second; 0: no limit.
-    ``prepare``: has to be waited for before a topic is shown that nobody here sees yet; None: not.
     """
 
     terms: Terms = Terms()
@@ -50,7 +45,6 @@ class SessionRules(msgspec.Struct, frozen=True):
     auth_timeout: float = 10.0
     message_rate: float = 0.0
     publish_rate: float = 0.0
-    prepare: Prepare | None = None
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
 

@@ -9,14 +9,13 @@ from typing import Final, Protocol
 
 import msgspec
 
-from bookcast.engine.base import EngineAwayError
+from bookcast.engine.base import EngineAwayError, Prepare
 from bookcast.engine.peers import Peers
 from bookcast.engine.shelf import Shelf
 from bookcast.engine.unreadable import UnreadableLog
 from bookcast.engine.work import Work
 from bookcast.protocol.connection import Parked
 from bookcast.sessions import saved
-from bookcast.sessions.base import Prepare
 from bookcast.sessions.keeper import Keeper, Residents
 from bookcast.sessions.session import Session
 

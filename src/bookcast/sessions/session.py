@@ -6,17 +6,20 @@ import logging
 import math
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat, takewhile
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from bookcast.auth.gate import Gate, keys_unavailable
 from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.principal import ANYONE, NOTHING, Principal, owner_of_keys
+from bookcast.engine.base import Engine
+from bookcast.engine.interests import Interest
 from bookcast.errors import IN_BAND, CloseCode, InvalidInput
 from bookcast.hub.hub import Hub
 from bookcast.limits import Refusals
 from bookcast.model import Position, Topic
+from bookcast.model.cursor import START, Cursor
 from bookcast.protocol import codec
 from bookcast.protocol import messages_v1 as v1
 from bookcast.protocol.actions import (
@@ -42,12 +45,22 @@ from bookcast.sessions.watch import Watch
 
 logger = logging.getLogger(__name__)
 
+
+class Opening(NamedTuple):
+    """An action that shows topics of which nothing is known here until they are ``read``."""
+
+    action: Action
+    read: Coroutine[Any, Any, Sequence[Interest]]
+
+
 EXPIRY_NOTICE_SECONDS: Final = 60.0
 """So long before its token expires a client is told; of a short one, at half of its time."""
 
 
-NOTHING_DEFERRED: Final[list[Action]] = []
+NOTHING_DEFERRED: Final[list[Action | Opening]] = []
 """All sessions share it, and none appends to it."""
+
+NOTHING_LEFT: Final[Mapping[Topic, tuple[Cursor | None, Interest]]] = {}
 
 _WORK: Final = (Publish, Authenticate, Resume)
 """What may have to wait for something, in :meth:`Session.work`."""
@@ -64,7 +77,7 @@ class Session:
         address: where it connects from.
         speaks_v1: it speaks ``bookcast.v1``, else the base protocol.
         deflate: it can take compressed messages.
-        hub, frame, home, gate, refusals, rules: what all sessions share.
+        hub, engine, frame, home, gate, refusals, rules: what all sessions share.
     """
 
     __slots__ = (
@@ -73,10 +86,12 @@ class Session:
         "_connection",
         "_declined",
         "_deferred",
+        "_engine",
         "_frame",
         "_gate",
         "_home",
         "_hub",
+        "_left",
         "_peer",
         "_refusals",
         "_rules",
@@ -102,6 +117,7 @@ class Session:
         speaks_v1: bool,
         deflate: bool,
         hub: Hub,
+        engine: Engine,
         frame: Frame,
         home: Home,
         gate: Gate,
@@ -116,6 +132,7 @@ class Session:
         self.outbox = Outbox(write, self._may_see)
         self._peer = peer
         self._hub = hub
+        self._engine = engine
         self._frame = frame
         self._home = home
         self._gate = gate
@@ -144,6 +161,9 @@ class Session:
         self._symbols: Sequence[str] = ()
         # What has to wait for something, and what the client said since.
         self._deferred = NOTHING_DEFERRED
+        # What it saw when its connection was lost: what of it it surely has, and what keeps it
+        # wanted meanwhile.
+        self._left: Mapping[Topic, tuple[Cursor | None, Interest]] = NOTHING_LEFT
         # What the client asked for no more while it may still be given it; None: it can't be.
         self._declined: set[Topic] | None = None
         self._closed = False
@@ -262,26 +282,43 @@ class Session:
                     self._deferred = self._deferred[1:]
                 case Publish():
                     await self._publish(publish)
+                case Opening() as first:
+                    self._deferred = self._deferred[1:]
+                    await self._open_one(first)
                 case _:
-                    await self._show_prepared()
+                    await self._open_several()
 
-    async def _show_prepared(self) -> None:
+    async def _open_one(self, opening: Opening) -> None:
         """Do what had to wait for topics that nobody here saw."""
-        actions = list(takewhile(lambda one: not isinstance(one, _WORK), self._deferred))
+        interests = await opening.read
+        if self._closed:
+            _close_all(interests)
+            return
+        self._perform(opening.action, interests)
+        self.outbox.flush()
+
+    async def _open_several(self) -> None:
+        """Do what waited behind something else; topics that nobody here saw are read together."""
+        waiting = takewhile(lambda one: not isinstance(one, _WORK), self._deferred)
+        actions = [one for one in waiting if not isinstance(one, Opening)]  # that comes first
         self._deferred = self._deferred[len(actions) :]
-        if self._rules.prepare is not None:
-            topics = [topic for one in actions for topic in _shown_by(one)]
-            await self._rules.prepare(topics)
-        if not self._closed:
-            self._perform_all(actions)
-            self.outbox.flush()
+        opened = self._engine.open([topic for one in actions for topic in _shown_by(one)])
+        interests = await opened if isinstance(opened, Coroutine) else opened
+        if self._closed:
+            _close_all(interests)
+            return
+        left = iter(interests)
+        for action in actions:
+            self._perform(action, [next(left) for _ in _shown_by(action)])
+        self.outbox.flush()
 
     async def _publish(self, publish: PublishAll) -> None:
         until = next(
             (i for i, one in enumerate(self._deferred) if self._ends_publishing(one)),
             len(self._deferred),
         )
-        actions, self._deferred = self._deferred[:until], self._deferred[until:]
+        actions = [one for one in self._deferred[:until] if not isinstance(one, Opening)]
+        self._deferred = self._deferred[until:]
         updates = [action.update for action in actions if isinstance(action, Publish)]
         principal = self.principal
         rights = principal.rights if principal is not None else NOTHING
@@ -295,7 +332,7 @@ class Session:
             return
         for action in actions:
             if not isinstance(action, Publish):
-                self._perform(action)
+                self._perform_all([action])
             elif isinstance(outcome := next(outcomes), InvalidInput):
                 self._say(action.refuse(outcome), outcome)
             else:
@@ -305,13 +342,10 @@ class Session:
         else:
             self.outbox.flush()
 
-    def _ends_publishing(self, action: Action) -> bool:
-        """Tell whether something can't be done between publications, as they come."""
-        return isinstance(action, Authenticate | Resume) or self._has_to_prepare(action)
-
-    def _has_to_prepare(self, action: Action) -> bool:
-        return self._rules.prepare is not None and not all(
-            self._hub.is_live(topic) for topic in _shown_by(action)
+    def _ends_publishing(self, action: Action | Opening) -> bool:
+        """Return whether something can't be done between publications, as they come."""
+        return isinstance(action, Authenticate | Resume | Opening) or (
+            self._engine.waits and bool(_shown_by(action))
         )
 
     # Who the client is
@@ -418,13 +452,13 @@ class Session:
 
     def park(self, until: float) -> None:
         """Keep what is shown to a client that is gone; what was sent before ``until`` it has."""
-        self._deferred = NOTHING_DEFERRED
+        self._drop_deferred()
         self.outbox.clear()
         self.outbox.writable = False
         self._closed = True
         if self._watch.begun_at > until:
             until = -math.inf  # what it was shown when that began was sent to it alone
-        self._hub.park(self.outbox, until)
+        self._left = self._hub.disconnect(self.outbox, until)
 
     def proof(self) -> float:
         """Tell until when what was sent has surely come: the client was heard of after that."""
@@ -450,16 +484,18 @@ class Session:
 
     def left_behind(self) -> Parked:
         """Give what was shown to the client, how, and what of it the client surely has."""
-        shown = self.outbox.shown
+        left = self._left
         return {
             # What it had asked for may still have waited to be shown.
-            topic: (spec, self._hub.parked_at(self.outbox, topic) if topic in shown else None)
+            topic: (spec, left[topic][0] if topic in left else None)
             for topic, spec in self._connection.subscriptions.items()
         }
 
     def close(self) -> None:
         """End all subscriptions, and say no more."""
-        self._deferred = NOTHING_DEFERRED
+        self._drop_deferred()
+        _close_all([interest for _, interest in self._left.values()])
+        self._left = NOTHING_LEFT
         self.outbox.clear()
         self._perform_all(self._connection.close())
         self._closed = True
@@ -523,30 +559,45 @@ class Session:
         for action in actions:
             if self._deferred:
                 self._deferred.append(action)
-            elif isinstance(action, _WORK) or self._has_to_prepare(action):
+            elif isinstance(action, _WORK):
                 self._deferred = [action]
-            elif not self._closed:
+            elif self._closed:
+                continue
+            elif topics := _shown_by(action):
+                opened = self._engine.open(topics)
+                if isinstance(opened, Coroutine):
+                    self._deferred = [Opening(action, opened)]
+                else:
+                    self._perform(action, opened)
+            else:
                 self._perform(action)
+
+    def _drop_deferred(self) -> None:
+        for one in self._deferred:
+            if isinstance(one, Opening):
+                one.read.close()
+        self._deferred = NOTHING_DEFERRED
 
     def _perform_all(self, actions: Iterable[Action]) -> None:
         """Do what doesn't wait for what the client asked for before."""
         for action in actions:
-            self._perform(action)
+            self._perform(action, [self._engine.open_now(topic) for topic in _shown_by(action)])
 
-    def _perform(self, action: Action) -> None:
+    def _perform(self, action: Action, opened: Sequence[Interest] = ()) -> None:
+        """Do one thing. ``opened``: an interest in each topic that it begins to show."""
         match action:
             case Send(message, refusal):
                 self._say(message, refusal)
             case Show(topic, spec, confirm, history):
                 logger.debug("topic subscribed", extra=self.fields(topic))
-                place = self._hub.subscribe(self.outbox, topic, spec, history=history)
+                place = self._hub.subscribe(self.outbox, opened[0], spec, history=history)
                 self._watch.begun_at = self._rules.clock()
                 if confirm is not None:
-                    self._say(confirm(place))
-                self._hub.begin(self.outbox, topic)
+                    self._say(confirm(place.position))
+                self._hub.start(self.outbox, [topic])
                 self._home.changed(self)
             case Restore():
-                self._restore(action)
+                self._restore(action, opened)
             case Hide(topic):
                 logger.debug("topic unsubscribed", extra=self.fields(topic))
                 self._hub.unsubscribe(self.outbox, topic)
@@ -559,18 +610,19 @@ class Session:
             case Explain(topic, answer):
                 self._say(answer(self._hub.word(self.outbox, topic)))
 
-    def _restore(self, action: Restore) -> None:
+    def _restore(self, action: Restore, opened: Sequence[Interest]) -> None:
         restored, answer, whole = action
         places = [
-            self._hub.resume(self.outbox, topic, spec, last, whole=whole)
-            for topic, spec, last in restored
+            self._hub.subscribe(self.outbox, interest, spec, since or START, whole=whole)
+            for interest, (_, spec, since) in zip(opened, restored, strict=True)
         ]
         self._watch.begun_at = self._rules.clock()
         if answer is not None:
             self._say(answer(places))
-        for topic, _, _ in restored:
+        topics = [topic for topic, _, _ in restored]
+        for topic in topics:
             logger.debug("topic resumed", extra=self.fields(topic))
-            self._hub.begin(self.outbox, topic)
+        self._hub.start(self.outbox, topics)
         self._home.changed(self)
 
     async def _resume(self, action: Resume) -> None:
@@ -610,7 +662,12 @@ def _expiry_notice(principal: Principal | None, now: float) -> float:
     return max(principal.expires_at - EXPIRY_NOTICE_SECONDS, half)
 
 
-def _shown_by(action: Action) -> list[Topic]:
+def _close_all(interests: Iterable[Interest]) -> None:
+    for interest in interests:
+        interest.close()
+
+
+def _shown_by(action: Action | Opening) -> list[Topic]:
     """Return the topics that an action begins to show."""
     match action:
         case Show(topic):

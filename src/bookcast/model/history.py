@@ -58,6 +58,18 @@ class History:
         updates.append(update)
         self._weight += _weight(update)
 
+    def begin(self) -> None:
+        """Count what isn't kept any more as what was before somebody here asked for it.
+
+        Nobody here was too slow for it, and what comes before the first that is kept is unknown.
+        """
+        if not self.updates:
+            return
+        first = self.updates[0]
+        self._first = first.position.seq
+        self._lost = 0 if isinstance(first.data, Candle) else self._first - 1
+        self._reason, self._break = "history", break_before(first)
+
     def skip(self, position: Position) -> None:
         """Note that there is an update at a position which can't be read."""
         self._unreadable = position

@@ -1,5 +1,5 @@
-from bookcast.engine.history import History
 from bookcast.model import Position, Update
+from bookcast.model.history import History
 from tests.support import CANDLES, TRADES, candle, trades, update
 
 
@@ -89,3 +89,20 @@ def test_a_full_log_of_candles_may_lack_older_ones() -> None:
     assert [full.after(Position("e", seq))[0] for seq in (4, 5, 8, 9)] == [None] * 4
     assert room.after(Position("e", 2))[0] is None
     assert full.after(None)[0] is None
+
+
+def test_what_nobody_here_asked_for_is_not_called_too_much() -> None:
+    """It was before somebody asked, and nobody knows what else was."""
+    kept = history(2, 1, 2, 3, 4)
+    kept.begin()
+    assert kept.after(Position("e", 0))[0] == ("e", 1, 2, "history")
+    empty = history(2)
+    empty.begin()
+    assert empty.after(None) == (None, [])
+    finals = History(2)
+    for seq in (2, 4, 6):
+        finals.append(Update(CANDLES, Position("e", seq), candle(seq, final=True), server_ms=0))
+    finals.trim()
+    finals.begin()
+    assert finals.after(Position("e", 1))[0] == ("e", 2, 3, "history")
+    assert finals.after(Position("e", 3))[0] is None

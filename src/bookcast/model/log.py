@@ -1,0 +1,416 @@
+"""What one node shows of a topic: the one log that the engine appends to and the hub reads."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from bookcast.model import LOSSLESS, Position, Topic, Update, is_lossless
+from bookcast.model.cursor import Cursor
+from bookcast.model.history import Gap, History, break_before
+
+MAX_WAITING: Final = 16
+"""So many updates of one state wait for a flush; past that, the newest takes the last place."""
+
+
+class Step(NamedTuple):
+    """What leads from one place to a later one: updates, after the gap of those that are lost."""
+
+    gap: Gap | None
+    updates: Sequence[Update]
+
+
+class Flushed(NamedTuple):
+    """How many updates ``came`` since the last flush, and how many of them newer ones displaced."""
+
+    came: int
+    displaced: int
+
+
+class TopicLog(ABC):
+    """The updates of one topic that this node shows, oldest first.
+
+    What comes waits until it is flushed, and nothing that waits is trimmed. Where nobody reads the
+    log, whoever appends calls :meth:`settle`.
+
+    Attributes:
+        newest: the newest update, flushed or not.
+        flushed: the newest one that is flushed.
+        remembered: the newest one from before anybody asked.
+        unreadable: the place after ``newest`` of an update that this node can't read.
+    """
+
+    __slots__ = ("flushed", "newest", "remembered", "topic", "unreadable")
+
+    conflates = False
+    """Whether the newest update stands for all before it: a book does, a trade doesn't."""
+
+    def __init__(self, topic: Topic) -> None:
+        self.topic = topic
+        self.newest: Update | None = None
+        self.flushed: Update | None = None
+        self.remembered: Update | None = None
+        self.unreadable: Position | None = None
+
+    @abstractmethod
+    def append(self, update: Update) -> None:
+        """Append an update, which waits for the next flush.
+
+        Where every update counts, one from before anybody asked doesn't wait, as long as nothing
+        else came.
+        """
+
+    @abstractmethod
+    def skip(self, position: Position) -> None:
+        """Note that the next update, at a position, can't be read by this node."""
+
+    @abstractmethod
+    def waiting_count(self) -> int:
+        """Return how many updates came since the last flush."""
+
+    @abstractmethod
+    def flush(self) -> Flushed:
+        """Let what waits count as shown to all who can take it."""
+
+    @abstractmethod
+    def trim(self) -> None:
+        """Forget what is past the bound. Call it after what was flushed has been shown."""
+
+    def settle(self) -> None:
+        """Flush and trim: nobody is to be shown what waits."""
+        self.flush()
+        self.trim()
+
+    @abstractmethod
+    def since(self, cursor: Cursor | None, until: Update) -> Step:
+        """Return what leads from a place to an update that was flushed.
+
+        ``cursor``: None begins before all that is kept.
+        """
+
+    @abstractmethod
+    def start(self) -> Cursor | None:
+        """Return the place before all that is kept; None where only the newest is."""
+
+    @abstractmethod
+    def last(self, count: int, until: Position) -> list[Update]:
+        """Return so many of the kept updates up to a place, as complete as they were published."""
+
+    @abstractmethod
+    def before(self, moment: float) -> Update | None:
+        """Return the newest kept update that came here before a moment of the log's clock."""
+
+    @abstractmethod
+    def past(self) -> list[Update]:
+        """Return all that is known: what is kept, and the newest."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Forget everything: the topic was removed."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Count what isn't kept any more as what was before anybody here subscribed."""
+
+    def release(self) -> None:  # noqa: B027 - most keep nothing for readers alone
+        """Forget what was kept for readers alone: there are none any more."""
+
+
+class StateLog(TopicLog):
+    """A book, a quote, brokers: each update is the whole state, and the newest one counts.
+
+    Some clients want every one all the same. For them ``queue_size`` are kept: from
+    :meth:`keep_all` on, or with ``keeps_all`` always. ``clock``: this node's monotonic seconds; the
+    clocks of publishers may be others.
+    """
+
+    __slots__ = (
+        "_arrived",
+        "_came",
+        "_clock",
+        "_displaced",
+        "_history",
+        "_keeps_all",
+        "_queue_size",
+        "_waiting",
+        "taken",
+    )
+
+    conflates = True
+
+    def __init__(
+        self,
+        topic: Topic,
+        queue_size: int,
+        *,
+        keeps_all: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(topic)
+        self._clock = clock
+        self._queue_size = queue_size
+        self._keeps_all = keeps_all
+        self._history: History | None = None
+        self._arrived: deque[tuple[float, Update]] | None = None
+        self._came = self._displaced = 0
+        self._waiting: list[Update] = []
+        self.taken: Sequence[Update] = ()
+        """What the last flush took."""
+        if keeps_all:
+            self.keep_all()
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether more than the newest is kept."""
+        return self._history is not None
+
+    def keep_all(self) -> None:
+        """Keep every update from now on, within the bound."""
+        if self._history is not None:
+            return
+        self._history, self._arrived = History(self._queue_size), deque(maxlen=self._queue_size)
+        for update in (*([self.flushed] if self.flushed else ()), *self._waiting):
+            self._history.append(update)
+
+    def begin(self) -> None:
+        """Count what isn't kept any more as what was before anybody here subscribed."""
+        if self._history is not None:
+            self._history.begin()
+
+    def release(self) -> None:
+        """Keep the newest alone, unless all are to be kept in any case."""
+        if not self._keeps_all:
+            self._history = self._arrived = None
+
+    def append(self, update: Update) -> None:
+        """Append an update, which waits for the next flush."""
+        self.newest, self.unreadable = update, None
+        self._came += 1
+        if self._history is not None and self._arrived is not None:
+            self._history.append(update)
+            self._arrived.append((self._clock(), update))
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting.append(update)
+        else:
+            self._waiting[-1] = update
+            self._displaced += 1
+
+    def skip(self, position: Position) -> None:
+        """Note that the next update, at a position, can't be read by this node."""
+        self.unreadable = position
+        if self._history is not None:
+            self._history.skip(position)
+
+    def waiting_count(self) -> int:
+        """Return how many updates came since the last flush."""
+        return self._came
+
+    def flush(self) -> Flushed:
+        """Let what waits count as shown to all who can take it."""
+        self.taken, self._waiting = self._waiting, []
+        if self.taken:
+            self.flushed = self.taken[-1]
+        flushed = Flushed(self._came, self._displaced)
+        self._came = self._displaced = 0
+        return flushed
+
+    def trim(self) -> None:
+        """Forget what is past the bound of the queue."""
+        if self._history is not None:
+            self._history.trim()
+
+    def settle(self) -> None:
+        """Flush and trim: nobody is to be shown what waits."""
+        if self._came:
+            self.flushed = self.newest
+            self.taken, self._waiting = (), []
+            self._came = self._displaced = 0
+        self.trim()
+
+    def since(self, cursor: Cursor | None, until: Update) -> Step:
+        """Return every kept update after a place, or the newest where only that is kept."""
+        if cursor is None or self._history is None:
+            return Step(None, [until])
+        gap, updates = self._history.after(cursor.position)
+        return _up_to(until.position, _epoch_of(self.newest or until), gap, updates)
+
+    def start(self) -> Cursor | None:
+        """Return the place before all that is kept; None where only the newest is."""
+        if self._history is None or not self._history.updates:
+            return None
+        return Cursor.before(self._history.updates[0])
+
+    def last(self, _count: int, _until: Position) -> list[Update]:
+        """Return nothing: what was before a state doesn't count."""
+        return []
+
+    def before(self, moment: float) -> Update | None:
+        """Return the newest kept update that came here before a moment of the log's clock."""
+        arrived = reversed(self._arrived or ())
+        return next((update for came, update in arrived if came <= moment), None)
+
+    def past(self) -> list[Update]:
+        """Return what is kept, and the newest."""
+        return _with_newest(self._history, self.newest)
+
+    def clear(self) -> None:
+        """Forget everything: the topic was removed."""
+        self.newest = self.flushed = self.remembered = self.unreadable = None
+        self.taken, self._waiting = (), []
+        self._came = self._displaced = 0
+        if self._history is not None:
+            self._history, self._arrived = None, None
+            self.keep_all()
+
+
+class EventLog(TopicLog):
+    """Trades, candles: every trade and every final candle must be seen, in order.
+
+    ``history_size`` of them are kept, a trade counting as one.
+    """
+
+    __slots__ = ("_displaced", "_history", "_history_size", "_waiting")
+
+    def __init__(self, topic: Topic, history_size: int) -> None:
+        super().__init__(topic)
+        self._history_size = history_size
+        self._history = History(history_size)
+        self._waiting = self._displaced = 0
+
+    def append(self, update: Update) -> None:
+        """Append an update; a candle that is forming takes the place of the one before it."""
+        previous, self.newest, self.unreadable = self.newest, update, None
+        if is_lossless(update.data):
+            self._history.append(update)
+        if update.past and not self._waiting and (previous is None or previous.past):
+            # It counts as shown to everybody.
+            self.flushed = self.remembered = update
+            return
+        self._waiting += 1
+        if previous is not None and self._waiting > 1 and not is_lossless(previous.data):
+            self._displaced += 1
+
+    def skip(self, position: Position) -> None:
+        """Note that the next update, at a position, can't be read by this node."""
+        self.unreadable = position
+        self._history.skip(position)
+
+    def waiting_count(self) -> int:
+        """Return how many updates came since the last flush."""
+        return self._waiting
+
+    def flush(self) -> Flushed:
+        """Let what waits count as shown to all who can take it."""
+        flushed = Flushed(self._waiting, self._displaced)
+        self._waiting = self._displaced = 0
+        self.flushed = self.newest
+        return flushed
+
+    def trim(self) -> None:
+        """Forget what is past the bound of the history."""
+        self._history.trim()
+
+    def since(self, cursor: Cursor | None, until: Update) -> Step:
+        """Return all after a place that must be seen, and a candle that is forming."""
+        end, latest = until.position, _epoch_of(self.newest or until)
+        place = cursor.position if cursor is not None else end
+        kept = self._history.after(cursor.position if cursor is not None else None)
+        if (
+            cursor is not None
+            and place.epoch == end.epoch
+            and self._history.is_of_others(end.epoch, latest)
+        ):
+            kept = None, []  # final candles of an earlier epoch, where one of a later is forming
+        gap, updates = _up_to(end, latest, *kept)
+        if not is_lossless(until.data):
+            updates = [*updates, until]
+        if gap is None and place.epoch != end.epoch:
+            # The history has nothing of it yet.
+            gap = Gap(end.epoch, None, None, break_before(until))
+        elif place.epoch == end.epoch and place.seq > end.seq:
+            # A client says that it has more than there is.
+            gap = Gap(end.epoch, None, None, "epoch")
+        return Step(gap, updates)
+
+    def start(self) -> Cursor | None:
+        """Return the place before all that is kept; None where nothing is."""
+        return Cursor.before(self._history.updates[0]) if self._history.updates else None
+
+    def last(self, count: int, until: Position) -> list[Update]:
+        """Return so many of the kept updates up to a place, as complete as they were published."""
+        return self._history.newest(count, until)
+
+    def before(self, _moment: float) -> Update | None:
+        """Return nothing: who must miss none tells their place when they come back."""
+        return None
+
+    def past(self) -> list[Update]:
+        """Return what is kept, and the newest."""
+        return _with_newest(self._history, self.newest)
+
+    def begin(self) -> None:
+        """Count what isn't kept any more as what was before anybody here subscribed."""
+        self._history.begin()
+
+    def clear(self) -> None:
+        """Forget everything: the topic was removed."""
+        self.newest = self.flushed = self.remembered = self.unreadable = None
+        self._history = History(self._history_size)
+        self._waiting = self._displaced = 0
+
+
+class LogRules(msgspec.Struct, frozen=True):
+    """The bounds of every log.
+
+    ``history_size``: trades and final candles. ``queue_size``: books, where they are kept.
+    ``keeps_books``: all books are kept, also before a client comes that wants them. ``clock``: this
+    node's monotonic seconds.
+    """
+
+    history_size: int = 1000
+    queue_size: int = 1000
+    keeps_books: bool = False
+    clock: Callable[[], float] = time.monotonic
+
+    def log_of(self, topic: Topic) -> TopicLog:
+        """Return the log that a topic's channel needs."""
+        if topic.channel in LOSSLESS:
+            return EventLog(topic, self.history_size)
+        keeps_all = self.keeps_books and topic.channel == "orderbook"
+        return StateLog(topic, self.queue_size, keeps_all=keeps_all, clock=self.clock)
+
+
+def _epoch_of(update: Update) -> str:
+    return update.position.epoch
+
+
+def _with_newest(history: History | None, newest: Update | None) -> list[Update]:
+    past = list(history.updates) if history is not None else []
+    if newest is not None and (not past or past[-1] is not newest):
+        past.append(newest)
+    return past
+
+
+def _up_to(until: Position, latest: str, gap: Gap | None, updates: Sequence[Update]) -> Step:
+    """Leave out what comes after a place. ``latest``: the epoch of what came last.
+
+    What is of another epoch came before, as final candles did before one that is forming in a new
+    epoch; unless that epoch is the latest, which waits for the next flush.
+    """
+    waits = {latest} - {until.epoch}
+    updates = [
+        update
+        for update in updates
+        if update.position.epoch not in waits
+        and (update.position.epoch != until.epoch or update.position.seq <= until.seq)
+    ]
+    if gap is not None and gap.epoch in waits:
+        gap = None  # it is told with the next flush
+    if gap is not None and gap.to_seq is not None and gap.to_seq > until.seq:
+        gap = gap._replace(to_seq=until.seq)
+    return Step(gap, updates)
