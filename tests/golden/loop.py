@@ -1,0 +1,90 @@
+"""An event loop whose time passes only while the script waits, and only when nothing else can run."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import selectors
+from collections.abc import Callable
+from typing import Any, Final
+
+from tests.golden.clock import CLOCK, MICROS
+
+REAL_WAIT: Final = 0.01
+"""Seconds that the loop really sleeps while it starts a server and a thread has to finish."""
+
+
+class ScriptedSelector(selectors.DefaultSelector):
+    """Tells when the loop has nothing left to do, and moves the clock to its next timer.
+
+    ``barrier`` returns when whatever was asked of other processes has been answered, so the answers
+    can be read: without it, the loop would look idle while an answer is on its way.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.barrier: Callable[[], None] = lambda: None
+        self._until = 0
+        self._waiting: asyncio.Future[None] | None = None
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return what is there; never sleep for a timer."""
+        events = super().select(0)
+        if events or (timeout is not None and timeout <= 0):
+            return events
+        self.barrier()
+        events = super().select(0)
+        if events:
+            return events
+        if self._waiting is None:
+            return super().select(REAL_WAIT)
+        due = math.inf if timeout is None else CLOCK.micros + _micros(timeout)
+        if due <= self._until:
+            CLOCK.micros = int(due)
+        else:
+            CLOCK.micros = self._until
+            waiting, self._waiting = self._waiting, None
+            waiting.set_result(None)
+        return []
+
+    async def settle(self, seconds: float = 0.0) -> None:
+        """Let so much time pass, and return when nothing is left to do."""
+        assert self._waiting is None, "one script drives the clock"
+        self._until = CLOCK.micros + round(seconds * MICROS)
+        self._waiting = asyncio.get_running_loop().create_future()
+        await self._waiting
+
+
+def _micros(seconds: float) -> int:
+    """Round up to what the clock counts in, but for what a sum of floats is off by."""
+    return max(1, math.ceil(seconds * MICROS - 0.001))
+
+
+class Listener(asyncio.AbstractServer):
+    """Stands for a listening socket: clients come by calling ``connect``."""
+
+    def __init__(self, connect: Callable[[], asyncio.BaseProtocol]) -> None:
+        self.connect = connect
+
+    def close(self) -> None:
+        """Nothing listens."""
+
+    async def wait_closed(self) -> None:
+        """Nothing listens."""
+
+
+class ScriptedLoop(asyncio.SelectorEventLoop):
+    """asyncio's own loop, with a selector and listeners that the script has in its hand."""
+
+    def __init__(self) -> None:
+        self.selector = ScriptedSelector()
+        self.listeners: list[Listener] = []
+        super().__init__(self.selector)
+
+    async def create_server(  # type: ignore[override] # of all its forms, the server uses one
+        self, protocol_factory: Callable[[], asyncio.BaseProtocol], **_options: Any
+    ) -> Listener:
+        """Keep the factory instead of accepting connections."""
+        listener = Listener(protocol_factory)
+        self.listeners.append(listener)
+        return listener

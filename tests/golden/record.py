@@ -1,0 +1,77 @@
+"""Runs scenarios and writes what they note."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.fakes.redis_server import RedisServer
+from tests.golden.clock import CLOCK
+from tests.golden.loop import ScriptedLoop
+from tests.golden.scenarios import SCENARIOS, Scenario
+from tests.golden.world import World
+
+FILES = Path(__file__).parent / "files"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Record all scenarios, or some."""
+    parser = argparse.ArgumentParser(prog="python -m tests.golden", description=__doc__)
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--renew", action="store_true", help="write the golden files anew")
+    where.add_argument("--into", type=Path, help="write to this folder instead")
+    parser.add_argument("--engine", choices=["memory", "redis"], help="those of one engine only")
+    parser.add_argument("names", nargs="*", help="scenarios; all unless given")
+    options = parser.parse_args(arguments)
+    folder = FILES if options.renew else options.into
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = {
+        name: one
+        for name, one in SCENARIOS.items()
+        if (not options.names or name in options.names)
+        and (options.engine is None or (options.engine == "redis") == one.needs_redis)
+    }
+    if options.renew and not options.names and options.engine is None:
+        for stray in set(folder.iterdir()) - {folder / f"{name}.txt" for name in SCENARIOS}:
+            stray.unlink()
+    for name, one in chosen.items():
+        (folder / f"{name}.txt").write_text(record(one), encoding="utf-8")
+    return 0
+
+
+def record(scenario: Scenario) -> str:
+    """Run a scenario; return its text."""
+    CLOCK.reset()
+    with tempfile.TemporaryDirectory() as temporary, _redis(scenario, temporary) as redis:
+        loop = ScriptedLoop()
+        try:
+            return loop.run_until_complete(_record(loop, scenario, Path(temporary), redis))
+        finally:
+            loop.close()
+            gc.collect()
+
+
+async def _record(
+    loop: ScriptedLoop, scenario: Scenario, folder: Path, redis: RedisServer | None
+) -> str:
+    world = World(loop, folder, redis)
+    world.say(scenario.title)
+    try:
+        await asyncio.wait_for(scenario.script(world), None)
+        return world.transcript.text()
+    finally:
+        await world.close()
+
+
+@contextlib.contextmanager
+def _redis(scenario: Scenario, folder: str) -> Iterator[RedisServer | None]:
+    if not scenario.needs_redis:
+        yield None
+        return
+    with RedisServer(Path(folder) / "redis") as server:
+        yield server

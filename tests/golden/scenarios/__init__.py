@@ -1,0 +1,12 @@
+"""The scenarios: scripts of what clients, publishers and Redis do."""
+
+from __future__ import annotations
+
+import importlib
+
+from tests.golden.scenarios.base import SCENARIOS, Scenario
+
+for _module in ("views",):
+    importlib.import_module(f"{__name__}.{_module}")
+
+__all__ = ["SCENARIOS", "Scenario"]

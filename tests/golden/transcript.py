@@ -1,0 +1,58 @@
+"""What a scenario's file says, line by line."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_NAMED: Final = (
+    (re.compile(r"issued\d{6}"), "S{}"),
+    (re.compile(r"\b\d{16}-[0-9a-f]+-\d+\b"), "E{}"),
+    (re.compile(r"\bm-[0-9a-f]{8}\b"), "m-{}"),
+)
+"""What can't be the same each time, and its name: a session's token, an epoch of Redis, of memory."""
+
+
+class Transcript:
+    """Notes what happens, step by step. Within a step it lists client by client."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._step: dict[str, list[str]] = {}
+        self._names: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+
+    def begin(self, name: str) -> None:
+        """Keep a place for a client; they are listed in the order in which they came."""
+        self._step.setdefault(name, [])
+
+    def say(self, comment: str) -> None:
+        """Note what the script does, which begins a step."""
+        self.end_step()
+        self._lines.append(f"# {comment}")
+
+    def add(self, name: str, line: str) -> None:
+        """Note what one client does or is sent."""
+        self._step[name].append(line)
+
+    def end_step(self) -> None:
+        """List what came since the last step."""
+        for lines in self._step.values():
+            self._lines += lines
+            lines.clear()
+
+    def text(self) -> str:
+        """Return the file."""
+        self.end_step()
+        return "".join(f"{self._named(line)}\n" for line in self._lines)
+
+    def _named(self, line: str) -> str:
+        for pattern, form in _NAMED:
+            line = pattern.sub(lambda found, form=form: self._name(found[0], form), line)
+        return line
+
+    def _name(self, value: str, form: str) -> str:
+        if value not in self._names:
+            self._counts[form] = self._counts.get(form, 0) + 1
+            self._names[value] = form.format(self._counts[form])
+        return self._names[value]
