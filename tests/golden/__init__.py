@@ -4,11 +4,11 @@
 
 - ``# …``: what the script does: publishes, lets time pass, takes Redis away.
 - ``> a …``: what client ``a`` does or sends.
-- ``a …``: a frame that client ``a`` is sent. The text of a message is there byte for byte; ``+``
-  before it: it came in one write with the line before it.
+- ``a …``: a frame that client ``a`` is sent. The text of a message is there byte for byte.
 
 What one step sends to several clients is listed client by client. The order of frames to one
-client is the order on its connection.
+client is the order on its connection. ``writes/`` has, of the same scenarios, how many frames each
+write to a client had: that may change with good reason, and is no part of the protocol.
 
 The server is the real one, from HTTP parser to engine, as :class:`bookcast.Server` composes it; on
 the Redis scenarios Redis is real as well. Only what is around it is not: the clocks (``clock``), the

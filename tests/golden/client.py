@@ -144,7 +144,7 @@ class Client:
         self._pending = b""
         self._open = self._said_goodbye = False
         transcript.begin(name)
-        self._note("connects", path, *headers)
+        self._act("connects", path, *headers)
         self._transport = Transport(self._take, lambda: self._hear("(the connection is closed)"))
         protocol = connect()
         self._transport.set_protocol(protocol)
@@ -159,7 +159,7 @@ class Client:
 
     async def send(self, text: str) -> None:
         """Send a text as it is."""
-        self._note(text)
+        self._act(text)
         self._transport.receive(masked_frame(TEXT, text.encode()))
         await self._settle()
 
@@ -167,31 +167,31 @@ class Client:
         """Send several messages in one write."""
         texts = [json.dumps(one, separators=(",", ":")) for one in messages]
         for text in texts:
-            self._note(text)
+            self._act(text)
         self._transport.receive(b"".join(masked_frame(TEXT, text.encode()) for text in texts))
         await self._settle()
 
     async def hold(self) -> None:
         """Take nothing more."""
-        self._note("can't take data")
+        self._act("can't take data")
         self._transport.hold()
         await self._settle()
 
     async def release(self) -> None:
         """Take data again."""
-        self._note("can take data again")
+        self._act("can take data again")
         self._transport.release()
         await self._settle()
 
     async def vanish(self) -> None:
         """Be lost without a word."""
-        self._note("is lost")
+        self._act("is lost")
         self._transport.vanish(ConnectionResetError("reset by peer"))
         await self._settle()
 
     async def close(self, code: int = 1000) -> None:
         """Send a close frame; 1000 is a goodbye."""
-        self._note(f"close {code}")
+        self._act(f"close {code}")
         self._said_goodbye = True
         self._transport.receive(masked_frame(CLOSE, code.to_bytes(2, "big")))
         await self._settle()
@@ -220,11 +220,15 @@ class Client:
 
     # What it is sent
 
+    def _act(self, *words: str) -> None:
+        self._transcript.end_step()
+        self._note(*words)
+
     def _note(self, *words: str) -> None:
         self._transcript.add(self.name, f"> {self.name} {' '.join(words)}")
 
-    def _hear(self, line: str, *, joined: bool = False) -> None:
-        self._transcript.add(self.name, f"{'+' if joined else ''}{self.name} {line}")
+    def _hear(self, line: str) -> None:
+        self._transcript.add(self.name, f"{self.name} {line}")
 
     def _take(self, data: bytes) -> None:
         data = self._pending + data
@@ -242,7 +246,7 @@ class Client:
             self._hear(" ".join([status, *chosen, *body]))
             if not self._open:
                 return
-        joined = False
+        frames = 0
         while len(data) >= 2:
             size, begin = data[1], 2
             if size == 126:
@@ -251,11 +255,14 @@ class Client:
                 size, begin = int.from_bytes(data[2:10], "big"), 10
             if len(data) < begin + size:
                 break
-            self._take_frame(data[0], data[begin : begin + size], joined=joined)
-            data, joined = data[begin + size :], True
+            self._take_frame(data[0], data[begin : begin + size])
+            data = data[begin + size :]
+            frames += 1
         self._pending = data
+        if frames:
+            self._transcript.add_write(self.name, frames)
 
-    def _take_frame(self, head: int, payload: bytes, *, joined: bool) -> None:
+    def _take_frame(self, head: int, payload: bytes) -> None:
         assert head & 0x80, "the server sends whole messages"
         opcode = head & 0x0F
         if opcode == TEXT:
@@ -266,20 +273,20 @@ class Client:
             text = payload.decode()
             assert "\n" not in text, "a line is a message"
             self.received.append(json.loads(text))
-            self._hear(deflated + text, joined=joined)
+            self._hear(deflated + text)
         elif opcode == PING:
-            self._hear("ping" + (" with a payload" if payload else ""), joined=joined)
+            self._hear("ping" + (" with a payload" if payload else ""))
             if self.answers:
                 self._answer("pong", PONG, payload)
         elif opcode == CLOSE:
             code = int.from_bytes(payload[:2], "big")
-            self._hear(f"close {code} {payload[2:].decode()}".rstrip(), joined=joined)
+            self._hear(f"close {code} {payload[2:].decode()}".rstrip())
             if self._said_goodbye:
                 asyncio.get_running_loop().call_soon(self._transport.vanish, None)
             elif self.answers:
                 self._answer(f"close {code}", CLOSE, payload[:2])
         else:
-            self._hear(f"opcode {opcode} {payload.hex()}", joined=joined)
+            self._hear(f"opcode {opcode} {payload.hex()}")
 
     def _answer(self, words: str, opcode: int, payload: bytes) -> None:
         def answer() -> None:

@@ -16,7 +16,9 @@ from tests.golden.loop import ScriptedLoop
 from tests.golden.scenarios import SCENARIOS, Scenario
 from tests.golden.world import World
 
-FILES = Path(__file__).parent / "files"
+HERE = Path(__file__).parent
+FOLDERS = ("files", "writes")
+"""What clients are sent; and how many frames of it each write had."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,24 +30,26 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--engine", choices=["memory", "redis"], help="those of one engine only")
     parser.add_argument("names", nargs="*", help="scenarios; all unless given")
     options = parser.parse_args(arguments)
-    folder = FILES if options.renew else options.into
-    folder.mkdir(parents=True, exist_ok=True)
+    folders = [(HERE if options.renew else options.into) / name for name in FOLDERS]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
     chosen = {
         name: one
         for name, one in SCENARIOS.items()
         if (not options.names or name in options.names)
         and (options.engine is None or (options.engine == "redis") == one.needs_redis)
     }
-    if options.renew and not options.names and options.engine is None:
+    for folder in folders if options.renew else ():
         for stray in set(folder.iterdir()) - {folder / f"{name}.txt" for name in SCENARIOS}:
             stray.unlink()
     for name, one in chosen.items():
-        (folder / f"{name}.txt").write_text(record(one), encoding="utf-8")
+        for folder, text in zip(folders, record(one), strict=True):
+            (folder / f"{name}.txt").write_text(text, encoding="utf-8")
     return 0
 
 
-def record(scenario: Scenario) -> str:
-    """Run a scenario; return its text."""
+def record(scenario: Scenario) -> tuple[str, str]:
+    """Run a scenario; return what its files say."""
     CLOCK.reset()
     with tempfile.TemporaryDirectory() as temporary, _redis(scenario, temporary) as redis:
         loop = ScriptedLoop()
@@ -58,12 +62,12 @@ def record(scenario: Scenario) -> str:
 
 async def _record(
     loop: ScriptedLoop, scenario: Scenario, folder: Path, redis: RedisServer | None
-) -> str:
+) -> tuple[str, str]:
     world = World(loop, folder, redis)
     world.say(scenario.title)
     try:
-        await asyncio.wait_for(scenario.script(world), None)
-        return world.transcript.text()
+        await scenario.script(world)
+        return world.transcript.text(), world.transcript.writes()
     finally:
         await world.close()
 

@@ -19,12 +19,14 @@ class Transcript:
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._step: dict[str, list[str]] = {}
+        self._writes: dict[str, list[int]] = {}
         self._names: dict[str, str] = {}
         self._counts: dict[str, int] = {}
 
     def begin(self, name: str) -> None:
         """Keep a place for a client; they are listed in the order in which they came."""
-        self._step.setdefault(name, [])
+        assert name not in self._step, "each connection has a name of its own"
+        self._step[name], self._writes[name] = [], []
 
     def say(self, comment: str) -> None:
         """Note what the script does, which begins a step."""
@@ -34,6 +36,10 @@ class Transcript:
     def add(self, name: str, line: str) -> None:
         """Note what one client does or is sent."""
         self._step[name].append(line)
+
+    def add_write(self, name: str, frames: int) -> None:
+        """Note how many frames one write had."""
+        self._writes[name].append(frames)
 
     def end_step(self) -> None:
         """List what came since the last step."""
@@ -45,6 +51,10 @@ class Transcript:
         """Return the file."""
         self.end_step()
         return "".join(f"{self._named(line)}\n" for line in self._lines)
+
+    def writes(self) -> str:
+        """Return how many frames each write to each client had."""
+        return "".join(f"{name} {' '.join(map(str, all_))}\n" for name, all_ in self._writes.items())
 
     def _named(self, line: str) -> str:
         for pattern, form in _NAMED:

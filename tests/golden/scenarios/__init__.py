@@ -6,7 +6,9 @@ import importlib
 
 from tests.golden.scenarios.base import SCENARIOS, Scenario
 
-for _module in ("views",):
+_MODULES = ("views", "slow", "coming_back", "positions", "intervals")
+
+for _module in _MODULES:
     importlib.import_module(f"{__name__}.{_module}")
 
 __all__ = ["SCENARIOS", "Scenario"]

@@ -6,7 +6,10 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+from bookcast.model import Publication
+from tests.engine.nodes import books, trade as trades_of
 from tests.golden.world import World
+from tests.support import AAPL, TRADES
 
 Script = Callable[[World], Awaitable[None]]
 
@@ -76,3 +79,13 @@ def timeframe(minute: int) -> dict[str, Any]:
     """Make a minute of the day's line."""
     begin = 1_767_364_200_000 + minute * 60_000
     return {"time": begin, "price": 100 + minute, "volume": 10}
+
+
+def sold(*sizes: int) -> list[Publication]:
+    """Make trades as a feed publishes them, each by itself."""
+    return trades_of(TRADES, *sizes)
+
+
+def quoted(*sizes: int) -> list[Publication]:
+    """Make books as a feed publishes them."""
+    return books(AAPL, *sizes)
