@@ -221,11 +221,7 @@ class Client:
     # What it is sent
 
     def _act(self, *words: str) -> None:
-        self._transcript.end_step()
-        self._note(*words)
-
-    def _note(self, *words: str) -> None:
-        self._transcript.add(self.name, f"> {self.name} {' '.join(words)}")
+        self._transcript.act(self.name, " ".join(words))
 
     def _hear(self, line: str) -> None:
         self._transcript.add(self.name, f"{self.name} {line}")
@@ -290,7 +286,7 @@ class Client:
 
     def _answer(self, words: str, opcode: int, payload: bytes) -> None:
         def answer() -> None:
-            self._note(words)
+            self._transcript.add(self.name, f"> {self.name} {words}")
             self._transport.receive(masked_frame(opcode, payload))
             if opcode == CLOSE:
                 self._transport.vanish(None)

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--engine", choices=["memory", "redis"], help="those of one engine only")
     parser.add_argument("names", nargs="*", help="scenarios; all unless given")
     options = parser.parse_args(arguments)
+    logging.disable()
     folders = [(HERE if options.renew else options.into) / name for name in FOLDERS]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)

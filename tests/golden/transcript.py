@@ -30,11 +30,18 @@ class Transcript:
 
     def say(self, comment: str) -> None:
         """Note what the script does, which begins a step."""
+        self._begin_step(f"# {comment}")
+
+    def act(self, name: str, what: str) -> None:
+        """Note what the script has a client do, which begins a step."""
+        self._begin_step(f"> {name} {what}")
+
+    def _begin_step(self, line: str) -> None:
         self.end_step()
-        self._lines.append(f"# {comment}")
+        self._lines.append(line)
 
     def add(self, name: str, line: str) -> None:
-        """Note what one client does or is sent."""
+        """Note what one client is sent, or answers by itself."""
         self._step[name].append(line)
 
     def add_write(self, name: str, frames: int) -> None:
