@@ -7,10 +7,12 @@ from typing import Final
 
 _NAMED: Final = (
     (re.compile(r"issued\d{6}"), "S{}"),
-    (re.compile(r"\b\d{16}-[0-9a-f]+-\d+\b"), "E{}"),
+    (re.compile(r"\b1\d{12}-[a-z]+-[0-9a-f]+-\d+\b"), "E{}"),
     (re.compile(r"\bm-[0-9a-f]{8}\b"), "m-{}"),
+    (re.compile(r"(?<=Redis at 127\.0\.0\.1:)\d+"), "port-{}"),
 )
-"""What can't be the same each time, and its name: a session's token, an epoch of Redis, of memory."""
+"""What can't be the same each time, and its name: a session's token, an epoch of Redis, of memory,
+the port of Redis."""
 
 
 class Transcript:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -14,8 +14,10 @@ import msgspec
 
 from bookcast import Server, app
 from bookcast.feeds.base import Feed, FeedStatus, Publish
-from bookcast.model import Publication
+from bookcast.model import Publication, Topic
 from bookcast.settings import Settings, from_keywords
+from tests.engine.links import link
+from tests.engine.nodes import written_by_another
 from tests.fakes.redis_server import RedisServer
 from tests.golden.client import Client, Transport
 from tests.golden.loop import ScriptedLoop
@@ -71,23 +73,19 @@ class Node:
     async def publish_together(self, *publications: tuple[Any, ...]) -> None:
         """Publish several before any of them goes out."""
         publish: Any = self.server.publish
-        waiting = []
         for symbol, data, *rest in publications:
             channel = rest[0] if rest else "orderbook"
             period = rest[1] if len(rest) > 1 else None
             told = f"{channel} {symbol}" + (f" {period}" if period else "")
             self._world.say(f"publish {told} {_json(data)}")
-            waiting.append(publish(symbol, data, channel=channel, period=period))
-        for outcome in await asyncio.gather(*waiting, return_exceptions=True):
-            if isinstance(outcome, Exception):
-                self._world.say(f"refused: {outcome}")
+            self._world.begin(publish(symbol, data, channel=channel, period=period), told)
         await self._world.settle()
 
     async def feed(self, *publications: Publication) -> None:
         """Publish as this node's feed."""
         for one in publications:
             self._world.say(f"the feed publishes {one.topic} {_json(_plain(one))}")
-        await self._feeds[0].publish(publications)
+        self._world.begin(self._feeds[0].publish(publications), "feed")
         await self._world.settle()
 
     async def http(self, method: str, path: str, body: Any = None, *headers: str) -> None:
@@ -95,7 +93,13 @@ class Node:
         content = b"" if body is None else _json(body).encode()
         self._world.say(f"{method} {path} {content.decode()}".rstrip())
         answer = bytearray()
-        transport = Transport(answer.extend, lambda: None)
+
+        def answered() -> None:
+            head, _, text = bytes(answer).partition(b"\r\n\r\n")
+            status = head.split(b"\r\n")[0].decode().removeprefix("HTTP/1.1 ")
+            self._world.say(f"{method} {path} is answered {status} {text.decode()}".rstrip())
+
+        transport = Transport(answer.extend, answered)
         protocol = self.connect()
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
@@ -108,10 +112,7 @@ class Node:
             *headers,
         ]
         transport.receive("\r\n".join([*lines, "", ""]).encode() + content)
-        await self._world.loop.selector.settle()
-        head, _, answered = bytes(answer).partition(b"\r\n\r\n")
-        status = head.split(b"\r\n")[0].decode().removeprefix("HTTP/1.1 ")
-        self._world.say(f"answered {status} {answered.decode()}".rstrip())
+        await self._world.settle()
 
 
 class World:
@@ -124,6 +125,7 @@ class World:
         self._redis = redis
         self._ask_redis: socket.socket | None = None
         self._nodes: list[Node] = []
+        self._begun: set[asyncio.Future[object]] = set()
         self.say = self.transcript.say
 
     async def node(self, name: str = "one", *, feeds: bool = False, **settings: Any) -> Node:
@@ -162,6 +164,18 @@ class World:
         client = Client(name, node.connect, path, self.transcript, self.settle, *extra)
         await self.settle()
         return client
+
+    def begin(self, publishing: Awaitable[object], what: str) -> None:
+        """Begin to publish; a refusal is noted when it comes."""
+
+        def note(outcome: asyncio.Future[object]) -> None:
+            self._begun.discard(outcome)
+            if not outcome.cancelled() and (error := outcome.exception()) is not None:
+                self.say(f"{what} is refused: {error}")
+
+        begun = asyncio.ensure_future(publishing)
+        self._begun.add(begun)
+        begun.add_done_callback(note)
 
     async def settle(self) -> None:
         """Let everything happen that takes no time, and end the step."""
@@ -216,8 +230,31 @@ class World:
         self._watch_redis()
         await self.settle()
 
+    async def hang_redis(self) -> None:
+        """Let Redis answer nothing any more; it keeps what it has."""
+        self.say("Redis hangs")
+        self._unwatch_redis()
+        self.redis.pause()
+        await self.settle()
+
+    async def resume_redis(self) -> None:
+        """Let Redis go on, with what it has."""
+        self.say("Redis goes on")
+        self.redis.resume()
+        self._watch_redis()
+        await self.settle()
+
+    async def write_record(self, topic: Topic, record: bytes) -> None:
+        """Publish bytes that another release may have written."""
+        self.say(f"another release publishes {topic}: {record!r}")
+        async with link(self.redis.url) as (to_redis, _):
+            await written_by_another(to_redis, topic, record)
+        await self.settle()
+
     async def close(self) -> None:
         """Stop the nodes; what clients are sent then isn't noted any more."""
+        if self._redis is not None:
+            self._redis.resume()
         for node in reversed(self._nodes):
             stopping = asyncio.ensure_future(node.server.stop())
             while not stopping.done():

@@ -79,8 +79,8 @@ async def rights_narrowed_by_a_token(world: World) -> None:
     a, b = await world.join("a", node), await world.join("b", node, v1=False)
     await a.say("subscribe", symbol="AAPL", id="early")
     tokens = [
-        sign(exp=..., scope="read", symbols=["AAPL", "TSLA"]),
-        sign(exp=..., scope="read", symbols=["TSLA"], max_depth=2),
+        sign(exp=..., scope="read", bookcast={"symbols": ["AAPL", "TSLA"]}),
+        sign(exp=..., scope="read", bookcast={"symbols": ["TSLA"], "max_depth": 2}),
         sign(exp=..., sub="bob", scope="read"),
         "not a token",
     ]

@@ -1,0 +1,107 @@
+"""Several nodes that share a Redis."""
+
+from __future__ import annotations
+
+from tests.golden.scenarios.base import book, candle, quote, redis_scenario, trade
+from tests.golden.world import World
+
+
+@redis_scenario
+async def what_redis_knows(world: World) -> None:
+    """Topics that nobody here sees are read first: states, history, positions, removed ones."""
+    one, two = await world.node("one", history_size=4), await world.node("two", history_size=4)
+    for number in range(1, 8):
+        await one.publish("AAPL", trade(number), "trades")
+    for number in (1, 2):
+        await one.publish("AAPL", book(number))
+        await one.publish("AAPL", quote(number), "quote")
+        await one.publish("AAPL", candle(number, 1, final=True), "candles", "1m")
+    a = await world.join("a", two)
+    await a.send_together(
+        {"action": "subscribe", "symbol": "AAPL", "mode": "delta"},
+        {"action": "subscribe", "symbols": ["AAPL", "TSLA"], "channel": "quote"},
+        {"action": "ping", "id": 1},
+        {"action": "subscribe", "symbol": "AAPL", "channel": "trades", "history": 2},
+        {"action": "subscribe", "symbol": "AAPL", "channel": "candles", "period": "1m"},
+        {"action": "list", "id": 2},
+    )
+    b = await world.join("b", two)
+    await b.say("subscribe", symbol="AAPL", channel="trades", since={**a.place("trades"), "seq": 5})
+    c = await world.join("c", one)
+    await c.say("subscribe", symbol="AAPL", channel="trades", since={**a.place("trades"), "seq": 1})
+    await one.publish("AAPL", book(3))
+    await two.publish("AAPL", trade(8), "trades")
+    p = await world.join("p", two)
+    await p.send_together(
+        {"action": "publish", "id": 1, "channel": "orderbook", "symbol": "AAPL", "data": book(4)},
+        {"action": "subscribe", "symbol": "AAPL"},
+        {"action": "publish", "id": 2, "channel": "orderbook", "symbol": "AAPL", "data": book(5)},
+        {"action": "ping", "id": 3},
+    )
+    await p.vanish()
+    await world.wait(1)
+    await one.http("DELETE", "/topics/orderbook/AAPL")
+    await world.wait(1)
+    await one.publish("AAPL", book(6))
+
+
+@redis_scenario
+async def sessions_go_on_at_another_node(world: World) -> None:
+    """v1 and base clients come back at another node, lost or still connected at the first."""
+    one, two = await world.node("one"), await world.node("two")
+    a, b = await world.join("a", one), await world.join("b", one, v1=False)
+    await a.say("subscribe", symbol="AAPL", mode="delta")
+    await a.say("subscribe", symbol="AAPL", channel="trades")
+    await b.say("subscribe", symbol="AAPL")
+    await b.say("subscribe", symbol="US.TSLA")
+    for number in (1, 2):
+        await one.publish("AAPL", book(number))
+        await two.publish("AAPL", trade(number), "trades")
+    await world.wait(4)
+    await a.vanish()
+    await b.vanish()
+    await world.wait(1)
+    await two.publish("AAPL", book(3))
+    await two.publish("AAPL", trade(3), "trades")
+    a2 = await world.join("a2", two)
+    await a2.say("resume", session=a.session, positions=[a.position(), a.position("trades")])
+    b2 = await world.join("b2", two, client_id="b", v1=False)
+    await one.publish("AAPL", book(4))
+    await one.publish("AAPL", trade(4), "trades")
+    await world.wait(4)
+    # Both are still connected.
+    a3 = await world.join("a3", one)
+    await a3.say("resume", session=a2.session, positions=[a2.position()])
+    b3 = await world.join("b3", one, client_id="b", v1=False)
+    await world.wait(2)
+    await two.publish("AAPL", book(5))
+    # One that doesn't answer.
+    b2.answers = False
+    b4 = await world.join("b4", one, client_id="b", v1=False)
+    await world.wait(3)
+    await two.publish("AAPL", book(6))
+    await two.publish("TSLA", book(1))
+    await b3.say("ping")
+    await b4.say("ping")
+    await a3.say("resume", session="nobody")
+
+
+@redis_scenario
+async def a_node_ends(world: World) -> None:
+    """A node is drained and stopped: its clients are told, and go on at another."""
+    one, two = await world.node("one", drain_seconds=2), await world.node("two")
+    a, b = await world.join("a", one), await world.join("b", one, v1=False)
+    await a.say("subscribe", symbol="AAPL", channel="trades")
+    await b.say("subscribe", symbol="AAPL")
+    await one.publish("AAPL", book(1))
+    await one.publish("AAPL", trade(1), "trades")
+    world.say("node one is drained")
+    world.begin(one.server.drain(), "drain")
+    await world.wait(3)
+    await two.publish("AAPL", book(2))
+    await two.publish("AAPL", trade(2), "trades")
+    a2 = await world.join("a2", two)
+    await a2.say("resume", session=a.session, positions=[a.position("trades")])
+    await world.join("b2", two, client_id="b", v1=False)
+    await two.publish("AAPL", book(3))
+    await two.publish("AAPL", trade(3), "trades")
