@@ -7,12 +7,14 @@ from typing import Final
 
 _NAMED: Final = (
     (re.compile(r"issued\d{6}"), "S{}"),
-    (re.compile(r"\b1\d{12}-[a-z]+-[0-9a-f]+-\d+\b"), "E{}"),
+    # The milliseconds of Redis, before it, tell apart what one call began or not, by chance.
+    (re.compile(r"\b1\d{12}-([a-z]+-[0-9a-f]+-\d+)\b"), "E{}"),
     (re.compile(r"\bm-[0-9a-f]{8}\b"), "m-{}"),
-    (re.compile(r"(?<=Redis at 127\.0\.0\.1:)\d+"), "port-{}"),
+    (re.compile(r"(?<=127\.0\.0\.1:)\d+"), "port-{}"),
+    (re.compile(r"(?<='127\.0\.0\.1', )\d+"), "port-{}"),
 )
 """What can't be the same each time, and its name: a session's token, an epoch of Redis, of memory,
-the port of Redis."""
+the port of Redis. Where there is a group, it stands for all of it."""
 
 
 class Transcript:
@@ -63,11 +65,15 @@ class Transcript:
 
     def writes(self) -> str:
         """Return how many frames each write to each client had."""
-        return "".join(f"{name} {' '.join(map(str, all_))}\n" for name, all_ in self._writes.items())
+        return "".join(
+            f"{name} {' '.join(map(str, all_))}\n" for name, all_ in self._writes.items()
+        )
 
     def _named(self, line: str) -> str:
         for pattern, form in _NAMED:
-            line = pattern.sub(lambda found, form=form: self._name(found[0], form), line)
+            line = pattern.sub(
+                lambda found, form=form: self._name(found[found.lastindex or 0], form), line
+            )
         return line
 
     def _name(self, value: str, form: str) -> str:

@@ -6,7 +6,17 @@ import importlib
 
 from tests.golden.scenarios.base import SCENARIOS, Scenario
 
-_MODULES = ("views", "slow", "coming_back", "positions", "intervals", "all_books", "rights", "outages", "nodes")
+_MODULES = (
+    "views",
+    "slow",
+    "coming_back",
+    "positions",
+    "intervals",
+    "all_books",
+    "rights",
+    "outages",
+    "nodes",
+)
 
 for _module in _MODULES:
     importlib.import_module(f"{__name__}.{_module}")

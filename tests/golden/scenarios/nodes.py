@@ -87,21 +87,23 @@ async def sessions_go_on_at_another_node(world: World) -> None:
 
 
 @redis_scenario
-async def a_node_ends(world: World) -> None:
-    """A node is drained and stopped: its clients are told, and go on at another."""
-    one, two = await world.node("one", drain_seconds=2), await world.node("two")
-    a, b = await world.join("a", one), await world.join("b", one, v1=False)
+async def nodes_end(world: World) -> None:
+    """Nodes are drained: their clients are told, and go on at another."""
+    one, two = await world.node("one", drain_seconds=2), await world.node("two", drain_seconds=2)
+    three = await world.node("three")
+    a, b = await world.join("a", one), await world.join("b", two, v1=False)
     await a.say("subscribe", symbol="AAPL", channel="trades")
     await b.say("subscribe", symbol="AAPL")
     await one.publish("AAPL", book(1))
     await one.publish("AAPL", trade(1), "trades")
-    world.say("node one is drained")
-    world.begin(one.server.drain(), "drain")
+    for name, node in (("one", one), ("two", two)):
+        world.say(f"node {name} is drained")
+        world.begin(node.server.drain(), "drain")
     await world.wait(3)
-    await two.publish("AAPL", book(2))
-    await two.publish("AAPL", trade(2), "trades")
-    a2 = await world.join("a2", two)
+    await three.publish("AAPL", book(2))
+    await three.publish("AAPL", trade(2), "trades")
+    a2 = await world.join("a2", three)
     await a2.say("resume", session=a.session, positions=[a.position("trades")])
-    await world.join("b2", two, client_id="b", v1=False)
-    await two.publish("AAPL", book(3))
-    await two.publish("AAPL", trade(3), "trades")
+    await world.join("b2", three, client_id="b", v1=False)
+    await three.publish("AAPL", book(3))
+    await three.publish("AAPL", trade(3), "trades")

@@ -142,7 +142,10 @@ async def trades_past_history_between_flushes(world: World) -> None:
     await world.wait(2)
     d = await world.join("d", node)
     await d.send_together(
-        *({"action": "publish", "id": one["data"]["trades"][0]["id"] + 10, **one} for one in updates)
+        *(
+            {"action": "publish", "id": one["data"]["trades"][0]["id"] + 10, **one}
+            for one in updates
+        )
     )
     await world.wait(2)
 
@@ -191,7 +194,13 @@ async def several_topics_in_one_flush(world: World) -> None:
     p = await world.join("p", node)
     await p.send_together(
         *(
-            {"action": "publish", "id": n, "channel": "orderbook", "symbol": symbol, "data": book(n)}
+            {
+                "action": "publish",
+                "id": n,
+                "channel": "orderbook",
+                "symbol": symbol,
+                "data": book(n),
+            }
             for n in (3, 4)
             for symbol in ("AAPL", "TSLA")
         ),
