@@ -1,4 +1,4 @@
-"""An event loop whose time passes only while the script waits, and only when nothing else can run."""
+"""An event loop whose time passes only while the script waits, when nothing else can run."""
 
 from __future__ import annotations
 
@@ -17,22 +17,26 @@ REAL_WAIT: Final = 0.01
 class ScriptedSelector(selectors.DefaultSelector):
     """Tells when the loop has nothing left to do, and moves the clock to its next timer.
 
-    ``barrier`` returns when whatever was asked of other processes has been answered, so the answers
+    The barrier returns when whatever was asked of other processes has been answered, so the answers
     can be read: without it, the loop would look idle while an answer is on its way.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.barrier: Callable[[], None] = lambda: None
+        self._barrier: Callable[[], None] = lambda: None
         self._until = 0
         self._waiting: asyncio.Future[None] | None = None
+
+    def set_barrier(self, barrier: Callable[[], None]) -> None:
+        """Use another barrier from now on."""
+        self._barrier = barrier
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is there; never sleep for a timer."""
         events = super().select(0)
         if events or (timeout is not None and timeout <= 0):
             return events
-        self.barrier()
+        self._barrier()
         events = super().select(0)
         if events:
             return events

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,8 @@ from tests.engine.nodes import written_by_another
 from tests.fakes.redis_server import RedisServer
 from tests.golden.client import Client, Transport
 from tests.golden.loop import ScriptedLoop
+from tests.golden.redis_at_hand import RedisAtHand
 from tests.golden.transcript import Transcript
-
-ROUND_TRIPS = 4
-"""Redis reads all that came, then answers all: when it has answered so many times, one after the
-other, what was asked of it before has been answered too."""
 
 
 class ScriptedFeed(Feed):
@@ -122,8 +118,7 @@ class World:
         self.loop = loop
         self.folder = folder
         self.transcript = Transcript()
-        self._redis = redis
-        self._ask_redis: socket.socket | None = None
+        self._redis = RedisAtHand(redis, loop.selector.set_barrier) if redis is not None else None
         self._nodes: list[Node] = []
         self._begun: set[asyncio.Future[object]] = set()
         self.say = self.transcript.say
@@ -131,8 +126,7 @@ class World:
     async def node(self, name: str = "one", *, feeds: bool = False, **settings: Any) -> Node:
         """Start a node; on a Redis scenario it shares the Redis."""
         if self._redis is not None:
-            self._watch_redis()
-            settings["redis_url"] = self._redis.url
+            settings["redis_url"] = self._redis.server.url
         node = Node(self, self.settings(**settings), name)
         self._nodes.append(node)
         await node.start(feeds=feeds)
@@ -192,75 +186,53 @@ class World:
     # Redis
 
     @property
-    def redis(self) -> RedisServer:
+    def redis(self) -> RedisAtHand:
         """The Redis of the scenario."""
         assert self._redis is not None
         return self._redis
 
-    def _watch_redis(self) -> None:
-        if self._ask_redis is None:
-            self._ask_redis = socket.create_connection(("127.0.0.1", self.redis.port))
-            self.loop.selector.barrier = self._hear_redis_out
-
-    def _hear_redis_out(self) -> None:
-        assert self._ask_redis is not None
-        for _ in range(ROUND_TRIPS):
-            self._ask_redis.sendall(b"PING\r\n")
-            answer = b""
-            while not answer.endswith(b"\r\n"):
-                answer += self._ask_redis.recv(64)
-
-    def _unwatch_redis(self) -> None:
-        self.loop.selector.barrier = lambda: None
-        if self._ask_redis is not None:
-            self._ask_redis.close()
-            self._ask_redis = None
-
     async def stop_redis(self) -> None:
         """Let Redis end, with all that it has."""
         self.say("Redis goes away")
-        self._unwatch_redis()
         self.redis.stop()
         await self.settle()
 
     async def start_redis(self) -> None:
-        """Let Redis come back, on the same port and empty."""
+        """Let Redis come back empty."""
         self.say("Redis is back, empty")
         self.redis.start()
-        self._watch_redis()
         await self.settle()
 
     async def hang_redis(self) -> None:
-        """Let Redis answer nothing any more; it keeps what it has."""
+        """Let Redis answer nothing any more."""
         self.say("Redis hangs")
-        self._unwatch_redis()
-        self.redis.pause()
+        self.redis.hang()
         await self.settle()
 
     async def resume_redis(self) -> None:
         """Let Redis go on, with what it has."""
         self.say("Redis goes on")
-        self.redis.resume()
-        self._watch_redis()
+        self.redis.go_on()
         await self.settle()
 
     async def write_record(self, topic: Topic, record: bytes) -> None:
         """Publish bytes that another release may have written."""
         self.say(f"another release publishes {topic}: {record!r}")
-        async with link(self.redis.url) as (to_redis, _):
+        async with link(self.redis.server.url) as (to_redis, _):
             await written_by_another(to_redis, topic, record)
         await self.settle()
 
     async def close(self) -> None:
         """Stop the nodes; what clients are sent then isn't noted any more."""
         if self._redis is not None:
-            self._redis.resume()
+            self._redis.go_on()
         for node in reversed(self._nodes):
             stopping = asyncio.ensure_future(node.server.stop())
             while not stopping.done():
                 await self.loop.selector.settle(0.1)
             await stopping
-        self._unwatch_redis()
+        if self._redis is not None:
+            self._redis.close()
 
 
 def _json(data: Any) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from bookcast.model import Publication
-from tests.engine.nodes import books, trade as trades_of
+from tests.engine.nodes import books
+from tests.engine.nodes import trade as trades_of
 from tests.golden.world import World
 from tests.support import AAPL, TRADES
 

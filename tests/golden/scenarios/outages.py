@@ -14,7 +14,8 @@ from tests.golden.scenarios.base import (
     trade,
 )
 from tests.golden.world import Node, World
-from tests.support import AAPL, TRADES, candle as candle_of, CANDLES
+from tests.support import AAPL, CANDLES, TRADES
+from tests.support import candle as candle_of
 
 
 async def _subscribe(world: World, node: Node) -> tuple[Client, Client]:

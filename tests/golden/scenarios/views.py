@@ -152,7 +152,7 @@ async def unsubscribe_and_subscribe_again(world: World) -> None:
 
 @scenario
 async def history(world: World) -> None:
-    """Trades and candles with history: less than there is, more, none, what was published at once."""
+    """Clients ask for history: less than there is, more, what there is none of."""
     node = await world.node(history_size=4)
     for number in range(1, 7):
         await node.publish("AAPL", trade(number), "trades")
@@ -217,7 +217,7 @@ async def topic_removed(world: World) -> None:
 
 @scenario
 async def statuses_and_refusals(world: World) -> None:
-    """A publisher's connection is lost; symbols and channels that can't be; statuses follow time."""
+    """What can't be subscribed; a publisher's connection is lost; statuses follow time."""
     node = await world.node(stale_after_orderbook=5)
     a, p = await world.join("a", node), await world.join("p", node)
     await a.say("subscribe", symbols=["AAPL", "", "US.", 7], id=1)
