@@ -201,22 +201,25 @@ class Client:
     @property
     def session(self) -> str:
         """The token of the newest welcome or resumed."""
-        return str(self._newest("session", None)["session"])
+        return str(self._newest("session")["session"])
 
-    def place(self, channel: str = "orderbook") -> dict[str, Any]:
-        """Return the position of the newest data of a channel."""
-        found = self._newest("seq", channel)
+    def place(self, channel: str = "orderbook", symbol: str = "AAPL") -> dict[str, Any]:
+        """Return the newest position of a topic that it was told."""
+        found = self._newest("seq", channel=channel, symbol=symbol)
         return {"epoch": found["epoch"], "seq": found["seq"]}
 
-    def position(self, channel: str = "orderbook", symbol: str = "AAPL", **more: Any) -> Any:
-        """Return the same as `resume` takes it."""
-        return {"channel": channel, "symbol": symbol, **more, **self.place(channel)}
+    def position(
+        self, channel: str = "orderbook", symbol: str = "AAPL", **more: Any
+    ) -> dict[str, Any]:
+        """Return the same as ``resume`` takes it."""
+        return {"channel": channel, "symbol": symbol, **more, **self.place(channel, symbol)}
 
-    def _newest(self, field: str, channel: str | None) -> dict[str, Any]:
+    def _newest(self, field: str, **fields: str) -> dict[str, Any]:
+        message: dict[str, Any]
         for message in reversed(self.received):
-            if message.get(field) is not None and channel in {None, message.get("channel")}:
+            if message.get(field) is not None and fields.items() <= message.items():
                 return message
-        raise AssertionError(f"{self.name} has had no {field} of {channel}")
+        raise AssertionError(f"{self.name} has had no {field} of {fields}")
 
     # What it is sent
 

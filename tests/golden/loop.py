@@ -64,7 +64,7 @@ def _micros(seconds: float) -> int:
     return max(1, math.ceil(seconds * MICROS - 0.001))
 
 
-class Listener(asyncio.AbstractServer):
+class Listener:
     """Stands for a listening socket: clients come by calling ``connect``."""
 
     def __init__(self, connect: Callable[[], asyncio.BaseProtocol]) -> None:
@@ -85,7 +85,7 @@ class ScriptedLoop(asyncio.SelectorEventLoop):
         self.listeners: list[Listener] = []
         super().__init__(self.selector)
 
-    async def create_server(  # type: ignore[override] # of all its forms, the server uses one
+    async def create_server(  # type: ignore[override] # of all that it can do, this is used
         self, protocol_factory: Callable[[], asyncio.BaseProtocol], **_options: Any
     ) -> Listener:
         """Keep the factory instead of accepting connections."""

@@ -9,6 +9,13 @@ from typing import Final
 
 from tests.fakes.redis_server import HOST, RedisServer
 
+SHORT_LIVED_MS: Final = 3_600_000
+"""What lives as long as somebody renews it (a node, the feed's lock) lives so long in Redis, whose
+clock isn't the script's: a slow machine mustn't let it expire."""
+
+KEPT_MS: Final = 600_000
+"""Nothing else has a time to live between this and the above."""
+
 ROUND_TRIPS: Final = 4
 """Redis reads all that came, then answers all: when it has answered so many times, one after the
 other, what was asked of it before has been answered too."""
@@ -45,6 +52,7 @@ class RedisAtHand:
     def hang(self) -> None:
         """Let it answer nothing."""
         self._be_gone()
+        self._let_expire()
         self.server.pause()
         self._hangs = True
 
@@ -59,6 +67,13 @@ class RedisAtHand:
         """Let go of it."""
         self._be_gone()
         self._nobody.close()
+
+    def _let_expire(self) -> None:
+        """Let short-lived keys end, as they would while Redis hangs: nobody can renew them."""
+        with self.server.client() as client:
+            for key in client.scan_iter():
+                if KEPT_MS < client.pttl(key) <= SHORT_LIVED_MS:
+                    client.delete(key)
 
     def _be_there(self) -> None:
         self._connection = socket.create_connection((HOST, self.server.port))

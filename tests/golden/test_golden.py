@@ -20,7 +20,7 @@ RENEW = (
 
 def differences(recorded: Path, engine: str) -> list[str]:
     """Return, as unified diffs, where what was recorded isn't what the golden files have."""
-    found = []
+    found: list[str] = []
     for folder in FOLDERS:
         for name, scenario in SCENARIOS.items():
             if scenario.needs_redis != (engine == "redis"):

@@ -71,9 +71,11 @@ class Transcript:
 
     def _named(self, line: str) -> str:
         for pattern, form in _NAMED:
-            line = pattern.sub(
-                lambda found, form=form: self._name(found[found.lastindex or 0], form), line
-            )
+            parts, end = [], 0
+            for found in pattern.finditer(line):
+                parts += [line[end : found.start()], self._name(found[found.lastindex or 0], form)]
+                end = found.end()
+            line = "".join([*parts, line[end:]])
         return line
 
     def _name(self, value: str, form: str) -> str:

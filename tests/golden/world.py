@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from unittest import mock
 import msgspec
 
 from bookcast import Server, app
+from bookcast.engine import demand, leadership, peers
 from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.model import Publication, Topic
 from bookcast.settings import Settings, from_keywords
@@ -20,7 +22,7 @@ from tests.engine.nodes import written_by_another
 from tests.fakes.redis_server import RedisServer
 from tests.golden.client import Client, Transport
 from tests.golden.loop import ScriptedLoop
-from tests.golden.redis_at_hand import RedisAtHand
+from tests.golden.redis_at_hand import SHORT_LIVED_MS, RedisAtHand
 from tests.golden.transcript import Transcript
 
 
@@ -114,6 +116,13 @@ class Node:
 class World:
     """One scenario: its nodes, its clients and what is noted of them."""
 
+    _PATCHES = (
+        (leadership, "LOCK_MS"),
+        (peers, "LIVING_MS"),
+        (demand, "LIVING_MS"),
+    )
+    """How long Redis keeps what is renewed all the time."""
+
     def __init__(self, loop: ScriptedLoop, folder: Path, redis: RedisServer | None) -> None:
         self.loop = loop
         self.folder = folder
@@ -122,6 +131,9 @@ class World:
         self._nodes: list[Node] = []
         self._begun: set[asyncio.Future[object]] = set()
         self.say = self.transcript.say
+        self._patches = contextlib.ExitStack()
+        for module, name in self._PATCHES:
+            self._patches.enter_context(mock.patch.object(module, name, SHORT_LIVED_MS))
 
     async def node(self, name: str = "one", *, feeds: bool = False, **settings: Any) -> Node:
         """Start a node; on a Redis scenario it shares the Redis."""
@@ -233,6 +245,7 @@ class World:
             await stopping
         if self._redis is not None:
             self._redis.close()
+        self._patches.close()
 
 
 def _json(data: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.golden.scenarios.base import book, redis_scenario, scenario
 from tests.golden.world import World
 
@@ -77,7 +79,7 @@ async def all_books_within_the_last_moment(world: World) -> None:
 @redis_scenario
 async def all_books_of_two_nodes(world: World) -> None:
     """A base client comes back at another node, and gets every book there."""
-    settings = {"session_queue": "all", "session_queue_size": 5}
+    settings: dict[str, Any] = {"session_queue": "all", "session_queue_size": 5}
     one = await world.node("one", **settings)
     two = await world.node("two", **settings)
     for number in (1, 2):

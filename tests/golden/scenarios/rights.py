@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from tests.auth.keyring import SECRET, sign
 from tests.golden.scenarios.base import book, scenario, trade
@@ -27,7 +28,7 @@ def _key_file(world: World, symbols: str, more: str = "") -> str:
 @scenario
 async def rights_narrowed_by_the_file(world: World) -> None:
     """The rights of a key lose a topic, then depth and interval, then all, in mid-session."""
-    settings = {"auth_mode": "keys", "publish_allow": ("127.0.0.0/8",)}
+    settings: dict[str, Any] = {"auth_mode": "keys", "publish_allow": ("127.0.0.0/8",)}
     path = _key_file(world, '["AAPL", "TSLA"]')
     node = await world.node(auth_api_keys_file=path, **settings)
     bearer = "Authorization: Bearer the key"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.golden.scenarios.base import book, candle, quote, scenario, trade
 from tests.golden.world import World
 
@@ -135,17 +137,14 @@ async def trades_past_history_between_flushes(world: World) -> None:
     await c.hold()
     await node.publish_together(*(("AAPL", trade(number), "trades") for number in range(2, 10)))
     await c.release()
-    updates = [
+    updates: list[dict[str, Any]] = [
         {"channel": "trades", "symbol": "AAPL", "data": trade(number)} for number in range(10, 17)
     ]
     await node.http("POST", "/broadcast", {"updates": updates})
     await world.wait(2)
     d = await world.join("d", node)
     await d.send_together(
-        *(
-            {"action": "publish", "id": one["data"]["trades"][0]["id"] + 10, **one}
-            for one in updates
-        )
+        *({"action": "publish", "id": number, **one} for number, one in enumerate(updates))
     )
     await world.wait(2)
 
