@@ -17,8 +17,9 @@ REAL_WAIT: Final = 0.01
 class ScriptedSelector(selectors.DefaultSelector):
     """Tells when the loop has nothing left to do, and moves the clock to its next timer.
 
-    The barrier returns when whatever was asked of other processes has been answered, so the answers
-    can be read: without it, the loop would look idle while an answer is on its way.
+    Sockets are looked at only when no callback is left, after the barrier, and in the order of
+    their numbers: so it makes no difference how soon another process answers. The barrier returns
+    when whatever was asked of other processes has been answered.
     """
 
     def __init__(self) -> None:
@@ -33,13 +34,12 @@ class ScriptedSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is there; never sleep for a timer."""
-        events = super().select(0)
-        if events or (timeout is not None and timeout <= 0):
-            return events
+        if timeout is not None and timeout <= 0:
+            return []
         self._barrier()
         events = super().select(0)
         if events:
-            return events
+            return sorted(events, key=lambda event: event[0].fd)
         if self._waiting is None:
             return super().select(REAL_WAIT)
         due = math.inf if timeout is None else CLOCK.micros + _micros(timeout)
