@@ -130,7 +130,7 @@ async def published_locally_while_redis_is_away(world: World) -> None:
     await world.hang_redis()
     await world.wait(5)
     for number in (3, 4):
-        await node.http("POST", "/broadcast?symbol=AAPL", book(number))
+        await node.http("POST", "/broadcast/orderbook?symbol=AAPL", book(number))
         await node.publish("AAPL", trade(number), "trades")
         await node.publish("AAPL", candle(number, 1, final=True), "candles", "1m")
     await b.vanish()
