@@ -130,7 +130,7 @@ class ScriptedLoop(asyncio.SelectorEventLoop):
             outcome.set_exception(error)
         return outcome
 
-    async def create_connection(  # type: ignore[override] # of all that it can do, this is used
+    async def create_connection(
         self, protocol_factory: Callable[[], asyncio.BaseProtocol], *where: Any, **options: Any
     ) -> tuple[Any, Any]:
         """Connect to another process."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import logging
 import os
 import tempfile
@@ -59,7 +58,6 @@ def record(scenario: Scenario) -> tuple[str, str]:
             return loop.run_until_complete(_record(loop, scenario, Path(temporary), redis))
         finally:
             loop.close()
-            gc.collect()
 
 
 async def _record(
