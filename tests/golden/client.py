@@ -241,7 +241,7 @@ class Client:
                 if line.lower().startswith(b"sec-websocket-") and b"accept" not in line.lower()
             ]
             self._open = status.split()[1] == "101"
-            body = [] if self._open else [data.decode()]
+            body = [] if self._open else [data.decode().strip()]
             self._hear(" ".join([status, *chosen, *body]))
             if not self._open:
                 return

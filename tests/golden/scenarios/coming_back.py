@@ -234,3 +234,105 @@ async def two_tabs_first_is_dead(world: World) -> None:
         one = await world.join(name, node, client_id="a")
         await one.say("subscribe", symbol="AAPL", depth=1)
     await world.wait(2)
+
+
+@scenario
+async def what_surely_came(world: World) -> None:
+    """What was sent shortly before a client was last heard of may not have come; older has."""
+    node = await world.node()
+    a, b, c = [await world.join(name, node, v1=False) for name in "abc"]
+    v = await world.join("v", node)
+    for one in (a, b, c):
+        await one.say("subscribe", symbol="AAPL")
+    await _subscribe(v)
+    await _publish(node, 1)
+    await world.wait(3)
+    await a.say("ping")
+    await _publish(node, 2)
+    await world.wait(0.5)
+    await b.say("ping")
+    await v.say("ping")
+    await world.wait(1)
+    await c.say("ping")
+    for one in (a, b, c, v):
+        await one.vanish()
+    for name in "abc":
+        await world.join(f"{name}2", node, client_id=name, v1=False)
+    v2 = await world.join("v2", node)
+    await v2.say("resume", session=v.session)
+    await _publish(node, 3)
+
+
+@scenario
+async def lost_while_held(world: World) -> None:
+    """Clients are lost who couldn't take data, and some that say it with a close frame."""
+    node = await world.node(history_size=4)
+    a, b, c = [await world.join(name, node) for name in "abc"]
+    d = await world.join("d", node, v1=False)
+    for one in (a, b, c):
+        await _subscribe(one)
+    await d.say("subscribe", symbol="AAPL")
+    await _publish(node, 1)
+    await world.wait(3)
+    for one in (a, b, c, d):
+        await one.say("ping")
+        await one.hold()
+    await _publish(node, 2, 3)
+    await world.wait(2)
+    for one in (a, b, d):
+        await one.vanish()
+    await _publish(node, 4, 5)
+    await c.say("resync", symbol="AAPL")
+    await c.release()
+    await c.close(4000)
+    for one, positions in ((a, _places(a)), (b, None), (c, _places(c))):
+        back = await world.join(f"{one.name}2", node)
+        more = {} if positions is None else {"positions": positions}
+        await back.say("resume", session=one.session, **more)
+    await world.join("d2", node, client_id="d", v1=False)
+    await _publish(node, 6)
+
+
+@scenario
+async def waiting_sessions_make_room(world: World) -> None:
+    """Of one address no more sessions wait than it may have connections: the oldest goes."""
+    node = await world.node(max_connections_per_address=3)
+    names = ["a", "b", "c", "d"]
+    for name in names:
+        one = await world.join(name, node, v1=False, query="symbols=AAPL,TSLA")
+        await one.vanish()
+    await node.publish("AAPL", book(1))
+    for name in names[:2]:
+        await world.join(f"{name}2", node, client_id=name, v1=False)
+    v = await world.join("v", node)
+    await v.say("subscribe", symbol="AAPL")
+    await world.join("full", node)
+    await node.publish("TSLA", book(1))
+
+
+@scenario
+async def found_beside_its_own_wishes(world: World) -> None:
+    """A client that comes back has asked for, or declined, some of it before it is given it."""
+    node = await world.node()
+    a = await world.join("a", node)
+    await _subscribe(a)
+    await a.say("subscribe", symbol="TSLA", depth=1)
+    await a.say("subscribe", symbol="MSFT")
+    for symbol in ("TSLA", "MSFT"):
+        await node.publish(symbol, book(1))
+    await _publish(node, 1, 2)
+    await world.wait(2)
+    await a.vanish()
+    await _publish(node, 3)
+    await node.publish("TSLA", book(2))
+    a2 = await world.join("a2", node)
+    await a2.send_together(
+        {"action": "subscribe", "symbol": "AAPL", "depth": 1, "id": 1},
+        {"action": "unsubscribe", "symbol": "MSFT", "id": 2},
+        {"action": "resume", "session": a.session, "positions": _places(a), "id": 3},
+        {"action": "list", "id": 4},
+        {"action": "subscribe", "symbol": "AAPL", "channel": "trades", "history": 2, "id": 5},
+        {"action": "unsubscribe", "symbol": "TSLA", "id": 6},
+    )
+    await _publish(node, 4)
+    await node.publish("MSFT", book(2))

@@ -107,3 +107,40 @@ async def nodes_end(world: World) -> None:
     await world.join("b2", three, client_id="b", v1=False)
     await three.publish("AAPL", book(3))
     await three.publish("AAPL", trade(3), "trades")
+
+
+@redis_scenario
+async def ahead_of_the_node(world: World) -> None:
+    """Who has more than the node knows is shown nothing older, until that comes or 5 s are over."""
+    node = await world.node()
+    for number in (1, 2, 3):
+        await node.publish("AAPL", book(number))
+        await node.publish("AAPL", trade(number), "trades")
+    a = await world.join("a", node)
+    await a.say("subscribe", symbol="AAPL", mode="delta")
+    await a.say("subscribe", symbol="AAPL", channel="trades")
+    later = [{**a.place(channel), "seq": 5} for channel in ("orderbook", "trades")]
+    b, c = await world.join("b", node), await world.join("c", node)
+    for one in (b, c):
+        await one.say("subscribe", symbol="AAPL", mode="delta", since=later[0])
+        await one.say("subscribe", symbol="AAPL", channel="trades", since=later[1])
+    await node.publish("AAPL", book(4))
+    await node.publish("AAPL", trade(4), "trades")
+    await b.say("resync", symbol="AAPL")
+    await c.hold()
+    await world.wait(2)
+    for number in (5, 6):
+        await node.publish("AAPL", book(number))
+        await node.publish("AAPL", trade(number), "trades")
+    await c.release()
+    d, e = await world.join("d", node), await world.join("e", node)
+    for one in (d, e):
+        await one.say("subscribe", symbol="AAPL", since={**later[0], "seq": 100})
+        await one.say("subscribe", symbol="AAPL", channel="trades", since={**later[1], "seq": 100})
+    await node.publish("AAPL", book(7))
+    await node.publish("AAPL", trade(7), "trades")
+    await e.hold()
+    await world.wait(6)
+    await e.release()
+    await node.publish("AAPL", book(8))
+    await node.publish("AAPL", trade(8), "trades")
