@@ -90,3 +90,17 @@ async def resume_into_an_interval(world: World) -> None:
     b2 = await world.join("b2", node)
     await b2.say("resume", session=b.session, positions=[b.position(), b.position("trades")])
     await world.wait(3)
+
+
+@scenario
+async def rhythm_of_an_interval(world: World) -> None:
+    """When a view is due again: after it was busy, a little late, quiet for long."""
+    node = await world.node()
+    a, b = await world.join("a", node), await world.join("b", node)
+    await a.say("subscribe", symbol="AAPL", interval_ms=1000, mode="delta")
+    await b.say("subscribe", symbol="AAPL", interval_ms=300)
+    published = {0, 3, 5, 14, 15, 16, 29, 30, 34, 55, 57, 64, 65}
+    for tenth in range(80):
+        if tenth in published:
+            await node.publish("AAPL", book(tenth + 1))
+        await world.wait(0.1)

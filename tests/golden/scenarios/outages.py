@@ -175,3 +175,32 @@ async def unreadable_records(world: World) -> None:
     await node.publish("AAPL", trade(8), "trades")
     await a.say("why", symbol="AAPL", channel="trades")
     await b.say("ping")
+
+
+@redis_scenario
+async def two_nodes_without_redis(world: World) -> None:
+    """Clients of a node without the feed hear nothing while Redis is away, and why afterwards."""
+    one, two = await world.node("one", feeds=True), await world.node("two")
+    await world.wait(1)
+    a, b = await world.join("a", one), await world.join("b", two)
+    c = await world.join("c", two, v1=False)
+    for one_of_them in (a, b):
+        await one_of_them.say("subscribe", symbol="AAPL", mode="delta")
+        await one_of_them.say("subscribe", symbol="AAPL", channel="trades")
+        await one_of_them.say("subscribe", symbol="AAPL", channel="candles", period="1m")
+    await c.say("subscribe", symbol="AAPL")
+    await _feed(one, 1, 2)
+    await world.wait(2)
+    await world.hang_redis()
+    await world.wait(5)
+    await _feed(one, 3, 4)
+    await b.vanish()
+    b2 = await world.join("b2", one)
+    await b2.say("resume", session=b.session, positions=[b.position(), b.position("trades")])
+    await world.resume_redis()
+    await world.wait(4)
+    await _feed(one, 5)
+    await b2.say("resume", session=b.session, positions=[b.position(), b.position("trades")])
+    await two.publish("AAPL", trade(99), "trades")
+    await _feed(one, 6)
+    await world.wait(2)
