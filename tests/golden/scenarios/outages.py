@@ -183,8 +183,8 @@ async def two_nodes_without_redis(world: World) -> None:
     one, two = await world.node("one", feeds=True), await world.node("two")
     await world.wait(1)
     a, b = await world.join("a", one), await world.join("b", two)
-    c = await world.join("c", two, v1=False)
-    for one_of_them in (a, b):
+    c, d = await world.join("c", two, v1=False), await world.join("d", two)
+    for one_of_them in (a, b, d):
         await one_of_them.say("subscribe", symbol="AAPL", mode="delta")
         await one_of_them.say("subscribe", symbol="AAPL", channel="trades")
         await one_of_them.say("subscribe", symbol="AAPL", channel="candles", period="1m")
