@@ -12,6 +12,10 @@ CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
 """The server has one core to itself; publishers and receivers share another."""
 
+PATIENCE = 15.0
+"""So many seconds at most a measurement waits until nobody else needs the machine; 0: it doesn't
+wait, and isn't repeated where others have disturbed it."""
+
 QUIET = 0.15
 """Cores that others may use during a measurement without a word about it."""
 
@@ -73,9 +77,9 @@ class Others:
         return max(0.0, (busy - (_own_seconds() - self._own)) / passed)
 
 
-def wait_for_quiet(limit: float = 15.0) -> None:
-    """Wait until nobody else needs the machine, for so many seconds at most."""
-    deadline = time.monotonic() + limit
+def wait_for_quiet() -> None:
+    """Wait until nobody else needs the machine, for PATIENCE at most."""
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         others = Others()
         time.sleep(0.25)

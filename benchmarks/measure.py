@@ -67,7 +67,7 @@ def undisturbed(measurement: Callable[[], Stretch]) -> Stretch:
     """Measure again when others used the machine meanwhile, a few times at most."""
     stretch = measurement()
     for _ in range(TRIES - 1):
-        if DISTURBED not in stretch.notes:
+        if DISTURBED not in stretch.notes or not machine.PATIENCE:
             break
         stretch = measurement()
     return stretch
@@ -146,7 +146,9 @@ def attempt(scenario: str, case: str, measurement: Callable[[], list[Row]]) -> l
     try:
         return measurement()
     except (RuntimeError, AssertionError, OSError, subprocess.SubprocessError) as error:
-        return [Row(scenario, case, notes=[f"FAILED: {' '.join(str(error).split())}"])]
+        # Some errors have no text, but all have a name.
+        what = " ".join(f"{type(error).__name__} {error}".split())
+        return [Row(scenario, case, notes=[f"FAILED: {what}"])]
 
 
 def _remarks(report: dict, sent: dict, rate: float, foreign: float) -> list[str]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import machine
 from bookcast.fetch import fetch_json
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 STOP_SECONDS = 5.0
 
 
@@ -46,7 +46,11 @@ class Program:
             stderr=self._log,
             env={**os.environ, **(environment or {})},
         )
-        self._wait_until_it_listens()
+        try:
+            self._wait_until_it_listens()
+        except BaseException:
+            self.__exit__()
+            raise
 
     def cpu_seconds(self) -> float:
         """Give the CPU time used so far."""
@@ -94,9 +98,7 @@ class Program:
                 time.sleep(0.05)
             else:
                 return
-        said = self.log()
-        self.__exit__()
-        raise RuntimeError(f"{self._process.args} did not start:\n{said}")
+        raise RuntimeError(f"{self._process.args} did not start:\n{self.log()}")
 
 
 def wait_until_it_listens(port: int) -> None:
