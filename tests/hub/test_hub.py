@@ -856,8 +856,10 @@ def test_what_never_comes_is_not_waited_for_long() -> None:
     gone = come_back(world, Position("e", 99), AAPL)
     world.hub.unsubscribe(gone, AAPL)
     world.timer.run_until(world.timer.now + 4.9)
+    world.hub.check()
     assert client.writes == []
     world.timer.run_until(world.timer.now + 0.2)
+    world.hub.check()
     assert client.writes == [b"<AAPL 1>"]
     world.publish(2)
     world.timer.run()
@@ -877,6 +879,7 @@ def test_trades_that_never_come_here_are_told_as_a_gap() -> None:
         assert recovered is bool(patience)  # it may still come
         outbox.flush()
         world.timer.run_until(world.timer.now + patience)
+        world.hub.check()
         world.publish(3, topic=TRADES)
         world.timer.run()
         assert b"".join(outbox.writes) == b"<AAPL gap None-None><AAPL 3>"
@@ -898,6 +901,7 @@ def test_who_has_more_of_what_nobody_knows_is_not_left_waiting_for_ever(
     for seq in (1, 2):
         world.deliver(update(seq, topic, epoch="100-a"))
     world.timer.run_until(world.timer.now + patience)
+    world.hub.check()
     assert b"".join(client.writes) == shown
     world.deliver(update(3, topic, epoch="100-a"))
     world.timer.run()
@@ -915,6 +919,7 @@ def test_who_waits_for_what_is_not_known_here_hears_how_its_topic_stands() -> No
     world.hub.check()
     world.deliver(update(1, epoch="100-a"))
     world.timer.run_until(world.timer.now + 5.0)
+    world.hub.check()
     assert client.writes == [
         b"<AAPL feed_down>",
         b"<AAPL pending>",
@@ -940,6 +945,7 @@ def test_who_waits_for_more_than_is_known_here_sees_what_comes_after_a_removal(
     world.remove(topic)
     world.deliver(update(1, topic, epoch="200-b"))
     world.timer.run_until(world.timer.now + 6.0)
+    world.hub.check()
     assert b"".join(client.writes) == shown
 
 

@@ -1,10 +1,11 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from bookcast.auth.principal import Principal, Rights
 from bookcast.errors import CloseCode, InvalidInput
-from bookcast.model import Book, Level, Publication
+from bookcast.model import Book, Level, Publication, Topic
 from bookcast.protocol.connection import Terms
 from tests.sessions.world import Peer, SessionWorld
 from tests.support import AAPL, TRADES, TSLA, trades
@@ -668,3 +669,66 @@ def test_too_many_symbols_in_an_address_are_an_error() -> None:
     world = SessionWorld()
     client = world.enter("me", *(f"S{number}" for number in range(1001)), v1=True)
     assert client.heard() == ["welcome", "error"]
+
+
+def expires(world: SessionWorld, _peer: Peer) -> None:
+    world.wait(61)
+
+
+def makes_room(world: SessionWorld, _peer: Peer) -> None:
+    world.enter("other", "A", "B", "C").vanish()
+
+
+def comes_back(world: SessionWorld, _peer: Peer) -> None:
+    world.enter("me")
+
+
+def comes_back_and_leaves(world: SessionWorld, _peer: Peer) -> None:
+    world.enter("me").goodbye()
+
+
+@pytest.mark.parametrize(
+    ("then", "wanted"),
+    [
+        (lambda _world, _peer: None, True),
+        (expires, False),
+        (makes_room, False),
+        (comes_back, True),
+        (comes_back_and_leaves, False),
+    ],
+)
+def test_a_topic_is_wanted_as_long_as_its_lost_client_may_come_back(
+    then: Callable[[SessionWorld, Peer], None], wanted: bool
+) -> None:
+    """And given up at once after that: OpenD's quota is short."""
+    world = SessionWorld(max_parked=3)
+    peer = world.enter("me", "AAPL")
+    peer.vanish()
+    then(world, peer)
+    assert (world.engine.want(AAPL) == "subscribed") is wanted
+
+
+def test_a_topic_is_not_wanted_after_a_goodbye() -> None:
+    """Nobody comes back."""
+    world = SessionWorld()
+    world.enter("me", "AAPL").goodbye()
+    assert world.engine.want(AAPL) is None
+
+
+def test_between_two_connections_of_a_client_its_topic_is_wanted_all_the_time() -> None:
+    """The new connection wants it before the old session lets go."""
+    world = SessionWorld()
+    told: list[tuple[str, Topic]] = []
+    world.engine.attach(
+        notice=world.hub.notice,
+        wanted=lambda topic: told.append(("wanted", topic)),
+        unwanted=lambda topic: told.append(("unwanted", topic)),
+    )
+    first, token = welcomed(world)
+    first.say("subscribe", symbol="AAPL")
+    first.vanish()
+    again, _ = welcomed(world)
+    resume(again, token, ("orderbook", "AAPL", "e", 1))
+    assert told == [("wanted", AAPL)]
+    again.goodbye()
+    assert told == [("wanted", AAPL), ("unwanted", AAPL)]

@@ -294,20 +294,20 @@ class Hub:
 
     def _give_up_later(self, subscription: Subscription) -> None:
         """Bound how long a client waits: no longer than another node may be behind."""
-        self._call_later(self._patience, lambda: self._give_up(subscription))
+        subscription.waits_until = self._clock() + self._patience
 
-    def _give_up(self, subscription: Subscription) -> None:
-        """Show a client what there is: what it says it has doesn't come here."""
-        view = subscription.view
-        if subscription not in view.ahead or view.cursor is None:
-            return
-        view.ahead.discard(subscription)
-        live = self._topics[subscription.topic]
-        view.held[subscription] = self._going_on(live, subscription, view.cursor, subscription.left)
-        subscription.left = None
-        if subscription.outbox.writable:
-            self._catch_up(subscription)
-            subscription.outbox.flush()
+    def _give_up_waiting(self, live: LiveTopic, view: View, cursor: Cursor) -> None:
+        """Show clients what there is: what they say they have doesn't come here in time."""
+        now = self._clock()
+        for subscription in tuple(view.ahead):
+            if now < subscription.waits_until:
+                continue
+            view.ahead.discard(subscription)
+            view.held[subscription] = self._going_on(live, subscription, cursor, subscription.left)
+            subscription.left = None
+            if subscription.outbox.writable:
+                self._catch_up(subscription)
+                subscription.outbox.flush()
 
     def disconnect(
         self, outbox: Outbox, before: float
@@ -479,11 +479,17 @@ class Hub:
         self._not_before = started + min(REST * took, self._batch_seconds)
 
     def check(self) -> None:
-        """Tell subscribers whose topic stands differently than a moment ago; call it regularly."""
+        """Tell subscribers whose topic stands differently than a moment ago; call it regularly.
+
+        Who has waited long enough for more than is known here is shown what there is.
+        """
         for live in tuple(self._topics.values()):
             if live.untold:
                 self._tell_unreadable(live)
             self._teller.check(live)
+            for view in tuple(live.views.values()):
+                if view.ahead and view.cursor is not None:
+                    self._give_up_waiting(live, view, view.cursor)
 
     def _emit(self, live: LiveTopic, now: float, batch: Batch | None) -> bool:
         """Show in each view of a topic what is due, and tell whether anything had come."""
@@ -516,7 +522,7 @@ class Hub:
                     self.conflated += shown.updates * len(view.held) - view.newly_held
                     view.newly_held = 0
             if view.ahead:
-                self._welcome_back(view, began=before is None)
+                self._welcome_back(live, view, began=before is None)
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug(
                     "%s seq %d as %s: %s to %d, held back for %d that can't take it now",
@@ -539,7 +545,7 @@ class Hub:
             view.cursor = Cursor.at(live.log.remembered)
             for subscription in tuple(view.held):
                 view.held[subscription] = live.beginning(view.cursor, subscription.history)
-            self._welcome_back(view, began=True)
+            self._welcome_back(live, view, began=True)
             for subscription in tuple(view.ready):
                 if not subscription.history:
                     continue
@@ -552,7 +558,7 @@ class Hub:
                 subscription.history = 0
         live.log.trim()
 
-    def _welcome_back(self, view: View, *, began: bool) -> None:
+    def _welcome_back(self, live: LiveTopic, view: View, *, began: bool) -> None:
         """Go on with clients who came back to a topic of which less was known here till now.
 
         ``began``: nothing was known. From now on they don't wait for long.
@@ -563,6 +569,8 @@ class Hub:
                 subscription.outbox.flush()
             if began and subscription in view.ahead:
                 self._give_up_later(subscription)
+        if view.ahead and view.cursor is not None and not self._patience:
+            self._give_up_waiting(live, view, view.cursor)
 
     def _once_a_minute(self, view: View, step: Step, now: float) -> Step:
         """Leave out that something can't be read where that was told a moment ago."""

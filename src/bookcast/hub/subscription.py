@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from operator import add, sub
@@ -56,11 +57,14 @@ class Tally(NamedTuple):
 class Subscription:
     """Counts for one client what its view counts for all, leaving out the times it was held.
 
-    ``told`` is what the client heard last of how the topic stands, ``refused`` of why a feed can't
-    get it. ``history``: so many updates from before it began are still owed to it. ``left``: how
-    far it was when it came back, while less is known here of the topic, or nothing. ``began``: what
-    it was shown first, where it is to be shown every update. ``whole``: it begins with a whole
-    state, even where it has the newest.
+    Attributes:
+        told: what the client heard last of how the topic stands; ``refused``: of why a feed can't
+            get it.
+        history: so many updates from before it began are still owed to it.
+        left: how far it was when it came back, while less is known here of the topic, or nothing.
+        waits_until: how long it waits for more then, in the hub's seconds.
+        began: what it was shown first, where it is to be shown every update.
+        whole: it begins with a whole state, even where it has the newest.
     """
 
     __slots__ = (
@@ -75,6 +79,7 @@ class Subscription:
         "told",
         "topic",
         "view",
+        "waits_until",
         "whole",
     )
 
@@ -86,6 +91,7 @@ class Subscription:
         self.refused: str | None = None
         self.history = 0
         self.left: Cursor | None = None
+        self.waits_until = math.inf
         self.began: Cursor | None = None
         self.whole = False
         self._begun = False

@@ -282,33 +282,26 @@ class Session:
                     self._deferred = self._deferred[1:]
                 case Publish():
                     await self._publish(publish)
-                case Opening() as first:
-                    self._deferred = self._deferred[1:]
-                    await self._open_one(first)
                 case _:
-                    await self._open_several()
+                    await self._show_opened()
 
-    async def _open_one(self, opening: Opening) -> None:
-        """Do what had to wait for topics that nobody here saw."""
-        interests = await opening.read
-        if self._closed:
-            _close_all(interests)
-            return
-        self._perform(opening.action, interests)
-        self.outbox.flush()
-
-    async def _open_several(self) -> None:
-        """Do what waited behind something else; topics that nobody here saw are read together."""
-        waiting = takewhile(lambda one: not isinstance(one, _WORK), self._deferred)
-        actions = [one for one in waiting if not isinstance(one, Opening)]  # that comes first
-        self._deferred = self._deferred[len(actions) :]
-        opened = self._engine.open([topic for one in actions for topic in _shown_by(one)])
-        interests = await opened if isinstance(opened, Coroutine) else opened
+    async def _show_opened(self) -> None:
+        """Do what waited for topics that nobody here saw, and what followed."""
+        waiting = list(takewhile(lambda one: not isinstance(one, _WORK), self._deferred))
+        self._deferred = self._deferred[len(waiting) :]
+        actions: list[Action] = []
+        interests: list[Interest] = []
+        if isinstance(waiting[0], Opening):
+            actions.append(waiting[0].action)
+            interests += await waiting[0].read
+        others = [one for one in waiting if not isinstance(one, Opening)]
+        opened = self._engine.open([topic for one in others for topic in _shown_by(one)])
+        interests += await opened if isinstance(opened, Coroutine) else opened
         if self._closed:
             _close_all(interests)
             return
         left = iter(interests)
-        for action in actions:
+        for action in (*actions, *others):
             self._perform(action, [next(left) for _ in _shown_by(action)])
         self.outbox.flush()
 
