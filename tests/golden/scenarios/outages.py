@@ -163,6 +163,7 @@ async def unreadable_records(world: World) -> None:
     await world.wait(1)
     await node.publish("AAPL", book(4))
     await node.publish("AAPL", trade(4), "trades")
+    await world.wait(10)
     await world.write_record(AAPL, b"nonsense")
     await world.write_record(TRADES, b"nonsense")
     c = await world.join("c", node)
