@@ -231,7 +231,7 @@ class Deliveries:
     async def follow(self, *topics: Topic) -> None:
         """Want topics, with what is known of them."""
         opened = self._engine.open(topics)
-        for interest in opened if isinstance(opened, Sequence) else await opened:
+        for interest in await opened if isinstance(opened, asyncio.Future) else opened:
             self._take(interest)
 
     def want_to_read(self, topic: Topic) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -246,16 +247,17 @@ async def test_a_client_that_is_lost_before_its_topic_was_at_hand_keeps_what_it_
     world = World()
     at_once = world.engine.open
 
-    async def never(_topics: Sequence[object]) -> Sequence[Interest]:
-        raise AssertionError
-
-    monkeypatch.setattr(world.engine, "open", never)
+    read: asyncio.Future[Sequence[Interest]] = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr(world.engine, "open", lambda _topics: read)
     lost = world.enter("slow")
     lost.session.receive(b'{"action":"subscribe","symbol":"AAPL"}')
     assert lost.session.has_to_wait
     lost.vanish()
     assert list(lost.session.seen()) == [AAPL]
     assert lost.session.seen()[AAPL][1] is None
+    read.set_result(at_once([AAPL]))
+    await asyncio.sleep(0)
+    assert world.engine.want(AAPL) is None
     monkeypatch.setattr(world.engine, "open", at_once)
     back = world.enter("slow")
     await world.publish(5)

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Collection,
-    Coroutine,
-    Mapping,
-    Sequence,
-)
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -211,12 +204,12 @@ class Engine(ABC):
     @abstractmethod
     def open(
         self, topics: Sequence[Topic]
-    ) -> Sequence[Interest] | Coroutine[Any, Any, Sequence[Interest]]:
+    ) -> Sequence[Interest] | asyncio.Future[Sequence[Interest]]:
         """Want topics from now on, with what is known of each in its log.
 
         Returns:
-            An interest for each, or a coroutine of them where what is known has to be read first.
-            When that isn't to be had in time, it comes later, as an update would.
+            An interest for each, or a future of them where what is known is being read first. When
+            that isn't to be had in time, it comes later, as an update would.
         """
 
     @abstractmethod

@@ -10,8 +10,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -277,11 +277,11 @@ class RedisEngine(Engine):
 
     def open(
         self, topics: Sequence[Topic]
-    ) -> Sequence[Interest] | Coroutine[Any, Any, Sequence[Interest]]:
+    ) -> Sequence[Interest] | asyncio.Future[Sequence[Interest]]:
         """Want topics; those that aren't followed are read first, while Redis is there."""
         if self._follower.has(topics) or self._link.is_away:
             return [self._interests.open(topic) for topic in topics]
-        return self._read_and_open(topics)
+        return asyncio.create_task(self._read_and_open(topics), name="open")
 
     async def _read_and_open(self, topics: Sequence[Topic]) -> Sequence[Interest]:
         await self._follower.prepare(topics)

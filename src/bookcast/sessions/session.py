@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import re
 import secrets
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat, takewhile
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from bookcast.auth.gate import Gate, keys_unavailable
 from bookcast.auth.jwks import UnknownKey
@@ -47,10 +48,10 @@ logger = logging.getLogger(__name__)
 
 
 class Opening(NamedTuple):
-    """An action that shows topics of which nothing is known here until they are ``read``."""
+    """An action that shows topics which are being read first."""
 
     action: Action
-    read: Coroutine[Any, Any, Sequence[Interest]]
+    interests: asyncio.Future[Sequence[Interest]]
 
 
 EXPIRY_NOTICE_SECONDS: Final = 60.0
@@ -293,10 +294,10 @@ class Session:
         interests: list[Interest] = []
         if isinstance(waiting[0], Opening):
             actions.append(waiting[0].action)
-            interests += await waiting[0].read
+            interests += await waiting[0].interests
         others = [one for one in waiting if not isinstance(one, Opening)]
         opened = self._engine.open([topic for one in others for topic in _shown_by(one)])
-        interests += await opened if isinstance(opened, Coroutine) else opened
+        interests += await opened if isinstance(opened, asyncio.Future) else opened
         if self._closed:
             _close_all(interests)
             return
@@ -558,7 +559,7 @@ class Session:
                 continue
             elif topics := _shown_by(action):
                 opened = self._engine.open(topics)
-                if isinstance(opened, Coroutine):
+                if isinstance(opened, asyncio.Future):
                     self._deferred = [Opening(action, opened)]
                 else:
                     self._perform(action, opened)
@@ -568,7 +569,7 @@ class Session:
     def _drop_deferred(self) -> None:
         for one in self._deferred:
             if isinstance(one, Opening):
-                one.read.close()
+                one.interests.add_done_callback(_close_opened)
         self._deferred = NOTHING_DEFERRED
 
     def _perform_all(self, actions: Iterable[Action]) -> None:
@@ -658,6 +659,11 @@ def _expiry_notice(principal: Principal | None, now: float) -> float:
 def _close_all(interests: Iterable[Interest]) -> None:
     for interest in interests:
         interest.close()
+
+
+def _close_opened(interests: asyncio.Future[Sequence[Interest]]) -> None:
+    if not interests.cancelled() and interests.exception() is None:
+        _close_all(interests.result())
 
 
 def _shown_by(action: Action | Opening) -> list[Topic]:
