@@ -94,15 +94,15 @@ def test_a_full_log_of_candles_may_lack_older_ones() -> None:
 def test_what_nobody_here_asked_for_is_not_called_too_much() -> None:
     """It was before somebody asked, and nobody knows what else was."""
     kept = history(2, 1, 2, 3, 4)
-    kept.begin()
+    kept.begin_anew()
     assert kept.after(Position("e", 0))[0] == ("e", 1, 2, "history")
     empty = history(2)
-    empty.begin()
+    empty.begin_anew()
     assert empty.after(None) == (None, [])
     finals = History(2)
     for seq in (2, 4, 6):
         finals.append(Update(CANDLES, Position("e", seq), candle(seq, final=True), server_ms=0))
     finals.trim()
-    finals.begin()
+    finals.begin_anew()
     assert finals.after(Position("e", 1))[0] == ("e", 2, 3, "history")
     assert finals.after(Position("e", 3))[0] is None

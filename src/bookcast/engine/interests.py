@@ -112,7 +112,7 @@ class Interests:
             return
         topic = wanted.log.topic
         if after == "subscribed":
-            wanted.log.begin()
+            wanted.log.begin_anew()
         if after is None:
             del self._wanted[topic]
             wanted.log.release()

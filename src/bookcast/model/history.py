@@ -58,7 +58,7 @@ class History:
         updates.append(update)
         self._weight += _weight(update)
 
-    def begin(self) -> None:
+    def begin_anew(self) -> None:
         """Count what isn't kept any more as what was before somebody here asked for it.
 
         Nobody here was too slow for it, and what comes before the first that is kept is unknown.

@@ -114,7 +114,7 @@ class TopicLog(ABC):
         """Forget everything: the topic was removed."""
 
     @abstractmethod
-    def begin(self) -> None:
+    def begin_anew(self) -> None:
         """Count what isn't kept any more as what was before anybody here subscribed."""
 
     def release(self) -> None:  # noqa: B027 - most keep nothing for readers alone
@@ -177,10 +177,10 @@ class StateLog(TopicLog):
         for update in (*([self.flushed] if self.flushed else ()), *self._waiting):
             self._history.append(update)
 
-    def begin(self) -> None:
+    def begin_anew(self) -> None:
         """Count what isn't kept any more as what was before anybody here subscribed."""
         if self._history is not None:
-            self._history.begin()
+            self._history.begin_anew()
 
     def release(self) -> None:
         """Keep the newest alone, unless all are to be kept in any case."""
@@ -353,9 +353,9 @@ class EventLog(TopicLog):
         """Return what is kept, and the newest."""
         return _with_newest(self._history, self.newest)
 
-    def begin(self) -> None:
+    def begin_anew(self) -> None:
         """Count what isn't kept any more as what was before anybody here subscribed."""
-        self._history.begin()
+        self._history.begin_anew()
 
     def clear(self) -> None:
         """Forget everything: the topic was removed."""
