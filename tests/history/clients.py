@@ -75,6 +75,11 @@ class Client(ABC):
         self.is_subscribed = asyncio.Event()
         """Set once it had everything for the first time."""
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it has a connection now."""
+        return self._connection is not None
+
     def start(self) -> None:
         """Begin, in the background."""
         self._task = asyncio.create_task(self._run(), name=self.track.name)
@@ -173,7 +178,7 @@ class Client(ABC):
 
     async def _live(self, connection: websockets.asyncio.client.ClientConnection) -> None:
         tending = asyncio.create_task(self._tend())
-        detail = "closed"
+        detail = ""
         try:
             await self._begin()
             while True:
@@ -184,12 +189,13 @@ class Client(ABC):
                 if self._slow and self._random.random() < RESTS:
                     await self._rest(self._random.uniform(1, 4))
         except ConnectionClosed as closed:
-            detail = str(closed)
+            detail = str(closed) or "closed"
         except TimeoutError:
             detail = "silent for too long"
         finally:
             tending.cancel()
-            self._write("lost", detail=detail, code=connection.close_code or 0)
+            if detail:  # else the run has stopped it, which is no loss
+                self._write("lost", detail=detail, code=connection.close_code or 0)
 
     async def _rest(self, seconds: float) -> None:
         """Read nothing for a while, unless it is to be slow no more."""

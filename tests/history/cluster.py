@@ -19,7 +19,7 @@ from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer, free_port
 
 NODES = 3
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that a node may take to start or to end, on a machine that has other work."""
 
 DRAIN_SECONDS = 2.0

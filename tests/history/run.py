@@ -106,7 +106,10 @@ class Run:
             self._publishing.append(task)
 
     async def finish(self) -> float | None:
-        """Publish the last, and wait until all have it; give the seconds that this took."""
+        """Publish the last, and wait until all are there and have it; give how long that took.
+
+        Somebody may have everything, and be about to find that the connection is dead.
+        """
         self.history.healed = self.clock()
         for client in self.clients:
             client.hurry()
@@ -118,7 +121,8 @@ class Run:
         last = _last(self.history.attempts)
         converged: float | None = None
         while converged is None and self.clock() - published_at < CONVERGE_PATIENCE:
-            if all(map(self._has_all(last), self.clients)):
+            connected = all(client.is_connected for client in self.clients)
+            if connected and all(map(self._has_all(last), self.clients)):
                 converged = self.clock() - published_at
             await asyncio.sleep(0.02)
         # What comes now would be too much.
