@@ -308,6 +308,8 @@ class EventTopic(LiveTopic):
         self._waiting += 1
         if is_lossless(update.data):
             self._history.append(update)
+        else:
+            self._history.begin(update)
         displaces = previous is not None and self._waiting > 1 and not is_lossless(previous.data)
         return int(displaces)
 
@@ -351,17 +353,14 @@ class EventTopic(LiveTopic):
         until, latest = newest.position, self._latest(newest)
         place = last.position if last is not None else until
         kept = self._history.after(last.position if last is not None else None)
-        if (
-            last is not None
-            and place.epoch == until.epoch
-            and self._history.is_of_others(until.epoch, latest)
-        ):
-            kept = None, []  # final candles of an earlier epoch, where one of a later is forming
+        if last is not None and self._history.is_of_others(place.epoch, until.epoch, latest):
+            kept = None, []  # final candles of an epoch before these, in which none is final yet
         gap, updates = _until(until, latest, *kept)
         if not is_lossless(newest.data):
             updates = [*updates, newest]
-        if gap is None and place.epoch != until.epoch:
-            # The history has nothing of it yet.
+        if place.epoch != until.epoch and (gap is None or gap.epoch != until.epoch):
+            # The history has nothing of it yet. What is lost of the epoch before goes with it.
+            updates = updates if gap is None else [newest]
             gap = Gap(until.epoch, None, None, break_before(newest))
         elif place.epoch == until.epoch and place.seq > until.seq:
             # A client says that it has more than there is.
