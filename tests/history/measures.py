@@ -12,7 +12,7 @@ import msgspec
 from tests.history.history import Fault, History, Track
 
 _decode = msgspec.json.Decoder().decode
-DATA = frozenset({"orderbook_update", "orderbook_delta", "trade"})
+DATA = frozenset({"orderbook_update", "orderbook_delta", "trade", "candle_update"})
 
 
 NOTICED_SECONDS = 6.0
@@ -101,6 +101,8 @@ def _names(message: Any) -> list[tuple[str, str]]:
         case "trade":
             topic = f"trades:{message['symbol']}"
             return [(topic, str(trade.get("id"))) for trade in message["data"]["trades"]]
+        case "candle_update":
+            return [(f"candles:{message['symbol']}", str(message["data"]["volume"]))]
         case "orderbook_update" if "n" in message["data"]:
             return [(f"orderbook:{message['symbol']}", str(message["data"]["n"]))]
     return []
