@@ -721,6 +721,18 @@ def test_a_final_candle_comes_before_the_word_that_its_epoch_is_over() -> None:
     assert (tally.received, tally.sent) == (3, 3)
 
 
+def test_who_was_shown_nothing_yet_is_told_of_the_epoch_that_is_over_too() -> None:
+    """It was subscribed before the first candle, and couldn't take any."""
+    world = World()
+    slow = world.client(CANDLES)
+    world.hold(slow)
+    world.hub.deliver(candle_at(1, "e", final=True))
+    world.hub.deliver(candle_at(1, "f"))
+    world.timer.run()
+    world.catch_up(slow)
+    assert b"".join(slow.writes) == b"<AAPL 1><AAPL gap None-None><AAPL 1>"
+
+
 def test_what_is_lost_of_an_epoch_goes_with_the_word_that_it_is_over() -> None:
     """Where final candles overflowed, and then one of another epoch is forming."""
     world = World(history_size=2)

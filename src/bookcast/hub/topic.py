@@ -356,9 +356,10 @@ class EventTopic(LiveTopic):
         if last is not None and self._history.is_of_others(place.epoch, until.epoch, latest):
             kept = None, []  # final candles of an epoch before these, in which none is final yet
         gap, updates = _until(until, latest, *kept)
+        before = updates[-1].position.epoch if updates else place.epoch
         if not is_lossless(newest.data):
             updates = [*updates, newest]
-        if place.epoch != until.epoch and (gap is None or gap.epoch != until.epoch):
+        if before != until.epoch and (gap is None or gap.epoch != until.epoch):
             # The history has nothing of it yet. What is lost of the epoch before goes with it.
             updates = updates if gap is None else [newest]
             gap = Gap(until.epoch, None, None, break_before(newest))
