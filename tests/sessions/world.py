@@ -122,11 +122,12 @@ class SessionWorld:
         max_per_address: int = 0,
         message_rate: float = 0.0,
         history_size: int = 100,
+        engine: type[MemoryEngine] = MemoryEngine,
         **settings: Any,
     ) -> None:
         self.timer = ManualTimer()
         self.timer.now = 1000.0
-        self.engine = MemoryEngine(epoch="e", clock=self.timer.clock, history_size=history_size)
+        self.engine = engine(epoch="e", clock=self.timer.clock, history_size=history_size)
         self.hub = Hub(
             renderer=Renderer(line),
             clock=self.timer.clock,
