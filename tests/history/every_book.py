@@ -47,41 +47,38 @@ class EveryBook:
                 self._published[one.epoch][one.seq] = one.number
         self._heard_at: dict[int, float] = {}
         self._furthest: Place | None = None
-        self._last: Place | None = None
+        self._goes_on = True
         self._last_at = 0.0
         self._lost_at = 0.0
         self._lost_node = ""
 
     def subscribe(self) -> None:
         """Begin anew with the newest, as a subscription does."""
-        self._furthest = self._last = None
+        self._furthest, self._goes_on = None, True
 
     def lose(self, at: float, node: str) -> None:
         """Note the end of a connection."""
-        self._last, self._lost_at, self._lost_node = None, at, node
+        self._goes_on, self._lost_at, self._lost_node = False, at, node
 
     def hear(self, at: float, number: int) -> None:
         """Take a book that the client is shown."""
         place = self._places.get((self._topic, number))
         if place is None:
             return  # nobody knows where it stands
-        if (
-            self._furthest is not None
-            and self._last is None
-            and not _is_past(place, self._furthest)
-        ):
-            self._check_repetition(at, number, place)
-        elif (before := self._last or self._furthest) is not None:
-            self._check_missing(at, before, place)
-        self._heard_at.setdefault(number, at)
-        self._last, self._last_at = place, at
-        if self._furthest is None or _is_past(place, self._furthest):
+        if number in self._heard_at:
+            if not self._goes_on:
+                self._check_repetition(at, number, place)
+        else:
+            if self._furthest is not None:
+                self._check_missing(at, self._furthest, place)
+            self._heard_at[number] = at
             self._furthest = place
+        self._goes_on, self._last_at = True, at
 
     def _check_repetition(self, at: float, number: int, place: Place) -> None:
         """Only what came a moment before the loss may come once more."""
-        came = self._heard_at.get(number)
-        if came is None or came > self._lost_at - AGAIN_SECONDS:
+        came = self._heard_at[number]
+        if came > self._lost_at - AGAIN_SECONDS:
             return
         killed = any(
             fault.what in NEVER_SAID
@@ -125,8 +122,3 @@ class EveryBook:
     def _is_away(self, at: float) -> bool:
         """Return whether Redis was away since the last book."""
         return self._judgement.was_redis_away(self._last_at - AFTERMATH, at)
-
-
-def _is_past(place: Place, other: Place) -> bool:
-    """Return whether a place comes after another, or is of another epoch."""
-    return place[0] != other[0] or place[1] > other[1]

@@ -123,3 +123,15 @@ def test_books_of_an_epoch_that_is_over_are_lost_only_by_redis(
     story.published(BOOKS, 4, epoch="f", seq=1)
     hear(one, 4)
     assert story.kinds() == kinds
+
+
+def test_books_of_an_earlier_epoch_may_come_again_before_what_follows(story: Story) -> None:
+    """The client goes on from where it was when its session was saved last."""
+    one = client(story, 3)
+    hear(one, 1, 2, 3)
+    story.published(BOOKS, 4, epoch="f", seq=1)
+    story.published(BOOKS, 5, epoch="f", seq=2)
+    hear(one, 4)
+    one.returns()
+    hear(one, 3, 4, 5)
+    assert story.kinds() == []
