@@ -21,15 +21,17 @@ from hypothesis.stateful import (
 from bookcast.auth.principal import Principal
 from bookcast.errors import CloseCode
 from bookcast.model import Book, Level, Publication, Symbol, Topic
+from bookcast.protocol.connection import Terms
 from bookcast.sessions.watch import PROOF_SECONDS
 from bookcast.sessions.websocket import run_through
 from tests.sessions.world import SECRET, Peer, SessionWorld
-from tests.support import Replica, trades
+from tests.support import Replica, candle, trades
 
 SYMBOLS: Final = ("AAPL", "TSLA", "MSFT")
-CHANNELS: Final = ("orderbook", "trades")
+CHANNELS: Final = ("orderbook", "trades", "candles")
 TTL: Final = 20.0
 HISTORY: Final = 6
+PERIOD: Final = "1m"
 
 Key = tuple[str, str]
 """A channel and a symbol as the client spells it."""
@@ -67,13 +69,33 @@ levels = st.tuples(
 
 def topic_of(key: Key) -> Topic:
     channel: Any = key[0]
-    return Topic(channel, Symbol(f"US.{key[1]}"))
+    return Topic(channel, Symbol(f"US.{key[1]}"), variant_of(channel))
+
+
+def variant_of(channel: str) -> str:
+    return PERIOD if channel == "candles" else ""
+
+
+def named(key: Key) -> dict[str, str]:
+    """Return the fields that name a topic in a message."""
+    period = {"period": PERIOD} if key[0] == "candles" else {}
+    return {"channel": key[0], "symbol": key[1], **period}
 
 
 class Tape(Replica):
-    """A replica that also knows gaps without numbers, and what each trade must be."""
+    """A replica that also knows gaps without numbers, and what each trade and candle must be.
+
+    ``finals``: the numbers of the final candles, each of which has to come.
+    """
+
+    def __init__(self, finals: set[int]) -> None:
+        super().__init__()
+        self.finals = finals
 
     def hear(self, message: Any) -> None:
+        if message["type"] == "candle_update":
+            self.hear_candle(message)
+            return
         if message["type"] == "subscription_confirmed" and message["channel"] == "orderbook":
             return  # the position is of the book that follows, and that may never come
         if message["type"] == "gap" and message["from_seq"] is None:
@@ -83,6 +105,18 @@ class Tape(Replica):
             wanted = list(range(message["prev_seq"] + 1, message["seq"] + 1))
             assert [trade["size"] for trade in message["data"]["trades"]] == wanted
         super().hear(message)
+
+    def hear_candle(self, message: Any) -> None:
+        """Take a candle, whose volume is its number: forming ones may be left out before it."""
+        epoch, seq = self.place
+        number = message["data"]["volume"]
+        assert epoch in {None, message["epoch"]}
+        assert number == message["seq"]
+        assert message["data"]["final"] is (number in self.finals)
+        if seq is not None:
+            assert seq < number
+            assert not self.finals & set(range(seq + 1, number))
+        self.place = (message["epoch"], number)
 
     def cut(self, depth: int | None) -> None:
         """Forget what lies deeper than the view that the server names."""
@@ -103,6 +137,11 @@ class Caller:
         self.subscriptions: set[Key] = set()
         self.pending: list[tuple[float, bytes]] = []
         self.books: dict[str, Any] = {}
+        # With SESSION_QUEUE=all: the number of the last book of each symbol that this connection
+        # was sent, that came to the client on any, and the symbols that begin with the newest.
+        self.sent: dict[str, int] = {}
+        self.received: dict[str, int] = {}
+        self.anew: set[str] = set()
         self.tapes: dict[Key, Tape] = {}
         self.tokens: list[str] = []
         self.omitted: set[Key] = set()
@@ -127,11 +166,26 @@ class Caller:
             # By message: how many share a write depends on the order of sets.
             self.pending.append((self.machine.world.timer.now, line))
             message = json.loads(line)
-            if message["type"] in {"orderbook_update", "orderbook_delta", "trade"}:
+            if message["type"] == "subscription_confirmed":
+                self.anew.add(message["symbol"])  # the newest comes once more
+            if "data" in message:
                 assert message["symbol"] in self.allowed
                 assert (message.get("channel", "orderbook"), message["symbol"]) in (
                     self.subscriptions
                 )
+                if self.machine.keeps_all and not self.v1:
+                    self.note_sent(message["symbol"], number_of(message["data"]))
+
+    def note_sent(self, symbol: str, number: int) -> None:
+        """None but those past the bound may be left out, and on a connection none comes twice."""
+        last = self.sent.get(symbol)
+        before = self.received.get(symbol) if last is None else last
+        if symbol not in self.anew and before is not None:
+            oldest = self.machine.numbers[symbol] - HISTORY + 1
+            assert number <= max(before + 1, oldest)
+            assert last is None or number > last
+        self.anew.discard(symbol)
+        self.sent[symbol] = number
 
     def depth(self, key: Key) -> int:
         assert self.right is not None
@@ -158,6 +212,8 @@ class Caller:
             assert kind != "gap"
             if kind == "orderbook_update":
                 self.books[message["symbol"]] = plain(message["data"])
+                if self.machine.keeps_all:
+                    self.received[message["symbol"]] = number_of(message["data"])
             return
         if kind == "welcome":
             self.tokens.append(message["session"])
@@ -166,7 +222,7 @@ class Caller:
         elif "symbol" in message and kind not in {"error", "status", "unsubscription_confirmed"}:
             key = (message["channel"], message["symbol"])
             if kind == "subscription_confirmed":
-                self.tapes[key] = Tape()
+                self.tapes[key] = self.tape(key)
             self.tapes[key].hear(message)
 
     def go_on(self, resumed: Any) -> None:
@@ -176,9 +232,12 @@ class Caller:
             if key in self.tapes:
                 self.tapes[key].cut(one["view"]["depth"])
             if key in self.omitted or key not in self.tapes:
-                self.tapes[key] = Tape()
-                if key[0] == "trades":
+                self.tapes[key] = self.tape(key)
+                if key[0] != "orderbook":
                     self.tapes[key].place = (one["epoch"], one["seq"])
+
+    def tape(self, key: Key) -> Tape:
+        return Tape(self.machine.finals.setdefault(key[1], set()))
 
     def say(self, action: str, **fields: object) -> None:
         self.peer.say(action, **fields)
@@ -197,20 +256,35 @@ def plain(data: Any) -> list[list[list[float]]]:
     return [[[one["price"], one["volume"]] for one in data[side]] for side in ("bids", "asks")]
 
 
+def number_of(data: Any) -> int:
+    """Return the number of a book, where every one has its own: the size of all its levels."""
+    return int([*data["bids"], *data["asks"]][0]["volume"])
+
+
 class ProtocolMachine(RuleBasedStateMachine):
     """The server under any order of events, next to a model of what clients must see."""
+
+    keeps_all = False
+    """Whether base clients are shown every book: SESSION_QUEUE=all."""
 
     def __init__(self) -> None:
         super().__init__()
         self.world = SessionWorld(
-            ttl=TTL, history_size=HISTORY, auth_mode="jwt", auth_jwt_secret=SECRET
+            Terms(takes_tokens=True, keeps_all=self.keeps_all),
+            ttl=TTL,
+            history_size=HISTORY,
+            auth_mode="jwt",
+            auth_jwt_secret=SECRET,
         )
+        self.numbers: dict[str, int] = {}
         self.callers: list[Caller] = []
         # Base clients: whose id it is, live, or lost and since when.
         self.owners: dict[tuple[str, str], Caller] = {}
         self.lost: dict[Caller, float] = {}
         self.books: dict[str, Book] = {}
         self.traded: dict[str, int] = {}
+        self.candled: dict[str, int] = {}
+        self.finals: dict[str, set[int]] = {}
 
     # Helpers
 
@@ -222,6 +296,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         self.callers.append(caller)
         if right is not None:
             caller.subscriptions = {("orderbook", one) for one in symbols if one in right.symbols}
+            caller.anew.update(symbols)
             if not v1:
                 self.enter(caller)
         caller.peer.session.open(symbols)
@@ -244,6 +319,7 @@ class ProtocolMachine(RuleBasedStateMachine):
             if key[1] in caller.right.symbols:
                 caller.subscriptions.add(key)
         caller.books = {**owner.books}
+        caller.received = {**owner.received}
 
     def gone(self, caller: Caller, *, waits: bool) -> None:
         """Take note of a client that was lost, or has left."""
@@ -303,10 +379,11 @@ class ProtocolMachine(RuleBasedStateMachine):
             for key in ((channel, symbol) for channel in CHANNELS for symbol in right.symbols):
                 mode = {"mode": "delta"} if delta and key[0] == "orderbook" else {}
                 caller.subscriptions.add(key)
-                caller.say("subscribe", channel=key[0], symbol=key[1], **mode)
+                caller.say("subscribe", **named(key), **mode)
         for symbol in right.symbols:
             self.publish_book(symbol, ([100, 101], [105], 1), flushed=True)
             self.publish_trades(symbol, 1, flushed=True)
+            self.publish_candles(symbol, [False], flushed=True)
 
     @rule(
         number=st.integers(0, 2),
@@ -344,6 +421,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         before = caller.right
         if before is None or before.sub == right.sub:
             caller.allowed |= set(right.symbols)
+            caller.anew.update(right.symbols)
             if before is None:
                 caller.right = right
                 if not caller.v1:
@@ -384,14 +462,14 @@ class ProtocolMachine(RuleBasedStateMachine):
             caller.subscriptions.add(key)
             caller.depths.pop(key, None)
         if not caller.v1:
+            caller.anew.add(symbol)
             caller.say("subscribe", symbol=symbol)
-        elif channel == "trades" and since and seq is not None:
-            place = {"epoch": epoch, "seq": seq}
-            caller.say("subscribe", symbol=symbol, channel=channel, since=place)
+        elif channel != "orderbook" and since and seq is not None:
+            caller.say("subscribe", **named(key), since={"epoch": epoch, "seq": seq})
         elif channel == "orderbook":
             caller.say("subscribe", symbol=symbol, mode=mode)
         else:
-            caller.say("subscribe", symbol=symbol, channel=channel, history=history)
+            caller.say("subscribe", **named(key), history=history)
 
     @precondition(lambda self: any(not one.held for one in self.callers))
     @rule(data=st.data(), symbol=st.sampled_from(SYMBOLS), channel=st.sampled_from(CHANNELS))
@@ -401,13 +479,15 @@ class ProtocolMachine(RuleBasedStateMachine):
         if caller is None:
             return
         if caller.v1:
-            caller.say("unsubscribe", symbol=symbol, channel=channel)
+            caller.say("unsubscribe", **named((channel, symbol)))
         else:
             caller.say("unsubscribe", symbol=symbol)
         if caller.right is not None:
             caller.subscriptions.discard((channel if caller.v1 else "orderbook", symbol))
             if not caller.v1:
                 caller.books.pop(symbol, None)
+                caller.received.pop(symbol, None)
+                caller.sent.pop(symbol, None)
 
     @rule(symbol=st.sampled_from(SYMBOLS), book=levels, flushed=st.booleans())
     def publish_book(
@@ -415,6 +495,9 @@ class ProtocolMachine(RuleBasedStateMachine):
     ) -> None:
         """A book comes, alone or together with what comes next."""
         bids, asks, size = book
+        if self.keeps_all:
+            size = self.numbers[symbol] = self.numbers.get(symbol, 0) + 1
+            bids = bids or [100]
         self.books[symbol] = Book(
             tuple(Level(price, size) for price in sorted(bids, reverse=True)),
             tuple(Level(price, size) for price in sorted(asks)),
@@ -433,6 +516,34 @@ class ProtocolMachine(RuleBasedStateMachine):
             run_through(self.publish(Publication(topic, trades(self.traded[symbol]))))
         if flushed:
             self.world.flush()
+
+    @rule(
+        symbol=st.sampled_from(SYMBOLS),
+        finals=st.lists(st.booleans(), min_size=1, max_size=9),
+        flushed=st.booleans(),
+    )
+    def publish_candles(self, symbol: str, finals: list[bool], flushed: bool) -> None:
+        """Candles form and become final, sometimes more than are kept."""
+        for final in finals:
+            self.publish_candle(symbol, final=final)
+        if flushed:
+            self.world.flush()
+
+    @precondition(lambda self: self.candled)
+    @rule(symbol=st.sampled_from(SYMBOLS), final=st.booleans())
+    def lose_continuity_of_candles(self, symbol: str, final: bool) -> None:
+        """A feed missed some candles."""
+        if symbol in self.candled:
+            self.publish_candle(symbol, final=final, resumes=True)
+            self.world.flush()
+
+    def publish_candle(self, symbol: str, *, final: bool, resumes: bool = False) -> None:
+        number = self.candled[symbol] = self.candled.get(symbol, 0) + 1
+        if final:
+            self.finals.setdefault(symbol, set()).add(number)
+        topic = topic_of(("candles", symbol))
+        data = candle(number, final=final)
+        run_through(self.publish(Publication(topic, data, resumes=resumes)))
 
     @precondition(lambda self: self.traded)
     @rule(symbol=st.sampled_from(SYMBOLS))
@@ -569,16 +680,16 @@ class ProtocolMachine(RuleBasedStateMachine):
         token = old.tokens[-2 if older and len(old.tokens) > 1 else -1]
         new.omitted = {key for key in old.tapes if data.draw(st.integers(0, 3)) == 0}
         places = [
-            {"channel": key[0], "symbol": key[1], "epoch": tape.place[0], "seq": tape.place[1]}
+            {**named(key), "epoch": tape.place[0], "seq": tape.place[1]}
             for key, tape in sorted(old.tapes.items())
             if key not in new.omitted and key in old.subscriptions and tape.place[1] is not None
         ]
-        named = {(str(one["channel"]), str(one["symbol"])) for one in places}
+        placed = {(str(one["channel"]), str(one["symbol"])) for one in places}
         allowed = old.right is not None and old.right.sub == right.sub
         if allowed:
             new.subscriptions = {key for key in old.subscriptions if key[1] in right.symbols}
-            new.tapes = {key: tape for key, tape in old.tapes.items() if key in named}
-            new.omitted = set(old.tapes) - named
+            new.tapes = {key: tape for key, tape in old.tapes.items() if key in placed}
+            new.omitted = set(old.tapes) - placed
             new.tokens = [token, *new.tokens]
             old.narrow()
             new.depths = old.depths
@@ -619,8 +730,9 @@ class ProtocolMachine(RuleBasedStateMachine):
                     assert caller.books.get(symbol) == wanted
                 elif wanted is not None:
                     assert list(caller.tapes[channel, symbol].sides()) == wanted
-            elif symbol in self.traded:
-                assert caller.tapes[channel, symbol].place[1] in {None, self.traded[symbol]}
+            else:
+                count = (self.traded if channel == "trades" else self.candled).get(symbol, 0)
+                assert caller.tapes[channel, symbol].place[1] in {None, count}
 
     @invariant()
     def numbers_agree(self) -> None:
@@ -628,33 +740,45 @@ class ProtocolMachine(RuleBasedStateMachine):
         registry = self.world.registry
         assert len(registry) == len(self.callers)
         assert registry.parked == len(self.lost)
-        wanted: dict[Topic, int] = {}
+        seen: dict[Topic, int] = {}
         for caller in self.callers:
             session = caller.peer.session
             assert {(t.channel, t.symbol[3:]) for t in session._connection.subscriptions} == (
                 caller.subscriptions
             )
             for key in caller.subscriptions:
-                wanted[topic_of(key)] = wanted.get(topic_of(key), 0) + 1
-        for caller in self.lost:
-            for key in caller.subscriptions:
-                wanted.setdefault(topic_of(key), 0)
-        assert self.world.hub.topics() == wanted
+                seen[topic_of(key)] = seen.get(topic_of(key), 0) + 1
+        assert self.world.hub.topics() == seen
+        awaited = {topic_of(key) for caller in self.lost for key in caller.subscriptions}
+        for topic in {topic_of((channel, one)) for channel in CHANNELS for one in SYMBOLS}:
+            wanted = self.world.engine.want(topic) == "subscribed"
+            assert wanted is (topic in awaited or topic in seen)
 
     def teardown(self) -> None:
         if self.callers:
             self.settle()
 
 
-ProtocolMachine.TestCase.settings = settings(
-    max_examples=300,
-    stateful_step_count=40,
-    deadline=None,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
-    suppress_health_check=list(HealthCheck),
-)
-# A finding takes minutes to be made short; where there is none, this takes seconds.
-TestProtocol = pytest.mark.timeout(300)(ProtocolMachine.TestCase)
+class EveryBookMachine(ProtocolMachine):
+    """The same where every book waits for base clients."""
+
+    keeps_all = True
+
+
+def limited(machine: type[ProtocolMachine], examples: int) -> Any:
+    """Make the tests of a machine; a finding takes minutes to be made short, none takes seconds."""
+    machine.TestCase.settings = settings(
+        max_examples=examples,
+        stateful_step_count=40,
+        deadline=None,
+        phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    return pytest.mark.timeout(300)(machine.TestCase)
+
+
+TestProtocol = limited(ProtocolMachine, 200)
+TestEveryBook = limited(EveryBookMachine, 100)
 
 
 # What it has found

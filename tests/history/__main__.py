@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.history.cluster import missing_programs
 from tests.history.faults import schedule
+from tests.history.modes import MODES, Mode, modes_of
 from tests.history.report import describe
 from tests.history.run import Load, Result, Run, perform
 
@@ -26,10 +27,11 @@ def main() -> int:
         _say(f"not on the PATH: {', '.join(missing)}")
         return 2
     seed = arguments.seed if arguments.seed is not None else random.randrange(10**6)
-    _say(f"seed {seed}")
+    modes = modes_of(seed) if arguments.modes is None else arguments.modes
+    _say(f"seed {seed}, modes: {', '.join(sorted(modes)) or 'none'}")
     folder = Path(tempfile.mkdtemp(prefix="bookcast-history-"))
     try:
-        result = asyncio.run(_run(folder, seed, arguments))
+        result = asyncio.run(_run(folder, seed, modes, arguments))
         _say(describe(result))
         if result.is_well:
             return 0
@@ -39,15 +41,19 @@ def main() -> int:
     return 1
 
 
-async def _run(folder: Path, seed: int, arguments: argparse.Namespace) -> Result:
-    lanes = schedule(seed, arguments.seconds, leaders=arguments.simulator)
+async def _run(
+    folder: Path, seed: int, modes: frozenset[Mode], arguments: argparse.Namespace
+) -> Result:
+    lanes = schedule(
+        seed, arguments.seconds, leaders=arguments.simulator, workers="workers" in modes
+    )
 
     async def faults(run: Run) -> None:
         began = run.clock()
         await run.nemesis.play(lanes)
         await asyncio.sleep(max(0.0, began + arguments.seconds - run.clock()))
 
-    load = Load(arguments.clients, arguments.rate, simulator=arguments.simulator)
+    load = Load(arguments.clients, arguments.rate, simulator=arguments.simulator, modes=modes)
     planned = max((step.at + step.seconds for lane in lanes for step in lane), default=0.0)
     async with asyncio.timeout(max(planned, arguments.seconds) * 1.5 + STARTING_SECONDS):
         return await perform(folder, seed, faults, load)
@@ -67,6 +73,14 @@ def _say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - a command prints
 
 
+def _modes(text: str) -> frozenset[Mode]:
+    words = set() if text == "none" else set(text.split(","))
+    if unknown := words - set(MODES):
+        named = ", ".join(sorted(unknown))
+        raise argparse.ArgumentTypeError(f"{named}: there are {', '.join(MODES)}, and none")
+    return frozenset(mode for mode in MODES if mode in words)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.history", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long faults come")
@@ -74,6 +88,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=30)
     parser.add_argument("--rate", type=float, default=100.0, help="publications a second")
     parser.add_argument("--simulator", action="store_true", help="with a feed, which one node runs")
+    parser.add_argument(
+        "--modes",
+        type=_modes,
+        help="workers,auth,all,local,candles, or none; else the seed's bits 0 to 4 choose",
+    )
     parser.add_argument("--out", type=Path, help="a folder for history and logs of a failure")
     return parser.parse_args()
 

@@ -12,46 +12,18 @@ from typing import Any
 
 import msgspec
 
-from tests.history.data import book_of
+from tests.history import outage, rights
+from tests.history.base_walk import BaseWalk
+from tests.history.candles import CandleFollower
+from tests.history.data import is_final
 from tests.history.follow import Follower, Place, is_ours
-from tests.history.history import (
-    FAULTS_OF_LINKS,
-    FAULTS_OF_REDIS,
-    LOSSES_OF_REDIS,
-    Attempt,
-    History,
-    Track,
-)
+from tests.history.history import LOCAL, Attempt, History, Track
+from tests.history.judgement import AFTERMATH, Judgement, Verdict, Violation, name
 from tests.history.liveness import silences
 
-AFTERMATH = 10.0
-"""So long after a node was cut off from Redis, a gap or a lost session is excused."""
-
-RETURN_SECONDS = 6.0
-"""A base client that is back for so long must have got the books that it had asked for."""
+OUTAGE_REASONS = frozenset({"epoch", "engine_restored"})
 
 _decode = msgspec.json.Decoder().decode
-
-
-class Violation(msgspec.Struct, frozen=True):
-    """A promise that wasn't kept."""
-
-    kind: str
-    who: str
-    topic: str
-    at: float
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.at:8.3f} {self.kind}: {self.who} {self.topic}: {self.detail}"
-
-
-class Verdict(msgspec.Struct):
-    """What came of a check. ``gaps``: by reason; ``excused``: what faults explain."""
-
-    violations: list[Violation]
-    gaps: dict[str, int]
-    excused: list[Violation]
 
 
 def check(history: History, *, converges: bool = True) -> Verdict:
@@ -59,11 +31,9 @@ def check(history: History, *, converges: bool = True) -> Verdict:
     return _Check(history).run(converges=converges)
 
 
-class _Check:
+class _Check(Judgement):
     def __init__(self, history: History) -> None:
-        self._history = history
-        self._violations: list[Violation] = []
-        self._excused: list[Violation] = []
+        super().__init__(history)
         self._gaps: Counter[str] = Counter()
         # (topic, epoch, seq): what was shown there, to whom first, and when.
         self._shown: dict[tuple[str, str, int], tuple[str, str, float]] = {}
@@ -74,55 +44,53 @@ class _Check:
 
     def run(self, *, converges: bool) -> Verdict:
         self._check_positions()
+        outage.check(self)
+        rights.check(self)
         followed = [
             (track, _V1Walk(track, self).run())
-            for track in self._history.tracks
+            for track in self.history.tracks
             if track.protocol == "v1"
         ]
         for track, followers in followed:
             self._check_lost(track, followers)
         self._check_origin()
-        for track, topic, (since, until) in silences(self._history):
+        for track, topic, (since, until) in silences(self.history):
             detail = f"nothing since {since:.3f}, while it was connected"
             self.report("silence", track.name, topic, until, detail)
         places = self._places_of_books()
-        bases = [track for track in self._history.tracks if track.protocol == "base"]
+        bases = [track for track in self.history.tracks if track.protocol == "base"]
         numbers = {track.name: self._check_base(track, places) for track in bases}
         if converges:
             for track, followers in followed:
                 self._check_end(track, {f.topic: f.place for f in followers})
             for track in bases:
                 self._check_end_of_base(track, numbers[track.name])
-        self._violations.sort(key=lambda one: one.at)
-        return Verdict(self._violations, dict(self._gaps), self._excused)
-
-    def report(self, kind: str, who: str, topic: str, at: float, detail: str) -> None:
-        self._violations.append(Violation(kind, who, topic, at, detail))
-
-    def excuse(self, kind: str, who: str, topic: str, at: float, detail: str) -> None:
-        self._excused.append(Violation(kind, who, topic, at, detail))
+        self.violations.sort(key=lambda one: one.at)
+        return Verdict(self.violations, dict(self._gaps), self.excused)
 
     def note_gap(self, track: Track, topic: str, at: float, reason: str) -> None:
         """Count a gap; without a fault that explains it, it is a violation."""
         self._gaps[reason] += 1
-        excused = not is_ours(topic) or self.was_redis_away(at - AFTERMATH, at)
+        excused = (
+            not is_ours(topic)
+            or self.was_redis_away(at - AFTERMATH, at)
+            # What a node said by itself ends when it publishes the topic again, if ever.
+            or (reason in OUTAGE_REASONS and self._was_local(topic, at))
+        )
         tell = self.excuse if excused else self.report
         tell("gap without a reason", track.name, topic, at, f"gap: {reason}")
 
-    def was_redis_away(self, since: float, until: float) -> bool:
-        """Tell whether some node couldn't reach Redis, or Redis had lost something."""
+    def _was_local(self, topic: str, at: float) -> bool:
         return any(
-            fault.at <= until and fault.until >= since
-            for fault in self._history.faults
-            if fault.what in FAULTS_OF_REDIS | FAULTS_OF_LINKS
+            one.ended < at and one.epoch.startswith(LOCAL) for one in self._by_topic.get(topic, ())
         )
 
-    def had_redis_forgotten(self, since: float, until: float) -> bool:
-        """Tell whether Redis had forgotten something, maybe sessions too."""
-        return any(
-            fault.at <= until and fault.until >= since
-            for fault in self._history.faults
-            if fault.what in LOSSES_OF_REDIS
+    def repeatable(self, topic: str) -> frozenset[str]:
+        """Return what of a topic may have been published twice."""
+        return frozenset(
+            one.id or str(one.number)
+            for one in self._by_topic.get(topic, ())
+            if outage.may_be_twice(self, one)
         )
 
     # What publishers were told
@@ -134,8 +102,10 @@ class _Check:
                 key = (topic, one.epoch, one.seq)
                 other = self._acknowledged.setdefault(key, one)
                 if other is not one:
-                    detail = f"{one.epoch} {one.seq} is {_name(other)} and {_name(one)}"
+                    detail = f"{one.epoch} {one.seq} is {name(other)} and {name(one)}"
                     self.report("position given twice", one.who, topic, one.ended, detail)
+                if not one.entitled:
+                    self.report("published without the right", one.who, topic, one.ended, name(one))
             self._check_order(topic, well)
 
     def _check_order(self, topic: str, well: list[Attempt]) -> None:
@@ -147,14 +117,18 @@ class _Check:
             latest: Attempt | None = None
             for one in sorted(of_epoch, key=lambda one: one.seq):
                 if latest is not None and one.ended < latest.began:
-                    detail = f"{_name(one)} comes after {_name(latest)}, which began later"
+                    detail = f"{name(one)} comes after {name(latest)}, which began later"
                     self.report("order", one.who, topic, one.ended, detail)
                 if latest is None or one.began > latest.began:
                     latest = one
         for epoch, of_epoch in epochs.items():
+            if epoch.startswith(LOCAL):
+                continue  # several nodes may each have one, beside that of Redis
             ended = min(one.ended for one in of_epoch)
             for other, of_other in epochs.items():
-                if other == epoch or ended >= min(one.began for one in of_other):
+                if other == epoch or other.startswith(LOCAL):
+                    continue
+                if ended >= min(one.began for one in of_other):
                     continue
                 back = max(one.began for one in of_epoch)
                 if back > min(one.ended for one in of_other):
@@ -176,12 +150,12 @@ class _Check:
                 self.report("two contents", track.name, topic, at, detail)
             told = self._acknowledged.get(key)
             if told is not None and content != (told.id or str(told.number)):
-                detail = f"{epoch} {seq} is {content}; its publisher was told it is {_name(told)}"
+                detail = f"{epoch} {seq} is {content}; its publisher was told it is {name(told)}"
                 self.report("two contents", track.name, topic, at, detail)
 
     def _check_origin(self) -> None:
         """What is shown was published, once, by somebody who wasn't told that it failed."""
-        attempts = {(one.topic, one.id or str(one.number)): one for one in self._history.attempts}
+        attempts = {(one.topic, one.id or str(one.number)): one for one in self.history.attempts}
         found: dict[tuple[str, str], tuple[str, int]] = {
             (topic, one.id or str(one.number)): (epoch, seq)
             for (topic, epoch, seq), one in self._acknowledged.items()
@@ -194,37 +168,43 @@ class _Check:
                 self.report("nobody published it", who, topic, at, f"{epoch} {seq}: {content}")
                 continue
             if attempt.outcome == "failed" or attempt.began > at:
-                detail = f"{_name(attempt)}: {attempt.outcome}, {attempt.detail}"
+                detail = f"{name(attempt)}: {attempt.outcome}, {attempt.detail}"
                 self.report("refused, and shown", who, topic, at, detail)
             place = found.setdefault((topic, content), (epoch, seq))
             if place != (epoch, seq):
-                # The newest book is told again when Redis has lost it, in an epoch that is new.
+                # The newest state is told again, in an epoch that is new, when Redis has lost it,
+                # and when it was published while Redis was away.
                 told_again = (
-                    topic.startswith("orderbook:")
+                    _is_state(attempt)
                     and place[0] != epoch
-                    and self.had_redis_forgotten(0.0, at)
+                    and (
+                        self.had_redis_forgotten(0.0, at)
+                        or (place[0].startswith(LOCAL) and not epoch.startswith(LOCAL))
+                    )
                 )
-                tell = self.excuse if told_again else self.report
-                detail = f"{_name(attempt)} is {place} and {(epoch, seq)}"
+                twice = outage.may_be_twice(self, attempt)
+                tell = self.excuse if told_again or twice else self.report
+                detail = f"{name(attempt)} is {place} and {(epoch, seq)}"
                 tell("published twice", who, topic, at, detail)
 
     def _check_lost(self, track: Track, followers: Iterable[Follower]) -> None:
         """What was answered comes to all who were subscribed, or a gap tells that it doesn't."""
         for follower in followers:
             by_epoch: dict[str, list[Attempt]] = defaultdict(list)
-            if follower.channel != "trades":
+            if follower.channel == "orderbook":
                 continue
             for attempt in self._by_topic.get(follower.topic, ()):
-                if attempt.outcome == "ok":
+                if attempt.outcome == "ok" and not _is_state(attempt):
                     by_epoch[attempt.epoch].append(attempt)
             for stretch in follower.stretches:
                 lost = [
                     one
                     for one in by_epoch[stretch.epoch]
-                    if stretch.after < one.seq <= stretch.last and not stretch.has(one.id, one.seq)
+                    if stretch.after < one.seq <= stretch.last
+                    and not stretch.has(one.id or str(one.number), one.seq)
                 ]
                 if lost:
-                    named = ", ".join(f"{one.seq} {_name(one)}" for one in lost[:3])
+                    named = ", ".join(f"{one.seq} {name(one)}" for one in lost[:3])
                     detail = f"{stretch.epoch}: {len(lost)} never came: {named}"
                     self.report("lost", track.name, follower.topic, 0.0, detail)
                 old = [
@@ -252,7 +232,11 @@ class _Check:
                 self.report("not converged", track.name, topic, at, detail)
 
     def _last_of(self, topic: str) -> Attempt | None:
-        last = [one for one in self._by_topic.get(topic, ()) if one.final and one.outcome == "ok"]
+        last = [
+            one
+            for one in self._by_topic.get(topic, ())
+            if one.final and one.outcome == "ok" and not one.epoch.startswith(LOCAL)
+        ]
         return max(last, key=lambda one: (one.epoch == last[-1].epoch, one.seq)) if last else None
 
     # Clients of the base protocol
@@ -272,8 +256,8 @@ class _Check:
 
     def _check_base(self, track: Track, places: dict[tuple[str, int], Place]) -> dict[str, int]:
         """Check what a base client was shown; give the number of the last book of each topic."""
-        walk = _BaseWalk(track, self, places)
-        return walk.run()
+        attempts = {topic: self._by_topic.get(topic, []) for topic in track.topics}
+        return BaseWalk(track, self, places, attempts).run()
 
     def _check_end_of_base(self, track: Track, numbers: dict[str, int]) -> None:
         for topic in track.topics:
@@ -283,11 +267,12 @@ class _Check:
                 detail = f"has book {numbers.get(topic)} in the end, not {last.number}"
                 self.report("not converged", track.name, topic, at, detail)
 
-    def outcome_of_book(self, topic: str, number: int) -> Attempt | None:
-        """Give what is known of the publication of a book."""
-        attempts = self._by_topic.get(topic, [])
-        found = attempts[number - 1 : number]  # they are numbered from 1, in order
-        return found[0] if found and found[0].number == number else None
+
+def _is_state(attempt: Attempt) -> bool:
+    """Return whether a newer one takes its place: a book, or a candle that is forming."""
+    return bool(attempt.number) and not (
+        attempt.topic.startswith("candles:") and is_final(attempt.number)
+    )
 
 
 class _V1Walk:
@@ -303,7 +288,10 @@ class _V1Walk:
         def report(kind: str, at: float, detail: str) -> None:
             self._check.report(kind, self._track.name, topic, at, detail)
 
-        return Follower(topic, report, depth=self._track.depth)
+        repeatable = self._check.repeatable(topic)
+        if topic.startswith("candles:"):
+            return CandleFollower(topic, report, repeatable=repeatable)
+        return Follower(topic, report, depth=self._track.depth, repeatable=repeatable)
 
     def run(self) -> list[Follower]:
         for event in self._track.events:
@@ -332,7 +320,7 @@ class _V1Walk:
 
     def _hear(self, at: float, message: Any) -> None:
         kind = message["type"]
-        if kind == "error" and message.get("code") != "unknown_session":
+        if kind == "error" and message.get("code") not in {"unknown_session", "forbidden"}:
             excused = message.get("code") == "engine_unavailable" and self._check.was_redis_away(
                 at - AFTERMATH, at
             )
@@ -347,101 +335,4 @@ class _V1Walk:
             follower.hear(at, message)
 
 
-class _BaseWalk:
-    """Goes through what happened to a base client, whose books have no positions."""
-
-    def __init__(
-        self,
-        track: Track,
-        check: _Check,
-        places: dict[tuple[str, int], Place],
-    ) -> None:
-        self._track = track
-        self._check = check
-        self._places = places
-        self._numbers: dict[str, int] = {}
-        self._since_opening: set[str] = set()
-        self._opened_at: float | None = None
-        self._lost_at = 0.0
-        self._connections = 0
-
-    def run(self) -> dict[str, int]:
-        for event in self._track.events:
-            match event.what:
-                case "opened":
-                    self._opened_at = event.at
-                    self._connections += 1
-                    self._since_opening.clear()
-                case "lost" | "stopped":
-                    self._end(event.at)
-                case "heard":
-                    message = _decode(event.message)
-                    if message["type"] == "orderbook_update":
-                        self._hear(event.at, message)
-                    elif message["type"] == "error":
-                        self._check.report("error", self._track.name, "", event.at, str(message))
-                case "resubscribed":
-                    self._judge("session lost", event.at, "it had to subscribe again")
-        return self._numbers
-
-    def _end(self, at: float) -> None:
-        """Judge a connection that is over: it must have brought the books without a word."""
-        opened, self._opened_at = self._opened_at, None
-        if opened is None:
-            return
-        missing = set(self._track.topics) - self._since_opening
-        if missing and self._connections > 1 and at - opened > RETURN_SECONDS:
-            self._judge("no books after coming back", at, ", ".join(sorted(missing)))
-        self._lost_at = at
-
-    def _judge(self, kind: str, at: float, detail: str) -> None:
-        # It says nothing when it is back, so what Redis still has must be found once Redis is back.
-        excused = self._check.had_redis_forgotten(self._lost_at - AFTERMATH, at)
-        detail = f"{detail}; connection lost at {self._lost_at:.3f}"
-        tell = self._check.excuse if excused else self._check.report
-        tell(kind, self._track.name, "", at, detail)
-
-    def _hear(self, at: float, message: Any) -> None:
-        topic = f"orderbook:{message['symbol']}"
-        data = message["data"]
-        if not is_ours(topic):
-            self._since_opening.add(topic)
-            return
-        number = data.get("n", 0)
-        attempt = self._check.outcome_of_book(topic, number)
-        expected = book_of(message["symbol"], max(1, number))
-        if attempt is None or data != expected:
-            self._check.report("content", self._track.name, topic, at, f"not book {number}: {data}")
-            return
-        if attempt.outcome == "failed" or attempt.began > at:
-            detail = f"{_name(attempt)}: {attempt.detail}"
-            self._check.report("refused, and shown", self._track.name, topic, at, detail)
-        before = self._numbers.get(topic)
-        if before is not None:
-            self._compare(at, topic, before, number)
-        self._since_opening.add(topic)
-        self._numbers[topic] = number
-
-    def _compare(self, at: float, topic: str, before: int, number: int) -> None:
-        if number == before:
-            if topic in self._since_opening:
-                detail = f"book {number} twice on one connection"
-                self._check.report("duplicate", self._track.name, topic, at, detail)
-            return
-        was, is_ = self._places.get((topic, before)), self._places.get((topic, number))
-        if number > before and (was is None or is_ is None):
-            return
-        if was is None or is_ is None:
-            detail = f"from book {before} to {number}, of which nobody else was shown"
-            self._check.excuse("went back", self._track.name, topic, at, detail)
-        elif was[0] == is_[0] and is_[1] < was[1]:
-            detail = f"from book {before} {was} to {number} {is_}"
-            self._check.report("went back", self._track.name, topic, at, detail)
-        elif number < before and was[0] != is_[0]:
-            detail = f"from book {before} {was} to {number} {is_}, another epoch"
-            self._check.excuse("went back", self._track.name, topic, at, detail)
-
-
-def _name(attempt: Attempt) -> str:
-    what = attempt.id or f"book {attempt.number}"
-    return f"{what} ({attempt.began:.3f}-{attempt.ended:.3f})"
+__all__ = ["Verdict", "Violation", "check"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
@@ -19,7 +20,7 @@ from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer, free_port
 
 NODES = 3
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that a node may take to start or to end, on a machine that has other work."""
 
 DRAIN_SECONDS = 2.0
@@ -78,15 +79,21 @@ def missing_programs() -> list[str]:
 
 
 class Node:
-    """One ``bookcast serve``. It keeps its port, and its log, when it is started again."""
+    """One ``bookcast serve``. It keeps its port, and its log, when it is started again.
 
-    def __init__(self, number: int, folder: Path, environ: Mapping[str, str]) -> None:
+    ``workers``: so many processes share its port; each of them is a node to all others.
+    """
+
+    def __init__(
+        self, number: int, folder: Path, environ: Mapping[str, str], *, workers: int = 1
+    ) -> None:
         self.name = f"node{number}"
         self.port = free_port()
         self.log = folder / f"{self.name}.log"
         self.proxy: FaultyProxy
         self._folder = folder
-        self._environ = environ
+        self._environ = {**environ, "WORKERS": str(workers)}
+        self.workers = workers
         self._process: subprocess.Popen[bytes] | None = None
         self._read_from = 0
 
@@ -123,8 +130,12 @@ class Node:
                     **self._environ,
                 },
             )
+        await self._serve(self.workers)
+
+    async def _serve(self, count: int) -> None:
+        """Wait until so many processes serve that have been started."""
         deadline = time.monotonic() + PATIENCE
-        while "serving at" not in self._fresh_log():
+        while self._fresh_log().count("serving at") < count:
             assert self.runs, f"{self.name} doesn't start:\n{self._fresh_log()}"
             if time.monotonic() > deadline:
                 await self._end(signal.SIGABRT)  # then it says where it is
@@ -135,6 +146,13 @@ class Node:
         with self.log.open("rb") as log:
             log.seek(self._read_from)
             return log.read().decode(errors="replace")
+
+    async def kill_worker(self, seconds: float) -> None:
+        """End one of its workers as a crash would; return once another serves, or later."""
+        self._read_from = self.log.stat().st_size
+        os.kill(self._others()[-1], signal.SIGKILL)
+        await asyncio.sleep(seconds)
+        await self._serve(1)
 
     async def kill(self) -> None:
         """End it as a crash would."""
@@ -151,8 +169,12 @@ class Node:
         process = self._process
         if process is None:
             return None
+        others = self._others()
         process.send_signal(number)
+        if number == signal.SIGKILL:
+            _signal(others, number)
         process.send_signal(signal.SIGCONT)
+        _signal(others, signal.SIGCONT)
         deadline = time.monotonic() + PATIENCE
         while process.poll() is None:
             if time.monotonic() > deadline:
@@ -161,17 +183,46 @@ class Node:
                 break
             await asyncio.sleep(0.01)
         self._process = None
+        _signal([pid for pid in others if _runs(pid)], signal.SIGKILL)
+        while any(map(_runs, others)):  # noqa: ASYNC110 - they have the port until then
+            await asyncio.sleep(0.01)
         return process.returncode
+
+    def _others(self) -> list[int]:
+        """Return its worker processes, if it has any."""
+        assert self._process is not None
+        pid = self._process.pid
+        try:
+            text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        except FileNotFoundError:
+            return []
+        return list(map(int, text.split()))
 
     def pause(self) -> None:
         """Let it hang."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        _signal(self._others(), signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on."""
         if self.runs and self._process is not None:
             self._process.send_signal(signal.SIGCONT)
+            _signal(self._others(), signal.SIGCONT)
+
+
+def _signal(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _runs(pid: int) -> bool:
+    """Return whether a process is there, and more than an entry that nobody has asked for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 class Cluster:
@@ -180,14 +231,20 @@ class Cluster:
     Args:
         folder: for configurations, logs and what Redis keeps.
         environ: more settings of all nodes.
+        workers: so many processes the first node has.
     """
 
-    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, environ: Mapping[str, str] | None = None, *, workers: int = 1
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.redis = RedisServer(folder / "redis", persist=True)
         self.replica = RedisServer(folder / "replica", persist=True)
-        self.nodes = [Node(number, folder, environ or {}) for number in range(NODES)]
+        self.nodes = [
+            Node(number, folder, environ or {}, workers=1 if number else workers)
+            for number in range(NODES)
+        ]
         self.port = free_port()
         self._balancer: subprocess.Popen[bytes] | None = None
         self._stack = AsyncExitStack()

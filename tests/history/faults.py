@@ -22,6 +22,9 @@ LAG_SECONDS = 0.3
 """A replica that takes over lacks what was written in so long before."""
 
 NODE_KINDS = ("node killed", "node paused", "node drained")
+WORKER_KINDS = ("worker killed",)
+"""Where the first node has workers: one of them is killed."""
+
 SHARED_KINDS = (
     "redis killed, empty",
     "redis killed, kept",
@@ -37,6 +40,7 @@ SECONDS = {
     "node killed": (0.3, 2.0),
     "node paused": (0.5, 5.0),
     "node drained": (0.0, 0.5),
+    "worker killed": (0.0, 1.0),
     "redis killed, empty": (0.2, 2.0),
     "redis killed, kept": (0.2, 2.0),
     "redis paused": (0.3, 4.0),
@@ -58,14 +62,17 @@ class Step(msgspec.Struct, frozen=True):
     number: int = 0
 
 
-def schedule(seed: int, seconds: float, *, leaders: bool = False) -> list[list[Step]]:
+def schedule(
+    seed: int, seconds: float, *, leaders: bool = False, workers: bool = False
+) -> list[list[Step]]:
     """Make two lanes of faults, which overlap: of nodes, and of what they share.
 
     Within a lane one is over before the next begins, so two nodes at least are there always.
-    ``leaders``: some are aimed at whoever runs the feed.
+    ``leaders``: some are aimed at whoever runs the feed; ``workers``: some at a worker.
     """
     lanes = []
-    for name, kinds in (("nodes", NODE_KINDS), ("shared", SHARED_KINDS)):
+    node_kinds = (*NODE_KINDS, *WORKER_KINDS) if workers else NODE_KINDS
+    for name, kinds in (("nodes", node_kinds), ("shared", SHARED_KINDS)):
         choice = random.Random(f"{seed} {name}")
         steps: list[Step] = []
         at = WARM_UP + choice.uniform(0, 2)
@@ -110,7 +117,7 @@ class Nemesis:
 
     async def inflict(self, step: Step) -> Fault:
         """Break something for its time; give what came of it."""
-        node = self._node(step.number)
+        node = self._cluster.nodes[0] if step.what in WORKER_KINDS else self._node(step.number)
         shared = step.what.startswith(("redis", "pub/sub"))
         fault = Fault(step.what, self._clock(), float("inf"), "" if shared else node.name)
         self._note(fault)
@@ -128,6 +135,7 @@ class Nemesis:
             "node killed": self._kill_node,
             "node paused": self._pause_node,
             "node drained": self._drain_node,
+            "worker killed": self._kill_worker,
             "redis killed, empty": self._kill_redis_empty,
             "redis killed, kept": self._kill_redis_kept,
             "redis paused": self._pause_redis,
@@ -154,6 +162,9 @@ class Nemesis:
         await node.drain()
         await asyncio.sleep(seconds)
         await node.start()
+
+    async def _kill_worker(self, node: Node, seconds: float) -> None:
+        await node.kill_worker(seconds)
 
     async def _kill_redis_empty(self, _node: Node, seconds: float) -> None:
         await self._cluster.kill_redis()

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tests.history.data import book_of
+from tests.history.history import LOCAL
 from tests.support import js
 
 Place = tuple[str, int]
@@ -15,9 +16,6 @@ Place = tuple[str, int]
 
 Report = Callable[[str, float, str], None]
 """Takes a violation: its kind, when, and what is wrong."""
-
-LOCAL = "local-"
-"""What the epochs begin with that a node gives by itself while Redis is away."""
 
 
 class Fact(NamedTuple):
@@ -54,9 +52,19 @@ def is_ours(topic: str) -> bool:
 
 
 class Follower:
-    """Follows one topic of one client. It outlives connections, as the client's memory does."""
+    """Follows one topic of one client. It outlives connections, as the client's memory does.
 
-    def __init__(self, topic: str, report: Report, *, depth: int | None = None) -> None:
+    ``repeatable``: what may have been published twice, since nobody knew whether it was.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        report: Report,
+        *,
+        depth: int | None = None,
+        repeatable: frozenset[str] = frozenset(),
+    ) -> None:
         self.channel, _, self.symbol = topic.partition(":")
         self.topic = topic
         self.place: Place | None = None
@@ -65,18 +73,21 @@ class Follower:
         self.gaps: list[tuple[float, str]] = []
         self._report = report
         self._depth = depth
+        self._repeatable = repeatable
         self._expected_epoch = ""
         self._epochs: list[str] = []
         self._ids: set[str] = set()
         self._asked_at = 0.0
         self._sides: tuple[dict[float, float], dict[float, float]] | None = None
         self._is_fresh = True
+        self._is_shown = False
 
     # What comes
 
     def begin(self) -> None:
         """Take note of a new connection: where the client was may be shown once more."""
         self._is_fresh = True
+        self._is_shown = False
 
     def confirm(self, at: float, epoch: str | None, seq: int | None) -> None:
         """Begin anew, as a subscription does: what came before is nobody's promise any more."""
@@ -89,6 +100,10 @@ class Follower:
 
     def hear(self, at: float, message: Any) -> None:
         """Take a message about the topic."""
+        self._take(at, message)
+        self._is_shown = self._is_shown or "data" in message
+
+    def _take(self, at: float, message: Any) -> None:
         match message["type"]:
             case "trade":
                 self._hear_trades(at, message)
@@ -138,7 +153,7 @@ class Follower:
         stretch.ids.update(ids)
         if not is_ours(self.topic):
             return  # what a feed tells has numbers of its own
-        again = [id_ for id_ in ids if id_ in self._ids]
+        again = [id_ for id_ in ids if id_ in self._ids - self._repeatable]
         if again:
             detail = f"{len(again)} once more, up to {stretch.epoch} {stretch.last}: {again[:3]}"
             self._report("duplicate", at, detail)
@@ -147,8 +162,15 @@ class Follower:
     def _hear_gap(self, at: float, message: Any) -> None:
         epoch, first, last = message["epoch"], message["from_seq"], message["to_seq"]
         self.gaps.append((at, message["reason"]))
-        if self.channel != "trades":
+        if self.channel == "orderbook":
             return
+        was_local = self.place is not None and self.place[0].startswith(LOCAL)
+        reason = message["reason"]
+        if was_local and not self._is_shown:
+            self._ids = set()  # another node doesn't know what was shown before the outage
+        elif was_local and not epoch.startswith(LOCAL) and reason != "engine_restored":
+            detail = f"from {self.place} to {epoch} by a gap whose reason is {reason}"
+            self._report("end of an outage not told", at, detail)
         if first is None:
             if self.place is not None and self.place[0] == epoch:
                 self._report("gap", at, f"a gap into {epoch}, where the client was already")
@@ -215,7 +237,7 @@ class Follower:
             if epoch in self._epochs and not left.startswith(LOCAL):
                 self._report("epoch went back", at, f"from {left} to {epoch}")
             self._epochs.append(epoch)
-        if self.channel == "trades":
+        if self.channel != "orderbook":
             self.stretches.append(Stretch(epoch, seq, told=told))
 
     def _sorted(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:

@@ -11,14 +11,26 @@ from typing import Any, Literal
 
 import msgspec
 
+from tests.history.modes import Mode
+
 Outcome = Literal["ok", "failed", "unknown"]
 """Published; certainly not published; nobody knows."""
 
 Happening = Literal[
-    "opened", "heard", "said", "lost", "refused", "waits", "resubscribed", "stopped"
+    "opened",
+    "heard",
+    "said",
+    "lost",
+    "refused",
+    "waits",
+    "resubscribed",
+    "token",
+    "renewed",
+    "stopped",
 ]
 """Of a client: a connection, a message, its end; a handshake that failed; a wait before the next
-attempt; giving up on its session; the end of the run."""
+attempt; giving up on its session; a token in the handshake, or in a message; the end of the run.
+Of a token, ``seconds`` is when it expires; ``detail`` names its symbols, unless it is for all."""
 
 LOSSES_OF_REDIS = frozenset({"redis killed, empty", "redis failed over"})
 """Those after which Redis has forgotten something."""
@@ -29,10 +41,15 @@ FAULTS_OF_LINKS = frozenset({"link cut", "link stalled"})
 has, is no reason to lose anything."""
 
 
-class Attempt(msgspec.Struct, omit_defaults=True):
-    """One publication that was tried. ``number``: of a book; ``id``: of a trade.
+LOCAL = "local-"
+"""What the epochs begin with that a node gives by itself while Redis is away."""
 
-    ``final``: it comes after all faults, and all clients have to get it.
+
+class Attempt(msgspec.Struct, omit_defaults=True):
+    """One publication that was tried. ``number``: of a book or candle; ``id``: of a trade.
+
+    ``final``: it comes after all faults, and all clients have to get it. ``entitled``: its
+    publisher has the right to it.
     """
 
     who: str
@@ -47,6 +64,7 @@ class Attempt(msgspec.Struct, omit_defaults=True):
     seq: int = 0
     detail: str = ""
     final: bool = False
+    entitled: bool = True
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -81,18 +99,19 @@ class Fault(msgspec.Struct):
 
 
 class History(msgspec.Struct):
-    """A run. ``healed``: when the last fault was over."""
+    """A run. ``healed``: when the last fault was over; ``modes``: see :mod:`.modes`."""
 
     seed: int
     attempts: list[Attempt] = []
     tracks: list[Track] = []
     faults: list[Fault] = []
     healed: float = 0.0
+    modes: frozenset[Mode] = frozenset()
 
     def lines(self) -> Iterator[bytes]:
         """Write it as lines of JSON: all that was tried, then the faults, then each client."""
         encode = msgspec.json.encode
-        yield encode({"seed": self.seed, "healed": self.healed})
+        yield encode({"seed": self.seed, "healed": self.healed, "modes": sorted(self.modes)})
         for attempt in self.attempts:
             yield encode({"attempt": attempt})
         for fault in self.faults:

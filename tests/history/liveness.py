@@ -5,11 +5,12 @@ from __future__ import annotations
 import bisect
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
 from tests.history.follow import is_ours
-from tests.history.history import History, Track
+from tests.history.history import LOCAL, History, Track
 
 PATIENCE = 3.0
 """So long a connected client may hear nothing of what is published all the time."""
@@ -29,7 +30,11 @@ def silences(history: History) -> Iterator[tuple[Track, str, Span]]:
     """
     published: dict[str, list[float]] = defaultdict(list)
     for attempt in history.attempts:
-        if attempt.outcome == "ok" and is_ours(attempt.topic):
+        if (
+            attempt.outcome == "ok"
+            and is_ours(attempt.topic)
+            and not attempt.epoch.startswith(LOCAL)  # those are for the clients of one node
+        ):
             published[attempt.topic].append(attempt.began)
     for times in published.values():
         times.sort()
@@ -37,7 +42,7 @@ def silences(history: History) -> Iterator[tuple[Track, str, Span]]:
     broken = sorted(
         (fault.at, fault.until + RECOVERY)
         for fault in history.faults
-        if fault.what not in {"node killed", "node drained"}
+        if fault.what not in {"node killed", "worker killed", "node drained"}
     )
     for track in history.tracks:
         if "slow" in track.name:
@@ -53,10 +58,14 @@ def _quiet(track: Track) -> dict[str, list[Span]]:
     """Give the spans in which a client, while it was connected, heard nothing of a topic."""
     quiet: dict[str, list[Span]] = {topic: [] for topic in track.topics}
     heard_at: dict[str, float] = {}
+    first = True
     for event in track.events:
         match event.what:
             case "opened":
-                heard_at = dict.fromkeys(track.topics, event.at)
+                # A base client that is back may find that its session is lost, and isn't told.
+                known = first or track.protocol == "v1"
+                heard_at = dict.fromkeys(track.topics, event.at) if known else {}
+                first = False
             case "lost" | "stopped":
                 for topic, since in heard_at.items():
                     quiet[topic].append((since, event.at))
@@ -64,14 +73,27 @@ def _quiet(track: Track) -> dict[str, list[Span]]:
             case "heard":
                 message = _decode(event.message)
                 topic = f"{message.get('channel', 'orderbook')}:{message.get('symbol')}"
-                since = heard_at.get(topic, -1.0)
-                if since >= 0 and ("data" in message or message["type"] == "gap"):
-                    quiet[topic].append((since, event.at))
+                _follow_subscriptions(heard_at, topic, message, event.at)
+                if topic in quiet and ("data" in message or message["type"] == "gap"):
+                    quiet[topic].append((heard_at.get(topic, event.at), event.at))
                     heard_at[topic] = event.at
     return {
         topic: [span for span in spans if span[1] - span[0] > PATIENCE]
         for topic, spans in quiet.items()
     }
+
+
+def _follow_subscriptions(heard_at: dict[str, float], topic: str, message: Any, at: float) -> None:
+    """Take out what a client's right has ended, until it is subscribed again."""
+    match message["type"]:
+        case "resumed":
+            restored = {f"{one['channel']}:{one['symbol']}" for one in message["restored"]}
+            for one in set(heard_at) - restored:
+                del heard_at[one]
+        case "error" if message.get("code") == "forbidden":
+            heard_at.pop(topic, None)
+        case "subscription_confirmed":
+            heard_at[topic] = at
 
 
 def without(span: Span, others: list[Span]) -> Iterator[Span]:

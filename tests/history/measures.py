@@ -12,14 +12,18 @@ import msgspec
 from tests.history.history import Fault, History, Track
 
 _decode = msgspec.json.Decoder().decode
-DATA = frozenset({"orderbook_update", "orderbook_delta", "trade"})
+DATA = frozenset({"orderbook_update", "orderbook_delta", "trade", "candle_update"})
+
+
+NOTICED_SECONDS = 6.0
+"""So long after a fault a connection may be lost because of it: clients wait 4 s for a word."""
 
 
 class Outage(msgspec.Struct, frozen=True):
     """A client that lost its node. ``noticed``: seconds until its connection was lost.
 
     ``without``: from then until it got data again, apart from its own waits (``waited``); None: it
-    never did.
+    never did, although something was published after the loss.
     """
 
     client: str
@@ -30,17 +34,23 @@ class Outage(msgspec.Struct, frozen=True):
 
 
 def outages(history: History, kinds: Sequence[str] = ("node killed",)) -> list[Outage]:
-    """Tell what clients of nodes that were lost went through."""
+    """Tell what clients of nodes that were lost went through.
+
+    A client that kept its connection until the run stopped it, or something else broke, lost
+    nothing by the fault. One that lost it after the last publication has nothing to wait for.
+    """
+    published = [one.ended for one in history.attempts if one.outcome == "ok"]
+    last = max(published, default=0.0)
     return [
         outage
         for fault in history.faults
         if fault.what in kinds
         for track in history.tracks
-        if (outage := _outage(track, fault)) is not None
+        if (outage := _outage(track, fault, last)) is not None
     ]
 
 
-def _outage(track: Track, fault: Fault) -> Outage | None:
+def _outage(track: Track, fault: Fault, last: float) -> Outage | None:
     node, lost_at, waited = "", None, 0.0
     for event in track.events:
         if event.at < fault.at:
@@ -49,6 +59,8 @@ def _outage(track: Track, fault: Fault) -> Outage | None:
         if node != fault.node:
             return None
         if lost_at is None:
+            if event.at > fault.until + NOTICED_SECONDS:
+                return None
             if event.what == "lost":
                 lost_at = event.at
             continue
@@ -57,7 +69,7 @@ def _outage(track: Track, fault: Fault) -> Outage | None:
         if event.what == "heard" and _decode(event.message)["type"] in DATA:
             without = event.at - lost_at - waited
             return Outage(track.name, fault, lost_at - fault.at, without, waited)
-    if lost_at is None:
+    if lost_at is None or lost_at >= last:
         return None
     return Outage(track.name, fault, lost_at - fault.at, None, waited)
 
@@ -89,6 +101,8 @@ def _names(message: Any) -> list[tuple[str, str]]:
         case "trade":
             topic = f"trades:{message['symbol']}"
             return [(topic, str(trade.get("id"))) for trade in message["data"]["trades"]]
+        case "candle_update":
+            return [(f"candles:{message['symbol']}", str(message["data"]["volume"]))]
         case "orderbook_update" if "n" in message["data"]:
             return [(f"orderbook:{message['symbol']}", str(message["data"]["n"]))]
     return []

@@ -10,8 +10,10 @@ from typing import Any
 
 import httpx
 
-from tests.history.data import book_of, trade_of
-from tests.history.history import Attempt
+from tests.history import tokens
+from tests.history.data import PERIOD, book_of, candle_of, trade_of
+from tests.history.history import LOCAL, Attempt
+from tests.history.modes import Mode
 
 TIMEOUT = 2.0
 DIRECTLY = 0.4
@@ -20,11 +22,17 @@ DIRECTLY = 0.4
 TOGETHER = 0.1
 """So many of all are several trades in one request."""
 
+CANDLES = 0.3
+"""So many of all are candles, where there are any."""
+
+WITHOUT_RIGHT = 0.03
+"""So many are sent with a token that gives no right to publish, where tokens are asked for."""
+
 BOOK = "orderbook"
 
 
 class Publisher:
-    """Publishes books of its own symbol, and trades of its own topic or one that it shares.
+    """Publishes books and candles of its own symbol, and trades of that or of one that is shared.
 
     Args:
         name: unlike all others.
@@ -34,6 +42,7 @@ class Publisher:
         clock: seconds since the run began.
         seed: of what it chooses.
         note: is given each attempt.
+        modes: of the run.
     """
 
     def __init__(
@@ -46,6 +55,7 @@ class Publisher:
         clock: Callable[[], float],
         seed: str,
         note: Callable[[Attempt], None],
+        modes: frozenset[Mode] = frozenset(),
     ) -> None:
         self.name = name
         self.symbol = name.upper()
@@ -56,7 +66,9 @@ class Publisher:
         self._random = random.Random(seed)
         self._note = note
         self._books = itertools.count(1)
+        self._candles = itertools.count(1)
         self._ids = itertools.count(1)
+        self._modes = modes
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until told to stop, then once more of everything until it has gone well."""
@@ -71,6 +83,9 @@ class Publisher:
             await self._publish_last(client)
 
     async def _publish_something(self, client: httpx.AsyncClient) -> None:
+        if "candles" in self._modes and self._random.random() < CANDLES:
+            await self._publish(client, self._url(), [self._candle()])
+            return
         chance = self._random.random()
         if chance < 0.5:
             await self._publish(client, self._url(), [self._book()])
@@ -81,14 +96,17 @@ class Publisher:
 
     async def _publish_last(self, client: httpx.AsyncClient) -> None:
         makers: list[Callable[[], Attempt]] = [self._book]
+        if "candles" in self._modes:
+            makers.append(self._candle)
         makers += [lambda symbol=symbol: self._trade(symbol) for symbol in self._trades]  # type: ignore[misc]
         for make in makers:
             while True:
                 attempt = make()
                 attempt.final = True
                 await self._publish(client, self._urls[0], [attempt])
-                if attempt.outcome == "ok":
+                if attempt.outcome == "ok" and not attempt.epoch.startswith(LOCAL):
                     break
+                attempt.final = False
                 await asyncio.sleep(0.1)
 
     def _url(self) -> str:
@@ -99,6 +117,9 @@ class Publisher:
     def _book(self) -> Attempt:
         return Attempt(self.name, f"{BOOK}:{self.symbol}", 0, 0, "unknown", next(self._books))
 
+    def _candle(self) -> Attempt:
+        return Attempt(self.name, f"candles:{self.symbol}", 0, 0, "unknown", next(self._candles))
+
     def _trade(self, symbol: str) -> Attempt:
         id_ = f"{self.name}-{next(self._ids)}"
         return Attempt(self.name, f"trades:{symbol}", 0, 0, "unknown", id=id_)
@@ -107,6 +128,12 @@ class Publisher:
         self, client: httpx.AsyncClient, url: str, attempts: Sequence[Attempt]
     ) -> None:
         began = self._clock()
+        client.headers.pop("Authorization", None)
+        if "auth" in self._modes:
+            may = attempts[0].final or self._random.random() >= WITHOUT_RIGHT
+            client.headers["Authorization"] = f"Bearer {tokens.publishing(self.name, may=may)}"
+            for attempt in attempts:
+                attempt.entitled = may
         for attempt in attempts:
             attempt.began, attempt.via = began, url
             attempt.ended = float("inf")
@@ -130,9 +157,8 @@ class Publisher:
 
     async def _publish_one(self, client: httpx.AsyncClient, url: str, attempt: Attempt) -> None:
         channel, _, symbol = attempt.topic.partition(":")
-        answer = await client.post(
-            f"{url}/broadcast/{channel}", params={"symbol": symbol}, json=_data(attempt)
-        )
+        params = {"symbol": symbol} | ({"period": PERIOD} if channel == "candles" else {})
+        answer = await client.post(f"{url}/broadcast/{channel}", params=params, json=_data(attempt))
         _judge([attempt], answer)
         if answer.status_code == 200:
             _place(attempt, answer.json())
@@ -152,8 +178,11 @@ class Publisher:
 
 
 def _data(attempt: Attempt) -> dict[str, Any]:
+    channel, _, symbol = attempt.topic.partition(":")
+    if channel == "candles":
+        return candle_of(attempt.number)
     if attempt.number:
-        return book_of(attempt.topic.partition(":")[2], attempt.number)
+        return book_of(symbol, attempt.number)
     return {"trades": [trade_of(attempt.id)]}
 
 

@@ -19,6 +19,7 @@ def describe(result: Result) -> str:
 
 def _lines(result: Result) -> Iterator[str]:
     history, verdict = result.history, result.verdict
+    yield f"\nmodes: {', '.join(sorted(history.modes)) or 'none'}"
     yield "\nfaults"
     for fault in history.faults:
         yield f"  {fault.at:8.3f}-{fault.until:.3f}  {fault.what}  {fault.node}"
@@ -50,7 +51,7 @@ def _times(result: Result) -> Iterator[str]:
         for name, part in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("most", 1.0))
     )
     yield f"from a publisher to a client, ms: {shown}"
-    for kind in ("node killed", "node paused", "node drained"):
+    for kind in ("node killed", "worker killed", "node paused", "node drained"):
         lost = measures.outages(history, [kind])
         without = sorted(one.without for one in lost if one.without is not None)
         if lost:

@@ -13,11 +13,15 @@ from typing import Any
 import msgspec
 
 from tests.history.checker import Verdict, Violation, check
-from tests.history.clients import BaseClient, Client, V1Client
+from tests.history.client import Client
+from tests.history.clients import BaseClient, V1Client
 from tests.history.cluster import Cluster
+from tests.history.data import PERIOD
 from tests.history.faults import Nemesis
-from tests.history.history import Attempt, Event, Fault, History, Track
+from tests.history.history import LOCAL, Attempt, Event, Fault, History, Track
+from tests.history.modes import Mode, settings_of
 from tests.history.publishers import Publisher
+from tests.history.tokens import Wallet
 
 PUBLISHERS = 4
 SHARED = "SHARED"
@@ -32,11 +36,15 @@ LAST_PATIENCE = 20.0
 
 
 class Load(msgspec.Struct, frozen=True):
-    """How much is done. ``rate``: publications a second, of all publishers together."""
+    """How much is done. ``rate``: publications a second, of all publishers together.
+
+    ``modes``: what is done besides.
+    """
 
     clients: int = 30
     rate: float = 100.0
     simulator: bool = False
+    modes: frozenset[Mode] = frozenset()
 
 
 class Result(msgspec.Struct):
@@ -73,7 +81,7 @@ class Run:
         began = time.monotonic()
         self.cluster = cluster
         self.load = load
-        self.history = History(seed)
+        self.history = History(seed, modes=load.modes)
         self.clock: Callable[[], float] = lambda: time.monotonic() - began
         self.nemesis = Nemesis(cluster, clock=self.clock, note=self._note_fault)
         self.clients = _clients(self)
@@ -101,12 +109,16 @@ class Run:
                 clock=self.clock,
                 seed=f"{self.history.seed} {name}",
                 note=self.history.attempts.append,
+                modes=self.load.modes,
             )
             task = asyncio.create_task(publisher.run(self._stop_publishing), name=name)
             self._publishing.append(task)
 
     async def finish(self) -> float | None:
-        """Publish the last, and wait until all have it; give the seconds that this took."""
+        """Publish the last, and wait until all are there and have it; give how long that took.
+
+        Somebody may have everything, and be about to find that the connection is dead.
+        """
         self.history.healed = self.clock()
         for client in self.clients:
             client.hurry()
@@ -118,7 +130,8 @@ class Run:
         last = _last(self.history.attempts)
         converged: float | None = None
         while converged is None and self.clock() - published_at < CONVERGE_PATIENCE:
-            if all(map(self._has_all(last), self.clients)):
+            connected = all(client.is_connected for client in self.clients)
+            if connected and all(map(self._has_all(last), self.clients)):
                 converged = self.clock() - published_at
             await asyncio.sleep(0.02)
         # What comes now would be too much.
@@ -159,8 +172,9 @@ async def perform(
 ) -> Result:
     """Do a run with these faults, and judge it."""
     load = load or Load()
-    settings = {"FEED": "simulator"} if load.simulator else {}
-    async with _running(folder, {**settings, **(environ or {})}) as cluster:
+    settings = settings_of(load.modes) | ({"FEED": "simulator"} if load.simulator else {})
+    workers = 2 if "workers" in load.modes else 1
+    async with _running(folder, {**settings, **(environ or {})}, workers) as cluster:
         run = Run(cluster, seed, load)
         converged: float | None = None
         try:
@@ -174,9 +188,11 @@ async def perform(
 
 
 @asynccontextmanager
-async def _running(folder: Path, environ: Mapping[str, str]) -> AsyncIterator[Cluster]:
+async def _running(
+    folder: Path, environ: Mapping[str, str], workers: int
+) -> AsyncIterator[Cluster]:
     """Run a cluster, and show its logs when something fails that isn't judged."""
-    cluster = Cluster(folder, environ)
+    cluster = Cluster(folder, environ, workers=workers)
     try:
         async with cluster:
             yield cluster
@@ -188,7 +204,7 @@ async def _running(folder: Path, environ: Mapping[str, str]) -> AsyncIterator[Cl
 def _last(attempts: list[Attempt]) -> dict[str, Attempt]:
     last: dict[str, Attempt] = {}
     for one in attempts:
-        if one.final and one.outcome == "ok":
+        if one.final and one.outcome == "ok" and not one.epoch.startswith(LOCAL):
             known = last.get(one.topic)
             if known is None or (known.epoch, known.seq) < (one.epoch, one.seq):
                 last[one.topic] = one
@@ -200,17 +216,25 @@ def _clients(run: Run) -> list[Client]:
     symbols = [f"P{number}" for number in range(PUBLISHERS)]
     more: dict[str, Any] = {"url": run.cluster.ws_url, "clock": run.clock}
     simulated = list(SIMULATED) if run.load.simulator else []
+    modes = run.load.modes
     clients: list[Client] = []
     for number, kind in zip(range(run.load.clients), itertools.cycle(KINDS)):
         pair = [symbols[number % PUBLISHERS], symbols[(number + 1) % PUBLISHERS]]
         feed = simulated if number % 2 else []
-        options = {**more, "seed": str(run.history.seed)}
+        name = f"{kind.replace(' ', '-')}-{number}"
+        if kind == "base" and "all" in modes and number % SLOW_BASE == 0:
+            name = f"slow-{name}"
+        options = {**more, "seed": str(run.history.seed), "slow": "slow" in name}
+        if "auth" in modes:
+            narrow = pair[:1] if kind in NARROWED else None
+            options["wallet"] = Wallet(name, clock=run.clock, narrow=narrow)
+            options["renews"] = number % CARELESS != 0
         if kind == "base":
             topics = [f"orderbook:{symbol}" for symbol in [*pair, *feed]]
-            track = Track(f"base-{number}", "base", topics, _events())
+            track = Track(name, "base", topics, _events())
             clients.append(BaseClient(track, **options))
             continue
-        options["slow"] = "slow" in kind
+        options["tells"] = number % 2 == 1
         depth = 3 if "depth" in kind else None
         wanted: list[dict[str, Any]] = []
         if "book" in kind:
@@ -221,8 +245,10 @@ def _clients(run: Run) -> list[Client]:
         if "trades" in kind:
             shown = symbols if options["slow"] else pair
             wanted += [{"symbol": one, "channel": "trades"} for one in [*shown, SHARED, *feed]]
+        if "trades" in kind and "candles" in modes:
+            candles = {"channel": "candles", "period": PERIOD}
+            wanted += [{"symbol": symbol, **candles} for symbol in pair]
         topics = [f"{one.get('channel', 'orderbook')}:{one['symbol']}" for one in wanted]
-        name = f"{kind.replace(' ', '-')}-{number}"
         track = Track(name, "v1", topics, _events(), depth=depth)
         clients.append(V1Client(track, wanted, **options))
     return clients
@@ -244,5 +270,14 @@ KINDS = (
     "trades book delta",
     "slow trades book delta",
 )
+
+NARROWED = {"book full", "trades"}
+"""With ``auth``, every second token of these is for one symbol alone."""
+
+CARELESS = 7
+"""With ``auth``, every so many-th client lets its token expire."""
+
+SLOW_BASE = 6
+"""With ``all``, a base client is slow whose number this divides."""
 
 __all__ = ["Load", "Result", "Run", "Violation", "perform"]

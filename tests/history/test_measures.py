@@ -68,6 +68,37 @@ def test_an_outage_that_has_no_end_is_told_apart(history: History) -> None:
     assert outage.without is None
 
 
+def paused(history: History) -> list[measures.Outage]:
+    """Let the node be paused for a second instead, and tell who lost it."""
+    history.faults = [Fault("node paused", 0.5, 1.5, "node1")]
+    return measures.outages(history, ["node paused"])
+
+
+def test_a_client_that_outlasts_a_pause_is_no_outage(history: History) -> None:
+    """It kept its connection until the run stopped it."""
+    history.tracks[0].events[1:] = [
+        event(1.6, "heard", "node1", message=TRADE),
+        event(30.0, "stopped", "node1"),
+    ]
+    assert paused(history) == []
+
+
+def test_a_loss_long_after_a_pause_has_another_cause(history: History) -> None:
+    """Of a node that was paused nobody takes the connection for dead after so long."""
+    for number in (1, 2):
+        one = history.tracks[0].events[number]
+        history.tracks[0].events[number] = msgspec.structs.replace(one, at=30.0)
+    assert paused(history) == []
+
+
+def test_a_loss_after_the_last_publication_has_nothing_to_wait_for(history: History) -> None:
+    """Whoever comes back then is shown nothing, since there is nothing."""
+    history.tracks[0].events.pop()
+    for attempt in history.attempts:
+        attempt.ended = 1.0
+    assert measures.outages(history) == []
+
+
 def test_delays_are_of_what_was_acknowledged(history: History) -> None:
     """From when it was sent to when a client had it."""
     assert measures.delays(history) == pytest.approx([0.25, 0.5])

@@ -21,6 +21,7 @@ from tests.support import (
     ManualTimer,
     NumberRenderer,
     RecordingOutbox,
+    candle,
     update,
 )
 
@@ -692,6 +693,93 @@ def test_a_new_epoch_of_candles_is_a_gap_though_the_first_of_it_is_still_forming
     world.deliver(update(2, CANDLES, epoch="f"))
     world.timer.run()
     assert outbox.writes == [b"<AAPL 1>", b"<AAPL gap None-None><AAPL 2>"]
+
+
+def candle_at(seq: int, epoch: str, *, final: bool = False) -> Update:
+    """Make a candle at a position, whose volume is the seq."""
+    return Update(CANDLES, Position(epoch, seq), candle(seq, final=final), server_ms=0)
+
+
+def test_final_candles_of_an_epoch_that_is_over_are_shown_once() -> None:
+    """However many epochs begin before the next candle is final: an outage begins two."""
+    world = World()
+    outbox = world.client(CANDLES)
+    world.deliver(candle_at(1, "e", final=True))
+    world.timer.run()
+    for epoch in ("f", "g", "h"):
+        for seq in (2, 3):
+            world.deliver(candle_at(seq, epoch))
+            world.timer.run()
+    world.deliver(candle_at(4, "h", final=True))
+    world.timer.run()
+    anew = b"<AAPL gap None-None><AAPL 2>"
+    assert outbox.writes == [b"<AAPL 1>", *[anew, b"<AAPL 3>"] * 3, b"<AAPL 4>"]
+
+
+def test_an_epoch_that_comes_back_brings_no_final_candle_again() -> None:
+    """A node publishes under an epoch of its own while Redis is away, which then goes on."""
+    world = World()
+    outbox = world.client(CANDLES)
+    world.deliver(candle_at(1, "e", final=True))
+    world.timer.run()
+    world.deliver(candle_at(1, "local"))
+    world.timer.run()
+    for seq, final in ((3, False), (4, True), (5, False)):
+        world.deliver(candle_at(seq, "e", final=final))
+        world.timer.run()
+    anew = b"<AAPL gap None-None>"
+    assert outbox.writes == [
+        b"<AAPL 1>",
+        anew + b"<AAPL 1>",
+        anew + b"<AAPL 3>",
+        b"<AAPL 4>",
+        b"<AAPL 5>",
+    ]
+
+
+def test_a_final_candle_comes_before_the_word_that_its_epoch_is_over() -> None:
+    """In one flush, and for a client that catches up."""
+    world = World()
+    outbox, slow = world.client(CANDLES), world.client(CANDLES)
+    world.deliver(candle_at(1, "e"))
+    world.timer.run()
+    world.hold(slow)
+    world.deliver(candle_at(2, "e", final=True))
+    world.deliver(candle_at(1, "f"))
+    world.timer.run()
+    world.catch_up(slow)
+    wanted = [b"<AAPL 1>", b"<AAPL 2><AAPL gap None-None><AAPL 1>"]
+    assert outbox.writes == slow.writes == wanted
+    tally = world.hub.word(slow, CANDLES).tally
+    assert (tally.received, tally.sent) == (3, 3)
+
+
+def test_who_was_shown_nothing_yet_is_told_of_the_epoch_that_is_over_too() -> None:
+    """It was subscribed before the first candle, and couldn't take any."""
+    world = World()
+    slow = world.client(CANDLES)
+    world.hold(slow)
+    world.deliver(candle_at(1, "e", final=True))
+    world.deliver(candle_at(1, "f"))
+    world.timer.run()
+    world.catch_up(slow)
+    assert b"".join(slow.writes) == b"<AAPL 1><AAPL gap None-None><AAPL 1>"
+
+
+def test_what_is_lost_of_an_epoch_goes_with_the_word_that_it_is_over() -> None:
+    """Where final candles overflowed, and then one of another epoch is forming."""
+    world = World(history_size=2)
+    slow = world.client(CANDLES)
+    world.deliver(candle_at(1, "e"))
+    world.timer.run()
+    world.hold(slow)
+    for seq in (2, 3, 4, 5):
+        world.deliver(candle_at(seq, "e", final=True))
+        world.timer.run()
+    world.deliver(candle_at(1, "f"))
+    world.timer.run()
+    world.catch_up(slow)
+    assert slow.writes == [b"<AAPL 1>", b"<AAPL gap None-None><AAPL 1>"]
 
 
 def past(*seqs: int) -> list[Update]:

@@ -106,3 +106,48 @@ def test_what_nobody_here_asked_for_is_not_called_too_much() -> None:
     finals.begin_anew()
     assert finals.after(Position("e", 1))[0] == ("e", 2, 3, "history")
     assert finals.after(Position("e", 3))[0] is None
+
+
+def at(epoch: str, seq: int, *, final: bool = False, restored: bool = False) -> Update:
+    data = candle(seq, final=final)
+    return Update(CANDLES, Position(epoch, seq), data, server_ms=0, restored=restored)
+
+
+def test_a_forming_candle_of_another_epoch_ends_what_is_kept() -> None:
+    """Who is still in that epoch gets it; who isn't has no part in it."""
+    kept = History(10)
+    for seq in (1, 2):
+        kept.append(at("e", seq, final=True))
+    kept.begin(at("f", 1))
+    assert seqs(kept.after(Position("e", 1))[1]) == [2]
+    assert kept.after(Position("f", 1)) == (None, [])
+    kept.append(at("f", 2, final=True))
+    gap, newer = kept.after(Position("e", 1))
+    assert (gap, seqs(newer)) == (("f", None, None, "epoch"), [2])
+
+
+def test_an_epoch_that_comes_back_has_what_comes_since() -> None:
+    """Its first update tells why, though it is forming; who never left it is told what is lost."""
+    kept = History(10)
+    kept.append(at("e", 1, final=True))
+    kept.begin(at("local", 1))
+    kept.begin(at("e", 5, restored=True))
+    assert kept.after(Position("local", 1)) == (None, [])
+    assert kept.after(Position("e", 1)) == (("e", 2, 4, "history"), [])
+    assert kept.after(Position("e", 4)) == (None, [])
+    kept.append(at("e", 6, final=True))
+    gap, newer = kept.after(Position("local", 1))
+    assert (gap, seqs(newer)) == (("e", None, None, "engine_restored"), [6])
+    gap, newer = kept.after(Position("e", 1))
+    assert (gap, seqs(newer)) == (("e", 2, 4, "history"), [6])
+
+
+def test_what_is_lost_of_an_epoch_is_nothing_to_the_next() -> None:
+    """However often it comes back in between."""
+    kept = History(10)
+    kept.append(at("e", 1, final=True))
+    for epoch in ("local", "e", "f"):
+        kept.begin(at(epoch, 5))
+    kept.append(at("f", 6, final=True))
+    gap, newer = kept.after(Position("f", 1))
+    assert (gap, seqs(newer)) == (None, [6])

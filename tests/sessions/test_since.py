@@ -243,7 +243,7 @@ async def test_a_candle_that_forms_in_a_new_epoch_brings_no_earlier_ones_again()
     ]
     confirmed, newest = since(newcomer(world), 3, "candles", "e-1", period="1m")
     assert (confirmed["recovered"], newest["seq"]) == (True, 5)
-    confirmed, gap, final, newest = since(newcomer(world), 1, "candles", "e", period="1m")
+    confirmed, final, gap, newest = since(newcomer(world), 1, "candles", "e", period="1m")
     assert (confirmed["recovered"], gap["epoch"]) == (False, "e-1")
     assert (final["seq"], newest["seq"]) == (2, 5)
 

@@ -123,11 +123,12 @@ class SessionWorld:
         max_per_address: int = 0,
         message_rate: float = 0.0,
         history_size: int = 100,
+        engine: type[MemoryEngine] = MemoryEngine,
         **settings: Any,
     ) -> None:
         self.timer = ManualTimer()
         self.timer.now = 1000.0
-        self.engine = MemoryEngine(
+        self.engine = engine(
             epoch="e",
             clock=self.timer.clock,
             rules=LogRules(history_size, history_size, clock=self.timer.clock),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from bookcast.engine.interests import Interest
@@ -616,13 +618,18 @@ class Hub:
         *,
         unchanged_too: bool = False,
     ) -> Shown:
-        shown = self._renderer.updates(spec, before, step.updates, unchanged_too=unchanged_too)
-        gap = step.gap
+        gap, updates = step
         if gap is None:
-            return shown
+            return self._renderer.updates(spec, before, updates, unchanged_too=unchanged_too)
+        render = partial(self._renderer.updates, spec, unchanged_too=unchanged_too)
         count = gap.to_seq - gap.from_seq + 1 if gap.to_seq and gap.from_seq else 0
         word = self._renderer.gap(spec, topic, gap)
-        return shown._replace(frames=word + shown.frames, gapped=count, gap=gap)
+        # Final candles of an epoch come before the word that it is over.
+        earlier = list(takewhile(lambda one: one.position.epoch != gap.epoch, updates))
+        first = render(before, earlier)
+        rest = render(first.cursor, updates[len(earlier) :])
+        shown = first.updates + rest.updates
+        return Shown(first.frames + word + rest.frames, rest.cursor, shown, count, gap)
 
     def _catch_up(self, subscription: Subscription, *, again: bool = False) -> None:
         """Show a held client what it missed; ``again``: what it has been shown doesn't count."""

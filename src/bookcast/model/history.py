@@ -26,6 +26,7 @@ class History:
 
     __slots__ = (
         "_break",
+        "_epoch",
         "_first",
         "_lost",
         "_reason",
@@ -41,6 +42,7 @@ class History:
         self._first = self._lost = 0
         self._reason: Reason = "history"
         self._break: Reason = "epoch"
+        self._epoch = ""  # of what came last, kept or not
         self._unreadable: Position | None = None
         self.updates: deque[Update] = deque()
 
@@ -48,10 +50,12 @@ class History:
         """Add the newest update; the oldest make room at the next :meth:`trim`."""
         updates = self.updates
         counted = not isinstance(update.data, Candle)  # the numbers of final ones have holes
+        if update.position.epoch != self._epoch:
+            self._epoch, self._break = update.position.epoch, break_before(update)
         if not updates or updates[-1].position.epoch != update.position.epoch:
-            self._forget(update.position.seq - 1 if counted else 0, "history")
+            if updates or counted:
+                self._forget(update.position.seq - 1 if counted else 0, "history")
             self._first = update.position.seq
-            self._break = break_before(update)
         elif counted and updates[-1].position.seq + 1 < update.position.seq:
             # Some never came here: whoever needs them must hear of it.
             self._forget(update.position.seq - 1, self._reason_of_hole(update.position))
@@ -63,12 +67,32 @@ class History:
 
         Nobody here was too slow for it, and what comes before the first that is kept is unknown.
         """
+        self._lost, self._reason = 0, "history"
         if not self.updates:
             return
         first = self.updates[0]
         self._first = first.position.seq
-        self._lost = 0 if isinstance(first.data, Candle) else self._first - 1
-        self._reason, self._break = "history", break_before(first)
+        if not isinstance(first.data, Candle):
+            self._lost = self._first - 1
+        if first.position.epoch == self._epoch:
+            self._break = break_before(first)
+
+    def begin(self, update: Update) -> None:
+        """Note an update that isn't kept, a forming candle: it may be the first of an epoch.
+
+        What is kept of the epoch before stays for clients who are still there. An epoch may come
+        back: a node publishes under one of its own while Redis is away, and returns to Redis's.
+        Its clients have been shown before what was kept of that.
+        """
+        epoch, seq = update.position.epoch, update.position.seq
+        if epoch == self._epoch:
+            return
+        self._epoch, self._break = epoch, break_before(update)
+        if not self.updates:
+            self._lost = 0
+        elif self.updates[-1].position.epoch == epoch:
+            self._forget(seq - 1, "history")
+            self._first = seq
 
     def skip(self, position: Position) -> None:
         """Note that there is an update at a position which can't be read."""
@@ -86,10 +110,14 @@ class History:
         """Give what came after a position, and what of that is lost. None: since the beginning."""
         updates = self.updates
         if not updates:
-            return None, []
+            if shown is None or shown.epoch != self._epoch or shown.seq >= self._lost:
+                return None, []
+            return Gap(self._epoch, shown.seq + 1, self._lost, self._reason), []
         epoch = updates[-1].position.epoch
         if shown is None:
             shown = Position(epoch, self._first - 1)
+        if epoch not in {shown.epoch, self._epoch}:
+            return None, []  # final candles of an epoch that is over, and isn't the client's
         if shown.epoch != epoch:
             return Gap(epoch, None, None, self._break), list(updates)
         gap = None

@@ -287,6 +287,8 @@ class EventLog(TopicLog):
         previous, self.newest, self.unreadable = self.newest, update, None
         if is_lossless(update.data):
             self._history.append(update)
+        else:
+            self._history.begin(update)
         if update.past and not self._waiting and (previous is None or previous.past):
             # It counts as shown to everybody.
             self.flushed = self.remembered = update
@@ -320,17 +322,15 @@ class EventLog(TopicLog):
         end, latest = until.position, _epoch_of(self.newest or until)
         place = cursor.position if cursor is not None else end
         kept = self._history.after(cursor.position if cursor is not None else None)
-        if (
-            cursor is not None
-            and place.epoch == end.epoch
-            and self._history.is_of_others(end.epoch, latest)
-        ):
-            kept = None, []  # final candles of an earlier epoch, where one of a later is forming
+        if cursor is not None and self._history.is_of_others(place.epoch, end.epoch, latest):
+            kept = None, []  # final candles of an epoch before these, in which none is final yet
         gap, updates = _up_to(end, latest, *kept)
+        before = updates[-1].position.epoch if updates else place.epoch
         if not is_lossless(until.data):
             updates = [*updates, until]
-        if gap is None and place.epoch != end.epoch:
-            # The history has nothing of it yet.
+        if before != end.epoch and (gap is None or gap.epoch != end.epoch):
+            # The history has nothing of it yet. What is lost of the epoch before goes with it.
+            updates = updates if gap is None else [until]
             gap = Gap(end.epoch, None, None, break_before(until))
         elif place.epoch == end.epoch and place.seq > end.seq:
             # A client says that it has more than there is.
