@@ -151,3 +151,26 @@ def test_what_is_lost_of_an_epoch_is_nothing_to_the_next() -> None:
     kept.append(at("f", 6, final=True))
     gap, newer = kept.after(Position("f", 1))
     assert (gap, seqs(newer)) == (None, [6])
+
+
+def test_an_epoch_that_comes_back_with_a_final_candle_shows_none_twice() -> None:
+    """Those before it came to the clients before the other epoch did."""
+    kept = History(10)
+    for seq in (1, 2):
+        kept.append(at("e", seq, final=True))
+    kept.begin(at("local", 1))
+    kept.append(at("e", 5, final=True, restored=True))
+    gap, newer = kept.after(Position("local", 1))
+    assert (gap, seqs(newer)) == (("e", None, None, "engine_restored"), [5])
+    gap, newer = kept.after(Position("e", 1))
+    assert (gap, seqs(newer)) == (("e", 2, 4, "history"), [5])
+
+
+def test_why_an_epoch_began_is_told_by_its_first_update() -> None:
+    """A later one may be the newest by then."""
+    kept = History(10)
+    kept.begin(at("e", 1))
+    kept.begin(at("f", 1, restored=True))
+    kept.begin(at("f", 2))
+    assert kept.break_into(at("f", 2)) == "engine_restored"
+    assert kept.break_into(at("g", 1)) == "epoch"

@@ -116,6 +116,33 @@ def test_every_book_is_kept_for_who_wants_it_and_no_longer() -> None:
     assert seqs(filled(always, 1, 2).past()) == [1, 2]
 
 
+def test_a_new_epoch_does_not_end_what_is_kept_of_books() -> None:
+    """Each stands for itself, and who wants every one has no word for a gap."""
+    log = StateLog(AAPL, 10, keeps_all=True)
+    for epoch, places in (("e", (1, 2)), ("local", (1, 2)), ("e", (5, 6))):
+        for seq in places:
+            log.append(update(seq, AAPL, epoch))
+    log.flush()
+    for cursor, shown in (
+        (at(1, AAPL), [2, 1, 2, 5, 6]),
+        (at(2, AAPL, "local"), [5, 6]),
+        (at(3, AAPL), [1, 2, 5, 6]),  # what it had seen elsewhere
+        (at(6, AAPL), []),
+    ):
+        step = log.since(cursor, flushed(log))
+        assert (step.gap, seqs(step.updates)) == (None, shown)
+    step = log.since(at(1, AAPL, "other"), flushed(log))
+    assert (step.gap, seqs(step.updates)) == (("e", None, None, "epoch"), [1, 2, 1, 2, 5, 6])
+
+
+def test_a_book_that_waits_is_not_shown_to_who_catches_up() -> None:
+    """It comes with the flush."""
+    log = StateLog(AAPL, 10, keeps_all=True)
+    filled(log, 1, 2)
+    log.append(update(3))
+    assert seqs(log.since(at(1, AAPL), flushed(log)).updates) == [2]
+
+
 def test_what_came_here_before_a_moment_is_told_by_the_clock_of_the_node() -> None:
     """Whatever the clock of whoever published it says."""
     now = [100.0]

@@ -51,7 +51,7 @@ class History:
         updates = self.updates
         counted = not isinstance(update.data, Candle)  # the numbers of final ones have holes
         if update.position.epoch != self._epoch:
-            self._epoch, self._break = update.position.epoch, break_before(update)
+            self.begin(update)
         if not updates or updates[-1].position.epoch != update.position.epoch:
             if updates or counted:
                 self._forget(update.position.seq - 1 if counted else 0, "history")
@@ -78,7 +78,7 @@ class History:
             self._break = break_before(first)
 
     def begin(self, update: Update) -> None:
-        """Note an update that isn't kept, a forming candle: it may be the first of an epoch.
+        """Note an update that may be the first of an epoch, kept or not: a forming candle isn't.
 
         What is kept of the epoch before stays for clients who are still there. An epoch may come
         back: a node publishes under one of its own while Redis is away, and returns to Redis's.
@@ -93,6 +93,10 @@ class History:
         elif self.updates[-1].position.epoch == epoch:
             self._forget(seq - 1, "history")
             self._first = seq
+
+    def break_into(self, update: Update) -> Reason:
+        """Return why the epoch of an update doesn't continue what was before."""
+        return self._break if update.position.epoch == self._epoch else break_before(update)
 
     def skip(self, position: Position) -> None:
         """Note that there is an update at a position which can't be read."""

@@ -12,7 +12,7 @@ import msgspec
 
 from bookcast.model import LOSSLESS, Position, Topic, Update, is_lossless
 from bookcast.model.cursor import Cursor
-from bookcast.model.history import Gap, History, break_before
+from bookcast.model.history import Gap, History
 
 MAX_WAITING: Final = 16
 """So many updates of one state wait for a flush; past that, the newest takes the last place."""
@@ -125,17 +125,17 @@ class StateLog(TopicLog):
     """A book, a quote, brokers: each update is the whole state, and the newest one counts.
 
     Some clients want every one all the same. For them ``queue_size`` are kept: from
-    :meth:`keep_all` on, or with ``keeps_all`` always. ``clock``: this node's monotonic seconds; the
-    clocks of publishers may be others.
+    :meth:`keep_all` on, or with ``keeps_all`` always. A new epoch doesn't end what is kept: each
+    update stands for itself, and clients who want every one have no word for a gap. ``clock``: this
+    node's monotonic seconds; the clocks of publishers may be others.
     """
 
     __slots__ = (
-        "_arrived",
         "_came",
         "_clock",
         "_displaced",
-        "_history",
         "_keeps_all",
+        "_kept",
         "_queue_size",
         "_waiting",
         "taken",
@@ -155,8 +155,8 @@ class StateLog(TopicLog):
         self._clock = clock
         self._queue_size = queue_size
         self._keeps_all = keeps_all
-        self._history: History | None = None
-        self._arrived: deque[tuple[float, Update]] | None = None
+        # What is kept, with when it came here.
+        self._kept: deque[tuple[float, Update]] | None = None
         self._came = self._displaced = 0
         self._waiting: list[Update] = []
         self.taken: Sequence[Update] = ()
@@ -167,33 +167,26 @@ class StateLog(TopicLog):
     @property
     def keeps_all(self) -> bool:
         """Whether more than the newest is kept."""
-        return self._history is not None
+        return self._kept is not None
 
     def keep_all(self) -> None:
-        """Keep every update from now on, within the bound."""
-        if self._history is not None:
-            return
-        self._history, self._arrived = History(self._queue_size), deque(maxlen=self._queue_size)
-        for update in (*([self.flushed] if self.flushed else ()), *self._waiting):
-            self._history.append(update)
-
-    def begin_anew(self) -> None:
-        """Count what isn't kept any more as what was before anybody here subscribed."""
-        if self._history is not None:
-            self._history.begin_anew()
+        """Keep every update from now on, within the bound, beginning with what is flushed."""
+        if self._kept is None:
+            flushed = [self.flushed] if self.flushed is not None else []
+            now = self._clock()
+            self._kept = deque((now, update) for update in (*flushed, *self._waiting))
 
     def release(self) -> None:
         """Keep the newest alone, unless all are to be kept in any case."""
         if not self._keeps_all:
-            self._history = self._arrived = None
+            self._kept = None
 
     def append(self, update: Update) -> None:
         """Append an update, which waits for the next flush."""
         self.newest, self.unreadable = update, None
         self._came += 1
-        if self._history is not None and self._arrived is not None:
-            self._history.append(update)
-            self._arrived.append((self._clock(), update))
+        if self._kept is not None:
+            self._kept.append((self._clock(), update))
         if len(self._waiting) < MAX_WAITING:
             self._waiting.append(update)
         else:
@@ -203,8 +196,6 @@ class StateLog(TopicLog):
     def skip(self, position: Position) -> None:
         """Note that the next update, at a position, can't be read by this node."""
         self.unreadable = position
-        if self._history is not None:
-            self._history.skip(position)
 
     def waiting_count(self) -> int:
         """Return how many updates came since the last flush."""
@@ -221,8 +212,8 @@ class StateLog(TopicLog):
 
     def trim(self) -> None:
         """Forget what is past the bound of the queue."""
-        if self._history is not None:
-            self._history.trim()
+        while self._kept is not None and len(self._kept) > self._queue_size:
+            self._kept.popleft()
 
     def settle(self) -> None:
         """Flush and trim: nobody is to be shown what waits."""
@@ -234,16 +225,32 @@ class StateLog(TopicLog):
 
     def since(self, cursor: Cursor | None, until: Update) -> Step:
         """Return every kept update after a place, or the newest where only that is kept."""
-        if cursor is None or self._history is None:
+        if cursor is None or self._kept is None:
             return Step(None, [until])
-        gap, updates = self._history.after(cursor.position)
-        return _up_to(until.position, _epoch_of(self.newest or until), gap, updates)
+        place = cursor.position
+        updates: list[Update] = []
+        for _, update in reversed(self._kept):
+            if update.position.epoch == place.epoch and update.position.seq <= place.seq:
+                break
+            if updates or update is until:  # what is newer waits for the next flush
+                updates.append(update)
+        else:
+            oldest = updates[-1].position if updates else until.position
+            gap = self._lost_between(place, oldest)
+            return Step(gap, updates[::-1])
+        return Step(None, updates[::-1])
+
+    def _lost_between(self, place: Position, oldest: Position) -> Gap | None:
+        """Return what was forgotten between a client's place and the oldest that is kept."""
+        if place.epoch != oldest.epoch:
+            return Gap(oldest.epoch, None, None, "epoch")
+        if place.seq + 1 >= oldest.seq:
+            return None
+        return Gap(oldest.epoch, place.seq + 1, oldest.seq - 1, "overflow")
 
     def start(self) -> Cursor | None:
         """Return the place before all that is kept; None where only the newest is."""
-        if self._history is None or not self._history.updates:
-            return None
-        return Cursor.before(self._history.updates[0])
+        return Cursor.before(self._kept[0][1]) if self._kept else None
 
     def last(self, _count: int, _until: Position) -> list[Update]:
         """Return nothing: what was before a state doesn't count."""
@@ -251,21 +258,23 @@ class StateLog(TopicLog):
 
     def before(self, moment: float) -> Update | None:
         """Return the newest kept update that came here before a moment of the log's clock."""
-        arrived = reversed(self._arrived or ())
-        return next((update for came, update in arrived if came <= moment), None)
+        kept = reversed(self._kept or ())
+        return next((update for came, update in kept if came <= moment), None)
 
     def past(self) -> list[Update]:
         """Return what is kept, and the newest."""
-        return _with_newest(self._history, self.newest)
+        return _with_newest([update for _, update in self._kept or ()], self.newest)
+
+    def begin_anew(self) -> None:
+        """Do nothing: of a state nobody is told what isn't kept any more."""
 
     def clear(self) -> None:
         """Forget everything: the topic was removed."""
         self.newest = self.flushed = self.remembered = self.unreadable = None
         self.taken, self._waiting = (), []
         self._came = self._displaced = 0
-        if self._history is not None:
-            self._history, self._arrived = None, None
-            self.keep_all()
+        if self._kept is not None:
+            self._kept.clear()
 
 
 class EventLog(TopicLog):
@@ -331,7 +340,7 @@ class EventLog(TopicLog):
         if before != end.epoch and (gap is None or gap.epoch != end.epoch):
             # The history has nothing of it yet. What is lost of the epoch before goes with it.
             updates = updates if gap is None else [until]
-            gap = Gap(end.epoch, None, None, break_before(until))
+            gap = Gap(end.epoch, None, None, self._history.break_into(until))
         elif place.epoch == end.epoch and place.seq > end.seq:
             # A client says that it has more than there is.
             gap = Gap(end.epoch, None, None, "epoch")
@@ -351,7 +360,7 @@ class EventLog(TopicLog):
 
     def past(self) -> list[Update]:
         """Return what is kept, and the newest."""
-        return _with_newest(self._history, self.newest)
+        return _with_newest(list(self._history.updates), self.newest)
 
     def begin_anew(self) -> None:
         """Count what isn't kept any more as what was before anybody here subscribed."""
@@ -389,8 +398,7 @@ def _epoch_of(update: Update) -> str:
     return update.position.epoch
 
 
-def _with_newest(history: History | None, newest: Update | None) -> list[Update]:
-    past = list(history.updates) if history is not None else []
+def _with_newest(past: list[Update], newest: Update | None) -> list[Update]:
     if newest is not None and (not past or past[-1] is not newest):
         past.append(newest)
     return past
