@@ -91,7 +91,11 @@ class V1Client(Client):
                 for one, code in refused.items():
                     if code == "forbidden":
                         self._note_forbidden(one)
-                await self._subscribe_anew(set(refused) - self._forbidden)
+                # The connection may have been lost before the server read that it was to subscribe.
+                self._unconfirmed -= {
+                    f"{one['channel']}:{one['symbol']}" for one in message["restored"]
+                }
+                await self._subscribe_anew((set(refused) | self._unconfirmed) - self._forbidden)
                 await self._subscribe_to_forbidden()
             case "error" if message["code"] == "forbidden" and topic in self.track.topics:
                 self._note_forbidden(topic)
