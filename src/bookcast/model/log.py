@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 import msgspec
@@ -125,9 +126,10 @@ class StateLog(TopicLog):
     """A book, a quote, brokers: each update is the whole state, and the newest one counts.
 
     Some clients want every one all the same. For them ``queue_size`` are kept: from
-    :meth:`keep_all` on, or with ``keeps_all`` always. A new epoch doesn't end what is kept: each
-    update stands for itself, and clients who want every one have no word for a gap. ``clock``: this
-    node's monotonic seconds; the clocks of publishers may be others.
+    :meth:`keep_all` on, or with ``keeps_all`` always. A new epoch doesn't end what waits for a
+    client: each update stands for itself. Who comes from elsewhere, or from nobody knows where,
+    begins with the newest epoch. ``clock``: this node's monotonic seconds; the clocks of publishers
+    may be others.
     """
 
     __slots__ = (
@@ -231,26 +233,25 @@ class StateLog(TopicLog):
         updates: list[Update] = []
         for _, update in reversed(self._kept):
             if update.position.epoch == place.epoch and update.position.seq <= place.seq:
-                break
+                return Step(None, updates[::-1])
             if updates or update is until:  # what is newer waits for the next flush
                 updates.append(update)
-        else:
-            oldest = updates[-1].position if updates else until.position
-            gap = self._lost_between(place, oldest)
+        oldest = updates[-1].position if updates else until.position
+        if place.epoch == oldest.epoch:
+            first, last = place.seq + 1, oldest.seq - 1
+            gap = Gap(oldest.epoch, first, last, "overflow") if first <= last else None
             return Step(gap, updates[::-1])
-        return Step(None, updates[::-1])
-
-    def _lost_between(self, place: Position, oldest: Position) -> Gap | None:
-        """Return what was forgotten between a client's place and the oldest that is kept."""
-        if place.epoch != oldest.epoch:
-            return Gap(oldest.epoch, None, None, "epoch")
-        if place.seq + 1 >= oldest.seq:
-            return None
-        return Gap(oldest.epoch, place.seq + 1, oldest.seq - 1, "overflow")
+        newest = list(takewhile(lambda one: one.position.epoch == until.position.epoch, updates))
+        return Step(Gap(until.position.epoch, None, None, "epoch"), newest[::-1])
 
     def start(self) -> Cursor | None:
-        """Return the place before all that is kept; None where only the newest is."""
-        return Cursor.before(self._kept[0][1]) if self._kept else None
+        """Return the place before what is kept of the newest epoch; None where only one is."""
+        if not self._kept:
+            return None
+        epoch = self._kept[-1][1].position.epoch
+        of_epoch = takewhile(lambda one: one[1].position.epoch == epoch, reversed(self._kept))
+        *_, (_, first) = of_epoch
+        return Cursor.before(first)
 
     def last(self, _count: int, _until: Position) -> list[Update]:
         """Return nothing: what was before a state doesn't count."""
