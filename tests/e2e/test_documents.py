@@ -128,6 +128,16 @@ class Running(NamedTuple):
         [token] = found
         return str(token)
 
+    def wait_for_engine(self, state: str) -> None:
+        """Wait until its engine is in a state."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            engine = httpx.get(f"{self.url}/health", trust_env=False).json()["engine"]
+            if engine["state"] == state:
+                return
+            assert time.monotonic() < deadline, engine
+            time.sleep(0.1)
+
     def publish(self, token: str = "") -> int:
         """Publish a book, and return the answer's status."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -191,8 +201,7 @@ def test_a_command_serves(block: Block, tmp_path: Path) -> None:
                 assert served.publish(sign()) == 401
             else:
                 assert served.publish() == 200
-                health = httpx.get(f"{served.url}/health", trust_env=False).json()
-                assert health["engine"]["state"] == "connected"
+                served.wait_for_engine("connected")
 
 
 @of_kind("background")

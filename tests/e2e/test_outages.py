@@ -18,7 +18,7 @@ from tests.support import PATIENCE, Client, connect, eventually, nodes
 V1: Any = ["bookcast.v1"]
 BOOK: BookData = {"bids": [[1, 2]], "asks": [[3, 4]]}
 TRADE = {"trades": [{"price": 1, "size": 1, "timestamp": 1_767_225_600_000}]}
-TOLD_SECONDS = 2.0
+TOLD_SECONDS = 6.0
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from bookcast.auth.keys import make_key
 from tests.fakes.redis_server import HOST, RedisServer
 from tests.support import PATIENCE, Client, Command, command, connect, run
 
-IN_TIME = 2.0
+IN_TIME = 6.0
 """Seconds from a change to the close of the connections that it concerns."""
 
 OLD = "an old secret of more than thirty-two bytes"

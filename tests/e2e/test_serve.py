@@ -15,6 +15,8 @@ from tests.fakes.opend import Controller
 from tests.fakes.redis_server import free_port
 from tests.support import PATIENCE, command, connect, eventually, run
 
+SOON = PATIENCE / 3
+
 WITHOUT_UVLOOP = (
     sys.executable,
     "-c",
@@ -39,7 +41,7 @@ async def test_a_signal_ends_the_command_cleanly_and_soon(number: signal.Signals
             await client.connection.wait_closed()
             assert client.connection.close_code == 1012
         assert code == 0
-        assert seconds < 3
+        assert seconds < SOON
         assert served.process.stderr is not None
         assert "Traceback" not in served.process.stderr.read()
 
@@ -86,7 +88,7 @@ async def test_a_signal_ends_the_command_with_the_futu_feed_as_soon(
                 await eventually(lambda: opend.subscriptions() == ["HK.00700"], "the subscription")
                 code, seconds = s.end(number)
             assert code == 0
-            assert seconds < 3
+            assert seconds < SOON
             assert s.process.stderr is not None
             assert "Traceback" not in s.process.stderr.read()
     finally:
@@ -101,7 +103,7 @@ async def test_the_server_runs_without_uvloop() -> None:
             assert (await client.hear())["type"] == "orderbook_update"
         code, seconds = served.end(signal.SIGTERM)
         assert code == 0
-        assert seconds < 3
+        assert seconds < SOON
 
 
 def test_a_taken_port_is_one_sentence_and_code_2() -> None:

@@ -40,6 +40,8 @@ async def take_over(
 ) -> None:
     """Let the first one die, and the replica have its name; wait until nodes are there."""
     server.kill()
+    for each in nodes:
+        await each.away()  # else it may find only now and then that its connections are dead
     name.target = (HOST, replica.port)
     for each in nodes:
         await each.back()

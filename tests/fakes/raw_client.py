@@ -18,7 +18,7 @@ from tests.fakes.opend.wire import (
     name_security,
 )
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 class RawClient:

@@ -17,7 +17,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 HOST = "127.0.0.1"
 ATTEMPTS = 10
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 READY = "READY"
 HANDLERS = {
     "quote": "StockQuoteHandlerBase",

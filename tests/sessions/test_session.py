@@ -262,3 +262,23 @@ async def test_a_client_that_is_lost_before_its_topic_was_at_hand_keeps_what_it_
     back = world.enter("slow")
     await world.publish(5)
     assert back.volumes() == [("AAPL", 5)]
+
+
+async def test_what_a_client_loses_the_right_to_while_it_is_read_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was told that it may not see it, and nothing of it stays wanted."""
+    world = World(v1=True)
+    read: asyncio.Future[Sequence[Interest]] = asyncio.get_running_loop().create_future()
+    at_once = world.engine.open
+    monkeypatch.setattr(world.engine, "open", lambda topics: read if topics else ())
+    world.session.open(())
+    world.session.receive(b'{"action":"subscribe","symbol":"AAPL"}')
+    narrowed = Principal("jwt", "alice", Rights(channels=frozenset({"trades"})))
+    world.session._entitle(narrowed, enter=False)
+    read.set_result(at_once([AAPL]))
+    await world.session.work(world.publisher.publish_all)
+    await world.publish(1)
+    heard = [message["type"] for message in world.peer.messages()]
+    assert heard == ["welcome", "error"]
+    assert world.engine.want(AAPL) is None

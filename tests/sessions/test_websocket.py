@@ -4,7 +4,7 @@ import json
 import logging
 import socket
 import zlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -47,6 +47,26 @@ async def raw(server: Server, path: str = "/ws/me", *headers: str) -> "Raw":
     writer.write(handshake(path, *headers))
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
     return Raw(reader, writer, head.decode())
+
+
+@contextlib.asynccontextmanager
+async def held_back(
+    server: Server, path: str, *, receives: int | None = None
+) -> AsyncIterator["Raw"]:
+    """Connect a client that reads nothing yet; it has so much room in the system to receive."""
+    sock = socket.socket()
+    if receives is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
+    sock.connect(("127.0.0.1", server.port))
+    reader, writer = await asyncio.open_connection(sock=sock, limit=2**12)
+    try:
+        writer.write(handshake(path))
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        await asyncio.sleep(0)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        yield Raw(reader, writer, "")
+    finally:
+        writer.transport.abort()
 
 
 class Raw:
@@ -334,59 +354,50 @@ async def test_a_stopping_server_says_goodbye_with_restart() -> None:
     polite, silent = await raw(server), await raw(server)
     stopping = asyncio.create_task(server.stop())
     assert await polite.close_code() == 1012
-    await asyncio.wait_for(stopping, 5)
+    await asyncio.wait_for(stopping, PATIENCE)
     assert (await silent.frame())[0] == CLOSE
     silent.writer.close()
 
 
 async def test_a_client_that_does_not_read_gets_the_newest_book_later(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    anyio_backend: object,
 ) -> None:
     """While it is held back nothing piles up for it, and others get everything."""
     wide: Any = {"bids": [[1000 - level, 1] for level in range(500)], "asks": []}
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.connect(("127.0.0.1", server.port))
-    slow_reader, slow_writer = await asyncio.open_connection(sock=sock, limit=2**12)
-    slow_writer.write(handshake("/ws/slow?symbols=AAPL"))
-    await slow_reader.readuntil(b"\r\n\r\n")
-    await asyncio.sleep(0)
-    slow_writer.transport.pause_reading()  # type: ignore[attr-defined]
-    async with connect(server.ws_url + "quick?symbols=AAPL") as quick:
-        await quick.hear()
-        total = 600
-        for number in range(total):
-            await server.publish("AAPL", wide | {"number": number})
-            assert (await quick.hear())["data"]["number"] == number
-    assert server.conflated_count > total / 2
-    slow = Raw(slow_reader, slow_writer, "")
-    slow_writer.transport.resume_reading()  # type: ignore[attr-defined]
-    heard: list[int] = []
-    while not heard or heard[-1] < total - 1:
-        message = json.loads((await slow.frame())[1])
-        if message["type"] == "orderbook_update":
-            heard.append(message["data"]["number"])
-    assert heard == sorted(set(heard))
-    assert len(heard) < total / 2
-    slow_writer.close()
+    total = 600
+    async with (
+        serve(port=0, slow_timeout=1e6) as server,
+        held_back(server, "/ws/slow?symbols=AAPL", receives=4096) as slow,
+    ):
+        async with connect(server.ws_url + "quick?symbols=AAPL") as quick:
+            await quick.hear()
+            for number in range(total):
+                await server.publish("AAPL", wide | {"number": number})
+                assert (await quick.hear())["data"]["number"] == number
+        assert server.conflated_count > total / 2
+        slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        heard: list[int] = []
+        while not heard or heard[-1] < total - 1:
+            message = json.loads((await slow.frame())[1])
+            if message["type"] == "orderbook_update":
+                heard.append(message["data"]["number"])
+        assert heard == sorted(set(heard))
+        assert len(heard) < total / 2
 
 
 async def test_a_client_that_floods_and_never_reads_is_not_listened_to(server: Server) -> None:
     """Its commands wait in the network instead of in the server's memory."""
     await server.publish("AAPL", {"bids": [[1000 - n, 1] for n in range(900)], "asks": []})
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=2**12)
-    writer.write(handshake("/ws/flood"))
-    await reader.readuntil(b"\r\n\r\n")
-    writer.transport.pause_reading()  # type: ignore[attr-defined]
-    flood = masked_frame(TEXT, b'{"action":"subscribe","symbol":"AAPL"}') * 1000
-    sent = 0
-    while sent < 200 and writer.transport.get_write_buffer_size() == 0:
-        writer.write(flood)
-        sent += 1
-        await asyncio.sleep(0.01)
-    assert writer.transport.get_write_buffer_size() > 0, "the server took everything"
-    assert server.received_count < sent * 1000
-    writer.transport.abort()
+    async with held_back(server, "/ws/flood") as client:
+        writer = client.writer
+        flood = masked_frame(TEXT, b'{"action":"subscribe","symbol":"AAPL"}') * 1000
+        sent = 0
+        while sent < 200 and writer.transport.get_write_buffer_size() == 0:
+            writer.write(flood)
+            sent += 1
+            await asyncio.sleep(0.01)
+        assert writer.transport.get_write_buffer_size() > 0, "the server took everything"
+        assert server.received_count < sent * 1000
     await eventually(lambda: server.connection_count == 0, "the client to be gone")
 
 
@@ -443,16 +454,12 @@ async def test_who_subscribes_to_much_on_the_address_and_never_reads_costs_littl
             )
             while (await other.hear()).get("symbol") != names[-1]:
                 pass
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=2**12)
-        writer.write(handshake(f"/ws/greedy?symbols={','.join(names)}"))
-        await reader.readuntil(b"\r\n\r\n")
-        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await others.enter_async_context(held_back(server, f"/ws/greedy?symbols={','.join(names)}"))
         await server.publish("S0", wide)
         await eventually(lambda: server.connection_count == 3, "the client")
         waiting = [w._transport.get_write_buffer_size() for w in websockets_of(server)]
         assert len(waiting) == 3
         assert max(waiting) < 2**20
-        writer.transport.abort()
 
 
 async def test_a_fault_of_ours_closes_with_1011_and_leaves_a_trace_in_the_log(

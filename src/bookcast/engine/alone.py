@@ -123,6 +123,11 @@ class Alone:
         if topic not in self:
             self._astray.discard(topic)
 
+    def newest(self, topic: Topic) -> Update | None:
+        """Return the newest update that was published here."""
+        log = self.log(topic)
+        return log.newest if log is not None else None
+
     async def past(self, topic: Topic) -> Sequence[Update]:
         """Give what was published here of a topic, oldest first."""
         return await self._engine.past(topic) if self._engine is not None else ()

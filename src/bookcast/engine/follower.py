@@ -52,6 +52,8 @@ class Follower:
         is_wanted: tells whether somebody wants a topic now.
         unreadable: is told what other nodes wrote and this one can't read.
         removed: is told that somebody has removed a topic.
+        is_diverged: tells whether this node shows now what it has published alone, instead of what
+            Redis says.
         forgotten: is told that a topic isn't followed any more.
     """
 
@@ -68,6 +70,7 @@ class Follower:
         is_wanted: Callable[[Topic], bool],
         unreadable: UnreadableLog,
         removed: Callable[[Topic], None] = lambda _topic: None,
+        is_diverged: Callable[[Topic], bool] = lambda _topic: False,
         forgotten: Callable[[Topic], None] = lambda _topic: None,
     ) -> None:
         self._link = link
@@ -79,6 +82,7 @@ class Follower:
         self._is_wanted = is_wanted
         self._unreadable = unreadable
         self._removed = removed
+        self._is_diverged = is_diverged
         self._forgotten = forgotten
         self._work = Work()
         self._gives_back = False
@@ -160,6 +164,8 @@ class Follower:
         except ValueError as error:
             self._hear_unreadable(channel, error)
             return
+        if self._is_diverged(run.topic):
+            return  # it is read when Redis is back, from where this node was
         news, missing = self.mirror.hear(run.topic, run.updates())
         self._show(news, False)  # noqa: FBT003 - it was known already
         if missing:

@@ -76,11 +76,10 @@ class MemoryEngine(Engine):
                 positions.append(known if isinstance(known, Position) else None)
                 continue
             log = self._logs.get(topic)
-            if log is None:
+            if log is None or log.newest is None:
                 log = self._logs[topic] = self._interests.log(topic) or self._log_of(topic)
                 position = Position(self._removed_at.pop(topic, self._epoch), 1)
             else:
-                assert log.newest is not None  # it is listed since it has one
                 epoch, seq = log.newest.position.epoch, log.newest.position.seq + 1
                 position = Position(self._next_epoch() if resumes else epoch, seq)
             log.append(Update(topic, position, data, server_ms, exchange_ms, feed_ms, past))

@@ -43,7 +43,7 @@ from bookcast.engine.subscriber import Subscriber
 from bookcast.engine.unreadable import UnreadableLog
 from bookcast.engine.work import Work
 from bookcast.errors import InvalidInput
-from bookcast.model import Gone, Position, Publication, Topic, Update, is_lossless
+from bookcast.model import LOSSLESS, Gone, Position, Publication, Topic, Update, is_lossless
 from bookcast.model.log import LogRules, TopicLog
 
 logger = logging.getLogger(__name__)
@@ -146,6 +146,7 @@ class RedisEngine(Engine):
             is_wanted=lambda topic: topic in self._interests,
             unreadable=unreadable,
             removed=self._on_removed,
+            is_diverged=lambda topic: topic in self._alone,
             forgotten=lambda topic: self._alone.forget(topic),  # noqa: PLW0108 - made later
         )
         self._interests = Interests(self._follow, self._on_change)
@@ -317,7 +318,7 @@ class RedisEngine(Engine):
         """Give the newest update of a topic, None when there was none."""
         mirror = self._follower.mirror
         if topic in self._alone:
-            return (await self._alone.past(topic))[-1]
+            return self._alone.newest(topic)
         newest: Update | Unreadable | None = mirror.newest(topic)
         known = newest is not None or mirror.position(topic) is None
         if not known or not (topic in mirror or self._alone.is_alone):
@@ -377,9 +378,30 @@ class RedisEngine(Engine):
         """Return what is known of a topic, oldest first."""
         if topic in self._alone:
             return await self._alone.past(topic)
+        if topic in self._alone.astray:  # its log has what was published here alone
+            return await self._past_in_redis(topic)
         await self._follower.prepare([topic])
         log = self._follower.mirror.log(topic)
         return log.past() if log is not None else []
+
+    async def _refill(self, topic: Topic) -> None:
+        """Let the log of a topic have again what Redis kept while this node went on alone."""
+        past, log = await self._past_in_redis(topic), self._follower.mirror.log(topic)
+        if log is not None:
+            log.refill(past)
+
+    async def _past_in_redis(self, topic: Topic) -> Sequence[Update]:
+        try:
+            found = await self._follower.ask(topic)
+        except EngineAwayError as error:
+            logger.debug("what was before of %s can't be read: %s", topic, error)
+            return []
+        past = [one for one in found.history if isinstance(one, Update)]
+        if isinstance(found.newest, Update) and found.newest.position not in {
+            one.position for one in past[-1:]
+        }:
+            past.append(found.newest)
+        return past
 
     async def pages(self) -> AsyncIterator[Sequence[Head]]:
         """Tell where every topic stands that has an update; while Redis is away, those wanted."""
@@ -512,6 +534,8 @@ class RedisEngine(Engine):
             shown = self._alone.returning(update)
             if shown is None:
                 continue
+            if shown is not update and update.topic.channel in LOSSLESS:
+                self._work.begin(self._refill(update.topic), "refill")
             if wanted_since is None:
                 log.append(shown)
                 log.settle()

@@ -31,6 +31,7 @@ class LiveTopic:
         self.views: dict[ViewSpec, View] = {}
         if self.log.unreadable is not None:
             self.skip(self.log.unreadable)
+            self.untold = False  # whoever subscribes is told at once
 
     @property
     def conflates(self) -> bool:

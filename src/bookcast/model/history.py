@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from bookcast.model import Book, Candle, Data, Position, Trades, Update, is_lossless
@@ -26,6 +27,7 @@ class History:
 
     __slots__ = (
         "_break",
+        "_entered",
         "_epoch",
         "_first",
         "_lost",
@@ -39,7 +41,7 @@ class History:
     def __init__(self, size: int) -> None:
         self._size = size
         self._weight = 0
-        self._first = self._lost = 0
+        self._first = self._lost = self._entered = 0
         self._reason: Reason = "history"
         self._break: Reason = "epoch"
         self._epoch = ""  # of what came last, kept or not
@@ -82,7 +84,7 @@ class History:
 
         What is kept of the epoch before stays for clients who are still there. An epoch may come
         back: a node publishes under one of its own while Redis is away, and returns to Redis's.
-        Its clients have been shown before what was kept of that.
+        Clients who come from that one were shown before what is kept of Redis's.
         """
         epoch, seq = update.position.epoch, update.position.seq
         if epoch == self._epoch:
@@ -91,8 +93,28 @@ class History:
         if not self.updates:
             self._lost = 0
         elif self.updates[-1].position.epoch == epoch:
-            self._forget(seq - 1, "history")
-            self._first = seq
+            self._entered = seq - 1
+            if isinstance(update.data, Candle):  # their numbers don't show what was in between
+                self._lost, self._reason = seq - 1, "history"
+
+    def refill(self, past: Sequence[Update]) -> None:
+        """Keep again what Redis has of an epoch that has come back, up to what is kept of it.
+
+        What this node published alone had taken its place.
+        """
+        kept = self.updates
+        if not kept or not past or past[0].position.epoch != kept[0].position.epoch:
+            return
+        older = [one for one in past if one.position.seq < kept[0].position.seq]
+        if not older:
+            return
+        self._entered = max(self._entered, kept[0].position.seq - 1)
+        kept.extendleft(reversed(older))
+        self._weight += sum(map(_weight, older))
+        self._first = older[0].position.seq
+        self._lost = 0 if isinstance(older[0].data, Candle) else self._first - 1
+        self._reason = "history"
+        self.trim()
 
     def break_into(self, update: Update) -> Reason:
         """Return why the epoch of an update doesn't continue what was before."""
@@ -123,7 +145,8 @@ class History:
         if epoch not in {shown.epoch, self._epoch}:
             return None, []  # final candles of an epoch that is over, and isn't the client's
         if shown.epoch != epoch:
-            return Gap(epoch, None, None, self._break), list(updates)
+            entered = [one for one in updates if one.position.seq > self._entered]
+            return Gap(epoch, None, None, self._break), entered
         gap = None
         if shown.seq < self._lost:
             gap = Gap(epoch, shown.seq + 1, self._lost, self._reason)
@@ -131,7 +154,7 @@ class History:
             gap = Gap(epoch, shown.seq + 1, updates[0].position.seq - 1, "history")
         newer: list[Update] = []
         for update in reversed(updates):
-            if update.position.seq <= shown.seq:
+            if update.position.seq <= max(shown.seq, self._lost):
                 break
             newer.append(update)
         newer.reverse()
@@ -170,7 +193,7 @@ class History:
 
     def _forget(self, lost: int, reason: Reason) -> None:
         self.updates.clear()
-        self._weight = 0
+        self._weight = self._entered = 0
         self._lost, self._reason = lost, reason
 
 

@@ -118,6 +118,9 @@ class TopicLog(ABC):
     def begin_anew(self) -> None:
         """Count what isn't kept any more as what was before anybody here subscribed."""
 
+    def refill(self, past: Sequence[Update]) -> None:  # noqa: B027 - a state needs no past
+        """Keep again what Redis has of the past, after this node has published alone."""
+
     def release(self) -> None:  # noqa: B027 - most keep nothing for readers alone
         """Forget what was kept for readers alone: there are none any more."""
 
@@ -362,6 +365,10 @@ class EventLog(TopicLog):
     def past(self) -> list[Update]:
         """Return what is kept, and the newest."""
         return _with_newest(list(self._history.updates), self.newest)
+
+    def refill(self, past: Sequence[Update]) -> None:
+        """Keep again what Redis has of the past, after this node has published alone."""
+        self._history.refill([one for one in past if is_lossless(one.data)])
 
     def begin_anew(self) -> None:
         """Count what isn't kept any more as what was before anybody here subscribed."""

@@ -303,8 +303,17 @@ class Session:
             return
         left = iter(interests)
         for action in (*actions, *others):
-            self._perform(action, [next(left) for _ in _shown_by(action)])
+            opened_for_it = [next(left) for _ in _shown_by(action)]
+            if self._is_still_asked_for(action):
+                self._perform(action, opened_for_it)
+            else:
+                _close_all(opened_for_it)
         self.outbox.flush()
+
+    def _is_still_asked_for(self, action: Action) -> bool:
+        """Return False for what the client has lost the right to while it was read."""
+        topics = _shown_by(action)
+        return not topics or any(topic in self._connection.subscriptions for topic in topics)
 
     async def _publish(self, publish: PublishAll) -> None:
         until = next(

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from tests.support import ROOT, unmeasured
-
 Json = dict[str, Any]
 
 
@@ -26,6 +24,9 @@ class Controller:
         option_quota: int = 60,
         rsa_key_file: Path | str | None = None,
     ) -> None:
+        # Here, since the process itself has no need of it, and is to begin soon.
+        from tests.support import ROOT, unmeasured
+
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.fakes.opend", "--control", "--port", str(port)),
