@@ -130,10 +130,12 @@ def test_a_wrong_checksum_is_garbage() -> None:
 
 
 def test_a_wrong_key_is_suspected() -> None:
-    """The sentence names the setting."""
+    """The sentence names the setting, whether what was sent can be decrypted to nonsense or not."""
     [frame] = Reader().read(pack(1001, 1, b"body", Rsa(OTHER_KEY)))
-    with pytest.raises(Garbage, match="is FUTU_RSA_KEY_FILE the key that OpenD has"):
-        plain(frame, Rsa(KEY))
+    too_large = frame._replace(body=b"\xff" * len(frame.body))
+    for wrong in (frame, too_large):
+        with pytest.raises(Garbage, match="is FUTU_RSA_KEY_FILE the key that OpenD has"):
+            plain(wrong, Rsa(KEY))
 
 
 @settings(max_examples=200)

@@ -55,6 +55,9 @@ def pack(protocol: int, serial: int, body: bytes, cipher: Cipher | None = None) 
     return HEADER.pack(b"FT", protocol, 0, 0, serial, len(body), digest, bytes(8)) + body
 
 
+_WRONG_KEY: Final = " (is FUTU_RSA_KEY_FILE the key that OpenD has?)"
+
+
 def plain(frame: Frame, cipher: Cipher | None = None) -> bytes:
     """Give the plain body of a message.
 
@@ -66,11 +69,11 @@ def plain(frame: Frame, cipher: Cipher | None = None) -> bytes:
         try:
             body = cipher.decrypt(body)
         except ValueError as error:
-            raise Garbage(f"a message can't be decrypted: {error}") from None
+            raise Garbage(f"a message can't be decrypted: {error}{_WRONG_KEY}") from None
     if hashlib.sha1(body, usedforsecurity=False).digest() != frame.digest:
         raise Garbage(
             f"message {frame.protocol} has another checksum than its header says"
-            + (" (is FUTU_RSA_KEY_FILE the key that OpenD has?)" if cipher is not None else "")
+            + (_WRONG_KEY if cipher is not None else "")
         )
     return body
 
