@@ -654,7 +654,7 @@ ProtocolMachine.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 # A finding takes minutes to be made short; where there is none, this takes seconds.
-TestProtocol = pytest.mark.timeout(300)(ProtocolMachine.TestCase)
+TestProtocol = pytest.mark.no_cover(pytest.mark.timeout(300)(ProtocolMachine.TestCase))
 
 
 # What it has found
