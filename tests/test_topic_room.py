@@ -33,6 +33,7 @@ async def engine_with(count: int) -> MemoryEngine:
     return engine
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("limit", "known", "more", "near"),
     [

@@ -301,6 +301,7 @@ steps = st.lists(
 )
 
 
+@pytest.mark.no_cover
 @given(steps, st.sampled_from([TRADES, AAPL]), st.sampled_from([PLENTY, 3]))
 @settings(max_examples=600, deadline=None)
 def test_whatever_becomes_of_messages_the_order_holds_and_nothing_is_missing(

@@ -183,6 +183,7 @@ def exactly(update: Update) -> tuple[Update, str]:
     return update, re.sub("Raw object at 0x[0-9a-f]+", "Raw", repr(update))
 
 
+@pytest.mark.no_cover
 @given(publications(), st.floats(0, 2e12), st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_every_update_survives(publication: Publication, server_ms: float, restored: bool) -> None:

@@ -487,6 +487,7 @@ async def test_an_end_leaves_nothing_behind(redis_url: str, redis_server: RedisS
     assert redis_server.cli("EXISTS", KEYS.node("ended"), KEYS.demand("ended")) == "0"
 
 
+@pytest.mark.no_cover
 async def test_a_batch_of_many_goes_through(two: list[EngineNode]) -> None:
     """Several thousand at once, and large ones."""
     one, other = two

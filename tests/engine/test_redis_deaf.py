@@ -182,6 +182,7 @@ async def test_one_message_lost_on_a_busy_topic_is_found_at_once(
         assert other.engine.numbers()["repaired"] >= 1
 
 
+@pytest.mark.no_cover
 async def test_thousands_of_topics_are_subscribed_again(tmp_path: Path) -> None:
     """More than one command names."""
     topics = [Topic("orderbook", Symbol(f"US.S{number}")) for number in range(2500)]

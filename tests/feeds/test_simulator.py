@@ -67,6 +67,7 @@ def test_prices_walk_and_the_spread_stays_narrow() -> None:
     assert statistics.median(spreads) <= 0.05
 
 
+@pytest.mark.no_cover
 def test_prices_walk_together() -> None:
     """A sentiment of the whole market moves all symbols."""
     made = books(market("A", "B", "C"), 3 * 6000)

@@ -223,6 +223,7 @@ def memory(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.no_cover
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
 async def test_a_hundred_thousand_malformed_inputs_leave_no_trace() -> None:
     """Nothing is logged as a fault, nothing is kept, and everybody else is served in time."""

@@ -45,6 +45,7 @@ def session() -> Iterator[requests.Session]:
         yield made
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_every_answer_is_one_that_the_document_names(

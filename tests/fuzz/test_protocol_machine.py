@@ -774,7 +774,7 @@ def limited(machine: type[ProtocolMachine], examples: int) -> Any:
         phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
-    return pytest.mark.timeout(300)(machine.TestCase)
+    return pytest.mark.no_cover(pytest.mark.timeout(300)(machine.TestCase))
 
 
 TestProtocol = limited(ProtocolMachine, 200)

@@ -793,6 +793,7 @@ def longest_share(loop: asyncio.AbstractEventLoop, work: Callable[[], Awaitable[
     return longest / whole
 
 
+@pytest.mark.no_cover
 def test_stats_of_many_topics_hold_nobody_up(redis_url: str) -> None:
     """It is done bit by bit: none takes long beside the whole, by this thread's own clock."""
     loop = asyncio.new_event_loop()

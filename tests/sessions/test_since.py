@@ -560,6 +560,7 @@ async def test_while_redis_is_away_nothing_is_called_recovered(
         assert (sizes_of(rest), live) == ([3, 4], [5])
 
 
+@pytest.mark.no_cover
 async def test_a_client_that_keeps_coming_back_anywhere_misses_nothing(redis_url: str) -> None:
     """While trades are published at all nodes, and each of its sessions ends at once."""
     count, done = 150, asyncio.Event()

@@ -359,6 +359,7 @@ async def test_a_stopping_server_says_goodbye_with_restart() -> None:
     silent.writer.close()
 
 
+@pytest.mark.no_cover
 async def test_a_client_that_does_not_read_gets_the_newest_book_later(
     anyio_backend: object,
 ) -> None:
@@ -434,6 +435,7 @@ async def test_a_target_that_is_no_address_is_refused(server: Server) -> None:
     writer.close()
 
 
+@pytest.mark.no_cover
 async def test_who_subscribes_to_much_on_the_address_and_never_reads_costs_little(
     server: Server,
 ) -> None:
@@ -701,6 +703,7 @@ def test_a_coroutine_that_waits_is_not_run_through() -> None:
         run_through(asyncio.sleep(0))
 
 
+@pytest.mark.no_cover
 async def test_what_is_asked_after_publishing_waits_and_is_answered_as_the_client_takes_it(
     anyio_backend: object,
 ) -> None:
@@ -779,6 +782,7 @@ async def test_a_client_that_takes_nothing_is_closed_as_too_slow() -> None:
         assert registry_of(server).too_slow == 1
 
 
+@pytest.mark.no_cover
 async def test_a_slow_v1_client_is_caught_up_by_one_delta_that_proves_the_book(
     server: Server,
 ) -> None:

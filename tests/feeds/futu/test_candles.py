@@ -492,6 +492,7 @@ moves = st.one_of(
 )
 
 
+@pytest.mark.no_cover
 @settings(max_examples=300, deadline=None)
 @given(st.lists(moves, max_size=30))
 def test_each_candle_is_final_once_as_it_ended_and_none_is_missing_without_a_word(
@@ -522,6 +523,7 @@ events = st.one_of(
 )
 
 
+@pytest.mark.no_cover
 @settings(max_examples=300, deadline=None)
 @given(st.lists(events, max_size=30))
 def test_whatever_is_corrected_the_last_word_on_each_candle_is_right(

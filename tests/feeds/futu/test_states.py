@@ -122,6 +122,7 @@ def test_of_another_connection_nothing_is_known() -> None:
     assert states.next_request([US], 5) == (US,)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(

@@ -855,6 +855,7 @@ def play_through(play: Play, script: list[tuple[Kind, Topic, float]]) -> None:
         play.settle()
 
 
+@pytest.mark.no_cover
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 6), st.sampled_from([0.0, 90.0]), pins(stocks), steps(stocks))
 def test_whatever_happens_the_plan_keeps_its_word(
@@ -864,6 +865,7 @@ def test_whatever_happens_the_plan_keeps_its_word(
     play_through(Play({"stock": limit}, linger, pinned), script)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=200, deadline=None)
 @given(
     st.fixed_dictionaries(
@@ -883,6 +885,7 @@ def test_the_plan_keeps_its_word_in_every_pool(
     play_through(Play(limits, linger, pinned), script)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=100, deadline=None)
 @given(
     st.fixed_dictionaries(
