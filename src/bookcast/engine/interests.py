@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal
 
 from bookcast.model import Topic
@@ -92,10 +92,6 @@ class Interests:
     def __contains__(self, topic: Topic) -> bool:
         """Return whether somebody wants a topic."""
         return topic in self._wanted
-
-    def __iter__(self) -> Iterator[Topic]:
-        """Return the topics that somebody wants."""
-        return iter(tuple(self._wanted))
 
     def note_closed(self, interest: Interest) -> None:
         """Count an interest that was closed no more."""
