@@ -269,7 +269,7 @@ class TracedLoop(asyncio.SelectorEventLoop):
 
     def _add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:
         # Private, but there is no other way to know when a transport reads.
-        return super()._add_reader(fd, self.tracer.wrap(callback), *args)  # type: ignore[misc]
+        return super()._add_reader(fd, self.tracer.wrap(callback), *args)  # type: ignore[misc] # the loop has no types
 
 
 def moves_of(calls: list[Call]) -> list[Move]:

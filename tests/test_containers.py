@@ -42,7 +42,7 @@ def test_the_dockerfile_pleases_its_linter() -> None:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"},  # noqa: PTH120
+        env={**os.environ, "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"},  # noqa: PTH120 - inside a string
     )
     assert (result.returncode, result.stdout) == (0, "")
 

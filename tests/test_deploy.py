@@ -112,7 +112,7 @@ class _Answer(BaseHTTPRequestHandler):
         else:
             self._answer(200)
 
-    do_POST = do_GET  # noqa: N815
+    do_POST = do_GET  # noqa: N815 - the library's name for it
 
     def _answer(self, status: int) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -300,7 +300,7 @@ async def test_searching_works_at_every_node(redis_url: str) -> None:
     async with nodes(redis_url, 2) as servers, httpx.AsyncClient(trust_env=False) as http:
         await until(lambda: len(leaders(servers)) == 1)
         for server in servers:
-            feed_of(server).search = search  # type: ignore[method-assign, assignment]
+            feed_of(server).search = search  # type: ignore[method-assign, assignment] # a test stands in for it
         await until(
             lambda: all(
                 one._feeder is not None and (one._feeder.leads or one._feeder._leader())

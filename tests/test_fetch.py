@@ -29,7 +29,7 @@ class Web:
                 self.end_headers()
                 self.wfile.write(json.dumps(name).encode())
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name for it
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -105,7 +105,7 @@ async def test_a_token_may_name_no_key_where_only_one_fits() -> None:
         jwk(rsa_key("one"), "one", alg="none"),
         jwk(rsa_key("one"), "one", use="enc"),
         {"kty": "oct", "k": "AAAA", "kid": "one", "alg": "RS256"},
-        jwk(rsa_key("one"), 1),  # type: ignore[arg-type]
+        jwk(rsa_key("one"), 1),  # type: ignore[arg-type] # wrong on purpose
     ],
     ids=lambda key: f"{key['kty']} {key.get('alg')} {key.get('use')}",
 )
@@ -422,7 +422,7 @@ class Pages:
                 self.end_headers()
                 self.wfile.write(text.encode())
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name for it
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

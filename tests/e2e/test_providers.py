@@ -74,7 +74,7 @@ def keys() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(text)
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name for it
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -29,7 +29,7 @@ async def test_notices_are_at_hand_at_all_nodes(redis_url: str) -> None:
             {"c": b"4"},
         ):
             await board.post(notices, one.fence)
-            await eventually(lambda notices=notices: theirs.notices == notices, "them")  # type: ignore[misc]
+            await eventually(lambda notices=notices: theirs.notices == notices, "them")  # type: ignore[misc] # no type can be inferred for a lambda with a default
             await one.hears()
             assert board.notices == notices
         async with node(redis_url, "three") as third:

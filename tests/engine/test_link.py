@@ -68,7 +68,7 @@ async def test_a_connection_that_is_lost_at_the_start_does_no_harm(
             FaultyProxy(redis_server.port) as proxy,
             link(f"redis://{HOST}:{proxy.port}/0") as (made, breaker),
         ):
-            proxy.drop_reply_after(lambda asked, what=what: what in asked)  # type: ignore[misc]
+            proxy.drop_reply_after(lambda asked, what=what: what in asked)  # type: ignore[misc] # no type can be inferred for a lambda with a default
             with pytest.raises(EngineAwayError):
                 await fence(made, 1)
             assert proxy.lost_replies == 1
@@ -208,7 +208,7 @@ async def test_tls_is_trusted_by_its_certificate(tmp_path: Path) -> None:
             pubsub = made.pubsub()
             await pubsub.subscribe("channel")
             await asyncio.wait_for(pubsub.parse_response(), 5)
-            await pubsub.aclose()  # type: ignore[no-untyped-call]
+            await pubsub.aclose()  # type: ignore[no-untyped-call] # redis-py has no type for it
         async with link(server.url) as (made, breaker):
             with pytest.raises(EngineAwayError, match="can't be reached"):
                 await fence(made, 1, vital=True)
@@ -357,4 +357,4 @@ async def test_another_password_is_taken_over_in_flight(tmp_path: Path) -> None:
             assert await fence(made, 31, vital=True) is not None
             with pytest.raises(SettingError, match="takes a restart"):
                 await made.renew("redis://:new@elsewhere:6379/0")
-            await pubsub.aclose()  # type: ignore[no-untyped-call]
+            await pubsub.aclose()  # type: ignore[no-untyped-call] # redis-py has no type for it

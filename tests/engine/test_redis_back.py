@@ -32,7 +32,7 @@ async def test_each_outage_has_an_epoch_of_its_own(server: RedisServer) -> None:
             assert (position.epoch, position.seq) == (f"local-one-{number}", 1)
             server.resume()
             await one.back()
-            await eventually(lambda number=number: sizes(other.delivered)[-1:] == [number], "it")  # type: ignore[misc]
+            await eventually(lambda number=number: sizes(other.delivered)[-1:] == [number], "it")  # type: ignore[misc] # no type can be inferred for a lambda with a default
         assert sizes(other.delivered) == [1, 2, 3]
         assert one.engine.numbers()["outages"] == 3
         assert len({position.epoch for position in other.positions(AAPL)}) == 3

@@ -51,7 +51,7 @@ async def test_a_cluster(tmp_path: Path) -> None:
                     )
                     assert {position.seq for position in positions} == {number}
                 for topic in topics:
-                    await eventually(lambda topic=topic: other.seqs(topic) == [1, 2, 3], "all")  # type: ignore[misc]
+                    await eventually(lambda topic=topic: other.seqs(topic) == [1, 2, 3], "all")  # type: ignore[misc] # no type can be inferred for a lambda with a default
                 await other.has(TRADES, positions[-1])
                 assert all(int(server.cli("DBSIZE")) for server in cluster.nodes)
                 assert one.engine._link.is_cluster

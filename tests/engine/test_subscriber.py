@@ -86,7 +86,7 @@ async def test_a_lost_connection_is_made_anew_with_all_channels(
             await one.well(times)
             assert (one.subscriber.lost, one.subscriber.trouble) == (times - 1, None)
             redis_server.cli("PUBLISH", "more", str(times))
-            await eventually(lambda: len(one.heard) == times - 1, "what is said")  # noqa: B023
+            await eventually(lambda: len(one.heard) == times - 1, "what is said")  # noqa: B023 - it is awaited in its own round
 
 
 async def test_a_connection_can_be_given_up(redis_url: str, redis_server: RedisServer) -> None:

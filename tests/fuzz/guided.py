@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-import atheris  # type: ignore[import-untyped, import-not-found, unused-ignore]
+import atheris  # type: ignore[import-untyped, import-not-found, unused-ignore] # not on every platform, without types
 
 with atheris.instrument_imports(include=["bookcast", "proxyprotocol"]):
     from tests.fuzz import targets

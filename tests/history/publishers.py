@@ -98,7 +98,7 @@ class Publisher:
         makers: list[Callable[[], Attempt]] = [self._book]
         if "candles" in self._modes:
             makers.append(self._candle)
-        makers += [lambda symbol=symbol: self._trade(symbol) for symbol in self._trades]  # type: ignore[misc]
+        makers += [lambda symbol=symbol: self._trade(symbol) for symbol in self._trades]  # type: ignore[misc] # no type can be inferred for a lambda with a default
         for make in makers:
             while True:
                 attempt = make()

@@ -25,7 +25,7 @@ async def group(redis_url: str, count: int) -> AsyncIterator[list[Server]]:
             for number in range(count)
         ]
         for server in servers:
-            await eventually(lambda server=server: _living(server) == count, "nodes know another")  # type: ignore[misc]
+            await eventually(lambda server=server: _living(server) == count, "nodes know another")  # type: ignore[misc] # no type can be inferred for a lambda with a default
         yield servers
 
 

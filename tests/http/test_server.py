@@ -44,7 +44,7 @@ async def test_an_upgraded_connection_leaves_no_http_state_behind() -> None:
         alive.add(self)
         original(self, transport)
 
-    HttpProtocol.connection_made = connection_made  # type: ignore[method-assign]
+    HttpProtocol.connection_made = connection_made  # type: ignore[method-assign] # a test stands in for it
     gc.disable()
     try:
         async with serve(port=0) as server, connect(server.ws_url + "me") as client:
@@ -52,7 +52,7 @@ async def test_an_upgraded_connection_leaves_no_http_state_behind() -> None:
             assert len(alive) == 0
     finally:
         gc.enable()
-        HttpProtocol.connection_made = original  # type: ignore[method-assign]
+        HttpProtocol.connection_made = original  # type: ignore[method-assign] # a test stands in for it
 
 
 @pytest.mark.parametrize("anyio_backend", LOOPS.values(), ids=LOOPS)

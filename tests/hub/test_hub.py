@@ -288,7 +288,7 @@ def test_catching_up_stops_where_the_client_takes_no_more() -> None:
         slow.writes.append(frame)
         world.hold(slow)
 
-    slow.put = fill_up  # type: ignore[method-assign]
+    slow.put = fill_up  # type: ignore[method-assign] # a test stands in for it
     world.catch_up(slow)
     assert len(slow.writes) == 1
     world.catch_up(slow)

@@ -337,7 +337,7 @@ async def test_who_came_while_redis_was_away_finds_their_session_when_it_is_back
             await lose(here, "me?symbols=AAPL")
             server.kill()
             for node in (here, there):
-                await until(lambda node=node: node._engine is not None and node._engine.is_away)  # type: ignore[misc]
+                await until(lambda node=node: node._engine is not None and node._engine.is_away)  # type: ignore[misc] # no type can be inferred for a lambda with a default
             async with connect(there.ws_url + "me?symbols=TSLA") as client:
                 assert (await client.hear())["type"] == "subscription_confirmed"
                 await there.publish("TSLA", book(1))

@@ -63,7 +63,7 @@ async def held_back(
         writer.write(handshake(path))
         await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         await asyncio.sleep(0)
-        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.transport.pause_reading()  # type: ignore[attr-defined] # a stream of ours has one that reads
         yield Raw(reader, writer, "")
     finally:
         writer.transport.abort()
@@ -376,7 +376,7 @@ async def test_a_client_that_does_not_read_gets_the_newest_book_later(
                 await server.publish("AAPL", wide | {"number": number})
                 assert (await quick.hear())["data"]["number"] == number
         assert server.conflated_count > total / 2
-        slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        slow.writer.transport.resume_reading()  # type: ignore[attr-defined] # the same
         heard: list[int] = []
         while not heard or heard[-1] < total - 1:
             message = json.loads((await slow.frame())[1])
@@ -718,13 +718,13 @@ async def ask_much_after_publishing(server: Server) -> None:
     client.send(TEXT, json.dumps({"action": "subscribe", "symbols": symbols}).encode())
     for _ in range(1 + 2 * len(symbols)):
         await client.frame()
-    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined] # a stream of ours has one that reads
     quote = b'{"action":"publish","channel":"quote","symbol":"A","data":{"last":1}}'
     client.writer.write(masked_frame(TEXT, quote) + masked_frame(TEXT, b'{"action":"list"}') * 1500)
     [socket_] = websockets_of(server)
     await eventually(lambda: bool(registry_of(server).held()), "the client to be full")
     assert socket_.backlog() < 1 << 20
-    client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+    client.writer.transport.resume_reading()  # type: ignore[attr-defined] # the same
     kinds = [json.loads((await client.frame())[1])["type"] for _ in range(1501)]
     assert kinds == ["published", *["list"] * 1500]
     client.writer.close()
@@ -760,7 +760,7 @@ async def test_a_client_that_takes_nothing_is_closed_as_too_slow() -> None:
     """When it reads again at last, it finds why."""
     async with serve(port=0, slow_timeout=0.3) as server:
         client = await raw(server, "/ws/me?symbols=AAPL")
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined] # a stream of ours has one that reads
         big: Any = {"bids": [[price, 1] for price in range(20_000, 0, -1)], "asks": []}
 
         async def publish_until_gone() -> None:
@@ -777,7 +777,7 @@ async def test_a_client_that_takes_nothing_is_closed_as_too_slow() -> None:
             assert (held["client_id"], held["subscriptions"]) == ("me", 1)
             assert held["bytes_waiting"] > 0
         await asyncio.wait_for(publishing, PATIENCE)
-        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined] # the same
         assert await client.close_code() == 4008
         assert registry_of(server).too_slow == 1
 
@@ -789,7 +789,7 @@ async def test_a_slow_v1_client_is_caught_up_by_one_delta_that_proves_the_book(
     """From where it was to the newest, with its checksum."""
     client = await raw(server, "/ws/me?protocol=bookcast.v1")
     client.send(TEXT, b'{"action":"subscribe","symbol":"AAPL","mode":"delta"}')
-    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined] # a stream of ours has one that reads
     replica = Replica()
     [socket_] = websockets_of(server)
 
@@ -806,7 +806,7 @@ async def test_a_slow_v1_client_is_caught_up_by_one_delta_that_proves_the_book(
     for _ in range(50):
         number += 1
         await server.publish("AAPL", wide(number))
-    client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+    client.writer.transport.resume_reading()  # type: ignore[attr-defined] # the same
     while not replica.bids or replica.bids[1] != [1, number]:
         replica.hear(json.loads((await client.frame())[1]))
     assert replica.kinds.count("orderbook_delta") < number - 20

@@ -197,7 +197,7 @@ def test_a_mark_at_the_beginning_of_a_secrets_file_is_skipped(tmp_path: Path) ->
 @given(st.sampled_from(describe()), st.text(st.characters(exclude_characters="\x00"), max_size=20))
 def test_any_text_is_a_value_or_a_clear_error(description: object, text: str) -> None:
     """No text in the environment makes anything but settings or a setting's error."""
-    name = description.environment_name  # type: ignore[attr-defined]
+    name = description.environment_name  # type: ignore[attr-defined] # every setting has one
     try:
         load({}, {name: text}, None)
     except SettingError as error:

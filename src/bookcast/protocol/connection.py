@@ -71,7 +71,7 @@ def _view_of(
     default_market: str,
     rights: Rights,
     deflate: bool,  # noqa: FBT001 - the cache takes no keywords
-    every: bool,  # noqa: FBT001
+    every: bool,  # noqa: FBT001 - the same
 ) -> tuple[Topic, ViewSpec]:
     """Give what a spelling means. Cached, so that thousands of clients share the same values."""
     topic = Topic("orderbook", parse_symbol(spelling, default_market))

@@ -51,7 +51,7 @@ def _spec_of(  # cached, so that thousands of clients share the same values
     depth: int | None,
     mode: str,
     interval_ms: int,
-    deflate: bool,  # noqa: FBT001
+    deflate: bool,  # noqa: FBT001 - the cache takes no keywords
 ) -> ViewSpec:
     return ViewSpec(V1, spelling, depth, mode == "delta", interval_ms, deflate)
 

@@ -238,7 +238,8 @@ class Session:
     def receive_binary(self, _data: bytes) -> None:
         """Refuse a binary message."""
         message = "Binary messages are not understood; send JSON as text"
-        refusal = self._allowance(False) or InvalidInput("invalid_message", message)  # noqa: FBT003
+        charged = self._allowance(False)  # noqa: FBT003 - no publication
+        refusal = charged or InvalidInput("invalid_message", message)
         self._do(self._connection.refuse(refusal))
         self._end_abuse()
 

@@ -44,9 +44,9 @@ async def test_where_push_is_not_allowed_snapshots_are_polled(
         supply = running.feed.supply(AAPL)
         assert (supply.source, supply.state, supply.every_ms) == ("snapshot", "live", 1000)
         by_channel = {p.topic.channel: p.data for p in running.published}
-        [bid], [ask] = by_channel["orderbook"].bids, by_channel["orderbook"].asks  # type: ignore[union-attr]
+        [bid], [ask] = by_channel["orderbook"].bids, by_channel["orderbook"].asks  # type: ignore[union-attr] # the kind is known here
         assert (bid, ask) == (Level(5.4, 100), Level(5.6, 200))
-        assert by_channel["quote"].bid == 5.4  # type: ignore[union-attr]
+        assert by_channel["quote"].bid == 5.4  # type: ignore[union-attr] # the kind is known here
         assert running.feed.supply(TSLA).state == "pending"
         opend.set_rights(us=3)
         count = len(running.published)

@@ -279,7 +279,7 @@ async def test_past_candles_come_first_and_only_closed_ones_are_final(
         opend.push_candles("US.AAPL", "1m", candle(2, 7))
         opend.push_candles("US.AAPL", "1m", candle(3))
         await eventually(lambda: len(running.published) == 6, "the news")
-        told = [(p.data.time, p.data.final, p.data.close, p.past) for p in running.published]  # type: ignore[union-attr]
+        told = [(p.data.time, p.data.final, p.data.close, p.past) for p in running.published]  # type: ignore[union-attr] # the kind is known here
         begin = 1_700_000_040_000 - 60_000
         assert told == [
             (begin, True, 5.5, True),
