@@ -17,6 +17,7 @@ import msgspec
 from prometheus_client import Histogram
 
 from bookcast.auth.gate import Gate
+from bookcast.background import Work
 from bookcast.counts import numbers_of
 from bookcast.drain import drain
 from bookcast.engine.base import Engine
@@ -47,8 +48,13 @@ from bookcast.sessions.base import SessionRules
 from bookcast.sessions.framer import Framer
 from bookcast.sessions.handshake import Reception
 from bookcast.sessions.registry import Registry
-from bookcast.sessions.roaming import Roaming
+from bookcast.sessions.ownership import SessionOwnership
 from bookcast.sessions.session import Session
+from bookcast.sessions.store.base import SessionStore
+from bookcast.sessions.store.memory import MemorySessionStore
+from bookcast.sessions.store.records import SessionRecords
+from bookcast.sessions.store.redis import RedisSessionStore
+from bookcast.sessions.times import SessionTimes
 from bookcast.sessions.websocket import Endpoint, WebSocket
 from bookcast.settings import Settings, from_keywords
 from bookcast.settings.keywords import Keywords
@@ -67,6 +73,17 @@ TOGETHER: Final = 200
 
 CHECK_SECONDS: Final = 0.5
 """How often topics are judged, and clients looked after."""
+
+
+class LocalMembers:
+    """A node without others."""
+
+    def __init__(self) -> None:
+        self.handlers: dict[str, Callable[[bytes], Any]] = {}
+
+    async def ask(self, node: str, method: str, body: bytes, patience: float) -> bytes | None:
+        """Ask this node."""
+        return await self.handlers[method](body)  # type: ignore[no-any-return]
 
 
 class Worker(msgspec.Struct, frozen=True):
@@ -114,7 +131,6 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         self._addresses = Seats(settings.max_connections_per_address)
         self._gate = Gate.of(settings, self._refusals)
         self._registry: Registry | None = None
-        self._roaming: Roaming | None = None
         self._feeder: Feeder | None = None
         self._hub: Hub | None = None
         self._publisher: Publisher | None = None
@@ -122,6 +138,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         self._reporter: Reporter | None = None
         self._readers: Readers | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._background = Work()
         self._ready = self._draining = False
 
     async def __aenter__(self) -> Self:
@@ -249,6 +266,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
                 engine=engine,
                 frame=framer,
                 home=registry,
+                ownership=registry.ownership,
                 gate=self._gate,
                 refusals=self._refusals,
                 rules=_session_rules(settings, takes_tokens=self._gate.takes_credentials),
@@ -319,9 +337,8 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             await engine.stop()
             raise
         self._http = http
-        if self._roaming is not None:
-            self._roaming.start(registry)
-            engine.on_return(self._roaming.recover)
+        registry.ownership.start()
+        engine.on_return(registry.ownership.recover)
         self._tasks = [
             asyncio.create_task(self._check(hub, registry, feeder, readers), name="checks")
         ]
@@ -400,11 +417,9 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             self._http = None
             self._refusals.tell()
             logger.info("stopped")
-        if self._roaming is not None:
-            await self._roaming.stop()
-            self._roaming = None
+        await self._background.end()
         if self._registry is not None:
-            self._registry.clear()
+            await self._registry.ownership.stop()
         if publisher is not None:
             await publisher.close()
         if engine is not None:
@@ -461,21 +476,30 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
 
     def _make_registry(self, engine: Engine) -> Registry:
         settings = self.settings
-        if engine.shared is not None and settings.session_ttl:
+        times = SessionTimes()
+        members: Any
+        store: SessionStore
+        if engine.shared is not None:
             shared = engine.shared
-            self._roaming = Roaming(
-                shared.shelf, shared.peers, engine.prepare, unreadable=shared.unreadable
+            members = shared.peers
+            records = SessionRecords(shared.link, members.id, settings.session_ttl, times.live)
+            store = RedisSessionStore(
+                records, members, unreadable=shared.unreadable, times=times, clock=time.monotonic
             )
-        return Registry(
-            ttl=settings.session_ttl,
+        else:
+            members = LocalMembers()
+            store = MemorySessionStore()
+        ownership = SessionOwnership(
+            store,
+            members,
+            begin=self._background.begin,
+            prepare=engine.prepare,
             clock=time.monotonic,
-            call_later=lambda seconds, function: asyncio.get_running_loop().call_later(
-                seconds, function
-            ),
+            ttl=settings.session_ttl,
+            times=times,
             max_per_address=settings.max_connections_per_address,
-            max_per_principal=settings.max_connections_per_principal,
-            roaming=self._roaming,
         )
+        return Registry(ownership, max_per_principal=settings.max_connections_per_principal)
 
     async def _check(self, hub: Hub, registry: Registry, feeder: Feeder, readers: Readers) -> None:
         """Look, again and again, at what no event tells: silence."""

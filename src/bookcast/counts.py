@@ -51,24 +51,24 @@ def numbers_of(hub: Hub, registry: Registry, engine: Engine) -> list[Number]:
         Number("connections_accepted", "counter", "Handshakes accepted", lambda: registry.accepted),
         Number("handshakes_refused", "counter", "Handshakes refused", lambda: registry.refused),
         Number("messages_received", "counter", "Messages of clients", lambda: registry.received),
-        Number("sessions_parked", "gauge", "Sessions that wait", lambda: registry.parked),
+        Number("sessions_parked", "gauge", "Sessions that wait", lambda: registry.ownership.lost),
         Number(
             "sessions_resumed",
             "counter",
             "Sessions that a client came back to",
-            lambda: registry.resumed,
+            lambda: registry.ownership.resumed,
         ),
         Number(
             "sessions_expired",
             "counter",
             "Sessions that nobody came back to",
-            lambda: registry.expired,
+            lambda: registry.ownership.expired,
         ),
         Number(
             "duplicate_client_ids",
             "counter",
             "Clients that came under the id of another who was there",
-            lambda: registry.duplicates,
+            lambda: registry.ownership.duplicates,
         ),
         Number("messages_delivered", "counter", "Updates sent", lambda: hub.delivered),
         Number(

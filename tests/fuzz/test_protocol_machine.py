@@ -739,7 +739,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         """Who is connected, who is waited for, and who sees what."""
         registry = self.world.registry
         assert len(registry) == len(self.callers)
-        assert registry.parked == len(self.lost)
+        assert ownership.lost == len(self.lost)
         seen: dict[Topic, int] = {}
         for caller in self.callers:
             session = caller.peer.session

@@ -378,7 +378,7 @@ async def test_two_tabs_with_one_id_live_side_by_side() -> None:
     ):
         await first.hear()
         await second.hear()
-        await eventually(lambda: registry_of(server).duplicates == 1, "the answer")
+        await eventually(lambda: registry_of(server).ownership.duplicates == 1, "the answer")
         await server.publish("AAPL", BOOK)
         await server.publish("TSLA", BOOK)
         assert (await first.hear())["symbol"] == "AAPL"
@@ -395,7 +395,7 @@ async def test_a_connection_that_answers_no_ping_is_closed() -> None:
         await client.hear()
         client.connection.transport.pause_reading()
         await eventually(lambda: server.connection_count == 0, "the end")
-        assert registry_of(server).parked == 1
+        assert registry_of(server).ownership.lost == 1
         client.connection.transport.abort()
 
 

@@ -47,12 +47,12 @@ async def test_a_base_client_that_comes_back_gets_the_newest_book_of_what_moved(
     await world.publish(1)
     await world.publish(1, TSLA)
     first.vanish(read_all=True)
-    assert (world.registry.parked, world.hub.subscriber_count(AAPL)) == (1, 0)
+    assert (world.ownership.lost, world.hub.subscriber_count(AAPL)) == (1, 0)
     for size in (2, 3):
         await world.publish(size)
     again = world.enter("me")
     assert again.volumes() == [("AAPL", 3)]
-    assert (world.registry.parked, world.registry.resumed) == (0, 1)
+    assert (world.ownership.lost, world.ownership.resumed) == (0, 1)
     await world.publish(4, TSLA)
     assert again.volumes() == [("TSLA", 4)]
 
@@ -87,7 +87,7 @@ async def test_a_client_that_says_goodbye_leaves_nothing() -> None:
     first = world.enter("me", "AAPL")
     first.goodbye()
     world.enter("other").vanish()
-    assert (world.registry.parked, world.hub.topics()) == (0, {})
+    assert (world.ownership.lost, world.hub.topics()) == (0, {})
     await world.publish(1)
     assert world.enter("me").messages() == []
 
@@ -97,9 +97,9 @@ async def test_a_session_waits_for_its_time_and_no_longer() -> None:
     world = SessionWorld(ttl=60)
     world.enter("me", "AAPL").vanish()
     world.wait(59)
-    assert world.registry.parked == 1
+    assert world.ownership.lost == 1
     world.wait(1)
-    assert (world.registry.parked, world.registry.expired, world.hub.topics()) == (0, 1, {})
+    assert (world.ownership.lost, world.ownership.expired, world.hub.topics()) == (0, 1, {})
     assert world.enter("me").messages() == []
 
 
@@ -107,7 +107,7 @@ def test_without_a_time_nobody_is_waited_for() -> None:
     """SESSION_TTL=0."""
     world = SessionWorld(ttl=0)
     world.enter("me", "AAPL").vanish()
-    assert world.registry.parked == 0
+    assert world.ownership.lost == 0
 
 
 def test_sessions_that_wait_are_bounded() -> None:
@@ -115,9 +115,9 @@ def test_sessions_that_wait_are_bounded() -> None:
     world = SessionWorld(max_parked=2)
     for client_id in ("a", "b", "c"):
         world.enter(client_id, "AAPL").vanish()
-    assert (world.registry.parked, world.registry.expired) == (2, 1)
+    assert (world.ownership.lost, world.ownership.expired) == (2, 1)
     world.enter("b")
-    assert world.registry.resumed == 1
+    assert world.ownership.resumed == 1
 
 
 async def test_a_session_is_found_by_its_owner_alone() -> None:
@@ -207,7 +207,7 @@ async def test_a_client_that_answers_keeps_its_session() -> None:
     second = world.enter("me")
     assert len(first.pings) == 1
     first.pong()
-    assert world.registry.duplicates == 1
+    assert world.ownership.duplicates == 1
     second.say("subscribe", symbol="TSLA")
     await world.publish(1)
     await world.publish(2, TSLA)
@@ -228,9 +228,9 @@ async def test_one_that_does_not_answer_passes_its_session_on() -> None:
     world.wait(0.5)
     assert first.ended == [CloseCode.HEARTBEAT_MISSED]
     assert second.volumes() == [("AAPL", 1)]
-    assert (world.registry.duplicates, world.registry.resumed) == (0, 1)
+    assert (world.ownership.duplicates, world.ownership.resumed) == (0, 1)
     first.pong()
-    assert world.registry.duplicates == 0
+    assert world.ownership.duplicates == 0
 
 
 async def test_one_that_is_lost_while_it_is_asked_passes_its_session_on_at_once() -> None:
@@ -274,7 +274,7 @@ def test_of_several_newcomers_the_first_gets_the_session() -> None:
     world.wait(2)
     counts = [one.session.subscription_count for one in newcomers]
     assert counts == [0, 1, 0]
-    assert world.registry.duplicates == 1
+    assert world.ownership.duplicates == 1
 
 
 def test_a_warning_names_the_id_that_several_use(caplog: pytest.LogCaptureFixture) -> None:
@@ -287,7 +287,7 @@ def test_a_warning_names_the_id_that_several_use(caplog: pytest.LogCaptureFixtur
     first.pong()
     [line] = [one for one in caplog.records if "used by several connections" in one.message]
     assert vars(line)["client_id"] == "dashboard"
-    assert world.registry.duplicates == 2
+    assert world.ownership.duplicates == 2
 
 
 def test_a_duplicate_is_not_waited_for_while_the_owner_is_there() -> None:
@@ -298,7 +298,7 @@ def test_a_duplicate_is_not_waited_for_while_the_owner_is_there() -> None:
     first.pong()
     second.say("subscribe", symbol="TSLA")
     second.vanish()
-    assert world.registry.parked == 0
+    assert world.ownership.lost == 0
 
 
 def test_two_tabs_that_reconnect_do_not_fight() -> None:
@@ -363,7 +363,7 @@ async def test_a_v1_client_goes_on_where_it_says_it_was() -> None:
     assert (trade["prev_seq"], trade["seq"]) == (3, 8)
     await world.publish(9, TRADES)
     assert again.trades() == [9]
-    assert world.registry.resumed == 1
+    assert world.ownership.resumed == 1
 
 
 async def test_past_the_history_there_is_a_gap() -> None:
@@ -470,7 +470,7 @@ async def test_a_session_that_is_still_connected_is_taken_over_by_its_token() ->
     resumed = again.messages()[0]
     assert resumed["session"] == own
     assert again.session.subscription_count == 1
-    assert world.registry.parked == 0
+    assert world.ownership.lost == 0
 
 
 async def test_both_the_old_and_the_new_token_are_good_for_the_next_time() -> None:
@@ -504,7 +504,7 @@ def test_a_token_is_good_for_its_owner_alone(principal: Principal | None) -> Non
     resume(other, token)
     [error] = other.messages()
     assert error["code"] == ("unknown_session" if principal else "unauthenticated")
-    assert world.registry.parked == 1
+    assert world.ownership.lost == 1
 
 
 def test_resuming_adds_to_what_is_subscribed_already() -> None:
@@ -639,7 +639,7 @@ async def test_who_becomes_somebody_else_leaves_no_trace_under_the_first_name() 
         else:
             client.vanish()
             world.enter("me", principal=ALICE).goodbye()
-    assert (world.registry._owners, world.registry._challenges) == ({}, {})
+    assert (len(world.store), world.ownership._challenged) == (0, {})
     assert world.hub.topics() == {}
 
 
@@ -661,7 +661,7 @@ def test_sessions_of_one_address_that_wait_are_bounded() -> None:
     world = SessionWorld(max_per_address=2)
     for client_id in ("a", "b", "c"):
         world.enter(client_id, "AAPL").vanish()
-    assert (world.registry.parked, world.registry.expired) == (2, 1)
+    assert (world.ownership.lost, world.ownership.expired) == (2, 1)
 
 
 def test_too_many_symbols_in_an_address_are_an_error() -> None:

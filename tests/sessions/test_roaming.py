@@ -12,8 +12,9 @@ import redis
 
 from bookcast import BookData, Server, TradesData
 from bookcast.errors import CloseCode
-from bookcast.sessions import roaming
-from bookcast.sessions.keeper import Keeper
+from bookcast.sessions.store.persister import SessionPersister
+from bookcast.sessions.store.redis import RedisSessionStore
+from bookcast.sessions.times import SessionTimes
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, Client, connect, eventually, nodes, registry_of
@@ -46,7 +47,7 @@ async def lose(server: Server, url: str, *sizes: int) -> None:
             assert await size_of(client) == size
         await saved(server, "me")
         client.connection.transport.abort()
-        await until(lambda: registry_of(server).parked == 1)
+        await until(lambda: registry_of(server).ownership.lost == 1)
 
 
 async def next_of(client: Client, kind: str) -> Any:
@@ -64,15 +65,23 @@ async def until(condition: Callable[[], bool]) -> None:
 def is_saved(server: Server, client_id: str) -> bool:
     """Tell whether a client's session is kept where other nodes find it."""
     return any(
-        keeper_of(server).is_saved(session)
+        persister_of(server).is_saved(session)
         for session in registry_of(server).sessions()
         if session.client_id == client_id
     )
 
 
-def keeper_of(server: Server) -> Keeper:
-    assert server._roaming is not None
-    return server._roaming.keeper
+def persister_of(server: Server) -> SessionPersister:
+    store = registry_of(server).ownership.store
+    assert isinstance(store, RedisSessionStore)
+    return store.persister
+
+
+def set_times(server: Server, times: SessionTimes) -> None:
+    """Let other intervals hold from now on."""
+    ownership = registry_of(server).ownership
+    assert isinstance(ownership.store, RedisSessionStore)
+    ownership._times = ownership.store._times = times
 
 
 def is_away(server: Server) -> bool:
@@ -107,8 +116,8 @@ async def test_a_base_client_that_was_lost_is_found_by_another_node(redis_url: s
             assert await size_of(again) == 2
             await there.publish("TSLA", book(3))
             assert await size_of(again) == 3
-        await until(lambda: registry_of(here).parked == 0)
-        assert registry_of(there).resumed == 1
+        await until(lambda: registry_of(here).ownership.lost == 0)
+        assert registry_of(there).ownership.resumed == 1
 
 
 async def test_a_watchdogs_close_leaves_the_session_to_every_node(redis_url: str) -> None:
@@ -117,10 +126,10 @@ async def test_a_watchdogs_close_leaves_the_session_to_every_node(redis_url: str
         async with connect(here.ws_url + "me?symbols=AAPL") as client:
             await client.hear()
             await client.connection.close(4000, "no answer")
-        await until(lambda: registry_of(here).parked == 1)
-        await until(lambda: keeper_of(here).is_idle)
+        await until(lambda: registry_of(here).ownership.lost == 1)
+        await until(lambda: persister_of(here).is_idle)
         async with connect(there.ws_url + "me") as again:
-            await until(lambda: registry_of(there).resumed == 1)
+            await until(lambda: registry_of(there).ownership.resumed == 1)
             await here.publish("AAPL", book(2))
             assert await size_of(again) == 2
 
@@ -132,7 +141,7 @@ async def test_a_goodbye_ends_the_session_everywhere(redis_url: str) -> None:
             await client.hear()
             await saved(here, "me")
         await until(lambda: not is_saved(here, "me"))
-        await until(lambda: keeper_of(here).is_idle)
+        await until(lambda: persister_of(here).is_idle)
         async with connect(there.ws_url + "me") as again:
             await there.publish("AAPL", book(1))
             assert await again.silent()
@@ -147,7 +156,7 @@ async def test_a_client_that_is_there_keeps_its_session(redis_url: str) -> None:
         await first.hear()
         await saved(here, "me")
         async with connect(there.ws_url + "me") as second:
-            await until(lambda: registry_of(there).duplicates == 1)
+            await until(lambda: registry_of(there).ownership.duplicates == 1)
             await here.publish("AAPL", book(1))
             assert await size_of(first) == 1
             assert await second.silent()
@@ -155,22 +164,20 @@ async def test_a_client_that_is_there_keeps_its_session(redis_url: str) -> None:
         assert await size_of(first) == 2
 
 
-async def test_a_client_that_does_not_answer_is_replaced(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_client_that_does_not_answer_is_replaced(redis_url: str) -> None:
     """Its node is asked, and answers for a client that doesn't: the newcomer goes on instead."""
-    monkeypatch.setattr(roaming, "ANSWER_SECONDS", 0.2)
     async with (
         nodes(redis_url, 2) as (here, there),
         connect(here.ws_url + "me?symbols=AAPL") as first,
     ):
         await first.hear()
         await saved(here, "me")
+        set_times(here, SessionTimes(answer=0.2))
         first.connection.transport.pause_reading()  # no ping is answered
         async with connect(there.ws_url + "me") as second:
-            await until(lambda: registry_of(there).resumed == 1)
+            await until(lambda: registry_of(there).ownership.resumed == 1)
             await until(lambda: len(registry_of(here)) == 0)
-            assert registry_of(here).parked == 0
+            assert registry_of(here).ownership.lost == 0
             await here.publish("AAPL", book(1))
             assert await size_of(second) == 1
         first.connection.transport.abort()
@@ -183,7 +190,7 @@ async def test_what_a_newcomer_declined_meanwhile_is_not_given_to_it(redis_url: 
         async with connect(there.ws_url + "me") as again:
             await again.say({"action": "unsubscribe", "symbol": "AAPL"})
             await next_of(again, "unsubscription_confirmed")
-            await until(lambda: registry_of(there).resumed == 1)
+            await until(lambda: registry_of(there).ownership.resumed == 1)
             await there.publish("TSLA", book(7))
             assert await size_of(again) == 7
             await again.say({"action": "unsubscribe", "symbol": "AAPL"})
@@ -245,7 +252,7 @@ async def test_the_token_before_is_good_once_more_at_a_third_node(redis_url: str
         async with resumed(two, token, []) as (second, answer):
             assert len(answer["restored"]) == 1
             await saved(two, "me")
-            await until(lambda: keeper_of(two).is_idle)
+            await until(lambda: persister_of(two).is_idle)
             async with resumed(three, token, []) as (_, last):
                 assert [entry["symbol"] for entry in last["restored"]] == ["AAPL"]
                 async with asyncio.timeout(PATIENCE):
@@ -270,7 +277,7 @@ async def test_a_node_that_ends_leaves_its_sessions_to_others(redis_url: str) ->
             await client.connection.wait_closed()
             assert client.connection.close_code == CloseCode.RESTART
         async with connect(there.ws_url + "me") as again:
-            await until(lambda: registry_of(there).resumed == 1)
+            await until(lambda: registry_of(there).ownership.resumed == 1)
             await there.publish("AAPL", book(2))
             assert await next_of(again, "orderbook_update")
 
@@ -293,7 +300,7 @@ async def test_the_last_node_that_ends_leaves_its_sessions_in_redis(redis_url: s
         async with resumed(node, token, []) as (_, answer):
             assert [one["channel"] for one in answer["restored"]] == ["trades"]
         async with connect(node.ws_url + "me") as base:
-            await until(lambda: registry_of(node).resumed == 2)
+            await until(lambda: registry_of(node).ownership.resumed == 2)
             await node.publish("AAPL", book(2))
             assert await size_of(base) == 2
 
@@ -319,13 +326,12 @@ async def test_sessions_are_saved_once_more_when_redis_has_forgotten_them(redis_
             await saved(here, "me")
             with redis.Redis.from_url(redis_url) as client_of_redis:
                 client_of_redis.flushall()
-            assert here._roaming is not None
-            here._roaming.recover()
-            await until(lambda: keeper_of(here).is_idle)
+            registry_of(here).ownership.recover()
+            await until(lambda: persister_of(here).is_idle)
             client.connection.transport.abort()
-            await until(lambda: registry_of(here).parked == 1)
+            await until(lambda: registry_of(here).ownership.lost == 1)
         async with connect(there.ws_url + "me"):
-            await until(lambda: registry_of(there).resumed == 1)
+            await until(lambda: registry_of(there).ownership.resumed == 1)
 
 
 async def test_who_came_while_redis_was_away_finds_their_session_when_it_is_back(
@@ -343,24 +349,24 @@ async def test_who_came_while_redis_was_away_finds_their_session_when_it_is_back
                 await there.publish("TSLA", book(1))
                 assert await size_of(client) == 1
                 server.start()
-                await until(lambda: registry_of(there).resumed == 1)
+                await until(lambda: registry_of(there).ownership.resumed == 1)
                 await here.publish("AAPL", book(5))
                 while await size_of(client) != 5:
                     pass
-                await until(lambda: registry_of(here).parked == 0)
+                await until(lambda: registry_of(here).ownership.lost == 0)
 
 
 async def test_what_another_node_has_still_to_save_is_found_a_little_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """Redis came back empty, and that node was told of it last."""
-    monkeypatch.setattr(roaming, "SEEK_SECONDS", 3.0)
     with RedisServer(tmp_path) as server:
         async with (
             FaultyProxy(server.port) as way,
             nodes(f"redis://127.0.0.1:{way.port}", 1) as [here],
             nodes(server.url, 1) as [there],
         ):
+            set_times(there, SessionTimes(seek=3.0))
             await lose(here, "me?symbols=AAPL")
             async with connect(here.ws_url + "v1", subprotocols=V1) as client:
                 token = (await client.hear())["session"]
@@ -368,7 +374,7 @@ async def test_what_another_node_has_still_to_save_is_found_a_little_later(
                 await next_of(client, "subscription_confirmed")
                 await saved(here, "v1")
                 client.connection.transport.abort()
-            await until(lambda: registry_of(here).parked == 2)
+            await until(lambda: registry_of(here).ownership.lost == 2)
             server.kill()
             way.refuse()
             await until(lambda: is_away(there))
@@ -379,7 +385,7 @@ async def test_what_another_node_has_still_to_save_is_found_a_little_later(
                     assert answer["code"] == "engine_unavailable"
                     assert answer["retry_after_ms"] > 0
                 way.accept()
-                await until(lambda: registry_of(there).resumed == 1)
+                await until(lambda: registry_of(there).ownership.resumed == 1)
                 async with resumed(there, token, []) as (_, answer):
                     assert [one["symbol"] for one in answer["restored"]] == ["TSLA"]
 
@@ -416,7 +422,7 @@ async def test_a_page_that_is_reloaded_keeps_its_place(
                 await client.hear()
                 await saved(here, "me")
                 async with connect(there.ws_url + "me") as other:
-                    await until(lambda: registry_of(there).duplicates == 1)
+                    await until(lambda: registry_of(there).ownership.duplicates == 1)
                     await here.publish("AAPL", book(1))
                     assert await size_of(client) == 1
                     assert await other.silent()
@@ -437,7 +443,7 @@ async def test_a_client_whose_node_was_cut_off_keeps_what_it_sees(
         way.stall()
         await until(lambda: here._engine is not None and here._engine.status().state == "away")
         async with connect(there.ws_url + "me"):
-            await until(lambda: registry_of(there).resumed == 1)
+            await until(lambda: registry_of(there).ownership.resumed == 1)
             way.flow()
             await until(
                 lambda: here._engine is not None and here._engine.status().state == "connected"
@@ -459,8 +465,8 @@ async def test_a_session_that_cant_be_read_is_like_none(
             await client.ask({"action": "subscribe", "symbol": "AAPL"})
             await saved(here, "me")
             client.connection.transport.abort()
-            await until(lambda: registry_of(here).parked == 1)
-            await until(lambda: keeper_of(here).is_idle)
+            await until(lambda: registry_of(here).ownership.lost == 1)
+            await until(lambda: persister_of(here).is_idle)
         for key in redis_server.cli("KEYS", "bookcast:s:*").splitlines():
             redis_server.cli("HSET", key, "d", "of another release")
         async with resumed(there, token, []) as (client, answer):

@@ -301,7 +301,7 @@ async def test_a_clients_close_code_tells_a_goodbye_from_a_loss(
     client.send(CLOSE, payload)
     await client.close_code()
     await eventually(lambda: server.connection_count == 0, "the client to be gone")
-    assert registry_of(server).parked == int(waits)
+    assert registry_of(server).ownership.lost == int(waits)
 
 
 @pytest.mark.parametrize("answer", [1000, 1001, 4009])
@@ -315,7 +315,7 @@ async def test_the_answer_to_our_close_is_no_close_of_the_client(
     socket_.end(CloseCode.HEARTBEAT_MISSED)
     client.send(CLOSE, answer.to_bytes(2, "big"))
     assert await client.close_code() == 4009
-    assert registry_of(server).parked == 1
+    assert registry_of(server).ownership.lost == 1
     async with connect(server.ws_url + "me") as again:
         await server.publish("AAPL", BOOK)
         assert (await again.hear())["symbol"] == "AAPL"
@@ -336,7 +336,7 @@ async def test_a_client_library_that_misses_a_pong_comes_back_to_its_session(
             while (heard := await client.hear())["type"] != "trade":
                 pass
             way.stall("to_client")
-            await eventually(lambda: registry_of(server).parked == 1, "the session to be parked")
+            await eventually(lambda: registry_of(server).ownership.lost == 1, "the session to be parked")
         assert client.connection.close_code in {1006, 1011}
         await server.publish("AAPL", TRADE, channel="trades")
     async with connect(server.ws_url + "me", subprotocols=V1_OFFER) as again:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,10 +18,14 @@ from bookcast.model.log import LogRules
 from bookcast.protocol.connection import Terms
 from bookcast.protocol.render import Renderer
 from bookcast.sessions.base import SessionRules
+from bookcast.app import LocalMembers as MemoryMembers
+from bookcast.sessions.ownership import SessionOwnership
 from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import Session
+from bookcast.sessions.store.memory import MemorySessionStore
 from bookcast.sessions.websocket import run_through
 from bookcast.settings import from_keywords
+from tests.still_loop import StillLoop
 from tests.support import AAPL, ManualTimer, line, trades
 
 SECRET = "a secret of more than thirty-two bytes"
@@ -60,6 +65,7 @@ class Peer:
         """Answer the newest ping."""
         self.heard_at = self.world.timer.now
         self.session.receive_pong(self.pings[-1])
+        self.world.timer.loop.settle()
 
     def vanish(self, *, read_all: bool = False) -> None:
         """Be lost without a goodbye."""
@@ -71,6 +77,7 @@ class Peer:
 
     def _leave(self, until: float | None) -> None:
         self.world.registry.leave(self.session, until=until)
+        self.world.timer.loop.settle()
 
     def say(self, action: str, **fields: object) -> None:
         """Say something, and let the server do what follows."""
@@ -110,6 +117,27 @@ class Peer:
         return sizes
 
 
+class WorldTimer(ManualTimer):
+    """A clock that stands still, for timers and for what is done in the background."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = StillLoop(self.clock)
+
+    def run_until(self, moment: float) -> None:
+        """Move on to each timer's time, and to each that the background waits for."""
+        while True:
+            self.loop.settle()
+            due = min((when for when, _ in self.calls), default=math.inf)
+            if self.loop.due < due and self.loop.due <= moment:
+                self.now = max(self.now, self.loop.due)
+            elif due <= moment and due < math.inf:
+                super().run_until(due)
+            else:
+                break
+        super().run_until(moment)
+
+
 class SessionWorld:
     """An engine, a hub and a registry; :meth:`join` makes clients. ``settings``: of the gate."""
 
@@ -124,9 +152,11 @@ class SessionWorld:
         message_rate: float = 0.0,
         history_size: int = 100,
         engine: type[MemoryEngine] = MemoryEngine,
+        store: MemorySessionStore | None = None,
+        members: Any = None,
         **settings: Any,
     ) -> None:
-        self.timer = ManualTimer()
+        self.timer = WorldTimer()
         self.timer.now = 1000.0
         self.engine = engine(
             epoch="e",
@@ -142,14 +172,19 @@ class SessionWorld:
         self.engine.attach(
             notice=self.hub.notice, wanted=lambda _topic: None, unwanted=lambda _topic: None
         )
-        self.registry = Registry(
-            ttl=ttl,
+        self.store = store if store is not None else MemorySessionStore()
+        self.ownership = SessionOwnership(
+            self.store,
+            members or MemoryMembers(),
+            begin=self.timer.loop.begin,
+            prepare=self.engine.prepare,
             clock=self.timer.clock,
-            call_later=self.timer.call_later,
-            max_parked=max_parked,
-            max_per_principal=max_per_principal,
+            ttl=ttl,
+            max_lost=max_parked,
             max_per_address=max_per_address,
         )
+        self.ownership.start()
+        self.registry = Registry(self.ownership, max_per_principal=max_per_principal)
         self.refusals = Refusals()
         self.gate = Gate.of(from_keywords(**settings), self.refusals)
         self.rules = SessionRules(
@@ -182,6 +217,7 @@ class SessionWorld:
             engine=self.engine,
             frame=line,
             home=self.registry,
+            ownership=self.ownership,
             gate=self.gate,
             refusals=self.refusals,
             rules=self.rules,

@@ -196,6 +196,11 @@ class Link:
         return self._breaker.is_open
 
     @property
+    def trouble(self) -> str:
+        """Why Redis counts as away; empty while it doesn't."""
+        return self._breaker.reason
+
+    @property
     def is_cluster(self) -> bool:
         """Whether it is a Cluster, once that is known."""
         return isinstance(self._client, RedisCluster)

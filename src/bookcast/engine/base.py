@@ -14,10 +14,10 @@ from bookcast.model import Gone, Position, Publication, Topic, Update
 from bookcast.model.log import TopicLog
 
 if TYPE_CHECKING:
+    from bookcast.backplane.link import Link
     from bookcast.backplane.unreadable import UnreadableLog
     from bookcast.engine.board import Board
     from bookcast.engine.peers import Peers
-    from bookcast.engine.shelf import Shelf
 
 Notice = Callable[[TopicLog], None]
 """Tells this node's hub that something was appended to the log of a topic that is wanted here."""
@@ -75,14 +75,14 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Shared(msgspec.Struct, frozen=True):
-    """What nodes that share an engine have besides: each other, a board, a shelf of sessions.
+    """What nodes that share an engine have besides: each other, a board, and the way to Redis.
 
     ``unreadable`` is told what of all that can't be read.
     """
 
     peers: Peers
     board: Board
-    shelf: Shelf
+    link: Link
     unreadable: UnreadableLog
 
 

@@ -42,6 +42,5 @@ def engine_of(settings: Settings, myself: Callable[[], Node]) -> Engine:
             ),
             logs=logs,
             local=settings.engine_down_publish == "local",
-            session_ttl=settings.session_ttl,
         ),
     )

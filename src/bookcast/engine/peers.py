@@ -147,6 +147,8 @@ class Peers:
         Raises:
             EngineAwayError: when it can't be asked.
         """
+        if node == self.id:
+            return await self._ask_myself(method, body, patience)
         id_ = secrets.token_hex(8)
         answered: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         self._asked[id_] = answered
@@ -159,6 +161,14 @@ class Peers:
             return None
         finally:
             del self._asked[id_]
+
+    async def _ask_myself(self, method: str, body: bytes, patience: float) -> bytes | None:
+        handler = self.handlers.get(method)
+        try:
+            async with asyncio.timeout(patience):
+                return await handler(body) if handler is not None else None
+        except TimeoutError:
+            return None
 
     async def ask_all(
         self, nodes: Iterable[str], method: str, body: bytes, patience: float

@@ -33,7 +33,6 @@ from bookcast.engine.notes import TopicNotes
 from bookcast.engine.peers import Node, Peers
 from bookcast.engine.published import PublishedStates
 from bookcast.engine.records import Unreadable
-from bookcast.engine.shelf import Shelf
 from bookcast.errors import EngineAwayError, FencedError, InvalidInput
 from bookcast.model import LOSSLESS, Gone, Position, Publication, Topic, Update, is_lossless
 from bookcast.model.log import LogRules, TopicLog
@@ -60,13 +59,12 @@ class RedisRules(msgspec.Struct, frozen=True):
     """What holds for a node. ``local``: what is published while Redis is away goes to its clients.
 
     ``history_size``: so many updates Redis keeps where every one counts. ``logs``: the bounds of
-    what this node keeps. ``session_ttl``: seconds that a session waits for its client.
+    what this node keeps.
     """
 
     history_size: int = 1000
     logs: LogRules = LogRules()
     local: bool = False
-    session_ttl: float = 60.0
 
 
 class RedisEngine(Engine):
@@ -93,8 +91,7 @@ class RedisEngine(Engine):
         peers = Peers(self._link, myself, unreadable)
         self._peers = peers
         self._board = Board(self._link, unreadable)
-        shelf = Shelf(self._link, peers.id, rules.session_ttl)
-        self.shared = Shared(peers, self._board, shelf, unreadable)
+        self.shared = Shared(peers, self._board, self._link, unreadable)
         self._directory = Directory(self._link)
         self._committer = Committer(
             self._link,

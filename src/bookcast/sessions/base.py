@@ -69,7 +69,7 @@ class Peer(Protocol):
 
 
 class Home(Protocol):
-    """Where sessions are known, and find what they left behind."""
+    """Who is connected."""
 
     def identify(self, session: Session, principal: Principal) -> None:
         """Take note of who a client is.
@@ -78,11 +78,15 @@ class Home(Protocol):
             InvalidInput: when that principal has connections enough.
         """
 
+
+class Ownership(Protocol):
+    """Where sessions find what they left behind."""
+
     def enter(self, session: Session) -> None:
         """Let a client find what it left behind."""
 
     def answered(self, session: Session) -> None:
-        """Note that a client that was asked whether it is there is."""
+        """Take note that a client that was asked whether it is there is."""
 
     async def reclaim(
         self, token: str, session: Session, restore: Callable[[Parked], None]
@@ -96,4 +100,4 @@ class Home(Protocol):
         """
 
     def changed(self, session: Session) -> None:
-        """Note that a client sees something else than before."""
+        """Take note that a client sees something else than before."""

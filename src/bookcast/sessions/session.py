@@ -7,7 +7,7 @@ import logging
 import math
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat, takewhile
 from typing import Final, NamedTuple
 
@@ -20,7 +20,7 @@ from bookcast.errors import IN_BAND, CloseCode, InvalidInput
 from bookcast.hub.hub import Hub
 from bookcast.limits import Refusals
 from bookcast.model import Position, Topic
-from bookcast.model.cursor import START, Cursor
+from bookcast.model.cursor import START
 from bookcast.protocol import codec
 from bookcast.protocol import messages_v1 as v1
 from bookcast.protocol.actions import (
@@ -40,7 +40,8 @@ from bookcast.protocol.connection import BaseConnection, Parked
 from bookcast.protocol.connection_v1 import V1Connection
 from bookcast.protocol.render import Frame
 from bookcast.sessions.allowance import Allowance
-from bookcast.sessions.base import Home, Peer, PublishAll, SessionRules
+from bookcast.sessions.base import Home, Ownership, Peer, PublishAll, SessionRules
+from bookcast.sessions.lost import LostSession
 from bookcast.sessions.outbox import Outbox
 from bookcast.sessions.watch import Watch
 
@@ -61,8 +62,6 @@ EXPIRY_NOTICE_SECONDS: Final = 60.0
 NOTHING_DEFERRED: Final[list[Action | Opening]] = []
 """All sessions share it, and none appends to it."""
 
-NOTHING_LEFT: Final[Mapping[Topic, tuple[Cursor | None, Interest]]] = {}
-
 _WORK: Final = (Publish, Authenticate, Resume)
 """What may have to wait for something, in :meth:`Session.work`."""
 
@@ -78,7 +77,7 @@ class Session:
         address: where it connects from.
         speaks_v1: it speaks ``bookcast.v1``, else the base protocol.
         deflate: it can take compressed messages.
-        hub, engine, frame, home, gate, refusals, rules: what all sessions share.
+        hub, engine, frame, home, ownership, gate, refusals, rules: what all sessions share.
     """
 
     __slots__ = (
@@ -92,7 +91,7 @@ class Session:
         "_gate",
         "_home",
         "_hub",
-        "_left",
+        "_ownership",
         "_peer",
         "_refusals",
         "_rules",
@@ -101,10 +100,11 @@ class Session:
         "_watch",
         "address",
         "client_id",
+        "keys",
         "number",
         "outbox",
         "principal",
-        "tokens",
+        "token",
     )
 
     def __init__(
@@ -121,6 +121,7 @@ class Session:
         engine: Engine,
         frame: Frame,
         home: Home,
+        ownership: Ownership,
         gate: Gate,
         refusals: Refusals,
         rules: SessionRules,
@@ -136,11 +137,14 @@ class Session:
         self._engine = engine
         self._frame = frame
         self._home = home
+        self._ownership = ownership
         self._gate = gate
         self._refusals = refusals
         self._rules = rules
-        self.tokens: tuple[str, ...] = (secrets.token_urlsafe(16),) if speaks_v1 else ()
-        """What it may be resumed with, its own first."""
+        self.token = secrets.token_urlsafe(16) if speaks_v1 else ""
+        """The secret that it may be resumed with; a base client has none."""
+        self.keys: tuple[str, ...] = ()
+        """What its session is found by; empty as long as nobody knows who the client is."""
         self._watch = Watch(peer, rules)
         self._allowance = Allowance(rules)
         rights = principal.rights if principal is not None else None
@@ -162,9 +166,6 @@ class Session:
         self._symbols: Sequence[str] = ()
         # What has to wait for something, and what the client said since.
         self._deferred = NOTHING_DEFERRED
-        # What it saw when its connection was lost: what of it it surely has, and what keeps it
-        # wanted meanwhile.
-        self._left: Mapping[Topic, tuple[Cursor | None, Interest]] = NOTHING_LEFT
         # What the client asked for no more while it may still be given it; None: it can't be.
         self._declined: set[Topic] | None = None
         self._closed = False
@@ -195,9 +196,9 @@ class Session:
         return (self.principal.id if self.principal is not None else "", self.client_id)
 
     @property
-    def token(self) -> str:
-        """The secret that it may be resumed with; a base client has none."""
-        return self.tokens[0] if self.tokens else ""
+    def is_connected(self) -> bool:
+        """Whether the client is there."""
+        return not self._closed
 
     @property
     def subscription_count(self) -> int:
@@ -250,7 +251,7 @@ class Session:
     def receive_pong(self, payload: bytes) -> None:
         """Take note that the client is there, if that is what it was asked."""
         if self._watch.is_answer(payload):
-            self._home.answered(self)
+            self._ownership.answered(self)
 
     @property
     def has_to_wait(self) -> bool:
@@ -400,7 +401,7 @@ class Session:
         # book counts: then the symbols wait for :meth:`has_entered`.
         if not self._rules.terms.keeps_all:
             self._open_symbols()
-        self._home.enter(self)
+        self._ownership.enter(self)
 
     def has_entered(self) -> None:
         """Take note that what the client left behind has been looked for."""
@@ -454,55 +455,50 @@ class Session:
         elif self._declined is None:
             self._declined = set()
 
-    def park(self, until: float) -> None:
-        """Keep what is shown to a client that is gone; what was sent before ``until`` it has."""
-        self._drop_deferred()
-        self.outbox.clear()
-        self.outbox.writable = False
-        self._closed = True
+    def leave_behind(self, until: float) -> LostSession:
+        """End, and return what the client saw; what was sent before ``until`` it has."""
         if self._watch.begun_at > until:
             until = -math.inf  # what it was shown when that began was sent to it alone
-        self._left = self._hub.disconnect(self.outbox, until)
-
-    def proof(self) -> float:
-        """Tell until when what was sent has surely come: the client was heard of after that."""
-        return self._watch.proof()
-
-    def adopt(self, old: Session) -> None:
-        """Go on with what an earlier connection of the same client saw."""
-        self.go_on_with(old.left_behind())
-        old.close()
-
-    def go_on_with(self, parked: Parked) -> None:
-        """Go on with what an earlier connection of the same client saw, wherever it was."""
-        assert isinstance(self._connection, BaseConnection)
-        declined = self._declined or ()
-        self._perform_all(self._connection.adopt(parked, declined))
-        self.outbox.flush()
-
-    def seen(self) -> Parked:
-        """Give what is shown to the client and how; of one that is gone, what it surely has too."""
-        if self._closed:
-            return self.left_behind()
-        return {topic: (spec, None) for topic, spec in self._connection.subscriptions.items()}
-
-    def left_behind(self) -> Parked:
-        """Give what was shown to the client, how, and what of it the client surely has."""
-        left = self._left
-        return {
-            # What it had asked for may still have waited to be shown.
-            topic: (spec, left[topic][0] if topic in left else None)
-            for topic, spec in self._connection.subscriptions.items()
-        }
+        self._end()
+        left = self._hub.disconnect(self.outbox, until)
+        return LostSession(
+            self.keys,
+            {
+                # What it had asked for may still have waited to be shown.
+                topic: (spec, left[topic][0] if topic in left else None)
+                for topic, spec in self._connection.subscriptions.items()
+            },
+            [interest for _, interest in left.values()],
+            token=self.token,
+            address=self.address,
+            fields=self.fields(),
+        )
 
     def close(self) -> None:
         """End all subscriptions, and say no more."""
-        self._drop_deferred()
-        _close_all([interest for _, interest in self._left.values()])
-        self._left = NOTHING_LEFT
-        self.outbox.clear()
+        self._end()
         self._perform_all(self._connection.close())
+
+    def _end(self) -> None:
+        self._drop_deferred()
         self._closed = True
+        self.outbox.clear()
+        self.outbox.writable = False
+
+    def proof(self) -> float:
+        """Return until when what was sent has surely come: the client was heard of after that."""
+        return self._watch.proof()
+
+    def go_on_with(self, seen: Parked) -> None:
+        """Go on with what an earlier connection of the same client saw, wherever it was."""
+        assert isinstance(self._connection, BaseConnection)
+        declined = self._declined or ()
+        self._perform_all(self._connection.adopt(seen, declined))
+        self.outbox.flush()
+
+    def seen(self) -> Parked:
+        """Return what is shown to the client, and how; what it surely has is asked when it is lost."""
+        return {topic: (spec, None) for topic, spec in self._connection.subscriptions.items()}
 
     # What the client can take
 
@@ -599,7 +595,7 @@ class Session:
                 if confirm is not None:
                     self._say(confirm(place.position))
                 self._hub.start(self.outbox, [topic])
-                self._home.changed(self)
+                self._ownership.changed(self)
             case Restore():
                 self._restore(action, opened)
             case Hide(topic):
@@ -608,7 +604,7 @@ class Session:
                 if self._declined is not None:
                     self._declined.add(topic)
                 if not self._closed:
-                    self._home.changed(self)
+                    self._ownership.changed(self)
             case Resync(topic):
                 self._hub.resync(self.outbox, topic)
             case Explain(topic, answer):
@@ -627,7 +623,7 @@ class Session:
         for topic in topics:
             logger.debug("topic resumed", extra=self.fields(topic))
         self._hub.start(self.outbox, topics)
-        self._home.changed(self)
+        self._ownership.changed(self)
 
     async def _resume(self, action: Resume) -> None:
         refusal = InvalidInput(
@@ -636,7 +632,7 @@ class Session:
             "you have as 'since', so that nothing is lost without a word",
         )
         try:
-            found = await self._home.reclaim(
+            found = await self._ownership.reclaim(
                 action.token, self, lambda parked: self._perform_all(action.restore(parked))
             )
         except InvalidInput as error:

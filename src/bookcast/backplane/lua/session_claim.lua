@@ -1,4 +1,5 @@
--- Takes a session over. KEYS: session. ARGV: node, "1" also from a client that is connected
+-- Takes a session over. KEYS: session. ARGV: node; when also from a client that is connected: ""
+-- never, "*" always, or the generation in which it was found so
 -- Gives what it is ("none", "mine", "live", "taken"), its generation, whose it was, its data,
 -- also of the caller's own: an answer may have been lost.
 local known = redis.call('HMGET', KEYS[1], 'g', 'o', 'l', 'd')
@@ -8,7 +9,7 @@ end
 if known[2] == ARGV[1] then
   return {'mine', tonumber(known[1]), known[2], known[4]}
 end
-if known[3] == '1' and ARGV[2] ~= '1' then
+if known[3] == '1' and ARGV[2] ~= '*' and tonumber(known[1]) ~= tonumber(ARGV[2]) then
   return {'live', tonumber(known[1]), known[2], ''}
 end
 local generation = tonumber(known[1]) + 1

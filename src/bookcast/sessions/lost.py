@@ -1,0 +1,61 @@
+"""What a client leaves behind when its connection is lost: a value, kept until it comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bookcast.engine.interests import Interest
+from bookcast.protocol.connection import Parked
+
+
+class LostSession:
+    """A session whose client is gone, and may come back.
+
+    Args:
+        keys: what it is found by, see :meth:`SessionStore.key`.
+        seen: each topic that the client saw, how, and how far the client surely has it.
+        interests: keep those topics wanted on this node.
+        token: of the connection that was lost; empty for a base client.
+        address: where the client connected from.
+        fields: what a line of the log says of the client.
+    """
+
+    __slots__ = ("_interests", "address", "keys", "log_fields", "seen_topics", "token")
+
+    is_connected = False
+
+    def __init__(
+        self,
+        keys: tuple[str, ...],
+        seen: Parked,
+        interests: Iterable[Interest] = (),
+        *,
+        token: str = "",
+        address: str = "",
+        fields: dict[str, object] | None = None,
+    ) -> None:
+        self.keys = keys
+        self.seen_topics = seen
+        self.token = token
+        self.address = address
+        self.log_fields = fields or {}
+        self._interests: Sequence[Interest] = tuple(interests)
+
+    @property
+    def subscription_count(self) -> int:
+        """How many topics the client saw."""
+        return len(self.seen_topics)
+
+    def seen(self) -> Parked:
+        """Return each topic that the client saw, how, and how far the client surely has it."""
+        return self.seen_topics
+
+    def fields(self) -> dict[str, object]:
+        """Return what a line of the log says of the client."""
+        return self.log_fields
+
+    def close(self) -> None:
+        """Want its topics no more. Whoever goes on with them has opened its own interests."""
+        for interest in self._interests:
+            interest.close()
+        self._interests = ()

@@ -1,0 +1,397 @@
+"""Which connection has which session: how clients find again what they left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, Protocol
+
+from bookcast.engine.base import Prepare
+from bookcast.errors import CloseCode, EngineAwayError, InvalidInput
+from bookcast.limits import Seldom
+from bookcast.protocol.connection import Parked
+from bookcast.sessions.lost import LostSession
+from bookcast.sessions.session import Session
+from bookcast.sessions.store.base import ANY, Claim, Holder, SessionStore
+from bookcast.sessions.times import SessionTimes
+
+logger = logging.getLogger(__name__)
+
+SOON_SECONDS: Final = 1.0
+"""After so long it may be known where a session is."""
+
+MAX_LOST: Final = 50_000
+"""Subscriptions of clients who are gone, together; each costs about a kilobyte."""
+
+
+class Members(Protocol):
+    """What it needs of the cluster's members: this node too can be asked."""
+
+    handlers: dict[str, Callable[[bytes], Awaitable[bytes]]]
+
+    async def ask(self, node: str, method: str, body: bytes, patience: float) -> bytes | None:
+        """Ask a node; None when it doesn't answer within so many seconds, or can't."""
+
+
+class SessionOwnership:
+    """Lets each client go on with the session that it left behind, and no two with the same.
+
+    A base client is found by its id: if the one before it still answers a ping, both live on and
+    the newcomer begins with nothing. A ``bookcast.v1`` client shows a token, and the connection
+    that had it is closed. Where the session was, on this node or another, makes no difference.
+
+    What becomes of a session at this node:
+
+    ========== ============================= ============ ======================================
+    it is      when                          it becomes   and
+    ========== ============================= ============ ======================================
+    new        its client says who it is     seeking      the store is asked; the client is served
+    seeking    nobody has its key            owner        it is found by its key from now on
+    seeking    somebody has left it          owner        it goes on with that
+    seeking    a client is connected         asking       that one's node is to ping it
+    seeking    nobody can be asked           unsure owner it is looked for again, saved only then
+    asking     that one answers              guest        counted as a duplicate id
+    asking     that one doesn't              seeking      its node has closed that connection
+    owner      its node is asked for it      challenged   it is pinged
+    challenged it answers                    owner        whoever asked is told
+    challenged it doesn't in time            lost         its connection is closed
+    owner      its connection is lost        lost         it is kept, and its topics wanted
+    owner      it says goodbye               gone         nothing is found by its key
+    owner      another connection takes it   guest, gone  a base client keeps what it sees
+    guest      its connection is lost        lost, gone   lost if nobody has the key by then
+    lost       somebody claims it            gone         that one goes on with it
+    lost       its time is over, or no room  gone         its topics aren't wanted any more
+    any        its client is somebody else   seeking      it isn't found by the old key any more
+    ========== ============================= ============ ======================================
+
+    Args:
+        store: where sessions are found.
+        members: all nodes, this one too.
+        begin: does something in the background.
+        prepare: has what is known of topics at hand.
+        clock: monotonic seconds.
+        ttl: seconds that a lost client's session is kept; 0: not at all.
+        times: the intervals.
+        max_lost: so many subscriptions of lost clients are kept; who was lost first makes room.
+        max_per_address: so many lost sessions of one address are kept; 0: no limit.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        members: Members,
+        *,
+        begin: Callable[[Coroutine[Any, Any, object], str], None],
+        prepare: Prepare,
+        clock: Callable[[], float],
+        ttl: float = 60.0,
+        times: SessionTimes | None = None,
+        max_lost: int = MAX_LOST,
+        max_per_address: int = 0,
+    ) -> None:
+        self.store = store
+        self._members = members
+        self._begin = begin
+        self._prepare = prepare
+        self._clock = clock
+        self._ttl = ttl
+        self._times = times or SessionTimes()
+        self._max_lost = max_lost
+        self._max_per_address = max_per_address
+        # Who is asked whether its client is there: told True when it is, False when it is gone.
+        self._challenged: dict[Session, asyncio.Future[bool]] = {}
+        # In the order in which they were lost, with when that was.
+        self._lost: dict[LostSession, float] = {}
+        self._lost_subscriptions = 0
+        self._lost_of: dict[str, dict[LostSession, None]] = {}
+        # Who is to be looked for again, and when.
+        self._unsure: set[Session] = set()
+        self._seek_at = 0.0
+        self._warnings = Seldom(clock)
+        self.resumed = 0
+        """Sessions since the start that a client came back to."""
+        self.expired = 0
+        """Sessions since the start that nobody came back to."""
+        self.duplicates = 0
+        """Clients since the start that came under the id of another who is there."""
+        members.handlers["challenge"] = self._answer_challenge
+
+    def start(self) -> None:
+        """Begin."""
+        self.store.start(taken=self._on_taken, contested=self._seek)
+
+    @property
+    def lost(self) -> int:
+        """How many sessions wait for their clients."""
+        return len(self._lost)
+
+    # Who comes
+
+    def enter(self, session: Session) -> None:
+        """Let a client, now that it is known who it is, find what it left behind."""
+        principal, client_id = session.id
+        if session.token:
+            session.keys = (self.store.key("token", principal, session.token),)
+            self.store.hold(session)
+            session.has_entered()
+            return
+        session.keys = (self.store.key("id", principal, client_id),)
+        self._seek(session)
+
+    def withdraw(self, session: Session) -> None:
+        """Let a client go under another name from now on: it is somebody else."""
+        self._unsure.discard(session)
+        self._settle(session, is_there=False)
+        self.store.release(session)
+        session.expects = False
+        session.keys = ()
+
+    def changed(self, session: Session) -> None:
+        """Take note that a client sees something else than before."""
+        self.store.changed(session)
+
+    def _seek(self, session: Holder) -> None:
+        """Claim the session of a base client's id."""
+        assert isinstance(session, Session)
+        [key] = session.keys
+        claim = self.store.claim(key, session)
+        if isinstance(claim, Claim):
+            self._arrive(session, key, claim)
+        else:
+            session.expects = True
+            self._begin(self._arrive_later(session, key, claim), "looks for a session")
+
+    async def _arrive_later(self, session: Session, key: str, claim: Awaitable[Claim]) -> None:
+        self._arrive(session, key, await self._prepared(claim))
+        session.outbox.flush()
+
+    async def _prepared(self, claim: Claim | Awaitable[Claim]) -> Claim:
+        found = claim if isinstance(claim, Claim) else await claim
+        if found.left is not None:
+            await self._prepare(list(found.left.seen_topics))
+        return found
+
+    def _arrive(self, session: Session, key: str, found: Claim) -> None:
+        """Do what follows from a claim."""
+        if key not in session.keys or not session.is_connected:
+            self._keep_for_the_next(key, found, session)
+            return
+        if found.state == "live":
+            session.expects = True
+            self._begin(self._ask(session, key, found), "asks for a session")
+            return
+        self.store.hold(session, surely=not found.doubt)
+        if found.left is not None:
+            self.resumed += 1
+            logger.debug("session resumed", extra=session.fields())
+            self._drop(found.left)
+            session.go_on_with(found.left.seen_topics)
+            found.left.close()
+        # What it declines before it is looked for again, it isn't given later.
+        session.expects = bool(found.doubt)
+        if found.doubt:
+            self._seek_again(session)
+        session.has_entered()
+
+    async def _ask(self, session: Session, key: str, live: Claim) -> None:
+        """Go on with the session of a connected client if that one doesn't answer."""
+        patience = self._times.answer + self._times.travel
+        try:
+            if await self._members.ask(live.owner, "challenge", key.encode(), patience):
+                found = live
+            else:
+                found = await self._prepared(self.store.claim(key, session, mark=live.mark))
+        except EngineAwayError as error:
+            logger.debug("nobody can be asked for a session: %s", error, extra=session.fields())
+            found = Claim("free", doubt=str(error))
+        if key not in session.keys or not session.is_connected or found.state != "live":
+            self._arrive(session, key, found)
+        else:  # it answers, or another newcomer has just been given the session
+            session.expects = False
+            self._note_duplicate(session)
+            session.has_entered()
+        session.outbox.flush()
+
+    def _keep_for_the_next(self, key: str, found: Claim, session: Session) -> None:
+        """Keep what was claimed for a client that has gone meanwhile."""
+        left = found.left
+        if left is not None and left in self._lost:
+            self.store.hold(left)
+        elif left is not None:
+            fields = session.fields()
+            self._keep(
+                LostSession((key,), left.seen_topics, address=session.address, fields=fields)
+            )
+        elif self.store.holder(key) is session:
+            nobody = LostSession((key,), {})
+            self.store.hold(nobody)
+            self.store.release(nobody)
+
+    def _note_duplicate(self, session: Session) -> None:
+        self.duplicates += 1
+        count = self._warnings.count()
+        if count:
+            logger.warning(
+                "a client id is used by several connections at once; give each its own, or none "
+                "of them finds its subscriptions after a loss",
+                extra={**session.fields(), "count": count},
+            )
+
+    async def reclaim(
+        self, token: str, session: Session, restore: Callable[[Parked], None]
+    ) -> bool:
+        """Let the session of a token go on in a new connection, wherever it was.
+
+        It is found by that one's token, and by the one it was asked for with: the answer may get
+        lost. ``restore`` is given what it saw; False: there is no such session of that principal.
+
+        Raises:
+            InvalidInput: when it isn't here, and other nodes' sessions can't be found now.
+        """
+        key = self.store.key("token", session.id[0], token)
+        if key in session.keys:
+            return False
+        found = await self._prepared(self.store.claim(key, session, mark=ANY))
+        if found.left is None:
+            if not found.doubt:
+                return False
+            raise InvalidInput(
+                "engine_unavailable",
+                f"Sessions of other nodes can't be found now: {found.doubt}",
+                retry_after=SOON_SECONDS,
+            )
+        if not session.is_connected:
+            self._keep_for_the_next(key, found, session)
+            return True
+        self.store.release(session)
+        session.keys = (session.keys[0], key)
+        self.store.hold(session)
+        self.resumed += 1
+        logger.debug("session resumed", extra=session.fields())
+        self._drop(found.left)
+        restore(found.left.seen_topics)
+        found.left.close()
+        return True
+
+    # Who goes
+
+    def leave(self, session: Session, *, until: float | None) -> None:
+        """Take note that a client is gone; ``until``: what it was sent before it surely has.
+
+        None: it doesn't come back.
+        """
+        self._unsure.discard(session)
+        if until is not None and self._may_come_back(session):
+            lost = session.leave_behind(until)
+            self._keep(lost)
+            logger.debug("session kept for %g s", self._ttl, extra=session.fields())
+        else:
+            self.store.release(session)
+            session.close()
+        self._settle(session, is_there=False)
+
+    def _may_come_back(self, session: Session) -> bool:
+        if not self._ttl or not session.subscription_count or not session.keys:
+            return False
+        holder = self.store.holder(session.keys[0])
+        return holder is session or (holder is None and not session.token)
+
+    def _keep(self, lost: LostSession) -> None:
+        """Keep a session until its client is back, or its time is over."""
+        self._lost[lost] = self._clock()
+        self._lost_subscriptions += lost.subscription_count
+        self._lost_of.setdefault(lost.address, {})[lost] = None
+        self.store.hold(lost)
+        neighbours = self._lost_of[lost.address]
+        if self._max_per_address and len(neighbours) > self._max_per_address:
+            self._expire(next(iter(neighbours)))
+        while self._lost_subscriptions > self._max_lost and len(self._lost) > 1:
+            self._expire(next(iter(self._lost)))
+
+    def _drop(self, lost: LostSession) -> None:
+        """Keep a session no longer."""
+        if self._lost.pop(lost, None) is None:
+            return
+        self._lost_subscriptions -= lost.subscription_count
+        neighbours = self._lost_of[lost.address]
+        del neighbours[lost]
+        if not neighbours:
+            del self._lost_of[lost.address]
+
+    def _expire(self, lost: LostSession) -> None:
+        self._drop(lost)
+        self.expired += 1
+        logger.debug("session expired", extra=lost.fields())
+        self.store.release(lost)
+        lost.close()
+
+    def _on_taken(self, holder: Holder) -> None:
+        """Let a session go that another connection goes on with."""
+        if isinstance(holder, LostSession):
+            self._drop(holder)
+            holder.close()
+        elif isinstance(holder, Session) and holder.token:
+            holder.lose(CloseCode.TAKEN_OVER)
+        # A base client keeps what it sees, as one of several under its id.
+
+    # Is a client there?
+
+    async def _answer_challenge(self, key: bytes) -> bytes:
+        """Return whether the client of a key is there: it has to say so itself."""
+        session = self.store.holder(key.decode())
+        if not isinstance(session, Session) or not session.is_connected:
+            return b""
+        answer = self._challenged.get(session)
+        if answer is None:
+            # One timer for all who ask: the first of them is the first to hear the answer.
+            loop = asyncio.get_running_loop()
+            answer = self._challenged[session] = loop.create_future()
+            loop.call_later(self._times.answer, self._give_up, session, answer)
+            session.challenge()
+        return b"alive" if await asyncio.shield(answer) else b""
+
+    def _give_up(self, session: Session, answer: asyncio.Future[bool]) -> None:
+        if not answer.done():
+            logger.debug("client didn't answer: its session goes on", extra=session.fields())
+            session.lose()  # which settles the challenge
+
+    def answered(self, session: Session) -> None:
+        """Take note that a client that was asked whether it is there is."""
+        self._settle(session, is_there=True)
+
+    def _settle(self, session: Session, *, is_there: bool) -> None:
+        answer = self._challenged.pop(session, None)
+        if answer is not None and not answer.done():
+            answer.set_result(is_there)
+
+    # Again and again
+
+    def check(self, now: float) -> None:
+        """End what is past its time, and look again for what couldn't be; monotonic seconds."""
+        while self._lost:
+            oldest = next(iter(self._lost))
+            if now - self._lost[oldest] < self._ttl:
+                break
+            self._expire(oldest)
+        if self._unsure and now >= self._seek_at and not self.store.is_away:
+            unsure, self._unsure = self._unsure, set()
+            for session in unsure:
+                self._seek(session)
+
+    def _seek_again(self, session: Session) -> None:
+        if not self._unsure:
+            self._seek_at = self._clock() + self._times.seek
+        self._unsure.add(session)
+
+    def recover(self) -> None:
+        """Redis is back, and may have forgotten sessions: save them, and look for others' ones."""
+        self._seek_at = self._clock() + self._times.seek
+        self.store.recover()
+
+    async def stop(self) -> None:
+        """Save what isn't saved yet, and end: what is kept here is kept no longer."""
+        await self.store.stop()
+        for lost in tuple(self._lost):
+            self._drop(lost)
+            lost.close()

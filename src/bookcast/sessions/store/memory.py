@@ -1,0 +1,91 @@
+"""The session store of nodes in one process: references, nothing is copied or encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from bookcast.sessions.lost import LostSession
+from bookcast.sessions.store.base import ANY, Claim, Claimant, Holder, Kind, SessionStore
+
+
+class MemorySessionStore(SessionStore):
+    """Keeps who holds which key.
+
+    Args:
+        node: the id of this one.
+        cluster: the stores of all nodes in this process, to which this one is added; None: there
+            are no others.
+    """
+
+    def __init__(self, node: str = "", cluster: list[MemorySessionStore] | None = None) -> None:
+        super().__init__()
+        self.node = node
+        self._holders: dict[str, Holder] = {}
+        self._cluster = cluster if cluster is not None else []
+        self._cluster.append(self)
+
+    def __len__(self) -> int:
+        return len(self._holders)
+
+    def key(self, kind: Kind, principal: str, name: str) -> str:
+        """Return the key of what is found by an id or token."""
+        return "\0".join((kind, principal, name))
+
+    def holder(self, key: str) -> Holder | None:
+        """Return who holds a key at this node."""
+        return self._holders.get(key)
+
+    def hold(self, holder: Holder, *, surely: bool = True) -> None:  # noqa: ARG002 - it is sure
+        """Let a holder be found by its keys."""
+        for key in holder.keys:
+            self._holders[key] = holder
+
+    def release(self, holder: Holder) -> None:
+        """Let nothing be found by the keys that a holder has."""
+        self._drop(holder)
+
+    def changed(self, holder: Holder) -> None:
+        """Do nothing: whoever claims the session asks its holder what it sees."""
+
+    def claim(self, key: str, by: Claimant, *, mark: object = None) -> Claim | Awaitable[Claim]:
+        """Take a session over, at once."""
+        for store in self._cluster:
+            holder = store._holders.get(key)
+            if holder is None or holder is by:
+                continue
+            if holder.is_connected and mark is not ANY and mark is not holder:
+                return Claim("live", owner=store.node, mark=holder)
+            left = self._take_here(key, holder) if store is self else store._hand_on(holder)
+            self._holders[key] = by
+            return Claim("left", left=left)
+        return Claim("free")
+
+    def _take_here(self, key: str, holder: Holder) -> LostSession:
+        """Take over what this node has."""
+        if not isinstance(holder, LostSession):
+            seen = holder.seen()
+            self._taken(holder)  # who is closed by that leaves a lost session in its place
+            left = self._holders.get(key)
+            if not isinstance(left, LostSession):
+                self._drop(holder, but=key)
+                return LostSession(holder.keys, seen, fields=holder.fields())
+            holder = left
+        self._drop(holder, but=key)
+        return holder
+
+    def _hand_on(self, holder: Holder) -> LostSession:
+        """Give a session to another node."""
+        left = LostSession(holder.keys, holder.seen(), fields=holder.fields())
+        self._drop(holder)
+        self._taken(holder)
+        return left
+
+    def _drop(self, holder: Holder, *, but: str = "") -> None:
+        """Let nothing be found by the keys of a holder, but for the one that goes on."""
+        for key in holder.keys:
+            if key != but and self._holders.get(key) is holder:
+                self._let_go(key)
+
+    def _let_go(self, key: str) -> None:
+        """Let nothing be found by a key."""
+        del self._holders[key]

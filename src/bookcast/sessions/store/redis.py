@@ -1,0 +1,199 @@
+"""The session store of many nodes: this node's sessions in memory, written to Redis behind."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+
+from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.errors import EngineAwayError
+from bookcast.sessions.lost import LostSession
+from bookcast.sessions.store import records
+from bookcast.sessions.store.base import ANY, Claim, Claimant, Holder, Kind
+from bookcast.sessions.store.memory import MemorySessionStore
+from bookcast.sessions.store.persister import SessionPersister
+from bookcast.sessions.store.records import Record, SessionRecords
+from bookcast.sessions.times import SessionTimes
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[bytes], Awaitable[bytes]]
+
+
+class Members(Protocol):
+    """What it needs of the cluster's members."""
+
+    id: str
+    handlers: dict[str, Handler]
+
+    async def tell(self, node: str, method: str, body: bytes) -> None:
+        """Tell a node something, without waiting for an answer."""
+
+
+class RedisSessionStore(MemorySessionStore):
+    """Finds sessions of this node first as Redis says, and as this node knows where Redis doesn't.
+
+    So neither an outage, nor the moment before a session is saved, loses one.
+
+    Args:
+        store: the records in Redis.
+        members: the other nodes, who are told what was taken from them.
+        unreadable: is told of records that can't be read.
+        times: the intervals.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        store: SessionRecords,
+        members: Members,
+        *,
+        unreadable: UnreadableLog,
+        times: SessionTimes,
+        clock: Callable[[], float],
+    ) -> None:
+        super().__init__(members.id)
+        self._records = store
+        self._members = members
+        self._unreadable = unreadable
+        self._times = times
+        self._clock = clock
+        self._unsure: set[Holder] = set()
+        # Until then other nodes may still be saving what Redis has forgotten.
+        self._settled_at = 0.0
+        self.persister = SessionPersister(
+            store, self._holders, unsure=self._unsure, refused=self._on_refused, times=times
+        )
+        """Writes what changes."""
+        members.handlers["taken"] = self._answer_taken
+
+    def start(
+        self, *, taken: Callable[[Holder], None], contested: Callable[[Holder], None]
+    ) -> None:
+        """Begin."""
+        super().start(taken=taken, contested=contested)
+        self.persister.start()
+
+    async def stop(self) -> None:
+        """Save what isn't saved yet, and end."""
+        await self.persister.stop()
+
+    def recover(self) -> None:
+        """Redis is back, and may have forgotten sessions: save them all."""
+        self._settled_at = self._clock() + self._times.seek
+        self.persister.recover()
+
+    @property
+    def is_away(self) -> bool:
+        """Whether Redis is."""
+        return self._records.is_away
+
+    def key(self, kind: Kind, principal: str, name: str) -> str:
+        """Return the key of what is found by an id or token, as it stands in Redis."""
+        return self._records.key(kind, principal, name)
+
+    def hold(self, holder: Holder, *, surely: bool = True) -> None:
+        """Let a holder be found by its keys, and save it unless that isn't sure."""
+        super().hold(holder)
+        if not surely:
+            self._unsure.add(holder)
+            return
+        self._unsure.discard(holder)
+        self.persister.save(holder)
+
+    def release(self, holder: Holder) -> None:
+        """Let nothing be found by the keys that a holder has."""
+        self._unsure.discard(holder)
+        super().release(holder)
+
+    def _let_go(self, key: str) -> None:
+        super()._let_go(key)
+        self.persister.end(key)
+
+    def changed(self, holder: Holder) -> None:
+        """Save a holder that sees something else than before."""
+        self.persister.save(holder)
+
+    def claim(self, key: str, by: Claimant, *, mark: object = None) -> Claim | Awaitable[Claim]:
+        """Take a session over: in Redis, or of this node alone while Redis is away."""
+        if self.is_away:
+            return self._claim_here(key, by, mark, doubt=self._records.trouble)
+        return self._claim(key, by, mark)
+
+    async def _claim(self, key: str, by: Claimant, mark: object) -> Claim:
+        try:
+            record = await self._records.claim(key, mark=mark)
+        except EngineAwayError as error:
+            logger.debug("a session is looked for here alone: %s", error, extra=by.fields())
+            return self._claim_here(key, by, mark, doubt=str(error))
+        known = self._holders.get(key)
+        if record.kind == "live":
+            return Claim("live", owner=record.owner, mark=record.generation)
+        if record.kind == "none":
+            is_settled = self._clock() >= self._settled_at
+            doubt = "" if is_settled else "other nodes are still saving theirs"
+            return self._claim_here(key, by, mark, doubt=doubt)
+        if record.kind == "mine" and (known not in {None, by} or self.persister.is_changing(key)):
+            return self._claim_here(key, by, mark)
+        # One of this node that it doesn't know of: the answer to an earlier claim was lost.
+        return await self._take(key, by, record)
+
+    def _claim_here(self, key: str, by: Claimant, mark: object, *, doubt: str = "") -> Claim:
+        claim = super().claim(key, by, mark=mark)
+        assert isinstance(claim, Claim)  # in memory nothing waits
+        return claim._replace(doubt=doubt)
+
+    async def _take(self, key: str, by: Claimant, record: Record) -> Claim:
+        """Go on with what was another node's."""
+        before = self._holders.get(key)
+        self._holders[key] = by
+        self.persister.take(key, record.generation)
+        if before is not None and before is not by:  # it went on elsewhere, and nobody said so
+            self._give_up(before)
+        if record.kind == "taken":
+            await self._members.tell(record.owner, "taken", key.encode())
+        try:
+            seen = records.read(record.data)
+        except msgspec.MsgspecError as error:
+            # The client subscribes anew, as if its time had run out.
+            self._unreadable.note(f"the session of {by.fields().get('client_id')!r}", error)
+            return Claim("free")
+        if isinstance(seen, str):
+            return await self._follow(seen, by)
+        return Claim("left", left=LostSession((key,), seen, fields=by.fields()))
+
+    async def _follow(self, token: str, by: Claimant) -> Claim:
+        """Take what is found by the token of a later connection."""
+        current = self.key("token", by.id[0], token)
+        claim = await self._claim(current, by, ANY)
+        # The client knows its own token and the one that it showed; nobody knows this one.
+        if self._holders.get(current) is by:
+            self._let_go(current)
+        return claim
+
+    def _give_up(self, holder: Holder) -> None:
+        """Let a session go that another node has taken."""
+        self._unsure.discard(holder)
+        for key in holder.keys:
+            if self._holders.get(key) is holder:
+                del self._holders[key]
+                self.persister.give_up(key)
+        self._taken(holder)
+
+    def _on_refused(self, key: str, holder: Holder, known: bool) -> None:  # noqa: FBT001 - a callback
+        if not known and holder.is_connected and not holder.token:
+            # While Redis was away nobody could be asked for what the client left behind.
+            del self._holders[key]
+            self._contested(holder)
+        else:
+            logger.debug("session belongs to another node", extra=holder.fields())
+            self._give_up(holder)
+
+    async def _answer_taken(self, key: bytes) -> bytes:
+        holder = self._holders.get(key.decode())
+        if holder is not None:
+            self._give_up(holder)
+        return b""
