@@ -739,7 +739,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         """Who is connected, who is waited for, and who sees what."""
         registry = self.world.registry
         assert len(registry) == len(self.callers)
-        assert ownership.lost == len(self.lost)
+        assert self.world.ownership.lost == len(self.lost)
         seen: dict[Topic, int] = {}
         for caller in self.callers:
             session = caller.peer.session

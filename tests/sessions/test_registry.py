@@ -272,6 +272,7 @@ def test_of_several_newcomers_the_first_gets_the_session() -> None:
     newcomers = [world.enter("me") for _ in range(3)]
     newcomers[0].vanish()
     world.wait(2)
+    newcomers[1].pong()
     counts = [one.session.subscription_count for one in newcomers]
     assert counts == [0, 1, 0]
     assert world.ownership.duplicates == 1

@@ -336,7 +336,9 @@ async def test_a_client_library_that_misses_a_pong_comes_back_to_its_session(
             while (heard := await client.hear())["type"] != "trade":
                 pass
             way.stall("to_client")
-            await eventually(lambda: registry_of(server).ownership.lost == 1, "the session to be parked")
+            await eventually(
+                lambda: registry_of(server).ownership.lost == 1, "the session to be parked"
+            )
         assert client.connection.close_code in {1006, 1011}
         await server.publish("AAPL", TRADE, channel="trades")
     async with connect(server.ws_url + "me", subprotocols=V1_OFFER) as again:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from bookcast.app import LocalMembers as MemoryMembers
 from bookcast.auth.gate import Gate
 from bookcast.auth.principal import Principal, anyone
 from bookcast.engine.memory import MemoryEngine
@@ -18,7 +19,6 @@ from bookcast.model.log import LogRules
 from bookcast.protocol.connection import Terms
 from bookcast.protocol.render import Renderer
 from bookcast.sessions.base import SessionRules
-from bookcast.app import LocalMembers as MemoryMembers
 from bookcast.sessions.ownership import SessionOwnership
 from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import Session

@@ -194,20 +194,22 @@ class SessionOwnership:
             self._seek_again(session)
         session.has_entered()
 
-    async def _ask(self, session: Session, key: str, live: Claim) -> None:
+    async def _ask(self, session: Session, key: str, found: Claim) -> None:
         """Go on with the session of a connected client if that one doesn't answer."""
         patience = self._times.answer + self._times.travel
+        is_there: object = None
         try:
-            if await self._members.ask(live.owner, "challenge", key.encode(), patience):
-                found = live
-            else:
-                found = await self._prepared(self.store.claim(key, session, mark=live.mark))
+            # Another newcomer may have been faster: then that one is asked.
+            while found.state == "live" and not is_there:
+                is_there = await self._members.ask(found.owner, "challenge", key.encode(), patience)
+                if not is_there:
+                    found = await self._prepared(self.store.claim(key, session, mark=found.mark))
         except EngineAwayError as error:
             logger.debug("nobody can be asked for a session: %s", error, extra=session.fields())
             found = Claim("free", doubt=str(error))
-        if key not in session.keys or not session.is_connected or found.state != "live":
+        if key not in session.keys or not session.is_connected or not is_there:
             self._arrive(session, key, found)
-        else:  # it answers, or another newcomer has just been given the session
+        else:
             session.expects = False
             self._note_duplicate(session)
             session.has_entered()

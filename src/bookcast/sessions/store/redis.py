@@ -152,7 +152,7 @@ class RedisSessionStore(MemorySessionStore):
         self._holders[key] = by
         self.persister.take(key, record.generation)
         if before is not None and before is not by:  # it went on elsewhere, and nobody said so
-            self._give_up(before)
+            self._give_up(key, before)
         if record.kind == "taken":
             await self._members.tell(record.owner, "taken", key.encode())
         try:
@@ -174,13 +174,13 @@ class RedisSessionStore(MemorySessionStore):
             self._let_go(current)
         return claim
 
-    def _give_up(self, holder: Holder) -> None:
-        """Let a session go that another node has taken."""
+    def _give_up(self, taken: str, holder: Holder) -> None:
+        """Let a session go that another node has taken by one of its keys."""
         self._unsure.discard(holder)
-        for key in holder.keys:
-            if self._holders.get(key) is holder:
-                del self._holders[key]
-                self.persister.give_up(key)
+        if self._holders.get(taken) is holder:
+            del self._holders[taken]
+            self.persister.give_up(taken)
+        self._drop(holder)
         self._taken(holder)
 
     def _on_refused(self, key: str, holder: Holder, known: bool) -> None:  # noqa: FBT001 - a callback
@@ -190,10 +190,10 @@ class RedisSessionStore(MemorySessionStore):
             self._contested(holder)
         else:
             logger.debug("session belongs to another node", extra=holder.fields())
-            self._give_up(holder)
+            self._give_up(key, holder)
 
     async def _answer_taken(self, key: bytes) -> bytes:
         holder = self._holders.get(key.decode())
         if holder is not None:
-            self._give_up(holder)
+            self._give_up(key.decode(), holder)
         return b""
