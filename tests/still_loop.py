@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 class _NothingElse:
@@ -48,6 +49,22 @@ class StillLoop(asyncio.BaseEventLoop):
             self.run_forever()
         finally:
             asyncio._set_running_loop(outer)
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Be the loop that tasks are begun in, though it runs only in :meth:`settle`."""
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(self)
+        try:
+            yield
+        finally:
+            asyncio._set_running_loop(outer)
+
+    def end(self) -> None:
+        """Cancel all that is under way."""
+        for task in asyncio.all_tasks(self):
+            task.cancel()
+        self.settle()
 
     def begin(self, work: Any, _name: str = "") -> None:
         """Do something in the background; whatever it raises is the test's failure."""

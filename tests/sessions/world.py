@@ -122,6 +122,7 @@ class WorldTimer(ManualTimer):
 
     def __init__(self) -> None:
         super().__init__()
+        self.now = 1000.0
         self.loop = StillLoop(self.clock)
 
     def run_until(self, moment: float) -> None:
@@ -141,6 +142,8 @@ class WorldTimer(ManualTimer):
 class SessionWorld:
     """An engine, a hub and a registry; :meth:`join` makes clients. ``settings``: of the gate."""
 
+    peer_type: type[Peer] = Peer
+
     def __init__(
         self,
         terms: Terms | None = None,
@@ -154,10 +157,10 @@ class SessionWorld:
         engine: type[MemoryEngine] = MemoryEngine,
         store: MemorySessionStore | None = None,
         members: Any = None,
+        timer: WorldTimer | None = None,
         **settings: Any,
     ) -> None:
-        self.timer = WorldTimer()
-        self.timer.now = 1000.0
+        self.timer = timer or WorldTimer()
         self.engine = engine(
             epoch="e",
             clock=self.timer.clock,
@@ -203,7 +206,7 @@ class SessionWorld:
         principal: Principal | None = anyone(),  # noqa: B008 - it can't change
     ) -> Peer:
         """Connect a client; its session begins when it is opened or says something."""
-        peer = Peer(self)
+        peer = self.peer_type(self)
         peer.heard_at = self.timer.now
         peer.session = Session(
             client_id,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from bookcast.engine.interests import Interest
+from bookcast.model import Topic
 from bookcast.protocol.connection import Parked
 
 
@@ -42,6 +43,11 @@ class LostSession:
         self._interests: Sequence[Interest] = tuple(interests)
 
     @property
+    def id(self) -> tuple[str, str]:
+        """It is found by its keys alone."""
+        return ("", "")
+
+    @property
     def subscription_count(self) -> int:
         """How many topics the client saw."""
         return len(self.seen_topics)
@@ -53,6 +59,24 @@ class LostSession:
     def fields(self) -> dict[str, object]:
         """Return what a line of the log says of the client."""
         return self.log_fields
+
+    def joined(self, later: LostSession, declined: Collection[Topic]) -> LostSession:
+        """Return this and what a later connection of the same client left, as one.
+
+        ``declined``: what that one wished no more of this.
+        """
+        seen = {topic: how for topic, how in self.seen_topics.items() if topic not in declined}
+        interests = [*self._interests, *later._interests]
+        for one in interests:
+            if one.log.topic in declined and one.log.topic not in later.seen_topics:
+                one.close()
+        return LostSession(
+            later.keys,
+            {**seen, **later.seen_topics},
+            interests,
+            address=later.address,
+            fields=later.log_fields,
+        )
 
     def close(self) -> None:
         """Want its topics no more. Whoever goes on with them has opened its own interests."""

@@ -105,6 +105,8 @@ class SessionOwnership:
         self._lost: dict[LostSession, float] = {}
         self._lost_subscriptions = 0
         self._lost_of: dict[str, dict[LostSession, None]] = {}
+        # Whose session is being looked for, and what they left when they were lost meanwhile.
+        self._seeking: dict[Session, LostSession | None] = {}
         # Who is to be looked for again, and when.
         self._unsure: set[Session] = set()
         self._seek_at = 0.0
@@ -119,7 +121,7 @@ class SessionOwnership:
 
     def start(self) -> None:
         """Begin."""
-        self.store.start(taken=self._on_taken, contested=self._seek)
+        self.store.start(taken=self._on_taken, contested=self._on_contested)
 
     @property
     def lost(self) -> int:
@@ -151,20 +153,52 @@ class SessionOwnership:
         """Take note that a client sees something else than before."""
         self.store.changed(session)
 
-    def _seek(self, session: Holder) -> None:
-        """Claim the session of a base client's id."""
-        assert isinstance(session, Session)
-        [key] = session.keys
-        claim = self.store.claim(key, session)
-        if isinstance(claim, Claim):
-            self._arrive(session, key, claim)
-        else:
-            session.expects = True
-            self._begin(self._arrive_later(session, key, claim), "looks for a session")
+    def _seek(self, seeker: Session | LostSession) -> None:
+        """Claim the session of a base client's id, for its connection or what that left."""
+        [key] = seeker.keys
+        claim = self.store.claim(key, seeker)
+        if isinstance(claim, Claim) and claim.state != "live" and isinstance(seeker, Session):
+            self._arrive(seeker, claim)
+            return
+        if isinstance(seeker, Session):
+            seeker.expects = True
+            self._seeking[seeker] = None
+        self._begin(self._find(seeker, key, claim), "looks for a session")
 
-    async def _arrive_later(self, session: Session, key: str, claim: Awaitable[Claim]) -> None:
-        self._arrive(session, key, await self._prepared(claim))
-        session.outbox.flush()
+    async def _find(
+        self, seeker: Session | LostSession, key: str, claim: Claim | Awaitable[Claim]
+    ) -> None:
+        """Wait for a claim; where a client is connected, for its answer, and claim once more."""
+        patience = self._times.answer + self._times.travel
+        is_there: object = None
+        found = Claim("free")
+        try:
+            found = await self._prepared(claim)
+            # Another newcomer may have been faster: then that one is asked.
+            while found.state == "live" and not is_there:
+                is_there = await self._members.ask(found.owner, "challenge", key.encode(), patience)
+                if not is_there:
+                    found = await self._prepared(self.store.claim(key, seeker, mark=found.mark))
+        except EngineAwayError as error:
+            logger.debug("nobody can be asked for a session: %s", error, extra=seeker.fields())
+            found = Claim("free", doubt=str(error))
+        if isinstance(seeker, LostSession):
+            self._keep_found(key, found, seeker, seeker if seeker in self._lost else None)
+            return
+        says_goodbye = seeker not in self._seeking
+        lost = self._seeking.pop(seeker, None)
+        if says_goodbye:
+            self._end_found(key, found, seeker)
+        elif key not in seeker.keys or not seeker.is_connected:
+            self._keep_found(key, found, seeker, lost)
+        elif is_there:
+            self.store.release(seeker)
+            seeker.expects = False
+            self._note_duplicate(seeker)
+            seeker.has_entered()
+        else:
+            self._arrive(seeker, found)
+        seeker.outbox.flush()
 
     async def _prepared(self, claim: Claim | Awaitable[Claim]) -> Claim:
         found = claim if isinstance(claim, Claim) else await claim
@@ -172,15 +206,8 @@ class SessionOwnership:
             await self._prepare(list(found.left.seen_topics))
         return found
 
-    def _arrive(self, session: Session, key: str, found: Claim) -> None:
-        """Do what follows from a claim."""
-        if key not in session.keys or not session.is_connected:
-            self._keep_for_the_next(key, found, session)
-            return
-        if found.state == "live":
-            session.expects = True
-            self._begin(self._ask(session, key, found), "asks for a session")
-            return
+    def _arrive(self, session: Session, found: Claim) -> None:
+        """Let a client that is connected own its key, and go on with what was found."""
         self.store.hold(session, surely=not found.doubt)
         if found.left is not None:
             self.resumed += 1
@@ -194,41 +221,33 @@ class SessionOwnership:
             self._seek_again(session)
         session.has_entered()
 
-    async def _ask(self, session: Session, key: str, found: Claim) -> None:
-        """Go on with the session of a connected client if that one doesn't answer."""
-        patience = self._times.answer + self._times.travel
-        is_there: object = None
-        try:
-            # Another newcomer may have been faster: then that one is asked.
-            while found.state == "live" and not is_there:
-                is_there = await self._members.ask(found.owner, "challenge", key.encode(), patience)
-                if not is_there:
-                    found = await self._prepared(self.store.claim(key, session, mark=found.mark))
-        except EngineAwayError as error:
-            logger.debug("nobody can be asked for a session: %s", error, extra=session.fields())
-            found = Claim("free", doubt=str(error))
-        if key not in session.keys or not session.is_connected or not is_there:
-            self._arrive(session, key, found)
-        else:
-            session.expects = False
-            self._note_duplicate(session)
-            session.has_entered()
-        session.outbox.flush()
-
-    def _keep_for_the_next(self, key: str, found: Claim, session: Session) -> None:
-        """Keep what was claimed for a client that has gone meanwhile."""
+    def _keep_found(
+        self, key: str, found: Claim, seeker: Session | LostSession, lost: LostSession | None
+    ) -> None:
+        """Keep what was found for a client that has gone meanwhile, with what it left itself."""
         left = found.left
-        if left is not None and left in self._lost:
-            self.store.hold(left)
-        elif left is not None:
-            fields = session.fields()
-            self._keep(
-                LostSession((key,), left.seen_topics, address=session.address, fields=fields)
-            )
-        elif self.store.holder(key) is session:
-            nobody = LostSession((key,), {})
-            self.store.hold(nobody)
-            self.store.release(nobody)
+        if found.state == "live":  # it was one of several under an id
+            if lost is not None:
+                self._drop(lost)
+                lost.close()
+        elif left is None and lost is None:
+            if self.store.holder(key) is seeker:
+                self._keep(LostSession((key,), {}))
+        elif left is not None and lost is not None:
+            declined = seeker.declined if isinstance(seeker, Session) else ()
+            self._drop(left)
+            self._drop(lost)
+            self._keep(left.joined(lost, declined))
+        else:
+            self._keep(left or lost)  # type: ignore[arg-type] # one of them is there
+
+    def _end_found(self, key: str, found: Claim, seeker: Session) -> None:
+        """End what was found for a client that has said goodbye meanwhile."""
+        if found.left is not None:
+            self._drop(found.left)
+            found.left.close()
+        if self.store.holder(key) is seeker:
+            self._keep(LostSession((key,), {}))
 
     def _note_duplicate(self, session: Session) -> None:
         self.duplicates += 1
@@ -264,7 +283,7 @@ class SessionOwnership:
                 retry_after=SOON_SECONDS,
             )
         if not session.is_connected:
-            self._keep_for_the_next(key, found, session)
+            self._keep_found(key, found, session, None)
             return True
         self.store.release(session)
         session.keys = (session.keys[0], key)
@@ -286,21 +305,35 @@ class SessionOwnership:
         self._unsure.discard(session)
         if until is not None and self._may_come_back(session):
             lost = session.leave_behind(until)
-            self._keep(lost)
+            if session in self._seeking:
+                self._seeking[session] = lost  # it is kept together with what is found
+            else:
+                self._keep(lost)
             logger.debug("session kept for %g s", self._ttl, extra=session.fields())
         else:
+            self._seeking.pop(session, None)
             self.store.release(session)
             session.close()
         self._settle(session, is_there=False)
 
     def _may_come_back(self, session: Session) -> bool:
-        if not self._ttl or not session.subscription_count or not session.keys:
+        if not self._ttl or not session.keys:
             return False
+        if session in self._seeking:
+            return True  # also for what it gave up of what is being looked for
         holder = self.store.holder(session.keys[0])
-        return holder is session or (holder is None and not session.token)
+        is_its = holder is session or (holder is None and not session.token)
+        return is_its and session.subscription_count > 0
 
     def _keep(self, lost: LostSession) -> None:
         """Keep a session until its client is back, or its time is over."""
+        if lost in self._lost:
+            self.store.hold(lost)
+            return
+        if not lost.subscription_count:
+            self.store.hold(lost)
+            self.store.release(lost)
+            return
         self._lost[lost] = self._clock()
         self._lost_subscriptions += lost.subscription_count
         self._lost_of.setdefault(lost.address, {})[lost] = None
@@ -336,6 +369,11 @@ class SessionOwnership:
         elif isinstance(holder, Session) and holder.token:
             holder.lose(CloseCode.TAKEN_OVER)
         # A base client keeps what it sees, as one of several under its id.
+
+    def _on_contested(self, holder: Holder) -> None:
+        """Look for the session that another node has of a key that was held here meanwhile."""
+        assert isinstance(holder, Session | LostSession)
+        self._seek(holder)
 
     # Is a client there?
 

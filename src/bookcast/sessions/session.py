@@ -7,7 +7,7 @@ import logging
 import math
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import repeat, takewhile
 from typing import Final, NamedTuple
 
@@ -455,6 +455,11 @@ class Session:
         elif self._declined is None:
             self._declined = set()
 
+    @property
+    def declined(self) -> Collection[Topic]:
+        """What the client asked for no more, while it may still get what it had before."""
+        return self._declined or ()
+
     def leave_behind(self, until: float) -> LostSession:
         """End, and return what the client saw; what was sent before ``until`` it has."""
         if self._watch.begun_at > until:
@@ -492,12 +497,11 @@ class Session:
     def go_on_with(self, seen: Parked) -> None:
         """Go on with what an earlier connection of the same client saw, wherever it was."""
         assert isinstance(self._connection, BaseConnection)
-        declined = self._declined or ()
-        self._perform_all(self._connection.adopt(seen, declined))
+        self._perform_all(self._connection.adopt(seen, self.declined))
         self.outbox.flush()
 
     def seen(self) -> Parked:
-        """Return what is shown to the client, and how; what it surely has is asked when it is lost."""
+        """Return what is shown to the client, and how; what it has is known when it is lost."""
         return {topic: (spec, None) for topic, spec in self._connection.subscriptions.items()}
 
     # What the client can take

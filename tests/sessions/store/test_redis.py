@@ -21,6 +21,7 @@ from tests.sessions.store.clients import SEEN, Client
 from tests.support import TSLA, eventually
 
 OTHERS: Parked = {TSLA: (ViewSpec("", "TSLA"), None)}
+BOTH: Parked = {**SEEN, **OTHERS}
 
 
 class Members:
@@ -94,11 +95,11 @@ async def test_a_change_is_saved(redis_url: str) -> None:
     async with houses(redis_url) as (here, there, _):
         client = here.join()
         await here.idle()
-        client.topics = SEEN | OTHERS
+        client.topics = BOTH
         here.store.changed(client)
         await here.idle()
         assert here.persister.is_saved(client)
-        assert await there.found() == SEEN | OTHERS
+        assert await there.found() == BOTH
 
 
 async def test_who_sees_nothing_is_not_kept(redis_url: str) -> None:

@@ -37,8 +37,15 @@ class MemorySessionStore(SessionStore):
 
     def hold(self, holder: Holder, *, surely: bool = True) -> None:  # noqa: ARG002 - it is sure
         """Let a holder be found by its keys."""
+        if any(store.has_any(holder.keys) for store in self._cluster if store is not self):
+            self._contested(holder)
+            return
         for key in holder.keys:
             self._holders[key] = holder
+
+    def has_any(self, keys: tuple[str, ...]) -> bool:
+        """Return whether this node has a session of one of these keys."""
+        return any(key in self._holders for key in keys)
 
     def release(self, holder: Holder) -> None:
         """Let nothing be found by the keys that a holder has."""
@@ -50,12 +57,12 @@ class MemorySessionStore(SessionStore):
     def claim(self, key: str, by: Claimant, *, mark: object = None) -> Claim | Awaitable[Claim]:
         """Take a session over, at once."""
         for store in self._cluster:
-            holder = store._holders.get(key)
+            holder = store.holder(key)
             if holder is None or holder is by:
                 continue
             if holder.is_connected and mark is not ANY and mark is not holder:
                 return Claim("live", owner=store.node, mark=holder)
-            left = self._take_here(key, holder) if store is self else store._hand_on(holder)
+            left = self._take_here(key, holder) if store is self else store.hand_on(holder)
             self._holders[key] = by
             return Claim("left", left=left)
         return Claim("free")
@@ -73,7 +80,7 @@ class MemorySessionStore(SessionStore):
         self._drop(holder, but=key)
         return holder
 
-    def _hand_on(self, holder: Holder) -> LostSession:
+    def hand_on(self, holder: Holder) -> LostSession:
         """Give a session to another node."""
         left = LostSession(holder.keys, holder.seen(), fields=holder.fields())
         self._drop(holder)

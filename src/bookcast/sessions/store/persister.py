@@ -129,7 +129,9 @@ class SessionPersister:
         ended, self._ended = self._ended, {}
         self._under_way.update(ended)
         try:
-            await asyncio.gather(*(self._end_one(key, number) for key, number in ended.items()))
+            ends = [self._end_one(key, number) for key, number in ended.items()]
+            if not all(await asyncio.gather(*ends)):
+                return False
         finally:
             self._under_way.difference_update(ended)
         dirty = list(self._dirty)[:TOGETHER]
@@ -137,11 +139,14 @@ class SessionPersister:
             del self._dirty[holder]
         return all(await asyncio.gather(*(self._save_one(holder) for holder in dirty)))
 
-    async def _end_one(self, key: str, generation: int) -> None:
+    async def _end_one(self, key: str, generation: int) -> bool:
         try:
             await self._records.end(key, generation)
         except EngineAwayError as error:
-            logger.debug("a session isn't ended, its time runs out: %s", error)
+            logger.debug("a session isn't ended: %s", error)
+            self._ended[key] = generation
+            return False
+        return True
 
     async def _save_one(self, holder: Holder) -> bool:
         try:

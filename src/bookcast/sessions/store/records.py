@@ -61,7 +61,7 @@ class SessionRecords:
         return self._link.trouble
 
     def key(self, kind: Kind, principal: str, name: str) -> str:
-        """Return the key of what is found by an id or token; as that may be secret, it is hashed."""
+        """Return the key of what is found by an id or token: a hash, as that may be secret."""
         return self._link.keys.session(kind, principal, name)
 
     async def save(self, key: str, generation: int, data: bytes, *, live: bool) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -62,8 +64,10 @@ class RedisSessionStore(MemorySessionStore):
         self._times = times
         self._clock = clock
         self._unsure: set[Holder] = set()
+        # What is being claimed in Redis at this moment.
+        self._claiming: dict[str, asyncio.Event] = {}
         # Until then other nodes may still be saving what Redis has forgotten.
-        self._settled_at = 0.0
+        self._settled_at = -math.inf
         self.persister = SessionPersister(
             store, self._holders, unsure=self._unsure, refused=self._on_refused, times=times
         )
@@ -121,7 +125,21 @@ class RedisSessionStore(MemorySessionStore):
         """Take a session over: in Redis, or of this node alone while Redis is away."""
         if self.is_away:
             return self._claim_here(key, by, mark, doubt=self._records.trouble)
-        return self._claim(key, by, mark)
+        return self._claim_in_turn(key, by, mark)
+
+    async def _claim_in_turn(self, key: str, by: Claimant, mark: object) -> Claim:
+        """Take a session over, after those of this node who claimed it before.
+
+        Else one would find that it is this node's, and not know yet by whom.
+        """
+        while (before := self._claiming.get(key)) is not None:
+            await before.wait()
+        done = self._claiming[key] = asyncio.Event()
+        try:
+            return await self._claim(key, by, mark)
+        finally:
+            del self._claiming[key]
+            done.set()
 
     async def _claim(self, key: str, by: Claimant, mark: object) -> Claim:
         try:
@@ -133,7 +151,9 @@ class RedisSessionStore(MemorySessionStore):
         if record.kind == "live":
             return Claim("live", owner=record.owner, mark=record.generation)
         if record.kind == "none":
-            is_settled = self._clock() >= self._settled_at
+            # Who has something to save does so before those look who have nothing.
+            settled_at = self._settled_at + (0 if by.subscription_count else self._times.seek)
+            is_settled = self._clock() >= settled_at
             doubt = "" if is_settled else "other nodes are still saving theirs"
             return self._claim_here(key, by, mark, doubt=doubt)
         if record.kind == "mine" and (known not in {None, by} or self.persister.is_changing(key)):
@@ -184,7 +204,7 @@ class RedisSessionStore(MemorySessionStore):
         self._taken(holder)
 
     def _on_refused(self, key: str, holder: Holder, known: bool) -> None:  # noqa: FBT001 - a callback
-        if not known and holder.is_connected and not holder.token:
+        if not known and not holder.token:
             # While Redis was away nobody could be asked for what the client left behind.
             del self._holders[key]
             self._contested(holder)

@@ -1,0 +1,227 @@
+"""Several nodes in one process, on a clock that stands still: what is between them is slow."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.errors import CloseCode, EngineAwayError
+from bookcast.sessions.store.base import ANY, Kind
+from bookcast.sessions.store.memory import MemorySessionStore
+from bookcast.sessions.store.records import Record
+from bookcast.sessions.store.redis import RedisSessionStore
+from bookcast.sessions.times import SessionTimes
+from tests.sessions.world import Peer, SessionWorld, WorldTimer
+
+HOP_SECONDS = 0.1
+"""A message between two processes takes up to this."""
+
+TTL = 60.0
+
+
+class Between:
+    """What is between the nodes: messages, and Redis."""
+
+    def __init__(self, timer: WorldTimer, seed: int) -> None:
+        self.timer = timer
+        self.chance = random.Random(seed)
+        self.is_down = False
+        self.dead: set[str] = set()
+        self.records: dict[str, tuple[int, str, bool, bytes, float]] = {}
+        self.generations = 1000
+        self.members: dict[str, Members] = {}
+
+    async def hop(self) -> None:
+        """Let a message take its time."""
+        await asyncio.sleep(self.chance.uniform(0, HOP_SECONDS))
+
+    def is_away(self, node: str) -> bool:
+        """Return whether a node finds no way to Redis."""
+        return self.is_down or node in self.dead
+
+    async def call(self, node: str, script: Callable[[], Any]) -> Any:
+        """Call Redis: it may go down before it does it, or before its answer is here."""
+        await self.hop()
+        if self.is_away(node):
+            raise EngineAwayError("gone")
+        answer = script()
+        await self.hop()
+        if self.is_away(node):
+            raise EngineAwayError("gone", unsure=True)
+        return answer
+
+
+class Records:
+    """The records of sessions, as the scripts in Redis keep them."""
+
+    def __init__(self, between: Between, node: str) -> None:
+        self._between = between
+        self._node = node
+
+    @property
+    def is_away(self) -> bool:
+        return self._between.is_away(self._node)
+
+    @property
+    def trouble(self) -> str:
+        return "gone" if self.is_away else ""
+
+    def key(self, kind: Kind, principal: str, name: str) -> str:
+        return f"{kind}:{principal}:{name}"
+
+    def _known(self, key: str) -> tuple[int, str, bool, bytes, float] | None:
+        known = self._between.records.get(key)
+        if known is not None and known[4] <= self._between.timer.now:
+            del self._between.records[key]
+            return None
+        return known
+
+    async def save(self, key: str, generation: int, data: bytes, *, live: bool) -> int:
+        """As session_save.lua."""
+
+        def script() -> int:
+            number, known = generation, self._known(key)
+            if known is not None:
+                if number == 0 and known[1] == self._node:
+                    number = known[0]
+                if known[0] > number or (known[0] == number and known[1] != self._node):
+                    return 0
+            elif number == 0:
+                self._between.generations += 1000
+                number = self._between.generations
+            until = self._between.timer.now + TTL + (SessionTimes().live if live else 0)
+            self._between.records[key] = (number, self._node, live, data, until)
+            return number
+
+        return int(await self._between.call(self._node, script))
+
+    async def touch(self, key: str, generation: int) -> bool:
+        """As session_touch.lua."""
+
+        def script() -> bool:
+            known = self._known(key)
+            if known is None or known[:2] != (generation, self._node):
+                return False
+            until = self._between.timer.now + TTL + SessionTimes().live
+            self._between.records[key] = (*known[:4], until)
+            return True
+
+        return bool(await self._between.call(self._node, script))
+
+    async def end(self, key: str, generation: int) -> None:
+        """As session_end.lua."""
+
+        def script() -> None:
+            known = self._known(key)
+            if known is not None and known[:2] == (generation, self._node):
+                del self._between.records[key]
+
+        await self._between.call(self._node, script)
+
+    async def claim(self, key: str, *, mark: object = None) -> Record:
+        """As session_claim.lua."""
+
+        def script() -> Record:
+            known = self._known(key)
+            if known is None:
+                return Record("none", 0, "", b"")
+            generation, owner, live, data, until = known
+            if owner == self._node:
+                return Record("mine", generation, owner, data)
+            if live and mark is not ANY and mark != generation:
+                return Record("live", generation, owner, b"")
+            self._between.records[key] = (generation + 1, self._node, True, data, until)
+            return Record("taken", generation + 1, owner, data)
+
+        answer: Record = await self._between.call(self._node, script)
+        return answer
+
+
+class Members:
+    """The nodes, who ask each other."""
+
+    def __init__(self, between: Between, id_: str) -> None:
+        self.id = id_
+        self.handlers: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
+        self._between = between
+        between.members[id_] = self
+
+    async def ask(self, node: str, method: str, body: bytes, patience: float) -> bytes | None:
+        """Ask a node; one that is dead doesn't answer."""
+        try:
+            async with asyncio.timeout(patience):
+                if node != self.id:
+                    await self._between.call(self.id, lambda: None)
+                asked = self._between.members.get(node)
+                if asked is None:
+                    return None
+                answer = await asked.handlers[method](body)
+                if node != self.id:
+                    await self._between.call(self.id, lambda: None)
+                return answer
+        except TimeoutError:
+            return None
+
+    async def tell(self, node: str, method: str, body: bytes) -> None:
+        """Tell a node, which may never hear it."""
+        try:
+            await self.ask(node, method, body, 1.0)
+        except EngineAwayError:
+            return
+
+
+class Connection(Peer):
+    """A client's connection: it answers pings a moment later, as long as it is there."""
+
+    is_there = True
+
+    def ping(self, payload: bytes) -> None:
+        super().ping(payload)
+        if self.is_there:
+            self.world.timer.call_later(0.05, self._answer)
+
+    def _answer(self) -> None:
+        if self.is_there and not self.ended:
+            self.pong()
+
+
+class Node(SessionWorld):
+    """One node: its clients, in a cluster."""
+
+    peer_type = Connection
+
+    def __init__(self, between: Between, id_: str, stores: list[MemorySessionStore] | None) -> None:
+        self.id = id_
+        self.between = between
+        members = Members(between, id_)
+        store: MemorySessionStore
+        if stores is not None:
+            store = MemorySessionStore(id_, stores)
+        else:
+            records: Any = Records(between, id_)
+            store = RedisSessionStore(
+                records,
+                members,
+                unreadable=UnreadableLog(),
+                times=SessionTimes(),
+                clock=between.timer.clock,
+            )
+        super().__init__(ttl=TTL, store=store, members=members, timer=between.timer)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is left to save."""
+        store = self.store
+        return not isinstance(store, RedisSessionStore) or store.persister.is_idle
+
+    def die(self) -> None:
+        """End at once: nobody is told, nothing is saved."""
+        self.between.members.pop(self.id)
+        self.between.dead.add(self.id)
+        for session in self.registry.sessions():
+            peer: Any = session._peer
+            peer.is_there = False
+            peer.ended.append(CloseCode.RESTART)
