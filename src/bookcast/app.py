@@ -17,11 +17,11 @@ import msgspec
 from prometheus_client import Histogram
 
 from bookcast.auth.gate import Gate
+from bookcast.backend.base import Backend
+from bookcast.backend.configured import backend_of
+from bookcast.cluster.members.base import Node
 from bookcast.counts import numbers_of
 from bookcast.drain import drain
-from bookcast.engine.base import Engine
-from bookcast.engine.configured import engine_of
-from bookcast.engine.peers import Node
 from bookcast.errors import StartupError
 from bookcast.feeder import Feeder
 from bookcast.feeds.configured import feeds_of
@@ -58,9 +58,6 @@ logger = logging.getLogger(__name__)
 
 RESERVED_FILES: Final = 48 + MAX_READ
 """Files that the server needs besides its clients' connections, and those to Redis."""
-
-BEHIND_SECONDS: Final = 5.0
-"""A node that was cut off from Redis knows what others do within this."""
 
 TOGETHER: Final = 200
 """Connections that are looked at before others have their turn."""
@@ -107,7 +104,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         self._worker = worker
         self.port = settings.websocket_port
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._engine: Engine | None = None
+        self._backend: Backend | None = None
         self._node = node or secrets.token_hex(4)
         self._started_ms = 0.0
         self._refusals = Refusals()
@@ -184,9 +181,10 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         full = Full(time.monotonic)
         loop = self._loop = asyncio.get_running_loop()
         self._started_ms = round(time.time() * 1000, 3)
-        engine = self._engine = engine_of(settings, self._myself)
-        feeder = self._feeder = Feeder(engine, functools.partial(feeds_of, settings))
-        registry = self._registry = self._make_registry(engine)
+        backend = self._backend = backend_of(settings, self._myself)
+        engine, cluster = backend.engine, backend.cluster
+        feeder = self._feeder = Feeder(engine, cluster, functools.partial(feeds_of, settings))
+        registry = self._registry = self._make_registry(backend)
         sockets = await listen(
             settings.address, settings.websocket_port, shared=self._worker is not None
         )
@@ -209,7 +207,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             stale_after={
                 channel: getattr(settings, f"stale_after_{channel}") for channel in CHANNELS
             },
-            patience=BEHIND_SECONDS if engine.shared is not None else 0.0,
+            patience=engine.lag_seconds,
             supply=feeder.supply,
             gone=engine.gone,
             lacking=feeder.lacking,
@@ -217,13 +215,13 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         )
         engine.attach(
             notice=readers.tap(hub.notice),
-            wanted=feeder.want,
-            wanted_to_read=feeder.want_to_read,
-            unwanted=feeder.release,
+            wanted=cluster.demand.want,
+            wanted_to_read=cluster.demand.want_to_read,
+            unwanted=cluster.demand.release,
             unreadable=hub.note_unreadable,
             removed=hub.forget,
         )
-        engine.on_outage(hub.check)
+        backend.attach(away=hub.check, returned=self._recover_sessions)
         publisher = Publisher(
             engine=engine,
             hub=hub,
@@ -264,6 +262,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         )
         reporter = self._reporter = Reporter(
             engine=engine,
+            members=cluster.members,
             feeder=feeder,
             hub=hub,
             registry=registry,
@@ -311,17 +310,17 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             ),
         )
         try:
-            await engine.start()
+            await backend.start()
+            await feeder.start()
             await http.start(sockets)
         except BaseException:
             for sock in sockets:
                 sock.close()
-            await engine.stop()
+            await backend.stop()
             raise
         self._http = http
         if self._roaming is not None:
             self._roaming.start(registry)
-            engine.on_return(self._roaming.recover)
         self._tasks = [
             asyncio.create_task(self._check(hub, registry, feeder, readers), name="checks")
         ]
@@ -344,8 +343,8 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             BookcastError: when they can't be used; then nothing has changed.
         """
         gate = Gate.of(settings, self._refusals, self._gate.jwks)
-        if self._engine is not None and settings.redis_url is not None:
-            await self._engine.renew(settings.redis_url)
+        if self._backend is not None and settings.redis_url is not None:
+            await self._backend.renew(settings.redis_url)
         self._gate.take_credentials(gate)
         self.settings = settings
         for number, session in enumerate(self._registry.sessions() if self._registry else ()):
@@ -359,10 +358,10 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         It takes clients as long as balancers send them here, but ``/readyz`` says not to. Returns
         when nobody is left; ``hurry``: once it is set, at once.
         """
-        if self._engine is None or self._registry is None or self._draining:
+        if self._backend is None or self._registry is None or self._draining:
             return
         self._draining = True
-        await self._engine.resign()
+        await self._backend.cluster.election.resign()
         if self.settings.drain_seconds and len(self._registry):
             logger.info(
                 "draining: %d clients in %g s", len(self._registry), self.settings.drain_seconds
@@ -390,9 +389,9 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         self._tasks = []
         if self._readers is not None:
             self._readers.close()
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            await engine.resign()
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            await backend.cluster.election.resign()
         if self._feeder is not None:
             await self._feeder.close()
         if self._http is not None:
@@ -407,8 +406,8 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             self._registry.clear()
         if publisher is not None:
             await publisher.close()
-        if engine is not None:
-            await engine.stop()
+        if backend is not None:
+            await backend.stop()
         self._draining = False
 
     async def _publish(
@@ -448,23 +447,29 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             connections=self.connection_count,
         )
 
+    def _recover_sessions(self) -> None:
+        if self._ready and self._roaming is not None:
+            self._roaming.recover()
+
     def _unready(self) -> str | None:
         """Tell why new clients shouldn't be sent here."""
-        if not self._ready or self._draining or self._engine is None:
+        if not self._ready or self._draining or self._backend is None:
             return "The server starts or stops"
-        status = self._engine.status()
-        if not self._engine.reached:
+        status = self._backend.engine.status()
+        if not self._backend.is_reached:
             return f"Redis hasn't been reached yet. {status.detail or ''}".rstrip()
         if status.state == "away" and not self.settings.ready_without_redis:
             return status.detail or "Redis is away"
         return None
 
-    def _make_registry(self, engine: Engine) -> Registry:
+    def _make_registry(self, backend: Backend) -> Registry:
         settings = self.settings
-        if engine.shared is not None and settings.session_ttl:
-            shared = engine.shared
+        if backend.shelf is not None and settings.session_ttl:
             self._roaming = Roaming(
-                shared.shelf, shared.peers, engine.prepare, unreadable=shared.unreadable
+                backend.shelf,
+                backend.cluster.members,
+                backend.engine.prepare,
+                unreadable=backend.cluster.unreadable,
             )
         return Registry(
             ttl=settings.session_ttl,

@@ -65,9 +65,7 @@ async def test_a_cluster(tmp_path: Path) -> None:
 
                 await one.hears()
                 await other.hears()
-                assert one.engine.shared is not None
-                assert other.engine.shared is not None
-                shelf, theirs = one.engine.shared.shelf, other.engine.shared.shelf
+                shelf, theirs = one.backend.shelf, other.backend.shelf
                 key = KEYS.session("id", "somebody", "1")
                 await shelf.save(key, 0, b"data", live=False)
                 claim = await theirs.claim(key)
@@ -76,10 +74,10 @@ async def test_a_cluster(tmp_path: Path) -> None:
                 async def answer(body: bytes) -> bytes:
                     return body
 
-                other.engine.shared.peers.handlers["echo"] = answer
-                assert await one.engine.shared.peers.ask("two", "echo", b"x", PATIENCE) == b"x"
+                other.cluster.members.handlers["echo"] = answer
+                assert await one.cluster.members.ask("two", "echo", b"x", PATIENCE) == b"x"
 
-                await one.engine.resign()
+                await one.cluster.election.resign()
                 await asyncio.wait_for(other.leads(), PATIENCE)
                 [last] = await other.engine.publish(trade(TRADES, 5), fence=other.fence)
                 assert last.seq == 5

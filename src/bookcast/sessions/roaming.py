@@ -11,8 +11,8 @@ import msgspec
 
 from bookcast.background import Work
 from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.cluster.members.base import Members
 from bookcast.engine.base import Prepare
-from bookcast.engine.peers import Peers
 from bookcast.engine.shelf import Shelf
 from bookcast.errors import EngineAwayError
 from bookcast.protocol.connection import Parked
@@ -76,7 +76,7 @@ class Roaming:
     """
 
     def __init__(
-        self, shelf: Shelf, peers: Peers, prepare: Prepare, *, unreadable: UnreadableLog
+        self, shelf: Shelf, peers: Members, prepare: Prepare, *, unreadable: UnreadableLog
     ) -> None:
         self._unreadable = unreadable
         self._shelf = shelf
