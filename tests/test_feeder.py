@@ -15,8 +15,8 @@ from bookcast.backplane.names import name_of
 from bookcast.cluster.feed_status.redis import RedisFeedStatus
 from bookcast.cluster.members.base import Node
 from bookcast.engine.memory import MemoryEngine
-from bookcast.errors import InvalidInput
-from bookcast.feeder import Feeder
+from bookcast.errors import FencedError, InvalidInput
+from bookcast.feeder import Feeder, FeederTimes
 from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.model import Data, Publication, Security, Supply, Symbol, Topic
 from tests.auth.keyring import SECRET, sign
@@ -332,6 +332,25 @@ async def test_a_feed_without_an_engine_drops_what_it_has() -> None:
     await feeder._publish([_book(1)])
 
 
+async def test_a_feed_that_is_refused_ends_and_waits_for_its_next_turn() -> None:
+    """Another node may run it by now; here there is none, so it begins anew at once."""
+
+    class Refusing(MemoryEngine):
+        async def publish(self, *_args: Any, fence: int | None = None, **_kwargs: Any) -> Any:
+            raise FencedError(f"{fence} is over")
+
+    backend = MemoryBackend(myself=lambda: Node("me", "us"))
+    feeder = Feeder(Refusing(), backend.cluster, lambda publish: [Quiet(publish)])
+    await feeder.start()
+    assert (feeder.leads, feeder._fence) == (True, 1)
+    await feeder._publish([_book(1)])
+    assert feeder._fence == 1, "the feed isn't ended within its own publication"
+    await until(lambda: feeder._fence == 2 and feeder.leads)
+    await backend.stop()
+    assert not feeder.leads
+    await feeder.close()
+
+
 async def test_when_no_node_runs_the_feed_it_counts_as_down(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,7 +370,7 @@ async def test_when_no_node_runs_the_feed_it_counts_as_down(
             assert feeder is not None
             await until(lambda: bool(feeder.statuses()))
             await first.stop()
-            monkeypatch.setattr("bookcast.feeder.LEADERLESS_SECONDS", 0.1)
+            feeder._times = FeederTimes(leaderless=0.1)
             await until(
                 lambda: (
                     (found := feeder.supply(AAPL)) is not None

@@ -21,6 +21,7 @@ from bookcast.feeds.futu.hints import hints
 from bookcast.feeds.supervisor import Supervisor
 from bookcast.listing import FeedList
 from bookcast.model import Publication, Security, Supply, Symbol, Topic, Update
+from bookcast.timing import Times
 
 logger = logging.getLogger(__name__)
 
@@ -33,13 +34,19 @@ SYMBOLS: Final = "symbols"
 MAX_LISTED: Final = 10_000
 """Other nodes aren't told of a longer list."""
 
-LEADERLESS_SECONDS: Final = 3.0
-"""When one node hands the feed to another, others know of neither for a moment."""
-
-SEARCH_SECONDS: Final = 1.0
-"""How long another node may take to search its feed."""
-
 R = TypeVar("R")
+
+
+class FeederTimes(Times, frozen=True, kw_only=True):
+    """Of what a node waits for that doesn't run the feed, in seconds.
+
+    ``leaderless``: when one node hands the feed to another, others know of neither for so long.
+    ``search``: how long another node may take to search its feed.
+    """
+
+    leaderless: float = 3.0
+    search: float = 1.0
+
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _statuses: Final = msgspec.msgpack.Decoder(list[FeedStatus])
@@ -54,6 +61,7 @@ class Feeder:
         engine: takes what the feed publishes.
         cluster: the other nodes.
         make: makes the feeds that are configured, given where to publish.
+        times: how long it waits for other nodes.
         clock: monotonic seconds.
     """
 
@@ -63,8 +71,10 @@ class Feeder:
         cluster: Cluster,
         make: Callable[[Publish], Sequence[Feed]],
         *,
+        times: FeederTimes | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._times = times or FeederTimes()
         self._engine = engine
         self._cluster = cluster
         self._clock = clock
@@ -187,7 +197,7 @@ class Feeder:
         if leader is None:
             return [one for feed in self._feeds for one in await feed.search(text)]
         found = await self._cluster.members.ask_all(
-            [leader], "search", text.encode(), SEARCH_SECONDS
+            [leader], "search", text.encode(), self._times.search
         )
         answer = found[leader]
         try:
@@ -296,7 +306,7 @@ class Feeder:
         now = self._clock()
         if self._leader() is not None:
             self._led_at = now
-        elif self._cluster.feed_status.notices and now - self._led_at > LEADERLESS_SECONDS:
+        elif self._cluster.feed_status.notices and now - self._led_at > self._times.leaderless:
             return "no node runs the feed now"
         return None
 

@@ -101,8 +101,10 @@ class InRedis(World):
 
     async def make(self, name: str) -> Demand:
         plane = await self._planes.make()
-        members = RedisMembers(plane, lambda: Node(name, "group"), PulseTimes())
-        demand = RedisDemand(plane, members, DemandTimes(look=0.05))
+        # Nobody's pulse goes on here.
+        times = PulseTimes(living=600.0)
+        members = RedisMembers(plane, lambda: Node(name, "group"), times)
+        demand = RedisDemand(plane, members, DemandTimes(look=0.05), living=times.living)
         self._members.append(members)
         for one in reversed(self._members):
             await one.pulse.beat()  # so that all know of it

@@ -17,7 +17,6 @@ from bookcast import Server, app
 from bookcast.backend.configured import backend_of
 from bookcast.backend.redis import RedisTimes
 from bookcast.backplane.pulse import PulseTimes
-from bookcast.cluster.demand.redis import DemandTimes
 from bookcast.cluster.election.redis import ElectionTimes
 from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.model import Publication, Topic
@@ -123,7 +122,6 @@ class World:
 
     _TIMES = RedisTimes(
         pulse=PulseTimes(living=SHORT_LIVED_MS / 1000),
-        demand=DemandTimes(living=SHORT_LIVED_MS / 1000),
         election=ElectionTimes(lock=SHORT_LIVED_MS / 1000),
     )
     """Redis keeps for as long what is renewed all the time."""

@@ -72,7 +72,7 @@ class RedisBackend(Backend):
         self._members = RedisMembers(
             plane, myself, times.pulse, returned=self._return, forgotten=self._reconcile
         )
-        self._demand = RedisDemand(plane, self._members, times.demand)
+        self._demand = RedisDemand(plane, self._members, times.demand, living=times.pulse.living)
         self._feed_status = RedisFeedStatus(plane)
         self._election = RedisElection(plane, self._members.id, times.election)
         self.cluster = Cluster(

@@ -25,11 +25,10 @@ class DemandTimes(Times, frozen=True, kw_only=True):
     """Of what nodes want, in seconds.
 
     ``look``: how often it is looked whether what other nodes want has changed unsaid, as when one
-    died. ``living``: what a node wants is forgotten when it has said nothing for so long.
+    died.
     """
 
     look: float = 2.0
-    living: float = 3.5
 
 
 class RedisDemand(Demand):
@@ -39,13 +38,16 @@ class RedisDemand(Demand):
         plane: the way to Redis.
         members: the nodes; what others want counts while they live.
         times: when it is looked for changes.
+        living: seconds after which what this node wants is forgotten, unless its pulse goes on.
     """
 
-    def __init__(self, plane: Backplane, members: Members, times: DemandTimes) -> None:
+    def __init__(
+        self, plane: Backplane, members: Members, times: DemandTimes, *, living: float
+    ) -> None:
         self._link = plane.link
         self._members = members
         self._node = members.id
-        self._living_ms = milliseconds(times.living)
+        self._living_ms = milliseconds(living)
         # What this node wants, and whether reads alone do.
         self._mine: dict[Topic, bool] = {}
         # Names that are to be told, and whether they are wanted.

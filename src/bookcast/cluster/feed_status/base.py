@@ -10,13 +10,12 @@ Notices = Mapping[str, bytes]
 
 
 class FeedStatusBoard(ABC):
-    """Notices by name. The node that runs the feed posts them, all nodes have them at hand.
+    """Notices by name. The node that runs the feed posts them, all nodes have them at hand."""
 
-    Attributes:
-        notices: all notices, as far as this node has heard of them.
-    """
-
-    notices: Notices
+    @property
+    @abstractmethod
+    def notices(self) -> Notices:
+        """All notices, as far as this node has heard of them."""
 
     @abstractmethod
     def begin(self) -> None:

@@ -36,7 +36,7 @@ class MemoryFeedStatus(FeedStatusBoard):
         self._shared.readers += 1
 
     @property
-    def notices(self) -> Notices:  # type: ignore[override] # nobody sets it anywhere
+    def notices(self) -> Notices:
         """All notices, as they were posted last."""
         return self._shared.notices
 

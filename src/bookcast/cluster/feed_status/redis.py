@@ -28,8 +28,13 @@ class RedisFeedStatus(FeedStatusBoard):
         self._posted: dict[str, bytes] | None = None
         self._heard = 0
         self._reading = Coalescer(self.read, "board")
-        self.notices: dict[str, bytes] = {}
+        self._notices: dict[str, bytes] = {}
         plane.subscriber.listen(plane.link.keys.board_channel, self._hear)
+
+    @property
+    def notices(self) -> dict[str, bytes]:
+        """All notices, as far as this node has heard of them."""
+        return self._notices
 
     def begin(self) -> None:
         """Begin to post: what another node had posted goes with the first notice."""
@@ -86,9 +91,9 @@ class RedisFeedStatus(FeedStatusBoard):
             return
         for name, notice in changes.items():
             if notice:
-                self.notices[name] = notice
+                self._notices[name] = notice
             else:
-                self.notices.pop(name, None)
+                self._notices.pop(name, None)
 
     async def read(self) -> None:
         """Read all notices."""
@@ -101,4 +106,4 @@ class RedisFeedStatus(FeedStatusBoard):
                 logger.debug("the board can't be read: %s", error)
                 return
             pairs = zip(found[::2], found[1::2], strict=True)
-            self.notices = {name.decode(): notice for name, notice in pairs}
+            self._notices = {name.decode(): notice for name, notice in pairs}

@@ -38,15 +38,20 @@ class Members(ABC):
     Attributes:
         id: this node.
         handlers: by the method that is asked for. A handler gets a body and returns the answer.
-        living: all nodes that live, by id, this one too; empty for a node that is in no cluster.
-            It may be some seconds old.
         form: the format to write in: the highest that all living nodes read.
     """
 
     id: str
     handlers: dict[str, Handler]
-    living: Mapping[str, Node]
     form: int
+
+    @property
+    @abstractmethod
+    def living(self) -> Mapping[str, Node]:
+        """All nodes that live, by id, this one too; empty for a node that is in no cluster.
+
+        It may be some seconds old.
+        """
 
     @abstractmethod
     async def ask(self, node: str, method: str, body: bytes, patience: float) -> bytes | None:

@@ -76,7 +76,7 @@ class MemoryMembers(Members):
         self._answering = Work()
 
     @property
-    def living(self) -> Mapping[str, Node]:  # type: ignore[override] # nobody sets it anywhere
+    def living(self) -> Mapping[str, Node]:
         """All nodes that live, as they are now; none for a single node."""
         if self._is_single:
             return {}

@@ -65,14 +65,18 @@ class RedisMembers(Members):
         self.id = myself().id
         self.channel = self._link.keys.node_channel(self.id)
         self.handlers: dict[str, Handler] = {}
-        # As of the last pulse; before the first, this node is all that is known.
-        self.living: Mapping[str, Node] = {self.id: self._describe()}
+        self._living: Mapping[str, Node] = {self.id: self._describe()}
         self.form = OLDEST
         self._has_pulsed = False
         self._asked: dict[str, asyncio.Future[bytes | None]] = {}
         self._answering = Work()
         self.pulse = Pulse(plane, self.say, times, returned=returned, forgotten=forgotten)
         plane.subscriber.listen(self.channel, self._hear)
+
+    @property
+    def living(self) -> Mapping[str, Node]:
+        """All nodes that live, as of the last pulse; before the first, this one."""
+        return self._living
 
     def announce(self) -> None:
         """Say it with a pulse of its own, unless Redis is away."""
@@ -104,7 +108,7 @@ class RedisMembers(Members):
         )
         nodes = [self._read(name, one) for name, one in zip(said[::2], said[1::2], strict=True)]
         is_first, self._has_pulsed = not self._has_pulsed, True
-        self.living = {node.id: node for node in nodes}
+        self._living = {node.id: node for node in nodes}
         self._choose_format()
         same, self._link.redis = this == self._link.redis, this
         return (bool(known) and same) or is_first
@@ -122,14 +126,14 @@ class RedisMembers(Members):
             return Node(id_, group=id_)
 
     def _choose_format(self) -> None:
-        form = common(node.record_format for node in self.living.values())
+        form = common(node.record_format for node in self._living.values())
         if form == self.form:
             return
         self.form = form
         if form < NEWEST:
             behind = [
                 f"{one.id} ({one.version})"
-                for one in self.living.values()
+                for one in self._living.values()
                 if one.record_format == form
             ]
             logger.info("writing records in format %d, for %s", form, ", ".join(sorted(behind)))
