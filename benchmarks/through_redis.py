@@ -7,10 +7,11 @@ import json
 import sys
 import time
 
+from bookcast.backend.redis import RedisBackend
 from bookcast.backplane.link import LinkSettings
-from bookcast.engine.peers import Node
+from bookcast.cluster.members.base import Node
 from bookcast.engine.records import encode
-from bookcast.engine.redis import RedisEngine, RedisRules
+from bookcast.engine.redis import RedisRules
 from bookcast.model import Book, Level, Publication, Symbol, Topic
 
 SYMBOLS = 100
@@ -19,11 +20,12 @@ PUBLISHERS = 4
 
 
 async def main(url: str, seconds: float) -> None:
-    engine = RedisEngine(
+    backend = RedisBackend(
         LinkSettings(url), myself=lambda: Node("bench", "bench"), rules=RedisRules()
     )
-    engine.attach(deliver=lambda _: None, wanted=lambda _: None, unwanted=lambda _: None)
-    await engine.start()
+    engine = backend.engine
+    engine.attach(notice=lambda _: None, wanted=lambda _: None, unwanted=lambda _: None)
+    await backend.start()
     levels = [[Level(100 + side + i / 100, 100 + i, 3) for i in range(40)] for side in (0, 1)]
     book = Book(tuple(reversed(levels[0])), tuple(levels[1]))
     topics = [Topic("orderbook", Symbol(f"US.S{number:03}")) for number in range(SYMBOLS)]
@@ -42,7 +44,7 @@ async def main(url: str, seconds: float) -> None:
     took, cpu = time.perf_counter() - began, time.process_time() - cpu
     positions = await engine.publish(publications)
     assert max(position.seq for position in positions) * SYMBOLS == done + TOGETHER
-    await engine.stop()
+    await backend.stop()
     print(
         json.dumps(
             {

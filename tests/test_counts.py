@@ -1,8 +1,9 @@
+from bookcast.backend.redis import RedisBackend
 from bookcast.backplane.link import LinkSettings
+from bookcast.cluster.members.base import Node
 from bookcast.counts import ENGINE_NUMBERS, numbers_of
 from bookcast.engine.memory import MemoryEngine
-from bookcast.engine.peers import Node
-from bookcast.engine.redis import RedisEngine, RedisRules
+from bookcast.engine.redis import RedisRules
 from tests.sessions.world import SessionWorld
 
 
@@ -19,11 +20,11 @@ def test_what_clients_do_is_counted() -> None:
 
 def test_what_redis_does_is_counted_where_there_is_one() -> None:
     """Every number that the engine gives has its words."""
-    engine = RedisEngine(
+    engine = RedisBackend(
         LinkSettings("redis://127.0.0.1:1"),
         myself=lambda: Node("me", "us"),
         rules=RedisRules(),
-    )
+    ).engine
     world = SessionWorld()
     names = {one.name for one in numbers_of(world.hub, world.registry, engine)}
     assert {f"engine_{name}" for name in ENGINE_NUMBERS} <= names

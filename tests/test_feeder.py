@@ -9,11 +9,14 @@ import httpx
 import pytest
 
 from bookcast import Server, serve
+from bookcast.backend.memory import MemoryBackend
 from bookcast.backplane.formats import write_supply
 from bookcast.backplane.names import name_of
+from bookcast.cluster.feed_status.redis import RedisFeedStatus
+from bookcast.cluster.members.base import Node
 from bookcast.engine.memory import MemoryEngine
-from bookcast.errors import InvalidInput
-from bookcast.feeder import Feeder
+from bookcast.errors import FencedError, InvalidInput
+from bookcast.feeder import Feeder, FeederTimes
 from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.model import Data, Publication, Security, Supply, Symbol, Topic
 from tests.auth.keyring import SECRET, sign
@@ -89,20 +92,22 @@ def feed_of(server: Server) -> Quiet:
 
 async def test_on_a_single_node_the_feed_simply_runs() -> None:
     """It hears what is wanted, and says how it can supply it."""
-    engine, made = MemoryEngine(), []
+    backend = MemoryBackend(myself=lambda: Node("me", "us"))
+    engine, cluster, made = backend.engine, backend.cluster, []
 
     def make(publish: Publish) -> list[Feed]:
         made.append(Quiet(publish))
         return list(made)
 
-    feeder = Feeder(engine, make)
+    feeder = Feeder(engine, cluster, make)
     engine.attach(
         notice=lambda _log: None,
-        wanted=feeder.want,
-        wanted_to_read=feeder.want_to_read,
-        unwanted=feeder.release,
+        wanted=cluster.demand.want,
+        wanted_to_read=cluster.demand.want_to_read,
+        unwanted=cluster.demand.release,
     )
-    await engine.start()
+    await backend.start()
+    await feeder.start()
     await until(lambda: made[0].running)
     assert feeder.leads
     engine.open_now(AAPL).close()
@@ -115,9 +120,12 @@ async def test_on_a_single_node_the_feed_simply_runs() -> None:
     assert feeder.supply(TRADES) == Supply("quiet", "halted", "no trading")
     assert feeder.supply(AAPL._replace(symbol=Symbol("US.NONE"))) is None
     assert [status.name for status in feeder.statuses()] == ["quiet"]
-    await engine.resign()
+    await cluster.election.resign()
     assert not made[0].running
+    assert [status.name for status in feeder.statuses()] == ["quiet"]
+    assert [one.symbol for one in await feeder.search("aap")] == [AAPL.symbol]
     await feeder.close()
+    await backend.stop()
 
 
 @pytest.mark.usefixtures("_quiet")
@@ -231,17 +239,17 @@ async def test_a_notice_that_cant_be_read_is_as_if_there_were_none(redis_url: st
     async with nodes(redis_url, 2) as servers:
         await until(lambda: len(leaders(servers)) == 1)
         other = next(one for one in servers if one not in leaders(servers))
-        assert other._engine is not None
-        assert other._engine.shared is not None
+        assert other._backend is not None
         assert other._feeder is not None
-        board = other._engine.shared.board
+        board = other._backend.cluster.feed_status
+        assert isinstance(board, RedisFeedStatus)
         await until(lambda: "feeds" in board.notices)
         board.notices[name_of(AAPL)] = b"of another release"
         assert [other._feeder.supply(AAPL) for _ in range(3)] == [None] * 3
-        assert other._engine.numbers()["unreadable"] == 1
+        assert other._backend.engine.numbers()["unreadable"] == 1
         board.notices["feeds"] = b"of another release"
         assert other._feeder.statuses() == []
-        assert other._engine.numbers()["unreadable"] == 2
+        assert other._backend.engine.numbers()["unreadable"] == 2
         board.notices[name_of(AAPL)] = write_supply(Supply("quiet", "halted"), 1)
         assert other._feeder.supply(AAPL) == Supply("quiet", "halted")
 
@@ -282,8 +290,8 @@ async def test_what_an_old_leader_publishes_is_dropped(redis_url: str) -> None:
         newer, other._feeder._fence = other._feeder._fence, fence
         await feed_of(other).publish([Publication(AAPL, published_book(_book(1)))])
         other._feeder._fence = newer
-        assert other._engine is not None
-        assert await other._engine.snapshot(AAPL) is None
+        assert other._backend is not None
+        assert await other._backend.engine.snapshot(AAPL) is None
 
 
 def _book(size: int) -> Publication:
@@ -319,8 +327,28 @@ async def test_a_feed_without_an_engine_drops_what_it_has() -> None:
         async def publish(self, *_args: Any, **_kwargs: Any) -> Any:
             raise InvalidInput("engine_unavailable", "away")
 
-    feeder = Feeder(Away(), lambda publish: [Quiet(publish)])
+    cluster = MemoryBackend(myself=lambda: Node("me", "us")).cluster
+    feeder = Feeder(Away(), cluster, lambda publish: [Quiet(publish)])
     await feeder._publish([_book(1)])
+
+
+async def test_a_feed_that_is_refused_ends_and_waits_for_its_next_turn() -> None:
+    """Another node may run it by now; here there is none, so it begins anew at once."""
+
+    class Refusing(MemoryEngine):
+        async def publish(self, *_args: Any, fence: int | None = None, **_kwargs: Any) -> Any:
+            raise FencedError(f"{fence} is over")
+
+    backend = MemoryBackend(myself=lambda: Node("me", "us"))
+    feeder = Feeder(Refusing(), backend.cluster, lambda publish: [Quiet(publish)])
+    await feeder.start()
+    assert (feeder.leads, feeder._fence) == (True, 1)
+    await feeder._publish([_book(1)])
+    assert feeder._fence == 1, "the feed isn't ended within its own publication"
+    await until(lambda: feeder._fence == 2 and feeder.leads)
+    await backend.stop()
+    assert not feeder.leads
+    await feeder.close()
 
 
 async def test_when_no_node_runs_the_feed_it_counts_as_down(
@@ -332,9 +360,9 @@ async def test_when_no_node_runs_the_feed_it_counts_as_down(
         await until(lambda: leaders([first]) == [first])
         async with connect(first.ws_url + "me?symbols=AAPL"):
             await until(lambda: f"wants {AAPL}" in feed_of(first).heard)
-            assert first._engine is not None
-            assert first._engine.shared is not None
-            board = first._engine.shared.board
+            assert first._backend is not None
+            board = first._backend.cluster.feed_status
+            assert isinstance(board, RedisFeedStatus)
             await until(lambda: len(board._posted or ()) == 2)
         monkeypatch.setattr("bookcast.app.feeds_of", lambda _settings, _publish: [])
         async with nodes(redis_url, 1) as [second]:
@@ -342,7 +370,7 @@ async def test_when_no_node_runs_the_feed_it_counts_as_down(
             assert feeder is not None
             await until(lambda: bool(feeder.statuses()))
             await first.stop()
-            monkeypatch.setattr("bookcast.feeder.LEADERLESS_SECONDS", 0.1)
+            feeder._times = FeederTimes(leaderless=0.1)
             await until(
                 lambda: (
                     (found := feeder.supply(AAPL)) is not None

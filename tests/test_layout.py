@@ -14,6 +14,13 @@ SOURCE, TESTS = ROOT / "src" / "bookcast", ROOT / "tests"
 NO_TESTS_OF_THEIR_OWN = {
     "__main__",
     "data",
+    "backend/base",
+    "backplane/base",
+    "cluster/base",
+    "cluster/demand/base",
+    "cluster/election/base",
+    "cluster/feed_status/base",
+    "cluster/members/base",
     "engine/base",
     "feeds/base",
     "sessions/base",

@@ -89,7 +89,8 @@ async def test_a_node_without_its_redis_has_a_bound_too(tmp_path: Path) -> None:
         async with nodes(redis.url, 1, max_published_topics=3, engine_down_publish="local") as [
             node
         ]:
-            publisher, engine = node._publisher, node._engine
+            assert node._backend is not None
+            publisher, engine = node._publisher, node._backend.engine
             assert publisher is not None
             assert engine is not None
             redis.stop()

@@ -17,12 +17,12 @@ import msgspec
 from prometheus_client import Histogram
 
 from bookcast.auth.gate import Gate
+from bookcast.backend.base import Backend
+from bookcast.backend.configured import backend_of
 from bookcast.background import Work
+from bookcast.cluster.members.base import Node
 from bookcast.counts import numbers_of
 from bookcast.drain import drain
-from bookcast.engine.base import Engine
-from bookcast.engine.configured import engine_of
-from bookcast.engine.peers import Node
 from bookcast.errors import StartupError
 from bookcast.feeder import Feeder
 from bookcast.feeds.configured import feeds_of
@@ -47,14 +47,9 @@ from bookcast.rotation import Rotated
 from bookcast.sessions.base import SessionRules
 from bookcast.sessions.framer import Framer
 from bookcast.sessions.handshake import Reception
-from bookcast.sessions.registry import Registry
 from bookcast.sessions.ownership import SessionOwnership
+from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import Session
-from bookcast.sessions.store.base import SessionStore
-from bookcast.sessions.store.memory import MemorySessionStore
-from bookcast.sessions.store.records import SessionRecords
-from bookcast.sessions.store.redis import RedisSessionStore
-from bookcast.sessions.times import SessionTimes
 from bookcast.sessions.websocket import Endpoint, WebSocket
 from bookcast.settings import Settings, from_keywords
 from bookcast.settings.keywords import Keywords
@@ -65,25 +60,11 @@ logger = logging.getLogger(__name__)
 RESERVED_FILES: Final = 48 + MAX_READ
 """Files that the server needs besides its clients' connections, and those to Redis."""
 
-BEHIND_SECONDS: Final = 5.0
-"""A node that was cut off from Redis knows what others do within this."""
-
 TOGETHER: Final = 200
 """Connections that are looked at before others have their turn."""
 
 CHECK_SECONDS: Final = 0.5
 """How often topics are judged, and clients looked after."""
-
-
-class LocalMembers:
-    """A node without others."""
-
-    def __init__(self) -> None:
-        self.handlers: dict[str, Callable[[bytes], Any]] = {}
-
-    async def ask(self, node: str, method: str, body: bytes, patience: float) -> bytes | None:
-        """Ask this node."""
-        return await self.handlers[method](body)  # type: ignore[no-any-return]
 
 
 class Worker(msgspec.Struct, frozen=True):
@@ -124,7 +105,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         self._worker = worker
         self.port = settings.websocket_port
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._engine: Engine | None = None
+        self._backend: Backend | None = None
         self._node = node or secrets.token_hex(4)
         self._started_ms = 0.0
         self._refusals = Refusals()
@@ -201,9 +182,10 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         full = Full(time.monotonic)
         loop = self._loop = asyncio.get_running_loop()
         self._started_ms = round(time.time() * 1000, 3)
-        engine = self._engine = engine_of(settings, self._myself)
-        feeder = self._feeder = Feeder(engine, functools.partial(feeds_of, settings))
-        registry = self._registry = self._make_registry(engine)
+        backend = self._backend = backend_of(settings, self._myself)
+        engine, cluster = backend.engine, backend.cluster
+        feeder = self._feeder = Feeder(engine, cluster, functools.partial(feeds_of, settings))
+        registry = self._registry = self._make_registry(backend)
         sockets = await listen(
             settings.address, settings.websocket_port, shared=self._worker is not None
         )
@@ -226,7 +208,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             stale_after={
                 channel: getattr(settings, f"stale_after_{channel}") for channel in CHANNELS
             },
-            patience=BEHIND_SECONDS if engine.shared is not None else 0.0,
+            patience=engine.lag_seconds,
             supply=feeder.supply,
             gone=engine.gone,
             lacking=feeder.lacking,
@@ -234,13 +216,13 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         )
         engine.attach(
             notice=readers.tap(hub.notice),
-            wanted=feeder.want,
-            wanted_to_read=feeder.want_to_read,
-            unwanted=feeder.release,
+            wanted=cluster.demand.want,
+            wanted_to_read=cluster.demand.want_to_read,
+            unwanted=cluster.demand.release,
             unreadable=hub.note_unreadable,
             removed=hub.forget,
         )
-        engine.on_outage(hub.check)
+        backend.attach(away=hub.check, returned=self._recover_sessions)
         publisher = Publisher(
             engine=engine,
             hub=hub,
@@ -282,6 +264,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         )
         reporter = self._reporter = Reporter(
             engine=engine,
+            members=cluster.members,
             feeder=feeder,
             hub=hub,
             registry=registry,
@@ -329,16 +312,16 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             ),
         )
         try:
-            await engine.start()
+            await backend.start()
+            await feeder.start()
             await http.start(sockets)
         except BaseException:
             for sock in sockets:
                 sock.close()
-            await engine.stop()
+            await backend.stop()
             raise
         self._http = http
         registry.ownership.start()
-        engine.on_return(registry.ownership.recover)
         self._tasks = [
             asyncio.create_task(self._check(hub, registry, feeder, readers), name="checks")
         ]
@@ -361,8 +344,8 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             BookcastError: when they can't be used; then nothing has changed.
         """
         gate = Gate.of(settings, self._refusals, self._gate.jwks)
-        if self._engine is not None and settings.redis_url is not None:
-            await self._engine.renew(settings.redis_url)
+        if self._backend is not None and settings.redis_url is not None:
+            await self._backend.renew(settings.redis_url)
         self._gate.take_credentials(gate)
         self.settings = settings
         for number, session in enumerate(self._registry.sessions() if self._registry else ()):
@@ -376,10 +359,10 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         It takes clients as long as balancers send them here, but ``/readyz`` says not to. Returns
         when nobody is left; ``hurry``: once it is set, at once.
         """
-        if self._engine is None or self._registry is None or self._draining:
+        if self._backend is None or self._registry is None or self._draining:
             return
         self._draining = True
-        await self._engine.resign()
+        await self._backend.cluster.election.resign()
         if self.settings.drain_seconds and len(self._registry):
             logger.info(
                 "draining: %d clients in %g s", len(self._registry), self.settings.drain_seconds
@@ -407,9 +390,9 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         self._tasks = []
         if self._readers is not None:
             self._readers.close()
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            await engine.resign()
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            await backend.cluster.election.resign()
         if self._feeder is not None:
             await self._feeder.close()
         if self._http is not None:
@@ -422,8 +405,8 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             await self._registry.ownership.stop()
         if publisher is not None:
             await publisher.close()
-        if engine is not None:
-            await engine.stop()
+        if backend is not None:
+            await backend.stop()
         self._draining = False
 
     async def _publish(
@@ -463,40 +446,30 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             connections=self.connection_count,
         )
 
+    def _recover_sessions(self) -> None:
+        if self._ready and self._registry is not None:
+            self._registry.ownership.recover()
+
     def _unready(self) -> str | None:
         """Tell why new clients shouldn't be sent here."""
-        if not self._ready or self._draining or self._engine is None:
+        if not self._ready or self._draining or self._backend is None:
             return "The server starts or stops"
-        status = self._engine.status()
-        if not self._engine.reached:
+        status = self._backend.engine.status()
+        if not self._backend.is_reached:
             return f"Redis hasn't been reached yet. {status.detail or ''}".rstrip()
         if status.state == "away" and not self.settings.ready_without_redis:
             return status.detail or "Redis is away"
         return None
 
-    def _make_registry(self, engine: Engine) -> Registry:
+    def _make_registry(self, backend: Backend) -> Registry:
         settings = self.settings
-        times = SessionTimes()
-        members: Any
-        store: SessionStore
-        if engine.shared is not None:
-            shared = engine.shared
-            members = shared.peers
-            records = SessionRecords(shared.link, members.id, settings.session_ttl, times.live)
-            store = RedisSessionStore(
-                records, members, unreadable=shared.unreadable, times=times, clock=time.monotonic
-            )
-        else:
-            members = LocalMembers()
-            store = MemorySessionStore()
         ownership = SessionOwnership(
-            store,
-            members,
+            backend.sessions,
+            backend.cluster.members,
             begin=self._background.begin,
-            prepare=engine.prepare,
+            prepare=backend.engine.prepare,
             clock=time.monotonic,
             ttl=settings.session_ttl,
-            times=times,
             max_per_address=settings.max_connections_per_address,
         )
         return Registry(ownership, max_per_principal=settings.max_connections_per_principal)

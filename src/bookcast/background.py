@@ -1,10 +1,12 @@
-"""Work in the background: kept until it is done, its faults told, ended when asked to."""
+"""Work in the background: kept until it is done, its faults logged, ended when asked to."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from inspect import isawaitable
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -36,3 +38,116 @@ class Work:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("%s met a fault of ours", task.get_name(), exc_info=error)
+
+
+class Periodic:
+    """Runs a function every so many seconds, and sooner when it is triggered.
+
+    A fault of the function is logged, and doesn't end the runs.
+
+    Args:
+        function: what is run. When it returns an awaitable, that is awaited before the next run.
+        seconds: from the end of a run to the next one; a function where that changes.
+        name: what the log calls it.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[], object],
+        seconds: float | Callable[[], float],
+        name: str,
+    ) -> None:
+        self._function = function
+        self._seconds = seconds if callable(seconds) else lambda: seconds
+        self._name = name
+        self._triggered = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not closed since."""
+        return self._task is not None
+
+    def start(self) -> None:
+        """Begin. The first run is after the interval; at once where it was triggered before."""
+        self._task = asyncio.create_task(self._run(), name=self._name)
+
+    def trigger(self) -> None:
+        """Run the function at once, or when the run that is under way ends."""
+        self._triggered.set()
+
+    async def close(self) -> None:
+        """End; a run that is under way is cancelled. Once more does nothing."""
+        task, self._task = self._task, None
+        await _cancel(task)
+
+    async def _run(self) -> None:
+        while self._task is asyncio.current_task():  # a run may have closed it
+            await self._wait()
+            self._triggered.clear()
+            try:
+                outcome = self._function()
+                if isawaitable(outcome):
+                    await outcome
+            except Exception:
+                logger.exception("%s met a fault of ours", self._name)
+
+    async def _wait(self) -> None:
+        if self._triggered.is_set():
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds()):
+                await self._triggered.wait()
+
+
+class Coalescer:
+    """Runs a function soon, once, however often it is requested until then.
+
+    Where it is requested while it runs, it runs once more afterwards.
+
+    Args:
+        function: what is run.
+        name: what the log calls it.
+    """
+
+    def __init__(self, function: Callable[[], Awaitable[object]], name: str) -> None:
+        self._function = function
+        self._name = name
+        self._requested = False
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was requested is done."""
+        return self._task is None
+
+    def request(self) -> None:
+        """Run the function soon."""
+        self._requested = True
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=self._name)
+
+    async def close(self, patience: float = 0.0) -> None:
+        """End; a run that is under way for longer than so many seconds is cancelled."""
+        task, self._task = self._task, None
+        if task is not None and patience:
+            await asyncio.wait([task], timeout=patience)
+        await _cancel(task)
+
+    async def _run(self) -> None:
+        try:
+            while self._requested:
+                self._requested = False
+                try:
+                    await self._function()
+                except Exception:
+                    logger.exception("%s met a fault of ours", self._name)
+        finally:
+            if self._task is asyncio.current_task():
+                self._task = None
+
+
+async def _cancel(task: asyncio.Task[None] | None) -> None:
+    if task is not None and task is not asyncio.current_task():
+        task.cancel()
+        await asyncio.wait([task])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -12,13 +12,16 @@ import msgspec
 from bookcast.background import Work
 from bookcast.backplane.formats import read_supply, securities_for, write_supply
 from bookcast.backplane.names import name_of
+from bookcast.cluster.base import Cluster
+from bookcast.cluster.feed_leadership import FeedLeadership
 from bookcast.engine.base import Engine
 from bookcast.errors import EngineAwayError, FencedError, InvalidInput
 from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.feeds.futu.hints import hints
 from bookcast.feeds.supervisor import Supervisor
 from bookcast.listing import FeedList
-from bookcast.model import LOSSLESS, Publication, Security, Supply, Symbol, Topic
+from bookcast.model import Publication, Security, Supply, Symbol, Topic, Update
+from bookcast.timing import Times
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +34,19 @@ SYMBOLS: Final = "symbols"
 MAX_LISTED: Final = 10_000
 """Other nodes aren't told of a longer list."""
 
-LEADERLESS_SECONDS: Final = 3.0
-"""When one node hands the feed to another, others know of neither for a moment."""
-
-SEARCH_SECONDS: Final = 1.0
-"""How long another node may take to search its feed."""
-
 R = TypeVar("R")
+
+
+class FeederTimes(Times, frozen=True, kw_only=True):
+    """Of what a node waits for that doesn't run the feed, in seconds.
+
+    ``leaderless``: when one node hands the feed to another, others know of neither for so long.
+    ``search``: how long another node may take to search its feed.
+    """
+
+    leaderless: float = 3.0
+    search: float = 1.0
+
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _statuses: Final = msgspec.msgpack.Decoder(list[FeedStatus])
@@ -46,20 +55,28 @@ _list: Final = msgspec.msgpack.Decoder(tuple[str, list[Symbol]])
 
 
 class Feeder:
-    """One feed for all nodes. Where there is one node, it simply runs here.
+    """One feed for all nodes, run by the one that is elected.
 
-    ``make`` makes the feeds that are configured, given where to publish; ``clock`` gives monotonic
-    seconds.
+    Args:
+        engine: takes what the feed publishes.
+        cluster: the other nodes.
+        make: makes the feeds that are configured, given where to publish.
+        times: how long it waits for other nodes.
+        clock: monotonic seconds.
     """
 
     def __init__(
         self,
         engine: Engine,
+        cluster: Cluster,
         make: Callable[[Publish], Sequence[Feed]],
         *,
+        times: FeederTimes | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._times = times or FeederTimes()
         self._engine = engine
+        self._cluster = cluster
         self._clock = clock
         self._led_at = clock()
         self._fence: int | None = None
@@ -72,10 +89,14 @@ class Feeder:
         # Notices of other nodes as they came, and as they were read.
         self._notices: dict[str, tuple[bytes, Any]] = {}
         self._feeds = [Supervisor(feed) for feed in make(self._publish)]
+        # How they were when this node ran them last.
+        self._last: list[FeedStatus] = []
+        cluster.members.handlers["search"] = self._answer_search
+
+    async def start(self) -> None:
+        """Stand for election, where there are feeds to run."""
         if self._feeds:
-            engine.lead(gained=self._gain, lost=self._lose)
-        if engine.shared is not None:
-            engine.shared.peers.handlers["search"] = self._answer_search
+            await FeedLeadership(self._cluster, self).start()
 
     @property
     def leads(self) -> bool:
@@ -93,9 +114,10 @@ class Feeder:
     def _want(self, topic: Topic, *, reads: bool) -> None:
         is_new = topic not in self._wanted
         self._wanted[topic] = reads
-        if is_new and self._engine.shared is not None and topic.channel in LOSSLESS:
+        before = self._engine.fed_elsewhere(topic) if is_new else ()
+        if isinstance(before, Awaitable):
             self._taking_over.add(topic)
-            self._work.begin(self._want_after_others(topic), f"takes over {topic}")
+            self._work.begin(self._want_after_others(topic, before), f"takes over {topic}")
         elif topic not in self._taking_over:
             self._tell(topic)
 
@@ -106,10 +128,10 @@ class Feeder:
             else:
                 feed.want(topic)
 
-    async def _want_after_others(self, topic: Topic) -> None:
+    async def _want_after_others(self, topic: Topic, before: Awaitable[Sequence[Update]]) -> None:
         """Tell the feed first what that of another node has published of a topic."""
         try:
-            past = [update.data for update in await self._engine.past(topic)]
+            past = [update.data for update in await before]
         finally:
             self._taking_over.discard(topic)
         if topic not in self._wanted:
@@ -137,7 +159,7 @@ class Feeder:
         """Return the list of the feed, wherever it runs, where that lacks the topic's symbol."""
         if self._leads:
             listed = None if any(feed.serves(topic) for feed in self._feeds) else self._list
-        elif self._engine.shared is None or self._trouble() is not None:
+        elif self._trouble() is not None:
             return None
         else:
             listed = self._read(SYMBOLS, _read_list)
@@ -160,46 +182,51 @@ class Feeder:
 
     def statuses(self) -> list[FeedStatus]:
         """Tell how the feeds are, wherever they run."""
-        if self._leads or self._engine.shared is None:
+        if self._leads:
             return [feed.status() for feed in self._feeds]
-        statuses = self._read(FEEDS, _statuses.decode) or []
+        statuses = self._read(FEEDS, _statuses.decode)
+        if statuses is None:
+            return self._last
         if trouble := self._trouble():
             return [FeedStatus(one.name, "disconnected", one.symbols, trouble) for one in statuses]
         return statuses
 
     async def search(self, text: str) -> Sequence[Security]:
-        """Find what can be subscribed at the feed, wherever it runs."""
-        if self._leads or self._engine.shared is None:
-            return [one for feed in self._feeds for one in await feed.search(text)]
-        leader = self._leader()
+        """Find what can be subscribed at the feed, wherever it runs; if nowhere, at this node's."""
+        leader = None if self._leads else self._leader()
         if leader is None:
-            return ()
-        peers = self._engine.shared.peers
-        found = await peers.ask_all([leader], "search", text.encode(), SEARCH_SECONDS)
+            return [one for feed in self._feeds for one in await feed.search(text)]
+        found = await self._cluster.members.ask_all(
+            [leader], "search", text.encode(), self._times.search
+        )
         answer = found[leader]
         try:
             return _securities.decode(answer) if answer else ()
         except msgspec.MsgspecError as error:
-            self._engine.shared.unreadable.note("what another node's feed has", error)
+            self._cluster.unreadable.note("what another node's feed has", error)
             return ()
 
     async def post(self) -> None:
         """Tell other nodes what has changed; call it regularly."""
         self._look_at_list()
-        shared = self._engine.shared
-        if shared is None or not self._leads or self._fence is None:
+        fence = self._cluster.election.fence
+        if not self._leads or fence is None:
             return
+        try:
+            await self._cluster.feed_status.post(self._make_notices, fence)
+        except (EngineAwayError, FencedError) as error:
+            logger.debug("other nodes aren't told how the feed is: %s", error)
+
+    def _make_notices(self) -> dict[str, bytes]:
+        form = self._cluster.members.form
         notices = {FEEDS: _encode([feed.status() for feed in self._feeds])}
         if self._list is not None and len(self._list.symbols) <= MAX_LISTED:
             notices[SYMBOLS] = _encode((self._list.feed, self._list.symbols))
         for topic in self._wanted:
             supply = self.supply(topic)
             if supply is not None:
-                notices[name_of(topic)] = write_supply(supply, shared.peers.form)
-        try:
-            await shared.board.post(notices, self._fence)
-        except (EngineAwayError, FencedError) as error:
-            logger.debug("other nodes aren't told how the feed is: %s", error)
+                notices[name_of(topic)] = write_supply(supply, form)
+        return notices
 
     async def close(self) -> None:
         """End what is under way."""
@@ -207,7 +234,8 @@ class Feeder:
 
     # On and off
 
-    async def _gain(self, fence: int | None) -> None:
+    async def run_feed(self, fence: int) -> None:
+        """Run the feeds, and publish what comes of them under a fence."""
         self._fence = fence
         if not self._leads:
             self._leads = True
@@ -215,16 +243,21 @@ class Feeder:
             for feed in self._feeds:
                 feed.start()
 
-    async def _lose(self) -> None:
+    async def stop_feed(self) -> None:
+        """Run the feeds no more."""
         self._leads = False
         for feed in self._feeds:
             await feed.stop()
+        self._last = [feed.status() for feed in self._feeds]
 
     async def _publish(self, publications: Sequence[Publication]) -> None:
+        fence = self._fence
         try:
-            await self._engine.publish(publications, fence=self._fence)
+            await self._engine.publish(publications, fence=fence)
         except FencedError:
             logger.debug("%d updates are dropped: another node runs the feed", len(publications))
+            if fence is not None:
+                self._work.begin(self._cluster.election.note_fenced(fence), "fenced")
         except InvalidInput as error:
             logger.debug("%d updates are dropped: %s", len(publications), error.message)
 
@@ -232,8 +265,7 @@ class Feeder:
 
     def _read(self, name: str, decode: Callable[[bytes], R]) -> R | None:
         """Read a notice of another node; None: there is none, or it can't be read."""
-        assert self._engine.shared is not None
-        text = self._engine.shared.board.notices.get(name)
+        text = self._cluster.feed_status.notices.get(name)
         known = self._notices.get(name)
         if not text:
             self._notices.pop(name, None)
@@ -242,16 +274,13 @@ class Feeder:
             try:
                 known = text, decode(text)
             except msgspec.MsgspecError as error:
-                self._engine.shared.unreadable.note(f"the notice of {name}", error)
+                self._cluster.unreadable.note(f"the notice of {name}", error)
                 known = text, None
             self._notices[name] = known
         found: R | None = known[1]
         return found
 
     def _supply_elsewhere(self, topic: Topic) -> Supply | None:
-        shared = self._engine.shared
-        if shared is None:
-            return None
         supply = self._read(name_of(topic), read_supply)
         trouble = self._trouble()
         if trouble is None:
@@ -274,24 +303,20 @@ class Feeder:
         """Tell why nothing comes from the feed, which another node runs."""
         if (status := self._engine.status()).state == "away":
             return f"the feed runs on another node, and {status.detail}"
-        shared = self._engine.shared
-        assert shared is not None
         now = self._clock()
         if self._leader() is not None:
             self._led_at = now
-        elif shared.board.notices and now - self._led_at > LEADERLESS_SECONDS:
+        elif self._cluster.feed_status.notices and now - self._led_at > self._times.leaderless:
             return "no node runs the feed now"
         return None
 
     def _leader(self) -> str | None:
-        assert self._engine.shared is not None
-        living = self._engine.shared.peers.living
-        return next((node.id for node in living.values() if node.leads), None)
+        living = self._cluster.members.living.values()
+        return next((node.id for node in living if node.leads), None)
 
     async def _answer_search(self, text: bytes) -> bytes:
         found = [one for feed in self._feeds for one in await feed.search(text.decode())]
-        assert self._engine.shared is not None
-        return _encode(securities_for(found, self._engine.shared.peers.form))
+        return _encode(securities_for(found, self._cluster.members.form))
 
 
 def _read_list(text: bytes) -> FeedList:

@@ -7,9 +7,12 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from bookcast.backplane.base import Backplane
 from bookcast.backplane.breaker import Breaker
 from bookcast.backplane.keys import Keys
 from bookcast.backplane.link import Link, LinkSettings
+from bookcast.backplane.subscriber import Subscriber
+from bookcast.backplane.unreadable import UnreadableLog
 
 KEYS = Keys()
 """The names that a node uses unless told otherwise."""
@@ -26,3 +29,12 @@ async def link(
         yield made, breaker
     finally:
         await made.close()
+
+
+@asynccontextmanager
+async def plane(url: str, *, patience: float = 1.0) -> AsyncIterator[Backplane]:
+    """Give a way to Redis. Whoever needs its subscriber starts it."""
+    async with link(url, patience=patience) as (made, breaker):
+        subscriber = Subscriber(made)
+        yield Backplane(made, subscriber, breaker, UnreadableLog())
+        await subscriber.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,9 @@ async def listener(url: str) -> AsyncIterator[Listener]:
     """Listen on one channel always."""
     async with link(url, patience=0.5) as (made, _):
         made_listener = Listener()
-        made_listener.subscriber = Subscriber(
-            made, always=["always"], hear=made_listener.hear, connected=made_listener.note
-        )
+        made_listener.subscriber = Subscriber(made, made_listener.note)
+        made_listener.subscriber.listen("always", partial(made_listener.hear, "always"))
+        made_listener.subscriber.listen_to_others(made_listener.hear)
         made_listener.subscriber.start()
         yield made_listener
         await asyncio.wait_for(made_listener.subscriber.close(), PATIENCE)

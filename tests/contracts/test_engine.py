@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from bookcast.backend.base import Backend
+from bookcast.backend.memory import MemoryBackend
+from bookcast.backend.redis import RedisBackend
 from bookcast.backplane.link import LinkSettings
-from bookcast.engine.base import Engine, KeyConflictError
-from bookcast.engine.memory import MemoryEngine
-from bookcast.engine.peers import Node as Myself
-from bookcast.engine.redis import RedisEngine, RedisRules
+from bookcast.cluster.members.base import Node as Myself
+from bookcast.engine.base import KeyConflictError
+from bookcast.engine.redis import RedisRules
 from bookcast.model import Book, Data, Gone, Level, Once, Publication, Topic
 from bookcast.model.log import LogRules
 from tests.support import (
@@ -27,34 +29,34 @@ from tests.support import (
 HISTORY_SIZE = 3
 
 
-def memory_engine(_request: pytest.FixtureRequest) -> Engine:
-    return MemoryEngine(rules=LogRules(HISTORY_SIZE))
+def memory(_request: pytest.FixtureRequest) -> Backend:
+    return MemoryBackend(myself=lambda: Myself("node", "group"), rules=LogRules(HISTORY_SIZE))
 
 
-def redis_engine(request: pytest.FixtureRequest) -> Engine:
-    return RedisEngine(
+def redis(request: pytest.FixtureRequest) -> Backend:
+    return RedisBackend(
         LinkSettings(request.getfixturevalue("redis_url")),
         myself=lambda: Myself("node", "group"),
         rules=RedisRules(HISTORY_SIZE, LogRules(HISTORY_SIZE)),
     )
 
 
-ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
-    "memory": memory_engine,
-    "redis": redis_engine,
+BACKENDS: dict[str, Callable[[pytest.FixtureRequest], Backend]] = {
+    "memory": memory,
+    "redis": redis,
 }
 
 
 class Node:
     """What an engine is attached to."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        engine = self.engine = backend.engine
         self.deliveries = Deliveries(engine)
         self.delivered = self.deliveries.all
         self.demand: list[tuple[str, Topic]] = []
         self.removed: list[Topic] = []
-        self.leads = asyncio.Event()
         engine.attach(
             notice=self.deliveries.notice,
             wanted=lambda topic: self.demand.append(("wanted", topic)),
@@ -62,35 +64,26 @@ class Node:
             unwanted=lambda topic: self.demand.append(("unwanted", topic)),
             removed=self.removed.append,
         )
-        engine.lead(gained=self._gain, lost=self._lose)
-
-    async def _gain(self, _fence: int | None) -> None:
-        self.leads.set()
-
-    async def _lose(self) -> None:
-        self.leads.clear()
 
     async def settled(self, delivered: int) -> None:
         """Wait for so many updates, and for all that the engine was told before to come."""
         await eventually(lambda: len(self.delivered) >= delivered, f"{delivered} updates")
-        shared = self.engine.shared
-        if shared is not None:
-            # What a node says to itself comes behind all that was published.
-            await shared.peers.ask(shared.peers.id, "nothing", b"", PATIENCE)
+        # What a node says to itself comes behind all that was published.
+        members = self.backend.cluster.members
+        await members.ask(members.id, "nothing", b"", PATIENCE)
 
     async def follows(self, topic: Topic) -> None:
         """Want a topic, and wait until it is followed."""
         await self.deliveries.follow(topic)
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=BACKENDS)
 async def node(request: pytest.FixtureRequest) -> AsyncIterator[Node]:
-    node = Node(ENGINES[request.param](request))
-    await node.engine.start()
-    await asyncio.wait_for(node.leads.wait(), PATIENCE)
+    node = Node(BACKENDS[request.param](request))
+    await node.backend.start()
     await eventually(lambda: node.engine.status().state == "connected", "the engine")
     yield node
-    await asyncio.wait_for(node.engine.stop(), PATIENCE)
+    await asyncio.wait_for(node.backend.stop(), PATIENCE)
 
 
 def book(size: int) -> Book:
@@ -188,20 +181,12 @@ async def test_the_times_of_a_publication_go_with_it(node: Node) -> None:
     assert snapshot.server_ms > 1e12
 
 
-async def test_demand_reaches_the_feed(node: Node) -> None:
-    """The feed learns when a topic begins and ceases to be wanted."""
+async def test_what_this_node_wants_is_told_at_once(node: Node) -> None:
+    """When a topic begins and ceases to be wanted."""
     node.deliveries.want(AAPL)
-    await eventually(lambda: len(node.demand) == 1, "the demand")
+    assert node.demand == [("wanted", AAPL)]
     node.deliveries.release(AAPL)
-    await eventually(lambda: len(node.demand) == 2, "its end")
     assert node.demand == [("wanted", AAPL), ("unwanted", AAPL)]
-
-
-async def test_a_node_runs_the_feed_until_it_resigns(node: Node) -> None:
-    """Where there is no other, from the start."""
-    assert node.leads.is_set()
-    await node.engine.resign()
-    assert not node.leads.is_set()
 
 
 async def test_what_is_known_can_be_asked_for(node: Node) -> None:

@@ -86,8 +86,8 @@ async def test_what_a_nodes_own_feed_has_stays_live_without_redis(redis: RedisSe
         while (await client.hear())["type"] != "orderbook_update":
             pass  # until then it is pending
         redis.kill()
-        assert one._engine is not None
-        await eventually(lambda: one._engine.status().state == "away", "the outage")  # type: ignore[union-attr] # see above
+        assert one._backend is not None
+        await eventually(lambda: one._backend.engine.status().state == "away", "the outage")  # type: ignore[union-attr] # see above
         ended = asyncio.get_running_loop().time() + 1.5
         while asyncio.get_running_loop().time() < ended:
             message = await client.hear()
@@ -168,8 +168,8 @@ async def test_a_state_that_nobody_watches_survives_an_emptied_redis(
             while await sizes() != [1, 2, 3, 4, 5]:  # noqa: ASYNC110 - it is asked over HTTP
                 await asyncio.sleep(0.05)
         assert (await book(one, "NEW")).json()["data"]["bids"] == [[1, 2]]
-        assert other._engine is not None
-        heads = [f"{one.topic}" for one in await other._engine.heads()]
+        assert other._backend is not None
+        heads = [f"{one.topic}" for one in await other._backend.engine.heads()]
         assert "quote:US.Q" in heads
 
 

@@ -22,7 +22,8 @@ V1: Any = ["bookcast.v1"]
 
 LATER = """
 import sys
-from bookcast.engine import peers, records
+from bookcast.cluster.members import redis as members
+from bookcast.engine import records
 from bookcast.cli import main
 
 write, read = records.encode, records.decode
@@ -34,7 +35,7 @@ def encode(publication, server_ms, *, restored=False, form):
 def decode(topic, position, text):
     return read(topic, position, text.removeprefix(b"later"))
 
-records.encode, records.decode, peers.NEWEST = encode, decode, 3
+records.encode, records.decode, members.NEWEST = encode, decode, 3
 sys.exit(main())
 """
 """A release that reads one format more, and writes it where all nodes do."""

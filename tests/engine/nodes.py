@@ -4,65 +4,115 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from bookcast.backend.redis import RedisBackend, RedisTimes
 from bookcast.backplane.link import Link, LinkSettings
 from bookcast.backplane.names import name_of, shard_of
-from bookcast.engine.peers import Node
-from bookcast.engine.redis import RedisEngine, RedisRules
+from bookcast.backplane.pulse import PulseTimes
+from bookcast.cluster.election.redis import ElectionTimes
+from bookcast.cluster.feed_leadership import FeedLeadership
+from bookcast.cluster.members.base import Node
+from bookcast.engine.redis import RedisRules
+from bookcast.engine.times import EngineTimes
 from bookcast.model import LOSSLESS, Book, Level, Position, Publication, Topic, Trades, Update
 from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, Deliveries, eventually, trades
 
 HISTORY = RedisRules()
 
+SECONDS = RedisTimes()
+"""The intervals that a node has."""
+
+AUDITS_OFTEN = RedisTimes(engine=EngineTimes(audit=0.02))
+"""Intervals with which what Redis has is compared all the time."""
+
+NEVER_AUDITS = EngineTimes(audit=1000.0, grace=1001.0)
+
+QUICKER = RedisTimes(
+    pulse=PulseTimes(pulse=0.1), election=ElectionTimes(lock=0.8, renewal=0.1, precedence=1.0)
+)
+"""Intervals with which what happens in seconds happens sooner."""
+
 TIMEOUT = 0.5
 """Seconds that a Redis may take to answer that is going to be silent."""
 
 
 class EngineNode:
-    """An engine, and what it is attached to."""
+    """A backend on Redis, and what it is attached to."""
 
-    def __init__(self, engine: RedisEngine, *, feeds: bool = True) -> None:
-        self.engine = engine
-        self.deliveries = Deliveries(engine)
+    def __init__(self, backend: RedisBackend, *, feeds: bool = True) -> None:
+        self.backend = backend
+        self.engine = backend.engine
+        self.cluster = backend.cluster
+        self.feeds = feeds
+        self.deliveries = Deliveries(self.engine)
         self.delivered = self.deliveries.all
         self.unreadable: list[tuple[Topic, Position]] = []
         self.removed: list[Topic] = []
         self.wanted: set[Topic] = set()
-        self.fences: list[int | None] = []
+        self.fences: list[int] = []
         self.lost = 0
         self.returned = 0
         self.dead = False
-        engine.attach(
+        demand = self.cluster.demand
+        self.engine.attach(
             notice=self.deliveries.notice,
-            wanted=self.wanted.add,
-            unwanted=self.wanted.discard,
+            wanted=demand.want,
+            wanted_to_read=demand.want_to_read,
+            unwanted=demand.release,
             unreadable=lambda topic, position: self.unreadable.append((topic, position)),
             removed=self.removed.append,
         )
-        engine.on_return(self._return)
-        if feeds:
-            engine.lead(gained=self._gain, lost=self._lose)
+        backend.attach(away=lambda: None, returned=self._return)
+
+    async def start(self) -> None:
+        """Begin, and stand for election where it has a feed."""
+        await self.backend.start()
+        if self.feeds:
+            await FeedLeadership(self.cluster, self).start()
+
+    async def stop(self) -> None:
+        """End."""
+        await self.backend.stop()
 
     @property
     def id(self) -> str:
         """Its name among the nodes."""
-        return self.engine.shared.peers.id if self.engine.shared else ""
+        return self.cluster.members.id
+
+    @property
+    def elected(self) -> int | None:
+        """The fence under which it runs the feed now; None: it doesn't."""
+        return self.cluster.election.fence
 
     @property
     def fence(self) -> int:
         """Under which it runs the feed, as its feed was told."""
-        fence = self.fences[-1]
-        assert fence is not None
-        return fence
+        return self.fences[-1]
 
-    async def _gain(self, fence: int | None) -> None:
+    # What its feed is told
+
+    def want(self, topic: Topic) -> None:
+        """Some node wants a topic."""
+        self.wanted.add(topic)
+
+    def want_to_read(self, topic: Topic) -> None:
+        """Reads alone want a topic."""
+
+    def release(self, topic: Topic) -> None:
+        """No node wants a topic."""
+        self.wanted.discard(topic)
+
+    async def run_feed(self, fence: int) -> None:
+        """Run the feed."""
         self.fences.append(fence)
 
-    async def _lose(self) -> None:
+    async def stop_feed(self) -> None:
+        """Run it no more."""
         self.lost += 1
 
     def _return(self) -> None:
@@ -70,7 +120,7 @@ class EngineNode:
 
     async def leads(self) -> None:
         """Wait until it runs the feed."""
-        await eventually(lambda: self.engine.fence is not None and bool(self.fences), "leadership")
+        await eventually(lambda: self.elected is not None and bool(self.fences), "leadership")
 
     async def hears(self) -> None:
         """Wait until Redis tells it what is said, and it has heard all that was said before."""
@@ -81,11 +131,10 @@ class EngineNode:
             heard.set()
             return b""
 
-        assert self.engine.shared is not None
-        self.engine.shared.peers.handlers["hears"] = hear
+        self.cluster.members.handlers["hears"] = hear
         async with asyncio.timeout(PATIENCE):
             while not heard.is_set():  # a word may be lost with a connection
-                await self.engine.shared.peers.tell(self.id, "hears", b"")
+                await self.cluster.members.tell(self.id, "hears", b"")
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(heard.wait(), 0.5)
 
@@ -121,31 +170,38 @@ class EngineNode:
     async def die(self) -> None:
         """End without a word."""
         self.dead = True
-        engine = self.engine
+        backend, engine = self.backend, self.engine
+        await backend._members.pulse.close()
+        await backend._members._answering.end()
+        await backend._work.end()
+        await backend._election._looking.close()
+        await engine._auditing.close()
         await engine._work.end()
-        for task in (engine._leadership._task, engine._committer._task):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
-        await engine._demand.close()
-        await engine._subscriber.close()
-        await engine._link.close()
+        if engine._committer._task is not None:
+            engine._committer._task.cancel()
+            await asyncio.wait([engine._committer._task])
+        await backend._demand.close()
+        await backend._feed_status.close()
+        await backend._plane.subscriber.close()
+        await backend._plane.link.close()
 
 
-def engine(
+def backend(
     url: str,
     name: str,
     *,
     rules: RedisRules = HISTORY,
+    times: RedisTimes = SECONDS,
     patience: float = 5.0,
     ca_file: str | None = None,
     prefix: str = "bookcast",
-) -> RedisEngine:
-    """Make an engine that isn't started."""
-    return RedisEngine(
+) -> RedisBackend:
+    """Make a backend that isn't started."""
+    return RedisBackend(
         LinkSettings(url, timeout=patience, ca_file=ca_file, prefix=prefix),
         myself=lambda: Node(name, name),
         rules=rules,
+        times=times,
     )
 
 
@@ -155,6 +211,7 @@ async def node(
     name: str = "one",
     *,
     rules: RedisRules = HISTORY,
+    times: RedisTimes = SECONDS,
     patience: float = 5.0,
     ca_file: str | None = None,
     prefix: str = "bookcast",
@@ -165,31 +222,43 @@ async def node(
 
     ``patience``: seconds that Redis may take to answer.
     """
-    made = engine(url, name, rules=rules, patience=patience, ca_file=ca_file, prefix=prefix)
+    made = backend(
+        url, name, rules=rules, times=times, patience=patience, ca_file=ca_file, prefix=prefix
+    )
     running = EngineNode(made, feeds=feeds)
-    await running.engine.start()
+    await running.start()
     try:
         if hears:
             await running.hears()
         yield running
     finally:
         if not running.dead:
-            await asyncio.wait_for(running.engine.stop(), PATIENCE)
+            await asyncio.wait_for(running.stop(), PATIENCE)
 
 
 @asynccontextmanager
 async def nodes(
-    url: str, *names: str, rules: RedisRules = HISTORY, patience: float = 5.0
+    url: str,
+    *names: str,
+    rules: RedisRules = HISTORY,
+    times: RedisTimes = SECONDS,
+    patience: float = 5.0,
 ) -> AsyncIterator[list[EngineNode]]:
     """Run several nodes, of which the first runs the feed."""
     async with AsyncExitStack() as stack:
         running: list[EngineNode] = []
         for name in names:
             running.append(
-                await stack.enter_async_context(node(url, name, rules=rules, patience=patience))
+                await stack.enter_async_context(
+                    node(url, name, rules=rules, times=times, patience=patience)
+                )
             )
             await running[0].leads()
         yield running
+
+
+quick_node = functools.partial(node, times=QUICKER)
+quick_nodes = functools.partial(nodes, times=QUICKER)
 
 
 def book(size: int) -> Book:

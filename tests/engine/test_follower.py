@@ -6,14 +6,12 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import pytest
-
 from bookcast.backplane.subscriber import Subscriber
 from bookcast.backplane.unreadable import UnreadableLog
-from bookcast.engine import follower as follower_module
 from bookcast.engine.committer import Committer
 from bookcast.engine.follower import Follower
 from bookcast.engine.records import Unreadable
+from bookcast.engine.times import EngineTimes
 from bookcast.model import Publication, Topic, Update
 from bookcast.model.log import LogRules
 from tests.backplane.links import KEYS, link
@@ -63,10 +61,11 @@ class Reader:
 
 
 @asynccontextmanager
-async def reader(url: str) -> AsyncIterator[Reader]:
+async def reader(url: str, times: EngineTimes | None = None) -> AsyncIterator[Reader]:
     async with link(url) as (made, _):
         one = Reader()
-        subscriber = Subscriber(made, always=["always"], hear=one.hear, connected=one.connect)
+        subscriber = Subscriber(made, one.connect)
+        subscriber.listen_to_others(one.hear)
         one.follower = Follower(
             made,
             subscriber,
@@ -77,6 +76,7 @@ async def reader(url: str) -> AsyncIterator[Reader]:
             restore=one.restore,
             is_wanted=one.wanted.__contains__,
             unreadable=one.unreadable,
+            times=times,
         )
         one.committer = Committer(
             made, node="me", history_size=100, keeps_books=False, clock=time.time
@@ -117,11 +117,10 @@ async def test_what_was_missed_is_read_before_what_comes_next_is_shown(redis_url
 
 
 async def test_what_was_missed_is_found_when_nothing_comes_next(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
+    redis_url: str,
 ) -> None:
     """By comparing with what Redis has."""
-    monkeypatch.setattr(follower_module, "ARRIVAL_SECONDS", 0.0)
-    async with reader(redis_url) as one:
+    async with reader(redis_url, EngineTimes(arrival=1e-6)) as one:
         await one.follower.prepare([TRADES])
         one.deaf = True
         await one.publish(1, 2)
@@ -150,11 +149,10 @@ async def test_what_redis_has_lost_is_given_back(redis_url: str, redis_server: R
 
 
 async def test_what_nobody_wants_is_let_go_after_a_while(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
+    redis_url: str,
 ) -> None:
     """What is wanted again meanwhile, isn't."""
-    monkeypatch.setattr(follower_module, "LINGER_SECONDS", -1.0)
-    async with reader(redis_url) as one:
+    async with reader(redis_url, EngineTimes(linger=1e-9)) as one:
         one.wanted.add(AAPL)
         await one.follower.prepare([TRADES, AAPL])
         one.follower.want(AAPL)

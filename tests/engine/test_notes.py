@@ -19,17 +19,16 @@ async def test_a_node_that_wasnt_told_finds_it_by_itself(redis_url: str) -> None
         await other.follow(AAPL, TRADES)
         positions = await one.engine.publish([*books(AAPL, 1), *trade(TRADES, 2)])
         await other.has(TRADES, positions[1])
-        assert other.engine.shared is not None
-        del other.engine.shared.peers.handlers["look"]
+        del other.cluster.members.handlers["look"]
         await one.engine.abandon({AAPL: positions[0], TRADES: positions[1]}, "gone")
         await one.engine.remove(TRADES)
         assert other.engine.gone(AAPL) is None
-        await other.engine._audit()
+        await other.engine.audit()
         assert other.engine.gone(AAPL) == Gone(positions[0], "gone")
         assert other.engine.gone(TRADES) is None
         assert other.removed == [TRADES]
         await one.engine.publish(books(AAPL, 3))
-        await other.engine._audit()
+        await other.engine.audit()
         assert other.engine.gone(AAPL) is None
 
 

@@ -13,14 +13,15 @@ from tests.fakes.redis_server import RedisServer
 from tests.support import AAPL, QUOTE, TRADES, TSLA, eventually
 
 
-@pytest.fixture
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have what is missing told again without waiting for others."""
-    monkeypatch.setattr(published, "GRACE_SECONDS", 0.0)
-
-
 def states(running: EngineNode) -> PublishedStates:
     return running.engine._published
+
+
+def impatient(running: EngineNode) -> PublishedStates:
+    """Have what is missing told again without waiting for others."""
+    found = states(running)
+    found._grace = 0.0
+    return found
 
 
 async def newest(running: EngineNode, topic: Topic) -> list[float]:
@@ -28,7 +29,6 @@ async def newest(running: EngineNode, topic: Topic) -> list[float]:
     return sizes([found]) if found is not None else []
 
 
-@pytest.mark.usefixtures("_at_once")
 async def test_what_redis_has_lost_is_told_again(redis_url: str, redis_server: RedisServer) -> None:
     """As it was, in a new epoch, and again when that is lost too."""
     async with nodes(redis_url, "one", "two") as (one, other):
@@ -36,7 +36,7 @@ async def test_what_redis_has_lost_is_told_again(redis_url: str, redis_server: R
         for _ in range(2):
             redis_server.cli("DEL", KEYS.topic(AAPL).state)
             assert await newest(other, AAPL) == []
-            await states(one).audit()
+            await impatient(one).audit()
             assert await newest(other, AAPL) == [5]
         found = await other.engine.snapshot(AAPL)
         assert found is not None
@@ -62,7 +62,7 @@ async def test_what_somebody_else_has_published_since_stays(
 
 
 async def test_who_follows_a_topic_has_the_first_word(
-    redis_url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, redis_server: RedisServer
 ) -> None:
     """It may have what another node has published since: this one waits, and then loses to it."""
     async with nodes(redis_url, "one", "two") as (one, other):
@@ -71,8 +71,7 @@ async def test_who_follows_a_topic_has_the_first_word(
         await states(one).audit_all()
         assert await newest(one, AAPL) == [], "others have their turn"
         await other.engine.publish(books(AAPL, 2))
-        monkeypatch.setattr(published, "GRACE_SECONDS", 0.0)
-        await states(one).audit(0)
+        await impatient(one).audit(0)
         assert await newest(one, AAPL) == [2]
         assert len(states(one)) == 0
 
@@ -87,7 +86,6 @@ async def test_trades_are_not_told_again(redis_url: str, redis_server: RedisServ
         assert await one.engine.snapshot(TRADES) is None
 
 
-@pytest.mark.usefixtures("_at_once")
 async def test_all_topics_have_their_turn(
     redis_url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +96,7 @@ async def test_all_topics_have_their_turn(
         await one.engine.publish([Publication(topic, Quote(last=1)) for topic in topics])
         for topic in topics:
             redis_server.cli("DEL", KEYS.topic(topic).state)
-        await states(one).audit(5)
+        await impatient(one).audit(5)
         assert len(await one.engine.heads()) == 5
         await states(one).audit(5)
         assert len(await one.engine.heads()) == 10

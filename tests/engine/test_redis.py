@@ -9,19 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from bookcast.backend.redis import RedisTimes
 from bookcast.backplane.keys import KEEP_SECONDS
-from bookcast.engine import follower, leadership
-from bookcast.engine import redis as engine_module
+from bookcast.cluster.election.redis import ElectionTimes
 from bookcast.engine.redis import RedisRules
+from bookcast.engine.times import EngineTimes
 from bookcast.errors import FencedError, InvalidInput
 from bookcast.model import Once, Position, Publication, Symbol, Topic
 from bookcast.model.log import LogRules
 from tests.backplane.links import KEYS
 from tests.engine.nodes import (
+    AUDITS_OFTEN,
     TIMEOUT,
     EngineNode,
+    backend,
     books,
-    engine,
     node,
     nodes,
     sizes,
@@ -244,8 +246,8 @@ async def test_who_ran_the_feed_before_can_publish_nothing_more(two: list[Engine
     before = one.fence
     topics = [Topic("orderbook", Symbol(f"US.S{number}")) for number in range(40)]
     # A node that stood still has not noticed that its lock is gone.
-    leadership = one.engine._leadership
-    await leadership._changing.acquire()
+    election = one.backend._election
+    await election._changing.acquire()
     await other.engine._link.call("resign", [KEYS.lock], ["one", KEYS.leader_channel])
     await other.leads()
     assert other.fence > before
@@ -253,9 +255,9 @@ async def test_who_ran_the_feed_before_can_publish_nothing_more(two: list[Engine
         with pytest.raises(FencedError):
             await one.engine.publish(books(topic, 1), fence=before)
         assert await other.engine.snapshot(topic) is None
-    leadership._changing.release()
+    election._changing.release()
     await eventually(lambda: one.lost == 1, "the old one to end its feed")
-    assert one.engine.fence is None
+    assert one.elected is None
     [position] = await one.engine.publish(books(AAPL, 1))  # as anybody may
     assert position.seq == 1
     [position] = await other.engine.publish(books(AAPL, 2), fence=other.fence)
@@ -267,7 +269,7 @@ async def test_what_goes_together_with_something_refused_is_not_refused(
 ) -> None:
     """An old feed's publications take no others with them."""
     one, other = two
-    await one.engine.resign()
+    await one.cluster.election.resign()
     await other.leads()
     refused = asyncio.ensure_future(one.engine.publish(books(AAPL, 1), fence=one.fence))
     taken = asyncio.ensure_future(one.engine.publish(books(AAPL, 2)))
@@ -277,17 +279,17 @@ async def test_what_goes_together_with_something_refused_is_not_refused(
 
 
 async def test_leadership_moves_at_once_when_it_is_given_up(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
+    redis_url: str,
 ) -> None:
     """The next one gets what is wanted, and those who wait learn who it is."""
-    monkeypatch.setattr(leadership, "LOCK_MS", 600_000)  # it doesn't wait for that
-    async with nodes(redis_url, "one", "two") as (one, other):
+    times = RedisTimes(election=ElectionTimes(lock=600.0))  # it doesn't wait for that
+    async with nodes(redis_url, "one", "two", times=times) as (one, other):
         await other.follow(AAPL)
         await eventually(lambda: one.wanted == {AAPL}, "the demand")
-        await one.engine.resign()
+        await one.cluster.election.resign()
         await other.leads()
         assert (one.wanted, other.wanted) == (set(), {AAPL})
-        await one.engine.resign()  # as the end does once more
+        await one.cluster.election.resign()  # as the end does once more
 
 
 async def test_leadership_moves_when_a_node_dies(two: list[EngineNode]) -> None:
@@ -333,8 +335,8 @@ async def test_a_node_without_a_feed_runs_none(redis_url: str) -> None:
         node(redis_url, "with") as other,
     ):
         await other.leads()
-        assert without.engine.fence is None
-        await without.engine.resign()
+        assert without.elected is None
+        await without.cluster.election.resign()
         await without.follow(AAPL)
         await eventually(lambda: other.wanted == {AAPL}, "the demand")
 
@@ -369,11 +371,10 @@ async def test_many_who_ask_for_a_topic_wait_for_one_answer(two: list[EngineNode
     assert other.engine._link.calls - calls <= 3
 
 
-async def test_what_nobody_wants_is_let_go(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_nobody_wants_is_let_go(redis_url: str) -> None:
     """After a while, and it can be wanted again."""
-    monkeypatch.setattr(follower, "LINGER_SECONDS", 0.05)
-    monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 0.02)
-    async with node(redis_url) as one:
+    times = RedisTimes(engine=EngineTimes(audit=0.02, linger=0.05))
+    async with node(redis_url, times=times) as one:
         await one.follow(AAPL, TSLA)
         await one.engine.prepare([QUOTE])
         one.deliveries.release(AAPL)
@@ -433,19 +434,18 @@ async def test_topics_that_have_expired_are_listed_no_more(
 
 
 async def test_a_record_that_cannot_be_read_takes_nothing_else_with_it(
-    two: list[EngineNode], redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, redis_server: RedisServer
 ) -> None:
     """Its topic goes on with the next update."""
-    monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 0.02)
-    one, other = two
-    await one.engine.publish(books(AAPL, 1))
-    redis_server.cli("HSET", KEYS.topic(AAPL)[0], "d", "nonsense")
-    await other.engine.prepare([AAPL, TSLA])
-    other.deliveries.want(AAPL)
-    other.deliveries.want(TSLA)
-    [position, second] = await one.engine.publish([*books(TSLA, 1), *books(AAPL, 2)])
-    await other.has(TSLA, position)
-    await other.has(AAPL, second)
+    async with nodes(redis_url, "one", "two", times=AUDITS_OFTEN) as (one, other):
+        await one.engine.publish(books(AAPL, 1))
+        redis_server.cli("HSET", KEYS.topic(AAPL)[0], "d", "nonsense")
+        await other.engine.prepare([AAPL, TSLA])
+        other.deliveries.want(AAPL)
+        other.deliveries.want(TSLA)
+        [position, second] = await one.engine.publish([*books(TSLA, 1), *books(AAPL, 2)])
+        await other.has(TSLA, position)
+        await other.has(AAPL, second)
 
 
 async def test_numbers_and_status_tell_how_it_is(two: list[EngineNode]) -> None:
@@ -470,13 +470,13 @@ async def test_numbers_and_status_tell_how_it_is(two: list[EngineNode]) -> None:
 async def test_an_end_leaves_nothing_behind(redis_url: str, redis_server: RedisServer) -> None:
     """No task, no connection; what was published stays."""
     before = set(asyncio.all_tasks())
-    ended = EngineNode(engine(redis_url, "ended"))
-    await ended.engine.start()
+    ended = EngineNode(backend(redis_url, "ended"))
+    await ended.start()
     await ended.hears()
     await ended.leads()
     await ended.follow(AAPL)
     busy = [asyncio.ensure_future(ended.engine.publish(books(AAPL, n))) for n in range(50)]
-    await ended.engine.stop()
+    await ended.stop()
     await asyncio.gather(*busy, return_exceptions=True)
     await eventually(lambda: tasks_begun(before) == set(), f"{tasks_begun(before)} to end")
     clients = "name=bookcast"

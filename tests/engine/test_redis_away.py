@@ -19,15 +19,15 @@ from tests.engine.nodes import (
     TIMEOUT,
     EngineNode,
     books,
-    node,
     sizes,
     trade,
+)
+from tests.engine.nodes import (
+    quick_node as node,
 )
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer
 from tests.support import AAPL, CANDLES, PATIENCE, QUOTE, TRADES, TSLA, candle, eventually, trades
-
-pytestmark = pytest.mark.usefixtures("quicker")
 
 
 class Fault(NamedTuple):
@@ -366,7 +366,8 @@ async def test_a_node_is_not_ready_before_it_has_reached_redis_once(
             await eventually(lambda: server._unready() is None, "the node to be ready")
         finally:
             redis.stop()
-        engine = server._engine
+        assert server._backend is not None
+        engine = server._backend.engine
         assert engine is not None
         await eventually(lambda: engine.status().state == "away", "the node to notice")
         ready = (await http.get("/readyz")).status_code == 200

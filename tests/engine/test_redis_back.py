@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
-from bookcast.engine import leadership
 from tests.backplane.links import KEYS
-from tests.engine.nodes import TIMEOUT, EngineNode, books, kill_subscriptions, node, sizes, trade
+from tests.engine.nodes import QUICKER, TIMEOUT, EngineNode, books, kill_subscriptions, sizes, trade
+from tests.engine.nodes import quick_node as node
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer
 from tests.support import AAPL, PATIENCE, TRADES, eventually
-
-pytestmark = pytest.mark.usefixtures("quicker")
 
 
 async def test_each_outage_has_an_epoch_of_its_own(server: RedisServer) -> None:
@@ -46,14 +42,14 @@ async def test_a_lock_that_ran_out_meanwhile_is_taken_again_under_its_number(
     fence, loop = one.fence, asyncio.get_running_loop()
     server.pause()
     paused = loop.time()
-    await eventually(lambda: loop.time() > paused + leadership.LOCK_MS / 1000 + 0.1, "its end")
+    await eventually(lambda: loop.time() > paused + QUICKER.election.lock + 0.1, "its end")
     server.resume()
     await one.back()
     await other.back()
     await eventually(lambda: server.cli("GET", KEYS.lock) == f"{fence} one", "the lock")
     [position] = await one.engine.publish(books(AAPL, 1), fence=fence)
     assert position.seq == 1
-    assert (one.engine.fence, one.fences, one.lost, other.fences) == (fence, [fence], 0, [])
+    assert (one.elected, one.fences, one.lost, other.fences) == (fence, [fence], 0, [])
 
 
 async def test_a_node_that_was_cut_off_shows_what_the_others_have(server: RedisServer) -> None:
@@ -96,11 +92,9 @@ async def test_notices_are_posted_anew_when_redis_has_lost_them(
 ) -> None:
     """Though none has changed."""
     one, other = two
-    assert one.engine.shared is not None
-    assert other.engine.shared is not None
     notices = {"feeds": b"well", "topic": b"live"}
-    await one.engine.shared.board.post(notices, one.fence)
-    board = other.engine.shared.board
+    await one.cluster.feed_status.post(lambda: notices, one.fence)
+    board = other.cluster.feed_status
     await eventually(lambda: board.notices == notices, "the notices")
     server.kill()
     await one.away()
@@ -109,10 +103,9 @@ async def test_notices_are_posted_anew_when_redis_has_lost_them(
     for each in two:
         await each.back()
         await each.hears()
-    await one.engine.shared.board.post(notices, one.fence)
+    await one.cluster.feed_status.post(lambda: notices, one.fence)
     async with node(server.url, "new", patience=TIMEOUT) as new:
-        assert new.engine.shared is not None
-        newest = new.engine.shared.board
+        newest = new.cluster.feed_status
         await eventually(lambda: newest.notices == notices, "the notices at a new node")
         await eventually(lambda: board.notices == notices, "the notices at an old node")
 
@@ -127,7 +120,7 @@ async def test_an_end_while_redis_is_away_takes_no_time(
         await each.follow(AAPL, TRADES)
         await each.away()
         began = loop.time()
-        await each.engine.stop()
+        await each.stop()
         each.dead = True
         assert loop.time() - began < PATIENCE / 3
 

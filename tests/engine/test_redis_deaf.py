@@ -7,15 +7,26 @@ from pathlib import Path
 
 import pytest
 
+from bookcast.backend.redis import RedisTimes
 from bookcast.backplane.link import Link, LinkSettings
-from bookcast.engine import demand as demand_module
-from bookcast.engine import follower
-from bookcast.engine import redis as engine_module
+from bookcast.backplane.pulse import PulseTimes
+from bookcast.cluster.demand.redis import DemandTimes
 from bookcast.engine.redis import RedisRules
+from bookcast.engine.times import EngineTimes
 from bookcast.model import Symbol, Topic
 from bookcast.model.log import LogRules
 from tests.backplane.links import KEYS
-from tests.engine.nodes import EngineNode, books, engine, kill_subscriptions, node, sizes, trade
+from tests.engine.nodes import (
+    NEVER_AUDITS,
+    EngineNode,
+    backend,
+    books,
+    kill_subscriptions,
+    node,
+    nodes,
+    sizes,
+    trade,
+)
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import RedisServer
 from tests.support import AAPL, PATIENCE, TRADES, eventually
@@ -70,15 +81,15 @@ async def test_more_than_the_history_is_a_hole_that_shows_in_the_numbers(tmp_pat
 
 
 async def run_apart(
-    proxy: FaultyProxy, url: str, monkeypatch: pytest.MonkeyPatch
+    proxy: FaultyProxy, url: str, monkeypatch: pytest.MonkeyPatch, times: RedisTimes
 ) -> tuple[EngineNode, Link]:
     """Start a node that listens by way of a proxy, and does everything else directly."""
-    apart = EngineNode(engine(url, "apart"))
+    apart = EngineNode(backend(url, "apart", times=times))
     way = Link(
         LinkSettings(f"redis://127.0.0.1:{proxy.port}/0", timeout=0.5), apart.engine._breaker
     )
     monkeypatch.setattr(apart.engine._link, "pubsub", way.pubsub)
-    await apart.engine.start()
+    await apart.start()
     await apart.hears()
     return apart, way
 
@@ -87,11 +98,9 @@ async def test_a_dead_subscription_is_found_by_its_silence(
     redis_url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing comes and nothing breaks, but a node that can't hear itself knows."""
-    monkeypatch.setattr(engine_module, "PULSE_SECONDS", 0.05)
-    monkeypatch.setattr(engine_module, "DEAF_SECONDS", 0.5)
-    monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 1000)
-    async with FaultyProxy(redis_server.port) as proxy, node(redis_url, "one") as one:
-        apart, way = await run_apart(proxy, redis_url, monkeypatch)
+    times = RedisTimes(pulse=PulseTimes(pulse=0.05, deaf=0.5), engine=NEVER_AUDITS)
+    async with FaultyProxy(redis_server.port) as proxy, node(redis_url, "one", times=times) as one:
+        apart, way = await run_apart(proxy, redis_url, monkeypatch, times)
         try:
             await apart.follow(TRADES)
             proxy.stall()
@@ -110,7 +119,7 @@ async def test_a_dead_subscription_is_found_by_its_silence(
             assert sizes(apart.delivered) == [1, 2, 3]
             assert apart.engine.status().state == "connected"
         finally:
-            await apart.engine.stop()
+            await apart.stop()
             await way.close()
 
 
@@ -118,10 +127,9 @@ async def test_who_hears_nothing_still_gets_updates_by_looking(
     redis_url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Slower, but each of them; new topics as well."""
-    monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 0.05)
-    monkeypatch.setattr(follower, "ARRIVAL_SECONDS", 0.01)
-    async with FaultyProxy(redis_server.port) as proxy, node(redis_url, "one") as one:
-        apart, way = await run_apart(proxy, redis_url, monkeypatch)
+    times = RedisTimes(engine=EngineTimes(audit=0.05, arrival=0.01))
+    async with FaultyProxy(redis_server.port) as proxy, node(redis_url, "one", times=times) as one:
+        apart, way = await run_apart(proxy, redis_url, monkeypatch, times)
         try:
             await apart.follow(TRADES)
             proxy.stall()
@@ -136,7 +144,7 @@ async def test_who_hears_nothing_still_gets_updates_by_looking(
             assert sizes(u for u in apart.delivered if u.topic == TRADES) == [1, 2, 3]
             assert apart.engine.numbers()["repaired"] >= 2
         finally:
-            await apart.engine.stop()
+            await apart.stop()
             await way.close()
 
 
@@ -144,12 +152,11 @@ async def test_one_message_lost_on_a_quiet_topic_is_found(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Although nothing comes after it that would show the hole."""
-    monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 0.05)
-    monkeypatch.setattr(follower, "ARRIVAL_SECONDS", 0.01)
-    async with node(redis_url, "one") as one, node(redis_url, "two") as other:
+    times = RedisTimes(engine=EngineTimes(audit=0.05, arrival=0.01))
+    async with nodes(redis_url, "one", "two", times=times) as (one, other):
         await other.follow(TRADES, AAPL)
         with monkeypatch.context() as lossy:
-            lossy.setattr(other.engine._subscriber, "_hear", lambda _channel, _message: None)
+            lossy.setattr(other.backend._plane.subscriber, "_hear", lambda _channel, _message: None)
             [_, last, book] = await one.engine.publish([*trade(TRADES, 1, 2), *books(AAPL, 1)])
             await other.has(TRADES, last)
             await other.has(AAPL, book)
@@ -161,10 +168,10 @@ async def test_one_message_lost_on_a_busy_topic_is_found_at_once(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next one shows it."""
-    monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 1000)
-    async with node(redis_url, "one") as one, node(redis_url, "two") as other:
+    times = RedisTimes(engine=NEVER_AUDITS)
+    async with nodes(redis_url, "one", "two", times=times) as (one, other):
         await other.follow(TRADES)
-        hear = other.engine._subscriber._hear
+        hear = other.backend._plane.subscriber._hear
         channel = KEYS.topic(TRADES)[2]
         lost: list[bytes] = []
 
@@ -174,7 +181,7 @@ async def test_one_message_lost_on_a_busy_topic_is_found_at_once(
             if where != channel or len(lost) % 3:
                 hear(where, message)
 
-        monkeypatch.setattr(other.engine._subscriber, "_hear", lose_every_third)
+        monkeypatch.setattr(other.backend._plane.subscriber, "_hear", lose_every_third)
         for number in range(1, 101):
             [last] = await one.engine.publish(trade(TRADES, number))
         await other.has(TRADES, last)
@@ -205,16 +212,21 @@ async def test_thousands_of_topics_are_subscribed_again(tmp_path: Path) -> None:
 
 
 async def test_what_redis_has_forgotten_is_told_anew(
-    redis_url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, redis_server: RedisServer
 ) -> None:
     """All data are deleted while everything runs: the demand, who lives, the newest states.
 
     Trades aren't told twice.
     """
-    monkeypatch.setattr(engine_module, "PULSE_SECONDS", 0.05)
-    monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 0.1)
-    monkeypatch.setattr(demand_module, "LOOK_SECONDS", 0.05)
-    async with node(redis_url, "one") as one, node(redis_url, "two", feeds=False) as other:
+    times = RedisTimes(
+        pulse=PulseTimes(pulse=0.05),
+        demand=DemandTimes(look=0.05),
+        engine=EngineTimes(audit=0.1),
+    )
+    async with (
+        node(redis_url, "one", times=times) as one,
+        node(redis_url, "two", times=times, feeds=False) as other,
+    ):
         await one.leads()
         await other.follow(TRADES, AAPL)
         await eventually(lambda: one.wanted == {TRADES, AAPL}, "the demand")
@@ -245,11 +257,11 @@ async def test_what_redis_has_forgotten_is_told_anew(
 
 
 async def test_what_a_node_wants_outlives_its_standing_still(
-    redis_url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, redis_server: RedisServer
 ) -> None:
     """A process that was stopped for a while counts as dead, and as alive again afterwards."""
-    monkeypatch.setattr(engine_module, "PULSE_SECONDS", 0.05)
-    async with node(redis_url, "one") as one, node(redis_url, "two") as other:
+    times = RedisTimes(pulse=PulseTimes(pulse=0.05))
+    async with nodes(redis_url, "one", "two", times=times) as (one, other):
         await one.leads()
         await other.follow(AAPL)
         await eventually(lambda: one.wanted == {AAPL}, "the demand")

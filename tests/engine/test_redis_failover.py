@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from bookcast.engine import redis as engine_module
+from bookcast.engine.times import EngineTimes
 from bookcast.model import Publication
-from tests.engine.nodes import TIMEOUT, EngineNode, books, node, sizes, trade
+from tests.engine.nodes import QUICKER, TIMEOUT, EngineNode, books, sizes, trade
+from tests.engine.nodes import node as any_node
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer
 from tests.support import AAPL, CANDLES, QUOTE, TRADES, TSLA, candle, eventually
 
-pytestmark = pytest.mark.usefixtures("quicker")
+node = functools.partial(
+    any_node, times=msgspec.structs.replace(QUICKER, engine=EngineTimes(audit=0.3))
+)
 
 
 @pytest.fixture
@@ -60,11 +65,6 @@ async def named(server: RedisServer) -> AsyncIterator[tuple[FaultyProxy, EngineN
             await one.leads()
             await other.follow(AAPL, TSLA, TRADES)
             yield name, one, other
-
-
-@pytest.fixture(autouse=True)
-def _sooner(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "AUDIT_SECONDS", 0.3)
 
 
 async def test_what_a_replica_has_not_got_is_told_again_and_never_numbered_twice(

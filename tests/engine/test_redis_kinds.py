@@ -7,9 +7,12 @@ from pathlib import Path
 
 from bookcast.backplane.names import SHARDS, shard_of
 from bookcast.model import Symbol, Topic
-from tests.backplane.links import KEYS
+from bookcast.sessions.lost import LostSession
+from bookcast.sessions.store.base import Claim
+from bookcast.sessions.store.redis import RedisSessionStore
 from tests.engine.nodes import books, kill_subscriptions, node, sizes, trade
 from tests.fakes.redis_server import RedisCluster, RedisServer
+from tests.sessions.store.clients import SEEN, Client
 from tests.support import AAPL, PATIENCE, TRADES, eventually
 
 
@@ -65,21 +68,23 @@ async def test_a_cluster(tmp_path: Path) -> None:
 
                 await one.hears()
                 await other.hears()
-                assert one.engine.shared is not None
-                assert other.engine.shared is not None
-                shelf, theirs = one.engine.shared.shelf, other.engine.shared.shelf
-                key = KEYS.session("id", "somebody", "1")
-                await shelf.save(key, 0, b"data", live=False)
-                claim = await theirs.claim(key)
-                assert (claim.kind, claim.data) == ("taken", b"data")
+                mine, theirs = one.backend.sessions, other.backend.sessions
+                assert isinstance(mine, RedisSessionStore)
+                persister = mine.persister
+                key = mine.key("id", "somebody", "1")
+                mine.hold(LostSession((key,), SEEN))
+                await eventually(lambda: persister.is_idle, "the session to be saved")
+                claim = theirs.claim(key, Client(key))
+                assert not isinstance(claim, Claim)
+                assert (await claim).state == "left"
 
                 async def answer(body: bytes) -> bytes:
                     return body
 
-                other.engine.shared.peers.handlers["echo"] = answer
-                assert await one.engine.shared.peers.ask("two", "echo", b"x", PATIENCE) == b"x"
+                other.cluster.members.handlers["echo"] = answer
+                assert await one.cluster.members.ask("two", "echo", b"x", PATIENCE) == b"x"
 
-                await one.engine.resign()
+                await one.cluster.election.resign()
                 await asyncio.wait_for(other.leads(), PATIENCE)
                 [last] = await other.engine.publish(trade(TRADES, 5), fence=other.fence)
                 assert last.seq == 5

@@ -16,6 +16,10 @@ from bookcast.auth.gate import Gate
 from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.keys import RightsFile
 from bookcast.auth.tokens import Tokens, keys_of
+from bookcast.background import Work
+from bookcast.cluster.members.base import Node
+from bookcast.cluster.members.memory import MemoryMembers
+from bookcast.engine.memory import MemoryEngine
 from bookcast.errors import InvalidInput
 from bookcast.http.overflow import Overflow
 from bookcast.http.server import HttpLimits, HttpProtocol
@@ -26,7 +30,9 @@ from bookcast.protocol.actions import Send
 from bookcast.protocol.connection import BaseConnection, Terms
 from bookcast.protocol.connection_v1 import V1Connection
 from bookcast.sessions.handshake import Reception
+from bookcast.sessions.ownership import SessionOwnership
 from bookcast.sessions.registry import Registry
+from bookcast.sessions.store.memory import MemorySessionStore
 from bookcast.settings import from_keywords
 from bookcast.vendor_forms.read import read_vendor_form
 
@@ -213,13 +219,24 @@ def proxy_header(data: bytes) -> None:
     _feed(data[:1] + signature + data[2:], trusted=True)
 
 
+def _ownership() -> SessionOwnership:
+    """Of sessions, of which there are none here."""
+    return SessionOwnership(
+        MemorySessionStore(),
+        MemoryMembers(lambda: Node("", "")),
+        begin=Work().begin,
+        prepare=MemoryEngine().prepare,
+        clock=time.monotonic,
+    )
+
+
 @functools.cache
 def _reception() -> Reception:
     refusals = Refusals()
     settings = from_keywords(auth_mode="jwt", auth_jwt_secret=SECRET, auth_cookie="token")
     return Reception(
         gate=Gate.of(settings, refusals),
-        registry=Registry(clock=lambda: 0.0, call_later=lambda _seconds, _function: None),
+        registry=Registry(_ownership()),
         addresses=Seats(0),
         refusals=refusals,
         full=Full(time.monotonic),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -13,7 +14,10 @@ from unittest import mock
 import msgspec
 
 from bookcast import Server, app
-from bookcast.engine import demand, leadership, peers
+from bookcast.backend.configured import backend_of
+from bookcast.backend.redis import RedisTimes
+from bookcast.backplane.pulse import PulseTimes
+from bookcast.cluster.election.redis import ElectionTimes
 from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.model import Publication, Topic
 from bookcast.settings import Settings, from_keywords
@@ -116,12 +120,11 @@ class Node:
 class World:
     """One scenario: its nodes, its clients and what is noted of them."""
 
-    _PATCHES = (
-        (leadership, "LOCK_MS"),
-        (peers, "LIVING_MS"),
-        (demand, "LIVING_MS"),
+    _TIMES = RedisTimes(
+        pulse=PulseTimes(living=SHORT_LIVED_MS / 1000),
+        election=ElectionTimes(lock=SHORT_LIVED_MS / 1000),
     )
-    """How long Redis keeps what is renewed all the time."""
+    """Redis keeps for as long what is renewed all the time."""
 
     def __init__(self, loop: ScriptedLoop, folder: Path, redis: RedisServer | None) -> None:
         self.loop = loop
@@ -132,8 +135,9 @@ class World:
         self._begun: set[asyncio.Future[object]] = set()
         self.say = self.transcript.say
         self._patches = contextlib.ExitStack()
-        for module, name in self._PATCHES:
-            self._patches.enter_context(mock.patch.object(module, name, SHORT_LIVED_MS))
+        self._patches.enter_context(
+            mock.patch.object(app, "backend_of", functools.partial(backend_of, times=self._TIMES))
+        )
 
     async def node(self, name: str = "one", *, feeds: bool = False, **settings: Any) -> Node:
         """Start a node; on a Redis scenario it shares the Redis."""

@@ -30,9 +30,8 @@ async def group(redis_url: str, count: int) -> AsyncIterator[list[Server]]:
 
 
 def _living(server: Server) -> int:
-    assert server._engine is not None
-    assert server._engine.shared is not None
-    return len(server._engine.shared.peers.living)
+    assert server._backend is not None
+    return len(server._backend.cluster.members.living)
 
 
 async def get(server: Server, path: str) -> httpx.Response:
@@ -89,9 +88,8 @@ async def test_whichever_process_is_asked_answers_for_all(redis_url: str) -> Non
 async def test_a_process_that_does_not_answer_is_told(redis_url: str) -> None:
     """Its numbers are missing, and the server isn't healthy."""
     async with group(redis_url, 2) as [first, second]:
-        assert second._engine is not None
-        assert second._engine.shared is not None
-        second._engine.shared.peers.handlers.clear()
+        assert second._backend is not None
+        second._backend.cluster.members.handlers.clear()
         health = (await get(first, "/health")).json()
         assert health["workers"] == {"answered": 1, "all": 2}
         assert health["status"] == "degraded"

@@ -86,8 +86,8 @@ def set_times(server: Server, times: SessionTimes) -> None:
 
 def is_away(server: Server) -> bool:
     """Tell whether Redis is, as far as a node knows."""
-    assert server._engine is not None
-    return server._engine.status().state == "away"
+    assert server._backend is not None
+    return server._backend.engine.status().state == "away"
 
 
 async def saved(server: Server, client_id: str) -> None:
@@ -343,7 +343,7 @@ async def test_who_came_while_redis_was_away_finds_their_session_when_it_is_back
             await lose(here, "me?symbols=AAPL")
             server.kill()
             for node in (here, there):
-                await until(lambda node=node: node._engine is not None and node._engine.is_away)  # type: ignore[misc] # no type can be inferred for a lambda with a default
+                await until(lambda node=node: is_away(node))  # type: ignore[misc] # no type can be inferred for a lambda with a default
             async with connect(there.ws_url + "me?symbols=TSLA") as client:
                 assert (await client.hear())["type"] == "subscription_confirmed"
                 await there.publish("TSLA", book(1))
@@ -441,12 +441,16 @@ async def test_a_client_whose_node_was_cut_off_keeps_what_it_sees(
         await first.hear()
         await saved(here, "me")
         way.stall()
-        await until(lambda: here._engine is not None and here._engine.status().state == "away")
+        await until(
+            lambda: here._backend is not None and here._backend.engine.status().state == "away"
+        )
         async with connect(there.ws_url + "me"):
             await until(lambda: registry_of(there).ownership.resumed == 1)
             way.flow()
             await until(
-                lambda: here._engine is not None and here._engine.status().state == "connected"
+                lambda: (
+                    here._backend is not None and here._backend.engine.status().state == "connected"
+                )
             )
             await until(lambda: not is_saved(here, "me"))
             await there.publish("AAPL", book(3))
@@ -473,6 +477,6 @@ async def test_a_session_that_cant_be_read_is_like_none(
             assert answer["code"] == "unknown_session"
             confirmed = await client.ask({"action": "subscribe", "symbol": "AAPL"})
             assert confirmed["type"] == "subscription_confirmed"
-        assert there._engine is not None
-        assert there._engine.numbers()["unreadable"] == 1
+        assert there._backend is not None
+        assert there._backend.engine.numbers()["unreadable"] == 1
     assert not [one for one in caplog.records if one.exc_info]

@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from bookcast.app import LocalMembers as MemoryMembers
 from bookcast.auth.gate import Gate
 from bookcast.auth.principal import Principal, anyone
+from bookcast.cluster.members.base import Node as Myself
+from bookcast.cluster.members.memory import MemoryMembers
 from bookcast.engine.memory import MemoryEngine
 from bookcast.errors import FINAL, CloseCode
 from bookcast.hub.hub import Hub
@@ -178,7 +179,7 @@ class SessionWorld:
         self.store = store if store is not None else MemorySessionStore()
         self.ownership = SessionOwnership(
             self.store,
-            members or MemoryMembers(),
+            members or MemoryMembers(lambda: Myself("", "")),
             begin=self.timer.loop.begin,
             prepare=self.engine.prepare,
             clock=self.timer.clock,

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final
+from typing import ClassVar
 
 from bookcast import backoff
-
-FIRST_SECONDS: Final = 0.2
-MOST_SECONDS: Final = 1.0
-"""Looking again begins at the first of these and ends at the second, with jitter."""
+from bookcast.timing import Times
 
 
-STEADY_SECONDS: Final = 10.0
-"""When it opens again sooner than this, looking again doesn't begin anew."""
+class BreakerTimes(Times, frozen=True, kw_only=True):
+    """When to look again, in seconds.
+
+    ``first`` and ``most``: the waits between looks grow from the one to the other, with jitter.
+    ``steady``: where it opens again sooner than this, they don't begin anew.
+    """
+
+    LONGER: ClassVar = (("most", 1, "first"), ("steady", 2, "most"))
+
+    first: float = 0.2
+    most: float = 1.0
+    steady: float = 10.0
 
 
 class Breaker:
@@ -25,6 +32,7 @@ class Breaker:
         random: 0 to 1; takes away up to half of each wait, so that many nodes don't come back at
             the same moment.
         opens: called when it opens, with the reason.
+        times: when to look again.
     """
 
     def __init__(
@@ -32,7 +40,9 @@ class Breaker:
         clock: Callable[[], float],
         random: Callable[[], float],
         opens: Callable[[str], None] = lambda _reason: None,
+        times: BreakerTimes | None = None,
     ) -> None:
+        self._times = times or BreakerTimes()
         self._opens = opens
         self._clock = clock
         self._random = random
@@ -52,7 +62,7 @@ class Breaker:
         if self.is_open:
             return
         now = self._clock()
-        if now - self._closed_at > STEADY_SECONDS:
+        if now - self._closed_at > self._times.steady:
             self._attempts = 0  # else it was well for a moment only
         self.is_open = True
         self.opened += 1
@@ -68,4 +78,6 @@ class Breaker:
     def wait(self) -> float:
         """Give the seconds until the next look."""
         self._attempts += 1
-        return backoff.delay(self._attempts, self._random(), first=FIRST_SECONDS, most=MOST_SECONDS)
+        return backoff.delay(
+            self._attempts, self._random(), first=self._times.first, most=self._times.most
+        )

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from redis.asyncio.client import PubSub
@@ -34,23 +34,14 @@ class Subscriber:
 
     Args:
         link: the way to Redis.
-        always: channels that are always listened on.
-        hear: is given the channel and what was said.
         connected: is called when all channels are subscribed.
     """
 
-    def __init__(
-        self,
-        link: Link,
-        *,
-        always: Iterable[str],
-        hear: Callable[[str, bytes], None],
-        connected: Callable[[], None],
-    ) -> None:
+    def __init__(self, link: Link, connected: Callable[[], None] = lambda: None) -> None:
         self._link = link
         self._channels: dict[str, asyncio.Future[None]] = {}
-        self._always = tuple(always)
-        self._hear = hear
+        self._handlers: dict[str, Callable[[bytes], None]] = {}
+        self._hear_other: Callable[[str, bytes], None] = lambda _channel, _message: None
         self._connected = connected
         self._pubsub: PubSub | None = None
         self._task: asyncio.Task[None] | None = None
@@ -60,6 +51,14 @@ class Subscriber:
         """What is wrong with the connection, None when it is well."""
         self.lost = 0
         """Connections lost since the start."""
+
+    def listen(self, channel: str, hear: Callable[[bytes], None]) -> None:
+        """Listen on a channel always; call it before :meth:`start`. ``hear`` is given messages."""
+        self._handlers[channel] = hear
+
+    def listen_to_others(self, hear: Callable[[str, bytes], None]) -> None:
+        """Give ``hear`` the channel and the message of whatever else is subscribed."""
+        self._hear_other = hear
 
     def start(self) -> None:
         """Connect, in the background."""
@@ -138,7 +137,7 @@ class Subscriber:
     async def _listen(self) -> None:
         pubsub = self._link.pubsub()
         try:
-            channels = [*self._always, *self._channels]
+            channels = [*self._handlers, *self._channels]
             loop = asyncio.get_running_loop()
             for channel, confirmed in self._channels.items():
                 if confirmed.done():
@@ -174,6 +173,13 @@ class Subscriber:
                 confirmed.set_result(None)
             return channel
         return ""
+
+    def _hear(self, channel: str, message: bytes) -> None:
+        hear = self._handlers.get(channel)
+        if hear is not None:
+            hear(message)
+        else:
+            self._hear_other(channel, message)
 
     async def _drop(self) -> None:
         pubsub, self._pubsub = self._pubsub, None

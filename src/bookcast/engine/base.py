@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import msgspec
 
@@ -13,17 +13,11 @@ from bookcast.engine.interests import Interest, Want
 from bookcast.model import Gone, Position, Publication, Topic, Update
 from bookcast.model.log import TopicLog
 
-if TYPE_CHECKING:
-    from bookcast.backplane.link import Link
-    from bookcast.backplane.unreadable import UnreadableLog
-    from bookcast.engine.board import Board
-    from bookcast.engine.peers import Peers
-
 Notice = Callable[[TopicLog], None]
 """Tells this node's hub that something was appended to the log of a topic that is wanted here."""
 
-Demand = Callable[[Topic], None]
-"""Notifies the feed that a topic is wanted by somebody, by reads alone, or by nobody any more."""
+Wanted = Callable[[Topic], None]
+"""Is told that a topic is wanted on this node by somebody, by reads alone, or by nobody."""
 
 
 Prepare = Callable[[Sequence[Topic]], Awaitable[None]]
@@ -74,18 +68,6 @@ class Head(msgspec.Struct, frozen=True):
     server_ms: float
 
 
-class Shared(msgspec.Struct, frozen=True):
-    """What nodes that share an engine have besides: each other, a board, and the way to Redis.
-
-    ``unreadable`` is told what of all that can't be read.
-    """
-
-    peers: Peers
-    board: Board
-    link: Link
-    unreadable: UnreadableLog
-
-
 class Engine(ABC):
     """Where updates get their positions and snapshots live.
 
@@ -96,35 +78,32 @@ class Engine(ABC):
     waits: ClassVar[bool] = True
     """Whether it may wait for something; where it never does, :meth:`publish` needs no task."""
 
-    shared: Shared | None = None
-    """What it shares with other nodes; None where there are none."""
-
-    @property
-    def reached(self) -> bool:
-        """Whether it has been reached once: until then this node can serve nobody."""
-        return True
+    lag_seconds: ClassVar[float] = 0.0
+    """How long this node may not know yet what others do; 0 where there are none."""
 
     def __init__(self) -> None:
         self._notice: Notice = lambda _log: None
-        self._wanted: Demand = lambda _topic: None
-        self._wanted_to_read: Demand = lambda _topic: None
-        self._unwanted: Demand = lambda _topic: None
+        self._wanted: Wanted = lambda _topic: None
+        self._wanted_to_read: Wanted = lambda _topic: None
+        self._unwanted: Wanted = lambda _topic: None
         self._note_unreadable: NoteUnreadable = lambda _topic, _position: None
         self._removed: Callable[[Topic], None] = lambda _topic: None
-        self._gained: Callable[[int | None], Awaitable[None]] | None = None
-        self._lost: Callable[[], Awaitable[None]] | None = None
 
     def attach(
         self,
         *,
         notice: Notice,
-        wanted: Demand,
-        unwanted: Demand,
-        wanted_to_read: Demand = lambda _topic: None,
+        wanted: Wanted,
+        unwanted: Wanted,
+        wanted_to_read: Wanted = lambda _topic: None,
         unreadable: NoteUnreadable = lambda _topic, _position: None,
         removed: Callable[[Topic], None] = lambda _topic: None,
     ) -> None:
-        """Connect both ends of the path; call it once, before anything is wanted."""
+        """Connect what hears of this node's logs and of its demand, before anything is wanted.
+
+        ``wanted``, ``wanted_to_read`` and ``unwanted`` are told by whom on this node a topic is
+        wanted from now on.
+        """
         self._removed = removed
         self._note_unreadable = unreadable
         self._notice = notice
@@ -132,35 +111,8 @@ class Engine(ABC):
         self._wanted_to_read = wanted_to_read
         self._unwanted = unwanted
 
-    def lead(
-        self,
-        *,
-        gained: Callable[[int | None], Awaitable[None]],
-        lost: Callable[[], Awaitable[None]],
-    ) -> None:
-        """Say what is to be done when this node is to run the feed, and when it isn't any more.
-
-        ``gained`` is given the fence to publish under; it is called again when that changes. Call
-        it once, before :meth:`start`.
-        """
-        self._gained, self._lost = gained, lost
-
-    async def start(self) -> None:
+    async def start(self) -> None:  # noqa: B027 - one in memory is there at once
         """Begin. An engine that can't be reached is away, which is no failure."""
-        if self._gained is not None:
-            await self._gained(None)
-
-    async def renew(self, url: str) -> None:  # noqa: B027 - one in memory has no password
-        """Take over another password for where it is.
-
-        Raises:
-            SettingError: when that is refused; then nothing has changed.
-        """
-
-    async def resign(self) -> None:
-        """Run the feed no more, so that another node can."""
-        if self._lost is not None:
-            await self._lost()
 
     async def stop(self) -> None:  # noqa: B027 - one in memory has nothing to end
         """End."""
@@ -245,6 +197,16 @@ class Engine(ABC):
         That is its newest update, or, where every update counts, its history.
         """
 
+    def fed_elsewhere(
+        self,
+        topic: Topic,  # noqa: ARG002 - nobody else may have fed it
+    ) -> Sequence[Update] | Awaitable[Sequence[Update]]:
+        """Return what feeds of other nodes may have published of a topic, oldest first.
+
+        This node's feed goes on after that. Returns it at once where it is known at once.
+        """
+        return ()
+
     async def heads(self) -> list[Head]:
         """Return where every topic stands that has an update, in one list."""
         return [head async for page in self.pages() for head in page]
@@ -268,9 +230,3 @@ class Engine(ABC):
     def numbers(self) -> dict[str, float]:
         """Give what there is to count, by name."""
         return {}
-
-    def on_outage(self, function: Callable[[], None]) -> None:  # noqa: B027 - it never goes away
-        """Call a function when the engine is found to be away."""
-
-    def on_return(self, function: Callable[[], None]) -> None:  # noqa: B027 - it never goes away
-        """Call a function when the engine is back after it was away: it may have forgotten all."""

@@ -17,18 +17,12 @@ from bookcast.backplane.unreadable import UnreadableLog
 from bookcast.engine import records
 from bookcast.engine.mirror import Known, Mirror, is_news
 from bookcast.engine.records import Unreadable
+from bookcast.engine.times import EngineTimes
 from bookcast.errors import EngineAwayError
 from bookcast.model import LOSSLESS, Gone, Position, Topic, Update, is_lossless
 from bookcast.model.log import TopicLog
 
 logger = logging.getLogger(__name__)
-
-ARRIVAL_SECONDS: Final = 0.25
-"""What Redis has and this node hasn't may be on its way for so long."""
-
-LINGER_SECONDS: Final = 10.0
-"""What nobody wants any more is followed for so long."""
-
 
 REMOVED: Final = "removed"
 """What Redis notes of a topic that somebody has removed."""
@@ -56,6 +50,7 @@ class Follower:
         is_diverged: tells whether this node shows now what it has published alone, instead of what
             Redis says.
         forgotten: is told that a topic isn't followed any more.
+        times: how long it waits.
     """
 
     def __init__(
@@ -73,7 +68,9 @@ class Follower:
         removed: Callable[[Topic], None] = lambda _topic: None,
         is_diverged: Callable[[Topic], bool] = lambda _topic: False,
         forgotten: Callable[[Topic], None] = lambda _topic: None,
+        times: EngineTimes | None = None,
     ) -> None:
+        self._times = times or EngineTimes()
         self._link = link
         self._subscriber = subscriber
         self._history_size = history_size
@@ -204,7 +201,7 @@ class Follower:
         if not behind:
             return
         # Most of it is on its way.
-        await asyncio.sleep(ARRIVAL_SECONDS)
+        await asyncio.sleep(self._times.arrival)
         missing = [
             topic
             for topic in behind
@@ -350,7 +347,7 @@ class Follower:
         idle = [
             topic
             for topic, since in self._idle.items()
-            if now - since > LINGER_SECONDS and not self._is_wanted(topic)
+            if now - since > self._times.linger and not self._is_wanted(topic)
         ]
         for topic in idle:
             del self._idle[topic]

@@ -10,8 +10,8 @@ from typing import Final
 from bookcast.backplane.keys import KEEP_SECONDS
 from bookcast.backplane.link import Link
 from bookcast.backplane.names import name_of, shard_of, topics_of
+from bookcast.cluster.members.base import Members
 from bookcast.engine.follower import Follower
-from bookcast.engine.peers import Peers
 from bookcast.errors import EngineAwayError
 from bookcast.model import Gone, Position, Topic
 
@@ -25,11 +25,11 @@ TOGETHER: Final = 1000
 class TopicNotes:
     """Notes it there, and lets all nodes look. Who doesn't hear of it sees it in an audit."""
 
-    def __init__(self, link: Link, peers: Peers, follower: Follower) -> None:
+    def __init__(self, link: Link, members: Members, follower: Follower) -> None:
         self._link = link
-        self._peers = peers
+        self._members = members
         self._follower = follower
-        peers.handlers["look"] = self._answer_look
+        members.handlers["look"] = self._answer_look
 
     async def find_gone(self, topic: Topic) -> Gone | None:
         """Return whether the publisher of a topic's newest update is gone, as Redis knows it."""
@@ -88,9 +88,9 @@ class TopicNotes:
 
     async def _let_all_look(self, topics: Sequence[Topic]) -> None:
         names = "\n".join(map(name_of, topics)).encode()
-        others = [node for node in self._peers.living if node != self._peers.id]
+        others = [node for node in self._members.living if node != self._members.id]
         await asyncio.gather(
-            self._answer_look(names), *(self._peers.tell(node, "look", names) for node in others)
+            self._answer_look(names), *(self._members.tell(node, "look", names) for node in others)
         )
 
     async def _answer_look(self, names: bytes) -> bytes:

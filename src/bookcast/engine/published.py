@@ -24,10 +24,6 @@ TOGETHER: Final = 200
 AT_ONCE: Final = 1000
 """So many topics are compared with Redis by one audit, in turn."""
 
-GRACE_SECONDS: Final = 2.5
-"""What Redis has lost is told again by whoever follows the topic, within one audit. Only what is
-still missing after that is told from here: another node may have published since."""
-
 
 class _State(NamedTuple):
     position: Position
@@ -40,11 +36,17 @@ class PublishedStates:
     Args:
         follower: knows where topics stand in Redis.
         restore: tells Redis states that it has lost.
+        grace: seconds that others have to tell again what is missing; they may have something
+            newer.
     """
 
     def __init__(
-        self, follower: Follower, restore: Callable[[Sequence[Update]], Awaitable[None]]
+        self,
+        follower: Follower,
+        restore: Callable[[Sequence[Update]], Awaitable[None]],
+        grace: float,
     ) -> None:
+        self._grace = grace
         self._follower = follower
         self._restore = restore
         self._states: dict[Topic, _State] = {}
@@ -114,7 +116,7 @@ class PublishedStates:
             self._missing_since.pop(topic, None)
             return False
         now = time.monotonic()
-        if now - self._missing_since.setdefault(topic, now) < GRACE_SECONDS:
+        if now - self._missing_since.setdefault(topic, now) < self._grace:
             return False
         del self._missing_since[topic]
         return True

@@ -8,45 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from bookcast.background import Work
-from bookcast.backplane.breaker import Breaker
-from bookcast.backplane.link import Link, LinkSettings
-from bookcast.backplane.subscriber import Subscriber
-from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.background import Periodic, Work
+from bookcast.backplane.base import Backplane
+from bookcast.cluster.members.base import Members
 from bookcast.engine.alone import Alone
-from bookcast.engine.base import Engine, EngineStatus, Head, KeyConflictError, Shared
-from bookcast.engine.board import Board
+from bookcast.engine.base import Engine, EngineStatus, Head, KeyConflictError
 from bookcast.engine.committer import Committer
-from bookcast.engine.demand import Demand
 from bookcast.engine.directory import Directory
 from bookcast.engine.follower import Follower
 from bookcast.engine.interests import Interest, Interests, Want
-from bookcast.engine.leadership import Leadership
 from bookcast.engine.notes import TopicNotes
-from bookcast.engine.peers import Node, Peers
 from bookcast.engine.published import PublishedStates
 from bookcast.engine.records import Unreadable
-from bookcast.errors import EngineAwayError, FencedError, InvalidInput
+from bookcast.engine.times import EngineTimes
+from bookcast.errors import EngineAwayError, InvalidInput
 from bookcast.model import LOSSLESS, Gone, Position, Publication, Topic, Update, is_lossless
 from bookcast.model.log import LogRules, TopicLog
 
 logger = logging.getLogger(__name__)
-
-PULSE_SECONDS: Final = 1.0
-"""How often a node says that it lives, and by that learns whether Redis does."""
-
-DEAF_SECONDS: Final = 3.0
-"""A node that hasn't heard its own pulse for so long has lost its subscription."""
-
-AUDIT_SECONDS: Final = 2.0
-"""How often what Redis has is compared with what this node knows."""
 
 CLOCKS_MS: Final = 5000.0
 """Clocks of nodes may differ by so much."""
@@ -68,81 +53,71 @@ class RedisRules(msgspec.Struct, frozen=True):
 
 
 class RedisEngine(Engine):
-    """Keeps everything in Redis. ``clock`` gives seconds since 1970, ``myself`` what the node is.
+    """Keeps everything in Redis, for the nodes of a cluster.
 
     It is made of parts with a duty each: ``committer`` publishes, ``follower`` knows what is
-    published, ``breaker`` whether Redis is there, and ``alone`` what to do when it isn't.
+    published, and ``alone`` what to do while Redis is away. Whoever makes it tells it when that
+    begins and ends, see :meth:`begin_outage` and :meth:`end_outage`.
+
+    Args:
+        plane: the way to Redis.
+        members: the nodes.
+        rules: what holds for this node.
+        times: how often it looks at Redis.
+        patience: seconds that somebody waits for what is known of a topic.
+        clock: seconds since 1970.
     """
+
+    lag_seconds = 5.0
 
     def __init__(
         self,
-        link_settings: LinkSettings,
+        plane: Backplane,
+        members: Members,
         *,
-        myself: Callable[[], Node],
         rules: RedisRules,
+        times: EngineTimes,
+        patience: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
         self._rules = rules
         self._clock = clock
-        self._breaker = Breaker(time.monotonic, random.random, self._go_on_alone)
-        self._link = Link(link_settings, self._breaker)
-        unreadable = self._unreadable = UnreadableLog()
-        peers = Peers(self._link, myself, unreadable)
-        self._peers = peers
-        self._board = Board(self._link, unreadable)
-        self.shared = Shared(peers, self._board, self._link, unreadable)
+        self._members = members
+        self._breaker = plane.breaker
+        self._link = plane.link
+        self._subscriber = plane.subscriber
+        self._unreadable = plane.unreadable
         self._directory = Directory(self._link)
         self._committer = Committer(
             self._link,
-            node=peers.id,
+            node=members.id,
             history_size=rules.history_size,
             keeps_books=rules.logs.keeps_books,
-            form=lambda: peers.form,
+            form=lambda: members.form,
             published=lambda *state: self._published.note(*state),  # noqa: PLW0108 - made later
             clock=clock,
-        )
-        self._subscriber = Subscriber(
-            self._link,
-            always=(
-                peers.channel,
-                self._link.keys.demand_channel,
-                self._link.keys.board_channel,
-                self._link.keys.leader_channel,
-            ),
-            hear=self._hear,
-            connected=self._on_connected,
-        )
-        self._demand = Demand(
-            self._link,
-            peers.id,
-            living=lambda: peers.living,
-            wanted=lambda topic: self._wanted(topic),  # noqa: PLW0108 - it is attached later
-            wanted_to_read=lambda topic: self._wanted_to_read(topic),  # noqa: PLW0108 - the same
-            unwanted=lambda topic: self._unwanted(topic),  # noqa: PLW0108 - the same
-        )
-        self._leadership = Leadership(
-            self._link, peers.id, gained=self._on_gained, lost=self._on_lost, clock=time.monotonic
         )
         self._follower = Follower(
             self._link,
             self._subscriber,
             history_size=rules.history_size,
             log_of=lambda topic: self._alone.log(topic) or rules.logs.log_of(topic),
-            patience=link_settings.timeout,
+            patience=patience,
             show=self._show,
             restore=self._restore,
             is_wanted=lambda topic: topic in self._interests,
-            unreadable=unreadable,
+            unreadable=plane.unreadable,
             removed=self._on_removed,
             is_diverged=lambda topic: topic in self._alone,
             forgotten=lambda topic: self._alone.forget(topic),  # noqa: PLW0108 - made later
+            times=times,
         )
         self._interests = Interests(self._follow, self._on_change)
-        self._published = PublishedStates(self._follower, self._restore)
-        self._notes = TopicNotes(self._link, peers, self._follower)
+        self._published = PublishedStates(self._follower, self._restore, times.grace)
+        self._notes = TopicNotes(self._link, members, self._follower)
         self._alone = Alone(
-            peers.id,
+            members.id,
             clock=clock,
             log_of=lambda topic: self._follower.mirror.log(topic) or rules.logs.log_of(topic),
             interests=self._interests,
@@ -151,65 +126,27 @@ class RedisEngine(Engine):
         # What is wanted here, and since when, in milliseconds since 1970.
         self._wanted_since: dict[Topic, float] = {}
         self._work = Work()
-        self._heard_at = time.monotonic()
-        self._on_return: list[Callable[[], None]] = []
-        self._on_outage: Callable[[], None] = lambda: None
+        self._auditing = Periodic(self.audit, times.audit, "audit")
+        plane.subscriber.listen_to_others(self._follower.hear)
 
     # Coming and going
 
     async def start(self) -> None:
         """Begin; when Redis can't be reached, without it."""
-        self._heard_at = time.monotonic()
-        await self._pulse()
         await self.count_topics()
-        self._subscriber.start()
-        self._work.begin(self._pulses(), "pulse")
-        self._work.begin(self._audits(), "audit")
-        if self._gained is not None:  # there is a feed to run
-            self._leadership.start()
-
-    async def renew(self, url: str) -> None:
-        """Log in at Redis with what another address says, from the next connection on.
-
-        Raises:
-            SettingError: when Redis refuses it; then nothing has changed.
-        """
-        await self._link.renew(url)
-
-    async def resign(self) -> None:
-        """Run the feed no more, so that another node can."""
-        await self._leadership.close()
+        self._auditing.start()
 
     async def stop(self) -> None:
-        """End: what this node wanted counts no more."""
-        await self._leadership.close()
-        await self._subscriber.close()  # what is heard begins work
+        """End: nothing is followed any more, and what isn't published yet is given up."""
+        await self._auditing.close()
         await self._work.end()
         await self._follower.close()
-        await self._demand.close()
         await self._committer.close()
-        await self._peers.close()
-        if not self._breaker.is_open:
-            try:
-                await self._peers.leave()
-            except EngineAwayError as error:
-                logger.debug("Redis can't be told that this node ends: %s", error)
-        await self._link.close()
 
     @property
     def is_away(self) -> bool:
         """Whether Redis is away."""
         return self._breaker.is_open
-
-    @property
-    def reached(self) -> bool:
-        """Whether Redis has answered a pulse of this node."""
-        return bool(self._link.redis)
-
-    @property
-    def fence(self) -> int | None:
-        """Under which this node runs the feed; None: it doesn't."""
-        return self._leadership.fence
 
     # Publishing
 
@@ -230,10 +167,6 @@ class RedisEngine(Engine):
             except EngineAwayError as error:
                 logger.debug("%d updates are not published in Redis: %s", len(publications), error)
                 reason, unsure = str(error), error.unsure
-            except FencedError:
-                if fence is not None:
-                    self._work.begin(self._leadership.fenced(fence), "fenced")
-                raise
         if fence is None and not self._rules.local:
             raise _unavailable(reason, unsure=unsure)
         if not self._alone.is_alone:  # it is back already
@@ -295,13 +228,13 @@ class RedisEngine(Engine):
         if want is None:
             del self._wanted_since[topic]
             self._follower.release(topic)
-            self._demand.release(topic)
+            self._unwanted(topic)
             return
         self._wanted_since.setdefault(topic, self._clock() * 1000)
         if want == "read":
-            self._demand.want_to_read(topic)
+            self._wanted_to_read(topic)
         else:
-            self._demand.want(topic)
+            self._wanted(topic)
 
     async def snapshot(self, topic: Topic) -> Update | None:
         """Give the newest update of a topic, None when there was none."""
@@ -372,6 +305,10 @@ class RedisEngine(Engine):
         await self._follower.prepare([topic])
         log = self._follower.mirror.log(topic)
         return log.past() if log is not None else []
+
+    def fed_elsewhere(self, topic: Topic) -> Sequence[Update] | Awaitable[Sequence[Update]]:
+        """Return what feeds have published of a topic, where every update counts."""
+        return self.past(topic) if topic.channel in LOSSLESS else ()
 
     async def _refill(self, topic: Topic) -> None:
         """Let the log of a topic have again what Redis kept while this node went on alone."""
@@ -452,14 +389,6 @@ class RedisEngine(Engine):
             detail=detail,
         )
 
-    def on_return(self, function: Callable[[], None]) -> None:
-        """Call a function when Redis is back: it may have forgotten all."""
-        self._on_return.append(function)
-
-    def on_outage(self, function: Callable[[], None]) -> None:
-        """Call a function when Redis is found to be away."""
-        self._on_outage = function
-
     def numbers(self) -> dict[str, float]:
         """Give what there is to count, by name."""
         return {
@@ -473,34 +402,13 @@ class RedisEngine(Engine):
             "given_back": self._follower.given_back,
             "topics_followed": len(self._follower.mirror),
             "unreadable": self._unreadable.count,
-            "record_format": self._peers.form,
+            "record_format": self._members.form,
         }
 
     # What Redis tells
 
-    def _hear(self, channel: str, message: bytes) -> None:
-        if channel == self._peers.channel:
-            self._heard_at = time.monotonic()
-            if message != b"pulse":
-                self._peers.hear(message)
-        elif channel == self._link.keys.demand_channel:
-            node = message.decode()
-            self._demand.note_change(node)
-            if node not in self._peers.living and not self._breaker.is_open:
-                # It may read less than the others do: what it is to read is written so at once.
-                self._work.begin(self._pulse(), "pulse")
-        elif channel == self._link.keys.board_channel:
-            if self._board.hear(message):
-                self._work.begin(self._board.read(), "board")
-        elif channel == self._link.keys.leader_channel:
-            self._leadership.note_free()
-        else:
-            self._follower.hear(channel, message)
-
-    def _on_connected(self) -> None:
-        self._heard_at = time.monotonic()
-        self._work.begin(self._board.read(), "board")
-        self._demand.tell_anew()
+    def read_again(self) -> None:
+        """Read in the background what may have been said while nobody listened."""
         self._follower.read_again()
 
     def _show(
@@ -535,38 +443,8 @@ class RedisEngine(Engine):
             log.append(shown)
             self._notice(log)
 
-    # Again and again
-
-    async def _pulses(self) -> None:
-        while True:
-            away = self._breaker.is_open
-            await asyncio.sleep(self._breaker.wait() if away else PULSE_SECONDS)
-            await self._pulse()
-            if time.monotonic() - self._heard_at > DEAF_SECONDS and not self._breaker.is_open:
-                self._heard_at = time.monotonic()
-                self._subscriber.reconnect("its connection is dead: this node's pulse isn't heard")
-
-    async def _pulse(self) -> None:
-        try:
-            known = await self._peers.pulse()
-        except EngineAwayError as error:
-            logger.debug("no pulse: %s", error)
-        except Exception:
-            logger.exception("a pulse met a fault of ours")
-        else:
-            if self._breaker.is_open:
-                self._return()
-            elif not known:
-                logger.warning("Redis has forgotten this node, or is another one")
-                self._tell_anew()
-                self._work.begin(self._catch_up(), "catches up")
-
-    async def _audits(self) -> None:
-        while True:
-            await asyncio.sleep(AUDIT_SECONDS)
-            await self._audit()
-
-    async def _audit(self) -> None:
+    async def audit(self) -> None:
+        """Compare what Redis has with what this node knows, and put right what differs."""
         try:
             self._unreadable.check()
             await self._follower.audit()
@@ -579,26 +457,32 @@ class RedisEngine(Engine):
 
     # Redis away, and back
 
-    def _go_on_alone(self, reason: str) -> None:
-        """Go on without Redis."""
-        logger.warning("%s: this node goes on by itself", reason)
+    def begin_outage(self) -> None:
+        """Go on without Redis, under an epoch of this node's own."""
         self._alone.begin()
-        asyncio.get_running_loop().call_soon(self._on_outage)
 
-    def _return(self) -> None:
-        """Go on with Redis: what is newest here becomes the newest there."""
-        left = self._alone.end(self._follower.mirror.follows)
-        self._leadership.note_away()  # also where it was away for less than a look at the lock
-        self._breaker.succeed()
-        logger.warning("Redis is back")
-        fence = self._leadership.fence
-        handed_in = [
+    def end_outage(self) -> Sequence[tuple[Update, bool]]:
+        """Go on with Redis, which may be asked from now on.
+
+        Returns:
+            The newest states that were published here meanwhile, and whether the feed did that;
+            see :meth:`republish`.
+        """
+        return self._alone.end(self._follower.mirror.follows)
+
+    def republish(
+        self, left: Sequence[tuple[Update, bool]], fence: int | None
+    ) -> list[asyncio.Future[list[Position]]]:
+        """Let what is newest here become the newest in Redis.
+
+        ``fence``: under which this node runs the feed; None: somebody else does by now, whose word
+        counts.
+        """
+        return [
             self._hand_in(update, fence if fed else None)
             for update, fed in left
-            if fence is not None or not fed  # else somebody else runs the feed by now
+            if fence is not None or not fed
         ]
-        self._tell_anew()
-        self._work.begin(self._catch_up(handed_in), "return")
 
     def _hand_in(self, update: Update, fence: int | None) -> asyncio.Future[list[Position]]:
         """Publish a state of this node, unless somebody has published a newer one meanwhile."""
@@ -621,8 +505,11 @@ class RedisEngine(Engine):
         """Publish again what Redis has lost. It was taken once, whoever runs the feed by now."""
         await _settled([self._hand_in(update, None) for update in states])
 
-    async def _catch_up(self, handed_in: Sequence[asyncio.Future[list[Position]]] = ()) -> None:
-        """Show what Redis has instead of what this node said."""
+    async def catch_up(self, handed_in: Sequence[asyncio.Future[list[Position]]] = ()) -> None:
+        """Read all logs again once what this node said was handed in, then audit.
+
+        What Redis has is shown instead of what this node said.
+        """
         await _settled(handed_in)
         # The subscription may have outlived that, or not: what is missing is read in any case.
         await self._follower.read_all()
@@ -631,32 +518,11 @@ class RedisEngine(Engine):
             newest = self._follower.mirror.newest(topic)
             if newest is not None and not is_lossless(newest.data):
                 self._show([newest], False)  # noqa: FBT003 - the callback's
-        await self._audit()  # it may have lost what it had said before, too
+        await self.audit()  # it may have lost what it had said before, too
         try:
             await self._published.audit_all()
         except EngineAwayError as error:
             logger.debug("what Redis has lost can't be told now: %s", error)
-
-    def _tell_anew(self) -> None:
-        """Tell everything once more that Redis may have forgotten."""
-        self._demand.tell_anew()
-        self._board.begin()
-        for function in self._on_return:
-            function()
-
-    # The feed
-
-    async def _on_gained(self, fence: int) -> None:
-        self._board.begin()
-        await self._demand.follow()
-        if self._gained is not None:
-            await self._gained(fence)
-        self._work.begin(self._pulse(), "pulse")  # others are told at once
-
-    async def _on_lost(self) -> None:
-        if self._lost is not None:
-            await self._lost()
-        await self._demand.unfollow()
 
 
 def _unavailable(reason: str, *, unsure: bool) -> InvalidInput:

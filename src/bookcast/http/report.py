@@ -14,8 +14,8 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from bookcast.cluster.members.base import Members, Node
 from bookcast.engine.base import Engine, Head
-from bookcast.engine.peers import Node
 from bookcast.feeder import Feeder
 from bookcast.http import schemas
 from bookcast.hub.hub import Hub
@@ -84,6 +84,7 @@ class Reporter:
         self,
         *,
         engine: Engine,
+        members: Members,
         feeder: Feeder,
         hub: Hub,
         registry: Registry,
@@ -96,6 +97,7 @@ class Reporter:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
+        self._members = members
         self._feeder = feeder
         self._hub = hub
         self._registry = registry
@@ -107,11 +109,9 @@ class Reporter:
         self._rotated = rotated
         self._now = now
         self._started = now()
-        if engine.shared is not None:
-            handlers = engine.shared.peers.handlers
-            handlers["health"] = self._answer_health
-            handlers["stats"] = self._answer_stats
-            handlers["metrics"] = self._answer_metrics
+        members.handlers["health"] = self._answer_health
+        members.handlers["stats"] = self._answer_stats
+        members.handlers["metrics"] = self._answer_metrics
 
     async def health(self) -> schemas.Health:
         """Tell how the server and its parts are."""
@@ -230,7 +230,7 @@ class Reporter:
         )
 
     def _cluster(self) -> schemas.ClusterStats | None:
-        if self._engine.shared is None:
+        if not self._members.living:
             return None
         now_ms = self._now() * 1000
         nodes = [
@@ -245,7 +245,7 @@ class Reporter:
                 node.record_format,
             )
             for node in sorted(
-                self._engine.shared.peers.living.values(),
+                self._members.living.values(),
                 key=lambda node: (node.group, node.worker),
             )
         ]
@@ -265,15 +265,13 @@ class Reporter:
         return [msgspec.msgpack.decode(answer, type=kind) for answer in answers.values()]
 
     async def _ask_others(self, method: str, body: bytes = b"") -> dict[Node, bytes]:
-        if self._engine.shared is None:
-            return {}
-        peers, myself = self._engine.shared.peers, self._myself()
+        myself = self._myself()
         others = {
             node.id: node
-            for node in peers.living.values()
+            for node in self._members.living.values()
             if node.group == myself.group and node.id != myself.id
         }
-        answers = await peers.ask_all(others, method, body, ANSWER_SECONDS)
+        answers = await self._members.ask_all(others, method, body, ANSWER_SECONDS)
         return {others[id_]: answer for id_, answer in answers.items() if answer is not None}
 
     async def _answer_health(self, _body: bytes) -> bytes:

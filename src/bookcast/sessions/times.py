@@ -1,11 +1,11 @@
-"""The intervals of sessions, and how they hang together."""
+"""The intervals of sessions."""
 
 from __future__ import annotations
 
-import msgspec
+from bookcast.timing import Times
 
 
-class SessionTimes(msgspec.Struct, frozen=True):
+class SessionTimes(Times, frozen=True, kw_only=True):
     """Intervals, all in seconds.
 
     Attributes:
@@ -28,15 +28,7 @@ class SessionTimes(msgspec.Struct, frozen=True):
     retry: float = 1.0
     stop: float = 2.0
 
-    def __post_init__(self) -> None:
-        """Check the intervals against each other.
-
-        Raises:
-            ValueError: naming the two that don't go together.
-        """
-        if self.live <= 2 * self.touch:
-            raise ValueError("live must be more than twice touch: one touch may get lost")
-        if self.travel <= 0:
-            raise ValueError("travel must be more than 0: an answer takes its time")
-        if self.seek <= self.retry:
-            raise ValueError("seek must be more than retry: others save their sessions first")
+    LONGER = (
+        ("live", 2, "touch"),  # one touch may get lost
+        ("seek", 1, "retry"),  # others save theirs first
+    )

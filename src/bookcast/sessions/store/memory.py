@@ -29,7 +29,7 @@ class MemorySessionStore(SessionStore):
 
     def key(self, kind: Kind, principal: str, name: str) -> str:
         """Return the key of what is found by an id or token."""
-        return "\0".join((kind, principal, name))
+        return f"{kind}\0{principal}\0{name}"
 
     def holder(self, key: str) -> Holder | None:
         """Return who holds a key at this node."""

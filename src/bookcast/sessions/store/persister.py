@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from bookcast.background import Coalescer, Periodic
 from bookcast.errors import EngineAwayError
 from bookcast.sessions.store import records
 from bookcast.sessions.store.base import Holder
@@ -50,29 +51,24 @@ class SessionPersister:
         self._ended: dict[str, int] = {}
         # What is being saved or ended at this moment: it isn't as Redis says.
         self._under_way: set[str] = set()
-        self._saving: asyncio.Task[None] | None = None
         self._recovered = asyncio.Event()
-        self._touching: asyncio.Task[None] | None = None
+        self._saving = Coalescer(self._save, "saving sessions")
+        self._touching = Periodic(self._touch, times.touch, "touching sessions")
 
     def start(self) -> None:
         """Keep the sessions of connected clients from now on."""
-        self._touching = asyncio.create_task(self._touch(), name="touches sessions")
+        self._touching.start()
 
     async def stop(self) -> None:
         """Save what isn't saved yet, and end."""
-        if self._touching is not None:
-            self._touching.cancel()
-        if self._saving is not None and not self._records.is_away:
-            await asyncio.wait([self._saving], timeout=self._times.stop)
-        if self._saving is not None:  # Redis is away, or slow
-            self._saving.cancel()
-            await asyncio.wait([self._saving])
+        await self._touching.close()
+        await self._saving.close(0 if self._records.is_away else self._times.stop)
 
     def recover(self) -> None:
         """Redis is back, and may have forgotten sessions: save them all."""
         self._dirty.update(dict.fromkeys(self._holders.values()))
         self._recovered.set()
-        self._save_soon()
+        self._saving.request()
 
     def is_changing(self, key: str) -> bool:
         """Return whether what is found by a key isn't saved or ended yet as it should be."""
@@ -85,12 +81,12 @@ class SessionPersister:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is left to save or to end."""
-        return not self._dirty and not self._ended and self._saving is None
+        return not self._dirty and not self._ended and self._saving.is_idle
 
     def save(self, holder: Holder) -> None:
         """Save a session soon."""
         self._dirty[holder] = None
-        self._save_soon()
+        self._saving.request()
 
     def take(self, key: str, generation: int) -> None:
         """Take note that the session of a key is this node's from now on."""
@@ -101,26 +97,19 @@ class SessionPersister:
         generation = self._generations.pop(key, 0)
         if generation:
             self._ended[key] = generation
-            self._save_soon()
+            self._saving.request()
 
     def give_up(self, key: str) -> None:
         """Take note that the session of a key is another node's by now."""
         self._generations.pop(key, None)
 
-    def _save_soon(self) -> None:
-        if self._saving is None:
-            self._saving = asyncio.create_task(self._save(), name="saves sessions")
-
     async def _save(self) -> None:
-        try:
-            while self._dirty or self._ended:
-                # What changes meanwhile is saved together in the next round.
-                self._recovered.clear()
-                if not await self._save_once():
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._recovered.wait(), self._times.retry)
-        finally:
-            self._saving = None
+        while self._dirty or self._ended:
+            # What changes meanwhile is saved together in the next round.
+            self._recovered.clear()
+            if not await self._save_once():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._recovered.wait(), self._times.retry)
 
     async def _save_once(self) -> bool:
         """Save what has changed, after ending what is over; return False to be called later."""
@@ -182,18 +171,16 @@ class SessionPersister:
     def _note_saved(self, key: str, holder: Holder, known: int, generation: int) -> None:
         if generation and key not in self._holders:
             self._ended[key] = generation  # meanwhile it was over
-            self._save_soon()
+            self._saving.request()
         elif generation:
             self._generations[key] = generation
         elif self._holders.get(key) is holder:  # else it goes on in another, which is saved too
             self._refused(key, holder, bool(known))
 
     async def _touch(self) -> None:
-        while True:
-            await asyncio.sleep(self._times.touch)
-            keys = list(self._generations)
-            for at in range(0, len(keys), TOGETHER):
-                await self._touch_some(keys[at : at + TOGETHER])
+        keys = list(self._generations)
+        for at in range(0, len(keys), TOGETHER):
+            await self._touch_some(keys[at : at + TOGETHER])
 
     async def _touch_some(self, keys: list[str]) -> None:
         live = [

@@ -1,48 +1,53 @@
-"""A board for all nodes: what the one that runs the feed says of it."""
+"""A board in Redis: the node that runs the feed posts what has changed, all nodes hear of it."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from bookcast.backplane.link import Link
-from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.background import Coalescer
+from bookcast.backplane.base import Backplane
+from bookcast.cluster.feed_status.base import FeedStatusBoard, Notices
 from bookcast.errors import EngineAwayError
 
 logger = logging.getLogger(__name__)
-
-Notices = Mapping[str, bytes]
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _changes: Final = msgspec.msgpack.Decoder(dict[str, bytes])
 
 
-class Board:
-    """Notices by name. Whoever runs the feed posts them, all nodes have them at hand."""
+class RedisFeedStatus(FeedStatusBoard):
+    """Keeps at hand what it has heard. ``plane``: the way to Redis."""
 
-    def __init__(self, link: Link, unreadable: UnreadableLog) -> None:
-        self._link = link
-        self._unreadable = unreadable
+    def __init__(self, plane: Backplane) -> None:
+        self._link = plane.link
+        self._unreadable = plane.unreadable
         self._posted: dict[str, bytes] | None = None
         self._heard = 0
-        self.notices: dict[str, bytes] = {}
+        self._reading = Coalescer(self.read, "board")
+        self._notices: dict[str, bytes] = {}
+        plane.subscriber.listen(plane.link.keys.board_channel, self._hear)
+
+    @property
+    def notices(self) -> dict[str, bytes]:
         """All notices, as far as this node has heard of them."""
+        return self._notices
 
     def begin(self) -> None:
         """Begin to post: what another node had posted goes with the first notice."""
         self._posted = None
 
-    async def post(self, notices: Notices, fence: int) -> None:
+    async def post(self, make: Callable[[], Notices], fence: int) -> None:
         """Let these be all notices; only what has changed is told.
 
         Raises:
             EngineAwayError: when that can't be done now.
             FencedError: when another node runs the feed.
         """
-        before = self._posted
+        notices, before = make(), self._posted
         changes = {
             name: notice for name, notice in notices.items() if (before or {}).get(name) != notice
         }
@@ -64,22 +69,31 @@ class Board:
         )
         self._posted = dict(notices)
 
-    def hear(self, message: bytes) -> bool:
-        """Take what has changed; True: all of it has to be read."""
+    def read_soon(self) -> None:
+        """Read all notices in the background: some may have been missed."""
+        self._reading.request()
+
+    async def close(self) -> None:
+        """End."""
+        await self._reading.close()
+
+    def _hear(self, message: bytes) -> None:
+        """Take what has changed."""
         self._heard += 1
         if not message:
-            return True
+            self.read_soon()
+            return
         try:
             changes = _changes.decode(message)
         except msgspec.MsgspecError as error:
             self._unreadable.note("what changed on the board", error)
-            return True
+            self.read_soon()
+            return
         for name, notice in changes.items():
             if notice:
-                self.notices[name] = notice
+                self._notices[name] = notice
             else:
-                self.notices.pop(name, None)
-        return False
+                self._notices.pop(name, None)
 
     async def read(self) -> None:
         """Read all notices."""
@@ -92,4 +106,4 @@ class Board:
                 logger.debug("the board can't be read: %s", error)
                 return
             pairs = zip(found[::2], found[1::2], strict=True)
-            self.notices = {name.decode(): notice for name, notice in pairs}
+            self._notices = {name.decode(): notice for name, notice in pairs}

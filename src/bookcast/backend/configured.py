@@ -1,22 +1,25 @@
-"""Makes the engine that the settings name."""
+"""Makes the backend that the settings name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from bookcast.backend.base import Backend
+from bookcast.backend.memory import MemoryBackend
+from bookcast.backend.redis import RedisBackend, RedisTimes
 from bookcast.backplane.link import LinkSettings
-from bookcast.engine.base import Engine
-from bookcast.engine.memory import MemoryEngine
-from bookcast.engine.peers import Node
-from bookcast.engine.redis import RedisEngine, RedisRules
+from bookcast.cluster.members.base import Node
+from bookcast.engine.redis import RedisRules
 from bookcast.model.log import LogRules
 from bookcast.settings import Settings
 
 
-def engine_of(settings: Settings, myself: Callable[[], Node]) -> Engine:
-    """Make the engine: in Redis where there is one, else in memory.
+def backend_of(
+    settings: Settings, myself: Callable[[], Node], times: RedisTimes | None = None
+) -> Backend:
+    """Make the backend: in Redis where there is one, else in memory.
 
-    ``myself`` tells what this node says of itself.
+    ``myself`` tells what this node says of itself; ``times`` how often it does what in Redis.
     """
     shares = settings.redis_url is not None and settings.shares_redis
     logs = LogRules(
@@ -26,8 +29,8 @@ def engine_of(settings: Settings, myself: Callable[[], Node]) -> Engine:
         keeps_books=settings.session_queue == "all" and shares,
     )
     if settings.redis_url is None or not shares:
-        return MemoryEngine(rules=logs)
-    return RedisEngine(
+        return MemoryBackend(myself=myself, rules=logs)
+    return RedisBackend(
         LinkSettings(
             settings.redis_url,
             settings.redis_timeout,
@@ -43,4 +46,6 @@ def engine_of(settings: Settings, myself: Callable[[], Node]) -> Engine:
             logs=logs,
             local=settings.engine_down_publish == "local",
         ),
+        session_ttl=settings.session_ttl,
+        times=times,
     )

@@ -8,37 +8,39 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from bookcast.backplane.base import Backplane
 from bookcast.backplane.breaker import Breaker
-from bookcast.backplane.link import Link
 from bookcast.backplane.names import SHARDS
-from bookcast.engine import leadership
-from bookcast.engine.leadership import Leadership
-from tests.backplane.links import KEYS, link
+from bookcast.cluster.election.redis import ElectionTimes, RedisElection
+from tests.backplane.links import KEYS, plane
 from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, eventually
+
+TIMES = ElectionTimes(lock=0.3, renewal=0.02)
 
 
 class Candidate:
     """Who may run the feed, and what became of that."""
 
-    def __init__(self, made: Link, name: str) -> None:
+    def __init__(self, made: Backplane, name: str) -> None:
         self.told: list[str] = []
         self.now = 0.0
         self.before_gain: Callable[[], object] = lambda: None
-        self.leadership = Leadership(
-            made, name, gained=self._gain, lost=self._lose, clock=lambda: self.now
-        )
+        self.election = RedisElection(made, name, TIMES, clock=lambda: self.now)
 
-    async def _gain(self, fence: int) -> None:
+    async def start(self) -> None:
+        await self.election.start(self)
+
+    async def gain(self, fence: int) -> None:
         self.before_gain()
         self.told.append(f"gained {fence}")
 
-    async def _lose(self) -> None:
+    async def lose(self) -> None:
         self.told.append("lost")
 
     @property
     def fence(self) -> int | None:
-        return self.leadership.fence
+        return self.election.fence
 
     async def leads(self) -> int:
         await eventually(lambda: self.told[-1:] == [f"gained {self.fence}"], "leadership")
@@ -46,28 +48,22 @@ class Candidate:
         return self.fence
 
 
-@pytest.fixture(autouse=True)
-def _quicker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leadership, "RENEW_SECONDS", 0.02)
-    monkeypatch.setattr(leadership, "LOCK_MS", 300)
-
-
 @asynccontextmanager
 async def two(url: str) -> AsyncIterator[tuple[Candidate, Candidate, Breaker]]:
     """Give one who runs the feed, another, and the breaker before both."""
-    async with link(url) as (made, breaker):
+    async with plane(url) as made:
         one, other = Candidate(made, "one"), Candidate(made, "two")
-        one.leadership.start()
+        await one.start()
         await one.leads()
-        other.leadership.start()
-        yield one, other, breaker
+        await other.start()
+        yield one, other, made.breaker
         for each in (one, other):
-            await asyncio.wait_for(each.leadership.close(), PATIENCE)
+            await asyncio.wait_for(each.election.resign(), PATIENCE)
 
 
 async def turns(count: int = 3) -> None:
     """Let everybody look at the lock so often."""
-    await asyncio.sleep(leadership.RENEW_SECONDS * count)
+    await asyncio.sleep(TIMES.renewal * count)
 
 
 async def test_the_lock_is_renewed_for_as_long_as_its_holder_lives(
@@ -86,18 +82,18 @@ async def test_every_shard_is_fenced_before_the_feed_begins(
     redis_url: str, redis_server: RedisServer
 ) -> None:
     """So nothing of the one before comes after it."""
-    async with link(redis_url) as (made, _):
+    async with plane(redis_url) as made:
         one = Candidate(made, "one")
         fences: list[str] = []
         one.before_gain = lambda: fences.extend(
             redis_server.cli("GET", KEYS.fence(shard)) for shard in range(SHARDS)
         )
         redis_server.cli("SET", KEYS.fence(3), 2**50)
-        one.leadership.start()
+        await one.start()
         fence = await one.leads()
         assert fences.count(str(fence)) == SHARDS - 1
         assert fences[3] == str(2**50)  # a fence never sinks
-        await one.leadership.close()
+        await one.election.resign()
 
 
 async def test_who_resigns_is_followed_at_once(
@@ -106,9 +102,9 @@ async def test_who_resigns_is_followed_at_once(
     """The next one has a higher number, and is told of it."""
     async with two(redis_url) as (one, other, _):
         before = await one.leads()
-        await one.leadership.close()
+        await one.election.resign()
         assert one.told[-1] == "lost"
-        other.leadership.note_free()
+        other.election.note_free()
         assert await other.leads() > before
 
 
@@ -116,10 +112,10 @@ async def test_a_lock_that_nobody_renews_is_taken(redis_url: str) -> None:
     """Its holder was stopped, perhaps; once it goes on, it learns that it is over."""
     async with two(redis_url) as (one, other, _):
         before = await one.leads()
-        await one.leadership._changing.acquire()  # it stands still
+        await one.election._changing.acquire()  # it stands still
         assert await other.leads() > before
         assert one.fence == before
-        one.leadership._changing.release()
+        one.election._changing.release()
         await eventually(lambda: one.told[-1] == "lost", "the end of the first")
         assert one.fence is None
 
@@ -128,9 +124,9 @@ async def test_who_is_refused_ends_its_feed(redis_url: str) -> None:
     """Unless it was under a number of before."""
     async with two(redis_url) as (one, _, _):
         fence = await one.leads()
-        await one.leadership.fenced(fence - 1)
+        await one.election.note_fenced(fence - 1)
         assert one.told == [f"gained {fence}"]
-        await one.leadership.fenced(fence)
+        await one.election.note_fenced(fence)
         assert one.told[1] == "lost"
 
 
@@ -140,7 +136,7 @@ async def test_a_lock_that_is_lost_is_taken_again_under_its_number(
     """Nobody else has had it since, so the feed needn't end."""
     async with two(redis_url) as (one, other, _):
         other.now = -1.0
-        other.leadership._away_until = 0.0  # it gives way, as after Redis was away
+        other.election._away_until = 0.0  # it gives way, as after Redis was away
         fence = await one.leads()
         for command in (("DEL", KEYS.lock), ("FLUSHALL",)):
             redis_server.cli(*command)
@@ -160,9 +156,9 @@ async def test_who_comes_back_after_another_begins_anew(
     redis_url: str, redis_server: RedisServer
 ) -> None:
     """What it has under way is refused, so its feed has to learn of the new number."""
-    async with link(redis_url) as (made, _):
+    async with plane(redis_url) as made:
         one = Candidate(made, "one")
-        one.leadership.start()
+        await one.start()
         before = await one.leads()
         # Meanwhile another had it, and has died.
         redis_server.cli("SET", KEYS.lock_number, before + 5)
@@ -171,7 +167,7 @@ async def test_who_comes_back_after_another_begins_anew(
         assert one.told == [f"gained {before}", "lost", f"gained {one.fence}"]
         assert one.fence is not None
         assert one.fence > before + 5
-        await one.leadership.close()
+        await one.election.resign()
 
 
 async def test_while_redis_is_away_the_feed_goes_on(
@@ -180,17 +176,17 @@ async def test_while_redis_is_away_the_feed_goes_on(
     """Afterwards whoever had it has the first word, for a while."""
     async with two(redis_url) as (one, other, breaker):
         fence = await one.leads()
-        await one.leadership._changing.acquire()
+        await one.election._changing.acquire()
         breaker.fail("gone")
         await turns()
-        await eventually(lambda: other.leadership._away_until > 0, "it to be noticed")
+        await eventually(lambda: other.election._away_until > 0, "it to be noticed")
         redis_server.cli("FLUSHALL")
         breaker.succeed()
         await turns()
         assert (one.fence, other.fence) == (fence, None)
-        other.now = leadership.PATIENCE_SECONDS + 0.1  # nobody said a word
+        other.now = TIMES.precedence + 0.1  # nobody said a word
         await other.leads()
-        one.leadership._changing.release()
+        one.election._changing.release()
         await eventually(lambda: one.told[-1] == "lost", "the end of the first")
 
 
@@ -198,25 +194,25 @@ async def test_a_fault_of_the_feed_does_not_end_the_looking(
     redis_url: str, caplog: pytest.LogCaptureFixture, redis_server: RedisServer
 ) -> None:
     """The log tells."""
-    async with link(redis_url) as (made, _):
+    async with plane(redis_url) as made:
         one = Candidate(made, "one")
         one.before_gain = lambda: 1 / 0
-        one.leadership.start()
+        await one.start()
         await eventually(lambda: "a fault of ours" in caplog.text, "the fault")
         redis_server.cli("DEL", KEYS.lock)
         await eventually(lambda: redis_server.cli("GET", KEYS.lock) != "", "the lock")
-        await one.leadership.close()
+        await one.election.resign()
         assert redis_server.cli("GET", KEYS.lock) == ""
 
 
 async def test_an_end_before_the_beginning_is_no_fault(redis_url: str) -> None:
     """Nor a second end."""
-    async with link(redis_url) as (made, breaker):
+    async with plane(redis_url) as made:
         one = Candidate(made, "one")
-        await one.leadership.close()
-        one.leadership.start()
+        await one.election.resign()
+        await one.start()
         await one.leads()
-        breaker.fail("gone")
-        await one.leadership.close()
-        await one.leadership.close()
+        made.breaker.fail("gone")
+        await one.election.resign()
+        await one.election.resign()
         assert one.told[-1] == "lost"

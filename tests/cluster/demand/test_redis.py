@@ -3,37 +3,55 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
-import pytest
-
-from bookcast.backplane.link import Link
+from bookcast.backplane.base import Backplane
 from bookcast.backplane.names import name_of, topics_of
-from bookcast.engine import demand as demand_module
-from bookcast.engine.demand import READ, Demand
-from bookcast.engine.peers import LIVING_MS
+from bookcast.cluster.demand.redis import READ, DemandTimes, RedisDemand
+from bookcast.cluster.members.base import Members, Node
+from bookcast.cluster.members.memory import MemoryMembers, MemoryNetwork
 from bookcast.model import Symbol, Topic
-from tests.backplane.links import KEYS, link
+from tests.backplane.links import KEYS, plane
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer
 from tests.support import AAPL, QUOTE, TSLA, eventually
+
+LIVING = 3.5
+TIMES = DemandTimes(look=0.02)
+SELDOM = DemandTimes(look=1000.0)
+
+
+def members(name: str, living: Iterable[str]) -> Members:
+    """Make a node that knows these."""
+    network = MemoryNetwork()
+    for other in living:
+        MemoryMembers(partial(Node, other, "group"), network)
+    return MemoryMembers(partial(Node, name, "group"), network)
 
 
 class Wanted:
     """What one node's feed is told."""
 
-    def __init__(self, made: Link, name: str, living: list[str]) -> None:
+    def __init__(
+        self, made: Backplane, name: str, living: Iterable[str], times: DemandTimes = TIMES
+    ) -> None:
         self.told: list[tuple[str, Topic]] = []
-        self.demand = Demand(
-            made,
-            name,
-            living=lambda: living,
-            wanted=lambda topic: self.told.append(("wanted", topic)),
-            wanted_to_read=lambda topic: self.told.append(("read", topic)),
-            unwanted=lambda topic: self.told.append(("unwanted", topic)),
-        )
+        self.demand = RedisDemand(made, members(name, living), times, living=LIVING)
+
+    def want(self, topic: Topic) -> None:
+        self.told.append(("wanted", topic))
+
+    def want_to_read(self, topic: Topic) -> None:
+        self.told.append(("read", topic))
+
+    def release(self, topic: Topic) -> None:
+        self.told.append(("unwanted", topic))
+
+    async def follow(self) -> None:
+        await self.demand.follow(self)
 
     def now(self) -> set[Topic]:
         """Give what the feed takes for wanted; nothing may be told twice."""
@@ -51,18 +69,12 @@ class Wanted:
 @asynccontextmanager
 async def two(url: str) -> AsyncIterator[tuple[Wanted, Wanted]]:
     """Give two nodes' demand."""
-    async with link(url) as (made, _):
+    async with plane(url) as made:
         living = ["one", "two"]
         one, other = Wanted(made, "one", living), Wanted(made, "two", living)
         yield one, other
         await one.demand.close()
         await other.demand.close()
-
-
-@pytest.fixture(autouse=True)
-def _quicker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look more often than one would."""
-    monkeypatch.setattr(demand_module, "LOOK_SECONDS", 0.02)
 
 
 def told(server: RedisServer, node: str) -> int:
@@ -80,8 +92,8 @@ async def test_the_feed_is_told_what_any_node_wants(
         other.demand.want(TSLA)
         await eventually(lambda: told(redis_server, "two") == 2, "the demand in Redis")
         assert one.told == []
-        await one.demand.follow()
-        await one.demand.follow()
+        await one.follow()
+        await one.follow()
         assert one.now() == one.demand.all == {AAPL, TSLA}
         one.demand.want(QUOTE)
         assert one.now() == {AAPL, TSLA, QUOTE}  # it needn't come by way of Redis
@@ -101,7 +113,7 @@ async def test_what_any_node_subscribes_is_no_read(
         other.demand.want_to_read(TSLA)
         other.demand.want(QUOTE)
         await eventually(lambda: told(redis_server, "two") == 2, "the demand in Redis")
-        await one.demand.follow()
+        await one.follow()
         assert one.ranks() == {AAPL: "read", TSLA: "read", QUOTE: "wanted"}
         assert (one.demand.all, one.demand.read) == ({AAPL, TSLA, QUOTE}, {AAPL, TSLA})
         other.demand.want(AAPL)
@@ -124,7 +136,7 @@ async def test_what_any_node_subscribes_is_no_read(
         one.demand.tell_anew()
         await one.demand.unfollow()
         assert one.ranks() == {}
-        await one.demand.follow()
+        await one.follow()
         assert one.ranks() == {TSLA: "read"}
 
 
@@ -137,13 +149,13 @@ async def test_who_runs_the_feed_no_more_wants_nothing_of_it(redis_url: str) -> 
     """And begins anew with the next time."""
     async with two(redis_url) as (one, _):
         one.demand.want(AAPL)
-        await one.demand.follow()
+        await one.follow()
         await one.demand.unfollow()
         await one.demand.unfollow()
         assert (one.now(), one.demand.all) == (set(), set())
         one.demand.want(TSLA)
         assert one.now() == set()
-        await one.demand.follow()
+        await one.follow()
         assert one.now() == {AAPL, TSLA}
 
 
@@ -159,20 +171,19 @@ async def test_what_is_wanted_for_a_moment_leaves_nothing(
             await asyncio.sleep(0)
         await eventually(lambda: told(redis_server, "one") == 1, "the last word")
         ttl = int(redis_server.cli("PTTL", KEYS.demand("one")))
-        assert 0 < ttl <= LIVING_MS
+        assert 0 < ttl <= LIVING * 1000
 
 
 async def test_a_new_node_is_heard_before_it_is_known_to_live(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
+    redis_url: str,
 ) -> None:
     """Its clients needn't wait for its next pulse."""
-    monkeypatch.setattr(demand_module, "LOOK_SECONDS", 1000)
-    async with link(redis_url) as (made, _):
-        one, new = Wanted(made, "one", ["one"]), Wanted(made, "new", [])
-        await one.demand.follow()
+    async with plane(redis_url) as made:
+        one, new = Wanted(made, "one", ["one"], SELDOM), Wanted(made, "new", [], SELDOM)
+        await one.follow()
         new.demand.want(AAPL)
-        await eventually(lambda: new.demand._telling is None, "it to be told")
-        one.demand.note_change("new")
+        await eventually(lambda: new.demand._telling.is_idle, "it to be told")
+        one.demand._hear(b"new")
         await eventually(lambda: one.now() == {AAPL}, "its demand")
         await one.demand.close()
         await new.demand.close()
@@ -183,7 +194,7 @@ async def test_the_dead_want_nothing(redis_url: str, redis_server: RedisServer) 
     async with two(redis_url) as (one, other):
         other.demand.want(AAPL)
         await eventually(lambda: told(redis_server, "two") == 1, "the demand in Redis")
-        await one.demand.follow()
+        await one.follow()
         assert one.now() == {AAPL}
         redis_server.cli("DEL", KEYS.demand("two"))
         await eventually(lambda: one.now() == set(), "its end")
@@ -196,7 +207,7 @@ async def test_a_word_that_gets_lost_is_said_again(tmp_path: Path) -> None:
     with RedisServer(tmp_path) as server:
         async with (
             FaultyProxy(server.port) as proxy,
-            link(f"redis://{HOST}:{proxy.port}/0", patience=5) as (made, breaker),
+            plane(f"redis://{HOST}:{proxy.port}/0", patience=5) as made,
         ):
             one = Wanted(made, "one", ["one"])
             one.demand.want(AAPL)
@@ -209,7 +220,7 @@ async def test_a_word_that_gets_lost_is_said_again(tmp_path: Path) -> None:
             await eventually(lambda: proxy.open_connections <= 1, "the connection to be lost")
             server.resume()
             await eventually(lambda: told(server, "one") == 2, "all of it")
-            assert not breaker.is_open
+            assert not made.breaker.is_open
             await one.demand.close()
 
 
@@ -217,19 +228,19 @@ async def test_while_redis_is_away_this_node_counts(
     redis_url: str, redis_server: RedisServer
 ) -> None:
     """What others wanted last is still wanted; afterwards everything is told anew."""
-    async with link(redis_url) as (made, breaker):
+    async with plane(redis_url) as made:
         one, other = Wanted(made, "one", ["one", "two"]), Wanted(made, "two", ["one", "two"])
         other.demand.want(AAPL)
         await eventually(lambda: told(redis_server, "two") == 1, "the demand in Redis")
-        await one.demand.follow()
-        breaker.fail("gone")
+        await one.follow()
+        made.breaker.fail("gone")
         one.demand.want(TSLA)
         assert one.now() == {AAPL, TSLA}
         await one.demand.unfollow()
-        await one.demand.follow()
+        await one.follow()
         assert one.now() == {TSLA}
         redis_server.cli("FLUSHALL")
-        breaker.succeed()
+        made.breaker.succeed()
         one.demand.tell_anew()
         other.demand.tell_anew()
         await eventually(lambda: one.now() == {AAPL, TSLA}, "the demand of both")
@@ -240,10 +251,10 @@ async def test_while_redis_is_away_this_node_counts(
 
 async def test_many_topics_are_told_together(redis_url: str, redis_server: RedisServer) -> None:
     """In a call or two."""
-    async with link(redis_url) as (made, _):
+    async with plane(redis_url) as made:
         one = Wanted(made, "one", ["one"])
         for number in range(5000):
             one.demand.want(Topic("orderbook", Symbol(f"US.S{number}")))
         await eventually(lambda: told(redis_server, "one") == 5000, "all of them")
-        assert made.calls <= 2
+        assert made.link.calls <= 2
         await one.demand.close()

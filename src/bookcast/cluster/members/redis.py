@@ -1,45 +1,24 @@
-"""The other nodes: who lives, and what they can be asked."""
+"""Nodes that share a Redis: each has a channel there, and says again and again that it lives."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
 from bookcast.background import Work
+from bookcast.backplane.base import Backplane
 from bookcast.backplane.formats import NEWEST, OLDEST, common
-from bookcast.backplane.link import Link
-from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.backplane.pulse import PULSE, Pulse, PulseTimes
+from bookcast.cluster.members.base import Handler, Members, Node
 from bookcast.errors import EngineAwayError
+from bookcast.timing import milliseconds
 
 logger = logging.getLogger(__name__)
-
-LIVING_MS: Final = 3500
-"""A node that has said nothing for so long is dead."""
-
-Handler = Callable[[bytes], Awaitable[bytes]]
-"""Answers what another node asks."""
-
-
-class Node(msgspec.Struct, frozen=True):
-    """What a node says of itself. ``group``: processes that share a port have one in common.
-
-    ``worker`` is its number there; ``leads``: it runs the feed. ``record_format`` is the highest
-    format that it reads, see :mod:`bookcast.backplane.formats`. Fields may be added, never changed.
-    """
-
-    id: str
-    group: str
-    worker: int = 0
-    leads: bool = False
-    version: str = ""
-    started_ms: float = 0.0
-    connections: int = 0
-    record_format: int = OLDEST
 
 
 class _Ask(msgspec.Struct, frozen=True, tag="ask"):
@@ -59,28 +38,52 @@ _decode: Final = msgspec.msgpack.Decoder(_Ask | _Answer)
 _node: Final = msgspec.msgpack.Decoder(Node)
 
 
-class Peers:
-    """Asks other nodes, and answers them.
+class RedisMembers(Members):
+    """Asks other nodes, and answers them. The format that it reads is added to what it says.
 
-    ``myself`` tells what this node says of itself; the format that it reads is added here.
-    ``handlers``: by the method that is asked for.
+    Args:
+        plane: the way to Redis.
+        myself: what this node says of itself.
+        times: how often it says so.
+        returned: called when Redis is back after it was away.
+        forgotten: called when Redis has forgotten this node, or is another one.
     """
 
-    def __init__(self, link: Link, myself: Callable[[], Node], unreadable: UnreadableLog) -> None:
-        self._link = link
+    def __init__(
+        self,
+        plane: Backplane,
+        myself: Callable[[], Node],
+        times: PulseTimes,
+        *,
+        returned: Callable[[], None] = lambda: None,
+        forgotten: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._plane = plane
+        self._link = plane.link
         self._myself = myself
-        self._unreadable = unreadable
+        self._living_ms = milliseconds(times.living)
         self.id = myself().id
         self.channel = self._link.keys.node_channel(self.id)
         self.handlers: dict[str, Handler] = {}
-        self.living: Mapping[str, Node] = {}
-        """All nodes that live, this one too, as of the last pulse."""
+        self._living: Mapping[str, Node] = {self.id: self._describe()}
         self.form = OLDEST
-        """The format to write in: the highest that all of them read."""
+        self._has_pulsed = False
         self._asked: dict[str, asyncio.Future[bytes | None]] = {}
         self._answering = Work()
+        self.pulse = Pulse(plane, self.say, times, returned=returned, forgotten=forgotten)
+        plane.subscriber.listen(self.channel, self._hear)
 
-    async def pulse(self) -> bool:
+    @property
+    def living(self) -> Mapping[str, Node]:
+        """All nodes that live, as of the last pulse; before the first, this one."""
+        return self._living
+
+    def announce(self) -> None:
+        """Say it with a pulse of its own, unless Redis is away."""
+        if not self._plane.breaker.is_open:
+            self.pulse.beat_soon()
+
+    async def say(self) -> bool:
         """Say that this node lives, and learn who else does.
 
         Returns:
@@ -95,8 +98,8 @@ class Peers:
             [self._link.keys.nodes, self._link.keys.node(self.id), self._link.keys.demand(self.id)],
             [
                 self.id,
-                _encode(msgspec.structs.replace(self._myself(), record_format=NEWEST)),
-                LIVING_MS,
+                _encode(self._describe()),
+                self._living_ms,
                 self._link.keys.node_prefix,
                 self.channel,
             ],
@@ -104,10 +107,14 @@ class Peers:
             looks=True,
         )
         nodes = [self._read(name, one) for name, one in zip(said[::2], said[1::2], strict=True)]
-        before, self.living = self.living, {node.id: node for node in nodes}
+        is_first, self._has_pulsed = not self._has_pulsed, True
+        self._living = {node.id: node for node in nodes}
         self._choose_format()
         same, self._link.redis = this == self._link.redis, this
-        return (bool(known) and same) or not before
+        return (bool(known) and same) or is_first
+
+    def _describe(self) -> Node:
+        return msgspec.structs.replace(self._myself(), record_format=NEWEST)
 
     def _read(self, name: bytes, said: bytes) -> Node:
         """Read what a node says of itself. One that can't be read lives all the same."""
@@ -115,31 +122,23 @@ class Peers:
             return _node.decode(said)
         except msgspec.MsgspecError as error:
             id_ = name.decode()
-            self._unreadable.note(f"what node {id_} says of itself", error)
+            self._plane.unreadable.note(f"what node {id_} says of itself", error)
             return Node(id_, group=id_)
 
     def _choose_format(self) -> None:
-        form = common(node.record_format for node in self.living.values())
+        form = common(node.record_format for node in self._living.values())
         if form == self.form:
             return
         self.form = form
         if form < NEWEST:
             behind = [
                 f"{one.id} ({one.version})"
-                for one in self.living.values()
+                for one in self._living.values()
                 if one.record_format == form
             ]
             logger.info("writing records in format %d, for %s", form, ", ".join(sorted(behind)))
         else:
             logger.info("writing records in format %d: all nodes read it", form)
-
-    async def leave(self) -> None:
-        """Say that this node ends."""
-        await self._link.call(
-            "leave",
-            [self._link.keys.nodes, self._link.keys.node(self.id), self._link.keys.demand(self.id)],
-            [self.id, self._link.keys.demand_channel],
-        )
 
     async def ask(self, node: str, method: str, body: bytes, patience: float) -> bytes | None:
         """Ask a node; None when it doesn't answer within so many seconds, or can't.
@@ -147,7 +146,7 @@ class Peers:
         Raises:
             EngineAwayError: when it can't be asked.
         """
-        if node == self.id:
+        if node == self.id:  # also while Redis is away
             return await self._ask_myself(method, body, patience)
         id_ = secrets.token_hex(8)
         answered: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
@@ -170,21 +169,6 @@ class Peers:
         except TimeoutError:
             return None
 
-    async def ask_all(
-        self, nodes: Iterable[str], method: str, body: bytes, patience: float
-    ) -> dict[str, bytes | None]:
-        """Ask several nodes at once; None for those that can't be asked, or don't answer."""
-
-        async def ask(node: str) -> bytes | None:
-            try:
-                return await self.ask(node, method, body, patience)
-            except EngineAwayError:
-                return None
-
-        asked = list(nodes)
-        answers = await asyncio.gather(*(ask(node) for node in asked))
-        return dict(zip(asked, answers, strict=True))
-
     async def tell(self, node: str, method: str, body: bytes) -> None:
         """Tell a node something, without waiting for an answer. It may never hear it."""
         try:
@@ -192,12 +176,34 @@ class Peers:
         except EngineAwayError:
             logger.debug("node %s couldn't be told %s", node, method)
 
-    def hear(self, message: bytes) -> None:
+    async def close(self) -> None:
+        """Answer nobody any more, and tell Redis that this node ends, while it is there."""
+        await self.pulse.close()
+        await self._answering.end()
+        if self._plane.breaker.is_open:
+            return
+        try:
+            await self._link.call(
+                "leave",
+                [
+                    self._link.keys.nodes,
+                    self._link.keys.node(self.id),
+                    self._link.keys.demand(self.id),
+                ],
+                [self.id, self._link.keys.demand_channel],
+            )
+        except EngineAwayError as error:
+            logger.debug("Redis can't be told that this node ends: %s", error)
+
+    def _hear(self, message: bytes) -> None:
         """Take what was said on this node's channel."""
+        self.pulse.hear()
+        if message == PULSE:
+            return
         try:
             said = _decode.decode(message)
         except msgspec.MsgspecError as error:
-            self._unreadable.note("what another node asked or answered", error)
+            self._plane.unreadable.note("what another node asked or answered", error)
             return
         match said:
             case _Ask() as ask:
@@ -206,10 +212,6 @@ class Peers:
                 asked = self._asked.get(id_)
                 if asked is not None and not asked.done():
                     asked.set_result(body)
-
-    async def close(self) -> None:
-        """Answer nobody any more."""
-        await self._answering.end()
 
     async def _answer(self, ask: _Ask) -> None:
         handler = self.handlers.get(ask.method)

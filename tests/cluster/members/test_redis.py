@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from bookcast.backend.redis import RedisTimes
+from bookcast.backplane.base import Backplane
 from bookcast.backplane.formats import NEWEST, OLDEST
-from bookcast.backplane.link import Link
-from bookcast.backplane.unreadable import UnreadableLog
-from bookcast.engine import peers
-from bookcast.engine import redis as engine_module
-from bookcast.engine.peers import Node, Peers
+from bookcast.backplane.pulse import PulseTimes
+from bookcast.cluster.members.base import Members, Node
+from bookcast.cluster.members.redis import RedisMembers
 from bookcast.errors import EngineAwayError
-from tests.backplane.links import KEYS, link
+from tests.backplane.links import KEYS, plane
 from tests.engine.nodes import EngineNode, node, nodes
 from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, eventually
@@ -28,48 +28,47 @@ async def two(redis_url: str) -> AsyncIterator[list[EngineNode]]:
         yield running
 
 
-def peers_of(running: EngineNode) -> Peers:
-    assert running.engine.shared is not None
-    return running.engine.shared.peers
+def members_of(running: EngineNode) -> Members:
+    return running.cluster.members
 
 
-def alone(made: Link, name: str) -> Peers:
-    return Peers(
-        made, lambda: Node(name, "group", worker=1, leads=True, connections=5), UnreadableLog()
+def alone(made: Backplane, name: str) -> RedisMembers:
+    return RedisMembers(
+        made, lambda: Node(name, "group", worker=1, leads=True, connections=5), PulseTimes()
     )
 
 
 async def test_who_lives_knows_of_all_others(redis_url: str, redis_server: RedisServer) -> None:
     """With what they say of themselves, until they end or say nothing for too long."""
-    async with link(redis_url) as (made, _):
+    async with plane(redis_url) as made:
         one, other, third = (alone(made, name) for name in ("one", "two", "three"))
         for each in (one, other, third, one):
-            assert await each.pulse()
+            assert await each.say()
         assert set(one.living) == {"one", "two", "three"}
         assert one.living["two"] == Node(
             "two", "group", worker=1, leads=True, connections=5, record_format=NEWEST
         )
-        await other.leave()
-        assert 0 < int(redis_server.cli("PTTL", KEYS.node("three"))) <= peers.LIVING_MS
+        await other.close()
+        assert 0 < int(redis_server.cli("PTTL", KEYS.node("three"))) <= PulseTimes().living * 1000
         redis_server.cli("DEL", KEYS.node("three"))
-        await one.pulse()
+        await one.say()
         assert set(one.living) == {"one"}
 
 
 async def test_who_was_forgotten_is_told(redis_url: str, redis_server: RedisServer) -> None:
     """But not with the first pulse."""
-    async with link(redis_url) as (made, _):
+    async with plane(redis_url) as made:
         one = alone(made, "one")
-        assert await one.pulse()
-        assert await one.pulse()
+        assert await one.say()
+        assert await one.say()
         redis_server.cli("FLUSHALL")
-        assert not await one.pulse()
-        assert await one.pulse()
+        assert not await one.say()
+        assert await one.say()
 
 
 async def test_a_node_answers_what_it_is_asked(two: list[EngineNode]) -> None:
     """Itself as well as others, several at once, whatever bytes."""
-    one, other = map(peers_of, two)
+    one, other = map(members_of, two)
 
     async def answer(body: bytes) -> bytes:
         return body[::-1]
@@ -88,7 +87,7 @@ async def test_who_cannot_answer_is_waited_for_no_longer_than_is_right(
     two: list[EngineNode], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Not at all, where nobody listens or knows what is asked."""
-    one, other = map(peers_of, two)
+    one, other = map(members_of, two)
     never = asyncio.Event()
 
     async def sleep(_body: bytes) -> bytes:
@@ -111,7 +110,7 @@ async def test_who_cannot_answer_is_waited_for_no_longer_than_is_right(
 
 async def test_a_node_can_be_told_something(two: list[EngineNode]) -> None:
     """Without an answer; whoever isn't there, hears nothing."""
-    one, other = map(peers_of, two)
+    one, other = map(members_of, two)
     heard: list[bytes] = []
 
     async def hear(body: bytes) -> bytes:
@@ -127,8 +126,8 @@ async def test_a_node_can_be_told_something(two: list[EngineNode]) -> None:
 async def test_while_redis_is_away_nobody_answers(redis_url: str) -> None:
     """And nobody is waited for."""
     async with node(redis_url, "one") as one:
-        one.engine._breaker.fail("gone")
-        asked = peers_of(one)
+        one.backend._plane.breaker.fail("gone")
+        asked = members_of(one)
         async with asyncio.timeout(PATIENCE / 2):
             with pytest.raises(EngineAwayError):
                 await asked.ask("one", "turn", b"", PATIENCE)
@@ -138,7 +137,7 @@ async def test_while_redis_is_away_nobody_answers(redis_url: str) -> None:
 
 async def test_who_ends_leaves_questions_unanswered(two: list[EngineNode]) -> None:
     """Without holding up its end."""
-    one, other = map(peers_of, two)
+    one, other = map(members_of, two)
     asked = asyncio.Event()
 
     async def never(_body: bytes) -> bytes:
@@ -157,11 +156,11 @@ async def test_nodes_write_what_all_who_live_can_read(
     redis_url: str, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One that announces nothing reads the oldest format; they decide anew as nodes come and go."""
-    async with link(redis_url) as (made, _):
+    async with plane(redis_url) as made:
         one, other = alone(made, "one"), alone(made, "two")
         assert one.form == OLDEST  # as long as nobody is known
         for each in (one, other, one):
-            await each.pulse()
+            await each.say()
         assert (one.form, other.form) == (NEWEST, NEWEST)
         caplog.set_level("INFO")
         for announced, form in (({}, OLDEST), ({"record_format": 9}, NEWEST)):
@@ -169,7 +168,7 @@ async def test_nodes_write_what_all_who_live_can_read(
             redis_server.cli("SET", KEYS.node("old"), msgspec.msgpack.encode(said))
             redis_server.cli("ZADD", KEYS.nodes, time.time() * 1000, "old")
             for each in (one, other):
-                await each.pulse()
+                await each.say()
                 assert each.form == form
         assert "writing records in format 1, for old (0.0.9)" in caplog.text
         assert "writing records in format 2: all nodes read it" in caplog.text
@@ -180,29 +179,28 @@ async def test_a_node_whose_word_cant_be_read_lives_all_the_same(
     redis_url: str, redis_server: RedisServer, said: bytes | str
 ) -> None:
     """Nobody knows what it reads, so it is written to in the oldest format."""
-    async with link(redis_url) as (made, _):
-        log = UnreadableLog()
-        one = Peers(made, lambda: Node("one", "group"), log)
+    async with plane(redis_url) as made:
+        log = made.unreadable
+        one = RedisMembers(made, lambda: Node("one", "group"), PulseTimes())
         redis_server.cli("SET", KEYS.node("odd"), said)
         redis_server.cli("ZADD", KEYS.nodes, time.time() * 1000, "odd")
-        await one.pulse()
+        await one.say()
         assert set(one.living) == {"one", "odd"}
         assert one.form == OLDEST
         assert log.count == 1
-        one.hear(b"of another release")
+        one._hear(b"of another release")
         assert log.count == 2
 
 
 async def test_a_node_that_speaks_up_is_written_to_at_once(
-    redis_url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, redis_server: RedisServer
 ) -> None:
     """It doesn't have to wait for the next pulse of the others until it can read them."""
-    async with node(redis_url, "one") as one:
-        await eventually(lambda: peers_of(one).form == NEWEST, "the newest format")
-        monkeypatch.setattr(engine_module, "PULSE_SECONDS", 1000.0)
-        await asyncio.sleep(0)
+    times = RedisTimes(pulse=PulseTimes(pulse=1000.0, deaf=2001.0, living=2001.0))
+    async with node(redis_url, "one", times=times) as one:
+        await eventually(lambda: members_of(one).form == NEWEST, "the newest format")
         said = msgspec.msgpack.encode({"id": "old", "group": "g"})
         redis_server.cli("SET", KEYS.node("old"), said)
         redis_server.cli("ZADD", KEYS.nodes, time.time() * 1000, "old")
         redis_server.cli("PUBLISH", KEYS.demand_channel, "old")
-        await eventually(lambda: peers_of(one).form == OLDEST, "the oldest format")
+        await eventually(lambda: members_of(one).form == OLDEST, "the oldest format")

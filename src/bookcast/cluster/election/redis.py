@@ -4,68 +4,78 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Final
+import time
+from collections.abc import Callable
+from typing import ClassVar
 
-from bookcast.backplane.link import Link
+from bookcast.background import Periodic
+from bookcast.backplane.base import Backplane
 from bookcast.backplane.names import SHARDS
+from bookcast.cluster.election.base import Candidate, Election
 from bookcast.errors import EngineAwayError
+from bookcast.timing import Times, milliseconds
 
 logger = logging.getLogger(__name__)
 
-LOCK_MS: Final = 1500
-"""Who hasn't renewed the lock for so long has lost it."""
 
-RENEW_SECONDS: Final = 0.4
+class ElectionTimes(Times, frozen=True, kw_only=True):
+    """Of the lock that elects a node, in seconds.
 
-PATIENCE_SECONDS: Final = 1.0
-"""After Redis was away, whoever had the lock before may take it again for so long."""
+    ``lock``: who hasn't renewed it for so long has lost it. ``renewal``: how often it is renewed,
+    or looked at. ``precedence``: after Redis was away, whoever had the lock before may take it
+    again for so long, before others do.
+    """
+
+    LONGER: ClassVar = (("lock", 2, "renewal"), ("precedence", 2, "renewal"))
+
+    lock: float = 1.5
+    renewal: float = 0.4
+    precedence: float = 1.0
 
 
-class Leadership:
-    """Takes the lock when it is free, and tells.
+class RedisElection(Election):
+    """Takes the lock when it is free.
 
     The lock has a number, which grows: the fence. Whoever takes it raises the fence of every shard
-    first, so that what an earlier holder still publishes is refused.
+    first, so that what an earlier holder still publishes is refused. When Redis has forgotten the
+    number, the feed goes on under another one.
 
     Args:
-        link: the way to Redis.
+        plane: the way to Redis.
         node: this process.
-        gained: called, with the fence, when this node is to run the feed, or goes on under another
-            one, since Redis has forgotten the first.
-        lost: called when it isn't to any more.
+        times: how long the lock lasts.
         clock: monotonic seconds.
     """
 
     def __init__(
         self,
-        link: Link,
+        plane: Backplane,
         node: str,
+        times: ElectionTimes,
         *,
-        gained: Callable[[int], Awaitable[None]],
-        lost: Callable[[], Awaitable[None]],
-        clock: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._link = link
+        self._link = plane.link
         self._node = node
-        self._gained = gained
-        self._lost = lost
+        self._times = times
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
-        self._free = asyncio.Event()
+        self._candidate: Candidate
+        self._looking = Periodic(self._look_in_turn, times.renewal, "election")
         self._away_until = 0.0
         # The feed is begun and ended in turn.
         self._changing = asyncio.Lock()
         self.fence: int | None = None
-        """The number under which this node runs the feed; None: it doesn't."""
+        plane.subscriber.listen(plane.link.keys.leader_channel, lambda _message: self.note_free())
 
-    def start(self) -> None:
+    async def start(self, candidate: Candidate) -> None:
         """Look for the lock from now on, in the background."""
-        self._task = asyncio.create_task(self._run(), name="leadership")
+        self._candidate = candidate
+        self._looking.trigger()
+        self._looking.start()
 
     def note_free(self) -> None:
         """Take note that whoever had the lock gave it up."""
-        self._free.set()
+        self._looking.trigger()
 
     def note_away(self) -> None:
         """Take note that Redis is away, or was a moment ago.
@@ -73,20 +83,17 @@ class Leadership:
         Whoever runs the feed goes on: nobody else can take over now. Afterwards he has the first
         word.
         """
-        self._away_until = self._clock() + PATIENCE_SECONDS
+        self._away_until = self._clock() + self._times.precedence
 
-    async def fenced(self, fence: int) -> None:
-        """Take note that another node has the lock: something was refused under this fence."""
+    async def note_fenced(self, fence: int) -> None:
+        """End the feed that ran under this fence."""
         async with self._changing:
             if self.fence == fence:
                 await self._lose("another node runs the feed")
 
-    async def close(self) -> None:
-        """End the feed, and let another node run it at once."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
+    async def resign(self) -> None:
+        """Run the feed no more, and let another node run it at once."""
+        await self._looking.close()
         if self.fence is not None:
             await self._lose("this node ends")
             try:
@@ -96,29 +103,25 @@ class Leadership:
             except EngineAwayError as error:
                 logger.warning("the feed can't be handed over: %s", error)
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                async with self._changing:
-                    await self._look()
-            except EngineAwayError as error:
-                self.note_away()
-                logger.debug("the lock of the feed can't be looked at: %s", error)
-            except Exception:
-                logger.exception("leadership met a fault of ours")
-            self._free.clear()
-            try:
-                async with asyncio.timeout(RENEW_SECONDS):
-                    await self._free.wait()
-            except TimeoutError:
-                pass
+    async def _look_in_turn(self) -> None:
+        try:
+            async with self._changing:
+                await self._look()
+        except EngineAwayError as error:
+            self.note_away()
+            logger.debug("the lock of the feed can't be looked at: %s", error)
 
     async def _look(self) -> None:
         may_take = self.fence is not None or self._clock() >= self._away_until
         number, was_free = await self._link.call(
             "lead",
             [self._link.keys.lock, self._link.keys.lock_number],
-            [self._node, LOCK_MS, "acquire" if may_take else "renew", self.fence or 0],
+            [
+                self._node,
+                milliseconds(self._times.lock),
+                "acquire" if may_take else "renew",
+                self.fence or 0,
+            ],
         )
         if number == self.fence:
             if was_free:  # Redis may have forgotten more than the lock
@@ -132,7 +135,7 @@ class Leadership:
         await self._raise_fences(number)
         self.fence = number
         logger.info("this node runs the feed from now on")
-        await self._gained(number)
+        await self._candidate.gain(number)
 
     async def _raise_fences(self, number: int) -> None:
         """Refuse what earlier holders still publish."""
@@ -146,4 +149,4 @@ class Leadership:
     async def _lose(self, why: str) -> None:
         self.fence = None
         logger.info("this node runs the feed no more: %s", why)
-        await self._lost()
+        await self._candidate.lose()

@@ -1,0 +1,51 @@
+"""What a single node stands on: everything in this process's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bookcast.backend.base import Backend
+from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.cluster.base import Cluster
+from bookcast.cluster.demand.memory import MemoryDemand
+from bookcast.cluster.election.memory import MemoryElection
+from bookcast.cluster.feed_status.memory import MemoryFeedStatus
+from bookcast.cluster.members.base import Node
+from bookcast.cluster.members.memory import MemoryMembers
+from bookcast.engine.memory import MemoryEngine
+from bookcast.model.log import LogRules
+from bookcast.sessions.store.memory import MemorySessionStore
+
+
+class MemoryBackend(Backend):
+    """It is always there. ``myself``: what this node is. ``rules``: the bounds of its logs."""
+
+    is_reached = True
+
+    def __init__(self, *, myself: Callable[[], Node], rules: LogRules | None = None) -> None:
+        self.engine = MemoryEngine(rules=rules)
+        self.cluster = Cluster(
+            members=MemoryMembers(myself),
+            election=MemoryElection(),
+            demand=MemoryDemand(),
+            feed_status=MemoryFeedStatus(),
+            unreadable=UnreadableLog(),
+        )
+        self.sessions = MemorySessionStore(self.cluster.members.id)
+
+    def attach(
+        self, *, away: Callable[[], None], returned: Callable[[], None] = lambda: None
+    ) -> None:
+        """It is never away."""
+
+    async def start(self) -> None:
+        """There is nothing to begin."""
+
+    async def renew(self, url: str) -> None:
+        """It has no password."""
+
+    async def stop(self) -> None:
+        """End."""
+        await self.cluster.election.resign()
+        await self.cluster.demand.close()
+        await self.cluster.members.close()

@@ -1,0 +1,1 @@
+"""What nodes share beside what is published: who they are, who runs the feed, what is wanted."""

@@ -1,0 +1,24 @@
+"""What a node shares with others, in one value."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.cluster.demand.base import Demand
+from bookcast.cluster.election.base import Election
+from bookcast.cluster.feed_status.base import FeedStatusBoard
+from bookcast.cluster.members.base import Members
+
+
+class Cluster(msgspec.Struct, frozen=True):
+    """The ports of a node, all on one twin: in memory for a single node, else in Redis.
+
+    ``unreadable`` is told what another node said and this one can't read.
+    """
+
+    members: Members
+    election: Election
+    demand: Demand
+    feed_status: FeedStatusBoard
+    unreadable: UnreadableLog

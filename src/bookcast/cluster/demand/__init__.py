@@ -1,0 +1,1 @@
+"""What all nodes want of the feed together."""

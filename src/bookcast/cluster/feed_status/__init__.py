@@ -1,0 +1,1 @@
+"""What the node that runs the feed says of it."""

@@ -1,0 +1,1 @@
+"""The nodes of a cluster: who lives, and what they can be asked."""

@@ -1,0 +1,152 @@
+"""Nodes of one process, who reach each other at once; mostly that is a single one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from bookcast.background import Work
+from bookcast.backplane.formats import NEWEST
+from bookcast.cluster.members.base import Handler, Members, Node
+from bookcast.errors import EngineAwayError
+
+logger = logging.getLogger(__name__)
+
+
+class MemoryNetwork:
+    """What connects nodes of one process. It can fail as a network does.
+
+    Attributes:
+        loses: whether the message of a node to another is lost on its way; given both and the
+            method, which is empty for an answer. It may be replaced at any time.
+        away: why nobody can be asked now; empty while all is well.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, MemoryMembers] = {}
+        self.loses: Callable[[str, str, str], bool] = lambda _sender, _receiver, _method: False
+        self.away = ""
+
+    def join(self, members: MemoryMembers) -> None:
+        """Let a node be reached, in place of one with its id."""
+        self._nodes[members.id] = members
+
+    def lose(self, node: str) -> None:
+        """Let a node be dead: nobody reaches it, and it reaches nobody."""
+        self._nodes.pop(node, None)
+
+    def leave(self, members: MemoryMembers) -> None:
+        """Let a node not be reached any more, unless another has its id by now."""
+        if self.has(members):
+            del self._nodes[members.id]
+
+    def has(self, members: MemoryMembers) -> bool:
+        """Return whether a node is reached."""
+        return self._nodes.get(members.id) is members
+
+    def find(self, node: str) -> MemoryMembers | None:
+        """Return a node that is reached."""
+        return self._nodes.get(node)
+
+    def nodes(self) -> list[MemoryMembers]:
+        """Return all nodes that are reached."""
+        return list(self._nodes.values())
+
+
+class MemoryMembers(Members):
+    """A node of a network.
+
+    Args:
+        myself: what this node says of itself.
+        network: how it reaches others. None: there are no others, and never will be.
+    """
+
+    form = NEWEST
+
+    def __init__(self, myself: Callable[[], Node], network: MemoryNetwork | None = None) -> None:
+        self.id = myself().id
+        self.handlers: dict[str, Handler] = {}
+        self._myself = myself
+        self._is_single = network is None
+        self._network = network or MemoryNetwork()
+        self._network.join(self)
+        self._answering = Work()
+
+    @property
+    def living(self) -> Mapping[str, Node]:
+        """All nodes that live, as they are now; none for a single node."""
+        if self._is_single:
+            return {}
+        return {one.id: one.describe() for one in self._network.nodes()}
+
+    def describe(self) -> Node:
+        """Return what this node says of itself."""
+        return msgspec.structs.replace(self._myself(), record_format=NEWEST)
+
+    async def ask(self, node: str, method: str, body: bytes, patience: float) -> bytes | None:
+        """Ask a node; None when it doesn't answer within so many seconds, or can't.
+
+        Raises:
+            EngineAwayError: when the network is away.
+        """
+        if self._network.away:
+            raise EngineAwayError(self._network.away)
+        answered: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+
+        def answer(body: bytes | None) -> None:
+            if not answered.done():
+                answered.set_result(body)
+
+        if not self._send(node, method, body, answer):
+            return None
+        try:
+            async with asyncio.timeout(patience):
+                return await answered
+        except TimeoutError:
+            return None
+
+    async def tell(self, node: str, method: str, body: bytes) -> None:
+        """Tell a node something, unless that is lost."""
+        if not self._network.away:
+            self._send(node, method, body, lambda _answer: None)
+
+    def announce(self) -> None:
+        """Others see what this node says of itself whenever they look."""
+
+    async def close(self) -> None:
+        """Answer nobody any more."""
+        self._network.leave(self)
+        await self._answering.end()
+
+    def _send(
+        self, node: str, method: str, body: bytes, answer: Callable[[bytes | None], None]
+    ) -> bool:
+        """Send a message; False: certainly nobody hears it."""
+        receiver = self._network.find(node)
+        if receiver is None or not self._network.has(self):
+            return False
+        if not self._network.loses(self.id, node, method):
+            receiver.receive(self.id, method, body, answer)
+        return True
+
+    def receive(
+        self, sender: str, method: str, body: bytes, answer: Callable[[bytes | None], None]
+    ) -> None:
+        """Answer what a node asks, in the background."""
+        self._answering.begin(self._answer(sender, method, body, answer), f"answering {method}")
+
+    async def _answer(
+        self, sender: str, method: str, body: bytes, answer: Callable[[bytes | None], None]
+    ) -> None:
+        handler = self.handlers.get(method)
+        found: bytes | None = None
+        try:
+            found = await handler(body) if handler is not None else None
+        except Exception:
+            logger.exception("answering %s met a fault of ours", method)
+        network = self._network
+        if network.has(self) and not network.away and not network.loses(self.id, sender, ""):
+            answer(found)

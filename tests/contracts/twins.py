@@ -1,0 +1,46 @@
+"""What the contract suites run on: nodes in memory, and nodes on a real Redis."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from bookcast.backplane.base import Backplane
+from bookcast.backplane.breaker import Breaker
+from bookcast.backplane.link import Link, LinkSettings
+from bookcast.backplane.subscriber import Subscriber
+from bookcast.backplane.unreadable import UnreadableLog
+from tests.support import eventually
+
+
+@asynccontextmanager
+async def backplane(url: str) -> AsyncIterator[Backplane]:
+    """Give a node's way to Redis; its subscriber is started by whoever has said what it hears."""
+    breaker = Breaker(time.monotonic, random.random)
+    link = Link(LinkSettings(url), breaker)
+    subscriber = Subscriber(link)
+    try:
+        yield Backplane(link, subscriber, breaker, UnreadableLog())
+    finally:
+        await subscriber.close()
+        await link.close()
+
+
+class Planes:
+    """The ways to Redis of several nodes, until the end of a test."""
+
+    def __init__(self, url: str, stack: AsyncExitStack) -> None:
+        self._url = url
+        self._stack = stack
+
+    async def make(self) -> Backplane:
+        """Make the way of one more node."""
+        return await self._stack.enter_async_context(backplane(self._url))
+
+
+async def listen(plane: Backplane) -> None:
+    """Start a subscriber, and wait until it hears."""
+    plane.subscriber.start()
+    await eventually(lambda: plane.subscriber.trouble is None, "a subscription")
