@@ -38,7 +38,7 @@ from bookcast.model import (
 )
 from bookcast.protocol import codec
 from bookcast.protocol import messages_v1 as v1
-from bookcast.protocol.render import named_variant
+from bookcast.protocol.header import position_fields, times, topic_fields
 from bookcast.readers import Readers
 
 SETTLE_SECONDS: Final = 0.05
@@ -238,12 +238,9 @@ class Reads:
         status = self._hub.judge(newest, await self._engine.find_gone(topic))
         quota = status.quota
         head: dict[str, Any] = {
-            "symbol": spelling,
-            "channel": topic.channel,
-            **named_variant(topic),
-            "epoch": newest.position.epoch,
-            "seq": newest.position.seq,
-            "ts": (newest.exchange_ms, newest.feed_ms, newest.server_ms),
+            **topic_fields(topic, spelling),
+            **position_fields(newest.position),
+            "ts": times(newest),
             "as_of": codec.iso_utc(newest.server_ms),
             "age_ms": status.age_ms or 0.0,
             "state": status.state,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +27,7 @@ from bookcast.model.cursor import Cursor
 from bookcast.model.history import Gap
 from bookcast.protocol import codec, messages
 from bookcast.protocol import messages_v1 as v1
+from bookcast.protocol.header import topic_fields, update_header, variant_field
 
 BASE: Final = "base"
 V1: Final = "v1"
@@ -35,13 +36,6 @@ Frame = Callable[[bytes, bool], bytes]
 """Puts a message's text into a WebSocket frame, compressed if that is wanted and worth it."""
 
 _encode: Final = msgspec.json.Encoder().encode
-
-
-def named_variant(topic: Topic) -> dict[str, Any]:
-    """Give the field that tells topics of one channel and symbol apart, where there is one."""
-    if not topic.variant:
-        return {}
-    return {"period" if topic.channel == "candles" else "variant": topic.variant}
 
 
 class Renderer:
@@ -80,9 +74,7 @@ class Renderer:
             return b""
         return self._say(
             v1.GapMessage(
-                channel=topic.channel,
-                symbol=spec.spelling,
-                **named_variant(topic),
+                **topic_fields(topic, spec.spelling),
                 epoch=gap.epoch,
                 from_seq=gap.from_seq,
                 to_seq=gap.to_seq,
@@ -96,9 +88,7 @@ class Renderer:
             return b""
         return self._say(
             v1.StatusMessage(
-                channel=topic.channel,
-                symbol=spec.spelling,
-                **named_variant(topic),
+                **topic_fields(topic, spec.spelling),
                 state=status.state,
                 age_ms=status.age_ms,
                 reason=status.reason or UNSET,
@@ -133,7 +123,7 @@ class Renderer:
     def _trades(self, spec: ViewSpec, updates: Sequence[Update]) -> Shown:
         """Show trades in one message; a history has them without holes and of one epoch."""
         message = v1.TradeMessage(
-            *_head(spec, updates[-1]),
+            *update_header(spec.spelling, updates[-1]),
             prev_seq=updates[0].position.seq - 1,
             data=v1.TradesData([trade for update in updates for trade in _trades_of(update)]),
         )
@@ -145,7 +135,7 @@ def _has_hints(status: Status) -> bool:
     return status.lacking is not None and bool(status.did_you_mean)
 
 
-def _state(  # noqa: PLR0911 - one for each kind of data
+def _state(
     spec: ViewSpec, base: Update | None, update: Update, *, unchanged_too: bool
 ) -> bytes | None:
     """Write an update that stands for itself; None when it shows nothing new.
@@ -154,24 +144,26 @@ def _state(  # noqa: PLR0911 - one for each kind of data
     """
     if spec.flavour == BASE:
         return codec.encode_update(spec.spelling, update, spec.depth)
-    match update.data:
-        case Book() as book if spec.delta and base and _continues(base, update):
-            return _delta(spec, base, update, book, unchanged_too=unchanged_too)
-        case Book(bids, asks):
-            data = v1.Sides(_wire(bids[: spec.depth]), _wire(asks[: spec.depth]))
-            variant = update.topic.variant or UNSET
-            return _encode(v1.OrderbookUpdate(*_head(spec, update), data=data, variant=variant))
-        case Quote() as quote:
-            return _encode(v1.QuoteUpdate(*_head(spec, update), data=quote))
-        case Candle() as candle:
-            head = _head(spec, update)
-            return _encode(v1.CandleUpdate(*head, period=update.topic.variant, data=candle))
-        case Brokers() as brokers:
-            return _encode(v1.BrokersUpdate(*_head(spec, update), data=brokers))
-        case TimePoint() as point:
-            return _encode(v1.TimeframeUpdate(*_head(spec, update), data=point))
-        case Trades():  # pragma: no cover - shown together, by Renderer
-            raise AssertionError
+    data: Any = update.data
+    if isinstance(data, Book):
+        if spec.delta and base and _continues(base, update):
+            return _delta(spec, base, update, data, unchanged_too=unchanged_too)
+        data = v1.Sides(_wire(data.bids[: spec.depth]), _wire(data.asks[: spec.depth]))
+    return _encode(
+        _STRUCTS[type(update.data)](
+            *update_header(spec.spelling, update), data=data, **variant_field(update.topic)
+        )
+    )
+
+
+_STRUCTS: Final[Mapping[type, type[msgspec.Struct]]] = {
+    Book: v1.OrderbookUpdate,
+    Quote: v1.QuoteUpdate,
+    Candle: v1.CandleUpdate,
+    Brokers: v1.BrokersUpdate,
+    TimePoint: v1.TimeframeUpdate,
+}
+"""How ``bookcast.v1`` writes an update that stands for itself."""
 
 
 def _delta(
@@ -185,11 +177,11 @@ def _delta(
         return None
     return _encode(
         v1.OrderbookDelta(
-            *_head(spec, update),
+            *update_header(spec.spelling, update),
             prev_seq=base.position.seq,
             checksum=checksum(bids, asks),
             data=v1.Sides(_wire(changed_bids), _wire(changed_asks)),
-            variant=update.topic.variant or UNSET,
+            **variant_field(update.topic),
         )
     )
 
@@ -197,19 +189,6 @@ def _delta(
 def _continues(base: Update, update: Update) -> bool:
     """Tell whether a delta may lead from one to the other: seqs compare only within an epoch."""
     return base.position.epoch == update.position.epoch
-
-
-def _head(
-    spec: ViewSpec, update: Update
-) -> tuple[Any, str, str, int, tuple[float | None, float | None, float]]:
-    position = update.position
-    return (
-        update.topic.channel,
-        spec.spelling,
-        position.epoch,
-        position.seq,
-        (update.exchange_ms, update.feed_ms, update.server_ms),
-    )
 
 
 def _wire(levels: Side) -> list[Any]:
