@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-from bookcast.engine.link import LinkSettings
+from bookcast.backplane.link import LinkSettings
 from bookcast.engine.peers import Node
 from bookcast.engine.records import encode
 from bookcast.engine.redis import RedisEngine, RedisRules

@@ -1,5 +1,5 @@
+from bookcast.backplane.link import LinkSettings
 from bookcast.counts import ENGINE_NUMBERS, numbers_of
-from bookcast.engine.link import LinkSettings
 from bookcast.engine.memory import MemoryEngine
 from bookcast.engine.peers import Node
 from bookcast.engine.redis import RedisEngine, RedisRules

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from bookcast import Server, serve
-from bookcast.engine.formats import write_supply
+from bookcast.backplane.formats import write_supply
+from bookcast.backplane.names import name_of
 from bookcast.engine.memory import MemoryEngine
-from bookcast.engine.records import name_of
 from bookcast.errors import InvalidInput
 from bookcast.feeder import Feeder
 from bookcast.feeds.base import Feed, FeedStatus, Publish

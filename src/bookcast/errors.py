@@ -4,6 +4,9 @@ BookcastError
 ├── StartupError        the server can't start; the message is all the user sees (exit code 2)
 │   └── SettingError    a setting is wrong; names the setting
 └── InvalidInput        somebody sent something wrong; names the code and the place
+
+Two are no failure of the program, and are caught wherever something is shared with other nodes:
+EngineAwayError, when that can't be reached, and FencedError, when another node runs the feed.
 """
 
 from __future__ import annotations
@@ -74,6 +77,21 @@ class InvalidInput(BookcastError):
         """Return the sentence, and what it is about: a traceback shows nothing else."""
         about = " of ".join(brief(one) for one in (self.channel, self.symbol) if one)
         return f"{self.message} ({about})" if about else self.message
+
+
+class EngineAwayError(Exception):
+    """The engine can't be reached, or can't do its work. The message says why, for a person.
+
+    ``unsure``: nobody knows whether what was asked of it was done; else it wasn't.
+    """
+
+    def __init__(self, reason: str, *, unsure: bool = False) -> None:
+        super().__init__(reason)
+        self.unsure = unsure
+
+
+class FencedError(Exception):
+    """Another node runs the feed by now."""
 
 
 MAX_BRIEF: Final = 64

@@ -9,11 +9,11 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from bookcast.engine.base import Engine, EngineAwayError, FencedError
-from bookcast.engine.formats import read_supply, securities_for, write_supply
-from bookcast.engine.records import name_of
-from bookcast.engine.work import Work
-from bookcast.errors import InvalidInput
+from bookcast.background import Work
+from bookcast.backplane.formats import read_supply, securities_for, write_supply
+from bookcast.backplane.names import name_of
+from bookcast.engine.base import Engine
+from bookcast.errors import EngineAwayError, FencedError, InvalidInput
 from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.feeds.futu.hints import hints
 from bookcast.feeds.supervisor import Supervisor

@@ -12,8 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from bookcast.auth.principal import EVERYTHING, Rights
+from bookcast.background import Work
 from bookcast.engine.base import Engine, KeyConflictError
-from bookcast.engine.work import Work
 from bookcast.errors import InvalidInput
 from bookcast.hub.hub import Hub
 from bookcast.model import Position, Publication, Topic

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from bookcast.backplane.link import LinkSettings
 from bookcast.engine.base import Engine, KeyConflictError
-from bookcast.engine.link import LinkSettings
 from bookcast.engine.memory import MemoryEngine
 from bookcast.engine.peers import Node as Myself
 from bookcast.engine.redis import RedisEngine, RedisRules

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from bookcast.auth.principal import EVERYTHING, anyone
-from bookcast.engine.keys import Keys
+from bookcast.backplane.keys import Keys
 from tests.fakes.redis_server import RedisServer
 from tests.releases import PREVIOUS, unpack
 from tests.support import PATIENCE, Client, Command, command, connect, eventually
@@ -22,7 +22,7 @@ V1: Any = ["bookcast.v1"]
 
 LATER = """
 import sys
-from bookcast.engine import formats, peers, records
+from bookcast.engine import peers, records
 from bookcast.cli import main
 
 write, read = records.encode, records.decode

@@ -8,9 +8,9 @@ import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from bookcast.engine.link import Link, LinkSettings
+from bookcast.backplane.link import Link, LinkSettings
+from bookcast.backplane.names import name_of, shard_of
 from bookcast.engine.peers import Node
-from bookcast.engine.records import name_of, shard_of
 from bookcast.engine.redis import RedisEngine, RedisRules
 from bookcast.model import LOSSLESS, Book, Level, Position, Publication, Topic, Trades, Update
 from tests.fakes.redis_server import RedisServer

@@ -6,10 +6,10 @@ from contextlib import suppress
 
 import pytest
 
-from bookcast.engine.base import EngineAwayError, FencedError
+from bookcast.backplane.unreadable import UnreadableLog
 from bookcast.engine.board import Board
-from bookcast.engine.unreadable import UnreadableLog
-from tests.engine.links import KEYS, link
+from bookcast.errors import EngineAwayError, FencedError
+from tests.backplane.links import KEYS, link
 from tests.engine.nodes import node
 from tests.fakes.redis_server import RedisServer
 from tests.support import eventually

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from bookcast.backplane.link import Link
 from bookcast.engine import committer as committer_module
 from bookcast.engine import records
-from bookcast.engine.base import EngineAwayError, FencedError
 from bookcast.engine.committer import Committer
-from bookcast.engine.link import Link
+from bookcast.errors import EngineAwayError, FencedError
 from bookcast.model import Book, Position, Publication, Symbol, Topic, Update
-from tests.engine.links import KEYS, link
+from tests.backplane.links import KEYS, link
 from tests.engine.nodes import books, trade
 from tests.fakes.redis_server import RedisServer
 from tests.support import AAPL, PATIENCE, TRADES

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from bookcast.backplane.link import Link
+from bookcast.backplane.names import name_of, topics_of
 from bookcast.engine import demand as demand_module
 from bookcast.engine.demand import READ, Demand
-from bookcast.engine.link import Link
 from bookcast.engine.peers import LIVING_MS
-from bookcast.engine.records import name_of, topics_of
 from bookcast.model import Symbol, Topic
-from tests.engine.links import KEYS, link
+from tests.backplane.links import KEYS, link
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer
 from tests.support import AAPL, QUOTE, TSLA, eventually

@@ -1,7 +1,7 @@
 import pytest
 
-from bookcast.engine.base import EngineAwayError
 from bookcast.engine.directory import PAGE
+from bookcast.errors import EngineAwayError
 from bookcast.model import Publication, Quote, Symbol, Topic
 from tests.engine.nodes import EngineNode
 from tests.fakes.redis_server import RedisServer

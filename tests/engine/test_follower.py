@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from bookcast.backplane.subscriber import Subscriber
+from bookcast.backplane.unreadable import UnreadableLog
 from bookcast.engine import follower as follower_module
 from bookcast.engine.committer import Committer
 from bookcast.engine.follower import Follower
 from bookcast.engine.records import Unreadable
-from bookcast.engine.subscriber import Subscriber
-from bookcast.engine.unreadable import UnreadableLog
 from bookcast.model import Publication, Topic, Update
 from bookcast.model.log import LogRules
-from tests.engine.links import KEYS, link
+from tests.backplane.links import KEYS, link
 from tests.fakes.redis_server import RedisServer
 from tests.support import AAPL, QUOTE, TRADES, TSLA, eventually, trades, update
 

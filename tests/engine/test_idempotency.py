@@ -6,11 +6,11 @@ import time
 
 import pytest
 
+from bookcast.backplane.link import SCRIPTS
+from bookcast.backplane.names import shard_of
 from bookcast.engine.idempotency import KEEP_MS, MAX_KEYS, KeyStore
-from bookcast.engine.link import SCRIPTS
-from bookcast.engine.records import shard_of
 from bookcast.model import Once, Position, Publication
-from tests.engine.links import KEYS
+from tests.backplane.links import KEYS
 from tests.engine.nodes import node, nodes
 from tests.fakes.redis_server import RedisServer
 from tests.support import AAPL, TRADES, TSLA, trades

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from bookcast.backplane.breaker import Breaker
+from bookcast.backplane.link import Link
+from bookcast.backplane.names import SHARDS
 from bookcast.engine import leadership
-from bookcast.engine.breaker import Breaker
 from bookcast.engine.leadership import Leadership
-from bookcast.engine.link import Link
-from bookcast.engine.records import SHARDS
-from tests.engine.links import KEYS, link
+from tests.backplane.links import KEYS, link
 from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, eventually
 

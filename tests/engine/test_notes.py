@@ -7,7 +7,7 @@ import pytest
 from bookcast.engine import notes
 from bookcast.errors import InvalidInput
 from bookcast.model import Gone, Publication, Quote, Symbol, Topic
-from tests.engine.links import KEYS
+from tests.backplane.links import KEYS
 from tests.engine.nodes import books, node, nodes, sizes, trade
 from tests.fakes.redis_server import RedisServer
 from tests.support import AAPL, TRADES, eventually

@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from bookcast.backplane.formats import NEWEST, OLDEST
+from bookcast.backplane.link import Link
+from bookcast.backplane.unreadable import UnreadableLog
 from bookcast.engine import peers
 from bookcast.engine import redis as engine_module
-from bookcast.engine.base import EngineAwayError
-from bookcast.engine.formats import NEWEST, OLDEST
-from bookcast.engine.link import Link
 from bookcast.engine.peers import Node, Peers
-from bookcast.engine.unreadable import UnreadableLog
-from tests.engine.links import KEYS, link
+from bookcast.errors import EngineAwayError
+from tests.backplane.links import KEYS, link
 from tests.engine.nodes import EngineNode, node, nodes
 from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, eventually

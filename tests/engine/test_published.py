@@ -7,7 +7,7 @@ import pytest
 from bookcast.engine import published
 from bookcast.engine.published import PublishedStates
 from bookcast.model import Position, Publication, Quote, Symbol, Topic
-from tests.engine.links import KEYS
+from tests.backplane.links import KEYS
 from tests.engine.nodes import EngineNode, books, node, nodes, sizes, trade
 from tests.fakes.redis_server import RedisServer
 from tests.support import AAPL, QUOTE, TRADES, TSLA, eventually

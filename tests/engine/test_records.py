@@ -10,20 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bookcast.engine.formats import NEWEST, OLDEST
-from bookcast.engine.records import (
-    SHARDS,
-    Run,
-    Unreadable,
-    decode,
-    encode,
-    name_of,
-    read,
-    read_run,
-    shard_of,
-    topic_of,
-    topics_of,
-)
+from bookcast.backplane.formats import NEWEST, OLDEST
+from bookcast.backplane.names import name_of
+from bookcast.engine.records import Run, Unreadable, decode, encode, read, read_run
 from bookcast.model import (
     CHANNELS,
     MAX_NUMBER,
@@ -54,7 +43,7 @@ from bookcast.model import (
     parse_symbol,
 )
 from bookcast.numbers import with_whole
-from tests.support import AAPL, CANDLES, TRADES, trades
+from tests.support import AAPL, TRADES, trades
 
 numbers = st.one_of(
     st.integers(-int(MAX_NUMBER), int(MAX_NUMBER)),
@@ -211,16 +200,6 @@ def test_a_feeds_book_is_written_as_the_feed_wrote_it(form: int) -> None:
     assert encode(again, 1000.5, form=form) == text
 
 
-@given(topics())
-@settings(max_examples=150, deadline=None)
-def test_names_of_topics_can_be_read_again(topic: Topic) -> None:
-    """A symbol may contain whatever can be printed; all of them stay apart."""
-    name = name_of(topic)
-    assert topic_of(name) == topic
-    assert not {"\t", "\n"} & set(name)
-    assert 0 <= shard_of(topic) < SHARDS
-
-
 def message_of(run: Run) -> bytes:
     """Write what ``publish.lua`` does."""
     lengths = "\t".join(str(len(record)) for record in run.records)
@@ -241,21 +220,6 @@ def test_a_message_tells_consecutive_updates(
     assert found.updates() == [
         as_update(one, Position("e-1", before + number), 1.5) for number, one in enumerate(said, 1)
     ]
-
-
-def test_variants_of_a_symbol_are_topics_of_their_own() -> None:
-    """Also where a symbol looks like a variant."""
-    odd = AAPL._replace(variant="odd")
-    names = [name_of(one) for one in (AAPL, odd, TRADES, CANDLES)]
-    assert len(set(names)) == 4
-    tricky = Topic("candles", Symbol("1m:US.AAPL"), "1m")
-    assert topic_of(name_of(tricky)) == tricky
-
-
-def test_shards_are_all_used() -> None:
-    """Many symbols spread over them."""
-    topics = [Topic("orderbook", Symbol(f"US.S{number}")) for number in range(1000)]
-    assert {shard_of(topic) for topic in topics} == set(range(SHARDS))
 
 
 def test_what_is_no_record_is_refused() -> None:
@@ -392,9 +356,3 @@ def test_what_cant_be_read_has_a_place_all_the_same(text: bytes) -> None:
         assert isinstance(found, Unreadable)
         assert (found.topic, found.position) == (AAPL, position)
         assert found.why
-
-
-def test_topics_of_channels_that_only_a_later_release_has_are_left_out() -> None:
-    """Nobody here could do anything with them."""
-    names = [name_of(one).encode() for one in (AAPL, CANDLES)]
-    assert topics_of([*names, b"options::US.A", b"nonsense", b""]) == [AAPL, CANDLES]

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from bookcast.backplane.keys import KEEP_SECONDS
 from bookcast.engine import follower, leadership
 from bookcast.engine import redis as engine_module
-from bookcast.engine.base import FencedError
-from bookcast.engine.keys import KEEP_SECONDS
 from bookcast.engine.redis import RedisRules
-from bookcast.errors import InvalidInput
+from bookcast.errors import FencedError, InvalidInput
 from bookcast.model import Once, Position, Publication, Symbol, Topic
 from bookcast.model.log import LogRules
-from tests.engine.links import KEYS
+from tests.backplane.links import KEYS
 from tests.engine.nodes import (
     TIMEOUT,
     EngineNode,

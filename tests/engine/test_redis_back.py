@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bookcast.engine import leadership
-from tests.engine.links import KEYS
+from tests.backplane.links import KEYS
 from tests.engine.nodes import TIMEOUT, EngineNode, books, kill_subscriptions, node, sizes, trade
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer

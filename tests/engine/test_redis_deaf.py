@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from bookcast.backplane.link import Link, LinkSettings
 from bookcast.engine import demand as demand_module
 from bookcast.engine import follower
 from bookcast.engine import redis as engine_module
-from bookcast.engine.link import Link, LinkSettings
 from bookcast.engine.redis import RedisRules
 from bookcast.model import Symbol, Topic
 from bookcast.model.log import LogRules
-from tests.engine.links import KEYS
+from tests.backplane.links import KEYS
 from tests.engine.nodes import EngineNode, books, engine, kill_subscriptions, node, sizes, trade
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import RedisServer

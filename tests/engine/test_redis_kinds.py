@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from bookcast.engine.records import SHARDS, shard_of
+from bookcast.backplane.names import SHARDS, shard_of
 from bookcast.model import Symbol, Topic
-from tests.engine.links import KEYS
+from tests.backplane.links import KEYS
 from tests.engine.nodes import books, kill_subscriptions, node, sizes, trade
 from tests.fakes.redis_server import RedisCluster, RedisServer
 from tests.support import AAPL, PATIENCE, TRADES, eventually

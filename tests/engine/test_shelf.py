@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bookcast.engine.base import EngineAwayError
 from bookcast.engine.shelf import LIVE_SECONDS, Shelf
-from tests.engine.links import link
+from bookcast.errors import EngineAwayError
+from tests.backplane.links import link
 from tests.fakes.redis_server import RedisServer
 
 KEY = "bc:s:key"

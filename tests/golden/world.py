@@ -17,7 +17,7 @@ from bookcast.engine import demand, leadership, peers
 from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.model import Publication, Topic
 from bookcast.settings import Settings, from_keywords
-from tests.engine.links import link
+from tests.backplane.links import link
 from tests.engine.nodes import written_by_another
 from tests.fakes.redis_server import RedisServer
 from tests.golden.client import Client, Transport

@@ -12,7 +12,7 @@ from bookcast.sessions import keeper as keeper_module
 from bookcast.sessions import saved
 from bookcast.sessions.keeper import Keeper
 from bookcast.sessions.session import Session
-from tests.engine.links import link
+from tests.backplane.links import link
 from tests.fakes.redis_server import RedisServer
 from tests.sessions.world import SessionWorld
 from tests.support import AAPL, TSLA, eventually

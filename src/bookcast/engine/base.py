@@ -14,10 +14,10 @@ from bookcast.model import Gone, Position, Publication, Topic, Update
 from bookcast.model.log import TopicLog
 
 if TYPE_CHECKING:
+    from bookcast.backplane.unreadable import UnreadableLog
     from bookcast.engine.board import Board
     from bookcast.engine.peers import Peers
     from bookcast.engine.shelf import Shelf
-    from bookcast.engine.unreadable import UnreadableLog
 
 Notice = Callable[[TopicLog], None]
 """Tells this node's hub that something was appended to the log of a topic that is wanted here."""
@@ -32,17 +32,6 @@ Prepare = Callable[[Sequence[Topic]], Awaitable[None]]
 
 NoteUnreadable = Callable[[Topic, Position], None]
 """Tells the hub that the update at a position can't be read by this node."""
-
-
-class EngineAwayError(Exception):
-    """The engine can't be reached, or can't do its work. The message says why, for a person.
-
-    ``unsure``: nobody knows whether what was asked of it was done; else it wasn't.
-    """
-
-    def __init__(self, reason: str, *, unsure: bool = False) -> None:
-        super().__init__(reason)
-        self.unsure = unsure
 
 
 class KeyConflictError(Exception):
@@ -66,10 +55,6 @@ def all_published(positions: Sequence[Position | None]) -> list[Position]:
     if len(found) != len(positions):
         raise KeyConflictError(positions)
     return found
-
-
-class FencedError(Exception):
-    """Another node runs the feed by now."""
 
 
 class EngineStatus(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -8,9 +8,9 @@ from typing import Final
 
 import msgspec
 
-from bookcast.engine.base import EngineAwayError
-from bookcast.engine.link import Link
-from bookcast.engine.unreadable import UnreadableLog
+from bookcast.backplane.link import Link
+from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.errors import EngineAwayError
 
 logger = logging.getLogger(__name__)
 

@@ -11,16 +11,13 @@ from typing import Final
 
 import msgspec
 
+from bookcast.backplane.formats import NEWEST
+from bookcast.backplane.keys import KEEP_SECONDS
+from bookcast.backplane.link import Link
+from bookcast.backplane.names import name_of, shard_of
 from bookcast.engine import records
-from bookcast.engine.base import (
-    EngineAwayError,
-    FencedError,
-    KeyConflictError,
-    all_published,
-)
-from bookcast.engine.formats import NEWEST
-from bookcast.engine.keys import KEEP_SECONDS
-from bookcast.engine.link import Link
+from bookcast.engine.base import KeyConflictError, all_published
+from bookcast.errors import EngineAwayError, FencedError
 from bookcast.model import LOSSLESS, Position, Publication, Topic, Update
 from bookcast.model.history import is_kept
 
@@ -236,7 +233,7 @@ class Committer:
             for index, publication in enumerate(batch.publications):
                 topic = publication.topic
                 fenced = batch.fence is not None
-                key = (records.shard_of(topic), fenced, topic)
+                key = (shard_of(topic), fenced, topic)
                 by_topic.setdefault(key, []).append(_Entry(batch, index))
         self._number += 1
         fresh = f"{self._node}-{self._number}"  # with a letter more for what the feed publishes
@@ -281,7 +278,7 @@ class Committer:
         state, history, channel = self._link.keys.topic(topic)
         call.keys += [state, history]
         call.arguments += [
-            records.name_of(topic),
+            name_of(topic),
             channel,
             _resumes(run[0]),
             run[-1].batch.server_ms,

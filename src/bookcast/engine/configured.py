@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from bookcast.backplane.link import LinkSettings
 from bookcast.engine.base import Engine
-from bookcast.engine.link import LinkSettings
 from bookcast.engine.memory import MemoryEngine
 from bookcast.engine.peers import Node
 from bookcast.engine.redis import RedisEngine, RedisRules

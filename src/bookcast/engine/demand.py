@@ -7,10 +7,10 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from bookcast.engine.base import EngineAwayError
-from bookcast.engine.link import Link
+from bookcast.backplane.link import Link
+from bookcast.backplane.names import name_of, topics_of
 from bookcast.engine.peers import LIVING_MS
-from bookcast.engine.records import name_of, topics_of
+from bookcast.errors import EngineAwayError
 from bookcast.model import Topic
 
 logger = logging.getLogger(__name__)

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Final
 
-from bookcast.engine import records
+from bookcast.backplane.link import Link
+from bookcast.backplane.names import SHARDS, shard_of, topic_of
 from bookcast.engine.base import Head
-from bookcast.engine.link import Link
 from bookcast.model import Position, Topic
 
 PAGE: Final = 300
@@ -30,7 +30,7 @@ class Directory:
     async def pages(self) -> AsyncIterator[list[Head]]:
         """Read where all topics stand, some at a time."""
         found = 0
-        for shard in range(records.SHARDS):
+        for shard in range(SHARDS):
             cursor = b"0"
             while True:
                 cursor, answer = await self._link.call(
@@ -50,7 +50,7 @@ class Directory:
         sizes = await asyncio.gather(
             *(
                 self._link.call("directory_size", [self._link.keys.directory(shard)])
-                for shard in range(records.SHARDS)
+                for shard in range(SHARDS)
             )
         )
         self.known = sum(sizes)
@@ -60,7 +60,7 @@ class Directory:
         """Return those of some topics of which nothing was ever published."""
         shards: dict[int, list[Topic]] = {}
         for topic in topics:
-            shards.setdefault(records.shard_of(topic), []).append(topic)
+            shards.setdefault(shard_of(topic), []).append(topic)
         answers = await asyncio.gather(
             *(
                 self._link.call("heads", [self._link.keys.topic(topic).state for topic in of_shard])
@@ -79,5 +79,5 @@ def _heads(answer: list[bytes]) -> list[Head]:
     heads = []
     for at in range(0, len(answer), 4):
         name, epoch, seq, server_ms = (one.decode() for one in answer[at : at + 4])
-        heads.append(Head(records.topic_of(name), Position(epoch, int(seq)), float(server_ms)))
+        heads.append(Head(topic_of(name), Position(epoch, int(seq)), float(server_ms)))
     return heads

@@ -9,14 +9,15 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+from bookcast.background import Work
+from bookcast.backplane.link import Link
+from bookcast.backplane.names import shard_of, topics_of
+from bookcast.backplane.subscriber import Subscriber
+from bookcast.backplane.unreadable import UnreadableLog
 from bookcast.engine import records
-from bookcast.engine.base import EngineAwayError
-from bookcast.engine.link import Link
 from bookcast.engine.mirror import Known, Mirror, is_news
 from bookcast.engine.records import Unreadable
-from bookcast.engine.subscriber import Subscriber
-from bookcast.engine.unreadable import UnreadableLog
-from bookcast.engine.work import Work
+from bookcast.errors import EngineAwayError
 from bookcast.model import LOSSLESS, Gone, Position, Topic, Update, is_lossless
 from bookcast.model.log import TopicLog
 
@@ -174,7 +175,7 @@ class Follower:
     def _hear_unreadable(self, channel: str, error: ValueError) -> None:
         name = self._link.keys.topic_of(channel)
         self._unreadable.note(f"a message of {name or channel}", error)
-        topics = records.topics_of([name.encode()])
+        topics = topics_of([name.encode()])
         self._repair([one for one in topics if self.mirror.must_read(one)], "a message is no run")
 
     def read_again(self) -> None:
@@ -329,7 +330,7 @@ class Follower:
         """
         shards: dict[int, list[Topic]] = {}
         for topic in topics:
-            shards.setdefault(records.shard_of(topic), []).append(topic)
+            shards.setdefault(shard_of(topic), []).append(topic)
         answers = await asyncio.gather(
             *(
                 self._link.call("heads", [self._link.keys.topic(topic).state for topic in of_shard])

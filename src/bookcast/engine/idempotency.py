@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
-from bookcast.engine.records import shard_of
+from bookcast.backplane.names import shard_of
 from bookcast.model import Once, Position, Topic
 
 KEEP_MS: Final = 600_000

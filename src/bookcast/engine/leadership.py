@@ -7,9 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from bookcast.engine.base import EngineAwayError
-from bookcast.engine.link import Link
-from bookcast.engine.records import SHARDS
+from bookcast.backplane.link import Link
+from bookcast.backplane.names import SHARDS
+from bookcast.errors import EngineAwayError
 
 logger = logging.getLogger(__name__)
 

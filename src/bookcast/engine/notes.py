@@ -7,12 +7,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from bookcast.engine import records
-from bookcast.engine.base import EngineAwayError
+from bookcast.backplane.keys import KEEP_SECONDS
+from bookcast.backplane.link import Link
+from bookcast.backplane.names import name_of, shard_of, topics_of
 from bookcast.engine.follower import Follower
-from bookcast.engine.keys import KEEP_SECONDS
-from bookcast.engine.link import Link
 from bookcast.engine.peers import Peers
+from bookcast.errors import EngineAwayError
 from bookcast.model import Gone, Position, Topic
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class TopicNotes:
     ) -> bool:
         shards: dict[int, list[Topic]] = {}
         for topic in topics:
-            shards.setdefault(records.shard_of(topic), []).append(topic)
+            shards.setdefault(shard_of(topic), []).append(topic)
         try:
             await asyncio.gather(
                 *(self._note_gone(of_shard, places, reason) for of_shard in shards.values())
@@ -72,8 +72,8 @@ class TopicNotes:
         state, history, _ = self._link.keys.topic(topic)
         known = await self._link.call(
             "remove",
-            [state, history, self._link.keys.directory(records.shard_of(topic))],
-            [records.name_of(topic), KEEP_SECONDS],
+            [state, history, self._link.keys.directory(shard_of(topic))],
+            [name_of(topic), KEEP_SECONDS],
             again=True,
         )
         await self._let_all_look([topic])
@@ -87,7 +87,7 @@ class TopicNotes:
         await self._link.call("abandon", states, [reason, *places_of])
 
     async def _let_all_look(self, topics: Sequence[Topic]) -> None:
-        names = "\n".join(map(records.name_of, topics)).encode()
+        names = "\n".join(map(name_of, topics)).encode()
         others = [node for node in self._peers.living if node != self._peers.id]
         await asyncio.gather(
             self._answer_look(names), *(self._peers.tell(node, "look", names) for node in others)
@@ -95,7 +95,7 @@ class TopicNotes:
 
     async def _answer_look(self, names: bytes) -> bytes:
         try:
-            await self._follower.look(records.topics_of(names.split(b"\n")))
+            await self._follower.look(topics_of(names.split(b"\n")))
         except EngineAwayError as error:
             logger.debug("topics can't be looked at: %s", error)
         return b""

@@ -10,11 +10,11 @@ from typing import Final
 
 import msgspec
 
-from bookcast.engine.base import EngineAwayError
-from bookcast.engine.formats import NEWEST, OLDEST, common
-from bookcast.engine.link import Link
-from bookcast.engine.unreadable import UnreadableLog
-from bookcast.engine.work import Work
+from bookcast.background import Work
+from bookcast.backplane.formats import NEWEST, OLDEST, common
+from bookcast.backplane.link import Link
+from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.errors import EngineAwayError
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Node(msgspec.Struct, frozen=True):
     """What a node says of itself. ``group``: processes that share a port have one in common.
 
     ``worker`` is its number there; ``leads``: it runs the feed. ``record_format`` is the highest
-    format that it reads, see :mod:`bookcast.engine.formats`. Fields may be added, never changed.
+    format that it reads, see :mod:`bookcast.backplane.formats`. Fields may be added, never changed.
     """
 
     id: str

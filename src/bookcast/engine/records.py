@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from redis.crc import key_slot
 
-from bookcast.engine.formats import NEWEST, data_for
+from bookcast.backplane.formats import NEWEST, data_for
+from bookcast.backplane.names import topic_of
 from bookcast.model import (
-    CHANNELS,
     Book,
     Brokers,
     Candle,
@@ -21,16 +19,12 @@ from bookcast.model import (
     Position,
     Publication,
     Quote,
-    Symbol,
     TimePoint,
     Topic,
     Trades,
     Update,
 )
 from bookcast.numbers import with_whole
-
-SHARDS: Final = 16
-"""Keys of one shard share a slot of Redis Cluster, so that one script call reaches all of them."""
 
 
 class _Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -71,38 +65,13 @@ _decoders: Final[dict[Channel, msgspec.msgpack.Decoder[Any]]] = {
 }
 
 
-@lru_cache(maxsize=65_536)
-def name_of(topic: Topic) -> str:
-    """Write a topic so that it can be read again: a symbol may contain anything."""
-    return f"{topic.channel}:{topic.variant}:{topic.symbol}"
-
-
-@lru_cache(maxsize=65_536)
-def topic_of(name: str) -> Topic:
-    """Read a topic's name."""
-    channel, variant, symbol = name.split(":", 2)
-    return Topic(cast("Channel", channel), Symbol(symbol), variant)
-
-
-@lru_cache(maxsize=65_536)
-def shard_of(topic: Topic) -> int:
-    """Tell which shard a topic is in."""
-    return int(key_slot(name_of(topic).encode())) % SHARDS
-
-
-def topics_of(names: Iterable[bytes]) -> list[Topic]:
-    """Read topics' names, leaving out those of channels that only a later release has."""
-    texts = (name.decode() for name in names)
-    return [topic_of(text) for text in texts if text.partition(":")[0] in CHANNELS]
-
-
 def encode(
     publication: Publication, server_ms: float, *, restored: bool = False, form: int = NEWEST
 ) -> bytes:
     """Write what a publication says, without its topic and place.
 
     ``restored``: the first after the engine was away; see :class:`Update`. ``form``: the format;
-    see :mod:`bookcast.engine.formats`.
+    see :mod:`bookcast.backplane.formats`.
     """
     data = data_for(publication.data, form)
     written: Any = data

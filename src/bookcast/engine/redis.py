@@ -15,34 +15,26 @@ from typing import Final
 
 import msgspec
 
+from bookcast.background import Work
+from bookcast.backplane.breaker import Breaker
+from bookcast.backplane.link import Link, LinkSettings
+from bookcast.backplane.subscriber import Subscriber
+from bookcast.backplane.unreadable import UnreadableLog
 from bookcast.engine.alone import Alone
-from bookcast.engine.base import (
-    Engine,
-    EngineAwayError,
-    EngineStatus,
-    FencedError,
-    Head,
-    KeyConflictError,
-    Shared,
-)
+from bookcast.engine.base import Engine, EngineStatus, Head, KeyConflictError, Shared
 from bookcast.engine.board import Board
-from bookcast.engine.breaker import Breaker
 from bookcast.engine.committer import Committer
 from bookcast.engine.demand import Demand
 from bookcast.engine.directory import Directory
 from bookcast.engine.follower import Follower
 from bookcast.engine.interests import Interest, Interests, Want
 from bookcast.engine.leadership import Leadership
-from bookcast.engine.link import Link, LinkSettings
 from bookcast.engine.notes import TopicNotes
 from bookcast.engine.peers import Node, Peers
 from bookcast.engine.published import PublishedStates
 from bookcast.engine.records import Unreadable
 from bookcast.engine.shelf import Shelf
-from bookcast.engine.subscriber import Subscriber
-from bookcast.engine.unreadable import UnreadableLog
-from bookcast.engine.work import Work
-from bookcast.errors import InvalidInput
+from bookcast.errors import EngineAwayError, FencedError, InvalidInput
 from bookcast.model import LOSSLESS, Gone, Position, Publication, Topic, Update, is_lossless
 from bookcast.model.log import LogRules, TopicLog
 

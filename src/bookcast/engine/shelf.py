@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
-from bookcast.engine.link import Link
+from bookcast.backplane.link import Link
 
 LIVE_SECONDS: Final = 60.0
 """What of a connected client's session isn't touched for so long is given up: its node is dead."""

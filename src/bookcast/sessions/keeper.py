@@ -8,8 +8,8 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from bookcast.engine.base import EngineAwayError
 from bookcast.engine.shelf import LIVE_SECONDS, Shelf
+from bookcast.errors import EngineAwayError
 from bookcast.protocol.connection import Parked
 from bookcast.sessions import saved
 from bookcast.sessions.session import Session

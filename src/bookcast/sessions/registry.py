@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bookcast.auth.principal import ANYONE, Principal
-from bookcast.engine.base import EngineAwayError
-from bookcast.errors import CloseCode, InvalidInput
+from bookcast.errors import CloseCode, EngineAwayError, InvalidInput
 from bookcast.limits import RETRY_SECONDS, Seats, Seldom
 from bookcast.protocol.connection import Parked
 from bookcast.sessions.roaming import Roaming

@@ -9,11 +9,12 @@ from typing import Final, Protocol
 
 import msgspec
 
-from bookcast.engine.base import EngineAwayError, Prepare
+from bookcast.background import Work
+from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.engine.base import Prepare
 from bookcast.engine.peers import Peers
 from bookcast.engine.shelf import Shelf
-from bookcast.engine.unreadable import UnreadableLog
-from bookcast.engine.work import Work
+from bookcast.errors import EngineAwayError
 from bookcast.protocol.connection import Parked
 from bookcast.sessions import saved
 from bookcast.sessions.keeper import Keeper, Residents

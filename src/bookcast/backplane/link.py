@@ -33,16 +33,15 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from bookcast.engine.base import EngineAwayError, FencedError
-from bookcast.engine.breaker import Breaker
-from bookcast.engine.keys import Keys
-from bookcast.errors import SettingError, StartupError
+from bookcast.backplane.breaker import Breaker
+from bookcast.backplane.keys import Keys
+from bookcast.errors import EngineAwayError, FencedError, SettingError, StartupError
 
 logger = logging.getLogger(__name__)
 
 SCRIPTS: Final = {
     path.name.removesuffix(".lua"): path.read_text()
-    for path in resources.files("bookcast.engine").joinpath("lua").iterdir()
+    for path in resources.files("bookcast.backplane").joinpath("lua").iterdir()
     if path.name.endswith(".lua")
 }
 

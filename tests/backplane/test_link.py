@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from bookcast.engine import link as link_module
-from bookcast.engine.base import EngineAwayError, FencedError
-from bookcast.engine.breaker import Breaker
-from bookcast.engine.link import SCRIPTS, Link, LinkSettings
-from bookcast.errors import SettingError, StartupError
-from tests.engine.links import KEYS, link
+from bookcast.backplane import link as link_module
+from bookcast.backplane.breaker import Breaker
+from bookcast.backplane.link import SCRIPTS, Link, LinkSettings
+from bookcast.errors import EngineAwayError, FencedError, SettingError, StartupError
+from tests.backplane.links import KEYS, link
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer, free_port
 from tests.support import PATIENCE

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from bookcast.engine.work import Work
+from bookcast.background import Work
 from tests.support import eventually
 
 

@@ -6,7 +6,7 @@ import hashlib
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from bookcast.engine.records import name_of, shard_of
+from bookcast.backplane.names import name_of, shard_of
 from bookcast.model import Topic
 
 KEEP_SECONDS: Final = 7 * 24 * 3600

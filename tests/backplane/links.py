@@ -7,9 +7,9 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from bookcast.engine.breaker import Breaker
-from bookcast.engine.keys import Keys
-from bookcast.engine.link import Link, LinkSettings
+from bookcast.backplane.breaker import Breaker
+from bookcast.backplane.keys import Keys
+from bookcast.backplane.link import Link, LinkSettings
 
 KEYS = Keys()
 """The names that a node uses unless told otherwise."""

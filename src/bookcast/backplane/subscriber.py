@@ -12,7 +12,7 @@ from typing import Any, Final
 from redis.asyncio.client import PubSub
 
 from bookcast import backoff
-from bookcast.engine.link import LOST, Link
+from bookcast.backplane.link import LOST, Link
 
 logger = logging.getLogger(__name__)
 

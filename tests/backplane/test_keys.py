@@ -2,8 +2,8 @@
 
 from redis.crc import key_slot
 
-from bookcast.engine.keys import Keys
-from bookcast.engine.records import SHARDS, shard_of
+from bookcast.backplane.keys import Keys
+from bookcast.backplane.names import SHARDS, shard_of
 from bookcast.model import Symbol, Topic
 from tests.support import AAPL, CANDLES, QUOTE, TRADES, TSLA
 

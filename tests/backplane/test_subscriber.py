@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bookcast.engine.subscriber import Subscriber
-from tests.engine.links import link
+from bookcast.backplane.subscriber import Subscriber
+from tests.backplane.links import link
 from tests.engine.nodes import kill_subscriptions, tasks_begun
 from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, eventually

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bookcast.engine.formats import (
+from bookcast.backplane.formats import (
     NEWEST,
     OLDEST,
     common,

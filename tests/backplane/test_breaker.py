@@ -1,6 +1,6 @@
 """The circuit breaker."""
 
-from bookcast.engine.breaker import FIRST_SECONDS, MOST_SECONDS, STEADY_SECONDS, Breaker
+from bookcast.backplane.breaker import FIRST_SECONDS, MOST_SECONDS, STEADY_SECONDS, Breaker
 
 
 def test_it_opens_once_and_says_why() -> None:

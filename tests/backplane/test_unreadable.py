@@ -8,9 +8,9 @@ import re
 import msgspec
 import pytest
 
-from bookcast.engine.link import Link
+from bookcast.backplane.link import Link
+from bookcast.backplane.unreadable import MINUTE, UnreadableLog
 from bookcast.engine.records import encode
-from bookcast.engine.unreadable import MINUTE, UnreadableLog
 from bookcast.errors import InvalidInput
 from bookcast.model import Position, Publication, Topic
 from bookcast.model.history import History
