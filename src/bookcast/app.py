@@ -16,8 +16,8 @@ from typing import Any, Final, Self, Unpack
 import msgspec
 from prometheus_client import Histogram
 
+from bookcast import logs
 from bookcast.auth.gate import Gate
-from bookcast.counts import numbers_of
 from bookcast.drain import drain
 from bookcast.engine.base import Engine
 from bookcast.engine.configured import engine_of
@@ -34,8 +34,8 @@ from bookcast.http.server import HttpLimits, HttpServer
 from bookcast.http.sockets import listen, open_files
 from bookcast.hub.hub import Hub
 from bookcast.limits import Full, Refusals, Seats
-from bookcast.metrics import DELAY_BUCKETS, registry_of
 from bookcast.model import CHANNELS
+from bookcast.observability.exporter import DELAY_BUCKETS, registry_of
 from bookcast.protocol.connection import Terms
 from bookcast.protocol.published import Rules
 from bookcast.protocol.render import Renderer
@@ -262,6 +262,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             clock=time.monotonic,
             loop=loop,
         )
+        counting = [registry, hub, logs, *engine.counting, self._refusals]
         reporter = self._reporter = Reporter(
             engine=engine,
             feeder=feeder,
@@ -269,7 +270,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             registry=registry,
             publisher=publisher,
             refusals=self._refusals,
-            numbers=registry_of(numbers_of(hub, registry, engine), delays, self._refusals),
+            numbers=registry_of(counting, delays),
             myself=self._myself,
             group=self._worker.count if self._worker is not None else 1,
             rotated=lambda: self.rotated(),  # noqa: PLW0108 - it is attached later

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bookcast import backoff
+from bookcast.observability.counter import counter
 
 FIRST_SECONDS: Final = 0.2
 MOST_SECONDS: Final = 1.0
@@ -27,6 +28,8 @@ class Breaker:
         opens: called when it opens, with the reason.
     """
 
+    opened = counter("bookcast_engine_outages", "How often Redis was away")
+
     def __init__(
         self,
         clock: Callable[[], float],
@@ -43,8 +46,6 @@ class Breaker:
         """Why it is open, in words."""
         self.since = 0.0
         """When it opened last, in the clock's seconds."""
-        self.opened = 0
-        """How often it has opened."""
 
     def fail(self, reason: str) -> None:
         """Note a failure: it opens, if it wasn't open."""

@@ -12,6 +12,7 @@ import msgspec
 from bookcast.engine.interests import Interest, Want
 from bookcast.model import Gone, Position, Publication, Topic, Update
 from bookcast.model.log import TopicLog
+from bookcast.observability.counter import readings
 
 if TYPE_CHECKING:
     from bookcast.backplane.unreadable import UnreadableLog
@@ -265,9 +266,18 @@ class Engine(ABC):
     def status(self) -> EngineStatus:
         """Tell how the engine is."""
 
+    @property
+    def counting(self) -> Sequence[object]:
+        """The parts that count something."""
+        return ()
+
     def numbers(self) -> dict[str, float]:
-        """Give what there is to count, by name."""
-        return {}
+        """Return what its parts count, by the name of the metric without its prefix."""
+        return {
+            metric.name.removeprefix("bookcast_engine_"): value
+            for metric, value in readings(*self.counting)
+            if not isinstance(value, Mapping)
+        }
 
     def on_outage(self, function: Callable[[], None]) -> None:  # noqa: B027 - it never goes away
         """Call a function when the engine is found to be away."""

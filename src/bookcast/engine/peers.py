@@ -15,6 +15,7 @@ from bookcast.backplane.formats import NEWEST, OLDEST, common
 from bookcast.backplane.link import Link
 from bookcast.backplane.unreadable import UnreadableLog
 from bookcast.errors import EngineAwayError
+from bookcast.observability.counter import as_gauge
 
 logger = logging.getLogger(__name__)
 
@@ -75,10 +76,18 @@ class Peers:
         self.handlers: dict[str, Handler] = {}
         self.living: Mapping[str, Node] = {}
         """All nodes that live, this one too, as of the last pulse."""
-        self.form = OLDEST
-        """The format to write in: the highest that all of them read."""
+        self._form = OLDEST
         self._asked: dict[str, asyncio.Future[bytes | None]] = {}
         self._answering = Work()
+
+    @property
+    @as_gauge(
+        "bookcast_engine_record_format",
+        "The format that records are written in, which all nodes read",
+    )
+    def form(self) -> int:
+        """The format to write in: the highest that all of them read."""
+        return self._form
 
     async def pulse(self) -> bool:
         """Say that this node lives, and learn who else does.
@@ -120,9 +129,9 @@ class Peers:
 
     def _choose_format(self) -> None:
         form = common(node.record_format for node in self.living.values())
-        if form == self.form:
+        if form == self._form:
             return
-        self.form = form
+        self._form = form
         if form < NEWEST:
             behind = [
                 f"{one.id} ({one.version})"

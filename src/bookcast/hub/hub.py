@@ -24,6 +24,7 @@ from bookcast.model import Channel, Gone, Position, Supply, Topic, Update
 from bookcast.model.cursor import NOW, Cursor, Since
 from bookcast.model.history import Gap
 from bookcast.model.log import MAX_WAITING, Step, TopicLog
+from bookcast.observability.counter import counter
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,13 @@ class Hub:
         observe: is told the seconds that each update took from the feed to the sockets.
     """
 
+    delivered = counter("bookcast_messages_delivered", "Updates sent")
+    conflated = counter(
+        "bookcast_messages_conflated",
+        "Updates that a newer one replaced before a client could take them",
+    )
+    gapped = counter("bookcast_messages_gapped", "Updates that clients were told are lost")
+
     def __init__(
         self,
         *,
@@ -116,12 +124,6 @@ class Hub:
         self._scheduled = False
         self._not_before = 0.0
         self._wakes: dict[float, dict[Topic, LiveTopic]] = {}
-        self.delivered = 0
-        """Frames handed to outboxes."""
-        self.conflated = 0
-        """Updates that a newer one replaced before a subscriber could take them."""
-        self.gapped = 0
-        """Updates that subscribers were told are lost."""
 
     # From the engine
 

@@ -9,6 +9,7 @@ from typing import Final
 from bookcast.auth.principal import ANYONE, Principal
 from bookcast.errors import CloseCode, EngineAwayError, InvalidInput
 from bookcast.limits import RETRY_SECONDS, Seats, Seldom
+from bookcast.observability.counter import as_gauge, counter
 from bookcast.protocol.connection import Parked
 from bookcast.sessions.roaming import Roaming
 from bookcast.sessions.session import Session
@@ -49,6 +50,16 @@ class Registry:
         roaming: keeps sessions where other nodes find them; None: there are no others.
     """
 
+    too_slow = counter("bookcast_connections_too_slow", "Clients closed because they took no data")
+    accepted = counter("bookcast_connections_accepted", "Handshakes accepted")
+    refused = counter("bookcast_handshakes_refused", "Handshakes refused")
+    received = counter("bookcast_messages_received", "Messages of clients")
+    resumed = counter("bookcast_sessions_resumed", "Sessions that a client came back to")
+    expired = counter("bookcast_sessions_expired", "Sessions that nobody came back to")
+    duplicates = counter(
+        "bookcast_duplicate_client_ids", "Clients that came under the id of another who was there"
+    )
+
     def __init__(
         self,
         *,
@@ -78,21 +89,7 @@ class Registry:
         self._parked: dict[Session, float] = {}
         self._parked_subscriptions = 0
         self._parked_of: dict[str, dict[Session, None]] = {}
-        self.accepted = 0
-        """Connections accepted since the start."""
-        self.refused = 0
-        """Handshakes refused since the start."""
-        self.too_slow = 0
-        """Connections closed since the start because they took nothing."""
-        self.received = 0
-        """Messages received since the start."""
-        self.resumed = 0
-        """Sessions since the start that a client came back to."""
-        self.expired = 0
-        """Sessions since the start that nobody came back to."""
         self._duplicate_warnings = Seldom(clock)
-        self.duplicates = 0
-        """Clients since the start that came under the id of another who is there."""
 
     def check_room(self, principal: Principal) -> None:
         """Let a principal have one more connection.
@@ -249,10 +246,12 @@ class Registry:
         if self._roaming is not None:
             self._roaming.keeper.change(session)
 
+    @as_gauge("bookcast_connections", "Clients connected")
     def __len__(self) -> int:
         return len(self._sessions)
 
     @property
+    @as_gauge("bookcast_sessions_parked", "Sessions that wait")
     def parked(self) -> int:
         """How many sessions wait for their clients."""
         return len(self._parked)
@@ -274,10 +273,12 @@ class Registry:
         """List those of the clients who are connected."""
         return list(self._sessions)
 
+    @as_gauge("bookcast_connections_held", "Clients that can't take data now")
     def held(self) -> list[Session]:
         """List the sessions that can't take data now."""
         return [session for session in self._sessions if not session.outbox.writable]
 
+    @as_gauge("bookcast_subscriptions", "Subscriptions of all clients")
     def subscription_count(self) -> int:
         """Count the subscriptions of all who are connected."""
         return sum(session.subscription_count for session in self._sessions)
