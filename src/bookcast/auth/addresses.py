@@ -50,6 +50,16 @@ def plain(address: str) -> str | None:
     return str(mapped or ip)
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach the host."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def client_address(peer: str, forwarded: Sequence[str], proxies: Networks) -> str:
     """Give the address of whoever is behind the proxies that are trusted.
 

@@ -11,8 +11,9 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from bookcast.auth.addresses import is_loopback
 from bookcast.errors import InvalidInput
-from bookcast.settings import Settings, is_loopback
+from bookcast.settings import Settings
 
 _SCHEMES: Final = {"ws": "http", "wss": "https"}
 """A page's origin has the scheme of HTTP; some programs write that of the WebSocket."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -20,9 +20,7 @@ from bookcast.settings.env_file import read_env_file
 from bookcast.settings.files import read_bytes
 from bookcast.settings.names import nearest
 from bookcast.settings.schema import ALIASES, PRODUCTION_DEFAULTS, Names, Settings
-
-FROM_FILE: Final = "the file "
-"""What a source begins with that is a file with a secret in it."""
+from bookcast.settings.sources import FROM_FILE
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -57,17 +55,7 @@ def load(
         if given is not None:
             text, sources[description.field] = given
             values[description.field] = _convert(description, text, sources[description.field])
-    if values.get("environment") == "production":
-        for field, value in PRODUCTION_DEFAULTS.items():
-            if field not in values:
-                values[field] = value
-                sources[field] = "the default in production"
-    settings = Settings(**values)
-    try:
-        check(settings, sources)
-    except SettingError as error:
-        raise SettingError(with_source(str(error), sources)) from None
-    return Loaded(settings, sources, tuple(_misspelt(environ)))
+    return Loaded(_made(values, sources), sources, tuple(_misspelt(environ)))
 
 
 def from_keywords(**keywords: Any) -> Settings:
@@ -89,26 +77,22 @@ def from_keywords(**keywords: Any) -> Settings:
             raise SettingError(f"There is no setting {keyword!r}; {which}")
         sources[field] = "the caller"
         values[field] = _checked(known[field], value, repr(value), sources[field], strict=True)
-    if values.get("environment") == "production":
-        values = {**PRODUCTION_DEFAULTS, **values}
-    settings = Settings(**values)
-    try:
-        check(settings, sources)
-    except SettingError as error:
-        raise SettingError(with_source(str(error), sources)) from None
-    return settings
+    return _made(values, sources)
 
 
-def with_source(sentence: str, sources: Mapping[str, str]) -> str:
-    """Return the sentence with where the value came from, unless it has that.
+def _made(values: dict[str, Any], sources: dict[str, str]) -> Settings:
+    """Return settings with these values, and with the defaults of their environment for the others.
 
-    A sentence about a value that is refused begins with the name of its setting.
+    Raises:
+        SettingError: when they break a rule.
     """
-    name, space, rest = sentence.partition(" ")
-    source = sources.get(name.lower()) if name.isupper() else None
-    if source is None or f"(from {source})" in rest:
-        return sentence
-    return f"{name} (from {source}){space}{rest}"
+    if values.get("environment") == "production":
+        for field, value in PRODUCTION_DEFAULTS.items():
+            if field not in values:
+                values[field], sources[field] = value, "the default in production"
+    settings = Settings(**values)
+    check(settings, sources)
+    return settings
 
 
 def _misspelt(environ: Mapping[str, str]) -> list[str]:
