@@ -17,6 +17,7 @@ from typing import Any, Final
 from bookcast import backoff
 from bookcast.app import Worker
 from bookcast.errors import StartupError
+from bookcast.http.sockets import unresolvable
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +57,7 @@ def hold_port(host: str, port: int) -> tuple[list[socket.socket], int]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise StartupError(
-            f"HOST is {host!r}, which can't be resolved: {error}; set it to 127.0.0.1, to 0.0.0.0 "
-            "for every address, or to a name of this machine"
-        ) from None
+        raise unresolvable(host, error) from None
     held: list[socket.socket] = []
     try:
         for family, _, _, _, address in dict.fromkeys(found):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from bookcast.auth.addresses import Networks, client_address, plain
+from bookcast.auth.addresses import Networks, client_address, neighbourhood, plain
 from bookcast.auth.jwks import Jwks, UnknownKey
 from bookcast.auth.keys import ApiKeys, RightsFile
 from bookcast.auth.origins import MAX_SHOWN, HostPolicy, OriginPolicy
@@ -59,6 +59,13 @@ class Visitor(NamedTuple):
     def is_anyone(self) -> bool:
         """Whether they were not asked who they are."""
         return self.principal is not None and self.principal.kind == ANYONE
+
+    @property
+    def account(self) -> str:
+        """Whose use of the server it counts as: a principal's, or an address's."""
+        if self.principal is None or self.is_anyone:
+            return neighbourhood(self.address)
+        return self.principal.id
 
     @property
     def rights(self) -> Rights:

@@ -10,8 +10,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bookcast.auth.addresses import neighbourhood
-from bookcast.auth.gate import Gate, Visitor
+from bookcast.auth.gate import Gate
 from bookcast.auth.principal import Rights
 from bookcast.engine.base import Engine
 from bookcast.errors import InvalidInput
@@ -110,7 +109,7 @@ class Reads:
         visitor, rights = await self._gate.require(knock_of(request), "read")
         spelling = request.path_params["symbol"]
         query = read_query(channel, spelling, request.query_params, self._default_market)
-        topic, who = query.topic, _who(visitor)
+        topic, who = query.topic, visitor.account
         rights.check("read", topic)
         if self._readers.holds(topic):
             await self._engine.prepare([topic])  # its state may be on its way
@@ -295,13 +294,6 @@ class Reads:
         if not past or past[-1].position != newest.position:
             past.append(newest)  # of a candle that forms, only the newest state is kept
         return past
-
-
-def _who(visitor: Visitor) -> str:
-    """Return whose reads these are: a principal's, or an address's."""
-    if visitor.principal is None or visitor.is_anyone:
-        return neighbourhood(visitor.address)
-    return visitor.principal.id
 
 
 def _is_from_outside(update: Update | None) -> bool:

@@ -15,7 +15,6 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from bookcast.auth.addresses import neighbourhood
 from bookcast.auth.gate import Gate, Knock, Visitor
 from bookcast.auth.principal import Rights, Scope, owner_of_keys
 from bookcast.engine.base import Engine
@@ -221,10 +220,7 @@ class Routes:
 
     def _charge(self, visitor: Visitor, count: int) -> None:
         """Charge a publisher for so many publications."""
-        who = neighbourhood(visitor.address)
-        if visitor.principal is not None and not visitor.is_anyone:
-            who = visitor.principal.id
-        late = self._rates.take(who, time.monotonic(), count)
+        late = self._rates.take(visitor.account, time.monotonic(), count)
         if late:
             raise InvalidInput(
                 "rate_limited",

@@ -30,10 +30,7 @@ async def listen(host: str, port: int, *, shared: bool = False) -> list[socket.s
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except (OSError, UnicodeError) as error:
-        raise StartupError(
-            f"HOST is {host!r}, which can't be resolved: {error}; set it to 127.0.0.1, to 0.0.0.0 "
-            "for every address, or to a name of this machine"
-        ) from None
+        raise unresolvable(host, error) from None
     sockets: list[socket.socket] = []
     try:
         for family, _, _, _, address in dict.fromkeys(found):
@@ -60,6 +57,14 @@ async def listen(host: str, port: int, *, shared: bool = False) -> list[socket.s
         fault = _FAULTS.get(error.errno or 0, f"can't be opened: {error}")
         raise StartupError(f"Port {port} on {host} {fault}") from None
     return sockets
+
+
+def unresolvable(host: str, error: Exception) -> StartupError:
+    """Return what to say of a host name that stands for no address."""
+    return StartupError(
+        f"HOST is {host!r}, which can't be resolved: {error}; set it to 127.0.0.1, to 0.0.0.0 "
+        "for every address, or to a name of this machine"
+    )
 
 
 def open_files() -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
-from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -15,24 +15,15 @@ from bookcast.errors import brief
 from bookcast.model import Channel
 from bookcast.protocol import shapes
 
-_KINDS: Final[Mapping[Channel, type[msgspec.Struct]]] = {
-    # The other fields of a book are kept.
-    "quote": shapes.PublishedQuote,
-    "trades": shapes.PublishedTrades,
-    "candles": shapes.PublishedCandle,
-    "brokers": shapes.PublishedBrokers,
-    "timeframe": shapes.PublishedTimePoint,
-}
-
 
 def unknown_fields(channel: Channel, text: bytes | msgspec.Raw, most: int) -> list[str]:
     """Return the paths of fields that nothing reads, of data in a form of ours; at most so many.
 
     Of the items of a list the first that has a field stands for all.
     """
-    kind = _KINDS.get(channel)
-    if kind is None:
-        return []
+    if channel == "orderbook":
+        return []  # all fields of a book are passed on
+    kind = shapes.PUBLISHED[channel]
     try:
         _strict_decoder(kind).decode(text)
     except msgspec.ValidationError:
