@@ -804,7 +804,7 @@ def test_keys_and_rights_that_change_are_looked_at_again(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("principal", [None, anyone()])
-def test_the_use_of_whoever_is_not_known_counts_as_their_addresss(
+def test_the_use_of_whoever_is_not_known_is_that_of_an_address(
     principal: Principal | None,
 ) -> None:
     """Of IPv6 as that of their network; who is known has an account of their own."""
