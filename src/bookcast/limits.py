@@ -38,7 +38,7 @@ class TokenBucket:
         self._full_at = 0.0
 
     def take(self, rate: float, now: float, count: int = 1) -> float:
-        """Take so much if it is there: give 0, else the seconds until it will be."""
+        """Take so much if it is there. Return 0, or else the seconds until it will be."""
         if not rate:
             return 0.0
         full_at = max(self._full_at, now) + count / rate
@@ -50,7 +50,7 @@ class TokenBucket:
         return 0.0
 
     def is_full(self, now: float) -> bool:
-        """Tell whether it is as good as new."""
+        """Return whether the bucket is full again, and needs no memory."""
         return self._full_at <= now
 
 
@@ -62,7 +62,7 @@ class TokenBuckets:
         self._buckets: dict[str, TokenBucket] = {}
 
     def take(self, key: str, now: float, count: int = 1) -> float:
-        """Take so much of somebody's bucket if it is there: give 0, else the seconds until then."""
+        """Take so much of a key's bucket if it is there. Return 0, or the seconds until then."""
         if not self._rate:
             return 0.0
         bucket = self._buckets.get(key)
@@ -94,11 +94,11 @@ class Seats:
         return True
 
     def count(self, key: str) -> int:
-        """Tell how many somebody has."""
+        """Return how many a key has."""
         return self._taken[key]
 
     def leave(self, key: str) -> None:
-        """Give one back."""
+        """Return one seat of a key to those that are free."""
         self._taken[key] -= 1
         if self._taken[key] <= 0:
             del self._taken[key]

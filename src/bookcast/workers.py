@@ -38,7 +38,7 @@ NOT_BEGUN: Final = 2
 
 
 def worker_of(environ: Mapping[str, str]) -> Worker | None:
-    """Tell which worker this process is; None: it is none."""
+    """Return which worker this process is, None if it is none."""
     text = environ.get(VARIABLE)
     if text is None:
         return None

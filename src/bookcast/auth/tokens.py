@@ -137,7 +137,7 @@ class Tokens:
         self._trusts_foreign = trusts_foreign
 
     def verify(self, token: str, *, max_seconds: float | None = None) -> Principal:
-        """Give whose token it is; ``max_seconds``: it must expire within so long.
+        """Return the principal of a token. ``max_seconds``: it must expire within this time.
 
         Raises:
             InvalidInput: ``invalid_token``, ``token_expired``, ``keys_unavailable``.

@@ -212,7 +212,7 @@ def _removed() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def document() -> bytes:
-    """Give the document as JSON."""
+    """Return the document as JSON."""
     _, components = msgspec.json.schema_components(_STRUCTS, ref_template=_REF)
     components["PublishedLevel"]["anyOf"] = [{"required": ["size"]}, {"required": ["volume"]}]
     components["PublishedUpdate"] = _UPDATE

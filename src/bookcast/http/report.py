@@ -114,7 +114,7 @@ class Reporter:
             handlers["metrics"] = self._answer_metrics
 
     async def health(self) -> schemas.Health:
-        """Tell how the server and its parts are."""
+        """Return how the server and its parts are."""
         mine = self._health()
         if self._group == 1:
             return mine
@@ -133,7 +133,7 @@ class Reporter:
         )
 
     async def stats(self, query: StatsQuery = ALL) -> schemas.Stats:
-        """Answer what the server has done since it started, and how topics stand."""
+        """Return what the server has done since it started, and how topics stand."""
         mine = await self._stats(query)
         if self._group == 1:
             return mine
@@ -144,7 +144,7 @@ class Reporter:
         return msgspec.structs.replace(_sum([mine, *others]), node=whole)
 
     async def metrics(self) -> bytes:
-        """Give the numbers in Prometheus' text format; of several processes, by ``worker``."""
+        """Return the metrics as text for Prometheus; of several processes, labelled by worker."""
         mine = generate_latest(self._numbers)
         if self._group == 1:
             return mine
@@ -325,7 +325,7 @@ def _add(counts: Iterable[dict[str, int]]) -> dict[str, int]:
 
 
 def _with_subscribers(stats: Sequence[schemas.Stats]) -> list[schemas.TopicStats]:
-    """Give the first one's topics with the subscribers of all."""
+    """Return the topics of the first process, each with the subscribers of all processes."""
     subscribers: dict[tuple[str, str, str | None], int] = {}
     for one in stats:
         for topic in one.topics:

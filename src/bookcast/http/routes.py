@@ -124,7 +124,7 @@ class Routes:
         return Json(schemas.BatchResult("ok" if well else "partial", results))
 
     async def health(self, _request: Request) -> Response:
-        """Tell how the server and its parts are."""
+        """Answer how the server and its parts are."""
         return Json(await self._reporter.health())
 
     async def stats(self, request: Request) -> Response:
@@ -150,11 +150,11 @@ class Routes:
         return StatsQuery(int(limit), symbol or None)
 
     async def livez(self, _request: Request) -> Response:
-        """Say that the process answers."""
+        """Answer that the process is alive."""
         return Json(schemas.Alive("alive"), headers=PROBED_BY)
 
     async def readyz(self, _request: Request) -> Response:
-        """Say whether new clients should be sent here."""
+        """Answer whether new clients should be sent here."""
         trouble = self._unready()
         if trouble is None:
             return Json(schemas.Alive("ready"), headers=PROBED_BY)
@@ -194,14 +194,14 @@ class Routes:
         )
 
     async def metrics(self, request: Request) -> Response:
-        """Give the numbers to Prometheus."""
+        """Answer a scrape by Prometheus."""
         await self._require(request, "admin")
         return Response(
             await self._reporter.metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
 
     async def websocket_without_upgrade(self, request: Request) -> Response:
-        """Tell somebody who came with plain HTTP what to do."""
+        """Answer plain HTTP at the address for WebSockets: explain what to do."""
         return problem.response(
             "upgrade_required",
             f"{request.url.path} is for WebSocket clients, for instance "
@@ -211,7 +211,7 @@ class Routes:
         )
 
     async def _require(self, request: Request, scope: Scope) -> tuple[Visitor, Rights]:
-        """Say who asks, and what they may do.
+        """Return who sent a request, and their rights, which include this scope.
 
         Raises:
             InvalidInput: when they may not do this.
@@ -259,7 +259,7 @@ class Routes:
 
 
 def knock_of(request: Request) -> Knock:
-    """Give what a request shows of whoever sends it."""
+    """Return what a request shows of its sender."""
     peer = request.client.host if request.client is not None else ""
     changes = request.method not in {"GET", "HEAD", "OPTIONS"}
     return Knock(peer, request.headers.getlist, page=changes)

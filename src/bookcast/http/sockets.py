@@ -68,7 +68,7 @@ def unresolvable(host: str, error: Exception) -> StartupError:
 
 
 def open_files() -> int:
-    """Tell how many files and connections this process may have open."""
+    """Return how many files and connections this process may have open."""
     try:
         import resource  # noqa: PLC0415 - not on every platform
     except ImportError:

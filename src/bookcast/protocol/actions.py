@@ -64,7 +64,7 @@ class Resync(NamedTuple):
 
 
 class Explain(NamedTuple):
-    """Tell the client what it was sent of a topic; ``answer`` makes the message."""
+    """Answer what the client was sent of a topic; ``answer`` makes the message."""
 
     topic: Topic
     answer: Callable[[Word], Message]

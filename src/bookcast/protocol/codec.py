@@ -93,9 +93,10 @@ def _read_exact(decoder: msgspec.json.Decoder[T], source: Any) -> T:
 
 
 def bad_json(text: bytes | str, error: Exception, code: str) -> InvalidInput:
-    """Say why a text isn't JSON.
+    """Return the error for a text that isn't JSON.
 
-    Some programs write numbers that JSON doesn't have. Their place is told, under ``code``.
+    Some programs write NaN and infinities, which JSON doesn't have: then the error has ``code``,
+    and the path of the number.
     """
     path = _not_finite(almost_json(text))
     if path is None:
@@ -125,7 +126,7 @@ def _writable(value: Any) -> Any:
 
 
 def _not_finite(value: Any) -> str | None:
-    """Give the path of the first number that isn't finite."""
+    """Return the path of the first number that isn't finite, None where all are."""
     if isinstance(value, float) and not math.isfinite(value):
         return ""
     items: Iterable[tuple[Any, Any]]
@@ -159,7 +160,7 @@ def encode_update(spelling: str, update: Update, depth: int | None = None) -> by
 
 
 def as_published(update: Update, depth: int | None = None) -> msgspec.Raw:
-    """Give the book as its publisher wrote it; for our own feeds, in the shape of Futu's levels.
+    """Return the book as its publisher wrote it, or that of a feed in the shape of Futu's levels.
 
     ``depth``: only so many levels on each side.
     """
@@ -250,7 +251,7 @@ def shown(value: Any) -> str:
 
 
 def not_json(error: Exception) -> str:
-    """Say in a sentence why a text isn't JSON."""
+    """Return in a sentence why a text isn't JSON."""
     if isinstance(error, RecursionError):
         return "Not valid JSON: it is nested too deeply"
     return f"Not valid JSON: {error}"

@@ -104,7 +104,7 @@ def topic_of(
     variant: str | None = None,
     in_data: bool = False,
 ) -> Topic:
-    """Give the topic that a message names. ``in_data``: the period may be found elsewhere.
+    """Return the topic that a message names. ``in_data``: the data may have the period instead.
 
     Raises:
         InvalidInput: for a channel, symbol, period or variant that doesn't exist.
@@ -140,7 +140,7 @@ def parse_channel(name: str) -> Channel:
 
 
 def parse_period(channel: Channel, period: str | None) -> str:
-    """Give the variant of a topic: candles have a period, the other channels none.
+    """Return the variant of a topic: a period for candles, nothing for the other channels.
 
     Raises:
         InvalidInput: for a period that doesn't exist, or one too many, or none where one is needed.
@@ -284,5 +284,5 @@ def _time_point(source: Any) -> _Parsed:
 
 
 def _values(kind: type[msgspec.Struct], given: msgspec.Struct) -> dict[str, Any]:
-    """Give what was published of the fields of ours."""
+    """Return the published values by field, whole numbers as integers."""
     return {name: whole(getattr(given, name)) for name in kind.__struct_fields__}

@@ -52,9 +52,9 @@ class Renderer:
         *,
         unchanged_too: bool = False,
     ) -> Shown:
-        """Show updates to clients who stand at ``before``.
+        """Return the frames that show updates to clients who stand at ``before``.
 
-        What changes nothing in the view isn't shown, unless ``unchanged_too``.
+        An update that changes nothing in the view is left out, unless ``unchanged_too``.
         """
         if updates and isinstance(updates[0].data, Trades):
             return self._trades(spec, updates)
@@ -69,7 +69,7 @@ class Renderer:
         return Shown(frames[0] if len(frames) == 1 else b"".join(frames), cursor, len(frames))
 
     def gap(self, spec: ViewSpec, topic: Topic, gap: Gap) -> bytes:
-        """Say that updates are missing."""
+        """Return the frame that announces lost updates."""
         if spec.flavour == BASE:
             return b""
         return self._say(
@@ -83,7 +83,7 @@ class Renderer:
         )
 
     def status(self, spec: ViewSpec, topic: Topic, status: Status) -> bytes:
-        """Say how a topic stands."""
+        """Return the frame with the status of a topic."""
         if spec.flavour == BASE:
             return b""
         return self._say(
@@ -103,7 +103,7 @@ class Renderer:
     def refusal(
         self, spec: ViewSpec, topic: Topic, reason: str, did_you_mean: Sequence[Symbol]
     ) -> bytes:
-        """Say that the feed can't get the topic, in the words of whoever refused it."""
+        """Return the frame that refuses a topic, with the reason that the feed was given."""
         if spec.flavour == BASE:
             question = f"; did you mean {' or '.join(did_you_mean)}?" if did_you_mean else ""
             return self._say(messages.ErrorMessage(f"{spec.spelling}: {reason}{question}"))
@@ -187,7 +187,7 @@ def _delta(
 
 
 def _continues(base: Update, update: Update) -> bool:
-    """Tell whether a delta may lead from one to the other: seqs compare only within an epoch."""
+    """Return whether a delta may lead from one to the other: both must be of one epoch."""
     return base.position.epoch == update.position.epoch
 
 

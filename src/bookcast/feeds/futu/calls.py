@@ -75,7 +75,7 @@ def init_connect(*, encrypted: bool) -> Call:
 
 
 def keep_alive(seconds: int) -> Call:
-    """Say that we are there; ``seconds`` since 1970."""
+    """Keep the connection alive. ``seconds``: now, since 1970."""
     call = _call(1004, "KeepAlive")
     call.request.c2s.time = seconds
     return call
@@ -107,7 +107,7 @@ def subscribe(
 
 
 def unsubscribe(symbols: Iterable[Symbol], subtype: int) -> Call:
-    """Let go of a kind of data."""
+    """Ask to be pushed a kind of data no more."""
     return _subscription(symbols, subtype, wanted=False)
 
 
