@@ -1,9 +1,9 @@
 """Every setting: declared in ``schema``, read in ``load``, held to the ``rules`` in ``check``."""
 
 from bookcast.settings.check import check
-from bookcast.settings.describe import Description, describe
+from bookcast.settings.describe import ALIASES, COMMON, Description, describe
 from bookcast.settings.load import Loaded, from_keywords, load
-from bookcast.settings.schema import ALIASES, COMMON, PRODUCTION_DEFAULTS, Names, Settings
+from bookcast.settings.schema import PRODUCTION_DEFAULTS, Names, Settings
 from bookcast.settings.sources import FROM_FILE, with_source
 
 __all__ = [

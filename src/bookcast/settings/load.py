@@ -15,11 +15,11 @@ import msgspec
 
 from bookcast.errors import SettingError, explain
 from bookcast.settings.check import check
-from bookcast.settings.describe import Description, describe, environment_names
+from bookcast.settings.describe import ALIASES, Description, describe, environment_names
 from bookcast.settings.env_file import read_env_file
 from bookcast.settings.files import read_bytes
 from bookcast.settings.names import nearest
-from bookcast.settings.schema import ALIASES, PRODUCTION_DEFAULTS, Names, Settings
+from bookcast.settings.schema import PRODUCTION_DEFAULTS, Names, Settings
 from bookcast.settings.sources import FROM_FILE
 
 
