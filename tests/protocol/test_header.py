@@ -1,6 +1,8 @@
 from bookcast.model import Position, Update
 from bookcast.protocol.header import (
+    iso_utc,
     position_fields,
+    server_time,
     times,
     topic_fields,
     update_header,
@@ -32,6 +34,12 @@ def test_a_topic_of_which_nothing_is_known_has_no_position() -> None:
     """Both fields are there all the same."""
     assert position_fields(Position("e", 7)) == {"epoch": "e", "seq": 7}
     assert position_fields(None) == {"epoch": None, "seq": None}
+
+
+def test_the_time_of_the_server_is_written_to_the_millisecond() -> None:
+    """In UTC, also where no digit of the second is left."""
+    assert server_time(SEEN) == "1970-01-01T00:00:00.030Z"
+    assert iso_utc(1_700_000_000_000) == "2023-11-14T22:13:20.000Z"
 
 
 def test_an_update_begins_with_its_topic_its_position_and_its_times() -> None:

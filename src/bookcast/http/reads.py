@@ -37,7 +37,7 @@ from bookcast.model import (
 )
 from bookcast.protocol import codec
 from bookcast.protocol import messages_v1 as v1
-from bookcast.protocol.header import position_fields, times, topic_fields
+from bookcast.protocol.header import position_fields, server_time, times, topic_fields
 from bookcast.readers import Readers
 
 SETTLE_SECONDS: Final = 0.05
@@ -240,7 +240,7 @@ class Reads:
             **topic_fields(topic, spelling),
             **position_fields(newest.position),
             "ts": times(newest),
-            "as_of": codec.iso_utc(newest.server_ms),
+            "as_of": server_time(newest),
             "age_ms": status.age_ms or 0.0,
             "state": status.state,
             "reason": status.reason,
@@ -254,7 +254,7 @@ class Reads:
                 return schemas.KnownBook(
                     **head,
                     depth=depth,
-                    timestamp=codec.iso_utc(newest.server_ms),
+                    timestamp=server_time(newest),
                     data=codec.with_whole_numbers(newest, depth),
                 )
             case Quote() as quote:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -13,6 +12,7 @@ import msgspec
 from bookcast.errors import InvalidInput, brief, explain
 from bookcast.model import Book, Level, Sides, Update
 from bookcast.protocol import messages
+from bookcast.protocol.header import iso_utc, server_time
 from bookcast.protocol.lenient import mended
 
 T = TypeVar("T")
@@ -154,7 +154,7 @@ def encode_update(spelling: str, update: Update, depth: int | None = None) -> by
         messages.OrderbookUpdate(
             symbol=spelling,
             data=as_published(update, depth),
-            timestamp=iso_utc(update.server_ms),
+            timestamp=server_time(update),
         )
     )
 
@@ -226,12 +226,6 @@ def _level(level: Level) -> dict[str, float | int]:
     if level.orders is not None:
         written["orders"] = level.orders
     return written
-
-
-def iso_utc(milliseconds: float) -> str:
-    """Write milliseconds since 1970 as ISO 8601 in UTC, to the millisecond."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def invalid(

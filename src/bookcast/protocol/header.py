@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from bookcast.model import Position, Topic, Update
@@ -31,6 +32,17 @@ def position_fields(position: Position | None) -> dict[str, Any]:
 def times(update: Update) -> Ts:
     """Return when the exchange, the feed and the server saw an update."""
     return (update.exchange_ms, update.feed_ms, update.server_ms)
+
+
+def server_time(update: Update) -> str:
+    """Return when the server saw an update, as base clients and HTTP reads are told it."""
+    return iso_utc(update.server_ms)
+
+
+def iso_utc(milliseconds: float) -> str:
+    """Write milliseconds since 1970 as ISO 8601 in UTC, to the millisecond."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def update_header(spelling: str, update: Update) -> tuple[Any, str, str, int, Ts]:
