@@ -63,7 +63,7 @@ class Reads:
         gate: tells who reads.
         refusals: is told of what is refused.
         default_market: of symbols without one.
-        linger_seconds: what was published from outside within this needs no feed.
+        linger_seconds: a topic that a publisher updated within this time needs no feed.
         now: seconds since 1970.
     """
 
@@ -92,7 +92,7 @@ class Reads:
         self._pace = Pace()
 
     def of(self, channel: Channel) -> Callable[[Request], Awaitable[Response]]:
-        """Make the endpoint of a channel."""
+        """Return the endpoint of a channel."""
 
         async def endpoint(request: Request) -> Response:
             try:
@@ -139,7 +139,7 @@ class Reads:
         return self._now() * 1000 - update.server_ms
 
     def _demand(self, topic: Topic, who: str, newest: Update | None) -> bool:
-        """Make the feed get a topic; False: it can't be asked for, and needn't be.
+        """Make the feed get a topic. Return False if it can't, and what is known will do.
 
         Raises:
             InvalidInput: when too much is read already.
@@ -147,7 +147,7 @@ class Reads:
         try:
             self._readers.read(topic, who, newest.position if newest is not None else None)
         except InvalidInput:
-            # What others publish, or comes though nobody asks for it, is known all the same.
+            # What others publish, or what comes unasked, is known all the same.
             if newest is None or not (_is_from_outside(newest) or self._age_ms(newest) <= FRESH_MS):
                 raise
             return False
@@ -208,7 +208,7 @@ class Reads:
             )
 
     def _unknown(self, topic: Topic, spelling: str, rights: Rights) -> InvalidInput:
-        """Make the answer to a read of which nothing is known."""
+        """Return the answer to a read of a topic of which nothing is known."""
         engine = self._engine.status()
         if engine.state == "away":
             return InvalidInput(
@@ -279,7 +279,7 @@ class Reads:
                 )
 
     def _feed_of(self, newest: Update) -> str | None:
-        """Return the feed that an update is of, before that has told how it supplies the topic."""
+        """Return the feed of an update; it may not have said yet how it supplies the topic."""
         if _is_from_outside(newest):
             return None
         return next((feed.name for feed in self._feeder.statuses()), None)
@@ -297,7 +297,7 @@ class Reads:
 
 
 def _is_from_outside(update: Update | None) -> bool:
-    """Return whether somebody has published this: a feed of ours tells when it saw it."""
+    """Return whether a publisher sent this update: one of a feed has the feed's own time."""
     return update is not None and update.feed_ms is None
 
 
@@ -307,6 +307,6 @@ def _refusal(supply: Supply) -> str | None:
 
 
 def _by_time(updates: Sequence[Update]) -> list[Candle]:
-    """Return candles in order, of each its newest state."""
+    """Return candles in the order of their times, each in its newest state."""
     candles = {one.data.time: one.data for one in updates if isinstance(one.data, Candle)}
     return [candles[time] for time in sorted(candles)]

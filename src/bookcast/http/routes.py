@@ -49,7 +49,7 @@ class Json(Response):
 class Routes:
     """The endpoints, with what they need at hand.
 
-    ``unready`` tells why new clients shouldn't be sent here, None when they should.
+    ``unready`` returns why new clients shouldn't be sent here, None when they should.
     """
 
     def __init__(
@@ -231,7 +231,7 @@ class Routes:
             )
 
     async def _json_body(self, request: Request) -> bytes:
-        """Read the body, no further than the limit."""
+        """Return the body, which is read no further than the limit."""
         content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if content_type != "application/json":
             raise InvalidInput(

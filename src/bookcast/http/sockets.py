@@ -1,4 +1,4 @@
-"""The port: bound on every address of a host name, or said in one sentence why it can't be."""
+"""Binds the port on every address of a host name, or says in one sentence why it can't be."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def listen(host: str, port: int, *, shared: bool = False) -> list[socket.s
 
 
 def unresolvable(host: str, error: Exception) -> StartupError:
-    """Return what to say of a host name that stands for no address."""
+    """Return the error for a host name that stands for no address."""
     return StartupError(
         f"HOST is {host!r}, which can't be resolved: {error}; set it to 127.0.0.1, to 0.0.0.0 "
         "for every address, or to a name of this machine"

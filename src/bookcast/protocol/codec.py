@@ -1,4 +1,4 @@
-"""Bytes to commands, messages and updates to bytes."""
+"""Reads commands from bytes, and writes messages and updates as bytes."""
 
 from __future__ import annotations
 
@@ -106,9 +106,9 @@ def bad_json(text: bytes | str, error: Exception, code: str) -> InvalidInput:
 
 
 def almost_json(text: bytes | str) -> Any:
-    """Return what a text says that Python's reader of JSON takes, None where it doesn't.
+    """Return what Python's JSON reader makes of a text, None if it refuses the text as well.
 
-    That has numbers that JSON lacks, and halves of characters, which nobody can write: they become
+    It accepts NaN, infinities and lone surrogates. The last can't be written again: they become
     question marks.
     """
     try:
@@ -136,7 +136,7 @@ def _not_finite(value: Any) -> str | None:
         items, form = enumerate(value), "[{}]"
     else:
         return None
-    # Written on the way back alone: a long key over many items must not be written for each.
+    # The path is built on the way back, or a long key would be copied for each of its items.
     for key, item in items:
         if (inner := _not_finite(item)) is not None:
             return form.format(key) + inner
@@ -144,7 +144,7 @@ def _not_finite(value: Any) -> str | None:
 
 
 def encode(message: msgspec.Struct) -> bytes:
-    """Write a message to a client."""
+    """Return a message as JSON."""
     return _encoder.encode(message)
 
 
@@ -189,7 +189,7 @@ def with_whole_numbers(update: Update, depth: int | None = None) -> msgspec.Raw:
 
 
 def _rewritten(text: msgspec.Raw, level: Level) -> Any:
-    """Write a level's own figures into what its publisher wrote."""
+    """Return a published level with the figures of the model in place of its own."""
     if bytes(text).startswith(b"["):
         figures = [level.price, level.size, level.orders]
         return figures[: len(_levels.decode(text))]
@@ -240,7 +240,7 @@ def invalid(
 
 
 def shown(value: Any) -> str:
-    """Return what a JSON reader gave as it is written, cut where it is long."""
+    """Return a JSON value as text, cut where it is long."""
     return brief(_encoder.encode(value).decode())
 
 

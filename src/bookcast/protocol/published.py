@@ -65,14 +65,14 @@ def parse_publication(
     now_ms: float,
     period: str | None = None,
 ) -> Publication:
-    """Turn what was published into a publication.
+    """Check what was published, and return it as a publication.
 
     ``source`` is JSON text as bytes, or what a JSON reader gives. ``period`` is for candles.
 
     Raises:
         InvalidInput: with the path of the wrong field.
     """
-    # What a candle's period is may stand in the data.
+    # A candle's period may stand in the data instead.
     name = parse_channel(channel)
     topic = topic_of(name, symbol, rules.default_market, period, in_data=name == "candles")
     match topic.channel:
@@ -248,7 +248,7 @@ def _candle(source: Any, period: str | None) -> _Parsed:
 def check_prices(candle: Any, prefix: str = "") -> Bounds:
     """Check that a candle's ``high`` and ``low`` hold its other prices between them.
 
-    One that misses by one bit becomes the price that it misses.
+    A bound that misses a price by a rounding error is set to that price.
 
     Raises:
         InvalidInput: when they don't; its path begins with ``prefix``.

@@ -1,4 +1,4 @@
-"""Turns steps of a view into finished frames, in the words of each protocol."""
+"""Renders the steps of a view as finished frames of each protocol."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Renderer:
                 source=status.source or UNSET,
                 every_ms=status.every_ms if status.every_ms is not None else UNSET,
                 quota=v1.Quota(**status.quota._asdict()) if status.quota is not None else UNSET,
-                # Of a refused one they go with the error.
+                # For a refused topic, the error has them.
                 did_you_mean=list(status.did_you_mean) if _has_hints(status) else UNSET,
             )
         )
@@ -121,7 +121,7 @@ class Renderer:
         return self._frame(_encode(message), False)  # noqa: FBT003 - too short to be compressed
 
     def _trades(self, spec: ViewSpec, updates: Sequence[Update]) -> Shown:
-        """Show trades in one message; a history has them without holes and of one epoch."""
+        """Return all trades in one message; the log has them without gaps and of one epoch."""
         message = v1.TradeMessage(
             *update_header(spec.spelling, updates[-1]),
             prev_seq=updates[0].position.seq - 1,
@@ -138,7 +138,7 @@ def _has_hints(status: Status) -> bool:
 def _state(
     spec: ViewSpec, base: Update | None, update: Update, *, unchanged_too: bool
 ) -> bytes | None:
-    """Write an update that stands for itself; None when it shows nothing new.
+    """Return the message of a single update, None if it shows nothing new.
 
     ``base``: the update that a delta starts from, None where the client has none.
     """

@@ -1,4 +1,4 @@
-"""Going on in ``bookcast.v1`` from positions that the client tells, with its session or without."""
+"""Resuming in ``bookcast.v1`` from positions that the client names, with or without a session."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def _go_on(
         if view.depth != seen.depth and topic.channel not in LOSSLESS:
             place = None  # having other levels of a book, it doesn't have this one
         has = Cursor(place) if place is not None else None
-        # What we sent last may never have come: what the client says counts. Only if that is the
-        # same, and it sees the topic as it did, do we know what it has.
+        # What was sent last may never have arrived, so the client's own position counts. Its book
+        # is known only if that is what was sent last, and the view is the same as before.
         if has is not None and last is not None and has.position == last.position and view == seen:
             has = last
         going_on.append((topic, view, has))
@@ -127,7 +127,7 @@ def check_since(command: v1.Subscribe, symbol_count: int) -> None:
 def go_on_since(show: Show, since: v1.Since) -> Restore:
     """Show a topic from a position that the client has, instead of from the newest on.
 
-    What its book looks like isn't known: with deltas it begins with a whole one.
+    The client's book isn't known here, so deltas begin after a whole book.
     """
 
     def answer(places: Sequence[Placement]) -> Message:

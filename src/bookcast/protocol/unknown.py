@@ -1,4 +1,4 @@
-"""Fields of published data that nothing reads, for instance a misspelt one."""
+"""Finds fields of published data that nothing reads, for instance misspelt ones."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from bookcast.protocol import shapes
 
 
 def unknown_fields(channel: Channel, text: bytes | msgspec.Raw, most: int) -> list[str]:
-    """Return the paths of fields that nothing reads, of data in a form of ours; at most so many.
+    """Return the paths of at most so many fields that nothing reads, in data of our own form.
 
-    Of the items of a list the first that has a field stands for all.
+    In a list, the first item with an unknown field stands for all items that have it.
     """
     if channel == "orderbook":
         return []  # all fields of a book are passed on
@@ -56,7 +56,7 @@ def _hints(struct: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 def _plain(kind: Any) -> list[Any]:
-    """Return the types that a union stands for, without what is noted of them."""
+    """Return the members of a union, without their annotations."""
     if get_origin(kind) is Annotated:
         return _plain(get_args(kind)[0])
     if get_origin(kind) in {Union, types.UnionType}:
@@ -75,12 +75,12 @@ def _item(kind: Any) -> Any:
 
 @lru_cache(maxsize=16)
 def _strict_decoder(kind: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
-    """Return a decoder that refuses unknown fields: most data have none, and are read but once."""
+    """Return a decoder that refuses unknown fields: most data have none, and are read once."""
     return msgspec.json.Decoder(_strict(kind))
 
 
 def _strict(kind: Any) -> Any:
-    """Return a type without unknown fields, and without them in what is in it."""
+    """Return a type that refuses unknown fields, also in the types of its fields."""
     origin, args = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return Annotated[(_strict(args[0]), *args[1:])]

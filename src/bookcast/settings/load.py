@@ -1,4 +1,4 @@
-"""Where values come from.
+"""Reads the values of settings.
 
 In this order: a flag (or a keyword in process), the environment, a file (``NAME_FILE``, for
 secrets), the ``.env`` file, the default of the environment (development or production).
@@ -39,7 +39,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     env_file: Path | None = Path(".env"),
 ) -> Loaded:
-    """Read the settings of a server from everywhere they may stand.
+    """Read the settings of a server from all places where they may stand.
 
     ``flags`` holds field names with the text given, None where a flag wasn't used.
 
@@ -130,7 +130,7 @@ def _read_secret(name: str, path: str, place: str) -> str:
             f"{name}_FILE is {path!r} (from {place}), which can't be read: {error}"
         ) from None
     if not text:
-        # It may be in the middle of being written: no secret at all would be another setting.
+        # The file may be half written. Going on without the secret would change who is let in.
         raise SettingError(f"{name}_FILE is {path!r} (from {place}), which is empty")
     return text
 
