@@ -5,7 +5,7 @@ import pytest
 
 from bookcast.command_line import EXAMPLES, parse
 from bookcast.settings import COMMON, describe
-from bookcast.settings.schema import GROUPS
+from bookcast.settings.describe import GROUPS
 
 
 def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -3,7 +3,7 @@ import math
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 
 from bookcast import limits
 from bookcast.errors import ERRORS, InvalidInput
@@ -19,6 +19,7 @@ from bookcast.limits import (
     retry_after,
     too_many_of,
 )
+from bookcast.observability.exporter import registry_of
 
 RATES = st.sampled_from([0.001, 0.05, 0.1, 0.5, 1.0, 3.0, 50.0, 1000.0])
 
@@ -226,8 +227,8 @@ def test_leaving_twice_gives_no_seat_away() -> None:
 
 def test_refusals_are_counted_by_their_reason() -> None:
     """For Prometheus, and for /stats."""
-    refusals, registry = Refusals(), CollectorRegistry()
-    registry.register(refusals)
+    refusals = Refusals()
+    registry = registry_of([refusals])
     assert b"bookcast_refusals_total{" not in generate_latest(registry)
     for reason in ("invalid_token", "message_rate", "invalid_token"):
         refusals.add(reason)

@@ -16,12 +16,12 @@ from typing import Any, Final, Self, Unpack
 import msgspec
 from prometheus_client import Histogram
 
+from bookcast import logs
 from bookcast.auth.gate import Gate
 from bookcast.backend.base import Backend
 from bookcast.backend.configured import backend_of
 from bookcast.background import Work
 from bookcast.cluster.members.base import Node
-from bookcast.counts import numbers_of
 from bookcast.drain import drain
 from bookcast.errors import StartupError
 from bookcast.feeder import Feeder
@@ -35,8 +35,8 @@ from bookcast.http.server import HttpLimits, HttpServer
 from bookcast.http.sockets import listen, open_files
 from bookcast.hub.hub import Hub
 from bookcast.limits import Full, Refusals, Seats
-from bookcast.metrics import DELAY_BUCKETS, registry_of
 from bookcast.model import CHANNELS
+from bookcast.observability.exporter import DELAY_BUCKETS, registry_of
 from bookcast.protocol.connection import Terms
 from bookcast.protocol.published import Rules
 from bookcast.protocol.render import Renderer
@@ -262,6 +262,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             clock=time.monotonic,
             loop=loop,
         )
+        counting = [registry, registry.ownership, hub, logs, *engine.counting, self._refusals]
         reporter = self._reporter = Reporter(
             engine=engine,
             members=cluster.members,
@@ -270,7 +271,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             registry=registry,
             publisher=publisher,
             refusals=self._refusals,
-            numbers=registry_of(numbers_of(hub, registry, engine), delays, self._refusals),
+            numbers=registry_of(counting, delays),
             myself=self._myself,
             group=self._worker.count if self._worker is not None else 1,
             rotated=lambda: self.rotated(),  # noqa: PLW0108 - it is attached later

@@ -320,7 +320,7 @@ def _hold_standard_files() -> None:
 
 
 def _allow_many_files() -> None:
-    """Let this process have as many connections as the system allows it at all."""
+    """Raise this process's limit of open files to the most that the system allows."""
     try:
         import resource  # noqa: PLC0415 - not on every platform
     except ImportError:

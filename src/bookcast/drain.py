@@ -19,7 +19,7 @@ class Leaving(Protocol):
     """A client that has to go."""
 
     def go_away(self, seconds: float) -> None:
-        """Tell the client when to come back, where its protocol has a word for it."""
+        """Send the client the time to reconnect, if its protocol has a message for that."""
 
     def lose(self, code: CloseCode) -> None:
         """End the connection."""
@@ -38,10 +38,11 @@ async def drain(
     random: Callable[[], float],
     step: float = STEP_SECONDS,
 ) -> None:
-    """Tell all clients when to go, and close each at its time; returns when nobody is left.
+    """Announce the end to all clients, close each at its own time, return when none is left.
 
-    Who comes meanwhile, since a balancer hasn't noticed yet, goes within the time that is left.
-    ``clock`` gives monotonic seconds, ``random`` 0 to 1; it looks every ``step`` seconds.
+    A client that connects meanwhile, because a balancer hasn't noticed yet, is closed within the
+    time that is left. ``clock`` returns monotonic seconds, ``random`` 0 to 1. It looks at the
+    clients every ``step`` seconds.
     """
     end = clock() + seconds
     due: dict[Leaving, float] = {}

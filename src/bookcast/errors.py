@@ -124,7 +124,7 @@ _WORDS: Final = {
 
 
 def _words(named: re.Match[str]) -> str:
-    """Say in words what types a validation error names."""
+    """Return the types that a validation error names, in words for a person."""
     types = named[1].split(" | ")
     if "float" in types and "int" in types:
         types.remove("int")

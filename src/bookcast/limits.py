@@ -8,10 +8,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from typing import Final
 
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector
-
 from bookcast.errors import InvalidInput
+from bookcast.observability.counter import as_counter
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +38,7 @@ class TokenBucket:
         self._full_at = 0.0
 
     def take(self, rate: float, now: float, count: int = 1) -> float:
-        """Take so much if it is there: give 0, else the seconds until it will be."""
+        """Take so much if it is there. Return 0, or else the seconds until it will be."""
         if not rate:
             return 0.0
         full_at = max(self._full_at, now) + count / rate
@@ -52,7 +50,7 @@ class TokenBucket:
         return 0.0
 
     def is_full(self, now: float) -> bool:
-        """Tell whether it is as good as new."""
+        """Return whether the bucket is full again, and needs no memory."""
         return self._full_at <= now
 
 
@@ -64,7 +62,7 @@ class TokenBuckets:
         self._buckets: dict[str, TokenBucket] = {}
 
     def take(self, key: str, now: float, count: int = 1) -> float:
-        """Take so much of somebody's bucket if it is there: give 0, else the seconds until then."""
+        """Take so much of a key's bucket if it is there. Return 0, or the seconds until then."""
         if not self._rate:
             return 0.0
         bucket = self._buckets.get(key)
@@ -96,11 +94,11 @@ class Seats:
         return True
 
     def count(self, key: str) -> int:
-        """Tell how many somebody has."""
+        """Return how many a key has."""
         return self._taken[key]
 
     def leave(self, key: str) -> None:
-        """Give one back."""
+        """Return one seat of a key to those that are free."""
         self._taken[key] -= 1
         if self._taken[key] <= 0:
             del self._taken[key]
@@ -190,46 +188,43 @@ class Full:
         return refusal
 
 
-class Refusals(Collector):
+class Refusals:
     """Counts who was refused something, by the limit or the rule that did it.
 
     The log has them as numbers: a line for each would let anybody fill it.
     """
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
         self._told: Counter[str] = Counter()
         self._tell_at = -math.inf
 
+    @property
+    @as_counter("bookcast_refusals", "What was refused, by the limit or rule", label="reason")
+    def counts(self) -> Counter[str]:
+        """How many were refused, by the reason."""
+        return self._counts
+
     def add(self, reason: str) -> None:
         """Count one."""
-        self.counts[reason] += 1
+        self._counts[reason] += 1
 
     def note(self, refusal: InvalidInput) -> None:
         """Count one that somebody is told."""
-        self.counts[refusal.reason] += 1
+        self._counts[refusal.reason] += 1
 
     def report(self, now: float) -> None:
         """Log what was refused since the last time, once a minute; ``now``: monotonic seconds."""
-        if now >= self._tell_at and self.counts != self._told:
+        if now >= self._tell_at and self._counts != self._told:
             self._tell_at = now + REPORT_SECONDS
             self.tell()
 
     def tell(self) -> None:
         """Log what was refused since the last time, if anything was."""
-        new, self._told = self.counts - self._told, self.counts.copy()
+        new, self._told = self._counts - self._told, self._counts.copy()
         if new:
             reasons = dict(new.most_common())
             logger.info("refused", extra={"count": new.total(), "reasons": reasons})
-
-    def collect(self) -> list[CounterMetricFamily]:
-        """Give the counts to Prometheus."""
-        family = CounterMetricFamily(
-            "bookcast_refusals", "What was refused, by the limit or rule", labels=["reason"]
-        )
-        for reason, count in sorted(self.counts.items()):
-            family.add_metric([reason], count)
-        return [family]
 
 
 def too_many_of(address: str, limit: int) -> InvalidInput:

@@ -19,6 +19,7 @@ import structlog
 from structlog.typing import EventDict
 
 from bookcast.limits import Seldom
+from bookcast.observability.counter import as_counter
 from bookcast.settings import Settings
 
 MAX_WAITING_BYTES: Final = 1024 * 1024
@@ -194,6 +195,9 @@ def set_level(level: str) -> None:
     logging.getLogger("bookcast").setLevel(level.upper())
 
 
+@as_counter(
+    "bookcast_log_lines_dropped", "Lines of the log that found no room, since nobody read it"
+)
 def lines_dropped() -> int:
     """Count the lines of the log that were dropped since the start."""
     return sum(one.dropped for one in logging.getLogger().handlers if isinstance(one, Writer))

@@ -20,6 +20,6 @@ __all__ = ["ServerThread", "bookcast_server"]
 
 @pytest.fixture
 def bookcast_server() -> Iterator[ServerThread]:
-    """Give a server on a free port, without a feed: publish what the test needs."""
+    """Run a server on a free port, without a feed: publish what the test needs."""
     with serve_in_thread(port=0) as server:
         yield server

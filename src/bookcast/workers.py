@@ -17,6 +17,7 @@ from typing import Any, Final
 from bookcast import backoff
 from bookcast.app import Worker
 from bookcast.errors import StartupError
+from bookcast.http.sockets import unresolvable
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ NOT_BEGUN: Final = 2
 
 
 def worker_of(environ: Mapping[str, str]) -> Worker | None:
-    """Tell which worker this process is; None: it is none."""
+    """Return which worker this process is, None if it is none."""
     text = environ.get(VARIABLE)
     if text is None:
         return None
@@ -56,10 +57,7 @@ def hold_port(host: str, port: int) -> tuple[list[socket.socket], int]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise StartupError(
-            f"HOST is {host!r}, which can't be resolved: {error}; set it to 127.0.0.1, to 0.0.0.0 "
-            "for every address, or to a name of this machine"
-        ) from None
+        raise unresolvable(host, error) from None
     held: list[socket.socket] = []
     try:
         for family, _, _, _, address in dict.fromkeys(found):

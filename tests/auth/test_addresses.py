@@ -4,7 +4,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bookcast.auth.addresses import Networks, client_address, neighbourhood, plain
+from bookcast.auth.addresses import (
+    Networks,
+    client_address,
+    is_loopback,
+    neighbourhood,
+    plain,
+)
 
 PROXIES = Networks(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])
 
@@ -154,3 +160,19 @@ def test_ipv6_addresses_of_one_network_count_as_one(
 def test_what_is_no_address_is_its_own_neighbourhood(text: str) -> None:
     """Nothing that somebody is called makes counting them fail."""
     assert neighbourhood(text) == text
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("localhost", True),
+        ("LocalHost", True),
+        ("127.0.0.5", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("a.b", False),
+    ],
+)
+def test_loopback_is_what_only_this_machine_reaches(host: str, loopback: bool) -> None:
+    """Names other than localhost are not trusted to be local."""
+    assert is_loopback(host) is loopback

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bookcast.auth.gate import FORWARDED, Gate, Knock, keys_unavailable
+from bookcast.auth.gate import FORWARDED, Gate, Knock, Visitor, keys_unavailable
 from bookcast.auth.keys import make_key
 from bookcast.auth.principal import ANYONE, EVERYTHING, Principal, anyone
 from bookcast.errors import InvalidInput, SettingError
@@ -801,3 +801,14 @@ def test_keys_and_rights_that_change_are_looked_at_again(tmp_path: Path) -> None
     assert carol is not None
     assert carol.rights.symbols == ("HK.*",)
     assert refusal(entrance.verify, one).code == "invalid_token"
+
+
+@pytest.mark.parametrize("principal", [None, anyone()])
+def test_the_use_of_whoever_is_not_known_is_that_of_an_address(
+    principal: Principal | None,
+) -> None:
+    """Of IPv6 as that of their network; who is known has an account of their own."""
+    assert Visitor("192.0.2.7", principal).account == "192.0.2.7"
+    assert Visitor("2001:db8::7", principal).account == "2001:db8::/64"
+    known = Principal("jwt", "alice", EVERYTHING)
+    assert Visitor("192.0.2.7", known).account == "jwt:alice"

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -36,7 +37,7 @@ def connection(max_subscriptions: int = 256, *, deflate: bool = False) -> V1Conn
     )
 
 
-def say(client: V1Connection, action: str, **fields: object) -> list[Action]:
+def say(client: V1Connection, action: str, **fields: object) -> Sequence[Action]:
     return client.receive(json.dumps({"action": action, **fields}))
 
 
@@ -44,7 +45,7 @@ def wire(message: msgspec.Struct) -> Any:
     return json.loads(msgspec.json.encode(message))
 
 
-def told(actions: list[Action]) -> list[Any]:
+def told(actions: Sequence[Action]) -> list[Any]:
     """Give what the client is told, with the positions that a hub would give."""
     heard = []
     for action in actions:

@@ -38,7 +38,7 @@ def restored(
     client: V1Connection, parked: Parked, *positions: v1.HeldPosition
 ) -> tuple[Restore, v1.Resumed]:
     """Give what goes on, and the answer when all of it is whole."""
-    asked = resume(client, v1.Resume("token", list(positions), 5))
+    asked = resume(client.subscriptions, client.session, v1.Resume("token", list(positions), 5))
     assert asked.token == "token"
     [action] = asked.restore(parked)
     assert isinstance(action, Restore)
@@ -91,14 +91,16 @@ def test_it_may_not_be_endless() -> None:
     """As many positions as there may be subscriptions."""
     client = connection()
     with pytest.raises(InvalidInput, match="at most 1000"):
-        resume(client, v1.Resume("token", [held("trades", 1)] * 1001))
+        resume(client.subscriptions, client.session, v1.Resume("token", [held("trades", 1)] * 1001))
 
 
 def test_a_position_that_cant_be_read_is_refused_by_itself() -> None:
     """The others go on; the answer says what is wrong with it."""
     client = connection()
     fault = InvalidInput("invalid_message", "positions[0].seq: expected").about("trades", "TSLA")
-    asked = resume(client, v1.Resume("token", [held("trades", 3)]), [fault])
+    asked = resume(
+        client.subscriptions, client.session, v1.Resume("token", [held("trades", 3)]), [fault]
+    )
     [action] = asked.restore({TRADES: (FULL, None)})
     assert isinstance(action, Restore)
     assert action.answer is not None

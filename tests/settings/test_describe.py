@@ -1,8 +1,7 @@
 import pytest
 
 from bookcast.settings import COMMON, describe
-from bookcast.settings.describe import environment_names
-from bookcast.settings.schema import GROUPS
+from bookcast.settings.describe import GROUPS, environment_names
 from tests.support import ROOT
 
 

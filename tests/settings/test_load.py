@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bookcast.errors import SettingError
-from bookcast.settings import Settings, describe, from_keywords, load, names, with_source
+from bookcast.settings import Settings, describe, from_keywords, load, names
 
 
 def test_defaults_need_nothing() -> None:
@@ -162,24 +162,6 @@ def test_a_large_environment_is_searched_without_counting_letters(
     assert len(counted) <= 5 * len(environ), "with few of the hundred settings"
     assert load({}, {"WEBSOCKET_PROT": "1"}, None).warnings != ()
     assert counted[-1] == "WEBSOCKET_PROT"
-
-
-@pytest.mark.parametrize(
-    ("sentence", "shown"),
-    [
-        (
-            "HOST is 'x', which can't be resolved",
-            "HOST (from the environment) is 'x', which can't be resolved",
-        ),
-        ("HOST is 'x' (from the environment); no", "HOST is 'x' (from the environment); no"),
-        ("FEED is 'x'", "FEED is 'x'"),
-        ("Host is down", "Host is down"),
-        ("", ""),
-    ],
-)
-def test_a_refusal_says_where_the_value_came_from(sentence: str, shown: str) -> None:
-    """Wherever in the program the value is refused."""
-    assert with_source(sentence, {"host": "the environment"}) == shown
 
 
 def test_a_mark_at_the_beginning_of_a_secrets_file_is_skipped(tmp_path: Path) -> None:

@@ -50,12 +50,21 @@ def plain(address: str) -> str | None:
     return str(mapped or ip)
 
 
-def client_address(peer: str, forwarded: Sequence[str], proxies: Networks) -> str:
-    """Give the address of whoever is behind the proxies that are trusted.
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach the host."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
-    ``forwarded``: the X-Forwarded-For headers. Each proxy appends who it was connected from, so
-    the last address that isn't a trusted proxy's is the client's; what stands before it, anybody
-    may have written.
+
+def client_address(peer: str, forwarded: Sequence[str], proxies: Networks) -> str:
+    """Return the client's address: the last one that isn't a trusted proxy's.
+
+    ``forwarded``: the X-Forwarded-For headers. Each proxy appends the address that connected to it.
+    What stands before the client's address, the client may have written itself.
     """
     address = peer
     hops = [hop for header in forwarded for hop in header.split(",")]
@@ -68,7 +77,7 @@ def client_address(peer: str, forwarded: Sequence[str], proxies: Networks) -> st
 
 
 def neighbourhood(address: str) -> str:
-    """Give what counts as one address: of IPv6, the network that one subscriber has."""
+    """Return what is counted as one address: for IPv6, the /64 network of one subscriber."""
     if ":" not in address:
         return address
     try:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from bookcast.auth.addresses import Networks, client_address, plain
+from bookcast.auth.addresses import Networks, client_address, neighbourhood, plain
 from bookcast.auth.jwks import Jwks, UnknownKey
 from bookcast.auth.keys import ApiKeys, RightsFile
 from bookcast.auth.origins import MAX_SHOWN, HostPolicy, OriginPolicy
@@ -59,6 +59,13 @@ class Visitor(NamedTuple):
     def is_anyone(self) -> bool:
         """Whether they were not asked who they are."""
         return self.principal is not None and self.principal.kind == ANYONE
+
+    @property
+    def account(self) -> str:
+        """Whose use of the server it counts as: a principal's, or an address's."""
+        if self.principal is None or self.is_anyone:
+            return neighbourhood(self.address)
+        return self.principal.id
 
     @property
     def rights(self) -> Rights:
@@ -185,11 +192,11 @@ class Gate:
         return not self._takes_none
 
     def trusts(self, peer: str) -> bool:
-        """Tell whether somebody's word on who is behind them counts."""
+        """Return whether this peer is a trusted proxy, whose forwarding headers count."""
         return self._proxies.contains(peer)
 
     def check_page(self, knock: Knock) -> None:
-        """Let a request pass unless it comes from a page that has no business here.
+        """Check that a request doesn't come from a web page of a foreign origin.
 
         Raises:
             InvalidInput: naming the setting that would allow it.
@@ -210,7 +217,7 @@ class Gate:
         )
 
     def admit(self, knock: Knock) -> Visitor:
-        """Say who it is; ask :meth:`check_page` first.
+        """Return who sent a request. Call :meth:`check_page` first.
 
         Raises:
             InvalidInput: for a credential that is wrong.
@@ -224,7 +231,7 @@ class Gate:
         return Visitor(address, principal, proxied)
 
     async def require(self, knock: Knock, scope: Scope) -> tuple[Visitor, Rights]:
-        """Say who it is and what they may do, which has to be this.
+        """Return who sent a request, and their rights, which include this scope.
 
         Raises:
             InvalidInput: when they may not, or their credential is wrong or can't be checked.
@@ -237,7 +244,7 @@ class Gate:
         return visitor, rights
 
     async def identify(self, knock: Knock) -> Visitor:
-        """Say who it is, asking for keys where one isn't known; see :meth:`admit`.
+        """Return who sent a request, as :meth:`admit` does; fetch keys if one isn't known.
 
         Raises:
             InvalidInput: for a credential that is wrong, or can't be checked.
@@ -252,7 +259,7 @@ class Gate:
             raise keys_unavailable() from None
 
     def verify(self, credential: str) -> Principal:
-        """Say whose credential it is.
+        """Return the principal of a credential.
 
         Raises:
             InvalidInput: when it is wrong.
@@ -364,7 +371,7 @@ class Gate:
                 raise
 
     def _of_network(self, address: str, *, stays: bool) -> Principal | None:
-        """Give what those without a credential may do."""
+        """Return the principal of a request without a credential, None where one is required."""
         publishes = self._publish_allow.contains(address)
         if self.is_open:
             closed = self._publish_allow or self._api_keys is not None
@@ -384,7 +391,7 @@ class Gate:
     # Where from
 
     def _is_their_own(self, address: str, knock: Knock) -> bool:
-        """Tell an address that somebody has from one of a proxy that everybody would have."""
+        """Return whether the address identifies this caller rather than a shared proxy."""
         if not any(knock.headers(name) for name in FORWARDED):
             return True
         return self.trusts(knock.peer) and not self.trusts(address)
@@ -429,10 +436,10 @@ _READERS: Final = frozenset({"read", "admin"})
 
 
 def _asks_for_others(knock: Knock) -> bool:
-    """Tell whether forwarding headers name anybody but whoever is at the other end.
+    """Return whether forwarding headers name another address than the peer's.
 
-    A balancer that tells an address twice, by the PROXY protocol and by X-Forwarded-For, must not
-    have us advise to trust its clients.
+    A balancer may send the client's address twice, by the PROXY protocol and in X-Forwarded-For.
+    Then the peer is the client, and we must not advise to trust it as a proxy.
     """
     return any(
         plain(hop) != knock.peer

@@ -61,7 +61,7 @@ class Jwks:
         """Why the newest attempt to get the keys failed; empty when it didn't."""
 
     def find(self, key_id: str | None, algorithm: str) -> jwt.PyJWK:
-        """Give the key that a token names.
+        """Return the key that a token names.
 
         Raises:
             UnknownKey: when :meth:`refresh` may help.
@@ -135,7 +135,7 @@ def _reader(url: str) -> Callable[[], Any]:
 
 
 def _usable(found: Any) -> list[jwt.PyJWK]:
-    """Give the keys of a set that are understood, public and for signatures."""
+    """Return the public signature keys of a set, without those of an unknown kind."""
     keys = []
     for said in found["keys"]:
         try:

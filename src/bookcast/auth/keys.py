@@ -48,7 +48,7 @@ class RightsFile:
         return cls(default, principals)
 
     def grants(self, name: str) -> list[Grant]:
-        """Give what is said of somebody, the most special first."""
+        """Return the grants of a principal: its own before the default."""
         special = self._principals.get(name)
         return [self._default] if special is None else [special, self._default]
 
@@ -94,7 +94,7 @@ class ApiKeys:
         return cls(found)
 
     def find(self, key: str) -> Principal | None:
-        """Give whose key it is. What is compared are hashes, so that timing tells nothing."""
+        """Return the principal of a key. Hashes are compared, so that timing reveals nothing."""
         return self._principals.get(_hash(key))
 
     def of(self, digest: str) -> Principal | None:

@@ -11,8 +11,9 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from bookcast.auth.addresses import is_loopback
 from bookcast.errors import InvalidInput
-from bookcast.settings import Settings, is_loopback
+from bookcast.settings import Settings
 
 _SCHEMES: Final = {"ws": "http", "wss": "https"}
 """A page's origin has the scheme of HTTP; some programs write that of the WebSocket."""
@@ -93,7 +94,7 @@ class OriginPolicy:
         )
 
     def check(self, origin: str | None, host: str | None) -> None:
-        """Let a request pass, given its Origin and Host headers.
+        """Check that the origin of a request is allowed, given its Host header.
 
         Raises:
             InvalidInput: naming the setting that would allow it, if there is one.
@@ -118,7 +119,7 @@ class OriginPolicy:
         raise InvalidInput("origin_not_allowed", what)
 
     def check_strictly(self, origin: str | None, host: str | None) -> None:
-        """Let a page pass that is known by name, for what a browser shows whoever asks it to.
+        """Check that a page is known by name: a browser adds cookies to the requests of any page.
 
         Raises:
             InvalidInput: naming the setting that would allow it.
@@ -169,7 +170,7 @@ class HostPolicy:
         return cls(allowed=settings.allowed_hosts, loopback_only=local)
 
     def check(self, host: str, *, proxied: bool = False) -> None:
-        """Let a request pass, given its Host header; a trusted proxy may serve under any name.
+        """Check that the Host header is a name of ours. A trusted proxy may serve under any name.
 
         Raises:
             InvalidInput: naming the setting that would allow it.

@@ -52,7 +52,7 @@ class Rights(msgspec.Struct, frozen=True):
     refusal: str = ""
 
     def check(self, scope: Scope, topic: Topic | None = None) -> None:
-        """Let somebody with these rights do it.
+        """Check that these rights include a scope, for this topic if one is given.
 
         Raises:
             InvalidInput: naming the right that is missing.
@@ -70,14 +70,14 @@ class Rights(msgspec.Struct, frozen=True):
             raise InvalidInput("forbidden", f"You have no right to {topic.symbol}", path="symbol")
 
     def allows_symbol(self, symbol: Symbol) -> bool:
-        """Tell whether a symbol is among those that they are for."""
+        """Return whether these rights include a symbol."""
         if self.symbols is None:
             return True
         matches = _matcher(self.symbols).fullmatch
         return any(matches(name) for name in names_of(symbol))
 
     def allows(self, scope: Scope, topic: Topic) -> bool:
-        """Tell whether somebody with these rights may do it."""
+        """Return whether these rights include a scope for a topic."""
         try:
             self.check(scope, topic)
         except InvalidInput:
@@ -85,7 +85,7 @@ class Rights(msgspec.Struct, frozen=True):
         return True
 
     def depth(self, asked: int | None) -> int | None:
-        """Give the levels of a book that a view may have, of those asked for."""
+        """Return how many levels of a book a view gets, of those asked for; None: all."""
         if self.max_depth is None or asked is None:
             return self.max_depth if asked is None else asked
         return min(asked, self.max_depth)

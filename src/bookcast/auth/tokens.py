@@ -29,7 +29,7 @@ from bookcast.auth.jwks import Jwks
 from bookcast.auth.keys import RightsFile, read_secrets
 from bookcast.auth.principal import SCOPES, Grant, Principal, Rights, read_grant, resolve
 from bookcast.errors import InvalidInput, SettingError
-from bookcast.settings import MIN_SECRET_BYTES
+from bookcast.settings.rules.authentication import MIN_SECRET_BYTES, is_short, too_short
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class Tokens:
         self._trusts_foreign = trusts_foreign
 
     def verify(self, token: str, *, max_seconds: float | None = None) -> Principal:
-        """Give whose token it is; ``max_seconds``: it must expire within so long.
+        """Return the principal of a token. ``max_seconds``: it must expire within this time.
 
         Raises:
             InvalidInput: ``invalid_token``, ``token_expired``, ``keys_unavailable``.
@@ -314,14 +314,11 @@ def keys_of(
 
 
 def _warn_of_short(name: str, secret: str, *, strict: bool = False) -> None:
-    if len(secret.encode()) >= MIN_SECRET_BYTES:
+    if not is_short(secret):
         return
     name = name if name == "AUTH_JWT_SECRET" else f"AUTH_JWT_SECRETS_FILE: secrets.{name}"
     if strict:
-        raise SettingError(
-            f"{name} is shorter than {MIN_SECRET_BYTES} bytes, so that whoever has one token can "
-            "guess it; make one with: openssl rand -base64 48"
-        )
+        raise SettingError(too_short(name))
     logger.warning(
         "%s is shorter than %d bytes: whoever has one token can guess it; production refuses it",
         name,

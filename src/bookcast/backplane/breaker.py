@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from bookcast import backoff
+from bookcast.observability.counter import counter
 from bookcast.timing import Times
 
 
@@ -35,6 +36,8 @@ class Breaker:
         times: when to look again.
     """
 
+    opened = counter("bookcast_engine_outages", "How often Redis was away")
+
     def __init__(
         self,
         clock: Callable[[], float],
@@ -53,8 +56,6 @@ class Breaker:
         """Why it is open, in words."""
         self.since = 0.0
         """When it opened last, in the clock's seconds."""
-        self.opened = 0
-        """How often it has opened."""
 
     def fail(self, reason: str) -> None:
         """Note a failure: it opens, if it wasn't open."""

@@ -36,6 +36,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from bookcast.backplane.breaker import Breaker
 from bookcast.backplane.keys import Keys
 from bookcast.errors import EngineAwayError, FencedError, SettingError, StartupError
+from bookcast.observability.counter import as_gauge, counter
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +152,9 @@ class Link:
         StartupError: in one sentence, when the address can't be meant. Nothing is connected yet.
     """
 
+    calls = counter("bookcast_engine_calls", "Scripts called in Redis")
+    failures = counter("bookcast_engine_failures", "Of them, those that failed")
+
     def __init__(self, settings: LinkSettings, breaker: Breaker) -> None:
         self._breaker = breaker
         self._settings = settings
@@ -167,10 +171,6 @@ class Link:
         self._rounds: set[asyncio.Task[None]] = set()
         self.redis = b""
         """What Redis it is, as far as the last pulse told."""
-        self.calls = 0
-        """Scripts called since the start."""
-        self.failures = 0
-        """Of them, those that failed."""
         self.keys = Keys(settings.prefix, self._database())
         """The names of keys and channels there."""
 
@@ -182,6 +182,17 @@ class Link:
             raise StartupError(f"REDIS_URL can't be used: {error}") from None
 
     @property
+    @as_gauge("bookcast_engine_connections", "Connections to Redis for commands")
+    def connections(self) -> int:
+        """How many connections there are for calls."""
+        if not isinstance(self._client, Redis):
+            return 0
+        pool = self._client.connection_pool
+        return len(getattr(pool, "_in_use_connections", ())) + len(
+            getattr(pool, "_available_connections", ())
+        )
+
+    @property
     def place(self) -> str:
         """Where it goes, without the password."""
         parts = urlsplit(self._settings.url)
@@ -191,6 +202,7 @@ class Link:
         return f"{host}:{parts.port or 6379}"
 
     @property
+    @as_gauge("bookcast_engine_away", "1 while Redis is away")
     def is_away(self) -> bool:
         """Whether Redis counts as away: calls are refused, but for one that looks."""
         return self._breaker.is_open
@@ -204,16 +216,6 @@ class Link:
     def is_cluster(self) -> bool:
         """Whether it is a Cluster, once that is known."""
         return isinstance(self._client, RedisCluster)
-
-    @property
-    def connections(self) -> int:
-        """How many connections there are for calls."""
-        if not isinstance(self._client, Redis):
-            return 0
-        pool = self._client.connection_pool
-        return len(getattr(pool, "_in_use_connections", ())) + len(
-            getattr(pool, "_available_connections", ())
-        )
 
     async def call(
         self,

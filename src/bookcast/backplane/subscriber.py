@@ -13,6 +13,7 @@ from redis.asyncio.client import PubSub
 
 from bookcast import backoff
 from bookcast.backplane.link import LOST, Link
+from bookcast.observability.counter import counter
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,10 @@ class Subscriber:
         connected: is called when all channels are subscribed.
     """
 
+    lost = counter(
+        "bookcast_engine_subscriptions_lost", "How often the subscription at Redis was lost"
+    )
+
     def __init__(self, link: Link, connected: Callable[[], None] = lambda: None) -> None:
         self._link = link
         self._channels: dict[str, asyncio.Future[None]] = {}
@@ -49,8 +54,6 @@ class Subscriber:
         self._sending = asyncio.Lock()
         self.trouble: str | None = "not connected yet"
         """What is wrong with the connection, None when it is well."""
-        self.lost = 0
-        """Connections lost since the start."""
 
     def listen(self, channel: str, hear: Callable[[bytes], None]) -> None:
         """Listen on a channel always; call it before :meth:`start`. ``hear`` is given messages."""

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from bookcast.observability.counter import counter
+
 logger = logging.getLogger(__name__)
 
 MINUTE: Final = 60.0
@@ -16,14 +18,16 @@ MINUTE: Final = 60.0
 class UnreadableLog:
     """Counts what can't be read. ``clock`` returns monotonic seconds."""
 
+    count = counter(
+        "bookcast_engine_unreadable", "What other nodes wrote and this one couldn't read"
+    )
+
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last_at: float | None = None
         self._logged_at: float | None = None
         self._last = ""
         self._unlogged = 0
-        self.count = 0
-        """What couldn't be read since the start."""
 
     def note(self, what: str, why: object) -> None:
         """Note that something can't be read. ``what`` names it, ``why`` is the decoder's reason."""

@@ -12,6 +12,7 @@ import msgspec
 from bookcast.engine.interests import Interest, Want
 from bookcast.model import Gone, Position, Publication, Topic, Update
 from bookcast.model.log import TopicLog
+from bookcast.observability.counter import readings
 
 Notice = Callable[[TopicLog], None]
 """Tells this node's hub that something was appended to the log of a topic that is wanted here."""
@@ -227,6 +228,15 @@ class Engine(ABC):
     def status(self) -> EngineStatus:
         """Tell how the engine is."""
 
+    @property
+    def counting(self) -> Sequence[object]:
+        """The parts that count something."""
+        return ()
+
     def numbers(self) -> dict[str, float]:
-        """Give what there is to count, by name."""
-        return {}
+        """Return what its parts count, by the name of the metric without its prefix."""
+        return {
+            metric.name.removeprefix("bookcast_engine_"): value
+            for metric, value in readings(*self.counting)
+            if not isinstance(value, Mapping)
+        }

@@ -21,6 +21,7 @@ from bookcast.engine.times import EngineTimes
 from bookcast.errors import EngineAwayError
 from bookcast.model import LOSSLESS, Gone, Position, Topic, Update, is_lossless
 from bookcast.model.log import TopicLog
+from bookcast.observability.counter import counter
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,14 @@ class Follower:
         forgotten: is told that a topic isn't followed any more.
         times: how long it waits.
     """
+
+    repaired = counter(
+        "bookcast_engine_repaired",
+        "How often something that Redis told was missing, and read again",
+    )
+    given_back = counter(
+        "bookcast_engine_given_back", "States that Redis had lost, and was told again"
+    )
 
     def __init__(
         self,
@@ -91,10 +100,6 @@ class Follower:
         """Topics whose publisher is gone, as far as is known."""
         self.mirror = Mirror(history_size, log_of)
         """What is known."""
-        self.repaired = 0
-        """How often something was missing, and read again."""
-        self.given_back = 0
-        """States that Redis had lost, and was told again."""
 
     async def close(self) -> None:
         """End what is under way."""

@@ -12,6 +12,7 @@ import msgspec
 from bookcast.engine.records import Unreadable
 from bookcast.model import Position, Topic, Update, is_lossless
 from bookcast.model.log import TopicLog
+from bookcast.observability.counter import as_gauge
 
 
 def is_news(head: Position, place: Position | None) -> bool:
@@ -66,6 +67,7 @@ class Mirror:
         known = self._topics.get(topic)
         return known is not None and known.waiting is None
 
+    @as_gauge("bookcast_engine_topics_followed", "Topics that this node follows in Redis")
     def __len__(self) -> int:
         return len(self._topics)
 

@@ -389,21 +389,18 @@ class RedisEngine(Engine):
             detail=detail,
         )
 
-    def numbers(self) -> dict[str, float]:
-        """Give what there is to count, by name."""
-        return {
-            "calls": self._link.calls,
-            "failures": self._link.failures,
-            "connections": self._link.connections,
-            "away": float(self._breaker.is_open),
-            "outages": self._breaker.opened,
-            "subscriptions_lost": self._subscriber.lost,
-            "repaired": self._follower.repaired,
-            "given_back": self._follower.given_back,
-            "topics_followed": len(self._follower.mirror),
-            "unreadable": self._unreadable.count,
-            "record_format": self._members.form,
-        }
+    @property
+    def counting(self) -> Sequence[object]:
+        """The parts that count something."""
+        return (
+            self._link,
+            self._breaker,
+            self._subscriber,
+            self._follower,
+            self._follower.mirror,
+            self._unreadable,
+            self._members,
+        )
 
     # What Redis tells
 

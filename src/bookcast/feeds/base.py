@@ -44,7 +44,7 @@ class Feed(ABC):
 
     @abstractmethod
     def status(self) -> FeedStatus:
-        """Tell how the feed is."""
+        """Return how the feed is."""
 
     def want(self, topic: Topic) -> None:  # noqa: B027 - a feed may publish all it has
         """Somebody wants this topic now."""
@@ -67,11 +67,11 @@ class Feed(ABC):
         """
 
     def serves(self, topic: Topic) -> bool:  # noqa: ARG002 - a feed may have everything
-        """Tell whether this topic comes from this feed, as far as it knows."""
+        """Return whether this topic comes from this feed, as far as it knows."""
         return True
 
     def supply(self, topic: Topic) -> Supply:  # noqa: ARG002 - most have the same word for all
-        """Tell how this feed can supply a topic that it serves."""
+        """Return how this feed can supply a topic that it serves."""
         status = self.status()
         if status.state in {"starting", "connected"}:
             return Supply(self.name)

@@ -107,7 +107,7 @@ class SimulatedBook:
         self._fill()
 
     def step(self, market: float) -> None:
-        """Let a few orders arrive, leaning with the market's sentiment and the symbol's own."""
+        """Add a few orders; the sentiment of market and symbol makes them buy or sell."""
         self.fills = []
         lean = 0.4 * math.tanh(market + self._mood.step())
         for _ in range(1 + int(self._random.expovariate(0.7))):
@@ -122,11 +122,11 @@ class SimulatedBook:
             self._fill()
 
     def book(self) -> Book:
-        """Give the best levels of both sides."""
+        """Return the best levels of both sides."""
         return Book.of(self._levels(self.bids), self._levels(self.asks))
 
     def best(self) -> tuple[float, float]:
-        """Give the best bid and the best ask."""
+        """Return the best bid and the best ask."""
         return self._price(self.bids[0]), self._price(self.asks[0])
 
     def _levels(self, side: list[_Queue]) -> tuple[Level, ...]:

@@ -30,7 +30,7 @@ _MONTHS: Final = {"M": 1, "Q": 3, "Y": 12}
 
 
 def period_start(moment_ms: float, period: str) -> float:
-    """Give when the candle began that a moment belongs to, in UTC; both in ms since 1970."""
+    """Return when the candle of a moment began, in UTC; both in milliseconds since 1970."""
     count, unit = int(period[:-1]), period[-1]
     moment = datetime.fromtimestamp(moment_ms / 1000, UTC)
     midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -93,7 +93,7 @@ class SimulatedTape:
             self._turnover += fill.price * fill.size
 
     def publish(self, now_ms: float) -> Iterator[tuple[Topic, Data]]:
-        """Give what the last step means for each topic that is wanted."""
+        """Yield the data of the last step for each topic that is wanted."""
         for topic in self._wanted:
             match topic.channel:
                 case "trades" if self._new:
@@ -123,7 +123,7 @@ class SimulatedTape:
         )
 
     def _candle(self, topic: Topic, now_ms: float) -> Iterator[Candle]:
-        """Give the candle that is forming when it changed, after the one that ended, if one did."""
+        """Yield the candle that ended, if one did, and then the forming one if it changed."""
         start = period_start(now_ms, topic.variant)
         before = self._candles.get(topic)
         if before is not None and before.time < start:

@@ -26,7 +26,7 @@ MAX_LAG: Final = 1.0
 
 
 def parse_symbols(names: Sequence[str], default_market: str) -> list[Symbol]:
-    """Give the symbols that ``SIMULATOR_SYMBOLS`` stands for: a list, or N of US.S0001….
+    """Return the symbols that ``SIMULATOR_SYMBOLS`` stands for: a list, or N from US.S0001 on.
 
     Raises:
         InvalidInput: for a symbol that can't be one.
@@ -47,7 +47,7 @@ class _Symbol:
         self.tape = SimulatedTape(symbol, seed, self.book.best()[0])
 
     def step(self, market: float, now_ms: float) -> list[Publication]:
-        """Let orders arrive, and publish what they did."""
+        """Add orders, and return what they changed as publications."""
         self.book.step(market)
         self.tape.note(self.book.fills, self.book.best(), now_ms)
         return [

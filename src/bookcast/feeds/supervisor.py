@@ -55,7 +55,7 @@ class Supervisor:
             self._task = None
 
     def want(self, topic: Topic) -> None:
-        """Tell the feed that somebody wants a topic."""
+        """Pass on to the feed that a topic is wanted."""
         self._feed.want(topic)
 
     def want_to_read(self, topic: Topic) -> None:
@@ -63,15 +63,15 @@ class Supervisor:
         self._feed.want_to_read(topic)
 
     def go_on_after(self, topic: Topic, past: Sequence[Data]) -> None:
-        """Tell the feed what that of another node published of a topic."""
+        """Pass on to the feed what another node's feed published of a topic."""
         self._feed.go_on_after(topic, past)
 
     def release(self, topic: Topic) -> None:
-        """Tell the feed that nobody wants a topic any more."""
+        """Pass on to the feed that nobody wants a topic any more."""
         self._feed.release(topic)
 
     def serves(self, topic: Topic) -> bool:
-        """Tell whether this topic comes from this feed, as far as it knows."""
+        """Return whether this topic comes from this feed, as far as it knows."""
         return self._feed.serves(topic)
 
     def supply(self, topic: Topic) -> Supply:

@@ -32,7 +32,7 @@ PROBES: Final = frozenset({"/livez", "/readyz"})
 
 
 class Guard:
-    """Refuses requests under names that aren't ours, and of pages that have no business here."""
+    """Refuses requests to host names that aren't ours, and those of foreign pages."""
 
     def __init__(self, app: ASGIApp, gate: Gate, refusals: Refusals) -> None:
         self._app = app

@@ -44,7 +44,7 @@ def _operation(action: str, structs: tuple[type[msgspec.Struct], ...]) -> dict[s
 
 @lru_cache(maxsize=1)
 def document() -> bytes:
-    """Give the document as JSON."""
+    """Return the document as JSON."""
     _, components = msgspec.json.schema_components((*_COMMANDS, *_MESSAGES), ref_template=_REF)
     return msgspec.json.encode(
         {

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from bookcast.http import problem, read_query, schemas
 from bookcast.http.report import MAX_TOPICS
-from bookcast.model import CHANNELS, ODD, PERIODS
+from bookcast.model import CHANNELS, ODD, PERIODS, Channel
 from bookcast.protocol import shapes
 from bookcast.protocol.idempotency import HEADER, MAX_LENGTH
 from bookcast.publisher import Published
@@ -37,18 +37,8 @@ _KNOWN: Final[dict[str, type[msgspec.Struct]]] = {
     "timeframe": schemas.KnownTimePoint,
 }
 _STRUCTS: Final = (
-    shapes.PublishedBook,
-    shapes.PublishedQuote,
-    shapes.PublishedTrades,
-    shapes.PublishedCandle,
-    shapes.PublishedBrokers,
-    shapes.PublishedTimePoint,
-    rows.VendorBook,
-    rows.VendorQuote,
-    rows.VendorTicker,
-    rows.VendorCandle,
-    rows.VendorBrokers,
-    rows.VendorTimePoint,
+    *shapes.PUBLISHED.values(),
+    *rows.VENDOR.values(),
     problem.Problem,
     Published,
     schemas.BatchResult,
@@ -132,23 +122,6 @@ def _read(path: str) -> dict[str, Any]:
     )
 
 
-_PUBLISHED: Final[dict[str, type[msgspec.Struct]]] = {
-    "orderbook": shapes.PublishedBook,
-    "quote": shapes.PublishedQuote,
-    "trades": shapes.PublishedTrades,
-    "candles": shapes.PublishedCandle,
-    "brokers": shapes.PublishedBrokers,
-    "timeframe": shapes.PublishedTimePoint,
-}
-_VENDORS: Final[dict[str, type[msgspec.Struct]]] = {
-    "orderbook": rows.VendorBook,
-    "quote": rows.VendorQuote,
-    "trades": rows.VendorTicker,
-    "candles": rows.VendorCandle,
-    "brokers": rows.VendorBrokers,
-    "timeframe": rows.VendorTimePoint,
-}
-"""What futu-api hands over may be published as it is; what isn't known may be written so too."""
 _PERIOD: Final = {
     "name": "period",
     "in": "query",
@@ -164,10 +137,10 @@ _KEY: Final = {
 }
 
 
-def _forms(channel: str) -> list[dict[str, Any]]:
+def _forms(channel: Channel) -> list[dict[str, Any]]:
     """Return the shapes that may be published to a channel."""
-    row = _reference(_VENDORS[channel])
-    return [_reference(_PUBLISHED[channel]), row, {"type": "array", "items": row, "minItems": 1}]
+    ours, row = _reference(shapes.PUBLISHED[channel]), _reference(rows.VENDOR[channel])
+    return [ours, row, {"type": "array", "items": row, "minItems": 1}]
 
 
 _UPDATE: Final = {
@@ -184,7 +157,7 @@ _UPDATE: Final = {
 }
 
 
-def _broadcast(channel: str) -> dict[str, Any]:
+def _broadcast(channel: Channel) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
         {"name": "symbol", "in": "query", **_SYMBOL_OR_CODE},
         {"name": HEADER, "in": "header", "schema": _KEY},
@@ -239,11 +212,11 @@ def _removed() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def document() -> bytes:
-    """Give the document as JSON."""
+    """Return the document as JSON."""
     _, components = msgspec.json.schema_components(_STRUCTS, ref_template=_REF)
     components["PublishedLevel"]["anyOf"] = [{"required": ["size"]}, {"required": ["volume"]}]
     components["PublishedUpdate"] = _UPDATE
-    for struct in _VENDORS.values():
+    for struct in rows.VENDOR.values():
         properties = components[struct.__name__]["properties"]
         for name, known in properties.items():
             properties[name] = {"anyOf": [known, {"enum": ["N/A", "", None]}]}

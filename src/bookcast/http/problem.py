@@ -43,12 +43,17 @@ _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
 def response(code: str, detail: str, *, path: str = "", **headers: str) -> Response:
-    """Make the response for an error code of ``errors.ERRORS``."""
-    return _response(InvalidInput(code, detail, path=path), headers)
+    """Return the response for an error code of ``errors.ERRORS``."""
+    return of(InvalidInput(code, detail, path=path), **headers)
 
 
-def _response(error: InvalidInput, headers: dict[str, str]) -> Response:
+def of(error: InvalidInput, **headers: str) -> Response:
+    """Return the response to input that is wrong."""
     kind = ERRORS[error.code]
+    if kind.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.retry_after is not None:
+        headers["Retry-After"] = retry_after(error.retry_after)
     problem = Problem(
         kind.title,
         kind.status,
@@ -69,16 +74,6 @@ async def on_invalid_input(request: Request, error: Exception) -> Response:
     path = request.path_params
     named = path.get("symbol", request.query_params.get("symbol"))
     return of(error.about(error.channel or path.get("channel"), error.symbol or named))
-
-
-def of(error: InvalidInput) -> Response:
-    """Make the response to input that is wrong."""
-    headers = {}
-    if ERRORS[error.code].status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    if error.retry_after is not None:
-        headers["Retry-After"] = retry_after(error.retry_after)
-    return _response(error, headers)
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:

@@ -10,8 +10,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bookcast.auth.addresses import neighbourhood
-from bookcast.auth.gate import Gate, Visitor
+from bookcast.auth.gate import Gate
 from bookcast.auth.principal import Rights
 from bookcast.engine.base import Engine
 from bookcast.errors import InvalidInput
@@ -38,7 +37,7 @@ from bookcast.model import (
 )
 from bookcast.protocol import codec
 from bookcast.protocol import messages_v1 as v1
-from bookcast.protocol.render import named_variant
+from bookcast.protocol.header import position_fields, server_time, times, topic_fields
 from bookcast.readers import Readers
 
 SETTLE_SECONDS: Final = 0.05
@@ -64,7 +63,7 @@ class Reads:
         gate: tells who reads.
         refusals: is told of what is refused.
         default_market: of symbols without one.
-        linger_seconds: what was published from outside within this needs no feed.
+        linger_seconds: a topic that a publisher updated within this time needs no feed.
         now: seconds since 1970.
     """
 
@@ -93,7 +92,7 @@ class Reads:
         self._pace = Pace()
 
     def of(self, channel: Channel) -> Callable[[Request], Awaitable[Response]]:
-        """Make the endpoint of a channel."""
+        """Return the endpoint of a channel."""
 
         async def endpoint(request: Request) -> Response:
             try:
@@ -110,7 +109,7 @@ class Reads:
         visitor, rights = await self._gate.require(knock_of(request), "read")
         spelling = request.path_params["symbol"]
         query = read_query(channel, spelling, request.query_params, self._default_market)
-        topic, who = query.topic, _who(visitor)
+        topic, who = query.topic, visitor.account
         rights.check("read", topic)
         if self._readers.holds(topic):
             await self._engine.prepare([topic])  # its state may be on its way
@@ -140,7 +139,7 @@ class Reads:
         return self._now() * 1000 - update.server_ms
 
     def _demand(self, topic: Topic, who: str, newest: Update | None) -> bool:
-        """Make the feed get a topic; False: it can't be asked for, and needn't be.
+        """Make the feed get a topic. Return False if it can't, and what is known will do.
 
         Raises:
             InvalidInput: when too much is read already.
@@ -148,7 +147,7 @@ class Reads:
         try:
             self._readers.read(topic, who, newest.position if newest is not None else None)
         except InvalidInput:
-            # What others publish, or comes though nobody asks for it, is known all the same.
+            # What others publish, or what comes unasked, is known all the same.
             if newest is None or not (_is_from_outside(newest) or self._age_ms(newest) <= FRESH_MS):
                 raise
             return False
@@ -209,7 +208,7 @@ class Reads:
             )
 
     def _unknown(self, topic: Topic, spelling: str, rights: Rights) -> InvalidInput:
-        """Make the answer to a read of which nothing is known."""
+        """Return the answer to a read of a topic of which nothing is known."""
         engine = self._engine.status()
         if engine.state == "away":
             return InvalidInput(
@@ -238,13 +237,10 @@ class Reads:
         status = self._hub.judge(newest, await self._engine.find_gone(topic))
         quota = status.quota
         head: dict[str, Any] = {
-            "symbol": spelling,
-            "channel": topic.channel,
-            **named_variant(topic),
-            "epoch": newest.position.epoch,
-            "seq": newest.position.seq,
-            "ts": (newest.exchange_ms, newest.feed_ms, newest.server_ms),
-            "as_of": codec.iso_utc(newest.server_ms),
+            **topic_fields(topic, spelling),
+            **position_fields(newest.position),
+            "ts": times(newest),
+            "as_of": server_time(newest),
             "age_ms": status.age_ms or 0.0,
             "state": status.state,
             "reason": status.reason,
@@ -258,7 +254,7 @@ class Reads:
                 return schemas.KnownBook(
                     **head,
                     depth=depth,
-                    timestamp=codec.iso_utc(newest.server_ms),
+                    timestamp=server_time(newest),
                     data=codec.with_whole_numbers(newest, depth),
                 )
             case Quote() as quote:
@@ -283,7 +279,7 @@ class Reads:
                 )
 
     def _feed_of(self, newest: Update) -> str | None:
-        """Return the feed that an update is of, before that has told how it supplies the topic."""
+        """Return the feed of an update; it may not have said yet how it supplies the topic."""
         if _is_from_outside(newest):
             return None
         return next((feed.name for feed in self._feeder.statuses()), None)
@@ -300,15 +296,8 @@ class Reads:
         return past
 
 
-def _who(visitor: Visitor) -> str:
-    """Return whose reads these are: a principal's, or an address's."""
-    if visitor.principal is None or visitor.is_anyone:
-        return neighbourhood(visitor.address)
-    return visitor.principal.id
-
-
 def _is_from_outside(update: Update | None) -> bool:
-    """Return whether somebody has published this: a feed of ours tells when it saw it."""
+    """Return whether a publisher sent this update: one of a feed has the feed's own time."""
     return update is not None and update.feed_ms is None
 
 
@@ -318,6 +307,6 @@ def _refusal(supply: Supply) -> str | None:
 
 
 def _by_time(updates: Sequence[Update]) -> list[Candle]:
-    """Return candles in order, of each its newest state."""
+    """Return candles in the order of their times, each in its newest state."""
     candles = {one.data.time: one.data for one in updates if isinstance(one.data, Candle)}
     return [candles[time] for time in sorted(candles)]

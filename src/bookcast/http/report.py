@@ -1,4 +1,4 @@
-"""What a server says of itself: for all processes that share its port, whichever is asked."""
+"""What a server reports of itself: whichever process is asked, for all that share the port."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ALL: Final = StatsQuery()
 
 
 class Listing:
-    """The first topics in order, and what there are in all; made a page at a time."""
+    """The first topics in order, and the totals of all. It is fed a page at a time."""
 
     def __init__(self, query: StatsQuery) -> None:
         self._query = query
@@ -74,10 +74,10 @@ def _order(head: Head) -> tuple[str, str, str]:
 
 
 class Reporter:
-    """Says how this process is, and asks those that share the port.
+    """Reports how this process is, and asks those that share the port.
 
-    ``myself`` tells what this node is, ``group`` how many share its port, ``rotated`` how the
-    settings stand that may change; ``now`` gives seconds since 1970.
+    ``myself`` returns this node, ``rotated`` the state of the settings that may change, ``now``
+    seconds since 1970. ``group``: how many processes share the port.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Reporter:
         members.handlers["metrics"] = self._answer_metrics
 
     async def health(self) -> schemas.Health:
-        """Tell how the server and its parts are."""
+        """Return how the server and its parts are."""
         mine = self._health()
         if self._group == 1:
             return mine
@@ -133,7 +133,7 @@ class Reporter:
         )
 
     async def stats(self, query: StatsQuery = ALL) -> schemas.Stats:
-        """Answer what the server has done since it started, and how topics stand."""
+        """Return what the server has done since it started, and how topics stand."""
         mine = await self._stats(query)
         if self._group == 1:
             return mine
@@ -144,7 +144,7 @@ class Reporter:
         return msgspec.structs.replace(_sum([mine, *others]), node=whole)
 
     async def metrics(self) -> bytes:
-        """Give the numbers in Prometheus' text format; of several processes, by ``worker``."""
+        """Return the metrics as text for Prometheus; of several processes, labelled by worker."""
         mine = generate_latest(self._numbers)
         if self._group == 1:
             return mine
@@ -288,7 +288,7 @@ _STATES: Final = ["healthy", "degraded", "unhealthy"]
 
 
 def _sum(stats: Sequence[schemas.Stats]) -> schemas.Stats:
-    """Add up what processes that share a port say; what isn't a count is the first one's."""
+    """Add up the counts of processes that share a port; all else is as the first says."""
     first = stats[0]
     counts = {
         name: sum(getattr(one, name) for one in stats)
@@ -323,7 +323,7 @@ def _add(counts: Iterable[dict[str, int]]) -> dict[str, int]:
 
 
 def _with_subscribers(stats: Sequence[schemas.Stats]) -> list[schemas.TopicStats]:
-    """Give the first one's topics with the subscribers of all."""
+    """Return the topics of the first process, each with the subscribers of all processes."""
     subscribers: dict[tuple[str, str, str | None], int] = {}
     for one in stats:
         for topic in one.topics:
@@ -338,7 +338,7 @@ def _with_subscribers(stats: Sequence[schemas.Stats]) -> list[schemas.TopicStats
 
 
 class _ByWorker(Collector):
-    """What several processes count, each number with the worker's as a label."""
+    """The metrics of several processes, with the number of the worker as a label."""
 
     def __init__(self, texts: dict[int, bytes]) -> None:
         self._texts = texts

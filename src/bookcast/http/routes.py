@@ -15,7 +15,6 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from bookcast.auth.addresses import neighbourhood
 from bookcast.auth.gate import Gate, Knock, Visitor
 from bookcast.auth.principal import Rights, Scope, owner_of_keys
 from bookcast.engine.base import Engine
@@ -50,7 +49,7 @@ class Json(Response):
 class Routes:
     """The endpoints, with what they need at hand.
 
-    ``unready`` tells why new clients shouldn't be sent here, None when they should.
+    ``unready`` returns why new clients shouldn't be sent here, None when they should.
     """
 
     def __init__(
@@ -125,7 +124,7 @@ class Routes:
         return Json(schemas.BatchResult("ok" if well else "partial", results))
 
     async def health(self, _request: Request) -> Response:
-        """Tell how the server and its parts are."""
+        """Answer how the server and its parts are."""
         return Json(await self._reporter.health())
 
     async def stats(self, request: Request) -> Response:
@@ -151,11 +150,11 @@ class Routes:
         return StatsQuery(int(limit), symbol or None)
 
     async def livez(self, _request: Request) -> Response:
-        """Say that the process answers."""
+        """Answer that the process is alive."""
         return Json(schemas.Alive("alive"), headers=PROBED_BY)
 
     async def readyz(self, _request: Request) -> Response:
-        """Say whether new clients should be sent here."""
+        """Answer whether new clients should be sent here."""
         trouble = self._unready()
         if trouble is None:
             return Json(schemas.Alive("ready"), headers=PROBED_BY)
@@ -195,14 +194,14 @@ class Routes:
         )
 
     async def metrics(self, request: Request) -> Response:
-        """Give the numbers to Prometheus."""
+        """Answer a scrape by Prometheus."""
         await self._require(request, "admin")
         return Response(
             await self._reporter.metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
 
     async def websocket_without_upgrade(self, request: Request) -> Response:
-        """Tell somebody who came with plain HTTP what to do."""
+        """Answer plain HTTP at the address for WebSockets: explain what to do."""
         return problem.response(
             "upgrade_required",
             f"{request.url.path} is for WebSocket clients, for instance "
@@ -212,7 +211,7 @@ class Routes:
         )
 
     async def _require(self, request: Request, scope: Scope) -> tuple[Visitor, Rights]:
-        """Say who asks, and what they may do.
+        """Return who sent a request, and their rights, which include this scope.
 
         Raises:
             InvalidInput: when they may not do this.
@@ -221,10 +220,7 @@ class Routes:
 
     def _charge(self, visitor: Visitor, count: int) -> None:
         """Charge a publisher for so many publications."""
-        who = neighbourhood(visitor.address)
-        if visitor.principal is not None and not visitor.is_anyone:
-            who = visitor.principal.id
-        late = self._rates.take(who, time.monotonic(), count)
+        late = self._rates.take(visitor.account, time.monotonic(), count)
         if late:
             raise InvalidInput(
                 "rate_limited",
@@ -235,7 +231,7 @@ class Routes:
             )
 
     async def _json_body(self, request: Request) -> bytes:
-        """Read the body, no further than the limit."""
+        """Return the body, which is read no further than the limit."""
         content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if content_type != "application/json":
             raise InvalidInput(
@@ -263,7 +259,7 @@ class Routes:
 
 
 def knock_of(request: Request) -> Knock:
-    """Give what a request shows of whoever sends it."""
+    """Return what a request shows of its sender."""
     peer = request.client.host if request.client is not None else ""
     changes = request.method not in {"GET", "HEAD", "OPTIONS"}
     return Knock(peer, request.headers.getlist, page=changes)

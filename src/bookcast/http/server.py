@@ -289,7 +289,7 @@ class HttpProtocol(Exchange):
     # The PROXY protocol
 
     def _read_proxy_header(self, data: bytes) -> bytes:
-        """Give what comes behind the header, if there is one; empty: not all of it is there."""
+        """Return what follows the PROXY header, if there is one. Empty: it hasn't all arrived."""
         if not any(data.startswith(one[: len(data)]) for one in PROXY_SIGNATURES):
             self._proxy_header = None
             return data

@@ -1,4 +1,4 @@
-"""The port: bound on every address of a host name, or said in one sentence why it can't be."""
+"""Binds the port on every address of a host name, or says in one sentence why it can't be."""
 
 from __future__ import annotations
 
@@ -30,10 +30,7 @@ async def listen(host: str, port: int, *, shared: bool = False) -> list[socket.s
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except (OSError, UnicodeError) as error:
-        raise StartupError(
-            f"HOST is {host!r}, which can't be resolved: {error}; set it to 127.0.0.1, to 0.0.0.0 "
-            "for every address, or to a name of this machine"
-        ) from None
+        raise unresolvable(host, error) from None
     sockets: list[socket.socket] = []
     try:
         for family, _, _, _, address in dict.fromkeys(found):
@@ -62,8 +59,16 @@ async def listen(host: str, port: int, *, shared: bool = False) -> list[socket.s
     return sockets
 
 
+def unresolvable(host: str, error: Exception) -> StartupError:
+    """Return the error for a host name that stands for no address."""
+    return StartupError(
+        f"HOST is {host!r}, which can't be resolved: {error}; set it to 127.0.0.1, to 0.0.0.0 "
+        "for every address, or to a name of this machine"
+    )
+
+
 def open_files() -> int:
-    """Tell how many files and connections this process may have open."""
+    """Return how many files and connections this process may have open."""
     try:
         import resource  # noqa: PLC0415 - not on every platform
     except ImportError:

@@ -44,7 +44,7 @@ class Batch:
         self._bytes = 0
 
     def append(self, view: View, frames: bytes) -> None:
-        """Let frames go to everybody who is ready in a view."""
+        """Add frames for all clients of a view that can take data."""
         outboxes = view.outboxes()
         for group in self._groups[:MAX_COMPARED]:
             if group.outboxes is outboxes or group.outboxes == outboxes:

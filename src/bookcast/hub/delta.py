@@ -23,9 +23,9 @@ Side = tuple[Level, ...]
 
 
 def changes(before: Side, after: Side, *, highest_first: bool) -> Side:
-    """Give the levels that turn one side into another: new or changed ones, gone ones of size 0.
+    """Return the levels that changed from one side to another; a removed level has size 0.
 
-    Sorted best first, as the sides are.
+    They are sorted best first, as the sides are.
     """
     if before == after:
         return ()
@@ -49,7 +49,7 @@ def apply(side: Side, changed: Sequence[Level], *, highest_first: bool) -> Side:
 
 
 def checksum(bids: Side, asks: Side) -> int:
-    """Give the CRC-32 of the best levels of both sides, bids first, each as ``price:size;``."""
+    """Return the CRC-32 of the best levels of both sides, bids first, each as ``price:size;``."""
     text = "".join(
         [
             f"{number_text(level.price)}:{number_text(level.size)};"

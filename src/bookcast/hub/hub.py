@@ -24,6 +24,7 @@ from bookcast.model import Channel, Gone, Position, Supply, Topic, Update
 from bookcast.model.cursor import NOW, Cursor, Since
 from bookcast.model.history import Gap
 from bookcast.model.log import MAX_WAITING, Step, TopicLog
+from bookcast.observability.counter import counter
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,13 @@ class Hub:
         observe: is told the seconds that each update took from the feed to the sockets.
     """
 
+    delivered = counter("bookcast_messages_delivered", "Updates sent")
+    conflated = counter(
+        "bookcast_messages_conflated",
+        "Updates that a newer one replaced before a client could take them",
+    )
+    gapped = counter("bookcast_messages_gapped", "Updates that clients were told are lost")
+
     def __init__(
         self,
         *,
@@ -116,17 +124,11 @@ class Hub:
         self._scheduled = False
         self._not_before = 0.0
         self._wakes: dict[float, dict[Topic, LiveTopic]] = {}
-        self.delivered = 0
-        """Frames handed to outboxes."""
-        self.conflated = 0
-        """Updates that a newer one replaced before a subscriber could take them."""
-        self.gapped = 0
-        """Updates that subscribers were told are lost."""
 
     # From the engine
 
     def notice(self, log: TopicLog) -> None:
-        """Let what was appended to the log of a topic go out with the next flush."""
+        """Schedule a flush that sends what was appended to the log of a topic."""
         live = self._topics.get(log.topic)
         if live is None:
             log.settle()
@@ -378,7 +380,7 @@ class Hub:
                 view.hold(subscription, view.cursor)
 
     def catch_up(self, outbox: Outbox) -> None:
-        """Give a client that can take data again ONE frame per view it fell behind in."""
+        """Send a client that can take data again ONE frame per view in which it fell behind."""
         for topic, subscription in outbox.shown.items():
             if not outbox.writable:
                 break  # it took some, and then no more
@@ -387,7 +389,7 @@ class Hub:
         outbox.flush()
 
     def is_resting(self) -> bool:
-        """Tell whether there is load, and what comes now has to wait for company anyway."""
+        """Whether there is load, so that what comes now waits for the next flush anyway."""
         return self._clock() < self._not_before
 
     def before_flush(self, function: Callable[[], None]) -> None:
@@ -396,7 +398,7 @@ class Hub:
         self._schedule()
 
     def join(self, outbox: Outbox) -> None:
-        """Let what an outbox holds be written with the next flush: answers that may wait for it.
+        """Write what an outbox holds with the next flush: answers that may wait for it.
 
         Frames of views never wait so: a flush may write newer ones past them.
         """
@@ -404,7 +406,7 @@ class Hub:
         self._schedule()
 
     def word(self, outbox: Outbox, topic: Topic) -> Word:
-        """Tell what one client was sent of one topic, and what of it waits."""
+        """Return what one client was sent of one topic, and what of it waits."""
         subscription = outbox.shown[topic]
         live, view = self._topics[topic], subscription.view
         held = subscription in view.held
@@ -481,9 +483,10 @@ class Hub:
         self._not_before = started + min(REST * took, self._batch_seconds)
 
     def check(self) -> None:
-        """Tell subscribers whose topic stands differently than a moment ago; call it regularly.
+        """Send subscribers the status of topics where it has changed. Call it regularly.
 
-        Who has waited long enough for more than is known here is shown what there is.
+        A client that has waited long enough for newer data than this node has is shown what there
+        is.
         """
         for live in tuple(self._topics.values()):
             if live.untold:
@@ -540,7 +543,7 @@ class Hub:
         return count > 0
 
     def _show_past(self, live: LiveTopic) -> None:
-        """Let the views begin after what was remembered, which those get who asked for history."""
+        """Begin the views after what is remembered; who asked for history is sent that."""
         for view in live.views.values():
             if view.cursor is not None or live.log.remembered is None:
                 continue
@@ -582,7 +585,7 @@ class Hub:
         return step
 
     def _is_due(self, live: LiveTopic, view: View, count: int, now: float) -> bool:
-        """Tell whether a view shows something in this flush; see to it that it does in time."""
+        """Return whether a view shows something in this flush; else schedule when it does."""
         if not view.spec.interval_ms:
             return count > 0
         if not count and not view.pending:
@@ -695,9 +698,9 @@ class Hub:
         *,
         known: bool,
     ) -> tuple[LiveTopic, Subscription]:
-        """Let a client into a view, instead of how it saw the topic before.
+        """Add a client to a view, and remove it from the one that it had of the topic.
 
-        One that is ``known`` has all up to ``last``, or who knows what.
+        ``known``: the client has everything up to ``last``. Otherwise nobody knows what it has.
         """
         topic = interest.log.topic
         live = self._topics.get(topic)

@@ -13,11 +13,11 @@ EARLY_SECONDS: Final = 0.002
 
 
 def next_due(now: float, interval: float, due: float | None) -> float:
-    """Give the next time after a view showed something, all in seconds.
+    """Return when a view that showed something now may show the next; all in seconds.
 
-    ``due`` is when a busy view had been due. One that was quiet (None), or is far behind, goes on
-    at one of a few moments that all views of the interval share, so that what a client gets of
-    several busy topics shares a write.
+    ``due`` is when a busy view was due. A view that was quiet (None) or is far behind goes on at
+    one of a few moments that all views of the interval share, so that the updates of several busy
+    topics go to a client in one write.
     """
     if due is not None and now - due < interval / 2:
         return due + interval

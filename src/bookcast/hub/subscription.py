@@ -99,7 +99,7 @@ class Subscription:
         self._mark = view.tally()
 
     def tally(self, *, held: bool) -> Tally:
-        """Give the counts so far; of what comes while a client is held, nothing is decided yet."""
+        """Return the counts so far. What comes while a client is held isn't counted as sent yet."""
         since = self.view.tally() - self._mark
         return self._total + (since._replace(sent=0, gapped=0, unchanged=0) if held else since)
 

@@ -45,7 +45,7 @@ class Teller:
         self._lacking = lacking
 
     def judge(self, live: LiveTopic) -> Status:
-        """Tell how a topic stands now."""
+        """Return the status of a topic now."""
         return self.judge_update(live.topic, live.log.newest, self._gone(live.topic))
 
     def judge_update(self, topic: Topic, newest: Update | None, gone: Gone | None) -> Status:
@@ -76,7 +76,7 @@ class Teller:
                 subscription.outbox.flush()
 
     def tell(self, live: LiveTopic, subscription: Subscription) -> None:
-        """Tell a subscriber how the topic stands, if it doesn't know and can take it."""
+        """Send a subscriber the status of its topic, if it lacks it and can take data."""
         outbox = subscription.outbox
         if not outbox.writable:
             return

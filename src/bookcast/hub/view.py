@@ -66,21 +66,21 @@ class Renderer(Protocol):
         *,
         unchanged_too: bool = False,
     ) -> Shown:
-        """Show updates to clients who stand at ``before``.
+        """Return the frames that show updates to clients who stand at ``before``.
 
-        What changes nothing in the view isn't shown, unless ``unchanged_too``.
+        An update that changes nothing in the view is left out, unless ``unchanged_too``.
         """
 
     def gap(self, spec: ViewSpec, topic: Topic, gap: Gap) -> bytes:
-        """Say that updates are missing."""
+        """Return the frame that announces lost updates."""
 
     def status(self, spec: ViewSpec, topic: Topic, status: Status) -> bytes:
-        """Say how a topic stands."""
+        """Return the frame with the status of a topic."""
 
     def refusal(
         self, spec: ViewSpec, topic: Topic, reason: str, did_you_mean: Sequence[Symbol]
     ) -> bytes:
-        """Say that the feed can't get the topic, in the words of whoever refused it."""
+        """Return the frame that refuses a topic, with the reason that the feed was given."""
 
 
 class View:
@@ -159,7 +159,7 @@ class View:
         self.held = dict.fromkeys(self.held)
 
     def tally(self) -> Tally:
-        """Give the counts of updates since the view began; the same object while nothing comes."""
+        """Return the counts of updates since the view began; the same object until one comes."""
         tally = Tally(self.received, self.sent, self.gapped, self.unchanged)
         if tally != self._tally:
             self._tally = tally
@@ -192,7 +192,7 @@ class View:
         self.newly_held += 1
 
     def let_go(self, subscription: Subscription) -> Cursor | None:
-        """Let a held client be ready, and give what it was shown last."""
+        """Make a held client ready again. Return where it was held."""
         last = self.held.pop(subscription)
         self.ahead.discard(subscription)
         self.ready[subscription] = None
@@ -210,19 +210,19 @@ class View:
     # goes, so that the flush runs through them without a line of bytecode in between.
 
     def outboxes(self) -> tuple[Outbox, ...]:
-        """Give the outboxes of those who are ready."""
+        """Return the outboxes of the clients that are ready."""
         if self._outboxes is None:
             self._outboxes = tuple(subscription.outbox for subscription in self.ready)
         return self._outboxes
 
     def writes(self) -> tuple[Callable[[bytes], None], ...]:
-        """Give their ways to write at once."""
+        """Return the methods that write to them at once."""
         if self._writes is None:
             self._writes = tuple(outbox.write for outbox in self.outboxes())
         return self._writes
 
     def appends(self) -> tuple[Callable[[bytes], None], ...]:
-        """Give their ways to append to what the next flush writes."""
+        """Return the methods that append to what their next flush writes."""
         if self._appends is None:
             self._appends = tuple(outbox.append for outbox in self.outboxes())
         return self._appends

@@ -129,9 +129,9 @@ class Position(msgspec.Struct, frozen=True, gc=False):
     seq: int
 
     def is_past(self, other: Position) -> bool:
-        """Tell whether this place of a topic surely comes after another one of it.
+        """Return whether this position of a topic certainly comes after another one of it.
 
-        Epochs can be compared that begin with the time when they began, as those of Redis do.
+        Two epochs can be compared only if their names begin with a time, as those of Redis do.
         """
         if self.epoch == other.epoch:
             return self.seq > other.seq
@@ -140,7 +140,7 @@ class Position(msgspec.Struct, frozen=True, gc=False):
 
 
 def _begun(epoch: str) -> int:
-    """Tell when an epoch began, in milliseconds since 1970; 0 where it doesn't say."""
+    """Return when an epoch began, in milliseconds since 1970; 0 if its name doesn't say so."""
     began = epoch.partition("-")[0]
     return int(began) if began.isdecimal() else 0
 
@@ -516,5 +516,5 @@ LOSSLESS: Final[frozenset[Channel]] = frozenset({"trades", "candles"})
 
 
 def is_lossless(data: Data) -> bool:
-    """Tell whether every such update counts, not only the newest: trades, and final candles."""
+    """Return whether every such update must be delivered: trades, and final candles."""
     return isinstance(data, Trades) or (isinstance(data, Candle) and data.final)

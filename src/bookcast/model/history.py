@@ -133,7 +133,7 @@ class History:
             self._lost, self._reason = oldest.position.seq, "overflow"
 
     def after(self, shown: Position | None) -> tuple[Gap | None, list[Update]]:
-        """Give what came after a position, and what of that is lost. None: since the beginning."""
+        """Return what came after a position, and what of that is lost; None: from the start."""
         updates = self.updates
         if not updates:
             if shown is None or shown.epoch != self._epoch or shown.seq >= self._lost:
@@ -165,7 +165,7 @@ class History:
         return bool(self.updates) and self.updates[-1].position.epoch not in epochs
 
     def newest(self, count: int, until: Position) -> list[Update]:
-        """Give so many up to a position, rounded up to what was published together."""
+        """Return so many updates up to a position; what was published together isn't split."""
         found: list[Update] = []
         for update in reversed(self.updates):
             if count <= 0:
@@ -198,12 +198,12 @@ class History:
 
 
 def is_kept(data: Data, *, books_too: bool) -> bool:
-    """Tell whether an update goes into the history: where every one counts, or every book does."""
+    """Return whether the history keeps an update: a lossless one, or a book if all are kept."""
     return is_lossless(data) or (books_too and isinstance(data, Book))
 
 
 def break_before(update: Update) -> Reason:
-    """Tell why what an update begins doesn't continue what was before."""
+    """Return why an update doesn't continue what was before it."""
     return "engine_restored" if update.restored else "epoch"
 
 

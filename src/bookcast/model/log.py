@@ -76,7 +76,7 @@ class TopicLog(ABC):
 
     @abstractmethod
     def flush(self) -> Flushed:
-        """Let what waits count as shown to all who can take it."""
+        """Mark what waits as shown to all clients that can take it. Return how much it was."""
 
     @abstractmethod
     def trim(self) -> None:
@@ -207,7 +207,7 @@ class StateLog(TopicLog):
         return self._came
 
     def flush(self) -> Flushed:
-        """Let what waits count as shown to all who can take it."""
+        """Mark what waits as shown to all clients that can take it. Return how much it was."""
         self.taken, self._waiting = self._waiting, []
         if self.taken:
             self.flushed = self.taken[-1]
@@ -320,7 +320,7 @@ class EventLog(TopicLog):
         return self._waiting
 
     def flush(self) -> Flushed:
-        """Let what waits count as shown to all who can take it."""
+        """Mark what waits as shown to all clients that can take it. Return how much it was."""
         flushed = Flushed(self._waiting, self._displaced)
         self._waiting = self._displaced = 0
         self.flushed = self.newest

@@ -1,4 +1,4 @@
-"""What a protocol decides; its session does it, in order."""
+"""The actions that a protocol decides on. Its session performs them in order."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Message = msgspec.Struct
 
 
 class Send(NamedTuple):
-    """Send this message to the client; ``refusal``: what it says that was wrong."""
+    """Send a message to the client. ``refusal``: the error that it reports, if it reports one."""
 
     message: Message
     refusal: InvalidInput | None = None
 
 
 class Show(NamedTuple):
-    """Show a topic to the client from now on, however it saw it before.
+    """Subscribe the client to a topic, in place of the view that it had of it.
 
-    ``confirm`` makes the message that goes first, if any, from the position that the client begins
-    with. ``history``: begin so many updates back, where every update counts; else it goes on from
-    where it was.
+    ``confirm`` makes the message that goes first, if any, from the position at which the client
+    begins. ``history``: begin so many updates back, in a lossless channel. In other cases a client
+    that had a view goes on from where it was.
     """
 
     topic: Topic
@@ -40,10 +40,10 @@ class Show(NamedTuple):
 
 
 class Restore(NamedTuple):
-    """Go on showing topics to a client that comes back, each from what it has of it, if known.
+    """Subscribe a client that comes back to topics, each from the cursor that it has, if known.
 
-    ``answer`` makes the message that goes first, if any, of each one's position and of whether
-    nothing is missing. ``whole``: books begin with a whole one, even where it has the newest.
+    ``answer`` makes the message that goes first, if any, from the placement of each topic.
+    ``whole``: begin with a whole book, even where the client has the newest.
     """
 
     restored: Sequence[tuple[Topic, ViewSpec, Cursor | None]]
@@ -52,19 +52,19 @@ class Restore(NamedTuple):
 
 
 class Hide(NamedTuple):
-    """Show a topic to the client no more."""
+    """Unsubscribe the client from a topic."""
 
     topic: Topic
 
 
 class Resync(NamedTuple):
-    """Show the client the whole state of a topic once more."""
+    """Send the client the whole state of a topic once more."""
 
     topic: Topic
 
 
 class Explain(NamedTuple):
-    """Tell the client what it was sent of a topic; ``answer`` makes the message."""
+    """Report what became of a topic's updates; ``answer`` makes the message."""
 
     topic: Topic
     answer: Callable[[Word], Message]
@@ -79,9 +79,9 @@ class Publish(NamedTuple):
 
 
 class Resume(NamedTuple):
-    """Take over the session that a token is for.
+    """Take over the session that a token belongs to.
 
-    ``restore`` decides what of it goes on, ``refuse`` makes the message when there is none.
+    ``restore`` decides what of it goes on. ``refuse`` makes the message when there is no session.
     """
 
     token: str
@@ -90,9 +90,9 @@ class Resume(NamedTuple):
 
 
 class Authenticate(NamedTuple):
-    """Find out whose credential it is; ``answer`` and ``refuse`` make the message of the outcome.
+    """Verify a credential; ``answer`` and ``refuse`` make the message of the outcome.
 
-    ``answer`` is given the seconds until it expires, None when it doesn't.
+    ``answer`` gets the seconds until the credential expires, None if it never does.
     """
 
     credential: str

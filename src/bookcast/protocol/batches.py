@@ -1,4 +1,4 @@
-"""Batches of publications: what can't be read of them names itself, and spoils no other."""
+"""Batches of publications: an update that can't be read gets an error and stops no other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 
 def decode_batch(text: bytes) -> list[PublishedUpdate | InvalidInput]:
-    """Return the updates of a batch, or what is wrong with one; data are read when published.
+    """Return the updates of a batch, or the error of one; their data are read when published.
 
     Raises:
         InvalidInput: when it isn't a batch at all.

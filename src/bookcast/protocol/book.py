@@ -78,7 +78,7 @@ def _as_published(source: Any, without_empty: PublishedBook | None) -> bytes:
             return msgspec.json.format(source, indent=-1)
         return _encoder.encode(source)
     text = source if isinstance(source, bytes) else _encoder.encode(source)
-    # Nothing is read but where one thing ends: numbers go on digit by digit.
+    # Only the outline is parsed, so that numbers keep every digit.
     fields: dict[str, Any] = _fields.decode(text)
     for name, given in (("bids", without_empty.bids), ("asks", without_empty.asks)):
         fields[name] = _with_size(_levels.decode(fields[name]), given)

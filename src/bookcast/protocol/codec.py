@@ -1,11 +1,10 @@
-"""Bytes to commands, messages and updates to bytes."""
+"""Reads commands from bytes, and writes messages and updates as bytes."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -13,6 +12,7 @@ import msgspec
 from bookcast.errors import InvalidInput, brief, explain
 from bookcast.model import Book, Level, Sides, Update
 from bookcast.protocol import messages
+from bookcast.protocol.header import iso_utc, server_time
 from bookcast.protocol.lenient import mended
 
 T = TypeVar("T")
@@ -93,9 +93,10 @@ def _read_exact(decoder: msgspec.json.Decoder[T], source: Any) -> T:
 
 
 def bad_json(text: bytes | str, error: Exception, code: str) -> InvalidInput:
-    """Say why a text isn't JSON.
+    """Return the error for a text that isn't JSON.
 
-    Some programs write numbers that JSON doesn't have. Their place is told, under ``code``.
+    Some programs write NaN and infinities, which JSON doesn't have: then the error has ``code``,
+    and the path of the number.
     """
     path = _not_finite(almost_json(text))
     if path is None:
@@ -105,9 +106,9 @@ def bad_json(text: bytes | str, error: Exception, code: str) -> InvalidInput:
 
 
 def almost_json(text: bytes | str) -> Any:
-    """Return what a text says that Python's reader of JSON takes, None where it doesn't.
+    """Return what Python's JSON reader makes of a text, None if it refuses the text as well.
 
-    That has numbers that JSON lacks, and halves of characters, which nobody can write: they become
+    It accepts NaN, infinities and lone surrogates. The last can't be written again: they become
     question marks.
     """
     try:
@@ -125,7 +126,7 @@ def _writable(value: Any) -> Any:
 
 
 def _not_finite(value: Any) -> str | None:
-    """Give the path of the first number that isn't finite."""
+    """Return the path of the first number that isn't finite, None where all are."""
     if isinstance(value, float) and not math.isfinite(value):
         return ""
     items: Iterable[tuple[Any, Any]]
@@ -135,7 +136,7 @@ def _not_finite(value: Any) -> str | None:
         items, form = enumerate(value), "[{}]"
     else:
         return None
-    # Written on the way back alone: a long key over many items must not be written for each.
+    # The path is built on the way back, or a long key would be copied for each of its items.
     for key, item in items:
         if (inner := _not_finite(item)) is not None:
             return form.format(key) + inner
@@ -143,7 +144,7 @@ def _not_finite(value: Any) -> str | None:
 
 
 def encode(message: msgspec.Struct) -> bytes:
-    """Write a message to a client."""
+    """Return a message as JSON."""
     return _encoder.encode(message)
 
 
@@ -153,13 +154,13 @@ def encode_update(spelling: str, update: Update, depth: int | None = None) -> by
         messages.OrderbookUpdate(
             symbol=spelling,
             data=as_published(update, depth),
-            timestamp=iso_utc(update.server_ms),
+            timestamp=server_time(update),
         )
     )
 
 
 def as_published(update: Update, depth: int | None = None) -> msgspec.Raw:
-    """Give the book as its publisher wrote it; for our own feeds, in the shape of Futu's levels.
+    """Return the book as its publisher wrote it, or that of a feed in the shape of Futu's levels.
 
     ``depth``: only so many levels on each side.
     """
@@ -188,7 +189,7 @@ def with_whole_numbers(update: Update, depth: int | None = None) -> msgspec.Raw:
 
 
 def _rewritten(text: msgspec.Raw, level: Level) -> Any:
-    """Write a level's own figures into what its publisher wrote."""
+    """Return a published level with the figures of the model in place of its own."""
     if bytes(text).startswith(b"["):
         figures = [level.price, level.size, level.orders]
         return figures[: len(_levels.decode(text))]
@@ -227,12 +228,6 @@ def _level(level: Level) -> dict[str, float | int]:
     return written
 
 
-def iso_utc(milliseconds: float) -> str:
-    """Write milliseconds since 1970 as ISO 8601 in UTC, to the millisecond."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def invalid(
     code: str, error: msgspec.ValidationError, whole: str, kind: Any = None
 ) -> InvalidInput:
@@ -245,12 +240,12 @@ def invalid(
 
 
 def shown(value: Any) -> str:
-    """Return what a JSON reader gave as it is written, cut where it is long."""
+    """Return a JSON value as text, cut where it is long."""
     return brief(_encoder.encode(value).decode())
 
 
 def not_json(error: Exception) -> str:
-    """Say in a sentence why a text isn't JSON."""
+    """Return in a sentence why a text isn't JSON."""
     if isinstance(error, RecursionError):
         return "Not valid JSON: it is nested too deeply"
     return f"Not valid JSON: {error}"

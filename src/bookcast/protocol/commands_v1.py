@@ -1,4 +1,4 @@
-"""Reads what a ``bookcast.v1`` client said: a command, and what of it can't be understood."""
+"""Reads the commands of ``bookcast.v1``, and finds what in them can't be understood."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from bookcast.protocol.lenient import Words, mended
 
 
 class Said(NamedTuple):
-    """What a client said.
+    """A command as it was read.
 
-    ``ignored`` names fields that aren't known, ``faults`` are positions that can't be read.
+    ``ignored``: names of unknown fields. ``faults``: errors of positions that can't be read.
     """
 
     command: v1.Command
@@ -27,9 +27,9 @@ class Said(NamedTuple):
 
 
 class Aim(NamedTuple):
-    """What a message that can't be read is about, as far as it says so.
+    """What a message that can't be read is about, as far as it shows.
 
-    ``ignored`` names fields that aren't known.
+    ``ignored``: the names of unknown fields.
     """
 
     id: v1.Id = UNSET
@@ -66,7 +66,7 @@ def _strict(kind: _Known, *fields: Any) -> _Known:
     return msgspec.defstruct(name, fields, bases=(kind,), frozen=True, forbid_unknown_fields=True)
 
 
-# What has no unknown field is read once.
+# A command without unknown fields is read in one go.
 _Held: Final = _strict(v1.HeldPosition)
 _Positions: Any = list[_Held]  # type: ignore[valid-type] # made here
 _Since: Any = _strict(v1.Since) | None
@@ -100,12 +100,12 @@ def read_command(data: bytes | str) -> Said:
     except msgspec.ValidationError as error:
         raise codec.invalid("invalid_message", error, "The message", _Head) from None
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        # What is wrong with its fields stands before what isn't JSON.
+        # A fault in its fields is reported before a fault in its JSON.
         raise codec.bad_json(data, error, "invalid_message") from None
 
 
 def _read_leniently(data: bytes) -> Said:
-    """Read a command without what isn't known or can't be read in it."""
+    """Read a command without its unknown fields and the positions that can't be read."""
     action = _head.decode(data).action
     kind = _KINDS.get(action)
     if kind is None:
@@ -129,7 +129,7 @@ def _read_leniently(data: bytes) -> Said:
 
 
 def _unknown(kind: _Known, fields: Mapping[str, Any]) -> list[str]:
-    """Return the names of fields that a command doesn't have, those of its position as well."""
+    """Return the names of the fields that are unknown, those in ``since`` as well."""
     known = frozenset(("action", *kind.__struct_fields__))  # there may be thousands to look up
     unknown = [name for name in fields if name not in known]
     if "since" in known:
@@ -143,7 +143,7 @@ def _unknown(kind: _Known, fields: Mapping[str, Any]) -> list[str]:
 
 
 def _named(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names as an answer has them."""
+    """Return as many names, and as much of each, as an answer may have."""
     return tuple(brief(name) for name in names[:MAX_IGNORED])
 
 
@@ -183,7 +183,7 @@ def _fault(place: str, error: msgspec.ValidationError, item: msgspec.Raw) -> Inv
 
 
 def aim_of(data: bytes | str) -> Aim:
-    """Find what a message is about that is wrong otherwise."""
+    """Return what a message is about that can't be read as a command."""
     said = _readable(data)
     action, many = said.get("action"), said.get("symbols")
     meant = _WORDS.meant(action) if isinstance(action, str) else ""
@@ -199,7 +199,7 @@ def aim_of(data: bytes | str) -> Aim:
 
 
 def _readable(data: bytes | str) -> dict[str, Any]:
-    """Return the fields of a text that is JSON, or would be but for numbers that JSON lacks."""
+    """Return the fields of a JSON text, also of one with numbers that JSON doesn't have."""
     try:
         said = msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, ValueError):

@@ -1,4 +1,4 @@
-"""Keys under which publishers may send something again: checked, and tied to who sends what."""
+"""Idempotency keys of publishers: checked, and bound to their principal and topic."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
 
 def once(key: str, principal: str, topic: Topic, source: Any, *, path: str, part: int = 0) -> Once:
-    """Make what lets a publication be done once.
+    """Return the hashes of key and content by which a retry is recognised.
 
-    A key is its principal's own, and a topic's. ``source`` is what was sent, JSON text as bytes or
-    what a JSON reader gives: spaces and the order of fields don't make it something else. ``path``
-    names the key for whoever sent a wrong one. ``part`` tells apart what came together for one
-    topic.
+    Each principal has its own keys for each topic. ``source`` is what was sent, JSON text as bytes
+    or what a JSON reader returns; white space and the order of fields make no difference. ``path``
+    names the key in the error. ``part`` sets apart the publications of one message to a topic.
 
     Raises:
         InvalidInput: when it is no key.

@@ -1,4 +1,4 @@
-"""Names in its answers what of a client's message was ignored, for instance a misspelt field."""
+"""Adds the names of ignored fields, for instance misspelt ones, to the answers to a message."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What is clear without being exact: counts written ``1.0``, and words in another letter case.
+"""Accepts what is clear but not exact: counts written ``1.0``, words in another letter case.
 
-Strict readers refuse both. What one has refused is mended here, and read once more; so whoever
-writes exactly pays nothing, and the strict reader alone decides what is right.
+Strict readers refuse both. A refused text is corrected here and read again by the strict reader,
+which alone decides what is valid. Exact input costs nothing extra.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ MAX_10_EXP: Final = sys.float_info.max_10_exp
 
 
 class Words:
-    """Words that are known in any letter case.
+    """Words that are recognised in any letter case.
 
-    Where the case of a letter tells two of them apart, it counts: 1m is a minute, 1M a month; so 1H
-    is 1h, but 3M isn't 3m.
+    The case of a letter counts only if two words differ in nothing else: 1m is a minute and 1M a
+    month, so 3M isn't 3m; but 1H is 1h.
     """
 
     def __init__(self, words: Iterable[str]) -> None:
@@ -57,7 +57,7 @@ class Words:
 
 
 def mended(kind: Any, source: Any) -> Any:
-    """Return what was sent with exact counts and words, where they belong in a type.
+    """Return the input with exact counts and words, in all places where the type has these.
 
     Args:
         kind: the type that it is to be read as.
@@ -80,7 +80,7 @@ def _mender_of(kind: Any) -> Mender | None:
 
 
 def _mender(info: inspect.Type) -> Mender | None:  # noqa: PLR0911 - one for each kind of type
-    """Make what mends values of a type; None where there is nothing to mend."""
+    """Return a function that corrects values of a type, None if there is nothing to correct."""
     match info:
         case inspect.IntType():
             return partial(_mend_atom, _count)
@@ -99,13 +99,13 @@ def _mender(info: inspect.Type) -> Mender | None:  # noqa: PLR0911 - one for eac
 
 
 def _menders_of(info: inspect.StructType) -> dict[str, Mender]:
-    """Return what mends the fields of a Struct."""
+    """Return the functions that correct the fields of a Struct."""
     menders = {field.encode_name: _mender(field.type) for field in info.fields}
     return {name: mend for name, mend in menders.items() if mend is not None}
 
 
 def _mender_of_union(types: Sequence[inspect.Type]) -> Mender | None:
-    """Make what mends a value of several types: which one it is, its JSON shows."""
+    """Return a function that corrects values of a union: their JSON shows which type they have."""
     tagged = {
         str(info.tag): _menders_of(info)
         for info in types
@@ -114,7 +114,7 @@ def _mender_of_union(types: Sequence[inspect.Type]) -> Mender | None:
     if tagged:
         [tag_field] = {info.tag_field for info in types if isinstance(info, inspect.StructType)}
         return partial(_mend_tagged, tag_field, tagged)
-    # A number that may have a fraction is no count.
+    # A number that may have a fraction isn't a count.
     has_fractions = any(isinstance(info, inspect.FloatType) for info in types)
     menders = [
         mend
@@ -180,7 +180,7 @@ def _mend_atom(mend: Mender, value: Any) -> Any:
 def _count(value: Any) -> Any:
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
-    # Larger ones than floats can be aren't written out.
+    # Numbers beyond the range of floats aren't written out digit by digit.
     if isinstance(value, Decimal) and value.adjusted() <= MAX_10_EXP:
         return int(value) if value == value.to_integral_value() else value
     return value
@@ -195,7 +195,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _opened(value: Any) -> Any:
-    """Return what JSON text says; of objects and arrays only what stands in them, as text again."""
+    """Return what JSON text stands for; the items of an object or array stay text."""
     if not isinstance(value, msgspec.Raw):
         return value
     text = bytes(value).lstrip(_SPACE)
@@ -205,7 +205,7 @@ def _opened(value: Any) -> Any:
 
 
 def _closed(before: Any, value: Any) -> Any:
-    """Return a value as JSON text where it was some before."""
+    """Return a value as JSON text if it was text before."""
     if not isinstance(before, msgspec.Raw):
         return value
     # An integer may have more digits than the encoder takes; the reader says what is too large.

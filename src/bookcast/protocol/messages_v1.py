@@ -174,6 +174,40 @@ Ignored = list[str] | UnsetType
 """Fields of the message answered that aren't known, at most 10."""
 
 
+class _Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer begins with: the ``id`` of the message that it answers."""
+
+    id: Id = UNSET
+
+
+class _OfTopic(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields that name a topic."""
+
+    channel: Channel
+    symbol: str
+    period: str | UnsetType = UNSET
+    variant: str | UnsetType = UNSET
+
+
+class _AnswerOfTopic(_Answer, frozen=True, kw_only=True):
+    """What an answer about a topic begins with."""
+
+    channel: Channel
+    symbol: str
+    period: str | UnsetType = UNSET
+    variant: str | UnsetType = UNSET
+
+
+class _Update(msgspec.Struct, frozen=True):
+    """What every update begins with: its topic, its position, and when it was seen."""
+
+    channel: Channel
+    symbol: str
+    epoch: str
+    seq: int
+    ts: Ts
+
+
 class Welcome(msgspec.Struct, frozen=True, tag_field="type", tag="welcome"):
     """The first message. After ``heartbeat_ms`` of silence there is a heartbeat.
 
@@ -198,7 +232,7 @@ class SeenAs(msgspec.Struct, frozen=True):
 
 
 class SubscriptionConfirmed(
-    msgspec.Struct, frozen=True, tag_field="type", tag="subscription_confirmed", kw_only=True
+    _AnswerOfTopic, frozen=True, tag_field="type", tag="subscription_confirmed", kw_only=True
 ):
     """The topic comes from now on, beginning with this position; null when nothing is known yet.
 
@@ -206,11 +240,6 @@ class SubscriptionConfirmed(
     answer to ``since``: whether everything after that position follows.
     """
 
-    id: Id = UNSET
-    channel: Channel
-    symbol: str
-    period: str | UnsetType = UNSET
-    variant: str | UnsetType = UNSET
     view: SeenAs
     epoch: str | None
     seq: int | None
@@ -219,15 +248,10 @@ class SubscriptionConfirmed(
 
 
 class UnsubscriptionConfirmed(
-    msgspec.Struct, frozen=True, tag_field="type", tag="unsubscription_confirmed", kw_only=True
+    _AnswerOfTopic, frozen=True, tag_field="type", tag="unsubscription_confirmed", kw_only=True
 ):
     """The topic comes no more."""
 
-    id: Id = UNSET
-    channel: Channel
-    symbol: str
-    period: str | UnsetType = UNSET
-    variant: str | UnsetType = UNSET
     ignored: Ignored = UNSET
 
 
@@ -238,29 +262,19 @@ class Sides(msgspec.Struct, frozen=True):
     asks: list[Any]
 
 
-class OrderbookUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="orderbook_update"):
+class OrderbookUpdate(_Update, frozen=True, tag_field="type", tag="orderbook_update"):
     """A whole book, as deep as the view."""
 
-    channel: Channel
-    symbol: str
-    epoch: str
-    seq: int
-    ts: Ts
     data: Sides
     variant: str | UnsetType = UNSET
 
 
-class OrderbookDelta(msgspec.Struct, frozen=True, tag_field="type", tag="orderbook_delta"):
+class OrderbookDelta(_Update, frozen=True, tag_field="type", tag="orderbook_delta"):
     """What changed since ``prev_seq``, the last that this client was sent of this view.
 
     ``checksum``: CRC-32 of the best 10 bids, then asks, after the change, as ``price:size;`` each.
     """
 
-    channel: Channel
-    symbol: str
-    epoch: str
-    seq: int
-    ts: Ts
     prev_seq: int
     checksum: int
     data: Sides
@@ -273,60 +287,35 @@ class TradesData(msgspec.Struct, frozen=True):
     trades: list[Trade]
 
 
-class TradeMessage(msgspec.Struct, frozen=True, tag_field="type", tag="trade"):
+class TradeMessage(_Update, frozen=True, tag_field="type", tag="trade"):
     """All trades after ``prev_seq`` up to ``seq``."""
 
-    channel: Channel
-    symbol: str
-    epoch: str
-    seq: int
-    ts: Ts
     prev_seq: int
     data: TradesData
 
 
-class QuoteUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="quote_update"):
+class QuoteUpdate(_Update, frozen=True, tag_field="type", tag="quote_update"):
     """The newest quote; figures that are unknown are absent."""
 
-    channel: Channel
-    symbol: str
-    epoch: str
-    seq: int
-    ts: Ts
     data: Quote
 
 
-class CandleUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="candle_update"):
+class CandleUpdate(_Update, frozen=True, tag_field="type", tag="candle_update"):
     """A candle: each final one, and the newest state of the one that is forming."""
 
-    channel: Channel
-    symbol: str
-    epoch: str
-    seq: int
-    ts: Ts
     period: str
     data: Candle
 
 
-class BrokersUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="brokers_update"):
+class BrokersUpdate(_Update, frozen=True, tag_field="type", tag="brokers_update"):
     """The brokers in the queues."""
 
-    channel: Channel
-    symbol: str
-    epoch: str
-    seq: int
-    ts: Ts
     data: Brokers
 
 
-class TimeframeUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="timeframe_update"):
+class TimeframeUpdate(_Update, frozen=True, tag_field="type", tag="timeframe_update"):
     """The newest minute of the day's line."""
 
-    channel: Channel
-    symbol: str
-    epoch: str
-    seq: int
-    ts: Ts
     data: TimePoint
 
 
@@ -343,7 +332,7 @@ class Quota(msgspec.Struct, frozen=True):
     next_free_ms: float | None
 
 
-class StatusMessage(msgspec.Struct, frozen=True, tag_field="type", tag="status", kw_only=True):
+class StatusMessage(_OfTopic, frozen=True, tag_field="type", tag="status", kw_only=True):
     """How a topic stands, sent when that changes, and at the beginning unless it is live.
 
     ``age_ms``: how long ago the newest update came. ``source``: the feed it comes from, or
@@ -352,10 +341,6 @@ class StatusMessage(msgspec.Struct, frozen=True, tag_field="type", tag="status",
     of one that it lacks, the likeliest first.
     """
 
-    channel: Channel
-    symbol: str
-    period: str | UnsetType = UNSET
-    variant: str | UnsetType = UNSET
     state: State
     age_ms: float | None
     reason: str | UnsetType = UNSET
@@ -365,13 +350,9 @@ class StatusMessage(msgspec.Struct, frozen=True, tag_field="type", tag="status",
     did_you_mean: list[str] | UnsetType = UNSET
 
 
-class GapMessage(msgspec.Struct, frozen=True, tag_field="type", tag="gap", kw_only=True):
+class GapMessage(_OfTopic, frozen=True, tag_field="type", tag="gap", kw_only=True):
     """These updates, from and to inclusive, won't come; null where unknown."""
 
-    channel: Channel
-    symbol: str
-    period: str | UnsetType = UNSET
-    variant: str | UnsetType = UNSET
     epoch: str
     from_seq: int | None
     to_seq: int | None
@@ -381,18 +362,13 @@ class GapMessage(msgspec.Struct, frozen=True, tag_field="type", tag="gap", kw_on
 LimitedBy = Literal["none", "interval", "slow", "rate", "quota", "right"]
 
 
-class WhyMessage(msgspec.Struct, frozen=True, tag_field="type", tag="why", kw_only=True):
+class WhyMessage(_AnswerOfTopic, frozen=True, tag_field="type", tag="why", kw_only=True):
     """What became of the updates of a topic since this client subscribed.
 
     ``queued`` ones wait, ``conflated`` ones were replaced by newer ones, ``unchanged`` ones changed
     nothing that this view shows.
     """
 
-    id: Id = UNSET
-    channel: Channel
-    symbol: str
-    period: str | UnsetType = UNSET
-    variant: str | UnsetType = UNSET
     received: int
     sent: int
     conflated: int
@@ -405,35 +381,26 @@ class WhyMessage(msgspec.Struct, frozen=True, tag_field="type", tag="why", kw_on
     ignored: Ignored = UNSET
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
+class Listed(_OfTopic, frozen=True, kw_only=True):
     """One subscription."""
 
-    channel: Channel
-    symbol: str
-    period: str | UnsetType = UNSET
-    variant: str | UnsetType = UNSET
     view: SeenAs
 
 
-class ListMessage(msgspec.Struct, frozen=True, tag_field="type", tag="list", kw_only=True):
+class ListMessage(_Answer, frozen=True, tag_field="type", tag="list", kw_only=True):
     """All subscriptions of this connection."""
 
-    id: Id = UNSET
     subscriptions: list[Listed]
     ignored: Ignored = UNSET
 
 
-class Restored(msgspec.Struct, frozen=True, kw_only=True):
+class Restored(_OfTopic, frozen=True, kw_only=True):
     """A subscription that goes on. ``recovered``: nothing is missing, and none will be repeated.
 
     The position is the client's own where it is, else the newest one, which is null when nothing
     is known yet.
     """
 
-    channel: Channel
-    symbol: str
-    period: str | UnsetType = UNSET
-    variant: str | UnsetType = UNSET
     view: SeenAs
     epoch: str | None
     seq: int | None
@@ -454,22 +421,18 @@ class NotRestored(msgspec.Struct, frozen=True, kw_only=True):
     message: str | UnsetType = UNSET
 
 
-class Resumed(msgspec.Struct, frozen=True, tag_field="type", tag="resumed", kw_only=True):
+class Resumed(_Answer, frozen=True, tag_field="type", tag="resumed", kw_only=True):
     """The session goes on; what was missed follows. ``session`` is the token for the next time."""
 
-    id: Id = UNSET
     session: str
     restored: list[Restored]
     refused: list[NotRestored]
     ignored: Ignored = UNSET
 
 
-class Authenticated(
-    msgspec.Struct, frozen=True, tag_field="type", tag="authenticated", kw_only=True
-):
+class Authenticated(_Answer, frozen=True, tag_field="type", tag="authenticated", kw_only=True):
     """The token is good, for so long; null: for good."""
 
-    id: Id = UNSET
     expires_in_ms: float | None
     ignored: Ignored = UNSET
 
@@ -486,14 +449,13 @@ class TokenExpiring(msgspec.Struct, frozen=True, tag_field="type", tag="token_ex
     in_ms: float
 
 
-class ErrorMessage(msgspec.Struct, frozen=True, tag_field="type", tag="error", kw_only=True):
+class ErrorMessage(_Answer, frozen=True, tag_field="type", tag="error", kw_only=True):
     """What was wrong with a command: a code for programs, a sentence for people.
 
     ``did_you_mean``: symbols that may have been meant instead of one that the feed is refused, the
     likeliest first.
     """
 
-    id: Id = UNSET
     code: str
     message: str
     channel: str | UnsetType = UNSET
@@ -503,12 +465,9 @@ class ErrorMessage(msgspec.Struct, frozen=True, tag_field="type", tag="error", k
     ignored: Ignored = UNSET
 
 
-class PublishedMessage(
-    msgspec.Struct, frozen=True, tag_field="type", tag="published", kw_only=True
-):
+class PublishedMessage(_Answer, frozen=True, tag_field="type", tag="published", kw_only=True):
     """The publication has its place."""
 
-    id: Id = UNSET
     channel: Channel
     symbol: str
     epoch: str
@@ -516,10 +475,9 @@ class PublishedMessage(
     ignored: Ignored = UNSET
 
 
-class Pong(msgspec.Struct, frozen=True, tag_field="type", tag="pong", kw_only=True):
+class Pong(_Answer, frozen=True, tag_field="type", tag="pong", kw_only=True):
     """The server is there."""
 
-    id: Id = UNSET
     server_time: float
     ignored: Ignored = UNSET
 

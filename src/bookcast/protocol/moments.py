@@ -31,7 +31,7 @@ def moment(value: Any, path: str) -> Number:
 
 
 def moment_if_any(value: Any, path: str) -> Number | None:
-    """Return a time where something may be one; None where it isn't.
+    """Return the time that a value stands for, None if it stands for none.
 
     Raises:
         InvalidInput: when it is one before 1990.
@@ -41,7 +41,7 @@ def moment_if_any(value: Any, path: str) -> Number | None:
 
 
 def milliseconds(value: Any) -> Number | None:
-    """Return a time where something is one that can be; a book's ``timestamp`` may be anything."""
+    """Return the time, None if it isn't a possible one: a book's ``timestamp`` may be anything."""
     read = _read(value)
     return None if read is None or read < MIN_TIME_MS else read
 

@@ -1,6 +1,6 @@
-"""What a program hands over in process, as a JSON reader would give it.
+"""Converts what a program passes in process to what a JSON reader returns.
 
-Numbers of numpy, decimals, dates, and tables of pandas and polars are known by what they can do;
+Numbers of numpy, decimals, dates, and tables of pandas and polars are recognised by their methods;
 none of these packages is imported.
 """
 

@@ -65,14 +65,14 @@ def parse_publication(
     now_ms: float,
     period: str | None = None,
 ) -> Publication:
-    """Turn what was published into a publication.
+    """Check what was published, and return it as a publication.
 
     ``source`` is JSON text as bytes, or what a JSON reader gives. ``period`` is for candles.
 
     Raises:
         InvalidInput: with the path of the wrong field.
     """
-    # What a candle's period is may stand in the data.
+    # A candle's period may stand in the data instead.
     name = parse_channel(channel)
     topic = topic_of(name, symbol, rules.default_market, period, in_data=name == "candles")
     match topic.channel:
@@ -104,7 +104,7 @@ def topic_of(
     variant: str | None = None,
     in_data: bool = False,
 ) -> Topic:
-    """Give the topic that a message names. ``in_data``: the period may be found elsewhere.
+    """Return the topic that a message names. ``in_data``: the data may have the period instead.
 
     Raises:
         InvalidInput: for a channel, symbol, period or variant that doesn't exist.
@@ -140,7 +140,7 @@ def parse_channel(name: str) -> Channel:
 
 
 def parse_period(channel: Channel, period: str | None) -> str:
-    """Give the variant of a topic: candles have a period, the other channels none.
+    """Return the variant of a topic: a period for candles, nothing for the other channels.
 
     Raises:
         InvalidInput: for a period that doesn't exist, or one too many, or none where one is needed.
@@ -248,7 +248,7 @@ def _candle(source: Any, period: str | None) -> _Parsed:
 def check_prices(candle: Any, prefix: str = "") -> Bounds:
     """Check that a candle's ``high`` and ``low`` hold its other prices between them.
 
-    One that misses by one bit becomes the price that it misses.
+    A bound that misses a price by a rounding error is set to that price.
 
     Raises:
         InvalidInput: when they don't; its path begins with ``prefix``.
@@ -284,5 +284,5 @@ def _time_point(source: Any) -> _Parsed:
 
 
 def _values(kind: type[msgspec.Struct], given: msgspec.Struct) -> dict[str, Any]:
-    """Give what was published of the fields of ours."""
+    """Return the published values by field, whole numbers as integers."""
     return {name: whole(getattr(given, name)) for name in kind.__struct_fields__}

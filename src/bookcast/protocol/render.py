@@ -1,8 +1,8 @@
-"""Turns steps of a view into finished frames, in the words of each protocol."""
+"""Renders the steps of a view as finished frames of each protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +27,7 @@ from bookcast.model.cursor import Cursor
 from bookcast.model.history import Gap
 from bookcast.protocol import codec, messages
 from bookcast.protocol import messages_v1 as v1
+from bookcast.protocol.header import topic_fields, update_header, variant_field
 
 BASE: Final = "base"
 V1: Final = "v1"
@@ -35,13 +36,6 @@ Frame = Callable[[bytes, bool], bytes]
 """Puts a message's text into a WebSocket frame, compressed if that is wanted and worth it."""
 
 _encode: Final = msgspec.json.Encoder().encode
-
-
-def named_variant(topic: Topic) -> dict[str, Any]:
-    """Give the field that tells topics of one channel and symbol apart, where there is one."""
-    if not topic.variant:
-        return {}
-    return {"period" if topic.channel == "candles" else "variant": topic.variant}
 
 
 class Renderer:
@@ -58,9 +52,9 @@ class Renderer:
         *,
         unchanged_too: bool = False,
     ) -> Shown:
-        """Show updates to clients who stand at ``before``.
+        """Return the frames that show updates to clients who stand at ``before``.
 
-        What changes nothing in the view isn't shown, unless ``unchanged_too``.
+        An update that changes nothing in the view is left out, unless ``unchanged_too``.
         """
         if updates and isinstance(updates[0].data, Trades):
             return self._trades(spec, updates)
@@ -75,14 +69,12 @@ class Renderer:
         return Shown(frames[0] if len(frames) == 1 else b"".join(frames), cursor, len(frames))
 
     def gap(self, spec: ViewSpec, topic: Topic, gap: Gap) -> bytes:
-        """Say that updates are missing."""
+        """Return the frame that announces lost updates."""
         if spec.flavour == BASE:
             return b""
         return self._say(
             v1.GapMessage(
-                channel=topic.channel,
-                symbol=spec.spelling,
-                **named_variant(topic),
+                **topic_fields(topic, spec.spelling),
                 epoch=gap.epoch,
                 from_seq=gap.from_seq,
                 to_seq=gap.to_seq,
@@ -91,21 +83,19 @@ class Renderer:
         )
 
     def status(self, spec: ViewSpec, topic: Topic, status: Status) -> bytes:
-        """Say how a topic stands."""
+        """Return the frame with the status of a topic."""
         if spec.flavour == BASE:
             return b""
         return self._say(
             v1.StatusMessage(
-                channel=topic.channel,
-                symbol=spec.spelling,
-                **named_variant(topic),
+                **topic_fields(topic, spec.spelling),
                 state=status.state,
                 age_ms=status.age_ms,
                 reason=status.reason or UNSET,
                 source=status.source or UNSET,
                 every_ms=status.every_ms if status.every_ms is not None else UNSET,
                 quota=v1.Quota(**status.quota._asdict()) if status.quota is not None else UNSET,
-                # Of a refused one they go with the error.
+                # For a refused topic, the error has them.
                 did_you_mean=list(status.did_you_mean) if _has_hints(status) else UNSET,
             )
         )
@@ -113,7 +103,7 @@ class Renderer:
     def refusal(
         self, spec: ViewSpec, topic: Topic, reason: str, did_you_mean: Sequence[Symbol]
     ) -> bytes:
-        """Say that the feed can't get the topic, in the words of whoever refused it."""
+        """Return the frame that refuses a topic, with the reason that the feed was given."""
         if spec.flavour == BASE:
             question = f"; did you mean {' or '.join(did_you_mean)}?" if did_you_mean else ""
             return self._say(messages.ErrorMessage(f"{spec.spelling}: {reason}{question}"))
@@ -131,9 +121,9 @@ class Renderer:
         return self._frame(_encode(message), False)  # noqa: FBT003 - too short to be compressed
 
     def _trades(self, spec: ViewSpec, updates: Sequence[Update]) -> Shown:
-        """Show trades in one message; a history has them without holes and of one epoch."""
+        """Return all trades in one message; the log has them without gaps and of one epoch."""
         message = v1.TradeMessage(
-            *_head(spec, updates[-1]),
+            *update_header(spec.spelling, updates[-1]),
             prev_seq=updates[0].position.seq - 1,
             data=v1.TradesData([trade for update in updates for trade in _trades_of(update)]),
         )
@@ -145,33 +135,35 @@ def _has_hints(status: Status) -> bool:
     return status.lacking is not None and bool(status.did_you_mean)
 
 
-def _state(  # noqa: PLR0911 - one for each kind of data
+def _state(
     spec: ViewSpec, base: Update | None, update: Update, *, unchanged_too: bool
 ) -> bytes | None:
-    """Write an update that stands for itself; None when it shows nothing new.
+    """Return the message of a single update, None if it shows nothing new.
 
     ``base``: the update that a delta starts from, None where the client has none.
     """
     if spec.flavour == BASE:
         return codec.encode_update(spec.spelling, update, spec.depth)
-    match update.data:
-        case Book() as book if spec.delta and base and _continues(base, update):
-            return _delta(spec, base, update, book, unchanged_too=unchanged_too)
-        case Book(bids, asks):
-            data = v1.Sides(_wire(bids[: spec.depth]), _wire(asks[: spec.depth]))
-            variant = update.topic.variant or UNSET
-            return _encode(v1.OrderbookUpdate(*_head(spec, update), data=data, variant=variant))
-        case Quote() as quote:
-            return _encode(v1.QuoteUpdate(*_head(spec, update), data=quote))
-        case Candle() as candle:
-            head = _head(spec, update)
-            return _encode(v1.CandleUpdate(*head, period=update.topic.variant, data=candle))
-        case Brokers() as brokers:
-            return _encode(v1.BrokersUpdate(*_head(spec, update), data=brokers))
-        case TimePoint() as point:
-            return _encode(v1.TimeframeUpdate(*_head(spec, update), data=point))
-        case Trades():  # pragma: no cover - shown together, by Renderer
-            raise AssertionError
+    data: Any = update.data
+    if isinstance(data, Book):
+        if spec.delta and base and _continues(base, update):
+            return _delta(spec, base, update, data, unchanged_too=unchanged_too)
+        data = v1.Sides(_wire(data.bids[: spec.depth]), _wire(data.asks[: spec.depth]))
+    return _encode(
+        _STRUCTS[type(update.data)](
+            *update_header(spec.spelling, update), data=data, **variant_field(update.topic)
+        )
+    )
+
+
+_STRUCTS: Final[Mapping[type, type[msgspec.Struct]]] = {
+    Book: v1.OrderbookUpdate,
+    Quote: v1.QuoteUpdate,
+    Candle: v1.CandleUpdate,
+    Brokers: v1.BrokersUpdate,
+    TimePoint: v1.TimeframeUpdate,
+}
+"""How ``bookcast.v1`` writes an update that stands for itself."""
 
 
 def _delta(
@@ -185,31 +177,18 @@ def _delta(
         return None
     return _encode(
         v1.OrderbookDelta(
-            *_head(spec, update),
+            *update_header(spec.spelling, update),
             prev_seq=base.position.seq,
             checksum=checksum(bids, asks),
             data=v1.Sides(_wire(changed_bids), _wire(changed_asks)),
-            variant=update.topic.variant or UNSET,
+            **variant_field(update.topic),
         )
     )
 
 
 def _continues(base: Update, update: Update) -> bool:
-    """Tell whether a delta may lead from one to the other: seqs compare only within an epoch."""
+    """Return whether a delta may lead from one to the other: both must be of one epoch."""
     return base.position.epoch == update.position.epoch
-
-
-def _head(
-    spec: ViewSpec, update: Update
-) -> tuple[Any, str, str, int, tuple[float | None, float | None, float]]:
-    position = update.position
-    return (
-        update.topic.channel,
-        spec.spelling,
-        position.epoch,
-        position.seq,
-        (update.exchange_ms, update.feed_ms, update.server_ms),
-    )
 
 
 def _wire(levels: Side) -> list[Any]:

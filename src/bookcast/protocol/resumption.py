@@ -1,9 +1,8 @@
-"""Going on in ``bookcast.v1`` from positions that the client tells, with its session or without."""
+"""Resuming in ``bookcast.v1`` from positions that the client names, with or without a session."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET
@@ -15,103 +14,90 @@ from bookcast.model import LOSSLESS, Position, Topic
 from bookcast.model.cursor import Cursor
 from bookcast.protocol import messages_v1 as v1
 from bookcast.protocol.actions import Action, Message, Restore, Resume, Show
-from bookcast.protocol.answers import MAX_SYMBOLS, error_of, seen_as
-from bookcast.protocol.connection import Parked, Terms
-from bookcast.protocol.published import topic_of
-from bookcast.protocol.render import named_variant
-
-
-class Connection(Protocol):
-    """What goes on: a client's subscriptions, and what it may see."""
-
-    terms: Terms
-    session: str
-    subscriptions: dict[Topic, ViewSpec]
-
-    def check(self, topic: Topic) -> None:
-        """Let the client see a topic.
-
-        Raises:
-            InvalidInput: when it has no right to, or subscriptions enough.
-        """
-
-    def spec_of(
-        self, topic: Topic, spelling: str, depth: int | None, mode: str, interval_ms: int
-    ) -> ViewSpec:
-        """Give the view that the client asked for, as far as its rights go."""
+from bookcast.protocol.answers import error_of, most_symbols, seen_as
+from bookcast.protocol.header import position_fields, topic_fields
+from bookcast.protocol.render import V1
+from bookcast.protocol.subscriptions import Parked, Subscriptions
 
 
 def resume(
-    connection: Connection, command: v1.Resume, faults: Sequence[InvalidInput] = ()
+    subscriptions: Subscriptions,
+    session: str,
+    command: v1.Resume,
+    faults: Sequence[InvalidInput] = (),
 ) -> Resume:
     """Decide on a client's wish to go on with an earlier session.
 
-    ``faults``: positions that can't be read.
+    Args:
+        subscriptions: of the connection that it has now.
+        session: the token by which this one may be resumed.
+        command: what the client asks for.
+        faults: its positions that can't be read.
 
     Raises:
-        InvalidInput: when it is too long.
+        InvalidInput: when it names too many positions.
     """
-    most = max(MAX_SYMBOLS, connection.terms.max_subscriptions)
+    most = most_symbols(subscriptions.terms)
     if len(command.positions) + len(faults) > most:
         raise InvalidInput("invalid_message", f"positions: at most {most}", path="positions")
     held: dict[Topic, v1.HeldPosition] = {}
     refused = [_unreadable(fault) for fault in faults]
     for one in command.positions:
         try:
-            held[_topic(connection.terms, one)] = one
+            topic = subscriptions.topic(one.symbol, one.channel, one.period, one.variant)
         except InvalidInput as error:
             refused.append(_unreadable(error.about(one.channel, one.symbol)))
+        else:
+            held[topic] = one
 
     def restore(parked: Parked) -> list[Action]:
-        return _restore(connection, parked, held, refused, command.id)
+        going_on = _go_on(subscriptions, parked, held, refused)
+
+        def answer(places: Sequence[Placement]) -> Message:
+            restored = [
+                _restored(topic, view, place)
+                for (topic, view, _), place in zip(going_on, places, strict=True)
+            ]
+            return v1.Resumed(id=command.id, session=session, restored=restored, refused=refused)
+
+        return [Restore(going_on, answer)]
 
     return Resume(command.session, restore, lambda error: error_of(error, command.id))
 
 
-def _restore(
-    connection: Connection,
+def _go_on(
+    subscriptions: Subscriptions,
     parked: Parked,
-    held: dict[Topic, v1.HeldPosition],
+    held: Mapping[Topic, v1.HeldPosition],
     refused: list[v1.NotRestored],
-    id_: v1.Id,
-) -> list[Action]:
+) -> list[tuple[Topic, ViewSpec, Cursor | None]]:
+    """Subscribe anew to what an earlier connection saw, and return what of it the client has.
+
+    ``refused`` gets what doesn't go on.
+    """
     going_on: list[tuple[Topic, ViewSpec, Cursor | None]] = []
     for topic, (seen, last) in parked.items():
+        asked = seen._replace(flavour=V1, deflate=subscriptions.deflate)
         try:
-            connection.check(topic)
+            view = subscriptions.open(topic, asked)
         except InvalidInput as error:
             refused.append(_not_restored(topic, seen.spelling, error.code))
             continue
-        mode = "delta" if seen.delta else "full"
-        spec = connection.spec_of(topic, seen.spelling, seen.depth, mode, seen.interval_ms)
-        connection.subscriptions[topic] = spec
         place = Position(held[topic].epoch, held[topic].seq) if topic in held else None
-        if spec.depth != seen.depth and topic.channel not in LOSSLESS:
+        if view.depth != seen.depth and topic.channel not in LOSSLESS:
             place = None  # having other levels of a book, it doesn't have this one
         has = Cursor(place) if place is not None else None
-        # What we sent last may never have come: what the client says counts. Only if that is the
-        # same, and it sees the topic as it did, do we know what it has.
-        if has is not None and last is not None and has.position == last.position and spec == seen:
+        # What was sent last may never have arrived, so the client's own position counts. Its book
+        # is known only if that is what was sent last, and the view is the same as before.
+        if has is not None and last is not None and has.position == last.position and view == seen:
             has = last
-        going_on.append((topic, spec, has))
+        going_on.append((topic, view, has))
     refused += [
         _not_restored(topic, one.symbol, "not_subscribed")
         for topic, one in held.items()
         if topic not in parked
     ]
-
-    def answer(places: Sequence[Placement]) -> Message:
-        return v1.Resumed(
-            id=id_,
-            session=connection.session,
-            restored=[
-                _restored(topic, spec, place)
-                for (topic, spec, _), place in zip(going_on, places, strict=True)
-            ],
-            refused=refused,
-        )
-
-    return [Restore(going_on, answer)]
+    return going_on
 
 
 def check_since(command: v1.Subscribe, symbol_count: int) -> None:
@@ -141,7 +127,7 @@ def check_since(command: v1.Subscribe, symbol_count: int) -> None:
 def go_on_since(show: Show, since: v1.Since) -> Restore:
     """Show a topic from a position that the client has, instead of from the newest on.
 
-    What its book looks like isn't known: with deltas it begins with a whole one.
+    The client's book isn't known here, so deltas begin after a whole book.
     """
 
     def answer(places: Sequence[Placement]) -> Message:
@@ -162,23 +148,14 @@ def _unreadable(fault: InvalidInput) -> v1.NotRestored:
     )
 
 
-def _topic(terms: Terms, held: v1.HeldPosition) -> Topic:
-    market = terms.default_market
-    return topic_of(held.channel, held.symbol, market, held.period, variant=held.variant)
-
-
-def _restored(topic: Topic, spec: ViewSpec, place: Placement) -> v1.Restored:
-    position = place.position
+def _restored(topic: Topic, view: ViewSpec, place: Placement) -> v1.Restored:
     return v1.Restored(
-        channel=topic.channel,
-        symbol=spec.spelling,
-        **named_variant(topic),
-        view=seen_as(spec),
-        epoch=position.epoch if position else None,
-        seq=position.seq if position else None,
+        **topic_fields(topic, view.spelling),
+        view=seen_as(view),
+        **position_fields(place.position),
         recovered=place.recovered,
     )
 
 
 def _not_restored(topic: Topic, spelling: str, code: str) -> v1.NotRestored:
-    return v1.NotRestored(channel=topic.channel, symbol=spelling, **named_variant(topic), code=code)
+    return v1.NotRestored(**topic_fields(topic, spelling), code=code)

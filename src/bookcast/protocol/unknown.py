@@ -1,13 +1,13 @@
-"""Fields of published data that nothing reads, for instance a misspelt one."""
+"""Finds fields of published data that nothing reads, for instance misspelt ones."""
 
 from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
-from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -15,24 +15,15 @@ from bookcast.errors import brief
 from bookcast.model import Channel
 from bookcast.protocol import shapes
 
-_KINDS: Final[Mapping[Channel, type[msgspec.Struct]]] = {
-    # The other fields of a book are kept.
-    "quote": shapes.PublishedQuote,
-    "trades": shapes.PublishedTrades,
-    "candles": shapes.PublishedCandle,
-    "brokers": shapes.PublishedBrokers,
-    "timeframe": shapes.PublishedTimePoint,
-}
-
 
 def unknown_fields(channel: Channel, text: bytes | msgspec.Raw, most: int) -> list[str]:
-    """Return the paths of fields that nothing reads, of data in a form of ours; at most so many.
+    """Return the paths of at most so many fields that nothing reads, in data of our own form.
 
-    Of the items of a list the first that has a field stands for all.
+    In a list, the first item with an unknown field stands for all items that have it.
     """
-    kind = _KINDS.get(channel)
-    if kind is None:
-        return []
+    if channel == "orderbook":
+        return []  # all fields of a book are passed on
+    kind = shapes.PUBLISHED[channel]
     try:
         _strict_decoder(kind).decode(text)
     except msgspec.ValidationError:
@@ -65,7 +56,7 @@ def _hints(struct: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 def _plain(kind: Any) -> list[Any]:
-    """Return the types that a union stands for, without what is noted of them."""
+    """Return the members of a union, without their annotations."""
     if get_origin(kind) is Annotated:
         return _plain(get_args(kind)[0])
     if get_origin(kind) in {Union, types.UnionType}:
@@ -84,12 +75,12 @@ def _item(kind: Any) -> Any:
 
 @lru_cache(maxsize=16)
 def _strict_decoder(kind: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
-    """Return a decoder that refuses unknown fields: most data have none, and are read but once."""
+    """Return a decoder that refuses unknown fields: most data have none, and are read once."""
     return msgspec.json.Decoder(_strict(kind))
 
 
 def _strict(kind: Any) -> Any:
-    """Return a type without unknown fields, and without them in what is in it."""
+    """Return a type that refuses unknown fields, also in the types of its fields."""
     origin, args = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return Annotated[(_strict(args[0]), *args[1:])]

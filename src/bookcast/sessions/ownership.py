@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from bookcast.engine.base import Prepare
 from bookcast.errors import CloseCode, EngineAwayError, InvalidInput
 from bookcast.limits import Seldom
+from bookcast.observability.counter import as_gauge, counter
 from bookcast.protocol.connection import Parked
 from bookcast.sessions.lost import LostSession
 from bookcast.sessions.session import Session
@@ -77,6 +78,12 @@ class SessionOwnership:
         max_per_address: so many lost sessions of one address are kept; 0: no limit.
     """
 
+    resumed = counter("bookcast_sessions_resumed", "Sessions that a client came back to")
+    expired = counter("bookcast_sessions_expired", "Sessions that nobody came back to")
+    duplicates = counter(
+        "bookcast_duplicate_client_ids", "Clients that came under the id of another who was there"
+    )
+
     def __init__(
         self,
         store: SessionStore,
@@ -111,12 +118,6 @@ class SessionOwnership:
         self._unsure: set[Session] = set()
         self._seek_at = 0.0
         self._warnings = Seldom(clock)
-        self.resumed = 0
-        """Sessions since the start that a client came back to."""
-        self.expired = 0
-        """Sessions since the start that nobody came back to."""
-        self.duplicates = 0
-        """Clients since the start that came under the id of another who is there."""
         members.handlers["challenge"] = self._answer_challenge
 
     def start(self) -> None:
@@ -124,6 +125,7 @@ class SessionOwnership:
         self.store.start(taken=self._on_taken, contested=self._on_contested)
 
     @property
+    @as_gauge("bookcast_sessions_parked", "Sessions that wait")
     def lost(self) -> int:
         """How many sessions wait for their clients."""
         return len(self._lost)

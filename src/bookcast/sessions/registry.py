@@ -7,6 +7,7 @@ import logging
 from bookcast.auth.principal import ANYONE, Principal
 from bookcast.errors import InvalidInput
 from bookcast.limits import RETRY_SECONDS, Seats
+from bookcast.observability.counter import as_gauge, counter
 from bookcast.sessions.ownership import SessionOwnership
 from bookcast.sessions.session import Session
 
@@ -21,18 +22,15 @@ class Registry:
         max_per_principal: connections of one principal; 0: no limit.
     """
 
+    too_slow = counter("bookcast_connections_too_slow", "Clients closed because they took no data")
+    accepted = counter("bookcast_connections_accepted", "Handshakes accepted")
+    refused = counter("bookcast_handshakes_refused", "Handshakes refused")
+    received = counter("bookcast_messages_received", "Messages of clients")
+
     def __init__(self, ownership: SessionOwnership, *, max_per_principal: int = 0) -> None:
         self.ownership = ownership
         self._principals = Seats(max_per_principal)
         self._sessions: set[Session] = set()
-        self.accepted = 0
-        """Connections accepted since the start."""
-        self.refused = 0
-        """Handshakes refused since the start."""
-        self.too_slow = 0
-        """Connections closed since the start because they took nothing."""
-        self.received = 0
-        """Messages received since the start."""
 
     def check_room(self, principal: Principal) -> None:
         """Let a principal have one more connection.
@@ -85,6 +83,7 @@ class Registry:
             self._principals.leave(session.principal.id)
         self.ownership.leave(session, until=until)
 
+    @as_gauge("bookcast_connections", "Clients connected")
     def __len__(self) -> int:
         return len(self._sessions)
 
@@ -101,10 +100,12 @@ class Registry:
         """Return those of the clients who are connected."""
         return list(self._sessions)
 
+    @as_gauge("bookcast_connections_held", "Clients that can't take data now")
     def held(self) -> list[Session]:
         """Return the sessions that can't take data now."""
         return [session for session in self._sessions if not session.outbox.writable]
 
+    @as_gauge("bookcast_subscriptions", "Subscriptions of all clients")
     def subscription_count(self) -> int:
         """Count the subscriptions of all who are connected."""
         return sum(session.subscription_count for session in self._sessions)

@@ -1,15 +1,15 @@
-"""Every setting: declared in ``schema``, read in ``load``, held against each other in ``check``."""
+"""Every setting: declared in ``schema``, read in ``load``, held to the ``rules`` in ``check``."""
 
-from bookcast.settings.check import MIN_SECRET_BYTES, check, is_loopback
-from bookcast.settings.describe import Description, describe
-from bookcast.settings.load import FROM_FILE, Loaded, from_keywords, load, with_source
-from bookcast.settings.schema import ALIASES, COMMON, PRODUCTION_DEFAULTS, Names, Settings
+from bookcast.settings.check import check
+from bookcast.settings.describe import ALIASES, COMMON, Description, describe
+from bookcast.settings.load import Loaded, from_keywords, load
+from bookcast.settings.schema import PRODUCTION_DEFAULTS, Names, Settings
+from bookcast.settings.sources import FROM_FILE, with_source
 
 __all__ = [
     "ALIASES",
     "COMMON",
     "FROM_FILE",
-    "MIN_SECRET_BYTES",
     "PRODUCTION_DEFAULTS",
     "Description",
     "Loaded",
@@ -18,7 +18,6 @@ __all__ = [
     "check",
     "describe",
     "from_keywords",
-    "is_loopback",
     "load",
     "with_source",
 ]

@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final, Literal, get_args, get_type_hints
 
 import msgspec
 
-from bookcast.settings.schema import GROUPS, Names, Settings
+from bookcast.settings.schema import Names, Settings
+
+GROUPS: Final[Mapping[str, str]] = {
+    "environment": "General",
+    "redis_url": "Many nodes",
+    "feed": "Feed and simulator",
+    "futu_host": "Futu and moomoo",
+    "default_market": "Symbols",
+    "auth_mode": "Authentication",
+    "trusted_proxies": "Proxies, hosts and origins",
+    "max_message_bytes": "Limits",
+    "session_ttl": "Sessions",
+    "max_subscriptions": "Delivery",
+    "log_level": "Log",
+}
+"""The first setting of each group, and the group's heading in the help."""
+
+COMMON: Final = frozenset(
+    {
+        "environment",
+        "host",
+        "websocket_port",
+        "redis_url",
+        "workers",
+        "feed",
+        "simulator_symbols",
+        "simulator_rate",
+        "futu_host",
+        "futu_port",
+        "auth_mode",
+        "auth_jwt_secret",
+        "auth_jwks_url",
+        "auth_jwt_audience",
+        "trusted_proxies",
+        "allowed_origins",
+        "ready_without_redis",
+        "log_level",
+    }
+)
+"""The settings that the short help has."""
+
+ALIASES: Final[Mapping[str, str]] = {"port": "websocket_port"}
+"""Short names for flags and keywords."""
 
 _SECONDS: Final = {"seconds", "timeout", "interval", "ttl", "skew"}
 _UNITS: Final = {"ms", "bytes", "port"}

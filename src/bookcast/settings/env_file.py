@@ -1,4 +1,4 @@
-"""The ``.env`` file. A line that was meant as a setting and wouldn't count ends the start.
+"""Reads the ``.env`` file. A line that was meant as a setting but sets nothing is an error.
 
 The file may be shared with other programs: names that are no setting's, nor close to one, are left
 alone. No message repeats the text of a line, which may be a secret.
@@ -60,7 +60,7 @@ def _text(path: Path) -> str:
         raise SettingError(f"The file {path} can't be read: {error}; save it as UTF-8") from None
     if "\x00" in text:
         raise SettingError(f"The file {path} can't be read: it has zero bytes; save it as UTF-8")
-    # Where files were joined, the mark of the second one stands in the middle.
+    # Joined files have the byte order mark of the second one in the middle.
     return re.sub("^\ufeff+", "", text, flags=re.MULTILINE)
 
 
@@ -73,7 +73,7 @@ def _lines(binding: Binding) -> list[tuple[int, str]]:
 
 
 def _faults(binding: Binding, known: Collection[str]) -> Iterator[tuple[int, str]]:
-    """Yield the number of each line that wouldn't count, and why."""
+    """Yield the number of each line that sets nothing, and why."""
     lines, key, value = _lines(binding), binding.key, binding.value
     if binding.error or (key is not None and (value is None or not NAME.fullmatch(key))):
         yield from _malformed(lines, known)
@@ -84,7 +84,7 @@ def _faults(binding: Binding, known: Collection[str]) -> Iterator[tuple[int, str
     if key not in known and (meant := nearest(key, known)):
         yield first, _misspelt(key, meant)
     for number, line in lines[1:]:
-        # A quote that was left open reaches to the next one, with all lines in between.
+        # A quote that isn't closed reaches to the next quote, over all lines in between.
         within = ASSIGNMENT.match(line)
         if within and within[1] in known:
             place = f"within the quotes that line {first} opens"

@@ -1,4 +1,4 @@
-"""Where values come from.
+"""Reads the values of settings.
 
 In this order: a flag (or a keyword in process), the environment, a file (``NAME_FILE``, for
 secrets), the ``.env`` file, the default of the environment (development or production).
@@ -9,20 +9,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from bookcast.errors import SettingError, explain
 from bookcast.settings.check import check
-from bookcast.settings.describe import Description, describe, environment_names
+from bookcast.settings.describe import ALIASES, Description, describe, environment_names
 from bookcast.settings.env_file import read_env_file
 from bookcast.settings.files import read_bytes
 from bookcast.settings.names import nearest
-from bookcast.settings.schema import ALIASES, PRODUCTION_DEFAULTS, Names, Settings
-
-FROM_FILE: Final = "the file "
-"""What a source begins with that is a file with a secret in it."""
+from bookcast.settings.schema import PRODUCTION_DEFAULTS, Names, Settings
+from bookcast.settings.sources import FROM_FILE
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -41,7 +39,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     env_file: Path | None = Path(".env"),
 ) -> Loaded:
-    """Read the settings of a server from everywhere they may stand.
+    """Read the settings of a server from all places where they may stand.
 
     ``flags`` holds field names with the text given, None where a flag wasn't used.
 
@@ -57,17 +55,7 @@ def load(
         if given is not None:
             text, sources[description.field] = given
             values[description.field] = _convert(description, text, sources[description.field])
-    if values.get("environment") == "production":
-        for field, value in PRODUCTION_DEFAULTS.items():
-            if field not in values:
-                values[field] = value
-                sources[field] = "the default in production"
-    settings = Settings(**values)
-    try:
-        check(settings, sources)
-    except SettingError as error:
-        raise SettingError(with_source(str(error), sources)) from None
-    return Loaded(settings, sources, tuple(_misspelt(environ)))
+    return Loaded(_made(values, sources), sources, tuple(_misspelt(environ)))
 
 
 def from_keywords(**keywords: Any) -> Settings:
@@ -89,26 +77,22 @@ def from_keywords(**keywords: Any) -> Settings:
             raise SettingError(f"There is no setting {keyword!r}; {which}")
         sources[field] = "the caller"
         values[field] = _checked(known[field], value, repr(value), sources[field], strict=True)
-    if values.get("environment") == "production":
-        values = {**PRODUCTION_DEFAULTS, **values}
-    settings = Settings(**values)
-    try:
-        check(settings, sources)
-    except SettingError as error:
-        raise SettingError(with_source(str(error), sources)) from None
-    return settings
+    return _made(values, sources)
 
 
-def with_source(sentence: str, sources: Mapping[str, str]) -> str:
-    """Return the sentence with where the value came from, unless it has that.
+def _made(values: dict[str, Any], sources: dict[str, str]) -> Settings:
+    """Return settings with these values, and with the defaults of their environment for the others.
 
-    A sentence about a value that is refused begins with the name of its setting.
+    Raises:
+        SettingError: when they break a rule.
     """
-    name, space, rest = sentence.partition(" ")
-    source = sources.get(name.lower()) if name.isupper() else None
-    if source is None or f"(from {source})" in rest:
-        return sentence
-    return f"{name} (from {source}){space}{rest}"
+    if values.get("environment") == "production":
+        for field, value in PRODUCTION_DEFAULTS.items():
+            if field not in values:
+                values[field], sources[field] = value, "the default in production"
+    settings = Settings(**values)
+    check(settings, sources)
+    return settings
 
 
 def _misspelt(environ: Mapping[str, str]) -> list[str]:
@@ -146,7 +130,7 @@ def _read_secret(name: str, path: str, place: str) -> str:
             f"{name}_FILE is {path!r} (from {place}), which can't be read: {error}"
         ) from None
     if not text:
-        # It may be in the middle of being written: no secret at all would be another setting.
+        # The file may be half written. Going on without the secret would change who is let in.
         raise SettingError(f"{name}_FILE is {path!r} (from {place}), which is empty")
     return text
 

@@ -1,4 +1,4 @@
-"""Names that were meant to be a setting's: how far they are from one, and from which."""
+"""Finds the setting that a misspelt name was meant to be."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 @cache
 def _thirds(name: str) -> tuple[str, str, str]:
-    """Return the three parts of a name, of which two changes leave one as it was.
+    """Return the three parts of a name. Two changes leave at least one of them as it was.
 
-    An environment may have thousands of names: most have none of the parts, and need no counting.
+    An environment may have thousands of names. Most have none of the parts: no need to compare.
     """
     third = len(name) // 3
     return name[:third], name[third : 2 * third], name[2 * third :]

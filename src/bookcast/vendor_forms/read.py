@@ -31,18 +31,10 @@ from bookcast.vendor_forms.words import BOOK_TYPES, K_TYPES, word
 MAX_ROWS: Final = 1000
 """So many rows are taken at once: more than futu-api ever pushes or is asked for."""
 
-_KINDS: Final[Mapping[Channel, type[msgspec.Struct]]] = {
-    "orderbook": rows.VendorBook,
-    "quote": rows.VendorQuote,
-    "trades": rows.VendorTicker,
-    "candles": rows.VendorCandle,
-    "brokers": rows.VendorBrokers,
-    "timeframe": rows.VendorTimePoint,
-}
-_ONE: Final = {channel: msgspec.json.Decoder(kind) for channel, kind in _KINDS.items()}
+_ONE: Final = {channel: msgspec.json.Decoder(kind) for channel, kind in rows.VENDOR.items()}
 _MANY: Final = {
     channel: msgspec.json.Decoder(list[kind])  # type: ignore[valid-type] # a type at runtime
-    for channel, kind in _KINDS.items()
+    for channel, kind in rows.VENDOR.items()
 }
 
 _SIDES: Final = {"bid": "bid_broker_id", "ask": "ask_broker_id"}

@@ -5,10 +5,12 @@ The fields are named as futu-api names them. Columns that bookcast has no use fo
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 import msgspec
 
+from bookcast.model import Channel
 from bookcast.protocol.shapes import Count, Price, Size, Whole
 
 When = str | Size
@@ -182,3 +184,14 @@ class VendorTimePoint(msgspec.Struct, frozen=True):
     avg_price: Price | None = None
     turnover: Size | None = None
     volume: Size | None = None
+
+
+VENDOR: Final[Mapping[Channel, type[msgspec.Struct]]] = {
+    "orderbook": VendorBook,
+    "quote": VendorQuote,
+    "trades": VendorTicker,
+    "candles": VendorCandle,
+    "brokers": VendorBrokers,
+    "timeframe": VendorTimePoint,
+}
+"""What futu-api hands over in each channel."""

@@ -38,12 +38,15 @@ class Members(ABC):
     Attributes:
         id: this node.
         handlers: by the method that is asked for. A handler gets a body and returns the answer.
-        form: the format to write in: the highest that all living nodes read.
     """
 
     id: str
     handlers: dict[str, Handler]
-    form: int
+
+    @property
+    @abstractmethod
+    def form(self) -> int:
+        """The format to write in: the highest that all living nodes read."""
 
     @property
     @abstractmethod

@@ -16,6 +16,7 @@ from bookcast.backplane.formats import NEWEST, OLDEST, common
 from bookcast.backplane.pulse import PULSE, Pulse, PulseTimes
 from bookcast.cluster.members.base import Handler, Members, Node
 from bookcast.errors import EngineAwayError
+from bookcast.observability.counter import as_gauge
 from bookcast.timing import milliseconds
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class RedisMembers(Members):
         self.channel = self._link.keys.node_channel(self.id)
         self.handlers: dict[str, Handler] = {}
         self._living: Mapping[str, Node] = {self.id: self._describe()}
-        self.form = OLDEST
+        self._form = OLDEST
         self._has_pulsed = False
         self._asked: dict[str, asyncio.Future[bytes | None]] = {}
         self._answering = Work()
@@ -77,6 +78,15 @@ class RedisMembers(Members):
     def living(self) -> Mapping[str, Node]:
         """All nodes that live, as of the last pulse; before the first, this one."""
         return self._living
+
+    @property
+    @as_gauge(
+        "bookcast_engine_record_format",
+        "The format that records are written in, which all nodes read",
+    )
+    def form(self) -> int:
+        """The format to write in: the highest that all of them read."""
+        return self._form
 
     def announce(self) -> None:
         """Say it with a pulse of its own, unless Redis is away."""
@@ -127,9 +137,9 @@ class RedisMembers(Members):
 
     def _choose_format(self) -> None:
         form = common(node.record_format for node in self._living.values())
-        if form == self.form:
+        if form == self._form:
             return
-        self.form = form
+        self._form = form
         if form < NEWEST:
             behind = [
                 f"{one.id} ({one.version})"

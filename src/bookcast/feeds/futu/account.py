@@ -122,13 +122,13 @@ class Account:
         return self.states.state(symbol)
 
     def session(self, symbol: Symbol) -> TradingSession | None:
-        """Tell which session a symbol's market has now."""
+        """Return the session that a symbol's market is in now."""
         return self.market(symbol).session
 
     def lost_right(self, symbol: Symbol, heard_at: float) -> str | None:
-        """Say which right was lost after a symbol was heard of last; None when none was.
+        """Return the right that was lost since the last data of a symbol, None if none was.
 
-        The right that a code seems to need may not be the one that counts: what comes decides.
+        A symbol that still gets data has its right, whichever right its code seems to need.
         """
         market = market_of(symbol, self.rights)
         lost_at = self._lost_at.get(market)

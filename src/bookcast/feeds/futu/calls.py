@@ -75,7 +75,7 @@ def init_connect(*, encrypted: bool) -> Call:
 
 
 def keep_alive(seconds: int) -> Call:
-    """Say that we are there; ``seconds`` since 1970."""
+    """Keep the connection alive. ``seconds``: now, since 1970."""
     call = _call(1004, "KeepAlive")
     call.request.c2s.time = seconds
     return call
@@ -107,7 +107,7 @@ def subscribe(
 
 
 def unsubscribe(symbols: Iterable[Symbol], subtype: int) -> Call:
-    """Let go of a kind of data."""
+    """Ask to be pushed a kind of data no more."""
     return _subscription(symbols, subtype, wanted=False)
 
 
@@ -119,7 +119,7 @@ def _subscription(
     session: int = 0,
     detailed: bool = False,
 ) -> Call:
-    call = _call(3001, "Qot_Sub")
+    call = _market_call(3001, "Qot_Sub")
     c2s = call.request.c2s
     _name(c2s.securityList, symbols)
     c2s.subTypeList.append(subtype)
@@ -127,7 +127,6 @@ def _subscription(
     c2s.isSubOrderBookDetail = detailed
     c2s.extendedTime = session in EXTENDED
     c2s.session = session
-    c2s.header.securityFirm = 0
     return call
 
 
@@ -140,63 +139,62 @@ def subscriptions() -> Call:
 
 def candles(symbol: Symbol, kind: int, count: int) -> Call:
     """Ask for the newest candles of a symbol whose candles are subscribed."""
-    call = _call(3006, "Qot_GetKL")
+    call = _market_call(3006, "Qot_GetKL")
     c2s = call.request.c2s
     c2s.security.market, c2s.security.code = market_and_code(symbol)
     c2s.rehabType = ADJUSTED
     c2s.reqNum = count
     c2s.klType = kind
-    c2s.header.securityFirm = 0
     return call
 
 
 def trades(symbol: Symbol, count: int) -> Call:
     """Ask for the newest trades of a symbol whose trades are subscribed."""
-    call = _call(3010, "Qot_GetTicker")
+    call = _market_call(3010, "Qot_GetTicker")
     c2s = call.request.c2s
     c2s.security.market, c2s.security.code = market_and_code(symbol)
     c2s.maxRetNum = count
-    c2s.header.securityFirm = 0
     return call
 
 
 def snapshots(symbols: Iterable[Symbol]) -> Call:
     """Ask for the newest quotes of symbols that needn't be subscribed. 60 times in 30 s."""
-    call = _call(3203, "Qot_GetSecuritySnapshot")
+    call = _market_call(3203, "Qot_GetSecuritySnapshot")
     _name(call.request.c2s.securityList, symbols)
-    call.request.c2s.header.securityFirm = 0
     return call
 
 
 def market_states(symbols: Iterable[Symbol]) -> Call:
     """Ask what the markets of some securities do now. At most 400 symbols, 10 times in 30 s."""
-    call = _call(3223, "Qot_GetMarketState")
+    call = _market_call(3223, "Qot_GetMarketState")
     _name(call.request.c2s.securityList, symbols)
-    call.request.c2s.header.securityFirm = 0
     return call
 
 
 def securities(market: int, kind: int) -> Call:
     """Ask for all securities of one kind (``Qot_Common.SecurityType``) in one market."""
-    call = _call(3202, "Qot_GetStaticInfo")
+    call = _market_call(3202, "Qot_GetStaticInfo")
     c2s = call.request.c2s
     c2s.market, c2s.secType = market, kind
-    c2s.header.securityFirm = 0
     return call
 
 
 def security(symbol: Symbol) -> Call:
     """Ask what is always true of one security, which needn't be in a list."""
-    call = _call(3202, "Qot_GetStaticInfo")
-    c2s = call.request.c2s
-    c2s.market = c2s.secType = 0
-    _name(c2s.securityList, [symbol])
-    c2s.header.securityFirm = 0
+    call = securities(market=0, kind=0)
+    _name(call.request.c2s.securityList, [symbol])
     return call
 
 
 def _call(protocol: int, name: str) -> Call:
     return Call(protocol, name, messages(name).Request())
+
+
+def _market_call(protocol: int, name: str) -> Call:
+    """Return a request for market data, of whichever broker of the group OpenD chooses."""
+    call = _call(protocol, name)
+    call.request.c2s.header.securityFirm = 0
+    return call
 
 
 def _name(securities: Any, symbols: Iterable[Symbol]) -> None:

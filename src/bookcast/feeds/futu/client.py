@@ -116,7 +116,7 @@ class FutuFeed(Feed):
     # What others ask
 
     def status(self) -> FeedStatus:
-        """Tell whether OpenD serves us; ``symbols`` counts the subscriptions held there."""
+        """Return whether OpenD serves us; ``symbols`` counts the subscriptions held there."""
         detail = self._detail or self._account.trouble
         if detail is None and self._planner.refusals:
             detail = "; ".join(
@@ -136,13 +136,13 @@ class FutuFeed(Feed):
         return self.serves(topic) and not_asked_for(topic) is None
 
     def supply(self, topic: Topic) -> Supply:
-        """Tell how OpenD gives a topic, or why it doesn't."""
+        """Return how OpenD supplies a topic, or why it doesn't."""
         if (why := not_asked_for(topic)) is not None:
             return Supply(self.name, "pending", why, refusal=why, only_published=True)
         return self._cut_off() or self._without(topic) or self._with(topic)
 
     def _cut_off(self) -> Supply | None:
-        """Tell why OpenD gives nothing at all; None when it does."""
+        """Return why OpenD supplies nothing at all, None if it does."""
         match self._state:
             case "connected" if self._account.trouble is None:
                 return None
@@ -154,7 +154,7 @@ class FutuFeed(Feed):
                 return Supply(self.name, "feed_down", self._detail or "the feed has stopped")
 
     def _without(self, topic: Topic) -> Supply | None:
-        """Tell what a topic waits for; None when it is subscribed."""
+        """Return what a topic waits for, None if it is subscribed."""
         if topic in self._planner.refusals and not self._subscriber.is_learning_rights:
             reason = self._subscriber.reason(topic)
             if (every_seconds := self._poller.every_seconds(topic)) is not None:
@@ -181,7 +181,7 @@ class FutuFeed(Feed):
         return None
 
     def _with(self, topic: Topic) -> Supply:
-        """Tell how a subscribed topic is traded."""
+        """Return how a subscribed topic is traded."""
         heard_at = self._pushes.rhythm.heard_at(topic) or 0.0
         if (right := self._account.lost_right(topic.symbol, heard_at)) is not None:
             return Supply(self.name, "feed_down", f"OpenD can't push it any more: {right}")
@@ -230,7 +230,7 @@ class FutuFeed(Feed):
             self._pushes.series(topic).go_on_after(past)
 
     def release(self, topic: Topic) -> None:
-        """Let go of a topic as soon as OpenD allows it."""
+        """Unsubscribe from a topic as soon as OpenD allows it."""
         if self._asks_for(topic):
             self._planner.release(topic, asyncio.get_running_loop().time())
             self._subscriber.changed.set()
@@ -394,7 +394,7 @@ def _leave(attempt: asyncio.Task[Link]) -> None:
 
 
 def _delay(rounds: int, thrown_out: int) -> float:
-    """Give the seconds to wait after so many vain rounds, or being thrown out so often."""
+    """Return the delay in seconds after failed rounds, or after OpenD has thrown us out."""
     if thrown_out > MAX_THROWS:
         first, most, failures = MAX_DELAY, THROWN_OUT_DELAY, thrown_out - MAX_THROWS
     else:

@@ -54,7 +54,7 @@ def key_of(settings: Settings) -> Any:
 
 
 def endpoints_of(settings: Settings) -> Sequence[Endpoint]:
-    """Give the OpenDs, the primary first.
+    """Return the OpenDs, the primary first.
 
     Raises:
         SettingError: when one isn't host:port.
@@ -89,7 +89,7 @@ def _endpoint(text: str) -> Endpoint:
 
 
 def pinned_of(settings: Settings) -> Sequence[Topic]:
-    """Give the topics of FUTU_PINNED.
+    """Return the topics of FUTU_PINNED.
 
     Raises:
         SettingError: when one of them doesn't exist.

@@ -39,16 +39,16 @@ _LATEST_MS: Final = datetime(_YEARS.stop, 1, 1, tzinfo=UTC).timestamp() * 1000
 
 
 def milliseconds(seconds: float) -> float | None:
-    """Give a time of OpenD's in ms since 1970; None for none: it says 0 where it doesn't know."""
+    """Return a time of OpenD's in milliseconds since 1970; None for 0, which means unknown."""
     # As float64 they carry noise below the microsecond, which nobody needs to read.
     ms = round(seconds * 1000, 3)
     return ms if 0 < ms <= MAX_TIME_MS else None
 
 
 def moment(message: Any, symbol: Symbol) -> float | None:
-    """Give the time of a trade, a candle or a minute: by its timestamp, else by its text.
+    """Return the time of a trade, a candle or a minute: its timestamp, or else its text.
 
-    The text is in the market's own time. None for none, and for one that can't be.
+    The text is in the market's own time. None: there is no time, or an impossible one.
     """
     if message.timestamp > 0:
         ms = milliseconds(message.timestamp)
@@ -66,7 +66,7 @@ def _read_time(text: str, zone: str) -> float | None:
 
 
 def book_time(s2c: Any) -> float | None:
-    """Give when Futu got a book from the exchange."""
+    """Return when Futu got a book from the exchange."""
     return milliseconds(max(s2c.svrRecvTimeBidTimestamp, s2c.svrRecvTimeAskTimestamp))
 
 
@@ -124,7 +124,7 @@ def time_point(point: Any, symbol: Symbol) -> TimePoint | None:
 
 
 def volume(message: Any) -> Number:
-    """Give the volume of a message that may have a precise one."""
+    """Return the volume of a message, the precise one if it has that."""
     return number(message.hpVolume if message.HasField("hpVolume") else message.volume)
 
 
@@ -137,12 +137,12 @@ def given(message: Any, field: str) -> Number | None:
 
 
 def number(value: float) -> Number:
-    """Give a finite number below the bound of the model, whole ones as integers; 0 for others."""
+    """Return a number, whole ones as integers; 0 for one that isn't finite or is too large."""
     return whole(value) if -MAX_NUMBER < value < MAX_NUMBER else 0
 
 
 def identity(value: int) -> int | str:
-    """Give a number that tells things apart, as text where a JSON reader would round it."""
+    """Return an id, as text if a JSON reader would round the number."""
     return value if abs(value) < MAX_NUMBER else str(value)
 
 

@@ -127,9 +127,9 @@ class Directory:
         ]
 
     async def _entries(self, opened: Link, markets: Sequence[str]) -> list[_Entry]:
-        """Give the lists of some markets, as far as they are there within a moment.
+        """Return the lists of some markets, those that arrive within a moment.
 
-        What takes longer is there for the next search.
+        A list that takes longer is there for the next search.
         """
         now = asyncio.get_running_loop().time()
         for market in markets:

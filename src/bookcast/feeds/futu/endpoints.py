@@ -22,10 +22,10 @@ class Endpoint(NamedTuple):
 
 
 async def resolve(host: str) -> list[str]:
-    """Give the addresses of a host, IPv4 first, which is what OpenD listens on.
+    """Return the addresses of a host, IPv4 first, which is what OpenD listens on.
 
-    A name server may take long. The loop's own threads won't do for it: the interpreter waits for
-    them at its end.
+    A name server may take long. The loop's own threads can't be used for it: the interpreter waits
+    for them when it ends.
 
     Raises:
         OSError: when the name can't be resolved.

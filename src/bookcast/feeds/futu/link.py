@@ -94,7 +94,7 @@ class Link(asyncio.BufferedProtocol):
         self._tick = self._loop.call_later(TICK_SECONDS, self._watch)
 
     def get_buffer(self, _size_hint: int) -> bytearray:
-        """Give the place for what comes next."""
+        """Return the buffer that the next bytes are read into."""
         return self._buffer
 
     def buffer_updated(self, count: int) -> None:

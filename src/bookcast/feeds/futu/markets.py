@@ -40,13 +40,13 @@ TIME_ZONES: Final[Mapping[str, str]] = {
 
 
 def market_and_code(symbol: Symbol) -> tuple[int, str]:
-    """Give what OpenD calls a symbol: its market's number and its code."""
+    """Return OpenD's name of a symbol: the number of its market, and its code."""
     prefix, _, code = symbol.partition(".")
     return MARKETS[prefix], code
 
 
 def symbol_of(security: Any) -> Symbol | None:
-    """Give the symbol of a ``Qot_Common.Security``; None for a market without a prefix."""
+    """Return the symbol of a ``Qot_Common.Security``, None for a market without a prefix."""
     prefix = PREFIXES.get(security.market)
     return None if prefix is None else Symbol(f"{prefix}.{security.code}")
 

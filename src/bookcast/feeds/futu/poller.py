@@ -39,7 +39,7 @@ class Poller:
         self._snapshots = SnapshotPlanner()
 
     def every_seconds(self, topic: Topic) -> float | None:
-        """Tell how often a topic is asked for; None when OpenD doesn't give it so either."""
+        """Return the seconds between snapshots of a topic, None if OpenD refuses these as well."""
         if _can_stand_in(topic) and self._snapshots.gives(topic.symbol):
             return self._snapshots.every_seconds
         return None
@@ -125,5 +125,5 @@ def _is_about_frequency(refusal: Refused) -> bool:
 
 
 def _can_stand_in(topic: Topic) -> bool:
-    """Tell whether a snapshot has what a topic needs: a quote, or a book's best level."""
+    """Return whether a snapshot has what a topic needs: a quote, or a book's best level."""
     return topic.channel in {"quote", "orderbook"} and not topic.variant

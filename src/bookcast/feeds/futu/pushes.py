@@ -87,7 +87,7 @@ class Pushes:
         handle(response.s2c, self._now() * 1000)
 
     def series(self, topic: Topic) -> Series:
-        """Give what keeps the trades or candles of a topic in order."""
+        """Return the series that keeps the trades or candles of a topic in order."""
         series = self._series.get(topic)
         if series is None:
             series = self._series[topic] = (

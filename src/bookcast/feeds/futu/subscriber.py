@@ -78,7 +78,7 @@ class Subscriber:
         self.look = asyncio.Event()
 
     def reason(self, topic: Topic) -> str:
-        """Say why OpenD refuses a topic: in its words, and which right seems to be missing."""
+        """Return why OpenD refuses a topic: its words, and the right that seems to be missing."""
         reason = self._planner.refusals[topic].reason
         right = self._account.missing_right(topic.symbol)
         return f"{reason} ({right})" if right is not None else reason
@@ -301,7 +301,7 @@ class Subscriber:
 
 
 def _is_series(topic: Topic) -> bool:
-    """Tell whether every update of a topic counts."""
+    """Return whether every update of a topic must be published."""
     return topic.channel in {"trades", "candles"}
 
 

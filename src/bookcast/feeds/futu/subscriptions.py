@@ -47,7 +47,7 @@ class Subscribe(NamedTuple):
 
 
 class Unsubscribe(NamedTuple):
-    """Tell OpenD that these topics, which go into one request, are no longer needed."""
+    """Unsubscribe from these topics, which go into one request."""
 
     topics: tuple[Topic, ...]
 
@@ -239,9 +239,9 @@ class SubscriptionPlanner:
         return None
 
     def next_action(self, now: float) -> Action | None:
-        """Give what to do now, or None while nothing is due.
+        """Return what to do now, None while nothing is due.
 
-        Letting go comes first, because that may free the quota which subscribing needs.
+        Unsubscribing comes first, because it may free the quota that subscribing needs.
         """
         fitting, waiting, planned = self._fitting(self._missing(self._wanted, now), now)
         left = self._spare(waiting, now)
@@ -263,9 +263,9 @@ class SubscriptionPlanner:
         return Subscribe(self._batch(wanted)) if wanted else None
 
     def next_time(self, now: float) -> float | None:
-        """Tell when something is next due if demand stays as it is; None for never.
+        """Return when something is next due if demand stays as it is; None: never.
 
-        Holds after :meth:`next_action` gave None.
+        It is right after :meth:`next_action` has returned None.
         """
         _, waiting, _ = self._fitting(self._missing(self._wanted, now), now)
         left = self._spare(waiting, now)

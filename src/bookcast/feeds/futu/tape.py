@@ -138,7 +138,7 @@ class Tape:
         return published + self._publish(rest, received_ms, backfill=False)
 
     def _after_known(self, tickers: list[Any]) -> list[Any]:
-        """Give those that are new, after the last one known: what is older isn't told late."""
+        """Return the new ones after the last one known: what is older isn't published late."""
         begin = next(
             (n + 1 for n in range(len(tickers) - 1, -1, -1) if tickers[n].sequence in self._known),
             0,

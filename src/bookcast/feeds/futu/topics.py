@@ -51,17 +51,17 @@ def not_asked_for(topic: Topic) -> str | None:
 
 
 def subtype(topic: Topic) -> int:
-    """Give the kind of subscription that a topic needs."""
+    """Return the kind of subscription that a topic needs."""
     return SUBTYPES[topic.channel, topic.variant]
 
 
 def asks_for_session(topic: Topic) -> bool:
-    """Tell whether a subscription has to say which hours count: only some of US stocks do."""
+    """Return whether a subscription names the trading hours: only some of US stocks do."""
     return topic.channel in _WITH_SESSION and topic.symbol.startswith("US.")
 
 
 def request_group(topic: Topic) -> Hashable:
-    """Give what topics of one request have in common."""
+    """Return what all topics of one request have in common."""
     return subtype(topic), asks_for_session(topic)
 
 

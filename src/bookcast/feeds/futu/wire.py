@@ -32,10 +32,10 @@ class Cipher(Protocol):
     """Encrypts bodies on their way to OpenD and decrypts those from it."""
 
     def encrypt(self, body: bytes) -> bytes:
-        """Give what is sent instead of a plain body."""
+        """Return the encrypted body."""
 
     def decrypt(self, body: bytes) -> bytes:
-        """Give the plain body of what came."""
+        """Return the plain body of an encrypted one."""
 
 
 class Frame(NamedTuple):
@@ -59,7 +59,7 @@ _WRONG_KEY: Final = " (is FUTU_RSA_KEY_FILE the key that OpenD has?)"
 
 
 def plain(frame: Frame, cipher: Cipher | None = None) -> bytes:
-    """Give the plain body of a message.
+    """Return the plain body of a message.
 
     Raises:
         Garbage: when it isn't what the header promises.

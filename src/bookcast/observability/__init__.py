@@ -1,0 +1,1 @@
+"""What the server counts, and how that is read from outside."""

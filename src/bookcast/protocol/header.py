@@ -1,0 +1,51 @@
+"""The header of what is sent of a topic: which topic, where in it, and when that was seen."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from bookcast.model import Position, Topic, Update
+from bookcast.protocol.messages_v1 import Ts
+
+
+def topic_fields(topic: Topic, spelling: str) -> dict[str, Any]:
+    """Return the fields that name a topic to a client, who spells the symbol its own way."""
+    fields: dict[str, Any] = {"channel": topic.channel, "symbol": spelling}
+    return fields | variant_field(topic)
+
+
+def variant_field(topic: Topic) -> dict[str, Any]:
+    """Return the field that sets topics of one channel and symbol apart, where there is one."""
+    if not topic.variant:
+        return {}
+    return {"period" if topic.channel == "candles" else "variant": topic.variant}
+
+
+def position_fields(position: Position | None) -> dict[str, Any]:
+    """Return the fields of a position; both are null while nothing is known of the topic."""
+    if position is None:
+        return {"epoch": None, "seq": None}
+    return {"epoch": position.epoch, "seq": position.seq}
+
+
+def times(update: Update) -> Ts:
+    """Return when the exchange, the feed and the server saw an update."""
+    return (update.exchange_ms, update.feed_ms, update.server_ms)
+
+
+def server_time(update: Update) -> str:
+    """Return when the server saw an update, as base clients and HTTP reads are told it."""
+    return iso_utc(update.server_ms)
+
+
+def iso_utc(milliseconds: float) -> str:
+    """Write milliseconds since 1970 as ISO 8601 in UTC, to the millisecond."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def update_header(spelling: str, update: Update) -> tuple[Any, str, str, int, Ts]:
+    """Return the fields that every update begins with, in the order of the Structs."""
+    position = update.position
+    return (update.topic.channel, spelling, position.epoch, position.seq, times(update))

@@ -1,0 +1,137 @@
+"""What one client is subscribed to, and what it may see: the same in both protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+import msgspec
+
+from bookcast.auth.principal import Rights
+from bookcast.errors import InvalidInput
+from bookcast.hub.view import ViewSpec
+from bookcast.model import Topic
+from bookcast.model.cursor import Cursor
+from bookcast.protocol.actions import Hide
+from bookcast.protocol.published import topic_of
+
+Parked = Mapping[Topic, tuple[ViewSpec, Cursor | None]]
+"""What an earlier connection of a client saw: the view of each topic, and how far the client surely
+has it."""
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What holds for every connection.
+
+    ``takes_tokens``: who hasn't shown one yet may do so. ``keeps_all``: a base client that can't
+    take data gets every book later.
+    """
+
+    default_market: str = "US"
+    max_subscriptions: int = 256
+    takes_tokens: bool = False
+    keeps_all: bool = False
+
+
+class Subscriptions(dict[Topic, ViewSpec]):
+    """The topics that a client sees, and the view of each.
+
+    A protocol asks for views in the client's words; here they are held to the client's rights and
+    limits. Asking for a topic again replaces its view.
+
+    Attributes:
+        terms: what holds for every connection.
+        rights: what the client may see. None: nobody knows yet who it is.
+        deflate: the client takes compressed messages.
+    """
+
+    __slots__ = ("deflate", "rights", "terms")
+
+    def __init__(self, terms: Terms, rights: Rights | None, *, deflate: bool) -> None:
+        super().__init__()
+        self.terms = terms
+        self.rights = rights
+        self.deflate = deflate
+
+    def topic(
+        self,
+        symbol: str,
+        channel: str = "orderbook",
+        period: str | None = None,
+        variant: str | None = None,
+    ) -> Topic:
+        """Return the topic that a client names.
+
+        Raises:
+            InvalidInput: for a channel, symbol, period or variant that doesn't exist.
+        """
+        return topic_of(channel, symbol, self.terms.default_market, period, variant=variant)
+
+    def open(self, topic: Topic, asked: ViewSpec) -> ViewSpec:
+        """Subscribe to a topic. Return its view: what was asked for, as far as rights go.
+
+        Raises:
+            InvalidInput: when the client has no right to it, or subscriptions enough.
+        """
+        rights = self.rights
+        assert rights is not None
+        rights.check("read", topic)
+        most = self._most(rights)
+        if topic not in self and len(self) >= most:
+            raise _too_many(most)
+        depth, interval_ms = asked.depth, max(asked.interval_ms, rights.min_interval_ms)
+        if topic.channel == "orderbook":
+            depth = rights.depth(depth)
+        every = asked.every and not interval_ms
+        spec = self[topic] = _shared(
+            asked._replace(depth=depth, interval_ms=interval_ms, every=every)
+        )
+        return spec
+
+    def entitle(
+        self, rights: Rights, asked: Callable[[ViewSpec], ViewSpec]
+    ) -> list[tuple[Topic, ViewSpec, ViewSpec | InvalidInput]]:
+        """Take over other rights. Return what changes by them.
+
+        ``asked`` returns what the client asked for when it got a view.
+
+        Returns:
+            Each topic that is seen in another way, or no longer: its view until now, and its new
+            view or the reason why it ended.
+        """
+        before = dict(self)
+        self.clear()
+        self.rights = rights
+        changes: list[tuple[Topic, ViewSpec, ViewSpec | InvalidInput]] = []
+        for topic, view in before.items():
+            try:
+                now: ViewSpec | InvalidInput = self.open(topic, asked(view))
+            except InvalidInput as error:
+                now = error
+            if now != view:
+                changes.append((topic, view, now))
+        return changes
+
+    def close(self) -> list[Hide]:
+        """End all subscriptions. Return what the hub is to show no more."""
+        hidden = [Hide(topic) for topic in self]
+        self.clear()
+        return hidden
+
+    def _most(self, rights: Rights) -> int:
+        most = self.terms.max_subscriptions
+        return most if rights.max_subscriptions is None else min(most, rights.max_subscriptions)
+
+
+@lru_cache(maxsize=16_384)
+def _shared(view: ViewSpec) -> ViewSpec:
+    """Return the one object that thousands of clients with an equal view share."""
+    return view
+
+
+def _too_many(most: int) -> InvalidInput:
+    return InvalidInput(
+        "too_many_subscriptions",
+        f"This connection has its {most} subscriptions already; unsubscribe from one first",
+        path="symbol",
+    )

@@ -1,0 +1,1 @@
+"""What settings must be together, area by area."""

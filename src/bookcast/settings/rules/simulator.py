@@ -1,0 +1,36 @@
+"""What the simulator may be asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from bookcast.errors import InvalidInput
+from bookcast.model import parse_symbol
+from bookcast.settings.schema import Settings
+from bookcast.settings.sources import Sources, came_from
+
+MAX_SIMULATED: Final = 100_000
+"""Symbols that the simulator may be asked for by number."""
+
+
+def symbols(settings: Settings, sources: Sources) -> Iterator[str]:
+    """Require symbols, or a number of them."""
+    names = settings.simulator_symbols
+    source = came_from("simulator_symbols", sources)
+    shown = f"SIMULATOR_SYMBOLS is {','.join(names)!r}{source}"
+    if not names:
+        yield f"{shown}; name at least one symbol, or a number of them"
+    elif len(names) == 1 and re.fullmatch(r"[-+]?[0-9]+(\.[0-9]*)?", names[0]):
+        if not names[0].isdecimal() or not 1 <= int(names[0]) <= MAX_SIMULATED:
+            yield f"{shown}; a number must be a whole one from 1 to {MAX_SIMULATED}"
+    else:
+        for name in names:
+            try:
+                parse_symbol(name, settings.default_market)
+            except InvalidInput as error:
+                yield f"{shown}; {error.message}"
+
+
+RULES: Final = (symbols,)
