@@ -69,8 +69,7 @@ def missing(reason: str) -> NoReturn:
 
 def registry_of(server: Server) -> Registry:
     """Give the registry of a running server."""
-    assert server._registry is not None
-    return server._registry
+    return server.parts.registry
 
 
 def update(seq: int, topic: Topic = AAPL, epoch: str = "e") -> Update:
@@ -317,8 +316,7 @@ def _when(call: tuple[float, Callable[[], None]]) -> float:
 
 def websockets_of(server: Server) -> list[WebSocket]:
     """Give the WebSockets that a server holds."""
-    assert server._http is not None
-    connections = server._http.server_state.connections
+    connections = server.parts.http.server_state.connections
     return [connection for connection in connections if isinstance(connection, WebSocket)]
 
 

@@ -74,18 +74,17 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def leaders(servers: Sequence[Server]) -> list[Server]:
-    return [one for one in servers if one._feeder is not None and one._feeder.leads]
+    return [one for one in servers if one._running is not None and one.parts.feeder.leads]
 
 
 @pytest.fixture
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every server have a feed of this kind."""
-    monkeypatch.setattr("bookcast.app.feeds_of", lambda _settings, publish: [Quiet(publish)])
+    monkeypatch.setattr("bookcast.compose.feeds_of", lambda _settings, publish: [Quiet(publish)])
 
 
 def feed_of(server: Server) -> Quiet:
-    assert server._feeder is not None
-    feed = server._feeder._feeds[0]._feed
+    feed = server.parts.feeder._feeds[0]._feed
     assert isinstance(feed, Quiet)
     return feed
 
@@ -171,8 +170,7 @@ async def test_clients_of_other_nodes_hear_what_they_may_have_meant(redis_url: s
 
 
 def lacks(server: Server, symbol: str) -> bool:
-    assert server._feeder is not None
-    return server._feeder.lacking(Topic("orderbook", Symbol(symbol))) is not None
+    return server.parts.feeder.lacking(Topic("orderbook", Symbol(symbol))) is not None
 
 
 async def test_what_the_feed_lacks_is_told_at_every_node(redis_url: str) -> None:
@@ -213,7 +211,7 @@ async def test_a_feed_that_has_more_than_it_names_lacks_nothing(redis_url: str) 
     async with nodes(redis_url, 2) as servers:
         await until(lambda: len(leaders(servers)) == 1)
         for server in servers:
-            feeder = server._feeder
+            feeder = server.parts.feeder
             assert feeder is not None
             await until(lambda feeder=feeder: bool(feeder.statuses()))  # type: ignore[misc] # a default
             for symbol in ("US.TSLA", "US.NONE"):
@@ -228,9 +226,8 @@ async def test_what_the_feed_lacks_it_may_not_serve(redis_url: str) -> None:
         serve(port=0, redis_url=redis_url, feed="none") as other,
     ):
         await until(lambda: lacks(other, "US.TSLA"))
-        assert other._feeder is not None
-        assert other._feeder.may_serve(AAPL)
-        assert not other._feeder.may_serve(AAPL._replace(symbol=Symbol("US.TSLA")))
+        assert other.parts.feeder.may_serve(AAPL)
+        assert not other.parts.feeder.may_serve(AAPL._replace(symbol=Symbol("US.TSLA")))
 
 
 @pytest.mark.usefixtures("_quiet")
@@ -239,19 +236,17 @@ async def test_a_notice_that_cant_be_read_is_as_if_there_were_none(redis_url: st
     async with nodes(redis_url, 2) as servers:
         await until(lambda: len(leaders(servers)) == 1)
         other = next(one for one in servers if one not in leaders(servers))
-        assert other._backend is not None
-        assert other._feeder is not None
-        board = other._backend.cluster.feed_status
+        board = other.parts.backend.cluster.feed_status
         assert isinstance(board, RedisFeedStatus)
         await until(lambda: "feeds" in board.notices)
         board.notices[name_of(AAPL)] = b"of another release"
-        assert [other._feeder.supply(AAPL) for _ in range(3)] == [None] * 3
-        assert other._backend.engine.numbers()["unreadable"] == 1
+        assert [other.parts.feeder.supply(AAPL) for _ in range(3)] == [None] * 3
+        assert other.parts.backend.engine.numbers()["unreadable"] == 1
         board.notices["feeds"] = b"of another release"
-        assert other._feeder.statuses() == []
-        assert other._backend.engine.numbers()["unreadable"] == 2
+        assert other.parts.feeder.statuses() == []
+        assert other.parts.backend.engine.numbers()["unreadable"] == 2
         board.notices[name_of(AAPL)] = write_supply(Supply("quiet", "halted"), 1)
-        assert other._feeder.supply(AAPL) == Supply("quiet", "halted")
+        assert other.parts.feeder.supply(AAPL) == Supply("quiet", "halted")
 
 
 @pytest.mark.usefixtures("_quiet")
@@ -282,16 +277,13 @@ async def test_what_an_old_leader_publishes_is_dropped(redis_url: str) -> None:
         await until(lambda: len(leaders(servers)) == 1)
         [leader] = leaders(servers)
         [other] = [one for one in servers if one is not leader]
-        assert leader._feeder is not None
-        fence = leader._feeder._fence
+        fence = leader.parts.feeder._fence
         await leader.stop()
         await until(lambda: leaders(servers) == [other])
-        assert other._feeder is not None
-        newer, other._feeder._fence = other._feeder._fence, fence
+        newer, other.parts.feeder._fence = other.parts.feeder._fence, fence
         await feed_of(other).publish([Publication(AAPL, published_book(_book(1)))])
-        other._feeder._fence = newer
-        assert other._backend is not None
-        assert await other._backend.engine.snapshot(AAPL) is None
+        other.parts.feeder._fence = newer
+        assert await other.parts.backend.engine.snapshot(AAPL) is None
 
 
 def _book(size: int) -> Publication:
@@ -310,10 +302,7 @@ async def test_searching_works_at_every_node(redis_url: str) -> None:
         for server in servers:
             feed_of(server).search = search  # type: ignore[method-assign, assignment] # a test stands in for it
         await until(
-            lambda: all(
-                one._feeder is not None and (one._feeder.leads or one._feeder._leader())
-                for one in servers
-            )
+            lambda: all((one.parts.feeder.leads or one.parts.feeder._leader()) for one in servers)
         )
         for server in servers:
             found = (await http.get(server.http_url + "/symbols?q=aap")).json()
@@ -355,18 +344,17 @@ async def test_when_no_node_runs_the_feed_it_counts_as_down(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a moment, since a feed may just be handed over."""
-    monkeypatch.setattr("bookcast.app.feeds_of", lambda _settings, publish: [Quiet(publish)])
+    monkeypatch.setattr("bookcast.compose.feeds_of", lambda _settings, publish: [Quiet(publish)])
     async with nodes(redis_url, 1) as [first]:
         await until(lambda: leaders([first]) == [first])
         async with connect(first.ws_url + "me?symbols=AAPL"):
             await until(lambda: f"wants {AAPL}" in feed_of(first).heard)
-            assert first._backend is not None
-            board = first._backend.cluster.feed_status
+            board = first.parts.backend.cluster.feed_status
             assert isinstance(board, RedisFeedStatus)
             await until(lambda: len(board._posted or ()) == 2)
-        monkeypatch.setattr("bookcast.app.feeds_of", lambda _settings, _publish: [])
+        monkeypatch.setattr("bookcast.compose.feeds_of", lambda _settings, _publish: [])
         async with nodes(redis_url, 1) as [second]:
-            feeder = second._feeder
+            feeder = second.parts.feeder
             assert feeder is not None
             await until(lambda: bool(feeder.statuses()))
             await first.stop()

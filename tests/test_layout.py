@@ -24,6 +24,7 @@ NO_TESTS_OF_THEIR_OWN = {
     "engine/base",
     "feeds/base",
     "sessions/base",
+    "sessions/store/base",
     "http/schemas",
     "protocol/actions",
     "protocol/shapes",

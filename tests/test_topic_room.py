@@ -67,7 +67,7 @@ async def test_what_is_under_way_counts() -> None:
 async def test_nodes_share_the_limit(redis_url: str) -> None:
     """However many publish at once at one of them, and in turn at two."""
     async with nodes(redis_url, 2, max_published_topics=20) as (one, two):
-        publishers = [node._publisher for node in (one, two)]
+        publishers = [node.parts.publisher for node in (one, two)]
 
         async def publish(number: int, at: int) -> str:
             chosen = publishers[at]
@@ -89,8 +89,7 @@ async def test_a_node_without_its_redis_has_a_bound_too(tmp_path: Path) -> None:
         async with nodes(redis.url, 1, max_published_topics=3, engine_down_publish="local") as [
             node
         ]:
-            assert node._backend is not None
-            publisher, engine = node._publisher, node._backend.engine
+            publisher, engine = node.parts.publisher, node.parts.backend.engine
             assert publisher is not None
             assert engine is not None
             redis.stop()

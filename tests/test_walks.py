@@ -37,7 +37,7 @@ def test_a_published_book_is_followed_from_its_route_to_the_socket() -> None:
     assert walk.ends.endswith(": the write of the client's transport")
     packages = [package_of(move.callee) for move in walk.moves]
     assert packages.index("engine") < packages.index("hub")
-    assert not any("check" in move.caller for move in walk.moves if "app.py" in move.caller)
+    assert not any("check" in move.caller for move in walk.moves if "compose.py" in move.caller)
     assert 0 < walk.stored < len(walk.moves)
     assert 0 < walk.between_packages < len(walk.moves)
 

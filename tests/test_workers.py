@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bookcast.app import Worker
+from bookcast.compose import Worker
 from bookcast.errors import StartupError
 from bookcast.workers import hold_port, worker_of
 from tests.support import PATIENCE, Command, command, connect, run

@@ -16,12 +16,12 @@ from typing import Any, Final
 import msgspec
 
 from bookcast import command_line, logs, workers
-from bookcast.app import Server
 from bookcast.auth import keys, tokens
 from bookcast.auth.principal import SCOPES, Grant, read_grant
 from bookcast.command_line import SCOPE_WORDS
 from bookcast.errors import InvalidInput, StartupError
 from bookcast.rotation import Rotation
+from bookcast.server import Server
 from bookcast.settings import Description, Loaded, Settings, describe, load, with_source
 
 logger = logging.getLogger(__name__)

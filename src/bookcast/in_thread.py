@@ -8,10 +8,10 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
-from bookcast.app import Server, serve
 from bookcast.errors import StartupError
 from bookcast.publisher import Published
 from bookcast.publishing import Publishing
+from bookcast.server import Server, serve
 from bookcast.settings.keywords import Keywords
 
 PATIENCE: Final = 30.0

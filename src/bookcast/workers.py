@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bookcast import backoff
-from bookcast.app import Worker
+from bookcast.compose import Worker
 from bookcast.errors import StartupError
 from bookcast.http.sockets import unresolvable
 

@@ -82,8 +82,7 @@ async def echo_server(
 ) -> AsyncIterator[Server]:
     """Run a server as the command does, but for its sessions; see :func:`echoing`."""
     async with serve(port=port, deflate_min_bytes=deflate_min_bytes) as server:
-        assert server._http is not None
-        config = server._http.config
+        config = server.parts.http.config
         # The server wires everything as it always does: what is tested is what is shipped.
         shipped = config.ws_protocol_class
         assert shipped is not None

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from bookcast import serve
-from bookcast.app import Server
+from bookcast.server import Server
 from tests.auth.keyring import SECRET, sign
 from tests.fakes.opend import SUB, Controller, samples
 from tests.support import PATIENCE, Client, connect, eventually

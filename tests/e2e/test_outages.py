@@ -81,13 +81,12 @@ async def test_who_waits_for_what_others_publish_hears_that_redis_is_away(
 async def test_what_a_nodes_own_feed_has_stays_live_without_redis(redis: RedisServer) -> None:
     """Its data go on."""
     async with nodes(redis.url, 1, feed="simulator") as (one,), v1(one, "a") as client:
-        await eventually(lambda: one._feeder is not None and one._feeder.leads, "the feed")
+        await eventually(lambda: one.parts.feeder.leads, "the feed")
         await watch(client)
         while (await client.hear())["type"] != "orderbook_update":
             pass  # until then it is pending
         redis.kill()
-        assert one._backend is not None
-        await eventually(lambda: one._backend.engine.status().state == "away", "the outage")  # type: ignore[union-attr] # see above
+        await eventually(lambda: one.parts.backend.engine.status().state == "away", "the outage")
         ended = asyncio.get_running_loop().time() + 1.5
         while asyncio.get_running_loop().time() < ended:
             message = await client.hear()
@@ -168,8 +167,7 @@ async def test_a_state_that_nobody_watches_survives_an_emptied_redis(
             while await sizes() != [1, 2, 3, 4, 5]:  # noqa: ASYNC110 - it is asked over HTTP
                 await asyncio.sleep(0.05)
         assert (await book(one, "NEW")).json()["data"]["bids"] == [[1, 2]]
-        assert other._backend is not None
-        heads = [f"{one.topic}" for one in await other._backend.engine.heads()]
+        heads = [f"{one.topic}" for one in await other.parts.backend.engine.heads()]
         assert "quote:US.Q" in heads
 
 

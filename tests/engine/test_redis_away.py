@@ -366,8 +366,7 @@ async def test_a_node_is_not_ready_before_it_has_reached_redis_once(
             await eventually(lambda: server._unready() is None, "the node to be ready")
         finally:
             redis.stop()
-        assert server._backend is not None
-        engine = server._backend.engine
+        engine = server.parts.backend.engine
         assert engine is not None
         await eventually(lambda: engine.status().state == "away", "the node to notice")
         ready = (await http.get("/readyz")).status_code == 200

@@ -13,7 +13,7 @@ from unittest import mock
 
 import msgspec
 
-from bookcast import Server, app
+from bookcast import Server, compose
 from bookcast.backend.configured import backend_of
 from bookcast.backend.redis import RedisTimes
 from bookcast.backplane.pulse import PulseTimes
@@ -59,7 +59,7 @@ class Node:
             self._feeds = [ScriptedFeed(publish)] if feeds else []
             return self._feeds
 
-        with mock.patch.object(app, "feeds_of", make):
+        with mock.patch.object(compose, "feeds_of", make):
             await self.server.start()
         self.connect = self._world.loop.listeners[-1].connect
         await self._world.loop.selector.settle()
@@ -136,7 +136,9 @@ class World:
         self.say = self.transcript.say
         self._patches = contextlib.ExitStack()
         self._patches.enter_context(
-            mock.patch.object(app, "backend_of", functools.partial(backend_of, times=self._TIMES))
+            mock.patch.object(
+                compose, "backend_of", functools.partial(backend_of, times=self._TIMES)
+            )
         )
 
     async def node(self, name: str = "one", *, feeds: bool = False, **settings: Any) -> Node:

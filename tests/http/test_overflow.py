@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bookcast import Server, app, serve
+from bookcast import Server, compose, serve
 from bookcast.errors import StartupError
 from bookcast.http.overflow import MAX_READ, Overflow, is_probe
 from tests.support import PATIENCE, connect, eventually, handshake
@@ -83,10 +83,10 @@ async def idle(port: int, count: int) -> AsyncIterator[list[asyncio.StreamReader
 @asynccontextmanager
 async def full(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> AsyncIterator[Server]:
     """Run a server that has as many connections as its open files allow."""
-    monkeypatch.setattr(app, "open_files", lambda: app.RESERVED_FILES + ROOM)
+    monkeypatch.setattr(compose, "open_files", lambda: compose.RESERVED_FILES + ROOM)
     async with serve(port=0, **settings) as server, idle(server.port, ROOM):
         await eventually(
-            lambda: bool(server._http and len(server._http.server_state.connections) == ROOM),
+            lambda: len(server.parts.http.server_state.connections) == ROOM,
             "the connections",
         )
         yield server
@@ -125,8 +125,7 @@ async def test_more_than_the_limit_are_never_open(monkeypatch: pytest.MonkeyPatc
     async with full(monkeypatch) as server, idle(server.port, 60) as readers:
         answer = await ask(server.port, "GET /readyz")
         assert answer.startswith(b"HTTP/1.1 200 ")
-        assert server._http is not None
-        connections = server._http.server_state.connections
+        connections = server.parts.http.server_state.connections
         await eventually(lambda: len(connections) <= ROOM + MAX_READ, "the rest to be closed")
         assert (await readers[0].read()).startswith(b"HTTP/1.1 503 ")
 
@@ -183,9 +182,9 @@ async def test_all_places_taken_is_no_reason_to_be_unready(
 
 async def test_too_few_open_files_end_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """In words, with what is needed."""
-    monkeypatch.setattr(app, "open_files", lambda: app.RESERVED_FILES)
+    monkeypatch.setattr(compose, "open_files", lambda: compose.RESERVED_FILES)
     with pytest.raises(StartupError, match=r"open files is 64.*ulimit -n"):
         await serve(port=0).start()
-    monkeypatch.setattr(app, "open_files", lambda: app.RESERVED_FILES + 18)
+    monkeypatch.setattr(compose, "open_files", lambda: compose.RESERVED_FILES + 18)
     with pytest.raises(StartupError, match="needs 82"):
         await serve(port=0, redis_url="redis://127.0.0.1:1").start()

@@ -230,9 +230,9 @@ async def test_a_read_reaches_the_feed_of_another_node(opend: Controller, redis_
         reading(feed="futu", futu_port=opend.port, **quick) as (leader, _),
         reading(feed="none", **quick) as (server, http),
     ):
-        await eventually(lambda: leader._feeder is not None and leader._feeder.leads, "a leader")
-        feeder = server._feeder
-        await eventually(lambda: feeder is not None and bool(feeder.statuses()), "its word")
+        await eventually(lambda: leader.parts.feeder.leads, "a leader")
+        feeder = server.parts.feeder
+        await eventually(lambda: bool(feeder.statuses()), "its word")
         opend.set_quota(10)
         answer = await http.get("/quotes/N0", params={"wait_ms": 5000})
         assert (answer.status_code, answer.json()["source"]) == (200, "futu")
@@ -406,7 +406,7 @@ async def test_methods_are_those_of_reads() -> None:
 async def test_nobody_waits_for_a_client_that_has_left(opend: Controller) -> None:
     """Its place is free for others."""
     async with fed(opend) as (server, _):
-        readers = server._readers
+        readers = server.parts.readers
         assert readers is not None
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET /quotes/MSFT?wait_ms=5000 HTTP/1.1\r\nHost: localhost\r\n\r\n")

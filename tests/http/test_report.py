@@ -8,7 +8,7 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from bookcast import Server
-from bookcast.app import Worker
+from bookcast.compose import Worker
 from bookcast.http import schemas
 from bookcast.settings import from_keywords
 from tests.support import connect, eventually, nodes
@@ -30,8 +30,7 @@ async def group(redis_url: str, count: int) -> AsyncIterator[list[Server]]:
 
 
 def _living(server: Server) -> int:
-    assert server._backend is not None
-    return len(server._backend.cluster.members.living)
+    return len(server.parts.backend.cluster.members.living)
 
 
 async def get(server: Server, path: str) -> httpx.Response:
@@ -88,8 +87,7 @@ async def test_whichever_process_is_asked_answers_for_all(redis_url: str) -> Non
 async def test_a_process_that_does_not_answer_is_told(redis_url: str) -> None:
     """Its numbers are missing, and the server isn't healthy."""
     async with group(redis_url, 2) as [first, second]:
-        assert second._backend is not None
-        second._backend.cluster.members.handlers.clear()
+        second.parts.backend.cluster.members.handlers.clear()
         health = (await get(first, "/health")).json()
         assert health["workers"] == {"answered": 1, "all": 2}
         assert health["status"] == "degraded"

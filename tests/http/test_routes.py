@@ -801,8 +801,7 @@ def test_stats_of_many_topics_hold_nobody_up(redis_url: str) -> None:
         for url, count in (("memory://", 30_000), (redis_url, 6000)):
             server = serve(port=0, redis_url=url, max_published_topics=0)
             loop.run_until_complete(server.start())
-            assert server._backend is not None
-            engine, reporter = server._backend.engine, server._reporter
+            engine, reporter = server.parts.backend.engine, server.parts.reporter
             assert engine is not None
             assert reporter is not None
             for at in range(0, count, 2000):

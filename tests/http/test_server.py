@@ -152,9 +152,9 @@ async def test_an_idle_connection_is_kept_for_the_next_request() -> None:
     ):
         await http.get("/livez")
         await asyncio.sleep(0.5)
-        [connection] = server._http.server_state.connections if server._http else []
+        [connection] = server.parts.http.server_state.connections
         await http.get("/livez")
-        assert [connection] == list(server._http.server_state.connections if server._http else [])
+        assert [connection] == list(server.parts.http.server_state.connections)
 
 
 async def test_an_address_with_connections_enough_is_told_so_over_http(

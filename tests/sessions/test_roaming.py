@@ -86,8 +86,7 @@ def set_times(server: Server, times: SessionTimes) -> None:
 
 def is_away(server: Server) -> bool:
     """Tell whether Redis is, as far as a node knows."""
-    assert server._backend is not None
-    return server._backend.engine.status().state == "away"
+    return server.parts.backend.engine.status().state == "away"
 
 
 async def saved(server: Server, client_id: str) -> None:
@@ -441,17 +440,11 @@ async def test_a_client_whose_node_was_cut_off_keeps_what_it_sees(
         await first.hear()
         await saved(here, "me")
         way.stall()
-        await until(
-            lambda: here._backend is not None and here._backend.engine.status().state == "away"
-        )
+        await until(lambda: here.parts.backend.engine.status().state == "away")
         async with connect(there.ws_url + "me"):
             await until(lambda: registry_of(there).ownership.resumed == 1)
             way.flow()
-            await until(
-                lambda: (
-                    here._backend is not None and here._backend.engine.status().state == "connected"
-                )
-            )
+            await until(lambda: here.parts.backend.engine.status().state == "connected")
             await until(lambda: not is_saved(here, "me"))
             await there.publish("AAPL", book(3))
             while await size_of(first) != 3:
@@ -477,6 +470,5 @@ async def test_a_session_that_cant_be_read_is_like_none(
             assert answer["code"] == "unknown_session"
             confirmed = await client.ask({"action": "subscribe", "symbol": "AAPL"})
             assert confirmed["type"] == "subscription_confirmed"
-        assert there._backend is not None
-        assert there._backend.engine.numbers()["unreadable"] == 1
+        assert there.parts.backend.engine.numbers()["unreadable"] == 1
     assert not [one for one in caplog.records if one.exc_info]

@@ -544,8 +544,7 @@ async def test_while_redis_is_away_nothing_is_called_recovered(
         await publish_to(here, 3, 4)
         way.refuse()
         way.cut()
-        assert there._backend is not None
-        engine = there._backend.engine
+        engine = there.parts.backend.engine
         await eventually(lambda: engine.status().state == "away", "Redis to be away")
         async with connect(there.ws_url + "me", subprotocols=V1) as client:
             going_on = asyncio.create_task(go_on(client, place, 4))

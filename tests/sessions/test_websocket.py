@@ -608,9 +608,8 @@ async def test_what_a_publisher_sends_under_load_waits_and_keeps_its_order(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing overtakes what waits, neither when the load is over nor when the publisher leaves."""
-    assert server._hub is not None
     resting = False
-    monkeypatch.setattr(server._hub, "is_resting", lambda: resting)
+    monkeypatch.setattr(server.parts.hub, "is_resting", lambda: resting)
     held: list[Callable[[], None]] = []
 
     def publication(number: int) -> bytes:
@@ -630,7 +629,7 @@ async def test_what_a_publisher_sends_under_load_waits_and_keeps_its_order(
         await client.hear()
         resting = True
         with monkeypatch.context() as patch:
-            patch.setattr(server._hub, "before_flush", held.append)
+            patch.setattr(server.parts.hub, "before_flush", held.append)
             publisher.writer.write(publication(2)[:20])
             await eventually(lambda: len(held) == 1, "the bytes to wait")
         resting = False
@@ -650,9 +649,8 @@ async def test_much_that_a_publisher_sends_waits_for_nothing(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What waits is bounded."""
-    assert server._hub is not None
-    monkeypatch.setattr(server._hub, "is_resting", lambda: True)
-    monkeypatch.setattr(server._hub, "before_flush", lambda _function: None)
+    monkeypatch.setattr(server.parts.hub, "is_resting", lambda: True)
+    monkeypatch.setattr(server.parts.hub, "before_flush", lambda _function: None)
     deep: Any = {"bids": [[price, 1] for price in range(5000, 0, -1)], "asks": []}
     async with connect(server.ws_url + "me?protocol=bookcast.v1") as client:
         await client.hear()
@@ -668,8 +666,7 @@ async def test_an_engine_that_waits_gets_a_task(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what the client says meanwhile waits for the answers."""
-    assert server._publisher is not None
-    publish_all = server._publisher.publish_all
+    publish_all = server.parts.publisher.publish_all
     released = asyncio.Event()
 
     async def slowly(*publication: Any) -> Any:

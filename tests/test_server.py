@@ -324,9 +324,8 @@ async def test_what_another_release_wrote_and_this_one_cant_read_is_told(
         httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http,
         connect(server.ws_url + "me", subprotocols=["bookcast.v1"]) as client,
     ):
-        assert server._backend is not None
-        assert isinstance(server._backend.engine, RedisEngine)
-        link = server._backend.engine._link
+        assert isinstance(server.parts.backend.engine, RedisEngine)
+        link = server.parts.backend.engine._link
         await client.hear()
         await client.ask({"action": "subscribe", "channel": "trades", "symbol": "AAPL"})
         assert (await client.hear())["state"] == "pending"

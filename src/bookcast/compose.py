@@ -1,0 +1,374 @@
+"""The composition root: makes the parts of a node from its settings, begins them and ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
+from typing import Final
+
+import msgspec
+from prometheus_client import Histogram
+
+from bookcast import logs
+from bookcast.auth.gate import Gate
+from bookcast.backend.base import Backend
+from bookcast.backend.configured import backend_of
+from bookcast.background import Periodic, Work
+from bookcast.cluster.members.base import Node
+from bookcast.errors import StartupError
+from bookcast.feeder import Feeder
+from bookcast.feeds.configured import feeds_of
+from bookcast.http import app as http_app
+from bookcast.http.overflow import MAX_READ, Overflow
+from bookcast.http.reads import Reads
+from bookcast.http.report import Reporter
+from bookcast.http.routes import Routes
+from bookcast.http.server import HttpLimits, HttpServer
+from bookcast.http.sockets import listen, open_files
+from bookcast.hub.hub import Hub
+from bookcast.limits import Full, Refusals, Seats
+from bookcast.model import CHANNELS
+from bookcast.observability.exporter import DELAY_BUCKETS, registry_of
+from bookcast.protocol.connection import Terms
+from bookcast.protocol.published import Rules
+from bookcast.protocol.render import Renderer
+from bookcast.publisher import Publisher
+from bookcast.readers import Readers
+from bookcast.rotation import Rotated
+from bookcast.sessions.base import SessionRules
+from bookcast.sessions.framer import Framer
+from bookcast.sessions.handshake import Reception
+from bookcast.sessions.ownership import SessionOwnership
+from bookcast.sessions.registry import Registry
+from bookcast.sessions.session import Session
+from bookcast.sessions.websocket import Endpoint, WebSocket
+from bookcast.settings import Settings
+from bookcast.version import __version__
+
+logger = logging.getLogger(__name__)
+
+RESERVED_FILES: Final = 48 + MAX_READ
+"""Files that the server needs besides its clients' connections, and those to Redis."""
+
+CHECK_SECONDS: Final = 0.5
+"""How often topics are judged, and clients looked after."""
+
+
+class Worker(msgspec.Struct, frozen=True):
+    """Which of the ``count`` processes that share a port this is; ``group`` is common to them."""
+
+    group: str
+    number: int
+    count: int
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What a node is made from, and what outlives its start and stop.
+
+    Attributes:
+        settings: all of them.
+        worker: it is one of several processes that share the port; None: it is alone.
+        node: its id.
+        gate: who may do what.
+        refusals: what is counted when somebody is refused.
+        addresses: the connections of each address.
+        unready: returns why new clients shouldn't be sent here, None when they may.
+        rotated: returns how the settings stand that may change.
+    """
+
+    settings: Settings
+    worker: Worker | None
+    node: str
+    gate: Gate
+    refusals: Refusals
+    addresses: Seats
+    unready: Callable[[], str | None]
+    rotated: Callable[[], Rotated | None]
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """The parts of a node that runs. ``port``: where it listens."""
+
+    port: int
+    backend: Backend
+    feeder: Feeder
+    hub: Hub
+    readers: Readers
+    registry: Registry
+    publisher: Publisher
+    reporter: Reporter
+    http: HttpServer
+
+
+class Presence:
+    """What a node tells others of itself. It is asked for it before all of its parts are made."""
+
+    def __init__(self, context: Context) -> None:
+        worker = context.worker
+        self._identity = Node(
+            context.node,
+            group=worker.group if worker is not None else context.node,
+            worker=worker.number if worker is not None else 0,
+            version=__version__,
+            started_ms=round(time.time() * 1000, 3),
+        )
+        self.leads: Callable[[], bool] = lambda: False
+        self.count: Callable[[], int] = lambda: 0
+
+    def describe(self) -> Node:
+        """Return it as it is now."""
+        return msgspec.structs.replace(self._identity, leads=self.leads(), connections=self.count())
+
+
+async def compose(  # noqa: PLR0915 - a list: each part is made once, with all that it needs
+    stack: AsyncExitStack, context: Context
+) -> Parts:
+    """Make a node and begin it: what is pushed on the stack ends it, in reverse order.
+
+    Raises:
+        StartupError: when the port can't be had or the feed can't run; then nothing is left.
+    """
+    settings, gate, refusals = context.settings, context.gate, context.refusals
+    room = _room(settings)
+    full = Full(time.monotonic)
+    loop = asyncio.get_running_loop()
+
+    # What it stands on, and what it serves.
+    presence = Presence(context)
+    backend = backend_of(settings, presence.describe)
+    engine, cluster = backend.engine, backend.cluster
+    feeder = Feeder(engine, cluster, functools.partial(feeds_of, settings))
+    presence.leads = lambda: feeder.leads
+    framer = Framer(settings.deflate_min_bytes)
+    delays = Histogram(
+        "bookcast_feed_to_socket_seconds",
+        "From when the feed saw an update to when it was written to the sockets",
+        buckets=DELAY_BUCKETS,
+        registry=None,
+    )
+    readers = Readers(engine, linger_seconds=settings.futu_linger_seconds)
+    hub = Hub(
+        renderer=Renderer(framer),
+        clock=time.monotonic,
+        now=time.time,
+        call_later=_call_later(loop),
+        batch_seconds=settings.batch_ms / 1000,
+        max_queue_bytes=settings.max_outbox_bytes,
+        stale_after={channel: getattr(settings, f"stale_after_{channel}") for channel in CHANNELS},
+        patience=engine.lag_seconds,
+        supply=feeder.supply,
+        gone=engine.gone,
+        lacking=feeder.lacking,
+        observe=delays.observe,
+    )
+    publisher = Publisher(
+        engine=engine,
+        hub=hub,
+        rules=Rules(settings.default_market, settings.refuse_crossed_books),
+        max_topics=settings.max_published_topics,
+    )
+
+    # The clients.
+    background = Work()
+    ownership = SessionOwnership(
+        backend.sessions,
+        cluster.members,
+        begin=background.begin,
+        prepare=engine.prepare,
+        clock=time.monotonic,
+        ttl=settings.session_ttl,
+        max_per_address=settings.max_connections_per_address,
+    )
+    registry = Registry(ownership, max_per_principal=settings.max_connections_per_principal)
+    presence.count = registry.__len__
+    endpoint = Endpoint(
+        hub=hub,
+        registry=registry,
+        reception=Reception(
+            gate=gate,
+            registry=registry,
+            addresses=context.addresses,
+            refusals=refusals,
+            full=full,
+            max_connections=settings.max_connections or room,
+            deflate=settings.deflate != "off",
+        ),
+        begin=functools.partial(
+            Session,
+            hub=hub,
+            engine=engine,
+            frame=framer,
+            home=registry,
+            ownership=ownership,
+            gate=gate,
+            refusals=refusals,
+            rules=_session_rules(settings, takes_tokens=gate.takes_credentials),
+        ),
+        slow_timeout=settings.slow_timeout,
+        max_message_bytes=settings.max_message_bytes,
+        framer=framer,
+        publish=publisher.publish_all,
+        lose_publisher=publisher.lose,
+        publishing_waits=engine.waits,
+        clock=time.monotonic,
+        loop=loop,
+    )
+
+    # HTTP.
+    counting = [registry, ownership, hub, logs, *engine.counting, refusals]
+    reporter = Reporter(
+        engine=engine,
+        members=cluster.members,
+        feeder=feeder,
+        hub=hub,
+        registry=registry,
+        publisher=publisher,
+        refusals=refusals,
+        numbers=registry_of(counting, delays),
+        myself=presence.describe,
+        group=context.worker.count if context.worker is not None else 1,
+        rotated=context.rotated,
+    )
+    reads = Reads(
+        engine=engine,
+        hub=hub,
+        feeder=feeder,
+        readers=readers,
+        gate=gate,
+        refusals=refusals,
+        default_market=settings.default_market,
+        linger_seconds=settings.futu_linger_seconds,
+        now=time.time,
+    )
+    routes = Routes(
+        settings=settings,
+        gate=gate,
+        engine=engine,
+        publisher=publisher,
+        refusals=refusals,
+        feeder=feeder,
+        reporter=reporter,
+        unready=context.unready,
+    )
+    http = HttpServer(
+        http_app.build(routes, reads, gate, refusals),
+        functools.partial(WebSocket, endpoint),
+        _http_limits(context, full, room),
+    )
+
+    # How they are connected.
+    engine.attach(
+        notice=readers.tap(hub.notice),
+        wanted=cluster.demand.want,
+        wanted_to_read=cluster.demand.want_to_read,
+        unwanted=cluster.demand.release,
+        unreadable=hub.note_unreadable,
+        removed=hub.forget,
+    )
+    backend.attach(away=hub.check, returned=ownership.recover)
+
+    # They begin in this order, and end in reverse.
+    sockets = await listen(
+        settings.address, settings.websocket_port, shared=context.worker is not None
+    )
+    port = sockets[0].getsockname()[1]
+    with ExitStack() as unserved:
+        for sock in sockets:
+            unserved.callback(sock.close)
+        stack.push_async_callback(backend.stop)
+        await backend.start()
+        ownership.start()
+        await feeder.start()
+        await http.start(sockets)
+        unserved.pop_all()  # they are the HTTP server's to close
+    stack.push_async_callback(publisher.close)
+    stack.push_async_callback(ownership.stop)
+    stack.push_async_callback(background.end)
+    stack.callback(refusals.tell)
+    stack.push_async_callback(http.stop)
+    stack.push_async_callback(feeder.close)
+    stack.push_async_callback(cluster.election.resign)
+    stack.callback(readers.close)
+
+    async def check() -> None:
+        """Look at what no event tells: silence."""
+        now = time.monotonic()
+        hub.check()
+        readers.check()
+        registry.check(now)
+        await feeder.post()
+        refusals.report(now)
+
+    checks = Periodic(check, CHECK_SECONDS, "a check")
+    checks.start()
+    stack.push_async_callback(checks.close)
+    if gate.jwks is not None:
+        background.begin(gate.jwks.run(), "keys")
+    return Parts(port, backend, feeder, hub, readers, registry, publisher, reporter, http)
+
+
+def _http_limits(context: Context, full: Full, room: int) -> HttpLimits:
+    settings = context.settings
+    return HttpLimits(
+        addresses=context.addresses,
+        refusals=context.refusals,
+        trusts=context.gate.trusts,
+        warn=context.gate.warn,
+        header_timeout=settings.header_timeout,
+        max_header_bytes=settings.max_header_bytes,
+        full=full,
+        overflow=Overflow(),
+        max_sockets=room,
+    )
+
+
+def _room(settings: Settings) -> int:
+    """Return how many connections the limit of open files leaves to clients.
+
+    Raises:
+        StartupError: when that is none.
+    """
+    limit = open_files()
+    needed = RESERVED_FILES
+    if settings.shares_redis:
+        needed += settings.redis_max_connections + 2  # those that listen
+    if limit <= needed:
+        raise StartupError(
+            f"The limit of open files is {limit}, and the server needs {needed} before it can take "
+            "a connection: raise it (ulimit -n; LimitNOFILE under systemd, --ulimit nofile under "
+            "Docker)"
+        )
+    return limit - needed
+
+
+def _session_rules(settings: Settings, *, takes_tokens: bool) -> SessionRules:
+    return SessionRules(
+        Terms(
+            default_market=settings.default_market,
+            max_subscriptions=settings.max_subscriptions,
+            takes_tokens=takes_tokens,
+            keeps_all=settings.session_queue == "all",
+        ),
+        slow_timeout=settings.slow_timeout,
+        heartbeat_ms=settings.heartbeat_ms,
+        ping_interval=settings.ping_interval,
+        ping_timeout=settings.ping_timeout,
+        auth_timeout=settings.auth_timeout,
+        message_rate=settings.message_rate,
+        publish_rate=settings.publish_rate,
+    )
+
+
+def _call_later(
+    loop: asyncio.AbstractEventLoop,
+) -> Callable[[float, Callable[[], None]], object]:
+    def call_later(seconds: float, function: Callable[[], None]) -> object:
+        if seconds <= 0:
+            return loop.call_soon(function)
+        return loop.call_later(seconds, function)
+
+    return call_later

@@ -1,0 +1,250 @@
+"""A node to run in this program: start and stop, publishing, renewing, draining."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self, Unpack
+
+from bookcast.auth.gate import Gate
+from bookcast.compose import Context, Parts, Worker, compose
+from bookcast.drain import drain
+from bookcast.errors import StartupError
+from bookcast.limits import Refusals, Seats
+from bookcast.publisher import Published
+from bookcast.publishing import Publishing
+from bookcast.rotation import Rotated
+from bookcast.settings import Settings, from_keywords
+from bookcast.settings.keywords import Keywords
+
+logger = logging.getLogger(__name__)
+
+TOGETHER: Final = 200
+"""Connections that are looked at before others have their turn."""
+
+
+def serve(**settings: Unpack[Keywords]) -> Server:
+    """Make a server to run inside this program's event loop.
+
+    Keywords are settings in lower case (``port`` is short for ``websocket_port``); the environment
+    isn't read. ``port=0`` picks a free port::
+
+        async with bookcast.serve(port=0) as server:
+            await server.publish("AAPL", {"bids": [[189.9, 300]], "asks": [[190.0, 100]]})
+
+    Raises:
+        SettingError: for a wrong setting.
+    """
+    return Server(from_keywords(**settings))
+
+
+class Server(Publishing[Coroutine[Any, Any, Published]]):
+    """One node: HTTP and WebSocket on one port, fed by one feed and by publishers.
+
+    ``worker``: it is one of several processes that share the port. ``node``: its id.
+    """
+
+    def __init__(
+        self, settings: Settings, worker: Worker | None = None, node: str | None = None
+    ) -> None:
+        self.rotated: Callable[[], Rotated | None] = lambda: None
+        """How the settings stand that may change; None where nobody reads them again."""
+        self.settings = settings
+        self.port = settings.websocket_port
+        self._worker = worker
+        self._node = node or secrets.token_hex(4)
+        self._refusals = Refusals()
+        self._addresses = Seats(settings.max_connections_per_address)
+        self._gate = Gate.of(settings, self._refusals)
+        self._running: _Running | None = None
+        self._draining = False
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+    @property
+    def http_url(self) -> str:
+        """Where HTTP is served, for instance ``http://127.0.0.1:8002``."""
+        host = self.settings.address
+        # Everywhere is no address to connect to; these two are where it is near.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - binds nothing
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """Where WebSockets connect; append a client id."""
+        return self.http_url.replace("http", "ws", 1) + "/ws/"
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether other processes share its port."""
+        return self._worker is not None
+
+    @property
+    def parts(self) -> Parts:
+        """The parts that it is made of.
+
+        Raises:
+            StartupError: when it doesn't run.
+        """
+        return self._now().parts
+
+    @property
+    def connection_count(self) -> int:
+        """How many clients are connected."""
+        return len(self._running.parts.registry) if self._running is not None else 0
+
+    @property
+    def received_count(self) -> int:
+        """How many messages clients have sent since the start."""
+        return self._running.parts.registry.received if self._running is not None else 0
+
+    @property
+    def conflated_count(self) -> int:
+        """How many updates a newer one replaced before a client could take them."""
+        return self._running.parts.hub.conflated if self._running is not None else 0
+
+    async def start(self) -> None:
+        """Listen, then feed.
+
+        Raises:
+            StartupError: when the port can't be had or the feed can't run.
+        """
+        if self._running is not None:
+            raise StartupError("The server runs already")
+        context = Context(
+            settings=self.settings,
+            worker=self._worker,
+            node=self._node,
+            gate=self._gate,
+            refusals=self._refusals,
+            addresses=self._addresses,
+            unready=self._unready,
+            rotated=lambda: self.rotated(),  # noqa: PLW0108 - it is attached later
+        )
+        async with AsyncExitStack() as stack:
+            parts = await compose(stack, context)
+            self._running = _Running(parts, stack.pop_all(), asyncio.get_running_loop())
+        self.port = parts.port
+        self.announce()
+
+    def announce(self) -> None:
+        """Log where the server is, now that it is there."""
+        logger.info("serving at %s, WebSockets at %s{client_id}", self.http_url, self.ws_url)
+
+    async def renew(self, settings: Settings) -> None:
+        """Take over the keys, secrets, rights and the password of Redis that settings name.
+
+        Connections whose key or secret is gone are closed; others have the rights they have now.
+
+        Raises:
+            BookcastError: when they can't be used; then nothing has changed.
+        """
+        gate = Gate.of(settings, self._refusals, self._gate.jwks)
+        running = self._running
+        if running is not None and settings.redis_url is not None:
+            await running.parts.backend.renew(settings.redis_url)
+        self._gate.take_credentials(gate)
+        self.settings = settings
+        sessions = running.parts.registry.sessions() if running is not None else ()
+        for number, session in enumerate(sessions):
+            session.renew()
+            if number % TOGETHER == TOGETHER - 1:
+                await asyncio.sleep(0)  # others have their turn
+
+    async def drain(self, *, hurry: asyncio.Event | None = None) -> None:
+        """Let another node run the feed, and clients go one after the other in ``DRAIN_SECONDS``.
+
+        It takes clients as long as balancers send them here, but ``/readyz`` says not to. Returns
+        when nobody is left; ``hurry``: once it is set, at once.
+        """
+        if self._running is None or self._draining:
+            return
+        self._draining = True
+        parts = self._running.parts
+        await parts.backend.cluster.election.resign()
+        if self.settings.drain_seconds and len(parts.registry):
+            logger.info(
+                "draining: %d clients in %g s", len(parts.registry), self.settings.drain_seconds
+            )
+        draining = asyncio.create_task(
+            drain(
+                parts.registry.sessions,
+                self.settings.drain_seconds,
+                clock=time.monotonic,
+                random=random.random,
+            ),
+            name="drain",
+        )
+        hurried = asyncio.create_task((hurry or asyncio.Event()).wait(), name="hurry")
+        await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, hurried):
+            task.cancel()
+
+    async def stop(self) -> None:
+        """Publish no more, end the feed, say goodbye to everybody; once more does nothing."""
+        running, self._running = self._running, None
+        if running is not None:
+            await running.stack.aclose()
+            logger.info("stopped")
+        self._draining = False
+
+    async def _publish(
+        self, symbol: str | None, data: Any, channel: str, period: str | None
+    ) -> Published:
+        running = self._now()
+        if asyncio.get_running_loop() is not running.loop:
+            # Another thread's loop: everything behind the publisher belongs to the server's.
+            publishing = self._publish_threadsafe(symbol, data, channel, period)
+            return await asyncio.wrap_future(publishing)
+        return await running.parts.publisher.publish(channel, symbol, data, period=period)
+
+    def _publish_threadsafe(
+        self, symbol: str | None, data: Any, channel: str, period: str | None
+    ) -> concurrent.futures.Future[Published]:
+        running = self._now()
+        publishing = running.parts.publisher.publish(channel, symbol, data, period=period)
+        return asyncio.run_coroutine_threadsafe(publishing, running.loop)
+
+    def _now(self) -> _Running:
+        if self._running is None:
+            raise StartupError("The server doesn't run: start it first")
+        return self._running
+
+    def _unready(self) -> str | None:
+        """Return why new clients shouldn't be sent here."""
+        if self._running is None or self._draining:
+            return "The server starts or stops"
+        backend = self._running.parts.backend
+        status = backend.engine.status()
+        if not backend.is_reached:
+            return f"Redis hasn't been reached yet. {status.detail or ''}".rstrip()
+        if status.state == "away" and not self.settings.ready_without_redis:
+            return status.detail or "Redis is away"
+        return None
+
+
+class _Running(NamedTuple):
+    """A node from its start to its stop. ``stack`` ends it."""
+
+    parts: Parts
+    stack: AsyncExitStack
+    loop: asyncio.AbstractEventLoop
