@@ -121,7 +121,7 @@ class Engine(ABC):
     async def publish(
         self, publications: Sequence[Publication], *, fence: int | None = None
     ) -> list[Position]:
-        """Give each publication its position, append it to the topic's log, notify who wants it.
+        """Number each publication, append it to the topic's log, notify who wants it.
 
         One whose key was used before for the same gets the position that it got then, and is left
         out. ``fence``: under which this node runs the feed that these come from.
@@ -162,7 +162,7 @@ class Engine(ABC):
 
     @abstractmethod
     async def snapshot(self, topic: Topic) -> Update | None:
-        """Give the newest update of a topic, None when there was none."""
+        """Return the newest update of a topic, None when there was none."""
 
     def gone(self, topic: Topic) -> Gone | None:  # noqa: ARG002 - nobody may have told it
         """Return, as far as is known here, whether the publisher of what is newest is gone."""
@@ -225,8 +225,8 @@ class Engine(ABC):
 
     @abstractmethod
     def status(self) -> EngineStatus:
-        """Tell how the engine is."""
+        """Return how the engine is."""
 
     def numbers(self) -> dict[str, float]:
-        """Give what there is to count, by name."""
+        """Return what there is to count, by name."""
         return {}
