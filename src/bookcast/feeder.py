@@ -129,7 +129,7 @@ class Feeder:
                 feed.want(topic)
 
     async def _want_after_others(self, topic: Topic, before: Awaitable[Sequence[Update]]) -> None:
-        """Tell the feed first what that of another node has published of a topic."""
+        """Hand the feed first what that of another node has published of a topic."""
         try:
             past = [update.data for update in await before]
         finally:
@@ -147,7 +147,7 @@ class Feeder:
             feed.release(topic)
 
     def supply(self, topic: Topic) -> Supply | None:
-        """Tell how the feed can supply a topic; None: no feed has it."""
+        """Return how the feed can supply a topic; None: no feed has it."""
         if self._leads:
             for feed in self._feeds:
                 if feed.serves(topic):
@@ -181,7 +181,7 @@ class Feeder:
         return bool(self.statuses()) and self.lacking(topic) is None
 
     def statuses(self) -> list[FeedStatus]:
-        """Tell how the feeds are, wherever they run."""
+        """Return how the feeds are, wherever they run."""
         if self._leads:
             return [feed.status() for feed in self._feeds]
         statuses = self._read(FEEDS, _statuses.decode)
@@ -207,7 +207,7 @@ class Feeder:
             return ()
 
     async def post(self) -> None:
-        """Tell other nodes what has changed; call it regularly."""
+        """Post what has changed for other nodes; call it regularly."""
         self._look_at_list()
         fence = self._cluster.election.fence
         if not self._leads or fence is None:
@@ -300,7 +300,7 @@ class Feeder:
         return Supply("", "feed_down", f"{status.detail}: what is published doesn't come here")
 
     def _trouble(self) -> str | None:
-        """Tell why nothing comes from the feed, which another node runs."""
+        """Return why nothing comes from the feed, which another node runs."""
         if (status := self._engine.status()).state == "away":
             return f"the feed runs on another node, and {status.detail}"
         now = self._clock()

@@ -33,7 +33,7 @@ async def link(
 
 @asynccontextmanager
 async def plane(url: str, *, patience: float = 1.0) -> AsyncIterator[Backplane]:
-    """Give a way to Redis. Whoever needs its subscriber starts it."""
+    """Make a way to Redis. Whoever needs its subscriber starts it."""
     async with link(url, patience=patience) as (made, breaker):
         subscriber = Subscriber(made)
         yield Backplane(made, subscriber, breaker, UnreadableLog())

@@ -67,7 +67,7 @@ class World(ABC):
 
     @abstractmethod
     async def lose(self, name: str, demand: Demand) -> None:
-        """Let a node be dead for so long that what it wanted is forgotten."""
+        """Make a node count as dead: what it wanted is forgotten."""
 
     @abstractmethod
     async def settled(self, name: str, count: int) -> None:

@@ -54,7 +54,7 @@ class World(ABC):
 
     @abstractmethod
     async def lose(self, election: Election) -> None:
-        """Let a node that runs the feed stand still for so long that it counts as dead."""
+        """Make a node that runs the feed count as dead: it has stood still for too long."""
 
 
 class InMemory(World):
@@ -102,7 +102,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
 
 @pytest.fixture
 async def three(world: World) -> AsyncIterator[list[Runner]]:
-    """Give three nodes, of which the first runs the feed."""
+    """Make three nodes, of which the first runs the feed."""
     runners = [Runner(await world.make(name)) for name in ("one", "two", "three")]
     for runner in runners:
         await runner.election.start(runner)

@@ -28,7 +28,7 @@ class World(ABC):
 
     @abstractmethod
     def elect(self, fence: int) -> None:
-        """Let a node run the feed under a number."""
+        """Elect a node under a number."""
 
 
 class InMemory(World):

@@ -29,14 +29,14 @@ class World(ABC):
 
     @abstractmethod
     async def make(self, name: str) -> Members:
-        """Let a node join."""
+        """Make a node that joins."""
 
     @abstractmethod
     async def lose(self, members: Members) -> None:
-        """Let a node die, without a word."""
+        """Cut a node off, as when it dies."""
 
     async def join(self, name: str) -> Members:
-        """Let a node join that says something of itself."""
+        """Make a node that says something of itself."""
         self.said[name] = Node(name, "group", worker=len(self.said), connections=5)
         return await self.make(name)
 

@@ -17,7 +17,7 @@ from tests.support import eventually
 
 @asynccontextmanager
 async def backplane(url: str) -> AsyncIterator[Backplane]:
-    """Give a node's way to Redis; its subscriber is started by whoever has said what it hears."""
+    """Make a node's way to Redis; its subscriber is started by whoever has said what it hears."""
     breaker = Breaker(time.monotonic, random.random)
     link = Link(LinkSettings(url), breaker)
     subscriber = Subscriber(link)

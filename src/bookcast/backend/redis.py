@@ -164,7 +164,9 @@ class RedisBackend(Backend):
         self._reconcile(left)
 
     def _reconcile(self, left: Sequence[tuple[Update, bool]] = ()) -> None:
-        """Let this node and Redis, which may have forgotten everything, agree again, in this order.
+        """Make this node and Redis, which may have forgotten everything, agree again.
+
+        This is the order:
 
         1. The newest states that were published here meanwhile become the newest in Redis.
         2. What this node wants, what its feed says and its sessions are told anew.

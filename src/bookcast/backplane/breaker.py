@@ -77,7 +77,7 @@ class Breaker:
         self._closed_at = self._clock()
 
     def wait(self) -> float:
-        """Give the seconds until the next look."""
+        """Return the seconds until the next look."""
         self._attempts += 1
         return backoff.delay(
             self._attempts, self._random(), first=self._times.first, most=self._times.most

@@ -57,11 +57,11 @@ class Keys:
         return f"{self._start}:{{{shard}}}"
 
     def fence(self, shard: int) -> str:
-        """Give the key of the highest fence that a shard has seen."""
+        """Return the key of the highest fence that a shard has seen."""
         return f"{self._shard(shard)}:f"
 
     def producer(self, shard: int, producer: str) -> str:
-        """Give the key of what a producer did last in a shard."""
+        """Return the key of what a producer did last in a shard."""
         return f"{self._shard(shard)}:p:{producer}"
 
     def once(self, shard: int) -> tuple[str, str]:
@@ -69,27 +69,27 @@ class Keys:
         return f"{self._shard(shard)}:o", f"{self._shard(shard)}:ot"
 
     def directory(self, shard: int) -> str:
-        """Give the key of the names of a shard's topics."""
+        """Return the key of the names of a shard's topics."""
         return f"{self._shard(shard)}:topics"
 
     def topic_prefix(self, shard: int) -> str:
-        """Give what the keys of a shard's topics begin with."""
+        """Return what the keys of a shard's topics begin with."""
         return f"{self._shard(shard)}:t:"
 
     def node(self, node: str) -> str:
-        """Give the key of what a node says of itself."""
+        """Return the key of what a node says of itself."""
         return f"{self.node_prefix}{node}"
 
     def node_channel(self, node: str) -> str:
-        """Give the channel on which a node is spoken to."""
+        """Return the channel on which a node is spoken to."""
         return f"{self._node_channels}{node}"
 
     def demand(self, node: str) -> str:
-        """Give the key of the topics that a node wants."""
+        """Return the key of the topics that a node wants."""
         return f"{self._demands}{node}"
 
     def session(self, *parts: str) -> str:
-        """Give the key of a session, from what it is found by.
+        """Return the key of a session, from what it is found by.
 
         That may be a secret: it isn't told.
         """

@@ -375,7 +375,7 @@ class Link:
             call.outcome.set_result(result)
 
     async def _run(self, calls: list[_Call], *, loading: bool = False) -> list[Any]:
-        """Give the result of each call, or what went wrong with it; ``loading``: scripts first."""
+        """Return the result of each call, or what went wrong; ``loading``: load scripts first."""
         try:
             client = await self._connect()
             if loading:
@@ -401,7 +401,7 @@ class Link:
     # Connections
 
     async def _connect(self) -> Redis | RedisCluster:
-        """Give the client; the first time, find out what kind of Redis it is."""
+        """Return the client; the first time, find out what kind of Redis it is."""
         async with self._connecting:
             if self._client is None:
                 client = await self._find()
@@ -520,7 +520,7 @@ def _was_never_sent(error: Exception) -> bool:
 
 
 def _may_go_well_now(result: Any, *, stood_still: bool) -> bool:
-    """Tell whether a call failed in a way that it may not fail a second time."""
+    """Return whether a call failed in a way that it may not fail a second time."""
     if isinstance(result, RedisTimeoutError):
         return stood_still
     # Where there was no connection at all, trying once more can't help.

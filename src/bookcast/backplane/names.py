@@ -29,7 +29,7 @@ def topic_of(name: str) -> Topic:
 
 @lru_cache(maxsize=65_536)
 def shard_of(topic: Topic) -> int:
-    """Tell which shard a topic is in."""
+    """Return which shard a topic is in."""
     return int(key_slot(name_of(topic).encode())) % SHARDS
 
 

@@ -33,7 +33,7 @@ class PulseTimes(Times, frozen=True, kw_only=True):
 
 
 class Pulse:
-    """Says it again and again; while Redis is away, as often as the breaker lets it look.
+    """Sends a pulse at an interval; while Redis is away, as often as the breaker lets it look.
 
     Args:
         plane: the way to Redis.
@@ -72,7 +72,7 @@ class Pulse:
         self._heard_at = self._clock()
 
     def beat_soon(self) -> None:
-        """Say it now rather than with the next pulse."""
+        """Beat now rather than after the interval."""
         self._beating.trigger()
 
     async def close(self) -> None:
@@ -80,7 +80,7 @@ class Pulse:
         await self._beating.close()
 
     async def beat(self) -> None:
-        """Say it once, and act on what Redis says."""
+        """Send one pulse, and act on what Redis answers."""
         try:
             known = await self._say()
         except EngineAwayError as error:

@@ -60,7 +60,7 @@ class Subscriber:
         self._handlers[channel] = hear
 
     def listen_to_others(self, hear: Callable[[str, bytes], None]) -> None:
-        """Give ``hear`` the channel and the message of whatever else is subscribed."""
+        """Call ``hear`` with the channel and the message of whatever else is subscribed."""
         self._hear_other = hear
 
     def start(self) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from bookcast.cluster.election.memory import MemoryElection, MemoryLock
 from tests.support import eventually
 
@@ -68,3 +71,54 @@ async def test_who_ends_while_it_is_their_turn_leaves_it_to_the_next() -> None:
     await eventually(lambda: elections[2].fence is not None, "the last one")
     assert [one.told[-1:] for one in runners[:2]] in ([["lost"], ["lost"]], [["lost"], []])
     assert lock.fence == elections[2].fence
+
+
+NODES = range(4)
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["dies", "is refused", "resigns", "a turn passes"]), st.sampled_from(NODES)
+    ),
+    max_size=20,
+)
+
+
+@given(STEPS)
+@settings(max_examples=100)
+def test_whatever_happens_one_of_those_who_live_runs_the_feed(
+    steps: list[tuple[str, int]],
+) -> None:
+    """Never two of them, each time under a higher number, as long as anybody is left."""
+    asyncio.run(play(steps))
+
+
+async def play(steps: list[tuple[str, int]]) -> None:
+    lock, fences = MemoryLock(), []
+    elections, runners = [MemoryElection(lock) for _ in NODES], [Runner() for _ in NODES]
+    living = set(NODES)
+
+    def leaders() -> list[int]:
+        return [one for one in living if runners[one].told[-1:] not in ([], ["lost"])]
+
+    for election, runner in zip(elections, runners, strict=True):
+        await election.start(runner)
+    for what, node in steps:
+        election = elections[node]
+        if what == "dies":
+            lock.release(election)
+            living.discard(node)
+        elif what == "resigns":
+            await election.resign()
+            living.discard(node)
+        elif what == "is refused" and node in living:
+            await election.note_fenced(election.fence or 0)
+        else:
+            await asyncio.sleep(0)
+        assert len(leaders()) <= 1
+        fences.append(lock.fence)
+    if living:
+        await eventually(lambda: len(leaders()) == 1, f"a leader of {living}")
+        [leader] = leaders()
+        assert elections[leader].fence == lock.fence
+    assert fences == sorted(fences)
+    for election in elections:
+        await election.resign()

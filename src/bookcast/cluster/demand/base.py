@@ -44,15 +44,15 @@ class Demand(ABC):
 
     @abstractmethod
     async def follow(self, listener: Listener) -> None:
-        """Tell a listener what all nodes want from now on.
+        """Notify a listener of what all nodes want, from now on.
 
         It has been told once when this returns. Once more does nothing.
         """
 
     @abstractmethod
     async def unfollow(self) -> None:
-        """Tell the listener no more; all that it heard of is released. Once more does nothing."""
+        """Notify the listener no more; all that it heard of is released. Once more does nothing."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Tell and follow nothing any more. What this node wanted counts no more, or soon won't."""
+        """End. What this node wanted counts no more, or soon won't."""

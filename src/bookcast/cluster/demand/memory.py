@@ -13,11 +13,11 @@ class SharedDemand:
         self._nodes: set[MemoryDemand] = set()
 
     def join(self, node: MemoryDemand) -> None:
-        """Let a node's demand count."""
+        """Count a node's demand."""
         self._nodes.add(node)
 
     def leave(self, node: MemoryDemand) -> None:
-        """Let what a node wants count no more, as when it is dead."""
+        """Count what a node wants no more, as when it is dead."""
         if node in self._nodes:
             self._nodes.remove(node)
             for topic in node.mine:
@@ -33,7 +33,7 @@ class SharedDemand:
         return all(found) if found else None
 
     def note_change(self, topic: Topic) -> None:
-        """Tell who follows that somebody wants a topic differently."""
+        """Notify whoever follows that somebody wants a topic differently."""
         for node in tuple(self._nodes):
             node.hear(topic)
 
@@ -64,14 +64,14 @@ class MemoryDemand(Demand):
             self._shared.note_change(topic)
 
     async def follow(self, listener: Listener) -> None:
-        """Tell a listener what all want, at once."""
+        """Notify a listener of what all want, at once."""
         if self._listener is None:
             self._listener = listener
             for topic in self._shared.topics():
                 self.hear(topic)
 
     async def unfollow(self) -> None:
-        """Tell the listener no more."""
+        """Notify the listener no more."""
         listener, self._listener = self._listener, None
         told, self._told = self._told, {}
         if listener is not None:
@@ -85,7 +85,7 @@ class MemoryDemand(Demand):
         self._shared.leave(self)
 
     def hear(self, topic: Topic) -> None:
-        """Tell the listener of a topic, where that is news."""
+        """Notify the listener of a topic, where that is news."""
         if self._listener is None:
             return
         is_read = self._shared.is_read(topic)

@@ -77,19 +77,19 @@ class RedisDemand(Demand):
         self._set(topic, reads=None)
 
     def tell_anew(self) -> None:
-        """Tell everything once more: Redis may have forgotten it."""
+        """Write everything once more: Redis may have forgotten it."""
         self._anew = True
         self._telling.request()
 
     async def follow(self, listener: Listener) -> None:
-        """Tell a listener what all nodes want; returns when it has been told once."""
+        """Notify a listener of what all nodes want; returns when it has been told once."""
         if self._listener is None:
             self._listener = listener
             await self._look()
             self._following.start()
 
     async def unfollow(self) -> None:
-        """Tell the listener no more; it begins anew with the next time."""
+        """Notify the listener no more; it begins anew with the next time."""
         listener, self._listener = self._listener, None
         await self._following.close()
         if listener is not None:

@@ -32,7 +32,7 @@ class Election(ABC):
 
     @abstractmethod
     async def start(self, candidate: Candidate) -> None:
-        """Let this node be elected from now on. Call it once.
+        """Stand for election from now on. Call it once.
 
         Where nobody can be ahead of it, it has been elected when this returns.
         """

@@ -24,7 +24,7 @@ class MemoryLock:
         self._waiting: list[MemoryElection] = []
 
     def wait(self, election: MemoryElection) -> None:
-        """Let a node have the lock when it is free."""
+        """Queue a node for the lock."""
         self._waiting.append(election)
 
     def take(self, election: MemoryElection) -> int | None:
@@ -36,7 +36,7 @@ class MemoryLock:
         return self.fence
 
     def release(self, election: MemoryElection) -> None:
-        """Let a node have the lock no more, nor wait for it, as when it is dead.
+        """Take the lock, or the place in the queue, from a node, as when it is dead.
 
         The next one is told; the node itself isn't.
         """

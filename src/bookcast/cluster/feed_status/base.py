@@ -23,7 +23,7 @@ class FeedStatusBoard(ABC):
 
     @abstractmethod
     async def post(self, make: Callable[[], Notices], fence: int) -> None:
-        """Let these be all notices.
+        """Replace all notices.
 
         Args:
             make: makes them; it is called only where another node may read them.

@@ -44,7 +44,7 @@ class MemoryFeedStatus(FeedStatusBoard):
         """What is posted next takes the place of all there is, as it always does."""
 
     async def post(self, make: Callable[[], Notices], fence: int) -> None:
-        """Let these be all notices, where there are others to read them.
+        """Replace all notices, where there are others to read them.
 
         Raises:
             FencedError: when another node runs the feed.

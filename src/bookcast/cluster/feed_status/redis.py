@@ -41,7 +41,7 @@ class RedisFeedStatus(FeedStatusBoard):
         self._posted = None
 
     async def post(self, make: Callable[[], Notices], fence: int) -> None:
-        """Let these be all notices; only what has changed is told.
+        """Replace all notices; only what has changed is sent.
 
         Raises:
             EngineAwayError: when that can't be done now.

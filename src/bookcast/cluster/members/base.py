@@ -70,11 +70,11 @@ class Members(ABC):
 
     @abstractmethod
     async def tell(self, node: str, method: str, body: bytes) -> None:
-        """Tell a node something, without waiting for an answer. It may never hear it."""
+        """Send a node a message, without waiting for an answer. It may never arrive."""
 
     @abstractmethod
     def announce(self) -> None:
-        """Tell the others soon what this node says of itself, since that has changed."""
+        """Show the others soon what this node says of itself, since that has changed."""
 
     @abstractmethod
     async def close(self) -> None:

@@ -31,15 +31,15 @@ class MemoryNetwork:
         self.away = ""
 
     def join(self, members: MemoryMembers) -> None:
-        """Let a node be reached, in place of one with its id."""
+        """Connect a node, in place of one with its id."""
         self._nodes[members.id] = members
 
     def lose(self, node: str) -> None:
-        """Let a node be dead: nobody reaches it, and it reaches nobody."""
+        """Cut a node off, as if it were dead: nobody reaches it, and it reaches nobody."""
         self._nodes.pop(node, None)
 
     def leave(self, members: MemoryMembers) -> None:
-        """Let a node not be reached any more, unless another has its id by now."""
+        """Disconnect a node, unless another has its id by now."""
         if self.has(members):
             del self._nodes[members.id]
 
@@ -109,7 +109,7 @@ class MemoryMembers(Members):
             return None
 
     async def tell(self, node: str, method: str, body: bytes) -> None:
-        """Tell a node something, unless that is lost."""
+        """Send a node a message, unless that is lost."""
         if not self._network.away:
             self._send(node, method, body, lambda _answer: None)
 

@@ -89,12 +89,12 @@ class RedisMembers(Members):
         return self._form
 
     def announce(self) -> None:
-        """Say it with a pulse of its own, unless Redis is away."""
+        """Send a pulse of its own soon, unless Redis is away."""
         if not self._plane.breaker.is_open:
             self.pulse.beat_soon()
 
     async def say(self) -> bool:
-        """Say that this node lives, and learn who else does.
+        """Note in Redis that this node lives, and learn who else does.
 
         Returns:
             False when Redis has forgotten this node, and what it wants with it, or is another one,
@@ -180,7 +180,7 @@ class RedisMembers(Members):
             return None
 
     async def tell(self, node: str, method: str, body: bytes) -> None:
-        """Tell a node something, without waiting for an answer. It may never hear it."""
+        """Send a node a message, without waiting for an answer. It may never hear it."""
         try:
             await self._tell(node, _Ask("", self.id, method, body))
         except EngineAwayError:
@@ -237,7 +237,7 @@ class RedisMembers(Members):
                 logger.debug("%s can't be answered: %s", ask.method, error)
 
     async def _tell(self, node: str, message: _Ask | _Answer) -> bool:
-        """Say something on a node's channel; False: certainly nobody has heard it."""
+        """Publish on a node's channel; False: certainly nobody has heard it."""
         listeners = await self._link.call(
             "tell", [], [self._link.keys.node_channel(node), _encode(message)], again=True
         )
