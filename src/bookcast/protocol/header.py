@@ -11,8 +11,7 @@ from bookcast.protocol.messages_v1 import Ts
 
 def topic_fields(topic: Topic, spelling: str) -> dict[str, Any]:
     """Return the fields that name a topic to a client, who spells the symbol its own way."""
-    fields: dict[str, Any] = {"channel": topic.channel, "symbol": spelling}
-    return fields | variant_field(topic)
+    return {"channel": topic.channel, "symbol": spelling, **variant_field(topic)}
 
 
 def variant_field(topic: Topic) -> dict[str, Any]:

@@ -79,13 +79,12 @@ class Subscriptions(dict[Topic, ViewSpec]):
         most = self._most(rights)
         if topic not in self and len(self) >= most:
             raise _too_many(most)
-        depth, interval_ms = asked.depth, max(asked.interval_ms, rights.min_interval_ms)
-        if topic.channel == "orderbook":
-            depth = rights.depth(depth)
-        every = asked.every and not interval_ms
-        spec = self[topic] = _shared(
-            asked._replace(depth=depth, interval_ms=interval_ms, every=every)
-        )
+        depth = rights.depth(asked.depth) if topic.channel == "orderbook" else asked.depth
+        if depth != asked.depth or asked.interval_ms < rights.min_interval_ms:
+            interval_ms = max(asked.interval_ms, rights.min_interval_ms)
+            every = asked.every and not interval_ms
+            asked = asked._replace(depth=depth, interval_ms=interval_ms, every=every)
+        spec = self[topic] = _shared(asked)
         return spec
 
     def entitle(
