@@ -35,7 +35,7 @@ fix: setup ## format, and mend what can be mended by itself
 	$(BIN)/ruff format src tests examples scripts benchmarks
 	$(BIN)/ruff check --fix src tests examples scripts
 	$(BIN)/python -m scripts.settings_table
-	$(BIN)/python -m scripts.close_codes
+	$(BIN)/python -m scripts.client_types
 
 bench: setup ## what delivering costs, beside a plain C loop and others; ARGS="--only a,b" for some
 	$(BIN)/python benchmarks/run.py $(ARGS)

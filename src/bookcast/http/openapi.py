@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from bookcast.http import problem, read_query, schemas
 from bookcast.http.report import MAX_TOPICS
-from bookcast.model import CHANNELS, ODD, PERIODS
+from bookcast.model import CHANNELS, ODD, PERIODS, Channel
 from bookcast.protocol import shapes
 from bookcast.protocol.idempotency import HEADER, MAX_LENGTH
 from bookcast.publisher import Published
@@ -37,12 +37,7 @@ _KNOWN: Final[dict[str, type[msgspec.Struct]]] = {
     "timeframe": schemas.KnownTimePoint,
 }
 _STRUCTS: Final = (
-    shapes.PublishedBook,
-    shapes.PublishedQuote,
-    shapes.PublishedTrades,
-    shapes.PublishedCandle,
-    shapes.PublishedBrokers,
-    shapes.PublishedTimePoint,
+    *shapes.PUBLISHED.values(),
     rows.VendorBook,
     rows.VendorQuote,
     rows.VendorTicker,
@@ -132,14 +127,6 @@ def _read(path: str) -> dict[str, Any]:
     )
 
 
-_PUBLISHED: Final[dict[str, type[msgspec.Struct]]] = {
-    "orderbook": shapes.PublishedBook,
-    "quote": shapes.PublishedQuote,
-    "trades": shapes.PublishedTrades,
-    "candles": shapes.PublishedCandle,
-    "brokers": shapes.PublishedBrokers,
-    "timeframe": shapes.PublishedTimePoint,
-}
 _VENDORS: Final[dict[str, type[msgspec.Struct]]] = {
     "orderbook": rows.VendorBook,
     "quote": rows.VendorQuote,
@@ -164,10 +151,14 @@ _KEY: Final = {
 }
 
 
-def _forms(channel: str) -> list[dict[str, Any]]:
+def _forms(channel: Channel) -> list[dict[str, Any]]:
     """Return the shapes that may be published to a channel."""
     row = _reference(_VENDORS[channel])
-    return [_reference(_PUBLISHED[channel]), row, {"type": "array", "items": row, "minItems": 1}]
+    return [
+        _reference(shapes.PUBLISHED[channel]),
+        row,
+        {"type": "array", "items": row, "minItems": 1},
+    ]
 
 
 _UPDATE: Final = {
@@ -184,7 +175,7 @@ _UPDATE: Final = {
 }
 
 
-def _broadcast(channel: str) -> dict[str, Any]:
+def _broadcast(channel: Channel) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
         {"name": "symbol", "in": "query", **_SYMBOL_OR_CODE},
         {"name": HEADER, "in": "header", "schema": _KEY},

@@ -6,13 +6,25 @@ update; null where unknown. Levels are ``[price, size]`` or ``[price, size, orde
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from bookcast.errors import ERRORS
 from bookcast.hub.status import State
-from bookcast.model import MAX_NUMBER, Brokers, Candle, Channel, QuotaPool, Quote, TimePoint, Trade
+from bookcast.model import (
+    MAX_NUMBER,
+    Brokers,
+    Candle,
+    Channel,
+    Order,
+    QuotaPool,
+    Quote,
+    TimePoint,
+    Trade,
+)
+from bookcast.numbers import Number
 from bookcast.protocol.shapes import ChannelName, PeriodName, VariantName
 
 SUBPROTOCOL = "bookcast.v1"
@@ -31,7 +43,20 @@ It is echoed as it was sent, 1.0 too."""
 Names = list[Annotated[Any, Meta(extra_json_schema={"type": "string"})]]
 """Symbols. Each is checked by itself: what isn't text among them spoils no other."""
 
-Ts = tuple[float | None, float | None, float]
+Ts = Annotated[
+    tuple[
+        Annotated[float | None, Meta(title="exchange")],
+        Annotated[float | None, Meta(title="feed")],
+        Annotated[float, Meta(title="server")],
+    ],
+    Meta(
+        title="Ts",
+        description="When the exchange, the feed and the server saw an update, in milliseconds "
+        "since 1970; null where unknown",
+    ),
+]
+
+ErrorCode = Annotated[str, Meta(extra_json_schema={"enum": list(ERRORS)})]
 
 MAX_DEPTH = 1000
 MAX_INTERVAL_MS = 60_000
@@ -209,8 +234,8 @@ class SubscriptionConfirmed(
     id: Id = UNSET
     channel: Channel
     symbol: str
-    period: str | UnsetType = UNSET
-    variant: str | UnsetType = UNSET
+    period: PeriodName | UnsetType = UNSET
+    variant: VariantName | UnsetType = UNSET
     view: SeenAs
     epoch: str | None
     seq: int | None
@@ -226,28 +251,40 @@ class UnsubscriptionConfirmed(
     id: Id = UNSET
     channel: Channel
     symbol: str
-    period: str | UnsetType = UNSET
-    variant: str | UnsetType = UNSET
+    period: PeriodName | UnsetType = UNSET
+    variant: VariantName | UnsetType = UNSET
     ignored: Ignored = UNSET
+
+
+class BookLevel(NamedTuple):
+    """A level of a book: ``[price, size]``, then ``orders`` and ``details`` where they are known.
+
+    ``orders`` counts the orders of that price, ``details`` lists their ids and sizes.
+    """
+
+    price: Number
+    size: Number
+    orders: int | None = None
+    details: list[Order] | None = None
 
 
 class Sides(msgspec.Struct, frozen=True):
     """Levels of both sides, best first; in a delta, those of size 0 are gone."""
 
-    bids: list[Any]
-    asks: list[Any]
+    bids: list[BookLevel]
+    asks: list[BookLevel]
 
 
 class OrderbookUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="orderbook_update"):
     """A whole book, as deep as the view."""
 
-    channel: Channel
+    channel: Literal["orderbook"]
     symbol: str
     epoch: str
     seq: int
     ts: Ts
     data: Sides
-    variant: str | UnsetType = UNSET
+    variant: VariantName | UnsetType = UNSET
 
 
 class OrderbookDelta(msgspec.Struct, frozen=True, tag_field="type", tag="orderbook_delta"):
@@ -256,7 +293,7 @@ class OrderbookDelta(msgspec.Struct, frozen=True, tag_field="type", tag="orderbo
     ``checksum``: CRC-32 of the best 10 bids, then asks, after the change, as ``price:size;`` each.
     """
 
-    channel: Channel
+    channel: Literal["orderbook"]
     symbol: str
     epoch: str
     seq: int
@@ -264,7 +301,7 @@ class OrderbookDelta(msgspec.Struct, frozen=True, tag_field="type", tag="orderbo
     prev_seq: int
     checksum: int
     data: Sides
-    variant: str | UnsetType = UNSET
+    variant: VariantName | UnsetType = UNSET
 
 
 class TradesData(msgspec.Struct, frozen=True):
@@ -276,7 +313,7 @@ class TradesData(msgspec.Struct, frozen=True):
 class TradeMessage(msgspec.Struct, frozen=True, tag_field="type", tag="trade"):
     """All trades after ``prev_seq`` up to ``seq``."""
 
-    channel: Channel
+    channel: Literal["trades"]
     symbol: str
     epoch: str
     seq: int
@@ -288,7 +325,7 @@ class TradeMessage(msgspec.Struct, frozen=True, tag_field="type", tag="trade"):
 class QuoteUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="quote_update"):
     """The newest quote; figures that are unknown are absent."""
 
-    channel: Channel
+    channel: Literal["quote"]
     symbol: str
     epoch: str
     seq: int
@@ -299,19 +336,19 @@ class QuoteUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="quote_upda
 class CandleUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="candle_update"):
     """A candle: each final one, and the newest state of the one that is forming."""
 
-    channel: Channel
+    channel: Literal["candles"]
     symbol: str
     epoch: str
     seq: int
     ts: Ts
-    period: str
+    period: PeriodName
     data: Candle
 
 
 class BrokersUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="brokers_update"):
     """The brokers in the queues."""
 
-    channel: Channel
+    channel: Literal["brokers"]
     symbol: str
     epoch: str
     seq: int
@@ -322,7 +359,7 @@ class BrokersUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="brokers_
 class TimeframeUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="timeframe_update"):
     """The newest minute of the day's line."""
 
-    channel: Channel
+    channel: Literal["timeframe"]
     symbol: str
     epoch: str
     seq: int
@@ -354,8 +391,8 @@ class StatusMessage(msgspec.Struct, frozen=True, tag_field="type", tag="status",
 
     channel: Channel
     symbol: str
-    period: str | UnsetType = UNSET
-    variant: str | UnsetType = UNSET
+    period: PeriodName | UnsetType = UNSET
+    variant: VariantName | UnsetType = UNSET
     state: State
     age_ms: float | None
     reason: str | UnsetType = UNSET
@@ -370,8 +407,8 @@ class GapMessage(msgspec.Struct, frozen=True, tag_field="type", tag="gap", kw_on
 
     channel: Channel
     symbol: str
-    period: str | UnsetType = UNSET
-    variant: str | UnsetType = UNSET
+    period: PeriodName | UnsetType = UNSET
+    variant: VariantName | UnsetType = UNSET
     epoch: str
     from_seq: int | None
     to_seq: int | None
@@ -391,8 +428,8 @@ class WhyMessage(msgspec.Struct, frozen=True, tag_field="type", tag="why", kw_on
     id: Id = UNSET
     channel: Channel
     symbol: str
-    period: str | UnsetType = UNSET
-    variant: str | UnsetType = UNSET
+    period: PeriodName | UnsetType = UNSET
+    variant: VariantName | UnsetType = UNSET
     received: int
     sent: int
     conflated: int
@@ -410,8 +447,8 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
     channel: Channel
     symbol: str
-    period: str | UnsetType = UNSET
-    variant: str | UnsetType = UNSET
+    period: PeriodName | UnsetType = UNSET
+    variant: VariantName | UnsetType = UNSET
     view: SeenAs
 
 
@@ -432,8 +469,8 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 
     channel: Channel
     symbol: str
-    period: str | UnsetType = UNSET
-    variant: str | UnsetType = UNSET
+    period: PeriodName | UnsetType = UNSET
+    variant: VariantName | UnsetType = UNSET
     view: SeenAs
     epoch: str | None
     seq: int | None
@@ -450,7 +487,7 @@ class NotRestored(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str | UnsetType = UNSET
     period: str | UnsetType = UNSET
     variant: str | UnsetType = UNSET
-    code: str
+    code: ErrorCode
     message: str | UnsetType = UNSET
 
 
@@ -494,7 +531,7 @@ class ErrorMessage(msgspec.Struct, frozen=True, tag_field="type", tag="error", k
     """
 
     id: Id = UNSET
-    code: str
+    code: ErrorCode
     message: str
     channel: str | UnsetType = UNSET
     symbol: str | UnsetType = UNSET

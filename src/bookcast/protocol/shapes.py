@@ -241,6 +241,16 @@ class PublishedBatch(msgspec.Struct, frozen=True):
     updates: list[PublishedUpdate]
 
 
+PUBLISHED: Final[Mapping[Channel, type[msgspec.Struct]]] = {
+    "orderbook": PublishedBook,
+    "quote": PublishedQuote,
+    "trades": PublishedTrades,
+    "candles": PublishedCandle,
+    "brokers": PublishedBrokers,
+    "timeframe": PublishedTimePoint,
+}
+"""The data of each channel as publishers send them."""
+
 OURS: Final[Mapping[Channel, frozenset[str]]] = {
     "orderbook": frozenset({"bids", "asks"}),
     "quote": frozenset(PublishedQuote.__struct_fields__)
