@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bookcast.http import problem, read_query, schemas
+from bookcast.http import problem, read_query, schemas, script
 from bookcast.http.report import MAX_TOPICS
 from bookcast.model import CHANNELS, ODD, PERIODS, Channel
 from bookcast.protocol import shapes
@@ -228,6 +228,17 @@ def _removed() -> dict[str, Any]:
     return answers | {"204": {"description": "It is removed"}}
 
 
+def _script() -> dict[str, Any]:
+    described = _get(
+        "The client for script tags: the globals WebSocketClient and Bookcast",
+        None,
+        {503: "This checkout has no built client"},
+        media_type="text/javascript",
+    )
+    described["get"]["responses"]["304"] = {"description": "The browser has the newest"}
+    return described
+
+
 @lru_cache(maxsize=1)
 def document() -> bytes:
     """Give the document as JSON."""
@@ -299,6 +310,7 @@ def document() -> bytes:
         ),
         "/livez": _get("Whether the process answers", schemas.Alive),
         "/readyz": _get("Whether new clients should be sent here", schemas.Alive, {503: "Not now"}),
+        script.PATH: _script(),
         "/metrics": _get("The numbers for Prometheus", None, media_type="text/plain"),
     }
     return msgspec.json.encode(
