@@ -35,9 +35,9 @@ export class Newest {
 
   #change({ epoch, seq, prev_seq, checksum, data }: Update): Verdict {
     const held = this.position;
-    if (this.expected || held === undefined) return "old"; // the whole book that comes has it
-    if (epoch === held.epoch && seq <= held.seq) return "old";
-    if (epoch !== held.epoch || prev_seq !== held.seq) return "broken";
+    if (this.expected) return "old"; // the whole book that comes has it
+    if (held?.epoch === epoch && seq <= held.seq) return "old";
+    if (held?.epoch !== epoch || prev_seq !== held.seq) return "broken";
     const next = applyDelta(this.value as Book, data, checksum);
     return next === undefined ? "broken" : this.#take(next, epoch, seq);
   }

@@ -50,6 +50,8 @@ export class Tape {
         this.#owed = { epoch, from: null, to: null, reason: "epoch" };
       } else if (this.#areTrades && !this.#open && batch.prev !== held.seq) return "broken";
     }
+    // Nothing was known when it was subscribed: what is before its first trade never came here.
+    if (held === undefined && this.#areTrades && batch.prev > 0) this.#owed = { epoch, from: null, to: batch.prev, reason: "history" };
     this.#move(epoch, seq);
     this.newest = batch;
     this.#remember(batch);

@@ -103,6 +103,8 @@ export class Topic implements Source {
 
   /** The position to go on from in a view. A book's stands for the view that it was seen in. */
   positionIn(view: View): Position | undefined {
+    // Subscribed when nothing was known: all that is kept is news, and no epoch has this name.
+    if (this.data instanceof Tape && this.#confirmed !== undefined) return this.position ?? { epoch: "", seq: 0 };
     const sameBook = this.#confirmed !== undefined && isSame(this.#confirmed, view);
     return this.channel !== "orderbook" || sameBook ? this.position : undefined;
   }
