@@ -1,0 +1,64 @@
+/** What is known of a topic that is a state: a book, a quote, brokers, the newest minute. */
+
+import { applyDelta, readBook, type Book } from "./book.js";
+import type { Position } from "./position.js";
+
+/** A data message, as far as every channel's has the same fields. */
+export interface Update {
+  readonly type: string;
+  readonly epoch: string;
+  readonly seq: number;
+  readonly data: unknown;
+  readonly ts?: unknown;
+  readonly prev_seq?: unknown;
+  readonly checksum?: unknown;
+}
+
+/** `old`: nothing new. `broken`: it doesn't follow what is known, so the server has to be asked. */
+export type Verdict = "new" | "old" | "broken";
+
+export class Newest {
+  value: unknown;
+  position: Position | undefined;
+  /** The whole state is on its way, so that it may begin anywhere. */
+  expected = true;
+  readonly #isBook: boolean;
+  readonly #epochs = new Set<string>();
+
+  constructor(isBook: boolean) {
+    this.#isBook = isBook;
+  }
+
+  receive(update: Update): Verdict {
+    return update.type === "orderbook_delta" ? this.#change(update) : this.#replace(update);
+  }
+
+  #change({ epoch, seq, prev_seq, checksum, data }: Update): Verdict {
+    const held = this.position;
+    if (this.expected) return "old"; // the whole book that comes has it
+    if (held?.epoch === epoch && seq <= held.seq) return "old";
+    if (held?.epoch !== epoch || prev_seq !== held.seq) return "broken";
+    const next = applyDelta(this.value as Book, data, checksum);
+    return next === undefined ? "broken" : this.#take(next, epoch, seq);
+  }
+
+  #replace({ epoch, seq, data }: Update): Verdict {
+    const held = this.position;
+    if (held !== undefined) {
+      const passed = this.expected ? seq < held.seq : seq <= held.seq;
+      if (epoch === held.epoch && passed) return "old";
+      // An epoch from before may be back, or a message that was late: only the server knows.
+      if (epoch !== held.epoch && !this.expected && this.#epochs.has(epoch)) return "broken";
+    }
+    const value = this.#isBook ? readBook(data) : typeof data === "object" && data !== null ? data : undefined;
+    return value === undefined ? "broken" : this.#take(value, epoch, seq);
+  }
+
+  #take(value: unknown, epoch: string, seq: number): Verdict {
+    this.value = value;
+    this.position = { epoch, seq };
+    this.expected = false;
+    this.#epochs.add(epoch);
+    return "new";
+  }
+}

@@ -1,0 +1,310 @@
+/** What a user holds: one topic in one view, as it is now, as events, or as an async iteration. */
+
+import { cutBook, type Book } from "./book.js";
+import { Emitter } from "./emitter.js";
+import { BookcastError } from "./errors.js";
+import type { Channel, Period, State, Variant } from "./messages.js";
+import type { Platform } from "./platform.js";
+import { joinGaps, type Gap, type Position } from "./position.js";
+import { Queue } from "./queue.js";
+import { weightOf, type Batch } from "./tape.js";
+import type { View } from "./view.js";
+
+/** `connecting`: the line is down; `syncing`: the newest isn't proven; the rest is the server's word. */
+export type SubscriptionState = State | "connecting" | "syncing" | "refused";
+
+export interface SubscriptionEvents<V> {
+  update: [value: V, subscription: Subscription<V>];
+  state: [state: SubscriptionState, subscription: Subscription<V>];
+  gap: [gap: Gap, subscription: Subscription<V>];
+  error: [error: BookcastError, subscription: Subscription<V>];
+}
+
+/** What a subscription needs of the topic that it belongs to. */
+export interface Source {
+  readonly channel: Channel;
+  readonly symbol: string;
+  readonly period: Period | undefined;
+  readonly variant: Variant | undefined;
+  /** When its newest update came, in milliseconds since 1970 of this side's clock. */
+  readonly updatedAt: number | undefined;
+  /** Over the wire it comes as slowly as a subscription wants it. */
+  isAsSlowAs(intervalMs: number): boolean;
+  stateOf(subscription: Subscription<unknown>): [state: SubscriptionState, reason: string | undefined];
+  leave(subscription: Subscription<unknown>): void;
+}
+
+export class Subscription<V> implements AsyncIterable<V> {
+  /** The newest that is proven; undefined before the first. Of trades and candles, the last that came. */
+  value: V | undefined;
+  /** @internal */
+  readonly view: View;
+  /** @internal Where it stands; of trades and candles everything up to here was delivered. */
+  position: Position | undefined;
+  /** @internal It gets nothing before the history that it asked for. */
+  waitsForHistory = false;
+  /** @internal */
+  source: Source;
+  readonly #platform: Platform;
+  readonly #maxBuffered: number;
+  readonly #events = new Emitter<SubscriptionEvents<V>>();
+  readonly #queues = new Set<Queue<V>>();
+  /** Takes what comes before the first loop, and between two of them. */
+  #idle: Queue<V> | undefined;
+  #ready: Promise<this> | undefined;
+  #settle: { resolve(): void; reject(error: Error): void } | undefined;
+  #isReady = false;
+  #shownAt = -Infinity;
+  #cancelPace: (() => void) | undefined;
+  #held: (() => void) | undefined;
+  #batches: { batch: Batch; gap: Gap | undefined }[] = [];
+  #gap: Gap | undefined;
+  #error: BookcastError | undefined;
+  #closed = false;
+  #told: string | undefined;
+
+  /** @internal */
+  constructor(source: Source, view: View, platform: Platform, maxBuffered: number) {
+    this.source = source;
+    this.view = view;
+    this.#platform = platform;
+    this.#maxBuffered = maxBuffered;
+    if (this.#isLossless) this.#idle = this.#queue();
+  }
+
+  get channel(): Channel {
+    return this.source.channel;
+  }
+
+  /** As it was asked for. */
+  get symbol(): string {
+    return this.source.symbol;
+  }
+
+  /** Of candles. */
+  get period(): Period | undefined {
+    return this.source.period;
+  }
+
+  /** `odd` for the book of odd lots. */
+  get variant(): Variant | undefined {
+    return this.source.variant;
+  }
+
+  get state(): SubscriptionState {
+    return this.source.stateOf(this)[0];
+  }
+
+  /** Why it is in this state, in words, where there is something to say. */
+  get reason(): string | undefined {
+    return this.source.stateOf(this)[1];
+  }
+
+  /** How long ago the newest update came, by the server's clock. */
+  get ageMs(): number | undefined {
+    const at = this.source.updatedAt;
+    return at === undefined ? undefined : Math.max(0, this.#platform.now() - at);
+  }
+
+  get epoch(): string | undefined {
+    return this.position?.epoch;
+  }
+
+  get seq(): number | undefined {
+    return this.position?.seq;
+  }
+
+  /** Fulfilled with the first value; rejected when there won't be one. */
+  get ready(): Promise<this> {
+    if (this.#ready === undefined) {
+      this.#ready = new Promise((resolve, reject) => {
+        this.#settle = {
+          resolve: () => {
+            resolve(this);
+          },
+          reject,
+        };
+      });
+      this.#ready.catch(() => undefined); // who doesn't await it isn't told twice
+      if (this.#isReady) this.#settle?.resolve();
+      else if (this.#error !== undefined) this.#settle?.reject(this.#error);
+      else if (this.#closed) this.#settle?.reject(closedError());
+    }
+    return this.#ready;
+  }
+
+  /** Calls back at each event. Returns what ends that. */
+  on<Name extends keyof SubscriptionEvents<V>>(
+    name: Name,
+    listener: (...given: SubscriptionEvents<V>[Name]) => void,
+  ): () => void {
+    // Who listens doesn't loop: nothing has to wait for a loop.
+    if (name === "update") this.#idle = undefined;
+    return this.#events.on(name, listener);
+  }
+
+  /**
+   * The newest state, each time that there is a newer one; of trades and candles everything, in order.
+   * Waits while the line is down. Ends after `close`, and throws a `BookcastError` after a refusal.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<V> {
+    const queue = this.#idle ?? this.#queue();
+    this.#idle = undefined;
+    if (!this.#isLossless && this.value !== undefined) this.#pushState(queue, this.value);
+    if (this.#closed) queue.end();
+    else if (this.#error !== undefined) queue.end(this.#error);
+    else this.#queues.add(queue);
+    return queue;
+  }
+
+  /** Ends the subscription. The topic is unsubscribed when nobody else wants it. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stopPace();
+    this.#settle?.reject(closedError());
+    for (const queue of this.#queues) queue.end();
+    this.#queues.clear();
+    this.#idle = undefined;
+    this.source.leave(this);
+  }
+
+  /** @internal Shows a newer state. */
+  show(value: unknown, position: Position): void {
+    this.#paced(() => {
+      const shown = (this.channel === "orderbook" ? cutBook(value as Book, this.view.depth) : value) as V;
+      this.position = position;
+      this.#update(shown, (queue) => {
+        this.#pushState(queue, shown);
+      });
+    });
+  }
+
+  /** @internal Takes trades or a candle. What it has already, it passes over. */
+  take(batch: Batch, gap?: Gap): void {
+    if (this.waitsForHistory) return;
+    const held = this.position;
+    if (held?.epoch === batch.epoch && batch.seq <= held.seq) return;
+    this.position = batch;
+    this.#batches.push({ batch, gap: joinGaps(this.#gap, gap) });
+    this.#gap = undefined;
+    this.#paced(() => {
+      const batches = this.#batches;
+      this.#batches = [];
+      for (const one of joined(batches)) this.#deliver(one.batch, one.gap);
+    });
+  }
+
+  /** @internal Something won't come. */
+  miss(gap: Gap): void {
+    if (this.waitsForHistory) return;
+    this.#gap = joinGaps(this.#gap, gap);
+    this.#events.emit("gap", gap, this);
+  }
+
+  /** @internal The server or the line refuses it. */
+  refuse(error: BookcastError): void {
+    if (this.#closed) return;
+    this.#error = error;
+    if (!this.#isReady) this.#settle?.reject(error);
+    const queues = [...this.#queues];
+    this.#queues.clear();
+    for (const queue of queues) queue.end(error);
+    this.#events.emit("error", error, this);
+    this.stateMayHaveChanged();
+  }
+
+  /** @internal It is accepted, perhaps after a refusal. */
+  accept(): void {
+    this.#error = undefined;
+  }
+
+  /** @internal Tells a change of the state, where there is one. */
+  stateMayHaveChanged(): void {
+    if (this.#closed) return;
+    const now = this.source.stateOf(this);
+    const told = now.join();
+    if (told === this.#told) return;
+    this.#told = told;
+    this.#events.emit("state", now[0], this);
+  }
+
+  get #isLossless(): boolean {
+    return this.channel === "trades" || this.channel === "candles";
+  }
+
+  #queue(): Queue<V> {
+    return new Queue<V>(this.#isLossless ? this.#maxBuffered : 1, {
+      withGap: (value, gap) => ({ ...value, gap }),
+      returned: (queue) => {
+        const wasLast = this.#queues.delete(queue) && this.#queues.size === 0;
+        if (wasLast && this.#isLossless && !this.#events.has("update")) this.#idle = queue;
+      },
+      gapped: (gap) => {
+        this.#events.emit("gap", gap, this);
+      },
+    });
+  }
+
+  #deliver(batch: Batch, gap: Gap | undefined): void {
+    const value = (batch.trades === undefined ? batch.candle : { trades: batch.trades }) as V;
+    const shown = gap === undefined ? value : { ...value, gap };
+    const item = { value, weight: weightOf(batch), epoch: batch.epoch, from: batch.prev + 1, to: batch.seq, gap };
+    this.#idle?.push(item);
+    this.#update(shown, (queue) => {
+      queue.push(item);
+    });
+  }
+
+  #update(value: V, push: (queue: Queue<V>) => void): void {
+    if (this.#closed) return;
+    this.value = value;
+    this.#isReady = true;
+    this.#settle?.resolve();
+    for (const queue of this.#queues) push(queue);
+    this.#events.emit("update", value, this);
+    this.stateMayHaveChanged();
+  }
+
+  #pushState(queue: Queue<V>, value: V): void {
+    const { epoch = "", seq = 0 } = this.position ?? {};
+    queue.push({ value, weight: 0, epoch, from: seq, to: seq });
+  }
+
+  /** Shows something at this subscription's own pace, if the wire's is faster. */
+  #paced(show: () => void): void {
+    const interval = this.source.isAsSlowAs(this.view.intervalMs) ? 0 : this.view.intervalMs;
+    this.#held = show;
+    if (this.#cancelPace !== undefined) return;
+    const left = this.#shownAt + interval - this.#platform.now();
+    if (left > 0) this.#cancelPace = this.#platform.after(left, this.#showHeld);
+    else this.#showHeld();
+  }
+
+  readonly #showHeld = (): void => {
+    const show = this.#held;
+    this.#stopPace();
+    this.#shownAt = this.#platform.now();
+    show?.();
+  };
+
+  #stopPace(): void {
+    this.#cancelPace?.();
+    this.#cancelPace = this.#held = undefined;
+  }
+}
+
+/** Joins trades that follow each other without a gap. */
+function joined(batches: { batch: Batch; gap: Gap | undefined }[]): { batch: Batch; gap: Gap | undefined }[] {
+  const all: typeof batches = [];
+  for (const { batch, gap } of batches) {
+    const last = all.at(-1);
+    if (last?.batch.trades === undefined || gap !== undefined || last.batch.epoch !== batch.epoch) all.push({ batch, gap });
+    else last.batch = { ...batch, prev: last.batch.prev, trades: [...last.batch.trades, ...(batch.trades ?? [])] };
+  }
+  return all;
+}
+
+function closedError(): BookcastError {
+  return new BookcastError("closed", "the subscription was closed", { final: true });
+}
