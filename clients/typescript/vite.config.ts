@@ -12,7 +12,7 @@ export default defineConfig({
       name: "bookcast",
       fileName: () => "bookcast.js",
     },
-    target: "es2020",
+    target: "es2022",
   },
   test: { include: ["tests/**/*.test.ts"] },
 });
