@@ -43,15 +43,22 @@ export class Newest {
   }
 
   #replace({ epoch, seq, data }: Update): Verdict {
-    const held = this.position;
-    if (held !== undefined) {
-      const passed = this.expected ? seq < held.seq : seq <= held.seq;
-      if (epoch === held.epoch && passed) return "old";
-      // An epoch from before may be back, or a message that was late: only the server knows.
-      if (epoch !== held.epoch && !this.expected && this.#epochs.has(epoch)) return "broken";
-    }
     const value = this.#isBook ? readBook(data) : typeof data === "object" && data !== null ? data : undefined;
-    return value === undefined ? "broken" : this.#take(value, epoch, seq);
+    if (value === undefined) return "broken";
+    const held = this.position;
+    if (held?.epoch === epoch) {
+      // A whole book of the same number may be a deeper one, whose confirmation was lost.
+      const isNews = seq > held.seq || (seq === held.seq && (this.expected || this.#isDeeper(value)));
+      if (!isNews) return "old";
+    } else if (held !== undefined && !this.expected && this.#epochs.has(epoch)) {
+      return "broken"; // an epoch from before may be back, or a message was late: only the server knows
+    }
+    return this.#take(value, epoch, seq);
+  }
+
+  #isDeeper(value: unknown): boolean {
+    const levels = ({ bids, asks }: Book): number => bids.length + asks.length;
+    return this.#isBook && levels(value as Book) > levels(this.value as Book);
   }
 
   #take(value: unknown, epoch: string, seq: number): Verdict {

@@ -1,5 +1,6 @@
 /** One topic: what is known of it, how the server says that it stands, and who wants it. */
 
+import type { Book } from "./book.js";
 import type { BookcastError } from "./errors.js";
 import type { Channel, Period, StatusMessage, Variant } from "./messages.js";
 import { Newest, type Update } from "./newest.js";
@@ -98,7 +99,13 @@ export class Topic implements Source {
 
   /** The position to go on from; undefined where what is known isn't proven. */
   get position(): Position | undefined {
-    return this.#isBroken && this.data instanceof Newest ? undefined : this.data.position;
+    const isProven = this.data instanceof Tape || (!this.#isBroken && this.#isShownAsConfirmed);
+    return isProven ? this.data.position : undefined;
+  }
+
+  /** What is known was sent in the view that the server confirmed last. */
+  get #isShownAsConfirmed(): boolean {
+    return this.#shownIn !== undefined && this.#confirmed !== undefined && isSame(this.#shownIn, this.#confirmed);
   }
 
   /** The position to go on from in a view. A book's stands for the view that it was seen in. */
@@ -165,7 +172,7 @@ export class Topic implements Source {
     this.refusal = undefined;
     if (this.#status?.state === "pending" || this.#status?.state === "stale") this.#status = undefined;
     if (data instanceof Newest) {
-      if (update.type !== "orderbook_delta") this.#shownIn = this.#confirmed;
+      if (update.type !== "orderbook_delta") this.#shownIn = this.#viewOf(data.value);
       for (const subscription of this.subscriptions) this.#showTo(subscription);
     } else if (data.newest !== undefined) {
       const owed = data.takeOwed();
@@ -216,7 +223,8 @@ export class Topic implements Source {
     } else {
       const held = this.position;
       const goesOn = recovered === true && begins !== null && held?.epoch === begins.epoch && held.seq === begins.seq;
-      data.expected = !goesOn && begins !== null;
+      // Where nothing is known there, something may have come before this confirmation.
+      data.expected = begins === null ? data.value !== undefined && !this.#isShownAsConfirmed : !goesOn;
       if (!wasUp) this.#isBroken = data.expected && data.value !== undefined;
       if (data.expected) this.#askLater();
       else this.#mended();
@@ -258,6 +266,14 @@ export class Topic implements Source {
 
   stateMayHaveChanged(): void {
     for (const subscription of this.subscriptions) subscription.stateMayHaveChanged();
+  }
+
+  /** The view that a whole state was sent in. A book that is deeper than the one confirmed tells. */
+  #viewOf(value: unknown): View | undefined {
+    const depth = this.#confirmed?.depth;
+    const { bids = [], asks = [] } = value as Partial<Book>;
+    const isDeeper = this.channel === "orderbook" && depth != null && Math.max(bids.length, asks.length) > depth;
+    return isDeeper ? this.asked : this.#confirmed;
   }
 
   #showTo(subscription: Subscription<unknown>): void {

@@ -217,13 +217,15 @@ export class Wire implements Carrier {
 
   /** Takes note of the answer to a question about a topic; undefined when there was no question. */
   #answered(id: unknown, topic: Topic): Ask | undefined {
-    const ask = this.#asks.get(id as number);
-    if (ask?.topics.delete(topic) !== true) return undefined;
-    if (ask.topics.size === 0) {
+    const answered = this.#asks.get(id as number);
+    if (answered?.topics.has(topic) !== true) return undefined;
+    for (const [one, ask] of this.#asks) {
+      // Answers come in order: those to earlier questions that are missing don't matter any more.
+      if (one > (id as number) || !ask.topics.delete(topic) || ask.topics.size > 0) continue;
       ask.cancel();
-      this.#asks.delete(id as number);
+      this.#asks.delete(one);
     }
-    return ask;
+    return answered;
   }
 
   /** A subscription isn't accepted. */
