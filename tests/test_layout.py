@@ -50,6 +50,16 @@ def test_every_module_stands_in_the_architecture() -> None:
     assert missing == []
 
 
+def test_every_module_of_the_client_stands_in_the_architecture() -> None:
+    """In the table of its own, and no other does."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    section = text.partition("\n## The TypeScript client\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?`) \|", section, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    source = ROOT / "clients" / "typescript" / "src"
+    assert named == {path.stem for path in source.glob("*.ts")}
+
+
 def test_every_test_says_in_a_sentence_what_holds() -> None:
     """A docstring each."""
     silent = []

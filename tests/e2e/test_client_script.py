@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
 from playwright.sync_api import Page
+
+from tests.fakes.redis_server import HOST, free_port
+from tests.support import PATIENCE, missing
 
 from .conftest import PageServer
 from .site import Site
@@ -23,6 +34,60 @@ PAGE = """
   client.connect();
 </script>
 """
+
+
+NGINX = """
+daemon off;
+pid {folder}/nginx.pid;
+lock_file {folder}/nginx.lock;
+error_log stderr;
+events {{}}
+http {{
+  access_log off;
+  proxy_temp_path {folder}/proxy;
+  client_body_temp_path {folder}/body;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    location /market/data/ {{
+      proxy_pass http://127.0.0.1:{server}/;
+      proxy_http_version 1.1;
+      proxy_set_header Host $http_host;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection upgrade;
+    }}
+  }}
+}}
+"""
+
+
+@pytest.fixture
+def prefixed(page_server: PageServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server's address below a path of a proxy."""
+    if shutil.which("nginx") is None:
+        missing("no nginx on the PATH")
+    folder, port = tmp_path_factory.mktemp("nginx"), free_port()
+    path = folder / "nginx.conf"
+    path.write_text(NGINX.format(folder=folder, port=port, server=page_server.port))
+    process = subprocess.Popen(
+        ["nginx", "-p", str(folder), "-e", "stderr", "-c", str(path)], stderr=subprocess.DEVNULL
+    )
+    wait_until_open(port)
+    yield f"http://127.0.0.1:{port}/market/data"
+    process.terminate()  # it ends its workers when it is asked to end
+    process.wait(PATIENCE)
+
+
+def wait_until_open(port: int) -> None:
+    """Wait until somebody listens."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection((HOST, port)):
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def expect_books(page: Page, symbol: str, more_than: int = 0) -> None:
@@ -78,3 +143,25 @@ def test_the_script_says_to_its_page_what_is_wrong(
         page.evaluate("client.onOrderBookUpdate = () => { throw new Error('of the page') }; null")
     assert page.evaluate("client.line.state") == "open"
     assert set(faults) == {"of the page"}
+
+
+def test_the_script_connects_to_where_it_came_from(page: Page, prefixed: str, site: Site) -> None:
+    """Below a proxy's path, with both of its classes; or to where it is told to."""
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    place = prefixed.replace("http:", "ws:")
+    with page.expect_websocket() as opened:
+        page.goto(site.serve(PAGE.format(server=prefixed)))
+    assert opened.value.url == f"{place}/ws/e2e"
+    expect_books(page, "US.AAPL")
+    with page.expect_websocket() as opened:
+        page.evaluate("globalThis.whole = new Bookcast(); null")
+    assert opened.value.url.startswith(f"{place}/ws/")
+    bids = page.evaluate("whole.orderBook('US.AAPL', {depth: 3}).ready.then((b) => b.value.bids)")
+    assert len(bids) == 3
+    with page.expect_websocket() as opened:
+        page.evaluate("new WebSocketClient('other', 'http://localhost:1/prefix/').connect()")
+    assert opened.value.url == "ws://localhost:1/prefix/ws/other"
+    # A page may have classes of such names: they hide ours.
+    page.add_script_tag(content="class WebSocketClient {}; class Bookcast {}")
+    assert faults == []
