@@ -90,6 +90,7 @@ export class Line {
   #leaving = false;
   #quiet = QUIET;
   #heardAt = 0;
+  #isSilent = false;
   #pingedAt = 0;
 
   constructor(options: LineOptions, protocol: Protocol) {
@@ -198,9 +199,9 @@ export class Line {
     const asked = (this.#pingedAt = this.#platform.now());
     this.send(this.#protocol.ping);
     const wait = (): void => {
-      const since = this.#platform.now();
+      this.#isSilent = true;
       this.#timer("answer", ANSWER_WITHIN, () => {
-        const silent = this.#heardAt < since;
+        const silent = this.#isSilent;
         if (silent || this.#platform.now() - asked > PONG_WITHIN) {
           this.giveUp(silent ? `nothing came for ${ANSWER_WITHIN / 1000} s after a ping` : "no pong came");
         } else wait();
@@ -262,6 +263,7 @@ export class Line {
 
   #heard(data: unknown): void {
     this.#heardAt = this.#platform.now();
+    this.#isSilent = false;
     let message: unknown;
     try {
       message = typeof data === "string" ? JSON.parse(data) : undefined;

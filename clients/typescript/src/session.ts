@@ -261,6 +261,7 @@ export class Session implements Protocol, Sender {
   }
 
   #erred(told: ErrorMessage): void {
+    if (typeof told.code !== "string") return;
     const error = errorOf(told);
     if (told.id !== undefined && told.id === this.#resumeId) this.#notResumed(told);
     else if (told.id !== undefined && told.id === this.#tokenId) this.#tokenRefused(error);

@@ -69,6 +69,7 @@ export class Tape {
   gap(told: { epoch: string; from_seq: number | null; to_seq: number | null; reason: Gap["reason"] }): Gap | Verdict {
     const { epoch, from_seq: from, to_seq: to, reason } = told;
     const held = this.position;
+    if (typeof epoch !== "string" || !isNumber(from) || !isNumber(to)) return "old";
     const gap = { epoch, from, to, reason };
     if (held?.epoch === epoch) {
       if (from === null || to === null) {
@@ -153,4 +154,8 @@ export class Tape {
     const readable = Array.isArray(trades) && trades.every((trade: Trade | null) => Number.isFinite(trade?.price));
     return readable && Number.isInteger(prev_seq) ? { epoch, prev: prev_seq as number, seq, trades } : undefined;
   }
+}
+
+function isNumber(seq: unknown): boolean {
+  return seq === null || Number.isInteger(seq);
 }

@@ -191,7 +191,7 @@ export class Topic implements Source {
   }
 
   status(status: StatusMessage): void {
-    if (!this.isUp) return;
+    if (!this.isUp || typeof status.state !== "string") return;
     this.#status = status;
     if (status.state === "live") this.refusal = undefined;
     if (typeof status.age_ms === "number") this.updatedAt ??= this.#carrier.platform.now() - status.age_ms;
@@ -226,7 +226,7 @@ export class Topic implements Source {
       // Where nothing is known there, something may have come before this confirmation.
       data.expected = begins === null ? data.value !== undefined && !this.#isShownAsConfirmed : !goesOn;
       if (!wasUp) this.#isBroken = data.expected && data.value !== undefined;
-      if (data.expected) this.#askLater();
+      if (data.expected) this.#askLater(FIRST_PAUSE);
       else this.#mended();
     }
     this.stateMayHaveChanged();
@@ -236,7 +236,7 @@ export class Topic implements Source {
   begins(): void {
     if (!(this.data instanceof Newest)) return;
     this.data.expected = true;
-    this.#askLater();
+    this.#askLater(FIRST_PAUSE);
   }
 
   /** What is known isn't proven any more: asks the server. */
@@ -245,7 +245,7 @@ export class Topic implements Source {
     this.#isBroken = true;
     if (this.data instanceof Newest) this.data.expected = true;
     if (this.#carrier.platform.now() >= this.#nextAskAt) this.#ask();
-    else if (this.#cancelAsk === undefined) this.#askLater();
+    else this.#askLater(0);
     this.stateMayHaveChanged();
   }
 
@@ -295,15 +295,14 @@ export class Topic implements Source {
     this.#nextAskAt = now + this.#pause;
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
     this.#carrier.askAgain(this);
-    this.#askLater();
+    this.#askLater(0);
   }
 
-  /** Asks again if nothing comes: a question or its answer may have been lost. */
-  #askLater(): void {
+  /** Asks if nothing comes until then: a question or its answer may have been lost. */
+  #askLater(patience: number): void {
     this.#cancelAsk?.();
     const now = this.#carrier.platform.now();
-    if (this.#nextAskAt <= now) this.#nextAskAt = now + this.#pause;
-    this.#cancelAsk = this.#carrier.platform.after(this.#nextAskAt - now, () => {
+    this.#cancelAsk = this.#carrier.platform.after(Math.max(this.#nextAskAt - now, patience), () => {
       this.#cancelAsk = undefined;
       if (!this.isUp) return;
       this.#isBroken = true;
