@@ -3,7 +3,7 @@
 import { CloseCode, mayRetry } from "./codes.js";
 import { BookcastError, errorOf } from "./errors.js";
 import { Line, type LineOptions, type LineStatus, type Protocol } from "./line.js";
-import type { Command, ErrorMessage, Message, Welcome } from "./messages.js";
+import type { ErrorMessage, Message, Welcome } from "./messages.js";
 import type { Update } from "./newest.js";
 import type { Platform } from "./platform.js";
 import { Requests } from "./requests.js";
@@ -56,17 +56,16 @@ export class Session implements Protocol, Sender {
 
   // For the wire
 
-  get lineState(): { state: SubscriptionState; reason: string | undefined } | undefined {
+  get lineState(): [state: SubscriptionState, reason: string | undefined] | undefined {
     const { state, reason } = this.line.status;
-    if (state === "open") return undefined;
-    return { state: state === "stopped" ? "refused" : "connecting", reason };
+    return state === "open" ? undefined : [state === "stopped" ? "refused" : "connecting", reason];
   }
 
   nextId(): number {
     return ++this.#id;
   }
 
-  send(command: Command): void {
+  send(command: object): void {
     this.line.send(command);
   }
 
@@ -75,7 +74,7 @@ export class Session implements Protocol, Sender {
   }
 
   /** Asks something that has one answer. */
-  ask<T>(command: Command): Promise<T> {
+  ask<T>(command: object): Promise<T> {
     const id = this.nextId();
     this.send({ ...command, id });
     return this.requests.wait<T>(id);

@@ -8,6 +8,7 @@ import type { Platform } from "./platform.js";
 import { joinGaps, type Gap, type Position } from "./position.js";
 import { Queue } from "./queue.js";
 import { weightOf, type Batch } from "./tape.js";
+import type { Name } from "./topic.js";
 import type { View } from "./view.js";
 
 /** `connecting`: the line is down; `syncing`: the newest isn't proven; the rest is the server's word. */
@@ -22,10 +23,7 @@ export interface SubscriptionEvents<V> {
 
 /** What a subscription needs of the topic that it belongs to. */
 export interface Source {
-  readonly channel: Channel;
-  readonly symbol: string;
-  readonly period: Period | undefined;
-  readonly variant: Variant | undefined;
+  readonly name: Name;
   /** When its newest update came, in milliseconds since 1970 of this side's clock. */
   readonly updatedAt: number | undefined;
   /** Over the wire it comes as slowly as a subscription wants it. */
@@ -35,6 +33,13 @@ export interface Source {
 }
 
 export class Subscription<V> implements AsyncIterable<V> {
+  declare readonly channel: Channel;
+  /** As it was asked for. */
+  declare readonly symbol: string;
+  /** Of candles. */
+  declare readonly period: Period | undefined;
+  /** `odd` for the book of odd lots. */
+  declare readonly variant: Variant | undefined;
   /** The newest that is proven; undefined before the first. Of trades and candles, the last that came. */
   value: V | undefined;
   /** @internal */
@@ -43,8 +48,7 @@ export class Subscription<V> implements AsyncIterable<V> {
   position: Position | undefined;
   /** @internal It gets nothing before the history that it asked for. */
   waitsForHistory = false;
-  /** @internal */
-  source: Source;
+  readonly #source: Source;
   readonly #platform: Platform;
   readonly #maxBuffered: number;
   readonly #events = new Emitter<SubscriptionEvents<V>>();
@@ -65,44 +69,26 @@ export class Subscription<V> implements AsyncIterable<V> {
 
   /** @internal */
   constructor(source: Source, view: View, platform: Platform, maxBuffered: number) {
-    this.source = source;
+    Object.assign(this, source.name);
+    this.#source = source;
     this.view = view;
     this.#platform = platform;
     this.#maxBuffered = maxBuffered;
     if (this.#isLossless) this.#idle = this.#queue();
   }
 
-  get channel(): Channel {
-    return this.source.channel;
-  }
-
-  /** As it was asked for. */
-  get symbol(): string {
-    return this.source.symbol;
-  }
-
-  /** Of candles. */
-  get period(): Period | undefined {
-    return this.source.period;
-  }
-
-  /** `odd` for the book of odd lots. */
-  get variant(): Variant | undefined {
-    return this.source.variant;
-  }
-
   get state(): SubscriptionState {
-    return this.source.stateOf(this)[0];
+    return this.#source.stateOf(this)[0];
   }
 
   /** Why it is in this state, in words, where there is something to say. */
   get reason(): string | undefined {
-    return this.source.stateOf(this)[1];
+    return this.#source.stateOf(this)[1];
   }
 
   /** How long ago the newest update came, by the server's clock. */
   get ageMs(): number | undefined {
-    const at = this.source.updatedAt;
+    const at = this.#source.updatedAt;
     return at === undefined ? undefined : Math.max(0, this.#platform.now() - at);
   }
 
@@ -166,7 +152,7 @@ export class Subscription<V> implements AsyncIterable<V> {
     for (const queue of this.#queues) queue.end();
     this.#queues.clear();
     this.#idle = undefined;
-    this.source.leave(this);
+    this.#source.leave(this);
   }
 
   /** @internal Shows a newer state. */
@@ -214,15 +200,16 @@ export class Subscription<V> implements AsyncIterable<V> {
     this.stateMayHaveChanged();
   }
 
-  /** @internal It is accepted, perhaps after a refusal. */
-  accept(): void {
+  /** @internal It is accepted, perhaps after a refusal, and so much history has been asked for. */
+  accept(history: number): void {
     this.#error = undefined;
+    if (this.view.history <= history) this.waitsForHistory = false;
   }
 
   /** @internal Tells a change of the state, where there is one. */
   stateMayHaveChanged(): void {
     if (this.#closed) return;
-    const now = this.source.stateOf(this);
+    const now = this.#source.stateOf(this);
     const told = now.join();
     if (told === this.#told) return;
     this.#told = told;
@@ -273,7 +260,7 @@ export class Subscription<V> implements AsyncIterable<V> {
 
   /** Shows something at this subscription's own pace, if the wire's is faster. */
   #paced(show: () => void): void {
-    const interval = this.source.isAsSlowAs(this.view.intervalMs) ? 0 : this.view.intervalMs;
+    const interval = this.#source.isAsSlowAs(this.view.intervalMs) ? 0 : this.view.intervalMs;
     this.#held = show;
     if (this.#cancelPace !== undefined) return;
     const left = this.#shownAt + interval - this.#platform.now();
