@@ -24,6 +24,8 @@ export interface SubscriptionEvents<V> {
 /** What a subscription needs of the topic that it belongs to. */
 export interface Source {
   readonly name: Name;
+  /** What the server was asked for. */
+  readonly asked: View | undefined;
   /** When its newest update came, in milliseconds since 1970 of this side's clock. */
   readonly updatedAt: number | undefined;
   /** Over the wire it comes as slowly as a subscription wants it. */
@@ -48,16 +50,17 @@ export class Subscription<V> implements AsyncIterable<V> {
   position: Position | undefined;
   /** @internal It gets nothing before the history that it asked for. */
   waitsForHistory = false;
-  readonly #source: Source;
+  /** @internal */
+  readonly source: Source;
+  /** Fulfilled with the first value; rejected when there won't be one. */
+  readonly ready: Promise<this>;
   readonly #platform: Platform;
   readonly #maxBuffered: number;
   readonly #events = new Emitter<SubscriptionEvents<V>>();
   readonly #queues = new Set<Queue<V>>();
   /** Takes what comes before the first loop, and between two of them. */
   #idle: Queue<V> | undefined;
-  #ready: Promise<this> | undefined;
-  #settle: { resolve(): void; reject(error: Error): void } | undefined;
-  #isReady = false;
+  #settle!: (error?: Error) => void;
   #shownAt = -Infinity;
   #cancelPace: (() => void) | undefined;
   #held: (() => void) | undefined;
@@ -70,25 +73,32 @@ export class Subscription<V> implements AsyncIterable<V> {
   /** @internal */
   constructor(source: Source, view: View, platform: Platform, maxBuffered: number) {
     Object.assign(this, source.name);
-    this.#source = source;
+    this.source = source;
     this.view = view;
     this.#platform = platform;
     this.#maxBuffered = maxBuffered;
+    this.ready = new Promise((resolve, reject) => {
+      this.#settle = (error) => {
+        if (error === undefined) resolve(this);
+        else reject(error);
+      };
+    });
+    this.ready.catch(() => undefined); // who doesn't await it isn't told twice
     if (this.#isLossless) this.#idle = this.#queue();
   }
 
   get state(): SubscriptionState {
-    return this.#source.stateOf(this)[0];
+    return this.source.stateOf(this)[0];
   }
 
   /** Why it is in this state, in words, where there is something to say. */
   get reason(): string | undefined {
-    return this.#source.stateOf(this)[1];
+    return this.source.stateOf(this)[1];
   }
 
   /** How long ago the newest update came, by the server's clock. */
   get ageMs(): number | undefined {
-    const at = this.#source.updatedAt;
+    const at = this.source.updatedAt;
     return at === undefined ? undefined : Math.max(0, this.#platform.now() - at);
   }
 
@@ -98,25 +108,6 @@ export class Subscription<V> implements AsyncIterable<V> {
 
   get seq(): number | undefined {
     return this.position?.seq;
-  }
-
-  /** Fulfilled with the first value; rejected when there won't be one. */
-  get ready(): Promise<this> {
-    if (this.#ready === undefined) {
-      this.#ready = new Promise((resolve, reject) => {
-        this.#settle = {
-          resolve: () => {
-            resolve(this);
-          },
-          reject,
-        };
-      });
-      this.#ready.catch(() => undefined); // who doesn't await it isn't told twice
-      if (this.#isReady) this.#settle?.resolve();
-      else if (this.#error !== undefined) this.#settle?.reject(this.#error);
-      else if (this.#closed) this.#settle?.reject(closedError());
-    }
-    return this.#ready;
   }
 
   /** Calls back at each event. Returns what ends that. */
@@ -148,11 +139,11 @@ export class Subscription<V> implements AsyncIterable<V> {
     if (this.#closed) return;
     this.#closed = true;
     this.#stopPace();
-    this.#settle?.reject(closedError());
+    this.#settle(new BookcastError("closed", "the subscription was closed", { final: true }));
     for (const queue of this.#queues) queue.end();
     this.#queues.clear();
     this.#idle = undefined;
-    this.#source.leave(this);
+    this.source.leave(this);
   }
 
   /** @internal Shows a newer state. */
@@ -192,7 +183,7 @@ export class Subscription<V> implements AsyncIterable<V> {
   refuse(error: BookcastError): void {
     if (this.#closed) return;
     this.#error = error;
-    if (!this.#isReady) this.#settle?.reject(error);
+    this.#settle(error);
     const queues = [...this.#queues];
     this.#queues.clear();
     for (const queue of queues) queue.end(error);
@@ -209,7 +200,7 @@ export class Subscription<V> implements AsyncIterable<V> {
   /** @internal Tells a change of the state, where there is one. */
   stateMayHaveChanged(): void {
     if (this.#closed) return;
-    const now = this.#source.stateOf(this);
+    const now = this.source.stateOf(this);
     const told = now.join();
     if (told === this.#told) return;
     this.#told = told;
@@ -246,8 +237,7 @@ export class Subscription<V> implements AsyncIterable<V> {
   #update(value: V, push: (queue: Queue<V>) => void): void {
     if (this.#closed) return;
     this.value = value;
-    this.#isReady = true;
-    this.#settle?.resolve();
+    this.#settle();
     for (const queue of this.#queues) push(queue);
     this.#events.emit("update", value, this);
     this.stateMayHaveChanged();
@@ -260,7 +250,7 @@ export class Subscription<V> implements AsyncIterable<V> {
 
   /** Shows something at this subscription's own pace, if the wire's is faster. */
   #paced(show: () => void): void {
-    const interval = this.#source.isAsSlowAs(this.view.intervalMs) ? 0 : this.view.intervalMs;
+    const interval = this.source.isAsSlowAs(this.view.intervalMs) ? 0 : this.view.intervalMs;
     this.#held = show;
     if (this.#cancelPace !== undefined) return;
     const left = this.#shownAt + interval - this.#platform.now();
@@ -290,8 +280,4 @@ function joined(batches: { batch: Batch; gap: Gap | undefined }[]): { batch: Bat
     else last.batch = { ...batch, prev: last.batch.prev, trades: [...last.batch.trades, ...(batch.trades ?? [])] };
   }
   return all;
-}
-
-function closedError(): BookcastError {
-  return new BookcastError("closed", "the subscription was closed", { final: true });
 }
