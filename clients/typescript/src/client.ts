@@ -201,8 +201,8 @@ export class Bookcast {
           channel,
           symbol,
           data,
-          ...(period !== undefined && { period }),
-          ...(key !== undefined && { idempotency_key: key }),
+          period,
+          idempotency_key: key,
         });
         return { epoch, seq };
       } catch (error) {
@@ -218,17 +218,10 @@ export class Bookcast {
 
   /** Why updates of a subscription do or don't arrive. */
   async why(subscription: Subscription<unknown>): Promise<Why> {
-    const { channel, symbol, period, variant, state, reason } = subscription;
+    const { state, reason, source } = subscription;
     await this.#whenOpen(0);
-    const answer = await this.#session.ask<WhyMessage>({
-      action: "why",
-      channel,
-      symbol,
-      ...(period && { period }),
-      ...(variant && { variant }),
-    });
-    const wire = this.#session.wire.topic({ channel, symbol, ...(period && { period }), ...(variant && { variant }) }).asked;
-    return { ...answer, client: { state, reason, line: this.line, wire } };
+    const answer = await this.#session.ask<WhyMessage>({ action: "why", ...source.name });
+    return { ...answer, client: { state, reason, line: this.line, wire: source.asked } };
   }
 
   /** Ends everything, with a goodbye to the server. */
@@ -251,8 +244,7 @@ export class Bookcast {
       intervalMs: whole("intervalMs", intervalMs, 0, 60_000),
       history: whole("history", history, 0, 10_000),
     };
-    const name: Name = { channel, symbol, ...(period && { period }), ...(variant && { variant }) };
-    const topic = this.#session.wire.topic(name);
+    const topic = this.#session.wire.topic({ channel, symbol, period, variant });
     const subscription = new Subscription<V>(topic, view, this.#platform, this.#maxBuffered);
     topic.join(subscription);
     if (this.line.state === "stopped") subscription.refuse(this.#session.ending);

@@ -3,49 +3,36 @@
 import { mayRetry } from "./codes.js";
 import type { ErrorMessage } from "./messages.js";
 
-export interface ErrorDetails {
-  /** Whether trying again is of no use until something is changed. */
-  final?: boolean;
-  retryAfterMs?: number | undefined;
-  /** Symbols that may have been meant, the likeliest first. */
-  didYouMean?: string[] | undefined;
-  channel?: string | undefined;
-  symbol?: string | undefined;
-}
-
 /**
  * What went wrong. `code` is the server's error code, the close code of a connection that ended
  * for good, or one of the client's own: `not_connected`, `no_answer`, `no_token`, `closed`.
  */
 export class BookcastError extends Error {
-  readonly final: boolean;
-  readonly retryAfterMs: number | undefined;
-  readonly didYouMean: readonly string[] | undefined;
-  readonly channel: string | undefined;
-  readonly symbol: string | undefined;
+  /** Whether trying again is of no use until something is changed. */
+  declare readonly final: boolean;
+  declare readonly retryAfterMs: number | undefined;
+  /** Symbols that may have been meant, the likeliest first. */
+  declare readonly didYouMean: readonly string[] | undefined;
+  declare readonly channel: string | undefined;
+  declare readonly symbol: string | undefined;
 
   constructor(
     readonly code: string | number,
     message: string,
-    details: ErrorDetails = {},
+    details: Partial<Pick<BookcastError, "final" | "retryAfterMs" | "didYouMean" | "channel" | "symbol">> = {},
   ) {
     super(message);
-    this.name = "BookcastError";
-    this.final = details.final ?? false;
-    this.retryAfterMs = details.retryAfterMs;
-    this.didYouMean = details.didYouMean;
-    this.channel = details.channel;
-    this.symbol = details.symbol;
+    Object.assign(this, { name: "BookcastError", final: false }, details);
   }
 }
 
 /** The error that the server's message tells of. */
-export function errorOf(told: ErrorMessage): BookcastError {
-  return new BookcastError(told.code, told.message, {
-    final: !mayRetry(told.code),
+export function errorOf({ code, message, channel, symbol, ...told }: ErrorMessage): BookcastError {
+  return new BookcastError(code, message, {
+    final: !mayRetry(code),
     retryAfterMs: told.retry_after_ms,
     didYouMean: told.did_you_mean,
-    channel: told.channel,
-    symbol: told.symbol,
+    channel,
+    symbol,
   });
 }

@@ -3,10 +3,10 @@
  * and knows which close codes are final. What the messages mean is its protocol's business.
  */
 
-import { Backoff } from "./backoff.js";
+import { backoff } from "./backoff.js";
 import { CloseCode, isFinal } from "./codes.js";
-import { BookcastError } from "./errors.js";
-import type { PageEvent, Platform, Socket, SocketConstructor } from "./platform.js";
+import type { BookcastError } from "./errors.js";
+import type { Platform, Socket, SocketConstructor } from "./platform.js";
 import { Tokens, type GetToken } from "./token.js";
 
 export type LineState = "connecting" | "open" | "waiting" | "stopped";
@@ -74,18 +74,20 @@ const LATE = 3_000;
 const LONGEST_WAIT = 3_600_000;
 
 export class Line {
+  status: LineStatus = { state: "connecting" };
   /** The token that this connection shows, where there is one. */
   token: string | undefined;
   readonly tokens: Tokens | undefined;
   readonly #options: LineOptions;
   readonly #platform: Platform;
   readonly #protocol: Protocol;
-  readonly #backoff: Backoff;
   readonly #timers = new Map<string, () => void>();
-  #status: LineStatus = { state: "connecting" };
   #socket: Socket | undefined;
   #unwatch: (() => void) | undefined;
-  #attempt = 0;
+  /** Attempts since the last good connection. */
+  #attempts = 0;
+  /** Changes with each connection: what comes for an earlier one is of no use. */
+  #turn = 0;
   #notBefore = 0;
   #leaving = false;
   #quiet = QUIET;
@@ -97,28 +99,27 @@ export class Line {
     this.#options = options;
     this.#platform = options.platform;
     this.#protocol = protocol;
-    this.#backoff = new Backoff(() => this.#platform.random(), FIRST_DELAY, LONGEST_DELAY);
     if (options.getToken !== undefined) {
       this.tokens = new Tokens(options.getToken, this.#platform, (error, retryInMs) => {
-        this.#protocol.failed?.(error);
-        if (this.#status.state === "connecting" && this.#socket === undefined) {
-          this.#waits(retryInMs, error.message);
-        }
+        protocol.failed?.(error);
+        if (!this.isOpen && this.#socket === undefined) this.#wait(retryInMs, error.message);
       });
     }
   }
 
-  get status(): LineStatus {
-    return this.#status;
-  }
-
   get isOpen(): boolean {
-    return this.#status.state === "open";
+    return this.status.state === "open";
   }
 
   start(): void {
     this.#unwatch = this.#platform.watchPage((event) => {
-      this.#page(event);
+      const { state } = this.status;
+      this.#note(`the page: ${event}`);
+      if (event === "sleep") {
+        this.#drop(ASLEEP);
+        this.#change({ state: "waiting", reason: "the page sleeps" });
+      } else if (state === "open") this.check();
+      else if (state === "waiting") this.#connectIn(this.#notBefore - this.#platform.now());
     });
     this.#connect();
   }
@@ -130,13 +131,19 @@ export class Line {
 
   /** Ends for good, since coming back is of no use. */
   fail(code: number, reason: string): void {
-    this.#note(`stopped for good: ${reason} (${code})`);
     this.#end({ state: "stopped", code, reason, final: true }, GIVEN_UP);
   }
 
   /** Gives up this connection and comes back. */
-  giveUp(reason: string, code = GIVEN_UP): void {
-    this.#lost(reason, undefined, code);
+  giveUp(reason: string, code?: number): void {
+    const first = this.#attempts === 0;
+    this.#drop(GIVEN_UP);
+    const delay = backoff(this.#attempts++, FIRST_DELAY, LONGEST_DELAY, this.#platform);
+    const held = this.#notBefore - this.#platform.now();
+    // A server that goes away gave each client its own moment.
+    const pause = held > 0 ? held + Math.min(delay, FIRST_DELAY) : this.#leaving && first ? 0 : delay;
+    this.#wait(pause, reason, code);
+    this.#connectIn(pause);
   }
 
   /** The connection is of use now. `quietMs`: after so long a silence its peer is pinged. */
@@ -145,23 +152,21 @@ export class Line {
     this.#stopTimers();
     this.#quiet = quietMs;
     this.#notBefore = 0;
-    this.#pingedAt = this.#platform.now();
+    this.#heardAt = this.#pingedAt = this.#platform.now();
     this.#timer("good", GOOD_AFTER, () => {
-      this.#backoff.reset();
+      this.#attempts = 0;
     });
     this.#watch();
-    this.#note("connected");
     this.#change({ state: "open" });
   }
 
-  /** Sends a message; false when there is no connection to send it over. */
-  send(message: object): boolean {
+  /** Sends a message, if there is a connection to send it over. */
+  send(message: object): void {
     try {
       this.#socket?.send(JSON.stringify(message));
     } catch {
-      return false; // it isn't open yet, or not any more: its closing is told soon
+      // it isn't open yet, or not any more: its closing is told soon
     }
-    return this.#socket !== undefined;
   }
 
   /** The server answered a ping. */
@@ -171,26 +176,22 @@ export class Line {
 
   /** The server asks to be left alone for so long, if the connection ends now. */
   holdOff(milliseconds: unknown): void {
-    if (typeof milliseconds !== "number" || !(milliseconds > 0)) return;
-    this.#notBefore = this.#platform.now() + Math.min(milliseconds, LONGEST_WAIT);
+    if (Number(milliseconds) > 0) this.#notBefore = this.#platform.now() + Math.min(Number(milliseconds), LONGEST_WAIT);
   }
 
   /** The server ends: come back in so long, which it chose for this client alone. */
-  leaveIn(milliseconds: unknown): void {
-    const delay = typeof milliseconds === "number" && milliseconds > 0 ? milliseconds : 0;
-    this.#note(`the server goes away: coming back in ${Math.round(delay)} ms`);
+  leaveIn(milliseconds: number): void {
+    this.#note(`the server goes away in ${milliseconds} ms`);
     this.#leaving = true;
-    this.#timer("leave", delay, () => {
+    this.#timer("leave", milliseconds, () => {
       this.giveUp("the server goes away");
     });
   }
 
   /** Has a new token shown to the server, over this connection or the next one. */
   renew(): void {
-    const attempt = this.#attempt;
-    void this.tokens?.renew().then((token) => {
-      this.token = token;
-      if (attempt === this.#attempt && this.isOpen) this.#protocol.renewed?.(token);
+    this.#withToken(this.tokens?.renew(), (token) => {
+      this.#protocol.renewed?.(token);
     });
   }
 
@@ -201,10 +202,8 @@ export class Line {
     const wait = (): void => {
       this.#isSilent = true;
       this.#timer("answer", ANSWER_WITHIN, () => {
-        const silent = this.#isSilent;
-        if (silent || this.#platform.now() - asked > PONG_WITHIN) {
-          this.giveUp(silent ? `nothing came for ${ANSWER_WITHIN / 1000} s after a ping` : "no pong came");
-        } else wait();
+        if (this.#isSilent || this.#platform.now() - asked > PONG_WITHIN) this.giveUp("no answer to a ping");
+        else wait();
       });
     };
     wait();
@@ -212,52 +211,69 @@ export class Line {
 
   #connect(): void {
     this.#stopTimers();
-    const attempt = ++this.#attempt;
+    this.#turn++;
     this.#leaving = false;
-    const { code, reason } = this.#status;
+    const { code, reason } = this.status;
     this.#change({ state: "connecting", ...(code && { code }), ...(reason && { reason }) });
-    if (this.tokens === undefined) {
-      this.#open();
-      return;
+    if (this.tokens === undefined) this.#open();
+    else {
+      this.#withToken(this.tokens.current(), () => {
+        this.#open();
+      });
     }
-    void this.tokens.current().then((token) => {
+  }
+
+  #connectIn(milliseconds: number): void {
+    if (milliseconds <= 0) this.#connect();
+    else {
+      this.#timer("retry", milliseconds, () => {
+        this.#connect();
+      });
+    }
+  }
+
+  #withToken(coming: Promise<string> | undefined, use: (token: string) => void): void {
+    const turn = this.#turn;
+    void coming?.then((token) => {
       this.token = token;
-      if (attempt === this.#attempt) this.#open();
+      if (turn === this.#turn) use(token);
     });
   }
 
   #open(): void {
-    this.#note(`connecting to ${this.#options.url}`);
+    const { url, protocols, WebSocket } = this.#options;
+    if (this.status.state === "waiting") this.#change({ state: "connecting" });
     let socket: Socket;
     try {
-      socket = new this.#options.WebSocket(this.#options.url, this.#options.protocols);
+      socket = new WebSocket(url, protocols);
     } catch (error) {
       // A browser throws so for an address that it will never connect to.
-      const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+      const reason = String(error);
       if (/^(Security|Syntax)Error/.test(reason)) this.fail(0, reason);
-      else this.#lost(reason);
+      else this.giveUp(reason);
       return;
     }
     this.#socket = socket;
-    this.#heardAt = this.#platform.now();
-    if (this.#status.state !== "connecting") this.#change({ state: "connecting" });
     this.#timer("connect", CONNECT_WITHIN, () => {
-      this.giveUp(`not connected within ${CONNECT_WITHIN / 1000} s`);
+      this.giveUp("not connected in time");
     });
     socket.onopen = () => {
       this.#protocol.opened();
     };
-    socket.onmessage = (event: { data: unknown }) => {
-      this.#heard(event.data);
+    socket.onmessage = ({ data }: { data: unknown }) => {
+      this.#heard(data);
     };
     socket.onerror = nothing; // what it means, its closing tells
-    socket.onclose = (event: { code?: number; reason?: string }) => {
-      this.#closed(event.code ?? 1006, event.reason ?? "");
+    socket.onclose = ({ code = 1006, reason = "" }: { code?: number; reason?: string }) => {
+      const why = reason || `closed with ${code}`;
+      if (code === CloseCode.TOKEN_EXPIRED) this.tokens?.drop();
+      if (isFinal(code) && (this.#protocol.obeys?.(code) ?? true)) this.fail(code, why);
+      else this.giveUp(why, code);
     };
-    readRefusal(socket, (reason, retryAfter) => {
-      if (socket !== this.#socket) return;
-      if (retryAfter !== null) this.holdOff(milliseconds(retryAfter, this.#platform.now()));
-      this.#lost(reason);
+    readRefusal(socket, (status, retryAfter = "") => {
+      const seconds = /^\d+$/.test(retryAfter);
+      this.holdOff(seconds ? Number(retryAfter) * 1_000 : Date.parse(retryAfter) - this.#platform.now());
+      this.giveUp(`HTTP ${status}`);
     });
   }
 
@@ -266,59 +282,17 @@ export class Line {
     this.#isSilent = false;
     let message: unknown;
     try {
-      message = typeof data === "string" ? JSON.parse(data) : undefined;
+      message = JSON.parse(data as string);
     } catch {
-      // what isn't JSON isn't from a bookcast server: it is passed over
+      // what isn't JSON isn't from a bookcast server
     }
     if (typeof message === "object" && message !== null) this.#protocol.received(message as Record<string, unknown>);
-    else this.#note("a message that can't be read was passed over");
+    else this.#note("passed over what isn't a message");
   }
 
-  #closed(code: number, said: string): void {
-    const reason = said === "" ? `closed with ${code}` : said;
-    if (code === CloseCode.TOKEN_EXPIRED) this.tokens?.drop();
-    if (isFinal(code) && (this.#protocol.obeys?.(code) ?? true)) this.fail(code, reason);
-    else this.#lost(reason, code);
-  }
-
-  #lost(reason: string, code?: number, closeWith = GIVEN_UP): void {
-    // Each client was given its own moment by a server that goes away.
-    const slot = this.#leaving && this.#backoff.attempts === 0;
-    const now = this.#platform.now();
-    this.#drop(closeWith);
-    const delay = this.#backoff.next();
-    const wanted = this.#notBefore > now ? this.#notBefore - now + Math.min(delay, FIRST_DELAY) : slot ? 0 : delay;
-    this.#waits(wanted, reason, code);
-    this.#timer("retry", wanted, () => {
-      this.#connect();
-    });
-  }
-
-  #waits(delay: number, reason: string, code?: number): void {
+  #wait(delay: number, reason: string, code?: number): void {
     this.#note(`${reason}; next try in ${Math.round(delay)} ms`);
-    this.#change({ state: "waiting", retryAt: this.#platform.now() + delay, reason, ...(code === undefined ? {} : { code }) });
-  }
-
-  #page(event: PageEvent): void {
-    const { state } = this.#status;
-    if (state === "stopped") return;
-    this.#note(event === "sleep" ? "the page is about to sleep" : "the page is awake, or the network is back");
-    if (event === "sleep") {
-      this.#drop(ASLEEP);
-      this.#change({ state: "waiting", reason: "the page sleeps" });
-    } else if (state === "open") this.check();
-    else if (state === "waiting") this.#retryNow();
-  }
-
-  /** Tries at once, unless the server asked to be left alone. */
-  #retryNow(): void {
-    const left = this.#notBefore - this.#platform.now();
-    if (left <= 0) this.#connect();
-    else {
-      this.#timer("retry", left, () => {
-        this.#connect();
-      });
-    }
+    this.#change({ state: "waiting", retryAt: this.#platform.now() + delay, reason, ...(code && { code }) });
   }
 
   /** Looks every few seconds whether the line is silent, or this side has slept. */
@@ -329,10 +303,8 @@ export class Line {
       const now = this.#platform.now();
       // A clock that was set back would hide a silence.
       if (now < this.#heardAt) this.#heardAt = this.#pingedAt = now;
-      const slept = now - due > LATE;
-      if (slept) this.#note("a timer was late: this side may have slept");
       const quiet = now - this.#heardAt >= this.#quiet || now - this.#pingedAt >= PING_EVERY;
-      if (slept || (quiet && !this.#timers.has("answer"))) this.check();
+      if (now - due > LATE || (quiet && !this.#timers.has("answer"))) this.check();
       this.#watch();
     });
   }
@@ -340,7 +312,7 @@ export class Line {
   /** Lets go of the socket. A dead one may take minutes to close: what it tells no longer counts. */
   #drop(closeWith?: number): void {
     this.#stopTimers();
-    this.#attempt += 1;
+    this.#turn++;
     const socket = this.#socket;
     this.#socket = undefined;
     if (socket === undefined) return;
@@ -355,7 +327,7 @@ export class Line {
   }
 
   #end(status: LineStatus, closeWith?: number): void {
-    if (this.#status.state === "stopped") return;
+    if (this.status.state === "stopped") return;
     this.#drop(closeWith);
     this.#unwatch?.();
     this.tokens?.stop();
@@ -363,7 +335,8 @@ export class Line {
   }
 
   #change(status: LineStatus): void {
-    this.#status = status;
+    this.status = status;
+    this.#note(status.reason === undefined ? `the line: ${status.state}` : `the line: ${status.state}, ${status.reason}`);
     this.#protocol.changed(status);
   }
 
@@ -388,41 +361,21 @@ export class Line {
   }
 
   #stopTimers(): void {
-    for (const name of [...this.#timers.keys()]) this.#cancel(name);
+    for (const name of this.#timers.keys()) this.#cancel(name);
   }
 }
 
-/**
- * Reads how a handshake was refused, which only the package `ws` tells: the status and sentence, and
- * when to come back.
- */
-function readRefusal(socket: Socket, refused: (reason: string, retryAfter: string | null) => void): void {
-  const { on } = socket as { on?: (name: string, listener: (...given: never[]) => void) => void };
-  on?.call(socket, "unexpected-response", (_request: unknown, response: Refusal) => {
-    const status = `HTTP ${response.statusCode}`;
-    let body = "";
-    response.setEncoding("utf8");
-    response.on("data", (text) => {
-      body = (body + text).slice(0, 200);
-    });
-    for (const end of ["end", "error", "close"]) {
-      response.on(end, () => {
-        refused(body === "" ? status : `${status}: ${body.trim()}`, response.headers["retry-after"] ?? null);
-      });
-    }
+/** Tells how a handshake was refused, which only the package `ws` does. */
+function readRefusal(socket: Socket, refused: (status: number, retryAfter?: string) => void): void {
+  const { on } = socket as { on?: (name: string, listener: (request: unknown, response: Refusal) => void) => void };
+  on?.call(socket, "unexpected-response", (_, { statusCode, headers }) => {
+    if (socket.onclose !== null) refused(statusCode, headers["retry-after"]);
   });
 }
 
 interface Refusal {
   readonly statusCode: number;
   readonly headers: Readonly<Record<string, string | undefined>>;
-  setEncoding(name: string): void;
-  on(name: string, listener: (text: string) => void): void;
-}
-
-/** `Retry-After` is a number of seconds, or a date. */
-function milliseconds(retryAfter: string, now: number): number {
-  return /^\d+$/.test(retryAfter) ? Number(retryAfter) * 1000 : Date.parse(retryAfter) - now;
 }
 
 function nothing(): void {

@@ -26,18 +26,15 @@ export interface Platform {
   watchPage(callback: (event: PageEvent) => void): () => void;
 }
 
-/** The longest time that timers of browsers and Node can wait. */
-const LONGEST = 2 ** 31 - 1;
-
 export const platform: Platform = {
-  now: () => Date.now(),
+  now: Date.now,
   after(milliseconds, callback) {
-    const timer = setTimeout(callback, Math.min(milliseconds, LONGEST));
+    const timer = setTimeout(callback, milliseconds);
     return () => {
       clearTimeout(timer);
     };
   },
-  random: () => Math.random(),
+  random: Math.random,
   watchPage,
 };
 
@@ -47,32 +44,16 @@ export function ownWebSocket(): SocketConstructor | undefined {
 }
 
 function watchPage(callback: (event: PageEvent) => void): () => void {
-  const page = globalThis as { document?: EventTarget; addEventListener?: unknown };
   const listening = new AbortController();
-  const listen = (target: EventTarget, names: string[], decide: (event: Event) => PageEvent | undefined): void => {
-    for (const name of names) {
-      target.addEventListener(
-        name,
-        (event) => {
-          const what = decide(event);
-          if (what !== undefined) callback(what);
-        },
-        { signal: listening.signal },
-      );
-    }
-  };
-  if (typeof page.addEventListener === "function") {
-    const window = globalThis as unknown as EventTarget;
-    listen(window, ["online", "pageshow"], () => "wake");
+  const { signal } = listening;
+  const heard = ({ type, persisted }: { type: string; persisted?: boolean }): void => {
     // A page that isn't kept is closed by the browser itself, with a goodbye.
-    listen(window, ["pagehide"], (event) => ((event as PageTransitionEvent).persisted ? "sleep" : undefined));
-  }
-  if (page.document !== undefined) {
-    const document = page.document as Document;
-    listen(document, ["visibilitychange"], () => (document.visibilityState === "visible" ? "wake" : undefined));
-    listen(document, ["resume"], () => "wake");
-    listen(document, ["freeze"], () => "sleep");
-  }
+    if (type === "freeze" || (type === "pagehide" && persisted === true)) callback("sleep");
+    else if (type !== "pagehide" && page.document?.visibilityState !== "hidden") callback("wake");
+  };
+  const page = globalThis as { document?: Document; addEventListener?: Document["addEventListener"] };
+  for (const type of ["online", "pageshow", "pagehide"]) page.addEventListener?.(type, heard, { signal });
+  for (const type of ["visibilitychange", "resume", "freeze"]) page.document?.addEventListener(type, heard, { signal });
   return () => {
     listening.abort();
   };

@@ -3,10 +3,9 @@
 import { CloseCode, mayRetry } from "./codes.js";
 import { BookcastError, errorOf } from "./errors.js";
 import { Line, type LineOptions, type LineStatus, type Protocol } from "./line.js";
-import type { Command, ErrorMessage, Message, Welcome } from "./messages.js";
+import type { Authenticated, ErrorMessage, Message, Resumed, Welcome } from "./messages.js";
 import type { Update } from "./newest.js";
 import type { Platform } from "./platform.js";
-import { Requests } from "./requests.js";
 import type { SubscriptionState } from "./subscription.js";
 import type { Name } from "./topic.js";
 import { Wire, type Sender } from "./wire.js";
@@ -17,56 +16,61 @@ export interface SessionEvents {
   note(text: string, about?: Name): void;
 }
 
+/** A question that has one answer. */
+interface Question {
+  answered(answer: never): void;
+  /** An error is the answer, or there is none: in time, or because the connection is gone. */
+  failed(error: BookcastError, isGone: boolean): void;
+  cancel(): void;
+}
+
 /** After so many heartbeats' time of silence the server is pinged. */
 const MISSED = 1.5;
+const ANSWER_WITHIN = 10_000;
 /** A session that can't be resumed for so long is given up. */
 const RESUME_WITHIN = 60_000;
-const RESUME_ANSWER_WITHIN = 10_000;
 /** The server's clock is compared at least this often, as far as it tells the time. */
 const CLOCK_GOOD_FOR = 60_000;
+const RENEW_AGAIN_IN = 5_000;
 
 export class Session implements Protocol, Sender {
-  readonly ping = { action: "ping" } as const;
+  readonly ping = { action: "ping" };
   readonly line: Line;
   readonly wire: Wire;
-  readonly requests: Requests;
   readonly platform: Platform;
   clockOffset = 0;
   readonly #events: SessionEvents;
+  readonly #questions = new Map<unknown, Question>();
   #id = 0;
   #clockReadAt = -Infinity;
-  #quietMs = 15_000;
+  #quietMs: number | undefined;
   /** The secrets of the session to go on with, and of this connection's own. */
   #session: string | undefined;
   #next: string | undefined;
   #lostAt = 0;
-  #resumeId: number | undefined;
-  #tokenId: number | undefined;
-  #cancelResume: (() => void) | undefined;
-  #cancelRenewal: (() => void) | undefined;
+  #cancel: (() => void) | undefined;
+  /** Why the server is about to close. */
   #refusal: BookcastError | undefined;
 
   constructor(options: LineOptions, events: SessionEvents) {
     this.platform = options.platform;
     this.#events = events;
-    this.requests = new Requests(this.platform);
     this.wire = new Wire(this);
     this.line = new Line(options, this);
   }
 
   // For the wire
 
-  get lineState(): { state: SubscriptionState; reason: string | undefined } | undefined {
+  get lineState(): [state: SubscriptionState, reason: string | undefined] | undefined {
     const { state, reason } = this.line.status;
-    if (state === "open") return undefined;
-    return { state: state === "stopped" ? "refused" : "connecting", reason };
+    return state === "open" ? undefined : [state === "stopped" ? "refused" : "connecting", reason];
   }
 
   nextId(): number {
     return ++this.#id;
   }
 
-  send(command: Command): void {
+  send(command: object): void {
     this.line.send(command);
   }
 
@@ -74,20 +78,21 @@ export class Session implements Protocol, Sender {
     if (this.line.isOpen) this.line.check();
   }
 
+  // For the client
+
   /** Asks something that has one answer. */
-  ask<T>(command: Command): Promise<T> {
-    const id = this.nextId();
-    this.send({ ...command, id });
-    return this.requests.wait<T>(id);
+  ask<T>(command: object): Promise<T> {
+    return new Promise((answered, failed) => {
+      this.#ask(command, answered, failed);
+    });
   }
 
   /** Why the line has stopped for good. */
   get ending(): BookcastError {
-    const { code, reason = "stopped" } = this.line.status;
-    const told = this.#refusal;
+    const { code = "closed", reason = "" } = this.line.status;
     // The error that came before the close says more than its code.
-    if (told?.final === true && code === CloseCode.REFUSED) return told;
-    return new BookcastError(code ?? "closed", reason, { final: true });
+    const told = code === CloseCode.REFUSED && this.#refusal?.final === true ? this.#refusal : undefined;
+    return told ?? new BookcastError(code, reason, { final: true });
   }
 
   // For the line
@@ -100,16 +105,18 @@ export class Session implements Protocol, Sender {
     try {
       this.#read(message as unknown as Message);
     } catch (error) {
-      this.note(`a message that can't be read was passed over: ${String(error)}`);
+      this.note(`passed over a message: ${String(error)}`);
     }
   }
 
   lost(): void {
     this.#lostAt = this.platform.now();
-    this.#resumeId = this.#tokenId = undefined;
-    this.#cancelResume?.();
-    this.#cancelRenewal?.();
-    this.requests.lost();
+    this.#cancel?.();
+    for (const [id, { failed, cancel }] of this.#questions) {
+      this.#questions.delete(id);
+      cancel();
+      failed(new BookcastError("no_answer", "the connection was lost before an answer came"), true);
+    }
     this.wire.lost();
   }
 
@@ -119,8 +126,16 @@ export class Session implements Protocol, Sender {
   }
 
   renewed(token: string): void {
-    this.#tokenId = this.nextId();
-    this.send({ action: "authenticate", token, id: this.#tokenId });
+    this.#ask(
+      { action: "authenticate", token },
+      ({ expires_in_ms }: Authenticated) => {
+        this.line.tokens?.accepted(expires_in_ms);
+        if (!this.line.isOpen) this.#admitted();
+      },
+      (error, isGone) => {
+        if (!isGone) this.#tokenRefused(error);
+      },
+    );
   }
 
   failed(error: BookcastError): void {
@@ -128,10 +143,7 @@ export class Session implements Protocol, Sender {
   }
 
   obeys(code: number): boolean {
-    const { tokens } = this.line;
-    if (code !== CloseCode.REFUSED || tokens === undefined || tokens.isFresh) return true;
-    tokens.drop();
-    return false;
+    return code !== CloseCode.REFUSED || this.#isFinal();
   }
 
   note(text: string, about?: Name): void {
@@ -144,17 +156,6 @@ export class Session implements Protocol, Sender {
     switch (message.type) {
       case "welcome":
         this.#welcomed(message);
-        break;
-      case "authenticated":
-        this.line.tokens?.accepted(message.expires_in_ms);
-        if (message.id === this.#tokenId) this.#authenticated();
-        break;
-      case "resumed":
-        if (message.id === this.#resumeId) {
-          this.note(`the session goes on with ${message.restored.length} topics`);
-          this.wire.resumed(message);
-          this.#begin();
-        }
         break;
       case "subscription_confirmed":
         this.wire.confirmed(message);
@@ -169,55 +170,44 @@ export class Session implements Protocol, Sender {
         this.wire.find(message)?.gap(message);
         break;
       case "error":
-        this.#erred(message);
+        if (typeof message.code === "string") this.#erred(message);
         break;
       case "token_expiring":
-        this.note("the token expires: asking for another");
         this.line.renew();
         break;
       case "going_away":
         this.line.leaveIn(message.reconnect_in_ms);
         break;
       case "pong":
-        this.#readClock(message.server_time);
         this.line.ponged();
+        this.#readClock(message.server_time);
         break;
       case "heartbeat":
         this.#readClock(message.server_time);
         break;
-      case "why":
-      case "published":
-      case "list":
-        this.requests.answered(message);
-        break;
       default:
-        // Data. A newer server may say more: what isn't known is passed over.
-        if ("seq" in message) this.#data(message);
+        if ("data" in message) this.#data(message);
+        else this.#takeQuestion(message)?.answered(message as never);
     }
   }
 
   #data(message: Update & Name): void {
-    if (typeof message.epoch !== "string" || !Number.isInteger(message.seq)) {
-      this.wire.find(message)?.breaks("a message without a position");
-    } else this.wire.find(message)?.receive(message);
+    const topic = this.wire.find(message);
+    if (typeof message.epoch === "string" && Number.isInteger(message.seq)) topic?.receive(message);
+    else topic?.breaks("a message without a position");
   }
 
   #welcomed(welcome: Welcome): void {
     this.#clockReadAt = -Infinity;
     this.#readClock(welcome.server_time);
-    this.#quietMs = welcome.heartbeat_ms > 0 ? welcome.heartbeat_ms * MISSED : this.#quietMs;
+    if (welcome.heartbeat_ms > 0) this.#quietMs = welcome.heartbeat_ms * MISSED;
     this.#next = welcome.session;
     if (welcome.authenticate_within_ms === undefined) this.#admitted();
-    else if (this.line.token === undefined) {
+    else if (this.line.token !== undefined) this.renewed(this.line.token);
+    else {
       this.#refusal = new BookcastError("unauthenticated", "the server asks for a token: pass getToken", { final: true });
       this.line.fail(CloseCode.REFUSED, this.#refusal.message);
-    } else this.renewed(this.line.token);
-  }
-
-  #authenticated(): void {
-    this.#tokenId = undefined;
-    this.note("the token is accepted");
-    if (!this.line.isOpen) this.#admitted();
+    }
   }
 
   /** The server serves this client: it goes on with its session, if there was one. */
@@ -227,24 +217,33 @@ export class Session implements Protocol, Sender {
   }
 
   #resume(): void {
-    const session = this.#session;
     const positions = this.wire.topics.size > 0 ? this.wire.positions() : undefined;
-    if (session === undefined || positions === undefined) {
-      this.#begin();
-      return;
+    if (this.#session === undefined || positions === undefined) this.#begin();
+    else {
+      this.#ask(
+        { action: "resume", session: this.#session, positions },
+        (resumed: Resumed) => {
+          this.note("the session goes on");
+          this.wire.resumed(resumed);
+          this.#begin();
+        },
+        ({ code, message, retryAfterMs = 1_000 }, isGone) => {
+          if (isGone) return;
+          this.note(`the session doesn't go on: ${message}`);
+          if (code === "no_answer") this.line.giveUp(message);
+          else if (!mayRetry(String(code)) || this.platform.now() - this.#lostAt > RESUME_WITHIN) this.#begin();
+          else {
+            this.#cancel = this.platform.after(retryAfterMs, () => {
+              this.#resume();
+            });
+          }
+        },
+      );
     }
-    const id = (this.#resumeId = this.nextId());
-    this.note("resuming the session");
-    this.send({ action: "resume", session, positions, id });
-    this.#cancelResume = this.platform.after(RESUME_ANSWER_WITHIN, () => {
-      this.line.giveUp("the session wasn't resumed in time");
-    });
   }
 
   /** From now on topics are asked for on this connection. */
   #begin(): void {
-    this.#cancelResume?.();
-    this.#resumeId = undefined;
     this.#session = this.#next;
     this.wire.up();
   }
@@ -252,55 +251,58 @@ export class Session implements Protocol, Sender {
   #readClock(serverTime: number): void {
     const now = this.platform.now();
     const offset = serverTime - now;
-    if (!Number.isFinite(offset)) return;
     // A message that travelled longer makes the server's clock look slower.
     if (offset > this.clockOffset || now - this.#clockReadAt > CLOCK_GOOD_FOR) {
-      this.clockOffset = offset;
+      this.clockOffset = offset || 0;
       this.#clockReadAt = now;
     }
   }
 
   #erred(told: ErrorMessage): void {
-    if (typeof told.code !== "string") return;
     const error = errorOf(told);
-    if (told.id !== undefined && told.id === this.#resumeId) this.#notResumed(told);
-    else if (told.id !== undefined && told.id === this.#tokenId) this.#tokenRefused(error);
-    else if (!this.requests.failed(told) && !this.wire.failed(told)) {
+    const question = this.#takeQuestion(told);
+    if (question !== undefined) question.failed(error, false);
+    else if (!this.wire.failed(told)) {
       // It may be why the connection ends now.
-      if (told.id === undefined) this.line.holdOff(told.retry_after_ms);
+      this.line.holdOff(told.retry_after_ms);
       this.#refusal = error;
-      this.#events.error(error);
+      this.failed(error);
     }
-  }
-
-  #notResumed(told: ErrorMessage): void {
-    this.#cancelResume?.();
-    this.note(`the session doesn't go on: ${told.message}`);
-    if (!mayRetry(told.code) || this.platform.now() - this.#lostAt > RESUME_WITHIN) {
-      this.#begin();
-      return;
-    }
-    this.#cancelResume = this.platform.after(told.retry_after_ms ?? 1_000, () => {
-      this.#resume();
-    });
   }
 
   #tokenRefused(error: BookcastError): void {
-    this.#tokenId = undefined;
     this.#refusal = error;
-    this.#events.error(error);
+    this.failed(error);
     this.line.holdOff(error.retryAfterMs);
-    const wasFresh = this.line.tokens?.isFresh ?? true;
-    this.line.tokens?.drop();
-    if (!this.line.isOpen) {
-      // A token that was good once may be too old by now: only a new one's refusal is final.
-      if (error.final && wasFresh && error.code !== "token_expired") this.line.fail(CloseCode.REFUSED, error.message);
-      else this.line.giveUp(error.message);
-      return;
-    }
-    this.note(`the new token is refused: ${error.message}`);
-    this.#cancelRenewal = this.platform.after(error.retryAfterMs ?? 5_000, () => {
-      this.line.renew();
+    const isFinal = this.#isFinal();
+    if (this.line.isOpen) {
+      this.#cancel = this.platform.after(error.retryAfterMs ?? RENEW_AGAIN_IN, () => {
+        this.line.renew();
+      });
+    } else if (isFinal && error.final && error.code !== "token_expired") this.line.fail(CloseCode.REFUSED, error.message);
+    else this.line.giveUp(error.message);
+  }
+
+  /** Whether a refusal is final: a token that was good once may be too old by now, and is dropped. */
+  #isFinal(): boolean {
+    const { tokens } = this.line;
+    tokens?.drop();
+    return tokens?.isFresh ?? true;
+  }
+
+  #ask(command: object, answered: Question["answered"], failed: Question["failed"]): void {
+    const id = this.nextId();
+    const cancel = this.platform.after(ANSWER_WITHIN, () => {
+      this.#takeQuestion({ id })?.failed(new BookcastError("no_answer", "no answer came in time"), false);
     });
+    this.#questions.set(id, { answered, failed, cancel });
+    this.send({ ...command, id });
+  }
+
+  #takeQuestion({ id }: { id?: unknown }): Question | undefined {
+    const question = this.#questions.get(id);
+    this.#questions.delete(id);
+    question?.cancel();
+    return question;
   }
 }

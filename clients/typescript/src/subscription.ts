@@ -8,6 +8,7 @@ import type { Platform } from "./platform.js";
 import { joinGaps, type Gap, type Position } from "./position.js";
 import { Queue } from "./queue.js";
 import { weightOf, type Batch } from "./tape.js";
+import type { Name } from "./topic.js";
 import type { View } from "./view.js";
 
 /** `connecting`: the line is down; `syncing`: the newest isn't proven; the rest is the server's word. */
@@ -22,10 +23,9 @@ export interface SubscriptionEvents<V> {
 
 /** What a subscription needs of the topic that it belongs to. */
 export interface Source {
-  readonly channel: Channel;
-  readonly symbol: string;
-  readonly period: Period | undefined;
-  readonly variant: Variant | undefined;
+  readonly name: Name;
+  /** What the server was asked for. */
+  readonly asked: View | undefined;
   /** When its newest update came, in milliseconds since 1970 of this side's clock. */
   readonly updatedAt: number | undefined;
   /** Over the wire it comes as slowly as a subscription wants it. */
@@ -35,6 +35,13 @@ export interface Source {
 }
 
 export class Subscription<V> implements AsyncIterable<V> {
+  declare readonly channel: Channel;
+  /** As it was asked for. */
+  declare readonly symbol: string;
+  /** Of candles. */
+  declare readonly period: Period | undefined;
+  /** `odd` for the book of odd lots. */
+  declare readonly variant: Variant | undefined;
   /** The newest that is proven; undefined before the first. Of trades and candles, the last that came. */
   value: V | undefined;
   /** @internal */
@@ -44,16 +51,16 @@ export class Subscription<V> implements AsyncIterable<V> {
   /** @internal It gets nothing before the history that it asked for. */
   waitsForHistory = false;
   /** @internal */
-  source: Source;
+  readonly source: Source;
+  /** Fulfilled with the first value; rejected when there won't be one. */
+  readonly ready: Promise<this>;
   readonly #platform: Platform;
   readonly #maxBuffered: number;
   readonly #events = new Emitter<SubscriptionEvents<V>>();
   readonly #queues = new Set<Queue<V>>();
   /** Takes what comes before the first loop, and between two of them. */
   #idle: Queue<V> | undefined;
-  #ready: Promise<this> | undefined;
-  #settle: { resolve(): void; reject(error: Error): void } | undefined;
-  #isReady = false;
+  #settle!: (error?: Error) => void;
   #shownAt = -Infinity;
   #cancelPace: (() => void) | undefined;
   #held: (() => void) | undefined;
@@ -65,30 +72,19 @@ export class Subscription<V> implements AsyncIterable<V> {
 
   /** @internal */
   constructor(source: Source, view: View, platform: Platform, maxBuffered: number) {
+    Object.assign(this, source.name);
     this.source = source;
     this.view = view;
     this.#platform = platform;
     this.#maxBuffered = maxBuffered;
+    this.ready = new Promise((resolve, reject) => {
+      this.#settle = (error) => {
+        if (error === undefined) resolve(this);
+        else reject(error);
+      };
+    });
+    this.ready.catch(() => undefined); // who doesn't await it isn't told twice
     if (this.#isLossless) this.#idle = this.#queue();
-  }
-
-  get channel(): Channel {
-    return this.source.channel;
-  }
-
-  /** As it was asked for. */
-  get symbol(): string {
-    return this.source.symbol;
-  }
-
-  /** Of candles. */
-  get period(): Period | undefined {
-    return this.source.period;
-  }
-
-  /** `odd` for the book of odd lots. */
-  get variant(): Variant | undefined {
-    return this.source.variant;
   }
 
   get state(): SubscriptionState {
@@ -112,25 +108,6 @@ export class Subscription<V> implements AsyncIterable<V> {
 
   get seq(): number | undefined {
     return this.position?.seq;
-  }
-
-  /** Fulfilled with the first value; rejected when there won't be one. */
-  get ready(): Promise<this> {
-    if (this.#ready === undefined) {
-      this.#ready = new Promise((resolve, reject) => {
-        this.#settle = {
-          resolve: () => {
-            resolve(this);
-          },
-          reject,
-        };
-      });
-      this.#ready.catch(() => undefined); // who doesn't await it isn't told twice
-      if (this.#isReady) this.#settle?.resolve();
-      else if (this.#error !== undefined) this.#settle?.reject(this.#error);
-      else if (this.#closed) this.#settle?.reject(closedError());
-    }
-    return this.#ready;
   }
 
   /** Calls back at each event. Returns what ends that. */
@@ -162,7 +139,7 @@ export class Subscription<V> implements AsyncIterable<V> {
     if (this.#closed) return;
     this.#closed = true;
     this.#stopPace();
-    this.#settle?.reject(closedError());
+    this.#settle(new BookcastError("closed", "the subscription was closed", { final: true }));
     for (const queue of this.#queues) queue.end();
     this.#queues.clear();
     this.#idle = undefined;
@@ -206,7 +183,7 @@ export class Subscription<V> implements AsyncIterable<V> {
   refuse(error: BookcastError): void {
     if (this.#closed) return;
     this.#error = error;
-    if (!this.#isReady) this.#settle?.reject(error);
+    this.#settle(error);
     const queues = [...this.#queues];
     this.#queues.clear();
     for (const queue of queues) queue.end(error);
@@ -214,9 +191,10 @@ export class Subscription<V> implements AsyncIterable<V> {
     this.stateMayHaveChanged();
   }
 
-  /** @internal It is accepted, perhaps after a refusal. */
-  accept(): void {
+  /** @internal It is accepted, perhaps after a refusal, and so much history has been asked for. */
+  accept(history: number): void {
     this.#error = undefined;
+    if (this.view.history <= history) this.waitsForHistory = false;
   }
 
   /** @internal Tells a change of the state, where there is one. */
@@ -259,8 +237,7 @@ export class Subscription<V> implements AsyncIterable<V> {
   #update(value: V, push: (queue: Queue<V>) => void): void {
     if (this.#closed) return;
     this.value = value;
-    this.#isReady = true;
-    this.#settle?.resolve();
+    this.#settle();
     for (const queue of this.#queues) push(queue);
     this.#events.emit("update", value, this);
     this.stateMayHaveChanged();
@@ -303,8 +280,4 @@ function joined(batches: { batch: Batch; gap: Gap | undefined }[]): { batch: Bat
     else last.batch = { ...batch, prev: last.batch.prev, trades: [...last.batch.trades, ...(batch.trades ?? [])] };
   }
   return all;
-}
-
-function closedError(): BookcastError {
-  return new BookcastError("closed", "the subscription was closed", { final: true });
 }

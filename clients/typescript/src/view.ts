@@ -24,6 +24,6 @@ export function holds(one: View, other: View): boolean {
   return isSame(one, union(one, other));
 }
 
-export function isSame(one: View, other: View): boolean {
-  return one.depth === other.depth && one.mode === other.mode && one.intervalMs === other.intervalMs;
+export function isSame(one: View, other: View | undefined): boolean {
+  return one.depth === other?.depth && one.mode === other.mode && one.intervalMs === other.intervalMs;
 }

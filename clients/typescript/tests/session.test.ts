@@ -125,7 +125,7 @@ describe("after a lost connection", () => {
     const { client, server, pass, sent } = world();
     for (let i = 0; i < 900; i++) client.trades(`S${i}`);
     await pass();
-    expect(sent("subscribe").map(({ symbols }) => (symbols as string[]).length)).toEqual([500, 400]);
+    expect(sent("subscribe").map(({ symbols }) => (symbols as string[]).length).sort()).toEqual([400, 500]);
     for (let i = 0; i < 900; i++) server.trade(`S${i}`, { price: 1, size: 1 });
     await pass();
     server.restart();
