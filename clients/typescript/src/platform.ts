@@ -27,14 +27,14 @@ export interface Platform {
 }
 
 export const platform: Platform = {
-  now: Date.now,
+  now: () => Date.now(),
   after(milliseconds, callback) {
     const timer = setTimeout(callback, milliseconds);
     return () => {
       clearTimeout(timer);
     };
   },
-  random: Math.random,
+  random: () => Math.random(),
   watchPage,
 };
 
