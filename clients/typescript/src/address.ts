@@ -5,18 +5,15 @@
  * `/ws/{id}`; http stands for ws. `base` is the page's address, where there is one.
  */
 export function socketAddress(url: string | undefined, clientId: string | undefined, base: string | undefined): string {
-  if (url === undefined && base === undefined) {
-    throw new TypeError('Outside a page, name the server: new Bookcast("wss://host")');
-  }
-  let address: URL;
+  let address: URL | undefined;
   try {
-    address = new URL(url ?? new URL(base ?? "").origin, base);
+    address = new URL(url ?? "/", base);
+    address.protocol = address.protocol.replace(/^http/, "ws");
   } catch {
-    throw new TypeError(`${String(url)} is no address: name the server as "wss://host" or "wss://host/prefix"`);
+    // it is none
   }
-  address.protocol = address.protocol.replace(/^http/, "ws");
-  if (!/^wss?:$/.test(address.protocol)) {
-    throw new TypeError(`${String(url)} is no address of a WebSocket: it begins with wss:, ws:, https: or http:`);
+  if (!/^wss?:$/.test(address?.protocol ?? "") || address === undefined) {
+    throw new TypeError(`Name the server, for instance "wss://host/prefix", not ${url}`);
   }
   const [, prefix = "", given] = /^(.*?)(?:\/ws(?:\/([^/]*))?)?\/?$/.exec(address.pathname) ?? [];
   const id = clientId === undefined ? given || randomId() : encodeURIComponent(clientId);

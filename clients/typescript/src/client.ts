@@ -2,7 +2,6 @@
 
 import { socketAddress } from "./address.js";
 import type { Book } from "./book.js";
-import { Emitter } from "./emitter.js";
 import { BookcastError } from "./errors.js";
 import type { LineStatus } from "./line.js";
 import type {
@@ -23,7 +22,6 @@ import type { Gap, Position } from "./position.js";
 import { Session } from "./session.js";
 import { Subscription } from "./subscription.js";
 import type { GetToken } from "./token.js";
-import type { Name } from "./topic.js";
 import type { View } from "./view.js";
 
 /** One decision of the client, in words. */
@@ -31,8 +29,8 @@ export interface DebugEvent {
   /** Milliseconds since 1970. */
   readonly at: number;
   readonly text: string;
-  readonly channel?: Channel;
-  readonly symbol?: string;
+  readonly channel?: Channel | undefined;
+  readonly symbol?: string | undefined;
 }
 
 export interface BookcastOptions {
@@ -104,8 +102,6 @@ export class Bookcast {
   readonly #platform: Platform;
   readonly #session: Session;
   readonly #maxBuffered: number;
-  readonly #events = new Emitter<ClientEvents>();
-  readonly #debug: ((event: DebugEvent) => void) | undefined;
 
   /** `url`: the server, `wss://host/prefix`, or all of the address; in a page, its own by default. */
   constructor(url?: string, options?: BookcastOptions);
@@ -113,26 +109,23 @@ export class Bookcast {
   constructor(url?: string, options: BookcastOptions = {}, surroundings: Platform = platform) {
     const { clientId, getToken, WebSocket = ownWebSocket(), maxBuffered = 10_000, debug } = options;
     if (WebSocket === undefined) {
-      throw new TypeError('This runtime has no WebSocket: pass one, { WebSocket } with import { WebSocket } from "ws"');
+      throw new TypeError('This runtime has no WebSocket: pass { WebSocket }, for instance of the package "ws"');
     }
     this.#platform = surroundings;
     this.#maxBuffered = whole("maxBuffered", maxBuffered, 1, Number.MAX_SAFE_INTEGER);
-    this.#debug = debug;
     const page = (globalThis as { location?: { href?: string } }).location?.href;
-    this.#session = new Session(
-      { url: socketAddress(url, clientId, page), protocols: ["bookcast.v1"], WebSocket, platform: surroundings, getToken },
-      {
-        line: (status) => {
-          this.#lineChanged(status);
-        },
-        error: (error) => {
-          this.#events.emit("error", error);
-        },
-        note: (text, about) => {
-          this.#note(text, about);
-        },
-      },
-    );
+    this.#session = new Session({
+      url: socketAddress(url, clientId, page),
+      protocols: ["bookcast.v1"],
+      WebSocket,
+      platform: surroundings,
+      getToken,
+    });
+    if (debug !== undefined) {
+      this.#session.events.on("note", (text, about) => {
+        debug({ at: surroundings.now(), text, channel: about?.channel, symbol: about?.symbol });
+      });
+    }
     this.#session.line.start();
   }
 
@@ -157,9 +150,6 @@ export class Bookcast {
 
   /** Every final candle, and the newest state of the one that forms. */
   candles(symbol: string, options: CandleOptions): Subscription<CandleItem> {
-    if (typeof (options as CandleOptions | undefined)?.period !== "string") {
-      throw new TypeError('candles need a period, for instance { period: "1m" }');
-    }
     return this.#subscribe("candles", symbol, options);
   }
 
@@ -178,7 +168,7 @@ export class Bookcast {
   }
 
   on<Name extends keyof ClientEvents>(name: Name, listener: (...given: ClientEvents[Name]) => void): () => void {
-    return this.#events.on(name, listener);
+    return this.#session.events.on(name, listener);
   }
 
   /**
@@ -210,7 +200,7 @@ export class Bookcast {
         const pause = error.retryAfterMs ?? 0;
         const again = !error.final && key !== undefined && this.#platform.now() + pause < until;
         if (!again) throw error;
-        this.#note(`publishing again: ${error.message}`, { channel, symbol });
+        this.#session.note(`publishing again: ${error.message}`, { channel, symbol });
         if (pause > 0) await new Promise<void>((resolve) => this.#platform.after(pause, resolve));
       }
     }
@@ -235,9 +225,7 @@ export class Bookcast {
     symbol: string,
     options: BookOptions & EventOptions & { period?: Period | undefined },
   ): Subscription<V> {
-    if (typeof symbol !== "string" || symbol === "") throw new TypeError(`A symbol is text such as "US.AAPL", not ${JSON.stringify(symbol)}`);
     const { depth = null, mode = "delta", intervalMs = 0, history = 0, period, variant } = options;
-    if (!["full", "delta"].includes(mode)) throw new TypeError(`mode: "full" or "delta", not ${JSON.stringify(mode)}`);
     const view: View = {
       depth: depth === null ? null : whole("depth", depth, 1, 1000),
       mode: channel === "orderbook" ? mode : "full",
@@ -279,31 +267,13 @@ export class Bookcast {
     });
   }
 
-  #lineChanged(status: LineStatus): void {
-    this.#events.emit("line", status);
-    if (status.state !== "stopped" || status.code === undefined) return;
-    const { ending } = this.#session;
-    this.#events.emit("error", ending);
-    for (const subscription of this.subscriptions()) subscription.refuse(ending);
-  }
-
   #newKey(): string {
     const part = (): string => this.#platform.random().toString(36).slice(2);
     return `${part()}-${part()}`;
-  }
-
-  #note(text: string, about?: Name): void {
-    if (this.#debug === undefined) return;
-    const { channel, symbol } = about ?? {};
-    try {
-      this.#debug({ at: this.#platform.now(), text, ...(channel && { channel }), ...(symbol && { symbol }) });
-    } catch {
-      // what only listens must not break what it listens to
-    }
   }
 }
 
 function whole(name: string, value: number, least: number, most: number): number {
   if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new TypeError(`${name}: a whole number from ${least} to ${most}, not ${String(value)}`);
+  throw new TypeError(`${name}: a whole number from ${least} to ${most}, not ${value}`);
 }

@@ -19,4 +19,4 @@ export type { Gap, Position } from "./position.js";
 export type { Subscription, SubscriptionEvents, SubscriptionState } from "./subscription.js";
 export type { GetToken } from "./token.js";
 export type * from "./messages.js";
-export { CloseCode, type ErrorCode } from "./codes.js";
+export type { ErrorCode } from "./codes.js";

@@ -4,7 +4,7 @@
  */
 
 import { backoff } from "./backoff.js";
-import { CloseCode, isFinal } from "./codes.js";
+import { isFinal, type CloseCode } from "./codes.js";
 import type { BookcastError } from "./errors.js";
 import type { Platform, Socket, SocketConstructor } from "./platform.js";
 import { Tokens, type GetToken } from "./token.js";
@@ -54,6 +54,8 @@ export interface LineOptions {
 /** The close codes with which a socket is given up. The server keeps the session: we come back. */
 const GIVEN_UP = 4000;
 const ASLEEP = 4001;
+
+const TOKEN_EXPIRED: typeof CloseCode.TOKEN_EXPIRED = 4010;
 
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 20_000;
@@ -197,6 +199,7 @@ export class Line {
 
   /** Asks the peer whether it is there. Any message puts the deadline off; only a pong ends it. */
   check(): void {
+    if (!this.isOpen) return;
     const asked = (this.#pingedAt = this.#platform.now());
     this.send(this.#protocol.ping);
     const wait = (): void => {
@@ -266,7 +269,7 @@ export class Line {
     socket.onerror = nothing; // what it means, its closing tells
     socket.onclose = ({ code = 1006, reason = "" }: { code?: number; reason?: string }) => {
       const why = reason || `closed with ${code}`;
-      if (code === CloseCode.TOKEN_EXPIRED) this.tokens?.drop();
+      if (code === TOKEN_EXPIRED) this.tokens?.drop();
       if (isFinal(code) && (this.#protocol.obeys?.(code) ?? true)) this.fail(code, why);
       else this.giveUp(why, code);
     };

@@ -12,15 +12,13 @@ export interface Item<T> {
   readonly gap?: Gap | undefined;
 }
 
-interface Waiting<T> {
-  resolve(result: IteratorResult<T>): void;
-  reject(error: Error): void;
+/** The value of an item, with the gap before it where there is one. */
+export function valueOf<T>({ value, gap }: { value: T; gap?: Gap | undefined }): T {
+  return gap === undefined ? value : { ...value, gap };
 }
 
 /** Whose queue it is. */
 export interface Owner<T> {
-  /** Puts a gap into a value. */
-  withGap(value: T, gap: Gap): T;
   /** The loop has ended by itself. */
   returned(queue: Queue<T>): void;
   /** The loop is so slow that something is lost. */
@@ -30,10 +28,11 @@ export interface Owner<T> {
 export class Queue<T> implements AsyncIterableIterator<T> {
   readonly #items: Item<T>[] = [];
   #weight = 0;
-  /** What was dropped before the oldest item, or is missing before the next one. */
+  /** What was dropped before the oldest item. */
   #gap: Gap | undefined;
-  readonly #waiting: Waiting<T>[] = [];
-  #end: { error?: Error } | undefined;
+  #waiting: (() => void)[] = [];
+  #isOver = false;
+  #error: Error | undefined;
 
   /** Past `max` trades or final candles the oldest go. */
   constructor(
@@ -42,31 +41,38 @@ export class Queue<T> implements AsyncIterableIterator<T> {
   ) {}
 
   push(item: Item<T>): void {
-    if (this.#end !== undefined) return;
-    let { gap } = item;
-    const last = this.#items.at(-1);
-    if (last?.weight === 0) {
-      this.#items.pop();
-      gap = joinGaps(last.gap, gap);
-    }
-    this.#items.push(gap === item.gap ? item : { ...item, gap });
+    const replaced = this.#items.at(-1)?.weight === 0 ? this.#items.pop() : undefined;
+    this.#items.push({ ...item, gap: joinGaps(replaced?.gap, item.gap) });
     this.#weight += item.weight;
-    while (this.#weight > this.max && this.#items.length > 1) this.#drop();
-    this.#deliver();
+    while (this.#weight > this.max && this.#items.length > 1) {
+      const { epoch, from, to, gap } = this.#shift();
+      if (this.#gap === undefined) this.owner.gapped({ epoch, from, to, reason: "consumer" });
+      const before = joinGaps(this.#gap, gap);
+      this.#gap = joinGaps(before && { ...before, reason: "consumer" }, { epoch, from, to, reason: "consumer" });
+    }
+    this.#wake();
   }
 
   /** Ends the loop: with an error once it has taken what waits, without one at once. */
   end(error?: Error): void {
-    this.#end ??= error === undefined ? {} : { error };
+    this.#isOver = true;
+    this.#error = error;
     if (error === undefined) this.#items.length = 0;
-    this.#deliver();
+    this.#wake();
   }
 
-  next(): Promise<IteratorResult<T>> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
-      this.#deliver();
-    });
+  async next(): Promise<IteratorResult<T>> {
+    while (this.#items.length === 0) {
+      const error = this.#error;
+      this.#error = undefined; // an iterator that has thrown is done
+      if (error !== undefined) throw error;
+      if (this.#isOver) return { done: true, value: undefined };
+      await new Promise<void>((wake) => this.#waiting.push(wake));
+    }
+    const gap = this.#gap;
+    this.#gap = undefined;
+    const item = this.#shift();
+    return { done: false, value: valueOf({ value: item.value, gap: joinGaps(gap, item.gap) }) };
   }
 
   return(): Promise<IteratorResult<T>> {
@@ -78,31 +84,13 @@ export class Queue<T> implements AsyncIterableIterator<T> {
     return this;
   }
 
-  #deliver(): void {
-    while (this.#waiting.length > 0) {
-      const item = this.#items.shift();
-      if (item === undefined && this.#end === undefined) return;
-      const waiting = this.#waiting.shift();
-      if (item !== undefined) {
-        this.#weight -= item.weight;
-        const gap = joinGaps(this.#gap, item.gap);
-        this.#gap = undefined;
-        waiting?.resolve({ done: false, value: gap === undefined ? item.value : this.owner.withGap(item.value, gap) });
-      } else if (this.#end?.error !== undefined) {
-        waiting?.reject(this.#end.error);
-        this.#end = {}; // an iterator that has thrown is done
-      } else waiting?.resolve({ done: true, value: undefined });
-    }
+  #shift(): Item<T> {
+    const item = this.#items.shift() as Item<T>;
+    this.#weight -= item.weight;
+    return item;
   }
 
-  #drop(): void {
-    const oldest = this.#items.shift();
-    if (oldest === undefined) return;
-    this.#weight -= oldest.weight;
-    const { epoch, from, to } = oldest;
-    const lost: Gap = { epoch, from, to, reason: "consumer" };
-    if (this.#gap === undefined) this.owner.gapped(lost);
-    const before = joinGaps(this.#gap, oldest.gap);
-    this.#gap = { ...(joinGaps(before, lost) ?? lost), reason: "consumer" };
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 }

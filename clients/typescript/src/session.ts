@@ -1,19 +1,19 @@
 /** `bookcast.v1` over a line: the welcome, the token, the session that goes on, and what is asked. */
 
-import { CloseCode, mayRetry } from "./codes.js";
+import { mayRetry, type CloseCode } from "./codes.js";
+import { Emitter } from "./emitter.js";
 import { BookcastError, errorOf } from "./errors.js";
 import { Line, type LineOptions, type LineStatus, type Protocol } from "./line.js";
 import type { Authenticated, ErrorMessage, Message, Resumed, Welcome } from "./messages.js";
 import type { Update } from "./newest.js";
 import type { Platform } from "./platform.js";
-import type { SubscriptionState } from "./subscription.js";
 import type { Name } from "./topic.js";
-import { Wire, type Sender } from "./wire.js";
+import { Wire } from "./wire.js";
 
 export interface SessionEvents {
-  line(status: LineStatus): void;
-  error(error: BookcastError): void;
-  note(text: string, about?: Name): void;
+  line: [status: LineStatus];
+  error: [error: BookcastError];
+  note: [text: string, about?: Name];
 }
 
 /** A question that has one answer. */
@@ -24,6 +24,7 @@ interface Question {
   cancel(): void;
 }
 
+const REFUSED: typeof CloseCode.REFUSED = 4503;
 /** After so many heartbeats' time of silence the server is pinged. */
 const MISSED = 1.5;
 const ANSWER_WITHIN = 10_000;
@@ -33,13 +34,13 @@ const RESUME_WITHIN = 60_000;
 const CLOCK_GOOD_FOR = 60_000;
 const RENEW_AGAIN_IN = 5_000;
 
-export class Session implements Protocol, Sender {
+export class Session implements Protocol {
   readonly ping = { action: "ping" };
+  readonly events = new Emitter<SessionEvents>();
   readonly line: Line;
   readonly wire: Wire;
   readonly platform: Platform;
   clockOffset = 0;
-  readonly #events: SessionEvents;
   readonly #questions = new Map<unknown, Question>();
   #id = 0;
   #clockReadAt = -Infinity;
@@ -52,30 +53,16 @@ export class Session implements Protocol, Sender {
   /** Why the server is about to close. */
   #refusal: BookcastError | undefined;
 
-  constructor(options: LineOptions, events: SessionEvents) {
+  constructor(options: LineOptions) {
     this.platform = options.platform;
-    this.#events = events;
     this.wire = new Wire(this);
     this.line = new Line(options, this);
   }
 
   // For the wire
 
-  get lineState(): [state: SubscriptionState, reason: string | undefined] | undefined {
-    const { state, reason } = this.line.status;
-    return state === "open" ? undefined : [state === "stopped" ? "refused" : "connecting", reason];
-  }
-
   nextId(): number {
     return ++this.#id;
-  }
-
-  send(command: object): void {
-    this.line.send(command);
-  }
-
-  check(): void {
-    if (this.line.isOpen) this.line.check();
   }
 
   // For the client
@@ -91,7 +78,7 @@ export class Session implements Protocol, Sender {
   get ending(): BookcastError {
     const { code = "closed", reason = "" } = this.line.status;
     // The error that came before the close says more than its code.
-    const told = code === CloseCode.REFUSED && this.#refusal?.final === true ? this.#refusal : undefined;
+    const told = code === REFUSED && this.#refusal?.final === true ? this.#refusal : undefined;
     return told ?? new BookcastError(code, reason, { final: true });
   }
 
@@ -121,8 +108,11 @@ export class Session implements Protocol, Sender {
   }
 
   changed(status: LineStatus): void {
-    this.#events.line(status);
-    this.wire.stateMayHaveChanged();
+    this.events.emit("line", status);
+    if (status.state === "stopped" && status.code !== undefined) {
+      this.failed(this.ending);
+      for (const topic of this.wire.topics.values()) topic.refuse(this.ending);
+    } else this.wire.stateMayHaveChanged();
   }
 
   renewed(token: string): void {
@@ -139,15 +129,15 @@ export class Session implements Protocol, Sender {
   }
 
   failed(error: BookcastError): void {
-    this.#events.error(error);
+    this.events.emit("error", error);
   }
 
   obeys(code: number): boolean {
-    return code !== CloseCode.REFUSED || this.#isFinal();
+    return code !== REFUSED || this.#isFinal();
   }
 
   note(text: string, about?: Name): void {
-    this.#events.note(text, about);
+    this.events.emit("note", text, about);
   }
 
   // What the server says
@@ -206,7 +196,7 @@ export class Session implements Protocol, Sender {
     else if (this.line.token !== undefined) this.renewed(this.line.token);
     else {
       this.#refusal = new BookcastError("unauthenticated", "the server asks for a token: pass getToken", { final: true });
-      this.line.fail(CloseCode.REFUSED, this.#refusal.message);
+      this.line.fail(REFUSED, this.#refusal.message);
     }
   }
 
@@ -279,7 +269,7 @@ export class Session implements Protocol, Sender {
       this.#cancel = this.platform.after(error.retryAfterMs ?? RENEW_AGAIN_IN, () => {
         this.line.renew();
       });
-    } else if (isFinal && error.final && error.code !== "token_expired") this.line.fail(CloseCode.REFUSED, error.message);
+    } else if (isFinal && error.final && error.code !== "token_expired") this.line.fail(REFUSED, error.message);
     else this.line.giveUp(error.message);
   }
 
@@ -296,7 +286,7 @@ export class Session implements Protocol, Sender {
       this.#takeQuestion({ id })?.failed(new BookcastError("no_answer", "no answer came in time"), false);
     });
     this.#questions.set(id, { answered, failed, cancel });
-    this.send({ ...command, id });
+    this.line.send({ ...command, id });
   }
 
   #takeQuestion({ id }: { id?: unknown }): Question | undefined {

@@ -6,7 +6,7 @@ import { BookcastError } from "./errors.js";
 import type { Channel, Period, State, Variant } from "./messages.js";
 import type { Platform } from "./platform.js";
 import { joinGaps, type Gap, type Position } from "./position.js";
-import { Queue } from "./queue.js";
+import { Queue, valueOf, type Item } from "./queue.js";
 import { weightOf, type Batch } from "./tape.js";
 import type { Name } from "./topic.js";
 import type { View } from "./view.js";
@@ -64,10 +64,11 @@ export class Subscription<V> implements AsyncIterable<V> {
   #shownAt = -Infinity;
   #cancelPace: (() => void) | undefined;
   #held: (() => void) | undefined;
-  #batches: { batch: Batch; gap: Gap | undefined }[] = [];
+  readonly #items: Item<V>[] = [];
+  #last: Item<V> | undefined;
   #gap: Gap | undefined;
   #error: BookcastError | undefined;
-  #closed = false;
+  #isClosed = false;
   #told: string | undefined;
 
   /** @internal */
@@ -127,8 +128,8 @@ export class Subscription<V> implements AsyncIterable<V> {
   [Symbol.asyncIterator](): AsyncIterableIterator<V> {
     const queue = this.#idle ?? this.#queue();
     this.#idle = undefined;
-    if (!this.#isLossless && this.value !== undefined) this.#pushState(queue, this.value);
-    if (this.#closed) queue.end();
+    if (!this.#isLossless && this.#last !== undefined) queue.push(this.#last);
+    if (this.#isClosed) queue.end();
     else if (this.#error !== undefined) queue.end(this.#error);
     else this.#queues.add(queue);
     return queue;
@@ -136,8 +137,8 @@ export class Subscription<V> implements AsyncIterable<V> {
 
   /** Ends the subscription. The topic is unsubscribed when nobody else wants it. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#stopPace();
     this.#settle(new BookcastError("closed", "the subscription was closed", { final: true }));
     for (const queue of this.#queues) queue.end();
@@ -149,26 +150,22 @@ export class Subscription<V> implements AsyncIterable<V> {
   /** @internal Shows a newer state. */
   show(value: unknown, position: Position): void {
     this.#paced(() => {
-      const shown = (this.channel === "orderbook" ? cutBook(value as Book, this.view.depth) : value) as V;
-      this.position = position;
-      this.#update(shown, (queue) => {
-        this.#pushState(queue, shown);
-      });
+      const shown = this.channel === "orderbook" ? cutBook(value as Book, this.view.depth) : value;
+      const { epoch, seq } = (this.position = position);
+      this.#deliver({ value: shown as V, weight: 0, epoch, from: seq, to: seq });
     });
   }
 
   /** @internal Takes trades or a candle. What it has already, it passes over. */
-  take(batch: Batch, gap?: Gap): void {
-    if (this.waitsForHistory) return;
-    const held = this.position;
-    if (held?.epoch === batch.epoch && batch.seq <= held.seq) return;
+  take(batch: Batch): void {
+    const { epoch, prev, seq, trades, candle } = batch;
+    if (this.waitsForHistory || (this.position?.epoch === epoch && seq <= this.position.seq)) return;
     this.position = batch;
-    this.#batches.push({ batch, gap: joinGaps(this.#gap, gap) });
+    const value = (trades === undefined ? candle : { trades }) as V;
+    this.#items.push({ value, weight: weightOf(batch), epoch, from: prev + 1, to: seq, gap: this.#gap });
     this.#gap = undefined;
     this.#paced(() => {
-      const batches = this.#batches;
-      this.#batches = [];
-      for (const one of joined(batches)) this.#deliver(one.batch, one.gap);
+      for (const item of joined(this.#items.splice(0))) this.#deliver(item);
     });
   }
 
@@ -181,7 +178,7 @@ export class Subscription<V> implements AsyncIterable<V> {
 
   /** @internal The server or the line refuses it. */
   refuse(error: BookcastError): void {
-    if (this.#closed) return;
+    if (this.#isClosed) return;
     this.#error = error;
     this.#settle(error);
     const queues = [...this.#queues];
@@ -199,7 +196,7 @@ export class Subscription<V> implements AsyncIterable<V> {
 
   /** @internal Tells a change of the state, where there is one. */
   stateMayHaveChanged(): void {
-    if (this.#closed) return;
+    if (this.#isClosed) return;
     const now = this.source.stateOf(this);
     const told = now.join();
     if (told === this.#told) return;
@@ -213,7 +210,6 @@ export class Subscription<V> implements AsyncIterable<V> {
 
   #queue(): Queue<V> {
     return new Queue<V>(this.#isLossless ? this.#maxBuffered : 1, {
-      withGap: (value, gap) => ({ ...value, gap }),
       returned: (queue) => {
         const wasLast = this.#queues.delete(queue) && this.#queues.size === 0;
         if (wasLast && this.#isLossless && !this.#events.has("update")) this.#idle = queue;
@@ -224,28 +220,15 @@ export class Subscription<V> implements AsyncIterable<V> {
     });
   }
 
-  #deliver(batch: Batch, gap: Gap | undefined): void {
-    const value = (batch.trades === undefined ? batch.candle : { trades: batch.trades }) as V;
-    const shown = gap === undefined ? value : { ...value, gap };
-    const item = { value, weight: weightOf(batch), epoch: batch.epoch, from: batch.prev + 1, to: batch.seq, gap };
-    this.#idle?.push(item);
-    this.#update(shown, (queue) => {
-      queue.push(item);
-    });
-  }
-
-  #update(value: V, push: (queue: Queue<V>) => void): void {
-    if (this.#closed) return;
-    this.value = value;
+  #deliver(item: Item<V>): void {
+    if (this.#isClosed) return;
+    this.#last = item;
+    this.value = valueOf(item);
     this.#settle();
-    for (const queue of this.#queues) push(queue);
-    this.#events.emit("update", value, this);
+    this.#idle?.push(item);
+    for (const queue of this.#queues) queue.push(item);
+    this.#events.emit("update", this.value, this);
     this.stateMayHaveChanged();
-  }
-
-  #pushState(queue: Queue<V>, value: V): void {
-    const { epoch = "", seq = 0 } = this.position ?? {};
-    queue.push({ value, weight: 0, epoch, from: seq, to: seq });
   }
 
   /** Shows something at this subscription's own pace, if the wire's is faster. */
@@ -272,12 +255,19 @@ export class Subscription<V> implements AsyncIterable<V> {
 }
 
 /** Joins trades that follow each other without a gap. */
-function joined(batches: { batch: Batch; gap: Gap | undefined }[]): { batch: Batch; gap: Gap | undefined }[] {
-  const all: typeof batches = [];
-  for (const { batch, gap } of batches) {
+function joined<V>(items: Item<V>[]): Item<V>[] {
+  const all: Item<V>[] = [];
+  let trades: unknown[] = [];
+  for (const item of items) {
+    const more = (item.value as { trades?: unknown[] }).trades;
     const last = all.at(-1);
-    if (last?.batch.trades === undefined || gap !== undefined || last.batch.epoch !== batch.epoch) all.push({ batch, gap });
-    else last.batch = { ...batch, prev: last.batch.prev, trades: [...last.batch.trades, ...(batch.trades ?? [])] };
+    if (more !== undefined && last?.epoch === item.epoch && item.gap === undefined) {
+      trades.push(...more);
+      all[all.length - 1] = { ...last, weight: trades.length, to: item.to };
+    } else {
+      trades = [...(more ?? [])];
+      all.push(more === undefined ? item : { ...item, value: { trades } as V });
+    }
   }
   return all;
 }

@@ -4,11 +4,11 @@ import type { Book } from "./book.js";
 import type { BookcastError } from "./errors.js";
 import type { Channel, GapMessage, Period, StatusMessage, Variant } from "./messages.js";
 import { Newest, type Update } from "./newest.js";
-import type { Platform } from "./platform.js";
 import type { Gap, Position } from "./position.js";
 import type { Source, Subscription, SubscriptionState } from "./subscription.js";
 import { Tape } from "./tape.js";
 import { isSame, union, type View } from "./view.js";
+import type { Wire } from "./wire.js";
 
 /** What names a topic, in every message about it. */
 export interface Name {
@@ -20,20 +20,6 @@ export interface Name {
 
 export function keyOf(name: { channel?: unknown; symbol?: unknown; period?: unknown; variant?: unknown }): string {
   return `${name.channel} ${name.period ?? name.variant ?? ""} ${name.symbol}`;
-}
-
-/** What a topic needs of the wire. */
-export interface Carrier {
-  readonly platform: Platform;
-  /** What the server's clock is ahead of this one. */
-  readonly clockOffset: number;
-  /** How the line stands, as far as it isn't open. */
-  readonly lineState: [state: SubscriptionState, reason: string | undefined] | undefined;
-  /** Asks for the whole state, or for what came after a position. */
-  askAgain(topic: Topic): void;
-  /** Who wants it has changed. */
-  wantedDiffers(topic: Topic): void;
-  note(text: string, about: Name): void;
 }
 
 /** The pause before a state is asked for again. It doubles up to the longest. */
@@ -67,7 +53,7 @@ export class Topic implements Source {
 
   constructor(
     readonly name: Name,
-    readonly carrier: Carrier,
+    readonly wire: Wire,
   ) {
     const { channel } = name;
     const isEvents = channel === "trades" || channel === "candles";
@@ -117,17 +103,17 @@ export class Topic implements Source {
       for (const batch of past) subscription.take(batch);
     } else this.#showTo(subscription);
     if (this.refusal !== undefined) subscription.refuse(this.refusal);
-    this.carrier.wantedDiffers(this);
+    this.wire.wantedDiffers(this);
   }
 
   leave(subscription: Subscription<unknown>): void {
     this.subscriptions.delete(subscription);
-    this.carrier.wantedDiffers(this);
+    this.wire.wantedDiffers(this);
   }
 
   stateOf(subscription: Subscription<unknown>): [state: SubscriptionState, reason: string | undefined] {
     if (this.refusal !== undefined) return ["refused", this.refusal.message];
-    const { lineState } = this.carrier;
+    const { lineState } = this.wire;
     if (lineState !== undefined) return lineState;
     if (!this.isUp) return ["connecting", "the subscription isn't confirmed yet"];
     const isIncomplete = this.data instanceof Newest && this.#isKnown && subscription.value === undefined;
@@ -146,7 +132,7 @@ export class Topic implements Source {
     this.#isKnown = true;
     this.refusal = undefined;
     const at: unknown = (update.ts as unknown[] | undefined)?.[2];
-    if (typeof at === "number") this.updatedAt = at - this.carrier.clockOffset;
+    if (typeof at === "number") this.updatedAt = at - this.wire.session.clockOffset;
     if (this.#status?.state === "pending" || this.#status?.state === "stale") this.#status = undefined;
     if (data instanceof Tape) {
       this.#miss(data.takeOwed());
@@ -170,7 +156,7 @@ export class Topic implements Source {
     if (!this.isUp || typeof status.state !== "string") return;
     this.#status = status;
     if (status.state === "live") this.refusal = undefined;
-    if (typeof status.age_ms === "number") this.updatedAt ??= this.carrier.platform.now() - status.age_ms;
+    if (typeof status.age_ms === "number") this.updatedAt ??= this.wire.platform.now() - status.age_ms;
     this.stateMayHaveChanged();
   }
 
@@ -214,10 +200,10 @@ export class Topic implements Source {
   /** What is known isn't proven any more: asks the server. `what` doesn't follow it. */
   breaks(what: string): void {
     const { position } = this.data;
-    this.carrier.note(`${what} doesn't follow ${position?.seq} of ${position?.epoch}`, this.name);
+    this.wire.session.note(`${what} doesn't follow ${position?.seq} of ${position?.epoch}`, this.name);
     this.#isBroken = true;
     if (this.data instanceof Newest) this.data.expected = true;
-    if (this.carrier.platform.now() >= this.#nextAskAt) this.#ask();
+    if (this.wire.platform.now() >= this.#nextAskAt) this.#ask();
     else this.#askIn(0);
     this.stateMayHaveChanged();
   }
@@ -257,15 +243,15 @@ export class Topic implements Source {
   }
 
   #ask(): void {
-    this.#nextAskAt = this.carrier.platform.now() + this.#pause;
+    this.#nextAskAt = this.wire.platform.now() + this.#pause;
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
-    this.carrier.askAgain(this);
+    this.wire.askAgain(this);
     this.#askIn(0);
   }
 
   /** Asks if nothing comes until then: a question or its answer may have been lost. */
   #askIn(patience: number): void {
-    const { platform } = this.carrier;
+    const { platform } = this.wire;
     this.#cancelAsk?.();
     this.#cancelAsk = platform.after(Math.max(this.#nextAskAt - platform.now(), patience), () => {
       this.#isBroken = true;
@@ -278,6 +264,6 @@ export class Topic implements Source {
     this.#isBroken = false;
     this.#cancelAsk?.();
     // What was proven for a while is over.
-    if (this.carrier.platform.now() > this.#nextAskAt + LONGEST_PAUSE) this.#pause = FIRST_PAUSE;
+    if (this.wire.platform.now() > this.#nextAskAt + LONGEST_PAUSE) this.#pause = FIRST_PAUSE;
   }
 }

@@ -4,26 +4,15 @@
  */
 
 import { mayRetry } from "./codes.js";
-import { errorOf, type BookcastError } from "./errors.js";
+import { errorOf } from "./errors.js";
 import type { ErrorMessage, HeldPosition, Resumed, SubscriptionConfirmed } from "./messages.js";
 import type { Platform } from "./platform.js";
 import type { Position } from "./position.js";
 import { Tape } from "./tape.js";
-import { keyOf, Topic, type Carrier, type Name } from "./topic.js";
+import type { Session } from "./session.js";
+import type { SubscriptionState } from "./subscription.js";
+import { keyOf, Topic, type Name } from "./topic.js";
 import { isSame, union, type View } from "./view.js";
-
-/** What the wire needs of the session. */
-export interface Sender {
-  readonly platform: Platform;
-  readonly clockOffset: number;
-  readonly lineState: Carrier["lineState"];
-  nextId(): number;
-  send(command: object): void;
-  /** Nothing answers: is the line alive? */
-  check(): void;
-  failed(error: BookcastError): void;
-  note(text: string, about?: Name): void;
-}
 
 /** A view narrows after so long, since whoever closed it may want it again. */
 const LINGER = 5_000;
@@ -51,10 +40,9 @@ interface Plan {
   readonly since?: Position | undefined;
 }
 
-export class Wire implements Carrier {
+export class Wire {
   readonly platform: Platform;
   readonly topics = new Map<string, Topic>();
-  readonly #sender: Sender;
   readonly #asks = new Map<unknown, Ask>();
   /** The topics whose whole state was asked for, by the id of the question. */
   readonly #resyncs = new Map<unknown, Topic>();
@@ -66,17 +54,13 @@ export class Wire implements Carrier {
   #said = 0;
   #cancelPace: (() => void) | undefined;
 
-  constructor(sender: Sender) {
-    this.#sender = sender;
-    this.platform = sender.platform;
+  constructor(readonly session: Session) {
+    this.platform = session.platform;
   }
 
-  get clockOffset(): number {
-    return this.#sender.clockOffset;
-  }
-
-  get lineState(): Carrier["lineState"] {
-    return this.#sender.lineState ?? (this.#isUp ? undefined : ["connecting", "the session is being resumed"]);
+  get lineState(): [state: SubscriptionState, reason: string | undefined] | undefined {
+    const { state, reason } = this.session.line.status;
+    return this.#isUp ? undefined : [state === "stopped" ? "refused" : "connecting", reason];
   }
 
   /** The topic of that name, made where there is none yet. */
@@ -134,14 +118,10 @@ export class Wire implements Carrier {
       topic.asked = undefined; // with a position, the server tells what came after it
       this.wantedDiffers(topic);
     } else {
-      const id = this.#sender.nextId();
+      const id = this.session.nextId();
       this.#resyncs.set(id, topic);
-      this.#sender.send({ action: "resync", ...topic.name, id });
+      this.session.line.send({ action: "resync", ...topic.name, id });
     }
-  }
-
-  note(text: string, about: Name): void {
-    this.#sender.note(text, about);
   }
 
   stateMayHaveChanged(): void {
@@ -155,7 +135,7 @@ export class Wire implements Carrier {
     if (topic === undefined) return;
     const ask = this.#answered(told.id, topic);
     if (ask !== undefined) {
-      this.note("confirmed", told);
+      this.session.note("confirmed", told);
       topic.confirm(positionOf(told), ask.goesOn ? (told.recovered ?? false) : undefined, ask.view);
       this.wantedDiffers(topic); // more may be wanted than when it was asked
     } else if (told.id === undefined) topic.begins(); // the view was narrowed to another token's rights
@@ -228,8 +208,8 @@ export class Wire implements Carrier {
   /** A topic is refused: for good, for now, or so that it is to be asked for again. */
   #refused(topic: Topic, told: ErrorMessage): void {
     const error = errorOf(told);
-    this.note(`${error.code}: ${error.message}`, topic.name);
-    this.#sender.failed(error);
+    this.session.note(`${error.code}: ${error.message}`, topic.name);
+    this.session.failed(error);
     if (mayRetry(told.code) && told.code !== "feed_refused") {
       const pause = error.retryAfterMs ?? 1_000;
       topic.notBefore = this.platform.now() + pause;
@@ -314,25 +294,25 @@ export class Wire implements Carrier {
     for (const topic of topics) {
       if (view === undefined) this.#left.set(keyOf(topic.name), this.platform.now());
       else topic.asked = { ...view, history: Math.max(view.history, topic.history, topic.asked?.history ?? 0) };
-      this.note(view === undefined ? "unsubscribing" : since ? `subscribing after ${since.seq}` : "subscribing", topic.name);
+      this.session.note(view === undefined ? "unsubscribing" : since ? `subscribing after ${since.seq}` : "subscribing", topic.name);
     }
     if (view === undefined) {
-      this.#sender.send({ action: "unsubscribe", ...named });
+      this.session.line.send({ action: "unsubscribe", ...named });
       return;
     }
-    const id = this.#sender.nextId();
+    const id = this.session.nextId();
     const cancel = this.platform.after(ANSWER_WITHIN, () => {
       this.#asks.delete(id);
       for (const topic of asked) {
         topic.asked = undefined;
         this.wantedDiffers(topic);
       }
-      this.#sender.check();
+      this.session.line.check();
     });
     const asked = new Set(topics);
     this.#asks.set(id, { topics: asked, view, goesOn: since !== undefined, cancel });
     const { depth, mode, intervalMs, history } = view;
-    this.#sender.send({
+    this.session.line.send({
       action: "subscribe",
       id,
       ...named,
