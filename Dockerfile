@@ -6,6 +6,14 @@ RUN npm ci --no-audit --no-fund
 COPY web/ ./
 RUN npm run build
 
+# The client for script tags.
+FROM node:20-slim AS client
+WORKDIR /build/client
+COPY clients/typescript/package.json clients/typescript/package-lock.json clients/typescript/.npmrc ./
+RUN npm ci --no-audit --no-fund
+COPY clients/typescript/ ./
+RUN npm run build
+
 # The wheel, and everything it needs in one virtual environment.
 FROM python:3.11-slim AS package
 WORKDIR /build
@@ -15,6 +23,7 @@ RUN python -m venv /opt/bookcast \
 COPY pyproject.toml README.md LICENSE ./
 COPY src/ src/
 COPY --from=page /build/src/bookcast/web/ src/bookcast/web/
+COPY --from=client /build/client/dist/bookcast.js src/bookcast/script/client.js
 RUN /opt/bookcast/bin/pip install --no-cache-dir --no-deps .
 
 FROM python:3.11-slim

@@ -3,23 +3,28 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WEB_SOURCES := $(shell find web/src web/public web/index.html -type f 2>/dev/null)
+CLIENT := clients/typescript
+CLIENT_SOURCES := $(shell find $(CLIENT)/src -type f 2>/dev/null)
+# What the server serves that isn't in git.
+SERVED := src/bookcast/web/index.html src/bookcast/script/client.js
 
 .DEFAULT_GOAL := help
 .PHONY: help packages setup demo test check fix bench conformance prove screenshots wheel lock clean
 
 help: ## what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 packages:
 	@PYTHON=$(PYTHON) scripts/debian-packages chromium=chromium nginx=nginx haproxy=haproxy openssl=openssl redis-server=redis-server
 
-setup: .venv/.installed src/bookcast/web/index.html ## .venv/bin/bookcast with every extra, and the page
+setup: .venv/.installed $(SERVED) ## .venv/bin/bookcast with every extra, the page, and the client
 
 demo: setup ## serve a simulated market, with the live page
 	$(BIN)/bookcast demo $(if $(PORT),--port $(PORT))
 
 test: packages setup check ## everything: lint, types, contracts, unit, browser and end-to-end tests
 	npm --prefix web test --silent
+	npm --prefix $(CLIENT) test --silent
 	# By themselves: they look how long things take on three nodes.
 	$(BIN)/python -m pytest tests/history --numprocesses 1 --quiet
 	$(BIN)/python -m pytest --ignore tests/history --numprocesses 2 --cov --cov-report=term:skip-covered
@@ -30,12 +35,13 @@ check: setup ## lint, types, and the contracts between layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo >.venv/contracts.log 2>&1 || { cat .venv/contracts.log; exit 1; }
 	npm --prefix web run --silent lint
+	npm --prefix $(CLIENT) run --silent lint
 
 fix: setup ## format, and mend what can be mended by itself
 	$(BIN)/ruff format src tests examples scripts benchmarks
 	$(BIN)/ruff check --fix src tests examples scripts
 	$(BIN)/python -m scripts.settings_table
-	$(BIN)/python -m scripts.close_codes
+	$(BIN)/python -m scripts.client_types
 
 bench: setup ## what delivering costs, beside a plain C loop and others; ARGS="--only a,b" for some
 	$(BIN)/python benchmarks/run.py $(ARGS)
@@ -49,14 +55,14 @@ prove: packages setup ## faults on three nodes, and what clients saw of them; AR
 screenshots: setup ## the pictures of the page in docs/images
 	$(BIN)/python -m scripts.screenshots
 
-wheel: setup ## dist/bookcast-*.whl, with the page in it
+wheel: setup ## dist/bookcast-*.whl, with the page and the client in it
 	$(BIN)/hatchling build -t wheel
 
 lock: .venv/.installed ## the newest versions that fit, pinned with their hashes
 	scripts/lock
 
 clean: ## leave only what git knows
-	rm -rf .venv dist src/bookcast/web web/node_modules .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv dist src/bookcast/web src/bookcast/script web/node_modules $(CLIENT)/node_modules $(CLIENT)/dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/.installed: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "bookcast needs Python 3.11 or newer; name one with make PYTHON=..."; exit 1; }
@@ -66,11 +72,17 @@ clean: ## leave only what git knows
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-web/node_modules/.installed: web/package-lock.json web/package.json
-	@command -v npm >/dev/null || { echo "The page is built with Node 20 or newer and npm: install them, then try again"; exit 1; }
-	npm --prefix web ci --silent --no-audit --no-fund
+# One rule for the page and for the client.
+%/node_modules/.installed: %/package-lock.json %/package.json
+	@command -v npm >/dev/null || { echo "The page and the client are built with Node 20.19 or newer and npm: install them, then try again"; exit 1; }
+	npm --prefix $* ci --silent --no-audit --no-fund
 	@touch $@
 
 src/bookcast/web/index.html: web/node_modules/.installed $(WEB_SOURCES) $(wildcard web/*.ts web/tsconfig*.json)
 	npm --prefix web run --silent build
 	@touch $@
+
+src/bookcast/script/client.js: $(CLIENT)/node_modules/.installed $(CLIENT_SOURCES) $(wildcard $(CLIENT)/*.ts $(CLIENT)/tsconfig*.json)
+	npm --prefix $(CLIENT) run --silent build
+	@mkdir -p $(@D)
+	@cp $(CLIENT)/dist/bookcast.js $@

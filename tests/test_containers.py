@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from bookcast.http import app, script
 from bookcast.settings import Settings, describe, load
 from bookcast.testing import ServerThread
 from tests.support import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+IGNORED = (ROOT / ".dockerignore").read_text().split()
 COMPOSE: Any = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 BALANCER = (ROOT / "deploy" / "haproxy-compose.cfg").read_text()
@@ -49,13 +51,12 @@ def test_the_dockerfile_pleases_its_linter() -> None:
 
 def test_everything_the_dockerfile_copies_is_there() -> None:
     """And is let through by .dockerignore."""
-    ignored = (ROOT / ".dockerignore").read_text().split()
     for arguments in instructions("COPY"):
         if arguments.startswith("--from"):
             continue
         for source in arguments.split()[:-1]:
             assert (ROOT / source).exists(), source
-            assert f"!{source.split('/')[0]}" in {entry.rstrip("/") for entry in ignored}
+            assert f"!{source.split('/')[0]}" in {entry.rstrip("/") for entry in IGNORED}
 
 
 def test_the_container_does_not_run_as_root() -> None:
@@ -155,3 +156,24 @@ def test_the_healthcheck_tells_alive_from_dead(
         check=False,
     )
     assert result.returncode == code
+
+
+def test_the_image_has_what_make_builds() -> None:
+    """The page and the client, from stages of their own, where the server looks for them."""
+    copied = [arguments.split()[-1] for arguments in instructions("COPY") if "--from" in arguments]
+    for file in (app.PAGE / "index.html", script.FILE):
+        place = str(file.relative_to(ROOT))
+        assert any(place.startswith(target) for target in copied), place
+        # One that was built on the machine of whoever builds the image stays out of it.
+        assert f"{file.parent.relative_to(ROOT)}/" in IGNORED
+
+
+def test_what_npm_needs_is_copied_before_it_runs() -> None:
+    """With .npmrc, by which a lock without addresses is understood, and the same Node for both."""
+    stages = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
+    built = [stage for stage in stages if "npm ci" in stage]
+    assert len(built) == 2
+    for stage in built:
+        before = stage.partition("RUN npm ci")[0]
+        assert all(name in before for name in ("package.json", "package-lock.json", ".npmrc"))
+    assert len({stage.split()[0] for stage in built}) == 1

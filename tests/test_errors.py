@@ -47,13 +47,6 @@ def test_every_error_code_has_a_real_http_status() -> None:
         assert kind.title, code
 
 
-def test_the_page_has_the_same_table_of_close_codes() -> None:
-    """It is made from ours."""
-    from scripts.close_codes import MODULE, source
-
-    assert MODULE.read_text() == source()
-
-
 def test_every_close_code_has_a_reason_that_fits_a_close_frame() -> None:
     """A close frame holds at most 123 bytes of reason."""
     assert set(CLOSE_REASONS) == set(CloseCode)

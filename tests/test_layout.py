@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,16 @@ def test_every_module_stands_in_the_architecture() -> None:
     assert missing == []
 
 
+def test_every_module_of_the_client_stands_in_the_architecture() -> None:
+    """In the table of its own, and no other does."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    section = text.partition("\n## The TypeScript client\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?`) \|", section, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    source = ROOT / "clients" / "typescript" / "src"
+    assert named == {path.stem for path in source.glob("*.ts")}
+
+
 def test_every_test_says_in_a_sentence_what_holds() -> None:
     """A docstring each."""
     silent = []
@@ -71,15 +82,41 @@ def test_every_test_says_in_a_sentence_what_holds() -> None:
     assert silent == []
 
 
-def test_no_file_names_a_package_registry() -> None:
-    """Locks hold hashes and no addresses, so that any mirror will do."""
-    tracked = subprocess.run(
+def tracked() -> list[str]:
+    """Name the files that git knows."""
+    return subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
-    assert "uv.lock" not in tracked
-    for name in tracked:
+
+
+def test_no_file_names_a_package_registry() -> None:
+    """Locks hold hashes and no addresses, so that any mirror will do."""
+    names = tracked()
+    assert "uv.lock" not in names
+    for name in names:
         if name.endswith((".lock", "package-lock.json", ".npmrc")):
             text = (ROOT / name).read_text()
             assert not re.search(r"index-url|find-links|\"resolved\": *\"http|registry *=", text)
             if name.endswith(".lock"):
                 assert "://" not in text
+
+
+def test_make_knows_every_package_of_npm() -> None:
+    """It installs what the lock says, lints it, and runs its tests."""
+    packages = [path.parent for path in map(Path, tracked()) if path.name == "package-lock.json"]
+    assert sorted(map(str, packages)) == ["clients/typescript", "web"]
+    # With nothing there that was made before.
+    command = ["make", "--dry-run", "--always-make", "--no-print-directory", "test"]
+    steps = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for package in packages:
+        for step in ("ci", "run --silent lint", "run --silent build", "test"):
+            assert f"npm --prefix {package} {step}" in steps
+
+
+def test_locks_of_npm_hold_no_addresses() -> None:
+    """And npm is told to keep it so, beside each."""
+    for name in tracked():
+        if name.endswith("package-lock.json"):
+            assert '"resolved"' not in (ROOT / name).read_text()
+            options = (ROOT / name).with_name(".npmrc").read_text()
+            assert "omit-lockfile-registry-resolved=true" in options

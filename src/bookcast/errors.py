@@ -217,7 +217,7 @@ ERRORS: Final[dict[str, ErrorKind]] = {
 class CloseCode(enum.IntEnum):
     """Why a connection is closed by us. See :data:`CLOSE_REASONS` for what a client should do.
 
-    The page has the same table: ``python -m scripts.close_codes`` makes it from this one.
+    Clients have the same table: ``python -m scripts.client_types`` makes it from this one.
     """
 
     INVALID_DATA = 1007

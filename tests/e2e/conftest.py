@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from bookcast.http import script
 from tests.support import missing, unmeasured
+
+from .site import Site
 
 BUILT_PAGE = Path(__file__).parents[2] / "src" / "bookcast" / "web" / "index.html"
 CHROMIUM_FLAGS = [
@@ -121,3 +124,13 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 def page(context: BrowserContext) -> Page:
     """An empty tab."""
     return context.new_page()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A page of another port, that may load the client."""
+    if not script.FILE.is_file():
+        missing("the client isn't built: run 'make setup'")
+    site = Site(tmp_path)
+    yield site
+    site.close()

@@ -4,6 +4,7 @@ import signal
 import site
 import subprocess
 import sys
+import tarfile
 import venv
 from pathlib import Path
 
@@ -54,9 +55,26 @@ def test_an_installed_wheel_serves_the_demo_and_its_page_without_node(
         assert "<title>" in page.text
         script = page.text.partition('src="')[2].partition('"')[0]
         assert httpx.get(f"{served.http_url}/{script}", trust_env=False).status_code == 200
+        client = httpx.get(f"{served.http_url}/client.js", trust_env=False)
+        assert "WebSocketClient" in client.text
         symbols = httpx.get(served.http_url + "/symbols", trust_env=False).json()["symbols"]
         assert symbols[0] == {"symbol": "US.AAPL"}
         assert served.end(signal.SIGTERM)[0] == 0
     [package] = Path(installed).glob("lib/python3*/site-packages/bookcast")
     assert (package / "py.typed").is_file()
     assert list((package / "web" / "assets").iterdir())
+
+
+def test_the_source_archive_has_what_was_built_and_its_sources(tmp_path: Path) -> None:
+    """So that a wheel made of it needs no Node, and whoever has one can build it again."""
+    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path)
+    [archive] = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        names = {name.partition("/")[2] for name in opened.getnames()}
+    assert {
+        "src/bookcast/script/client.js",
+        "src/bookcast/web/index.html",
+        "clients/typescript/package-lock.json",
+        "clients/typescript/src/index.ts",
+    } <= names
+    assert not any("node_modules" in name or "typescript/dist" in name for name in names)

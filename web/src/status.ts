@@ -1,6 +1,6 @@
 /** What a person is told about the connection. */
 
-import { NOT_AUTHENTICATED, TOKEN_EXPIRED } from "./closecodes";
+import { CloseCode } from "./closecodes";
 import type { State } from "./connection";
 
 export type Tone = "good" | "busy" | "bad";
@@ -13,17 +13,17 @@ export interface Status {
   readonly announcement: string;
 }
 
-const REFUSED = new Map([
-  [TOKEN_EXPIRED, "Token expired"],
-  [NOT_AUTHENTICATED, "Token needed"],
+const REFUSED = new Map<number, string>([
+  [CloseCode.TOKEN_EXPIRED, "Token expired"],
+  [CloseCode.REFUSED, "Token needed"],
 ]);
 
 /** What a person can do about a refusal. `said`: the server's own sentence, if there was one. */
 export function adviseOn(code: number, reason: string, hasToken: boolean, said: string | null): string {
   const words = said ?? reason;
   const how = (which: string): string => `Put #token= and ${which} at the end of this page\u2019s address`;
-  if (code === TOKEN_EXPIRED) return `The token has expired. ${how("a new token")}.`;
-  if (code !== NOT_AUTHENTICATED) return `The server closed the connection: ${words}`;
+  if (code === CloseCode.TOKEN_EXPIRED) return `The token has expired. ${how("a new token")}.`;
+  if (code !== CloseCode.REFUSED) return `The server closed the connection: ${words}`;
   return hasToken
     ? `The server doesn\u2019t take this token (${words}). ${how("another token")}.`
     : `This server asks for a token. ${how("your token")}; whoever runs the server can make one with \u201cbookcast token\u201d.`;

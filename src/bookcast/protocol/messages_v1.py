@@ -6,13 +6,25 @@ update; null where unknown. Levels are ``[price, size]`` or ``[price, size, orde
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from bookcast.errors import ERRORS
 from bookcast.hub.status import State
-from bookcast.model import MAX_NUMBER, Brokers, Candle, Channel, QuotaPool, Quote, TimePoint, Trade
+from bookcast.model import (
+    MAX_NUMBER,
+    Brokers,
+    Candle,
+    Channel,
+    Order,
+    QuotaPool,
+    Quote,
+    TimePoint,
+    Trade,
+)
+from bookcast.numbers import Number
 from bookcast.protocol.shapes import ChannelName, PeriodName, VariantName
 
 SUBPROTOCOL = "bookcast.v1"
@@ -31,7 +43,20 @@ It is echoed as it was sent, 1.0 too."""
 Names = list[Annotated[Any, Meta(extra_json_schema={"type": "string"})]]
 """Symbols. Each is checked by itself: what isn't text among them spoils no other."""
 
-Ts = tuple[float | None, float | None, float]
+Ts = Annotated[
+    tuple[
+        Annotated[float | None, Meta(title="exchange")],
+        Annotated[float | None, Meta(title="feed")],
+        Annotated[float, Meta(title="server")],
+    ],
+    Meta(
+        title="Ts",
+        description="When the exchange, the feed and the server saw an update, in milliseconds "
+        "since 1970; null where unknown",
+    ),
+]
+
+ErrorCode = Annotated[str, Meta(extra_json_schema={"enum": list(ERRORS)})]
 
 MAX_DEPTH = 1000
 MAX_INTERVAL_MS = 60_000
@@ -185,8 +210,8 @@ class _OfTopic(msgspec.Struct, frozen=True, kw_only=True):
 
     channel: Channel
     symbol: str
-    period: str | UnsetType = UNSET
-    variant: str | UnsetType = UNSET
+    period: PeriodName | UnsetType = UNSET
+    variant: VariantName | UnsetType = UNSET
 
 
 class _AnswerOfTopic(_Answer, frozen=True, kw_only=True):
@@ -194,8 +219,8 @@ class _AnswerOfTopic(_Answer, frozen=True, kw_only=True):
 
     channel: Channel
     symbol: str
-    period: str | UnsetType = UNSET
-    variant: str | UnsetType = UNSET
+    period: PeriodName | UnsetType = UNSET
+    variant: VariantName | UnsetType = UNSET
 
 
 class _Update(msgspec.Struct, frozen=True):
@@ -255,18 +280,31 @@ class UnsubscriptionConfirmed(
     ignored: Ignored = UNSET
 
 
+class BookLevel(NamedTuple):
+    """A level of a book: ``[price, size]``, then ``orders`` and ``details`` where they are known.
+
+    ``orders`` counts the orders of that price, ``details`` lists their ids and sizes.
+    """
+
+    price: Number
+    size: Number
+    orders: int | None = None
+    details: list[Order] | None = None
+
+
 class Sides(msgspec.Struct, frozen=True):
     """Levels of both sides, best first; in a delta, those of size 0 are gone."""
 
-    bids: list[Any]
-    asks: list[Any]
+    bids: list[BookLevel]
+    asks: list[BookLevel]
 
 
 class OrderbookUpdate(_Update, frozen=True, tag_field="type", tag="orderbook_update"):
     """A whole book, as deep as the view."""
 
+    channel: Literal["orderbook"]
     data: Sides
-    variant: str | UnsetType = UNSET
+    variant: VariantName | UnsetType = UNSET
 
 
 class OrderbookDelta(_Update, frozen=True, tag_field="type", tag="orderbook_delta"):
@@ -275,10 +313,11 @@ class OrderbookDelta(_Update, frozen=True, tag_field="type", tag="orderbook_delt
     ``checksum``: CRC-32 of the best 10 bids, then asks, after the change, as ``price:size;`` each.
     """
 
+    channel: Literal["orderbook"]
     prev_seq: int
     checksum: int
     data: Sides
-    variant: str | UnsetType = UNSET
+    variant: VariantName | UnsetType = UNSET
 
 
 class TradesData(msgspec.Struct, frozen=True):
@@ -290,6 +329,7 @@ class TradesData(msgspec.Struct, frozen=True):
 class TradeMessage(_Update, frozen=True, tag_field="type", tag="trade"):
     """All trades after ``prev_seq`` up to ``seq``."""
 
+    channel: Literal["trades"]
     prev_seq: int
     data: TradesData
 
@@ -297,25 +337,29 @@ class TradeMessage(_Update, frozen=True, tag_field="type", tag="trade"):
 class QuoteUpdate(_Update, frozen=True, tag_field="type", tag="quote_update"):
     """The newest quote; figures that are unknown are absent."""
 
+    channel: Literal["quote"]
     data: Quote
 
 
 class CandleUpdate(_Update, frozen=True, tag_field="type", tag="candle_update"):
     """A candle: each final one, and the newest state of the one that is forming."""
 
-    period: str
+    channel: Literal["candles"]
+    period: PeriodName
     data: Candle
 
 
 class BrokersUpdate(_Update, frozen=True, tag_field="type", tag="brokers_update"):
     """The brokers in the queues."""
 
+    channel: Literal["brokers"]
     data: Brokers
 
 
 class TimeframeUpdate(_Update, frozen=True, tag_field="type", tag="timeframe_update"):
     """The newest minute of the day's line."""
 
+    channel: Literal["timeframe"]
     data: TimePoint
 
 
@@ -417,7 +461,7 @@ class NotRestored(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str | UnsetType = UNSET
     period: str | UnsetType = UNSET
     variant: str | UnsetType = UNSET
-    code: str
+    code: ErrorCode
     message: str | UnsetType = UNSET
 
 
@@ -456,7 +500,7 @@ class ErrorMessage(_Answer, frozen=True, tag_field="type", tag="error", kw_only=
     likeliest first.
     """
 
-    code: str
+    code: ErrorCode
     message: str
     channel: str | UnsetType = UNSET
     symbol: str | UnsetType = UNSET

@@ -1,0 +1,146 @@
+// Made from the server's own types by `make fix`: don't edit.
+
+/** Why the server closes a connection. Of others, 4000 to 4499 ask to come back. */
+export const CloseCode = {
+  /** a text message is not valid UTF-8 */
+  INVALID_DATA: 1007,
+  /** more than a client may send */
+  POLICY: 1008,
+  /** message too big */
+  TOO_BIG: 1009,
+  /** internal error */
+  INTERNAL: 1011,
+  /** the server restarts */
+  RESTART: 1012,
+  /** the server is full, or you have enough */
+  TRY_LATER: 1013,
+  /** nothing was taken for SLOW_TIMEOUT */
+  TOO_SLOW: 4008,
+  /** a ping was not answered */
+  HEARTBEAT_MISSED: 4009,
+  /** the token has expired */
+  TOKEN_EXPIRED: 4010,
+  /** another connection resumed the session */
+  TAKEN_OVER: 4501,
+  /** not authenticated */
+  REFUSED: 4503,
+} as const;
+
+const FINAL: readonly number[] = [1008, 4501, 4503];
+
+/** Whether a client should stay away after this close code, instead of coming back by itself. */
+export function isFinal(code: number): boolean {
+  return FINAL.includes(code) || (code >= 4500 && code < 5000);
+}
+
+/** What went wrong, for programs. A newer server may have others. */
+export type ErrorCode =
+  /** Not valid HTTP */
+  | "invalid_request"
+  /** Too slow */
+  | "request_timeout"
+  /** Not valid JSON */
+  | "invalid_json"
+  /** Unknown protocol */
+  | "unknown_protocol"
+  /** Invalid client id */
+  | "invalid_client_id"
+  /** Authentication required */
+  | "unauthenticated"
+  /** Invalid token */
+  | "invalid_token"
+  /** Token expired */
+  | "token_expired"
+  /** Not allowed */
+  | "forbidden"
+  /** Host not allowed */
+  | "host_not_allowed"
+  /** Origin not allowed */
+  | "origin_not_allowed"
+  /** Not found */
+  | "not_found"
+  /** Unknown channel */
+  | "unknown_channel"
+  /** No data for this symbol yet */
+  | "unknown_symbol"
+  /** Method not allowed */
+  | "method_not_allowed"
+  /** Body too large */
+  | "body_too_large"
+  /** Unsupported media type */
+  | "unsupported_media_type"
+  /** Invalid symbol */
+  | "invalid_symbol"
+  /** Invalid message */
+  | "invalid_message"
+  /** Invalid order book */
+  | "invalid_book"
+  /** Invalid data */
+  | "invalid_data"
+  /** The key was used for something else */
+  | "idempotency_conflict"
+  /** Unknown action */
+  | "unknown_action"
+  /** Not subscribed */
+  | "not_subscribed"
+  /** Not supported here */
+  | "not_supported"
+  /** Unknown session */
+  | "unknown_session"
+  /** Too many subscriptions */
+  | "too_many_subscriptions"
+  /** Refused by the feed */
+  | "feed_refused"
+  /** Upgrade required */
+  | "upgrade_required"
+  /** Too many connections */
+  | "too_many_connections"
+  /** Too many messages */
+  | "rate_limited"
+  /** Too many topics */
+  | "too_many_topics"
+  /** Too many reads */
+  | "too_many_reads"
+  /** Header too large */
+  | "header_too_large"
+  /** Internal error */
+  | "internal_error"
+  /** The live page is not built */
+  | "page_not_built"
+  /** The server is full */
+  | "server_full"
+  /** Tokens can't be checked now */
+  | "keys_unavailable"
+  /** The engine is away */
+  | "engine_unavailable"
+  /** Not ready */
+  | "not_ready";
+
+const RETRY: readonly string[] = [
+  "request_timeout",
+  "unknown_symbol",
+  "feed_refused",
+  "too_many_connections",
+  "rate_limited",
+  "too_many_reads",
+  "internal_error",
+  "server_full",
+  "keys_unavailable",
+  "engine_unavailable",
+  "not_ready",
+];
+
+/** Whether the same may go well later; after anything else something has to be mended first. */
+export function mayRetry(code: string): boolean {
+  return RETRY.includes(code);
+}
+
+/** The close code that follows an error by which a connection isn't let in. */
+export const CLOSED_AFTER: Readonly<Partial<Record<ErrorCode, number>>> = {
+  unauthenticated: 4503,
+  invalid_token: 4503,
+  token_expired: 4010,
+  keys_unavailable: 1013,
+  too_many_connections: 1013,
+  server_full: 1013,
+};

@@ -1,0 +1,953 @@
+// Made from the server's own types by `make fix`: don't edit.
+
+import type { ErrorCode } from "./codes.js";
+
+export type Channel = "orderbook" | "quote" | "trades" | "candles" | "brokers" | "timeframe";
+
+export type Period = "1m" | "3m" | "5m" | "10m" | "15m" | "30m" | "1h" | "2h" | "3h" | "4h" | "1d" | "1w" | "1M" | "1Q" | "1Y";
+
+export type TradingSession = "pre" | "regular" | "after" | "overnight" | "night" | "auction" | "closing_auction" | "break";
+
+export type OptionStyle = "american" | "european" | "bermudan";
+
+export type GreyMarket = "pending" | "trading" | "ended";
+
+export type QuotaPool = "stock" | "option" | "sf_book";
+
+export type State = "live" | "stale" | "pending" | "halted" | "closed" | "feed_down";
+
+export type LimitedBy = "none" | "interval" | "slow" | "rate" | "quota" | "right";
+
+export type Variant = "odd";
+
+export type Ts = [exchange: number | null, feed: number | null, server: number];
+
+export type Id = string | number | null;
+
+/**
+ * Asks for symbols of a channel. Each one is confirmed, or refused, by itself.
+ *
+ * `depth`: levels of a book on each side; `mode`: whole books, or what changed in them;
+ * `interval_ms`: at most one message in so many milliseconds; `period`: of candles;
+ * `variant`: `odd` for the book of odd lots; `history`: so many past trades or candles
+ * first; `since`: what came after this position first, of one symbol.
+ */
+export interface Subscribe {
+  action: "subscribe";
+  symbol?: string;
+  symbols?: string[];
+  channel?: Channel;
+  depth?: number | null;
+  mode?: "full" | "delta";
+  interval_ms?: number;
+  period?: Period | null;
+  variant?: Variant | null;
+  history?: number;
+  since?: Since | null;
+  id?: Id;
+}
+
+/** A position that a client has everything up to. */
+export interface Since {
+  epoch: string;
+  seq: number;
+}
+
+/** Asks for no more of them. */
+export interface Unsubscribe {
+  action: "unsubscribe";
+  symbol?: string;
+  symbols?: string[];
+  channel?: Channel;
+  period?: Period | null;
+  variant?: Variant | null;
+  id?: Id;
+}
+
+/** Asks whether the server is there. */
+export interface Ping {
+  action: "ping";
+  id?: Id;
+}
+
+/** Asks what this connection is subscribed to. */
+export interface ListSubscriptions {
+  action: "list";
+  id?: Id;
+}
+
+/** Asks for the whole state once more, for instance after a checksum that didn't agree. */
+export interface Resync {
+  action: "resync";
+  symbol: string;
+  channel?: Channel;
+  period?: Period | null;
+  variant?: Variant | null;
+  id?: Id;
+}
+
+/** Asks what became of the updates of a symbol, and what limits them. */
+export interface Why {
+  action: "why";
+  symbol: string;
+  channel?: Channel;
+  period?: Period | null;
+  variant?: Variant | null;
+  id?: Id;
+}
+
+/**
+ * Publishes data of a channel, in the shapes that `POST /broadcast/{channel}` takes.
+ *
+ * With an `idempotency_key` it can be sent again, and is published once.
+ */
+export interface Publish {
+  action: "publish";
+  channel: Channel;
+  symbol: string;
+  data: Publication[Channel];
+  period?: Period | null;
+  idempotency_key?: string | null;
+  id?: Id;
+}
+
+/**
+ * Asks to go on with an earlier session, given its token and what the client has of it.
+ *
+ * What isn't named in `positions` goes on with the newest state.
+ */
+export interface Resume {
+  action: "resume";
+  session: string;
+  positions?: HeldPosition[];
+  id?: Id;
+}
+
+/** What a client has of a topic: everything up to this. */
+export interface HeldPosition {
+  channel: Channel;
+  symbol: string;
+  epoch: string;
+  seq: number;
+  period?: Period | null;
+  variant?: Variant | null;
+}
+
+/** Presents a token. */
+export interface Authenticate {
+  action: "authenticate";
+  token: string;
+  id?: Id;
+}
+
+/** What a client of `bookcast.v1` may say. */
+export type Command =
+  | Subscribe
+  | Unsubscribe
+  | Ping
+  | ListSubscriptions
+  | Resync
+  | Why
+  | Publish
+  | Resume
+  | Authenticate;
+
+/**
+ * The first message. After `heartbeat_ms` of silence there is a heartbeat.
+ *
+ * `session` is the secret that this session may be resumed with. `authenticate_within_ms`: a
+ * token has to be presented within that, before anything else.
+ */
+export interface Welcome {
+  type: "welcome";
+  protocol: string;
+  client_id: string;
+  session: string;
+  heartbeat_ms: number;
+  server_time: number;
+  authenticate_within_ms?: number;
+}
+
+/**
+ * The topic comes from now on, beginning with this position; null when nothing is known yet.
+ *
+ * For trades it is the first `prev_seq`, unless a gap goes on from there. `recovered`, in
+ * answer to `since`: whether everything after that position follows.
+ */
+export interface SubscriptionConfirmed {
+  type: "subscription_confirmed";
+  id?: Id;
+  channel: Channel;
+  symbol: string;
+  period?: Period;
+  variant?: Variant;
+  view: SeenAs;
+  epoch: string | null;
+  seq: number | null;
+  recovered?: boolean;
+  ignored?: string[];
+}
+
+/** How a subscription shows its topic. `depth` null: all levels. */
+export interface SeenAs {
+  depth: number | null;
+  mode: "full" | "delta";
+  interval_ms: number;
+}
+
+/** The topic comes no more. */
+export interface UnsubscriptionConfirmed {
+  type: "unsubscription_confirmed";
+  id?: Id;
+  channel: Channel;
+  symbol: string;
+  period?: Period;
+  variant?: Variant;
+  ignored?: string[];
+}
+
+/** A whole book, as deep as the view. */
+export interface OrderbookUpdate {
+  type: "orderbook_update";
+  channel: "orderbook";
+  symbol: string;
+  epoch: string;
+  seq: number;
+  ts: Ts;
+  data: Sides;
+  variant?: Variant;
+}
+
+/** Levels of both sides, best first; in a delta, those of size 0 are gone. */
+export interface Sides {
+  bids: BookLevel[];
+  asks: BookLevel[];
+}
+
+/**
+ * A level of a book: `[price, size]`, then `orders` and `details` where they are known.
+ *
+ * `orders` counts the orders of that price, `details` lists their ids and sizes.
+ */
+export type BookLevel = [price: number, size: number, orders?: number, details?: Order[]];
+
+/** One order that stands in a book; `id` is the exchange's. */
+export type Order = [id: number | string, size: number];
+
+/**
+ * What changed since `prev_seq`, the last that this client was sent of this view.
+ *
+ * `checksum`: CRC-32 of the best 10 bids, then asks, after the change, as `price:size;` each.
+ */
+export interface OrderbookDelta {
+  type: "orderbook_delta";
+  channel: "orderbook";
+  symbol: string;
+  epoch: string;
+  seq: number;
+  ts: Ts;
+  prev_seq: number;
+  checksum: number;
+  data: Sides;
+  variant?: Variant;
+}
+
+/** All trades after `prev_seq` up to `seq`. */
+export interface TradeMessage {
+  type: "trade";
+  channel: "trades";
+  symbol: string;
+  epoch: string;
+  seq: number;
+  ts: Ts;
+  prev_seq: number;
+  data: TradesData;
+}
+
+/** Trades, oldest first. */
+export interface TradesData {
+  trades: Trade[];
+}
+
+/**
+ * One trade. `timestamp`: milliseconds since 1970. `side`: who took liquidity.
+ *
+ * `backfill` marks a trade that happened before the feed began to listen. `condition` is one
+ * word for what is special about it, absent for a usual trade; `condition_sign` is the exchange's
+ * own sign for that. Where `updates_last` is false, the last price stays what it was.
+ */
+export interface Trade {
+  price: number;
+  size: number;
+  side: "buy" | "sell" | "neutral";
+  timestamp: number;
+  id?: string | number;
+  backfill?: boolean;
+  condition?: string;
+  condition_sign?: number;
+  updates_last?: boolean;
+  turnover?: number;
+}
+
+/** The newest quote; figures that are unknown are absent. */
+export interface QuoteUpdate {
+  type: "quote_update";
+  channel: "quote";
+  symbol: string;
+  epoch: string;
+  seq: number;
+  ts: Ts;
+  data: Quote;
+}
+
+/**
+ * The basic figures of a symbol; absent where unknown.
+ *
+ * Prices are in the symbol's currency, `volume` in shares or contracts, `turnover` in the
+ * currency; `bid` and `ask` are the best prices. `suspended`: it isn't traded now.
+ * `session` is the one its market has now; `pre`, `after` and `overnight` tell of the
+ * hours around the usual ones, to which all other figures belong. `security_status` is one word
+ * for what its exchange does with it; `dark` is about the grey market. Rates, amplitudes,
+ * premiums and volatilities are percentages: 31.5 is 31.5 %.
+ */
+export interface Quote {
+  last?: number;
+  open?: number;
+  high?: number;
+  low?: number;
+  prev_close?: number;
+  volume?: number;
+  turnover?: number;
+  bid?: number;
+  ask?: number;
+  suspended?: boolean;
+  session?: TradingSession;
+  pre?: ExtendedQuote;
+  after?: ExtendedQuote;
+  overnight?: ExtendedQuote;
+  turnover_rate?: number;
+  amplitude?: number;
+  tick_size?: number;
+  name?: string;
+  security_status?: string;
+  dark?: GreyMarket;
+  option?: OptionFigures;
+  future?: FutureFigures;
+  warrant?: WarrantFigures;
+}
+
+/**
+ * The figures of the hours before or after the usual ones, in the units of a quote.
+ *
+ * `change` and `change_rate` compare with the close of the usual hours before. Some markets
+ * have a `volume` and no price.
+ */
+export interface ExtendedQuote {
+  last?: number;
+  high?: number;
+  low?: number;
+  volume?: number;
+  turnover?: number;
+  change?: number;
+  change_rate?: number;
+  amplitude?: number;
+}
+
+/**
+ * What an option has besides its quote.
+ *
+ * `size` is what one contract covers, `multiplier` what a price counts for in money; `oi` is
+ * the open interest in contracts, `net_oi` the net one; `iv` is the implied volatility.
+ * `days_left` until it expires; below 0 it has.
+ */
+export interface OptionFigures {
+  strike?: number;
+  multiplier?: number;
+  size?: number;
+  oi?: number;
+  net_oi?: number;
+  iv?: number;
+  premium?: number;
+  delta?: number;
+  gamma?: number;
+  vega?: number;
+  theta?: number;
+  rho?: number;
+  days_left?: number;
+  style?: OptionStyle;
+}
+
+/** What a future has besides its quote: settlement, open interest and its change today. */
+export interface FutureFigures {
+  prev_settle?: number;
+  oi?: number;
+  oi_change?: number;
+  days_left?: number;
+}
+
+/** What a warrant has besides its quote. */
+export interface WarrantFigures {
+  delta?: number;
+  iv?: number;
+  premium?: number;
+}
+
+/** A candle: each final one, and the newest state of the one that is forming. */
+export interface CandleUpdate {
+  type: "candle_update";
+  channel: "candles";
+  symbol: string;
+  epoch: string;
+  seq: number;
+  ts: Ts;
+  period: Period;
+  data: Candle;
+}
+
+/**
+ * What happened in one period. `time`: its beginning, in milliseconds since 1970.
+ *
+ * A candle that isn't `final` is still forming, and the next one replaces it. `revised`: it
+ * was final before, and its source has corrected it since. `prev_close`: the close before it.
+ */
+export interface Candle {
+  time: number;
+  open: number;
+  high: number;
+  low: number;
+  close: number;
+  volume: number;
+  turnover?: number;
+  final: boolean;
+  prev_close?: number;
+  revised?: boolean;
+}
+
+/** The brokers in the queues. */
+export interface BrokersUpdate {
+  type: "brokers_update";
+  channel: "brokers";
+  symbol: string;
+  epoch: string;
+  seq: number;
+  ts: Ts;
+  data: Brokers;
+}
+
+/** Who stands in the queues of both sides, best first. */
+export interface Brokers {
+  bids: Broker[];
+  asks: Broker[];
+}
+
+/**
+ * A broker in the queue of one side. `pos` counts price levels from the best one, 1.
+ *
+ * `order` is the exchange's number of the order that stands there, `size` its shares, where
+ * the source tells single orders.
+ */
+export interface Broker {
+  id: string | number;
+  name: string;
+  pos: number;
+  order?: string | number;
+  size?: number;
+}
+
+/** The newest minute of the day's line. */
+export interface TimeframeUpdate {
+  type: "timeframe_update";
+  channel: "timeframe";
+  symbol: string;
+  epoch: string;
+  seq: number;
+  ts: Ts;
+  data: TimePoint;
+}
+
+/**
+ * One minute of the day's line. `time`: its beginning, in milliseconds since 1970.
+ *
+ * `average` is the day's average price so far; `volume` and `turnover` are the minute's.
+ */
+export interface TimePoint {
+  time: number;
+  price: number;
+  average?: number;
+  prev_close?: number;
+  volume?: number;
+  turnover?: number;
+}
+
+/**
+ * How a topic stands, sent when that changes, and at the beginning unless it is live.
+ *
+ * `age_ms`: how long ago the newest update came. `source`: the feed it comes from, or
+ * `snapshot` where that may only ask, which it does every `every_ms`. `quota`: of what a
+ * subscription waits for. `did_you_mean`: symbols of the feed that may have been meant instead
+ * of one that it lacks, the likeliest first.
+ */
+export interface StatusMessage {
+  type: "status";
+  channel: Channel;
+  symbol: string;
+  period?: Period;
+  variant?: Variant;
+  state: State;
+  age_ms: number | null;
+  reason?: string;
+  source?: string;
+  every_ms?: number;
+  quota?: Quota;
+  did_you_mean?: string[];
+}
+
+/**
+ * What OpenD lets an account subscribe. `next_free_ms`: in how long some may come free.
+ *
+ * `pool`: `stock` counts subscriptions, `option` chains of options and kinds of data,
+ * `sf_book` Hong Kong securities with a book or a broker queue.
+ */
+export interface Quota {
+  pool: QuotaPool;
+  used: number;
+  limit: number;
+  next_free_ms: number | null;
+}
+
+/** These updates, from and to inclusive, won't come; null where unknown. */
+export interface GapMessage {
+  type: "gap";
+  channel: Channel;
+  symbol: string;
+  period?: Period;
+  variant?: Variant;
+  epoch: string;
+  from_seq: number | null;
+  to_seq: number | null;
+  reason: "overflow" | "history" | "epoch" | "engine_restored" | "unreadable";
+}
+
+/**
+ * What became of the updates of a topic since this client subscribed.
+ *
+ * `queued` ones wait, `conflated` ones were replaced by newer ones, `unchanged` ones changed
+ * nothing that this view shows.
+ */
+export interface WhyMessage {
+  type: "why";
+  id?: Id;
+  channel: Channel;
+  symbol: string;
+  period?: Period;
+  variant?: Variant;
+  received: number;
+  sent: number;
+  conflated: number;
+  queued: number;
+  gapped: number;
+  unchanged: number;
+  state: State;
+  limited_by: LimitedBy;
+  last_update_ms: number | null;
+  ignored?: string[];
+}
+
+/** All subscriptions of this connection. */
+export interface ListMessage {
+  type: "list";
+  id?: Id;
+  subscriptions: Listed[];
+  ignored?: string[];
+}
+
+/** One subscription. */
+export interface Listed {
+  channel: Channel;
+  symbol: string;
+  period?: Period;
+  variant?: Variant;
+  view: SeenAs;
+}
+
+/**
+ * What was wrong with a command: a code for programs, a sentence for people.
+ *
+ * `did_you_mean`: symbols that may have been meant instead of one that the feed is refused, the
+ * likeliest first.
+ */
+export interface ErrorMessage {
+  type: "error";
+  id?: Id;
+  code: ErrorCode;
+  message: string;
+  channel?: string;
+  symbol?: string;
+  retry_after_ms?: number;
+  did_you_mean?: string[];
+  ignored?: string[];
+}
+
+/** The publication has its place. */
+export interface PublishedMessage {
+  type: "published";
+  id?: Id;
+  channel: Channel;
+  symbol: string;
+  epoch: string;
+  seq: number;
+  ignored?: string[];
+}
+
+/** The session goes on; what was missed follows. `session` is the token for the next time. */
+export interface Resumed {
+  type: "resumed";
+  id?: Id;
+  session: string;
+  restored: Restored[];
+  refused: NotRestored[];
+  ignored?: string[];
+}
+
+/**
+ * A subscription that goes on. `recovered`: nothing is missing, and none will be repeated.
+ *
+ * The position is the client's own where it is, else the newest one, which is null when nothing
+ * is known yet.
+ */
+export interface Restored {
+  channel: Channel;
+  symbol: string;
+  period?: Period;
+  variant?: Variant;
+  view: SeenAs;
+  epoch: string | null;
+  seq: number | null;
+  recovered: boolean;
+}
+
+/**
+ * One that doesn't go on, and the error code that says why.
+ *
+ * `message`: what is wrong with a position that can't be read; it may name no topic.
+ */
+export interface NotRestored {
+  channel?: string;
+  symbol?: string;
+  period?: string;
+  variant?: string;
+  code: ErrorCode;
+  message?: string;
+}
+
+/** The token is good, for so long; null: for good. */
+export interface Authenticated {
+  type: "authenticated";
+  id?: Id;
+  expires_in_ms: number | null;
+  ignored?: string[];
+}
+
+/** The token expires in so long; present another one, or be closed with 4010. */
+export interface TokenExpiring {
+  type: "token_expiring";
+  in_ms: number;
+}
+
+/** The server ends: come back in so long, and resume. It closes this connection about then. */
+export interface GoingAway {
+  type: "going_away";
+  reconnect_in_ms: number;
+}
+
+/** The server is there. */
+export interface Pong {
+  type: "pong";
+  id?: Id;
+  server_time: number;
+  ignored?: string[];
+}
+
+/** The server is there, though it has had nothing to say for a while. */
+export interface Heartbeat {
+  type: "heartbeat";
+  server_time: number;
+}
+
+/** What a client of `bookcast.v1` is told. */
+export type Message =
+  | Welcome
+  | SubscriptionConfirmed
+  | UnsubscriptionConfirmed
+  | OrderbookUpdate
+  | OrderbookDelta
+  | TradeMessage
+  | QuoteUpdate
+  | CandleUpdate
+  | BrokersUpdate
+  | TimeframeUpdate
+  | StatusMessage
+  | GapMessage
+  | WhyMessage
+  | ListMessage
+  | ErrorMessage
+  | PublishedMessage
+  | Resumed
+  | Authenticated
+  | TokenExpiring
+  | GoingAway
+  | Pong
+  | Heartbeat;
+
+/**
+ * An order book, best level first; other fields are kept for base clients.
+ *
+ * `timestamp` may be anything; ISO 8601 text and milliseconds since 1970 are understood.
+ */
+export interface PublishedBook {
+  bids: (PublishedTuple | PublishedLevel)[];
+  asks: (PublishedTuple | PublishedLevel)[];
+  timestamp?: unknown;
+}
+
+/** A level as `[price, size]` or `[price, size, orders]`. */
+export type PublishedTuple = [price: number, size: number, orders?: number];
+
+/** A level as an object. `volume` is another word for `size`; other fields are kept. */
+export interface PublishedLevel {
+  price: number;
+  size?: number;
+  volume?: number;
+  orders?: number | null;
+}
+
+/** The basic figures of a symbol, at least one; absent where unknown. */
+export interface PublishedQuote {
+  last?: number | null;
+  open?: number | null;
+  high?: number | null;
+  low?: number | null;
+  prev_close?: number | null;
+  volume?: number | null;
+  turnover?: number | null;
+  bid?: number | null;
+  ask?: number | null;
+  suspended?: boolean | null;
+  session?: TradingSession | null;
+  pre?: PublishedExtended | null;
+  after?: PublishedExtended | null;
+  overnight?: PublishedExtended | null;
+  turnover_rate?: number | null;
+  amplitude?: number | null;
+  tick_size?: number | null;
+  name?: string | null;
+  security_status?: string | null;
+  dark?: GreyMarket | null;
+  option?: PublishedOption | null;
+  future?: PublishedFuture | null;
+  warrant?: PublishedWarrant | null;
+  timestamp?: unknown;
+}
+
+/** The figures of the hours before or after the usual ones. */
+export interface PublishedExtended {
+  last?: number | null;
+  high?: number | null;
+  low?: number | null;
+  volume?: number | null;
+  turnover?: number | null;
+  change?: number | null;
+  change_rate?: number | null;
+  amplitude?: number | null;
+}
+
+/** What an option has besides its quote. `iv` and `premium` are percentages. */
+export interface PublishedOption {
+  strike?: number | null;
+  multiplier?: number | null;
+  size?: number | null;
+  oi?: number | null;
+  net_oi?: number | null;
+  iv?: number | null;
+  premium?: number | null;
+  delta?: number | null;
+  gamma?: number | null;
+  vega?: number | null;
+  theta?: number | null;
+  rho?: number | null;
+  days_left?: number | null;
+  style?: OptionStyle | null;
+}
+
+/** What a future has besides its quote. */
+export interface PublishedFuture {
+  prev_settle?: number | null;
+  oi?: number | null;
+  oi_change?: number | null;
+  days_left?: number | null;
+}
+
+/** What a warrant has besides its quote. `iv` and `premium` are percentages. */
+export interface PublishedWarrant {
+  delta?: number | null;
+  iv?: number | null;
+  premium?: number | null;
+}
+
+/** Trades, oldest first. */
+export interface PublishedTrades {
+  trades: PublishedTrade[];
+  timestamp?: unknown;
+}
+
+/**
+ * One trade. `timestamp`: ISO 8601 or milliseconds since 1970; without one, now.
+ *
+ * `condition`: one word for what is special about it. `updates_last` false: the last price
+ * stays what it was.
+ */
+export interface PublishedTrade {
+  price: number;
+  size: number;
+  side?: "buy" | "sell" | "neutral";
+  timestamp?: string | number | null;
+  id?: string | number | null;
+  backfill?: boolean;
+  condition?: string | null;
+  condition_sign?: number | null;
+  updates_last?: boolean;
+  turnover?: number | null;
+}
+
+/**
+ * A candle; `time` is its beginning, ISO 8601 or milliseconds since 1970.
+ *
+ * `period` may stand here or beside the data. A final candle won't change any more, unless by
+ * one that is `revised`, which is final too.
+ */
+export interface PublishedCandle {
+  time: string | number;
+  open: number;
+  high: number;
+  low: number;
+  close: number;
+  volume: number;
+  turnover?: number | null;
+  final?: boolean;
+  prev_close?: number | null;
+  revised?: boolean;
+  period?: Period | null;
+  timestamp?: unknown;
+}
+
+/** The brokers of both sides, best first. */
+export interface PublishedBrokers {
+  bids: PublishedBroker[];
+  asks: PublishedBroker[];
+  timestamp?: unknown;
+}
+
+/** A broker in a queue; `pos` counts price levels from the best one, 1. */
+export interface PublishedBroker {
+  id: string | number;
+  name: string;
+  pos: number;
+  order?: string | number | null;
+  size?: number | null;
+}
+
+/** One minute of the day's line; `time` is ISO 8601 or milliseconds since 1970. */
+export interface PublishedTimePoint {
+  time: string | number;
+  price: number;
+  average?: number | null;
+  prev_close?: number | null;
+  volume?: number | null;
+  turnover?: number | null;
+  timestamp?: unknown;
+}
+
+/** What may be published to each channel. */
+export interface Publication {
+  orderbook: PublishedBook;
+  quote: PublishedQuote;
+  trades: PublishedTrades;
+  candles: PublishedCandle;
+  brokers: PublishedBrokers;
+  timeframe: PublishedTimePoint;
+}
+
+/** Asks for the order books of a symbol. */
+export interface BaseSubscribe {
+  action: "subscribe";
+  symbol: string;
+}
+
+/** Asks for no more of them. */
+export interface BaseUnsubscribe {
+  action: "unsubscribe";
+  symbol: string;
+}
+
+/** Asks whether the server is there. */
+export interface BasePing {
+  action: "ping";
+}
+
+/** Presents a token, where the server asks for one; elsewhere the action is unknown. */
+export interface BaseAuthenticate {
+  action: "authenticate";
+  token: string;
+}
+
+/** What a client of the base protocol may say. */
+export type BaseCommand =
+  | BaseSubscribe
+  | BaseUnsubscribe
+  | BasePing
+  | BaseAuthenticate;
+
+/** The symbol's books come from now on. The symbol is spelled as the client spelled it. */
+export interface BaseSubscriptionConfirmed {
+  type: "subscription_confirmed";
+  symbol: string;
+}
+
+/** The symbol's books come no more. */
+export interface BaseUnsubscriptionConfirmed {
+  type: "unsubscription_confirmed";
+  symbol: string;
+}
+
+/** A book: `data` as published, `timestamp` the server's, ISO 8601 UTC. */
+export interface BaseOrderbookUpdate {
+  type: "orderbook_update";
+  symbol: string;
+  data: unknown;
+  timestamp: string;
+}
+
+/** The server is there. */
+export interface BasePong {
+  type: "pong";
+}
+
+/** The token is good. */
+export interface BaseAuthenticated {
+  type: "authenticated";
+}
+
+/** What was wrong with a command, in one sentence. */
+export interface BaseErrorMessage {
+  type: "error";
+  message: string;
+}
+
+/** What a client of the base protocol is told. */
+export type BaseMessage =
+  | BaseSubscriptionConfirmed
+  | BaseUnsubscriptionConfirmed
+  | BaseOrderbookUpdate
+  | BasePong
+  | BaseAuthenticated
+  | BaseErrorMessage;

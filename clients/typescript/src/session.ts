@@ -1,0 +1,298 @@
+/** `bookcast.v1` over a line: the welcome, the token, the session that goes on, and what is asked. */
+
+import { mayRetry, type CloseCode } from "./codes.js";
+import { Emitter } from "./emitter.js";
+import { BookcastError, errorOf } from "./errors.js";
+import { Line, type LineOptions, type LineStatus, type Protocol } from "./line.js";
+import type { Authenticated, ErrorMessage, Message, Resumed, Welcome } from "./messages.js";
+import type { Update } from "./newest.js";
+import type { Platform } from "./platform.js";
+import type { Name } from "./topic.js";
+import { Wire } from "./wire.js";
+
+export interface SessionEvents {
+  line: [status: LineStatus];
+  error: [error: BookcastError];
+  note: [text: string, about?: Name];
+}
+
+/** A question that has one answer. */
+interface Question {
+  answered(answer: never): void;
+  /** An error is the answer, or there is none: in time, or because the connection is gone. */
+  failed(error: BookcastError, isGone: boolean): void;
+  cancel(): void;
+}
+
+const REFUSED: typeof CloseCode.REFUSED = 4503;
+/** After so many heartbeats' time of silence the server is pinged. */
+const MISSED = 1.5;
+const ANSWER_WITHIN = 10_000;
+/** A session that can't be resumed for so long is given up. */
+const RESUME_WITHIN = 60_000;
+/** The server's clock is compared at least this often, as far as it tells the time. */
+const CLOCK_GOOD_FOR = 60_000;
+const RENEW_AGAIN_IN = 5_000;
+
+export class Session implements Protocol {
+  readonly ping = { action: "ping" };
+  readonly events = new Emitter<SessionEvents>();
+  readonly line: Line;
+  readonly wire: Wire;
+  readonly platform: Platform;
+  clockOffset = 0;
+  readonly #questions = new Map<unknown, Question>();
+  #id = 0;
+  #clockReadAt = -Infinity;
+  #quietMs: number | undefined;
+  /** The secrets of the session to go on with, and of this connection's own. */
+  #session: string | undefined;
+  #next: string | undefined;
+  #lostAt = 0;
+  #cancel: (() => void) | undefined;
+  /** Why the server is about to close. */
+  #refusal: BookcastError | undefined;
+
+  constructor(options: LineOptions) {
+    this.platform = options.platform;
+    this.wire = new Wire(this);
+    this.line = new Line(options, this);
+  }
+
+  // For the wire
+
+  nextId(): number {
+    return ++this.#id;
+  }
+
+  // For the client
+
+  /** Asks something that has one answer. */
+  ask<T>(command: object): Promise<T> {
+    return new Promise((answered, failed) => {
+      this.#ask(command, answered, failed);
+    });
+  }
+
+  /** Why the line has stopped for good. */
+  get ending(): BookcastError {
+    const { code = "closed", reason = "" } = this.line.status;
+    // The error that came before the close says more than its code.
+    const told = code === REFUSED && this.#refusal?.final === true ? this.#refusal : undefined;
+    return told ?? new BookcastError(code, reason, { final: true });
+  }
+
+  // For the line
+
+  opened(): void {
+    this.#refusal = undefined; // the server speaks first
+  }
+
+  received(message: Record<string, unknown>): void {
+    try {
+      this.#read(message as unknown as Message);
+    } catch (error) {
+      this.note(`passed over a message: ${String(error)}`);
+    }
+  }
+
+  lost(): void {
+    this.#lostAt = this.platform.now();
+    this.#cancel?.();
+    for (const [id, { failed, cancel }] of this.#questions) {
+      this.#questions.delete(id);
+      cancel();
+      failed(new BookcastError("no_answer", "the connection was lost before an answer came"), true);
+    }
+    this.wire.lost();
+  }
+
+  changed(status: LineStatus): void {
+    this.events.emit("line", status);
+    if (status.state === "stopped" && status.code !== undefined) {
+      this.failed(this.ending);
+      for (const topic of this.wire.topics.values()) topic.refuse(this.ending);
+    } else this.wire.stateMayHaveChanged();
+  }
+
+  renewed(token: string): void {
+    this.#ask(
+      { action: "authenticate", token },
+      ({ expires_in_ms }: Authenticated) => {
+        this.line.tokens?.accepted(expires_in_ms);
+        if (!this.line.isOpen) this.#admitted();
+      },
+      (error, isGone) => {
+        if (!isGone) this.#tokenRefused(error);
+      },
+    );
+  }
+
+  failed(error: BookcastError): void {
+    this.events.emit("error", error);
+  }
+
+  obeys(code: number): boolean {
+    return code !== REFUSED || this.#isFinal();
+  }
+
+  note(text: string, about?: Name): void {
+    this.events.emit("note", text, about);
+  }
+
+  // What the server says
+
+  #read(message: Message): void {
+    switch (message.type) {
+      case "welcome":
+        this.#welcomed(message);
+        break;
+      case "subscription_confirmed":
+        this.wire.confirmed(message);
+        break;
+      case "unsubscription_confirmed":
+        this.wire.unsubscribed(message);
+        break;
+      case "status":
+        this.wire.find(message)?.status(message);
+        break;
+      case "gap":
+        this.wire.find(message)?.gap(message);
+        break;
+      case "error":
+        if (typeof message.code === "string") this.#erred(message);
+        break;
+      case "token_expiring":
+        this.line.renew();
+        break;
+      case "going_away":
+        this.line.leaveIn(message.reconnect_in_ms);
+        break;
+      case "pong":
+        this.line.ponged();
+        this.#readClock(message.server_time);
+        break;
+      case "heartbeat":
+        this.#readClock(message.server_time);
+        break;
+      default:
+        if ("data" in message) this.#data(message);
+        else this.#takeQuestion(message)?.answered(message as never);
+    }
+  }
+
+  #data(message: Update & Name): void {
+    const topic = this.wire.find(message);
+    if (typeof message.epoch === "string" && Number.isInteger(message.seq)) topic?.receive(message);
+    else topic?.breaks("a message without a position");
+  }
+
+  #welcomed(welcome: Welcome): void {
+    this.#clockReadAt = -Infinity;
+    this.#readClock(welcome.server_time);
+    if (welcome.heartbeat_ms > 0) this.#quietMs = welcome.heartbeat_ms * MISSED;
+    this.#next = welcome.session;
+    if (welcome.authenticate_within_ms === undefined) this.#admitted();
+    else if (this.line.token !== undefined) this.renewed(this.line.token);
+    else {
+      this.#refusal = new BookcastError("unauthenticated", "the server asks for a token: pass getToken", { final: true });
+      this.line.fail(REFUSED, this.#refusal.message);
+    }
+  }
+
+  /** The server serves this client: it goes on with its session, if there was one. */
+  #admitted(): void {
+    this.line.up(this.#quietMs);
+    this.#resume();
+  }
+
+  #resume(): void {
+    const positions = this.wire.topics.size > 0 ? this.wire.positions() : undefined;
+    if (this.#session === undefined || positions === undefined) this.#begin();
+    else {
+      this.#ask(
+        { action: "resume", session: this.#session, positions },
+        (resumed: Resumed) => {
+          this.note("the session goes on");
+          this.wire.resumed(resumed);
+          this.#begin();
+        },
+        ({ code, message, retryAfterMs = 1_000 }, isGone) => {
+          if (isGone) return;
+          this.note(`the session doesn't go on: ${message}`);
+          if (code === "no_answer") this.line.giveUp(message);
+          else if (!mayRetry(String(code)) || this.platform.now() - this.#lostAt > RESUME_WITHIN) this.#begin();
+          else {
+            this.#cancel = this.platform.after(retryAfterMs, () => {
+              this.#resume();
+            });
+          }
+        },
+      );
+    }
+  }
+
+  /** From now on topics are asked for on this connection. */
+  #begin(): void {
+    this.#session = this.#next;
+    this.wire.up();
+  }
+
+  #readClock(serverTime: number): void {
+    const now = this.platform.now();
+    const offset = serverTime - now;
+    // A message that travelled longer makes the server's clock look slower.
+    if (offset > this.clockOffset || now - this.#clockReadAt > CLOCK_GOOD_FOR) {
+      this.clockOffset = offset || 0;
+      this.#clockReadAt = now;
+    }
+  }
+
+  #erred(told: ErrorMessage): void {
+    const error = errorOf(told);
+    const question = this.#takeQuestion(told);
+    if (question !== undefined) question.failed(error, false);
+    else if (!this.wire.failed(told)) {
+      // It may be why the connection ends now.
+      this.line.holdOff(told.retry_after_ms);
+      this.#refusal = error;
+      this.failed(error);
+    }
+  }
+
+  #tokenRefused(error: BookcastError): void {
+    this.#refusal = error;
+    this.failed(error);
+    this.line.holdOff(error.retryAfterMs);
+    const isFinal = this.#isFinal();
+    if (this.line.isOpen) {
+      this.#cancel = this.platform.after(error.retryAfterMs ?? RENEW_AGAIN_IN, () => {
+        this.line.renew();
+      });
+    } else if (isFinal && error.final && error.code !== "token_expired") this.line.fail(REFUSED, error.message);
+    else this.line.giveUp(error.message);
+  }
+
+  /** Whether a refusal is final: a token that was good once may be too old by now, and is dropped. */
+  #isFinal(): boolean {
+    const { tokens } = this.line;
+    tokens?.drop();
+    return tokens?.isFresh ?? true;
+  }
+
+  #ask(command: object, answered: Question["answered"], failed: Question["failed"]): void {
+    const id = this.nextId();
+    const cancel = this.platform.after(ANSWER_WITHIN, () => {
+      this.#takeQuestion({ id })?.failed(new BookcastError("no_answer", "no answer came in time"), false);
+    });
+    this.#questions.set(id, { answered, failed, cancel });
+    this.line.send({ ...command, id });
+  }
+
+  #takeQuestion({ id }: { id?: unknown }): Question | undefined {
+    const question = this.#questions.get(id);
+    this.#questions.delete(id);
+    question?.cancel();
+    return question;
+  }
+}

@@ -1,0 +1,275 @@
+"""What clients know of the server's words, in TypeScript: message types, close codes, error codes.
+
+python -m scripts.client_types        writes them for clients/typescript and for the page
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from bookcast.errors import CLOSE_REASONS, ERRORS, FINAL_CODES, IN_BAND
+from bookcast.hub.status import State
+from bookcast.model import Channel, GreyMarket, OptionStyle, Period, QuotaPool, TradingSession
+from bookcast.protocol import messages as base
+from bookcast.protocol import messages_v1 as v1
+from bookcast.protocol import shapes
+
+ROOT: Final = Path(__file__).parent.parent
+CLIENT: Final = ROOT / "clients" / "typescript" / "src"
+
+_MADE: Final = "// Made from the server's own types by `make fix`: don't edit.\n"
+
+_ALIASES: Final[tuple[tuple[str, Any], ...]] = (
+    ("Channel", Channel),
+    ("Period", Period),
+    ("TradingSession", TradingSession),
+    ("OptionStyle", OptionStyle),
+    ("GreyMarket", GreyMarket),
+    ("QuotaPool", QuotaPool),
+    ("State", State),
+    ("LimitedBy", v1.LimitedBy),
+    ("Variant", shapes.VariantName),
+    ("Ts", v1.Ts),
+    ("Id", v1.Id),
+)
+_NAMED: Final = (
+    *_ALIASES,
+    ("Channel", shapes.ChannelName),
+    ("Period", shapes.PeriodName),
+    ("ErrorCode", v1.ErrorCode),
+)
+"""Types that have a name in TypeScript as well, instead of being written out."""
+
+_DATA: Final = {(v1.Publish, "data"): "Publication[Channel]"}
+"""Fields whose type Python doesn't tell: they are read by themselves."""
+
+_PLAIN: Final = {
+    Any: "unknown",
+    bool: "boolean",
+    float: "number",
+    int: "number",
+    msgspec.Raw: "unknown",
+    str: "string",
+    type(None): "null",
+}
+
+
+def _words(*words: str) -> str:
+    return " | ".join(json.dumps(word) for word in words)
+
+
+def _comment(text: str | None, indent: str = "") -> str:
+    """Write a docstring as a comment."""
+    text = textwrap.dedent("    " + (text or "")).strip()
+    for ours, theirs in (("``", "`"), ("None", "absent"), ("False", "false"), ("True", "true")):
+        text = text.replace(ours, theirs)
+    if "\n" not in text:
+        return f"{indent}/** {text} */\n" if text else ""
+    lines = "".join(f"{indent} * {line}".rstrip() + "\n" for line in text.splitlines())
+    return f"{indent}/**\n{lines}{indent} */\n"
+
+
+class Module:
+    """Writes types, and those that they name."""
+
+    def __init__(self) -> None:
+        self._declared: dict[str, str] = {}
+        self._structs: dict[str, type] = {}
+
+    def text(self) -> str:
+        """Return all declarations, in the order in which they were first named."""
+        return "\n".join(self._declared.values())
+
+    def declare(self, name: str, text: str) -> None:
+        """Write something that isn't one of the server's types."""
+        self._declared[name] = text
+
+    def union(self, name: str, doc: str, kind: Any, prefix: str = "") -> None:
+        """Write each Struct of a union, then the union itself."""
+        names = [self._reference(each, prefix) for each in get_args(kind)]
+        members = "".join(f"\n  | {each}" for each in names)
+        self.declare(name, f"{_comment(doc)}export type {name} ={members};\n")
+
+    def write(self, kind: Any) -> str:
+        """Return a type as TypeScript names it."""
+        for name, named in _NAMED:
+            if kind == named:
+                return name
+        return self.spell(kind)
+
+    def spell(self, kind: Any) -> str:
+        """Return a type written out."""
+        if kind in _PLAIN:
+            return _PLAIN[kind]
+        spellers: dict[Any, Callable[..., str]] = {
+            Annotated: self._annotated,
+            Literal: _words,
+            Union: self._union,
+            types.UnionType: self._union,
+            list: self._array,
+            tuple: self._tuple,
+            None: lambda: self._reference(kind),
+        }
+        return spellers[get_origin(kind)](*get_args(kind))
+
+    def _annotated(self, kind: Any, *metas: Any) -> str:
+        """Write a type whose JSON schema says more than itself."""
+        for meta in metas:
+            schema = (isinstance(meta, msgspec.Meta) and meta.extra_json_schema) or {}
+            if "enum" in schema:
+                return _words(*schema["enum"])
+            if kind is Any and schema == {"type": "string"}:
+                return "string"
+        return self.write(kind)
+
+    def _union(self, *kinds: Any) -> str:
+        texts = (self.write(kind) for kind in kinds if kind is not msgspec.UnsetType)
+        return " | ".join(dict.fromkeys(texts))
+
+    def _array(self, kind: Any) -> str:
+        item = self.write(kind)
+        return f"({item})[]" if "|" in item else f"{item}[]"
+
+    def _tuple(self, *kinds: Any) -> str:
+        if kinds[-1] is Ellipsis:
+            return self._array(kinds[0])
+        return f"[{', '.join(f'{_title(kind)}: {self.write(kind)}' for kind in kinds)}]"
+
+    def _reference(self, struct: type, prefix: str = "") -> str:
+        """Return the name of a Struct or named tuple, which is written as well."""
+        name = prefix + struct.__name__
+        assert self._structs.setdefault(name, struct) is struct, f"two types named {name}"
+        if name not in self._declared:
+            self._declared[name] = ""  # its place; it may name itself
+            self._declared[name] = self._struct(name, struct)
+        return name
+
+    def _struct(self, name: str, struct: Any) -> str:
+        """Declare a Struct or named tuple. What stands in an array has no names on the wire."""
+        config = getattr(struct, "__struct_config__", None)
+        fields = self._fields(struct)
+        doc = _comment(struct.__doc__)
+        if config is None or config.array_like:
+            return f"{doc}export type {name} = [{', '.join(fields)}];\n"
+        if config.tag_field is not None:
+            fields.insert(0, f"{config.tag_field}: {json.dumps(config.tag)}")
+        lines = "".join(f"  {field};\n" for field in fields)
+        return f"{doc}export interface {name} {{\n{lines}}}\n"
+
+    def _fields(self, struct: Any) -> list[str]:
+        """Write fields. Those with a default may be absent.
+
+        Where the server leaves out what has its default, null never comes.
+        """
+        hints = get_type_hints(struct, include_extras=True)
+        config = getattr(struct, "__struct_config__", None)
+        if config is None:
+            required = {name: name not in struct._field_defaults for name in hints}
+        else:
+            required = {field.name: field.required for field in msgspec.structs.fields(struct)}
+        never_null = config is None or config.omit_defaults
+        written = []
+        for name, is_required in required.items():
+            kind = _DATA.get((struct, name)) or self.write(hints[name])
+            if never_null and not is_required:
+                kind = kind.removesuffix(" | null")
+            written.append(f"{name}{'' if is_required else '?'}: {kind}")
+        return written
+
+
+def _title(kind: Any) -> str:
+    """Return what an element of a tuple is called."""
+    [meta] = get_args(kind)[1:]
+    return str(meta.title)
+
+
+def messages() -> str:
+    """Write the type of every message."""
+    module = Module()
+    for name, kind in _ALIASES:
+        module.declare(name, f"export type {name} = {module.spell(kind)};\n")
+    module.union("Command", "What a client of `bookcast.v1` may say.", v1.Command)
+    module.union("Message", "What a client of `bookcast.v1` is told.", v1.Message)
+    channels = "".join(
+        f"  {channel}: {module.write(struct)};\n" for channel, struct in shapes.PUBLISHED.items()
+    )
+    module.declare(
+        "Publication",
+        "/** What may be published to each channel. */\n"
+        f"export interface Publication {{\n{channels}}}\n",
+    )
+    module.union("BaseCommand", "What a client of the base protocol may say.", base.Command, "Base")
+    module.union("BaseMessage", "What a client of the base protocol is told.", base.Message, "Base")
+    return f'{_MADE}\nimport type {{ ErrorCode }} from "./codes.js";\n\n{module.text()}'
+
+
+def close_codes() -> str:
+    """Write the close codes, and which of them end it."""
+    codes = "".join(
+        f"  /** {reason.reason} */\n  {code.name}: {int(code)},\n"
+        for code, reason in CLOSE_REASONS.items()
+    )
+    final = ", ".join(str(int(c)) for c, reason in CLOSE_REASONS.items() if not reason.reconnect)
+    return f"""{_MADE}
+/** Why the server closes a connection. Of others, 4000 to 4499 ask to come back. */
+export const CloseCode = {{
+{codes}}} as const;
+
+const FINAL: readonly number[] = [{final}];
+
+/** Whether a client should stay away after this close code, instead of coming back by itself. */
+export function isFinal(code: number): boolean {{
+  return FINAL.includes(code) || (code >= {FINAL_CODES.start} && code < {FINAL_CODES.stop});
+}}
+"""
+
+
+def error_codes() -> str:
+    """Write the error codes, and what a client does about each."""
+    codes = "".join(
+        f"\n  /** {kind.title} */\n  | {json.dumps(code)}" for code, kind in ERRORS.items()
+    )
+    retry = _listed([code for code, kind in ERRORS.items() if kind.retry])
+    closed = "".join(f"  {code}: {int(close)},\n" for code, close in IN_BAND.items())
+    assert set(IN_BAND) <= set(ERRORS)
+    return f"""
+/** What went wrong, for programs. A newer server may have others. */
+export type ErrorCode ={codes};
+
+const RETRY: readonly string[] = [
+{retry}];
+
+/** Whether the same may go well later; after anything else something has to be mended first. */
+export function mayRetry(code: string): boolean {{
+  return RETRY.includes(code);
+}}
+
+/** The close code that follows an error by which a connection isn't let in. */
+export const CLOSED_AFTER: Readonly<Partial<Record<ErrorCode, number>>> = {{
+{closed}}};
+"""
+
+
+def _listed(words: list[str]) -> str:
+    return "".join(f"  {json.dumps(word)},\n" for word in words)
+
+
+def files() -> dict[Path, str]:
+    """Return each file that is made, and its content."""
+    return {
+        CLIENT / "messages.ts": messages(),
+        CLIENT / "codes.ts": close_codes() + error_codes(),
+        ROOT / "web" / "src" / "closecodes.ts": close_codes(),
+    }
+
+
+if __name__ == "__main__":
+    for path, text in files().items():
+        path.write_text(text)
