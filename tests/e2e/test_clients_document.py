@@ -39,7 +39,7 @@ def blocks(path: Path) -> list[Block]:
         Block(
             found[1],
             found[2],
-            f"{path.parent.name}/{path.name}:{text.count(chr(10), 0, found.start()) + 1}",
+            f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, found.start()) + 1}",
         )
         for found in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     ]
