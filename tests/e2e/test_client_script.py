@@ -112,7 +112,7 @@ def test_a_page_of_another_port_gets_books_before_and_after_a_restart(
     levels = page.evaluate("books['US.AAPL'].at(-1).bids")
     assert set(levels[0]) == {"price", "volume", "orders"}
     page_server.stop()
-    page.wait_for_function("client.line.state === 'waiting'")
+    page.wait_for_function("client.line.state !== 'open'")
     # What is no longer wanted doesn't come back with the connection.
     page.evaluate("client.unsubscribe('US.MSFT'); client.subscribe('US.NVDA')")
     before: dict[str, int] = page.evaluate(

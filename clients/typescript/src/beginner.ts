@@ -4,6 +4,7 @@
  */
 
 import { socketAddress } from "./address.js";
+import { CloseCode } from "./codes.js";
 import { BookcastError } from "./errors.js";
 import { Line, type LineStatus, type Protocol } from "./line.js";
 import type { BaseCommand, BaseMessage, PublishedBook } from "./messages.js";
@@ -108,6 +109,13 @@ export class WebSocketClient {
       failed: (error) => {
         this.#tell(error.message);
       },
+      // A token that was good once may be too old by now: only a new one's refusal is final.
+      obeys: (code) => {
+        const tokens = this.#line?.tokens;
+        if (code !== CloseCode.REFUSED || tokens === undefined || tokens.isFresh) return true;
+        tokens.drop();
+        return false;
+      },
     };
   }
 
@@ -125,6 +133,13 @@ export class WebSocketClient {
       case "authenticated":
         this.#line?.tokens?.accepted(null);
         this.#begin();
+        break;
+      case "error":
+        // A server that serves everybody doesn't know the action.
+        if (message.message === "Unknown action" && this.#line?.isOpen !== true) {
+          this.#begin();
+          return;
+        }
         break;
       case "unsubscription_confirmed":
         this.#unwanted.delete(message.symbol);

@@ -27,6 +27,7 @@ export interface Platform {
 }
 
 export const platform: Platform = {
+  // Asked for each time: fake timers of a user's tests put another Date in place.
   now: () => Date.now(),
   after(milliseconds, callback) {
     const timer = setTimeout(callback, milliseconds);

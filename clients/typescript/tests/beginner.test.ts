@@ -253,6 +253,34 @@ describe("the connection", () => {
     expect((await reconnecting()).open().sent).toEqual([{ action: "authenticate", token: "token 2" }]);
   });
 
+  test("goes on where nobody asks for the token that it shows", async () => {
+    const errors: string[] = [];
+    const mine = client({ getToken: () => "t" });
+    mine.onError = (message) => errors.push(message);
+    mine.subscribe("AAPL");
+    mine.connect();
+    await vi.advanceTimersByTimeAsync(0);
+    const socket = FakeSocket.last.open();
+    socket.say({ type: "error", message: "Unknown action" });
+    expect(mine.line?.state).toBe("open");
+    expect(socket.sent.slice(1)).toEqual([subscribe("AAPL")]);
+    expect(errors).toEqual([]);
+  });
+
+  test("shows another token where one that was good is refused, and ends where a new one is", async () => {
+    let count = 0;
+    const mine = client({ getToken: () => `token ${++count}` });
+    mine.onError = () => undefined;
+    mine.connect();
+    await vi.advanceTimersByTimeAsync(0);
+    FakeSocket.last.open().say({ type: "authenticated" });
+    FakeSocket.last.end(4503);
+    const second = (await reconnecting()).open();
+    expect(second.sent).toEqual([{ action: "authenticate", token: "token 2" }]);
+    second.end(4503);
+    expect(mine.line).toMatchObject({ state: "stopped", final: true, code: 4503 });
+  });
+
   test("needs a WebSocket, and says what to pass where there is none", () => {
     vi.stubGlobal("WebSocket", undefined);
     expect(() => {
