@@ -216,14 +216,13 @@ def close_codes() -> str:
         f"/** The connection was closed: {reason.reason}. */\nexport const {code.name} = {int(code)};\n"
         for code, reason in CLOSE_REASONS.items()
     )
-    final = ", ".join(str(int(c)) for c, reason in CLOSE_REASONS.items() if not reason.reconnect)
+    final = [int(code) for code, reason in CLOSE_REASONS.items() if not reason.reconnect]
+    others = ", ".join(str(code) for code in final if code not in FINAL_CODES)
     return f"""{_MADE}
 {codes}
-const FINAL: readonly number[] = [{final}];
-
 /** Whether a client should stay away after this close code, instead of coming back by itself. */
 export function isFinal(code: number): boolean {{
-  return FINAL.includes(code) || (code >= {FINAL_CODES.start} && code < {FINAL_CODES.stop});
+  return [{others}].includes(code) || (code >= {FINAL_CODES.start} && code < {FINAL_CODES.stop});
 }}
 """
 

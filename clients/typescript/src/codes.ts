@@ -23,11 +23,9 @@ export const TAKEN_OVER = 4501;
 /** The connection was closed: not authenticated. */
 export const REFUSED = 4503;
 
-const FINAL: readonly number[] = [1008, 4501, 4503];
-
 /** Whether a client should stay away after this close code, instead of coming back by itself. */
 export function isFinal(code: number): boolean {
-  return FINAL.includes(code) || (code >= 4500 && code < 5000);
+  return [1008].includes(code) || (code >= 4500 && code < 5000);
 }
 
 /** What went wrong, for programs. A newer server may have others. */
