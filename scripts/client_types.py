@@ -213,7 +213,8 @@ def messages() -> str:
 def close_codes() -> str:
     """Write the close codes, and which of them end it."""
     codes = "".join(
-        f"/** The connection was closed: {reason.reason}. */\nexport const {code.name} = {int(code)};\n"
+        f"/** The connection was closed: {reason.reason}. */\n"
+        f"export const {code.name} = {int(code)};\n"
         for code, reason in CLOSE_REASONS.items()
     )
     final = [int(code) for code, reason in CLOSE_REASONS.items() if not reason.reconnect]
