@@ -1,6 +1,6 @@
 /** `bookcast.v1` over a line: the welcome, the token, the session that goes on, and what is asked. */
 
-import { mayRetry, type CloseCode } from "./codes.js";
+import { mayRetry, REFUSED } from "./codes.js";
 import { Emitter } from "./emitter.js";
 import { BookcastError, errorOf } from "./errors.js";
 import { Line, type LineOptions, type LineStatus, type Protocol } from "./line.js";
@@ -18,13 +18,12 @@ export interface SessionEvents {
 
 /** A question that has one answer. */
 interface Question {
-  answered(answer: never): void;
+  readonly answered: (answer: never) => void;
   /** An error is the answer, or there is none: in time, or because the connection is gone. */
-  failed(error: BookcastError, isGone: boolean): void;
-  cancel(): void;
+  readonly failed: (error: BookcastError, isGone: boolean) => void;
+  readonly cancel: () => void;
 }
 
-const REFUSED: typeof CloseCode.REFUSED = 4503;
 /** After so many heartbeats' time of silence the server is pinged. */
 const MISSED = 1.5;
 const ANSWER_WITHIN = 10_000;
@@ -61,8 +60,14 @@ export class Session implements Protocol {
 
   // For the wire
 
-  nextId(): number {
-    return ++this.#id;
+  /** Asks something that has one answer. */
+  question(command: object, answered: Question["answered"], failed: Question["failed"]): void {
+    const id = ++this.#id;
+    const cancel = this.platform.after(ANSWER_WITHIN, () => {
+      this.#takeQuestion({ id })?.failed(new BookcastError("no_answer", "no answer came in time"), false);
+    });
+    this.#questions.set(id, { answered, failed, cancel });
+    this.line.send({ ...command, id });
   }
 
   // For the client
@@ -70,7 +75,7 @@ export class Session implements Protocol {
   /** Asks something that has one answer. */
   ask<T>(command: object): Promise<T> {
     return new Promise((answered, failed) => {
-      this.#ask(command, answered, failed);
+      this.question(command, answered, failed);
     });
   }
 
@@ -99,10 +104,8 @@ export class Session implements Protocol {
   lost(): void {
     this.#lostAt = this.platform.now();
     this.#cancel?.();
-    for (const [id, { failed, cancel }] of this.#questions) {
-      this.#questions.delete(id);
-      cancel();
-      failed(new BookcastError("no_answer", "the connection was lost before an answer came"), true);
+    for (const id of this.#questions.keys()) {
+      this.#takeQuestion({ id })?.failed(new BookcastError("no_answer", "the connection was lost before an answer came"), true);
     }
     this.wire.lost();
   }
@@ -116,7 +119,7 @@ export class Session implements Protocol {
   }
 
   renewed(token: string): void {
-    this.#ask(
+    this.question(
       { action: "authenticate", token },
       ({ expires_in_ms }: Authenticated) => {
         this.line.tokens?.accepted(expires_in_ms);
@@ -148,7 +151,9 @@ export class Session implements Protocol {
         this.#welcomed(message);
         break;
       case "subscription_confirmed":
-        this.wire.confirmed(message);
+        // What nobody asked for narrows a view to another token's rights.
+        if (message.id === undefined) this.wire.find(message)?.begins();
+        else this.#takeQuestion(message)?.answered(message as never);
         break;
       case "unsubscription_confirmed":
         this.wire.unsubscribed(message);
@@ -210,7 +215,7 @@ export class Session implements Protocol {
     const positions = this.wire.topics.size > 0 ? this.wire.positions() : undefined;
     if (this.#session === undefined || positions === undefined) this.#begin();
     else {
-      this.#ask(
+      this.question(
         { action: "resume", session: this.#session, positions },
         (resumed: Resumed) => {
           this.note("the session goes on");
@@ -252,7 +257,7 @@ export class Session implements Protocol {
     const error = errorOf(told);
     const question = this.#takeQuestion(told);
     if (question !== undefined) question.failed(error, false);
-    else if (!this.wire.failed(told)) {
+    else if (!this.wire.failed(told, error)) {
       // It may be why the connection ends now.
       this.line.holdOff(told.retry_after_ms);
       this.#refusal = error;
@@ -278,15 +283,6 @@ export class Session implements Protocol {
     const { tokens } = this.line;
     tokens?.drop();
     return tokens?.isFresh ?? true;
-  }
-
-  #ask(command: object, answered: Question["answered"], failed: Question["failed"]): void {
-    const id = this.nextId();
-    const cancel = this.platform.after(ANSWER_WITHIN, () => {
-      this.#takeQuestion({ id })?.failed(new BookcastError("no_answer", "no answer came in time"), false);
-    });
-    this.#questions.set(id, { answered, failed, cancel });
-    this.line.send({ ...command, id });
   }
 
   #takeQuestion({ id }: { id?: unknown }): Question | undefined {

@@ -18,8 +18,9 @@ export interface Name {
   readonly variant?: Variant | undefined;
 }
 
+/** The same for all that names one topic, in a message as well. */
 export function keyOf(name: { channel?: unknown; symbol?: unknown; period?: unknown; variant?: unknown }): string {
-  return `${name.channel} ${name.period ?? name.variant ?? ""} ${name.symbol}`;
+  return [name.channel, name.period ?? name.variant, name.symbol].join(" ");
 }
 
 /** The pause before a state is asked for again. It doubles up to the longest. */
@@ -33,6 +34,8 @@ export class Topic implements Source {
   asked: View | undefined;
   /** The server has answered on this connection: what comes belongs to what was asked. */
   isUp = false;
+  /** The number of the question that was answered last. */
+  turn = 0;
   /** The server is left alone until then. */
   notBefore = 0;
   /** The most history that the server has sent. */

@@ -276,10 +276,8 @@ describe("a line", () => {
           url: "ws://test",
           protocols: [],
           platform,
-          WebSocket: class {
-            constructor() {
-              throw error;
-            }
+          WebSocket: function () {
+            throw error;
           } as never,
         },
         { ping: {}, opened: () => undefined, received: () => undefined, lost: () => undefined, changed: () => undefined },

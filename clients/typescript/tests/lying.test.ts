@@ -145,7 +145,7 @@ async function run(steps: readonly Step[], depth: number): Promise<void> {
   const published = new Map<string, Book>();
   const levels = { bids: new Map<number, number>(), asks: new Map<number, number>() };
   let newest: Book = { bids: [], asks: [] };
-  let failure: unknown; // a listener's exception is no business of the client
+  let failure = undefined as unknown; // a listener's exception is no business of the client
   const books: ReturnType<typeof client.orderBook>[] = [];
   // Beyond the ten levels that a checksum covers, nothing shows in which view a delta was sent.
   const depths = new Set<number>();
