@@ -70,7 +70,15 @@ class Node:
         await eventually(lambda: len(self.delivered) >= delivered, f"{delivered} updates")
         # What a node says to itself comes behind all that was published.
         members = self.backend.cluster.members
-        await members.ask(members.id, "nothing", b"", PATIENCE)
+        heard = asyncio.Event()
+
+        async def hear(_body: bytes) -> bytes:
+            heard.set()
+            return b""
+
+        members.handlers["heard"] = hear
+        await members.tell(members.id, "heard", b"")
+        await asyncio.wait_for(heard.wait(), PATIENCE)
 
     async def follows(self, topic: Topic) -> None:
         """Want a topic, and wait until it is followed."""

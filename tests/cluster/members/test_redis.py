@@ -130,9 +130,24 @@ async def test_while_redis_is_away_nobody_answers(redis_url: str) -> None:
         asked = members_of(one)
         async with asyncio.timeout(PATIENCE / 2):
             with pytest.raises(EngineAwayError):
-                await asked.ask("one", "turn", b"", PATIENCE)
-            assert await asked.ask_all(["one"], "turn", b"", PATIENCE) == {"one": None}
-            await asked.tell("one", "turn", b"")
+                await asked.ask("two", "turn", b"", PATIENCE)
+            assert await asked.ask_all(["two"], "turn", b"", PATIENCE) == {"two": None}
+            await asked.tell("two", "turn", b"")
+
+
+async def test_a_node_asks_itself_also_while_redis_is_away(redis_url: str) -> None:
+    """There is nobody between."""
+    async with node(redis_url, "one") as one:
+        asked = members_of(one)
+
+        async def turn(body: bytes) -> bytes:
+            return body[::-1]
+
+        asked.handlers["turn"] = turn
+        for _ in range(2):
+            assert await asked.ask("one", "turn", b"ab", PATIENCE) == b"ba"
+            assert await asked.ask("one", "unknown", b"", PATIENCE) is None
+            one.backend._plane.breaker.fail("gone")
 
 
 async def test_who_ends_leaves_questions_unanswered(two: list[EngineNode]) -> None:
