@@ -261,13 +261,13 @@ class SessionOwnership:
                 extra={**session.fields(), "count": count},
             )
 
-    async def reclaim(
+    def reclaim(
         self, token: str, session: Session, restore: Callable[[Parked], None]
-    ) -> bool:
-        """Let the session of a token go on in a new connection, wherever it was.
+    ) -> bool | Awaitable[bool]:
+        """Resume the session of a token in a new connection, wherever it was.
 
         It is found by that one's token, and by the one it was asked for with: the answer may get
-        lost. ``restore`` is given what it saw; False: there is no such session of that principal.
+        lost. ``restore`` is given what it saw. Returns False if that principal has no such session.
 
         Raises:
             InvalidInput: when it isn't here, and other nodes' sessions can't be found now.
@@ -275,7 +275,23 @@ class SessionOwnership:
         key = self.store.key("token", session.id[0], token)
         if key in session.keys:
             return False
-        found = await self._prepared(self.store.claim(key, session, mark=ANY))
+        claim = self.store.claim(key, session, mark=ANY)
+        if isinstance(claim, Claim):  # its topics are at hand here
+            return self._take_over(key, claim, session, restore)
+        return self._reclaim_later(key, claim, session, restore)
+
+    async def _reclaim_later(
+        self,
+        key: str,
+        claim: Awaitable[Claim],
+        session: Session,
+        restore: Callable[[Parked], None],
+    ) -> bool:
+        return self._take_over(key, await self._prepared(claim), session, restore)
+
+    def _take_over(
+        self, key: str, found: Claim, session: Session, restore: Callable[[Parked], None]
+    ) -> bool:
         if found.left is None:
             if not found.doubt:
                 return False
