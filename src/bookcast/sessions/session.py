@@ -6,7 +6,7 @@ import logging
 import math
 import secrets
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
-from typing import Any, Final
+from typing import Any
 
 from bookcast.auth.gate import Gate, keys_unavailable
 from bookcast.auth.jwks import UnknownKey
@@ -44,10 +44,6 @@ from bookcast.sessions.watch import Watch
 logger = logging.getLogger(__name__)
 
 
-EXPIRY_NOTICE_SECONDS: Final = 60.0
-"""So long before its token expires a client is told; of a short one, at half of its time."""
-
-
 class Session:
     """Performs what the protocol decides on, in the order that :mod:`pending` keeps.
 
@@ -64,7 +60,6 @@ class Session:
 
     __slots__ = (
         "_allowance",
-        "_closed",
         "_connection",
         "_declined",
         "_frame",
@@ -73,13 +68,13 @@ class Session:
         "_refusals",
         "_rules",
         "_symbols",
-        "_tell_expiry_at",
         "_watch",
         "address",
         "client_id",
         "engine",
         "gate",
         "hub",
+        "is_connected",
         "keys",
         "number",
         "outbox",
@@ -150,8 +145,9 @@ class Session:
         """The actions that wait; see :mod:`pending`."""
         # What the client asked for no more while it may still be given it; None: it can't be.
         self._declined: set[Topic] | None = None
-        self._closed = False
-        self._tell_expiry_at = _expiry_notice(principal, rules.now())
+        self.is_connected = True
+        """Whether the client is there."""
+        self._watch.note_expiry(principal.expires_at if principal is not None else None)
 
     def fields(self, topic: Topic | None = None) -> dict[str, object]:
         """Return what a line of the log tells of this client, and of a topic."""
@@ -176,11 +172,6 @@ class Session:
     def id(self) -> tuple[str, str]:
         """Whose session it is, and the client's id."""
         return (self.principal.id if self.principal is not None else "", self.client_id)
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether the client is there."""
-        return not self._closed
 
     @property
     def subscription_count(self) -> int:
@@ -214,7 +205,7 @@ class Session:
         self._end_abuse()
 
     def refuse(self, refusal: InvalidInput) -> None:
-        """Tell a client that is not let in why."""
+        """Send a client that is not let in the reason."""
         pending.add(self, self._connection.refuse(refusal))
         self.outbox.flush()
 
@@ -253,7 +244,7 @@ class Session:
 
     def authenticate(self, action: Authenticate, *, asked_for_keys: bool = False) -> bool:
         """Verify a credential, and answer. Return False if the keys have to be asked for first."""
-        if self._closed:
+        if not self.is_connected:
             return True
         before = self.id
         try:
@@ -270,9 +261,9 @@ class Session:
                 self.outbox.flush()
                 self._peer.end(IN_BAND.get(refusal.code, CloseCode.REFUSED))
         else:
-            self.say(action.answer(self._seconds_left()))
+            self.say(action.answer(self._watch.seconds_left()))
             self._entitle(principal, enter=self.id != before)
-        if not self._closed:
+        if self.is_connected:
             self.outbox.flush()
         return True
 
@@ -284,8 +275,7 @@ class Session:
             )
         self._home.identify(self, principal)
         self.principal = principal
-        if before is None or before.expires_at != principal.expires_at:
-            self._tell_expiry_at = _expiry_notice(principal, self._rules.now())
+        self._watch.note_expiry(principal.expires_at)
 
     def _entitle(self, principal: Principal, *, enter: bool) -> None:
         self.perform_now(self._connection.entitle(principal.rights))
@@ -313,7 +303,7 @@ class Session:
 
     def renew(self) -> None:
         """Look again at who the client is: keys, secrets or rights have changed."""
-        if self.principal is None or self._closed:
+        if self.principal is None or not self.is_connected:
             return
         principal = self.gate.renewed(self.principal)
         if principal is None:
@@ -321,14 +311,10 @@ class Session:
             return
         changed = principal.rights != self.principal.rights
         self.principal = principal
+        self._watch.note_expiry(principal.expires_at)
         if changed:
             self._entitle(principal, enter=False)
             self.outbox.flush()
-
-    def _seconds_left(self) -> float | None:
-        if self.principal is None or self.principal.expires_at is None:
-            return None
-        return self.principal.expires_at - self._rules.now()
 
     # Coming and going
 
@@ -383,7 +369,7 @@ class Session:
 
     def _end(self) -> None:
         pending.drop(self)
-        self._closed = True
+        self.is_connected = False
         self.outbox.clear()
         self.outbox.writable = False
 
@@ -417,37 +403,29 @@ class Session:
 
     def check(self, now: float) -> None:
         """End what is stuck, and break a long silence; call it regularly, in monotonic seconds."""
-        verdict = self._judge(now)
+        verdict = self._watch.judge(
+            now,
+            is_known=self.principal is not None,
+            is_asking=self.has_to_wait,
+            is_writable=self.outbox.writable,
+        )
+        if verdict is CloseCode.REFUSED:
+            self._refusals.add("auth_timeout")
         if verdict is not None:
             self._peer.end(verdict)
-            return
-        if self.outbox.writable and isinstance(self._connection, V1Connection):
+        elif self.outbox.writable and isinstance(self._connection, V1Connection):
             self._speak_up(now, self._connection)
 
-    def _judge(self, now: float) -> CloseCode | None:
-        """Give why the connection must end, None when it goes on."""
-        if self.principal is None and not self.has_to_wait and self._watch.is_unknown_for(now):
-            self._refusals.add("auth_timeout")
-            return CloseCode.REFUSED
-        left = self._seconds_left()
-        # While another token is being looked at, the old one holds.
-        if left is not None and left <= 0 and not self.has_to_wait:
-            return CloseCode.TOKEN_EXPIRED
-        if not self.outbox.writable:
-            return self._watch.judge_progress(now)
-        return self._watch.judge_answer(now)
-
     def go_away(self, seconds: float) -> None:
-        """Tell the client when to come back, where its protocol has a word for it."""
+        """Announce when to come back, where the client's protocol has a message for it."""
         if isinstance(self._connection, V1Connection) and self.outbox.writable:
             self.say(self._connection.going_away(seconds))
             self.outbox.flush()
 
     def _speak_up(self, now: float, connection: V1Connection) -> None:
-        """Say what nobody asked for: that a token expires, and that the server is there."""
-        left = self._seconds_left()
-        if left is not None and self._rules.now() >= self._tell_expiry_at:
-            self._tell_expiry_at = math.inf
+        """Send what nobody asked for: that a token expires, and that the server is there."""
+        left = self._watch.take_expiry_notice()
+        if left is not None:
             self.say(connection.expiring(left))
             self.outbox.flush()
         elif self._watch.is_silent(now, self.outbox.shown.values()):
@@ -486,7 +464,7 @@ class Session:
                 self.hub.unsubscribe(self.outbox, topic)
                 if self._declined is not None:
                     self._declined.add(topic)
-                if not self._closed:
+                if self.is_connected:
                     self.ownership.changed(self)
             case Resync(topic):
                 self.hub.resync(self.outbox, topic)
@@ -516,11 +494,3 @@ class Session:
             logger.debug("message sent: %s", shown(message), extra=self.fields())
         self._watch.note_said()
         self.outbox.put(self._frame(codec.encode(message), False))  # noqa: FBT003 - for one alone
-
-
-def _expiry_notice(principal: Principal | None, now: float) -> float:
-    """Return when a client is told that the token it shows now expires, in seconds since 1970."""
-    if principal is None or principal.expires_at is None:
-        return math.inf
-    half = now + (principal.expires_at - now) / 2
-    return max(principal.expires_at - EXPIRY_NOTICE_SECONDS, half)
