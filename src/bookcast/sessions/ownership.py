@@ -36,7 +36,7 @@ class Members(Protocol):
 
 
 class SessionOwnership:
-    """Lets each client go on with the session that it left behind, and no two with the same.
+    """Returns to each client the session that it left behind, and to no two the same.
 
     A base client is found by its id: if the one before it still answers a ping, both live on and
     the newcomer begins with nothing. A ``bookcast.v1`` client shows a token, and the connection
@@ -133,7 +133,7 @@ class SessionOwnership:
     # Who comes
 
     def enter(self, session: Session) -> None:
-        """Let a client, now that it is known who it is, find what it left behind."""
+        """Look for what a client left behind, now that it is known who it is."""
         principal, client_id = session.id
         if session.token:
             session.keys = (self.store.key("token", principal, session.token),)
@@ -144,7 +144,7 @@ class SessionOwnership:
         self._seek(session)
 
     def withdraw(self, session: Session) -> None:
-        """Let a client go under another name from now on: it is somebody else."""
+        """Release the session of a client that is somebody else from now on."""
         self._unsure.discard(session)
         self._settle(session, is_there=False)
         self.store.release(session)
@@ -209,7 +209,7 @@ class SessionOwnership:
         return found
 
     def _arrive(self, session: Session, found: Claim) -> None:
-        """Let a client that is connected own its key, and go on with what was found."""
+        """Make a connected client the owner of its key, and resume what was found."""
         self.store.hold(session, surely=not found.doubt)
         if found.left is not None:
             self.resumed += 1
@@ -380,7 +380,7 @@ class SessionOwnership:
         lost.close()
 
     def _on_taken(self, holder: Holder) -> None:
-        """Let a session go that another connection goes on with."""
+        """Release a session that another connection goes on with."""
         if isinstance(holder, LostSession):
             self._drop(holder)
             holder.close()
