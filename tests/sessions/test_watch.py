@@ -86,8 +86,14 @@ def test_a_client_that_takes_nothing_for_too_long_is_too_slow() -> None:
 def test_who_a_client_is_must_be_said_in_time() -> None:
     """From its connection on."""
     _, watch = watched(auth_timeout=10)
-    assert not watch.is_unknown_for(1009)
-    assert watch.is_unknown_for(1010)
+
+    def verdict(now: float, *, is_known: bool = False, is_asking: bool = False) -> CloseCode | None:
+        return watch.judge(now, is_known=is_known, is_asking=is_asking, is_writable=True)
+
+    assert verdict(1009) is None
+    assert verdict(1010) is CloseCode.REFUSED
+    assert verdict(1010, is_asking=True) is None
+    assert verdict(1010, is_known=True) is None
 
 
 def test_a_silence_is_long_when_nothing_was_said_for_a_heartbeat() -> None:

@@ -17,17 +17,15 @@ from bookcast.protocol.shapes import PublishedUpdate
 if TYPE_CHECKING:
     from bookcast.sessions.session import Session
 
-PublishAll = Callable[
-    [Sequence[PublishedUpdate], Rights, str], Awaitable[Sequence[Position | InvalidInput]]
-]
-"""Publishes updates in order, as far as rights go, under keys of a principal; returns the place of
-each, or what is wrong with it."""
+Outcomes = Sequence[Position | InvalidInput]
+"""The position of each update that was published together, or what is wrong with it."""
 
 
-PublishFrom = Callable[
-    [Sequence[PublishedUpdate], Rights, str, Hashable],
-    Awaitable[Sequence[Position | InvalidInput]],
-]
+PublishAll = Callable[[Sequence[PublishedUpdate], Rights, str], Outcomes | Awaitable[Outcomes]]
+"""Publishes updates in order, as far as rights go, under the idempotency keys of a principal."""
+
+
+PublishFrom = Callable[[Sequence[PublishedUpdate], Rights, str, Hashable], Awaitable[Outcomes]]
 """The same for a connection, which may be lost."""
 
 
@@ -56,7 +54,7 @@ class Peer(Protocol):
     """When something of it came last, in monotonic seconds."""
 
     def backlog(self) -> int:
-        """Tell how many bytes wait in this process."""
+        """Return how many bytes wait in this process."""
 
     def ping(self, payload: bytes) -> None:
         """Ask whether it is there."""
@@ -83,17 +81,17 @@ class Ownership(Protocol):
     """Where sessions find what they left behind."""
 
     def enter(self, session: Session) -> None:
-        """Let a client find what it left behind."""
+        """Look for what a client left behind."""
 
     def answered(self, session: Session) -> None:
         """Take note that a client that was asked whether it is there is."""
 
-    async def reclaim(
+    def reclaim(
         self, token: str, session: Session, restore: Callable[[Parked], None]
-    ) -> bool:
-        """Let a session that a token is for go on in a new connection, wherever it was.
+    ) -> bool | Awaitable[bool]:
+        """Resume the session of a token in a new connection, wherever it was.
 
-        ``restore`` is given what it saw; False: there is no such session of that principal.
+        ``restore`` is given what it saw. Returns False if that principal has no such session.
 
         Raises:
             InvalidInput: when nobody can tell now.

@@ -36,7 +36,7 @@ class Members(Protocol):
 
 
 class SessionOwnership:
-    """Lets each client go on with the session that it left behind, and no two with the same.
+    """Returns to each client the session that it left behind, and to no two the same.
 
     A base client is found by its id: if the one before it still answers a ping, both live on and
     the newcomer begins with nothing. A ``bookcast.v1`` client shows a token, and the connection
@@ -133,7 +133,7 @@ class SessionOwnership:
     # Who comes
 
     def enter(self, session: Session) -> None:
-        """Let a client, now that it is known who it is, find what it left behind."""
+        """Look for what a client left behind, now that it is known who it is."""
         principal, client_id = session.id
         if session.token:
             session.keys = (self.store.key("token", principal, session.token),)
@@ -144,7 +144,7 @@ class SessionOwnership:
         self._seek(session)
 
     def withdraw(self, session: Session) -> None:
-        """Let a client go under another name from now on: it is somebody else."""
+        """Release the session of a client that is somebody else from now on."""
         self._unsure.discard(session)
         self._settle(session, is_there=False)
         self.store.release(session)
@@ -209,7 +209,7 @@ class SessionOwnership:
         return found
 
     def _arrive(self, session: Session, found: Claim) -> None:
-        """Let a client that is connected own its key, and go on with what was found."""
+        """Make a connected client the owner of its key, and resume what was found."""
         self.store.hold(session, surely=not found.doubt)
         if found.left is not None:
             self.resumed += 1
@@ -261,13 +261,13 @@ class SessionOwnership:
                 extra={**session.fields(), "count": count},
             )
 
-    async def reclaim(
+    def reclaim(
         self, token: str, session: Session, restore: Callable[[Parked], None]
-    ) -> bool:
-        """Let the session of a token go on in a new connection, wherever it was.
+    ) -> bool | Awaitable[bool]:
+        """Resume the session of a token in a new connection, wherever it was.
 
         It is found by that one's token, and by the one it was asked for with: the answer may get
-        lost. ``restore`` is given what it saw; False: there is no such session of that principal.
+        lost. ``restore`` is given what it saw. Returns False if that principal has no such session.
 
         Raises:
             InvalidInput: when it isn't here, and other nodes' sessions can't be found now.
@@ -275,7 +275,23 @@ class SessionOwnership:
         key = self.store.key("token", session.id[0], token)
         if key in session.keys:
             return False
-        found = await self._prepared(self.store.claim(key, session, mark=ANY))
+        claim = self.store.claim(key, session, mark=ANY)
+        if isinstance(claim, Claim):  # its topics are at hand here
+            return self._take_over(key, claim, session, restore)
+        return self._reclaim_later(key, claim, session, restore)
+
+    async def _reclaim_later(
+        self,
+        key: str,
+        claim: Awaitable[Claim],
+        session: Session,
+        restore: Callable[[Parked], None],
+    ) -> bool:
+        return self._take_over(key, await self._prepared(claim), session, restore)
+
+    def _take_over(
+        self, key: str, found: Claim, session: Session, restore: Callable[[Parked], None]
+    ) -> bool:
         if found.left is None:
             if not found.doubt:
                 return False
@@ -364,7 +380,7 @@ class SessionOwnership:
         lost.close()
 
     def _on_taken(self, holder: Holder) -> None:
-        """Let a session go that another connection goes on with."""
+        """Release a session that another connection goes on with."""
         if isinstance(holder, LostSession):
             self._drop(holder)
             holder.close()

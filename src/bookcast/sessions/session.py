@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
-import re
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import repeat, takewhile
-from typing import Final, NamedTuple
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from typing import Any
 
 from bookcast.auth.gate import Gate, keys_unavailable
 from bookcast.auth.jwks import UnknownKey
-from bookcast.auth.principal import ANYONE, NOTHING, Principal, owner_of_keys
+from bookcast.auth.principal import ANYONE, Principal
 from bookcast.engine.base import Engine
 from bookcast.engine.interests import Interest
 from bookcast.errors import IN_BAND, CloseCode, InvalidInput
 from bookcast.hub.hub import Hub
 from bookcast.limits import Refusals
-from bookcast.model import Position, Topic
+from bookcast.model import Topic
 from bookcast.model.cursor import START
 from bookcast.protocol import codec
-from bookcast.protocol import messages_v1 as v1
 from bookcast.protocol.actions import (
     Action,
     Authenticate,
     Explain,
     Hide,
     Message,
-    Publish,
     Restore,
-    Resume,
     Resync,
     Send,
     Show,
@@ -39,8 +33,10 @@ from bookcast.protocol.actions import (
 from bookcast.protocol.connection import BaseConnection, Parked
 from bookcast.protocol.connection_v1 import V1Connection
 from bookcast.protocol.render import Frame
+from bookcast.sessions import pending
 from bookcast.sessions.allowance import Allowance
 from bookcast.sessions.base import Home, Ownership, Peer, PublishAll, SessionRules
+from bookcast.sessions.log_text import shown, without_secrets
 from bookcast.sessions.lost import LostSession
 from bookcast.sessions.outbox import Outbox
 from bookcast.sessions.watch import Watch
@@ -48,26 +44,8 @@ from bookcast.sessions.watch import Watch
 logger = logging.getLogger(__name__)
 
 
-class Opening(NamedTuple):
-    """An action that shows topics which are being read first."""
-
-    action: Action
-    interests: asyncio.Future[Sequence[Interest]]
-
-
-EXPIRY_NOTICE_SECONDS: Final = 60.0
-"""So long before its token expires a client is told; of a short one, at half of its time."""
-
-
-NOTHING_DEFERRED: Final[list[Action | Opening]] = []
-"""All sessions share it, and none appends to it."""
-
-_WORK: Final = (Publish, Authenticate, Resume)
-"""What may have to wait for something, in :meth:`Session.work`."""
-
-
 class Session:
-    """Does what the protocol decides, and tells the hub.
+    """Performs what the protocol decides on, in the order that :mod:`pending` keeps.
 
     Args:
         client_id: as the client connected.
@@ -82,27 +60,26 @@ class Session:
 
     __slots__ = (
         "_allowance",
-        "_closed",
         "_connection",
         "_declined",
-        "_deferred",
-        "_engine",
         "_frame",
-        "_gate",
         "_home",
-        "_hub",
-        "_ownership",
         "_peer",
         "_refusals",
         "_rules",
         "_symbols",
-        "_tell_expiry_at",
         "_watch",
         "address",
         "client_id",
+        "engine",
+        "gate",
+        "hub",
+        "is_connected",
         "keys",
         "number",
         "outbox",
+        "ownership",
+        "pending",
         "principal",
         "token",
     )
@@ -133,12 +110,12 @@ class Session:
         self.principal = principal
         self.outbox = Outbox(write, self._may_see)
         self._peer = peer
-        self._hub = hub
-        self._engine = engine
+        self.hub = hub
+        self.engine = engine
         self._frame = frame
         self._home = home
-        self._ownership = ownership
-        self._gate = gate
+        self.ownership = ownership
+        self.gate = gate
         self._refusals = refusals
         self._rules = rules
         self.token = secrets.token_urlsafe(16) if speaks_v1 else ""
@@ -164,12 +141,13 @@ class Session:
             else BaseConnection(rules.terms, rights=rights, deflate=deflate, charge=self._allowance)
         )
         self._symbols: Sequence[str] = ()
-        # What has to wait for something, and what the client said since.
-        self._deferred = NOTHING_DEFERRED
+        self.pending: pending.Queue = pending.NOTHING_PENDING
+        """The actions that wait; see :mod:`pending`."""
         # What the client asked for no more while it may still be given it; None: it can't be.
         self._declined: set[Topic] | None = None
-        self._closed = False
-        self._tell_expiry_at = _expiry_notice(principal, rules.now())
+        self.is_connected = True
+        """Whether the client is there."""
+        self._watch.note_expiry(principal.expires_at if principal is not None else None)
 
     def fields(self, topic: Topic | None = None) -> dict[str, object]:
         """Return what a line of the log tells of this client, and of a topic."""
@@ -196,11 +174,6 @@ class Session:
         return (self.principal.id if self.principal is not None else "", self.client_id)
 
     @property
-    def is_connected(self) -> bool:
-        """Whether the client is there."""
-        return not self._closed
-
-    @property
     def subscription_count(self) -> int:
         """How many topics this client sees."""
         return len(self._connection.subscriptions)
@@ -219,7 +192,7 @@ class Session:
     def open(self, symbols: Sequence[str]) -> None:
         """Begin with these symbols, as if the client had subscribed to each."""
         self._symbols = symbols
-        self._do(self._connection.welcome())
+        pending.add(self, self._connection.welcome())
         if self.principal is not None:
             self._enter()
         self.outbox.flush()
@@ -228,12 +201,12 @@ class Session:
         """Act on one text message of the client. Answers wait for the outbox's next flush."""
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("message received: %r", without_secrets(data), extra=self.fields())
-        self._do(self._connection.receive(data))
+        pending.add(self, self._connection.receive(data))
         self._end_abuse()
 
     def refuse(self, refusal: InvalidInput) -> None:
-        """Tell a client that is not let in why."""
-        self._do(self._connection.refuse(refusal))
+        """Send a client that is not let in the reason."""
+        pending.add(self, self._connection.refuse(refusal))
         self.outbox.flush()
 
     def receive_binary(self, _data: bytes) -> None:
@@ -241,7 +214,7 @@ class Session:
         message = "Binary messages are not understood; send JSON as text"
         charged = self._allowance(False)  # noqa: FBT003 - no publication
         refusal = charged or InvalidInput("invalid_message", message)
-        self._do(self._connection.refuse(refusal))
+        pending.add(self, self._connection.refuse(refusal))
         self._end_abuse()
 
     def _end_abuse(self) -> None:
@@ -251,134 +224,48 @@ class Session:
     def receive_pong(self, payload: bytes) -> None:
         """Take note that the client is there, if that is what it was asked."""
         if self._watch.is_answer(payload):
-            self._ownership.answered(self)
+            self.ownership.answered(self)
 
     @property
     def has_to_wait(self) -> bool:
-        """Whether the client asked for something that :meth:`work` has still to do."""
-        return bool(self._deferred)
+        """Whether :meth:`work` has something to do."""
+        return bool(self.pending)
 
     @property
-    def is_deferring(self) -> bool:
-        """Whether something waits for a publication: nothing more is to be received till then."""
-        return bool(self._deferred) and not isinstance(self._deferred[-1], Publish)
+    def may_receive(self) -> bool:
+        """Whether the client's next message may be received now."""
+        return self.outbox.writable and not pending.blocks(self.pending)
 
-    @property
-    def authenticates(self) -> bool:
-        """Whether :meth:`work` may have to ask for keys."""
-        return any(isinstance(action, Authenticate) for action in self._deferred)
-
-    @property
-    def publishes(self) -> bool:
-        """Whether :meth:`work` publishes something."""
-        return any(isinstance(action, Publish) for action in self._deferred)
-
-    async def work(self, publish: PublishAll) -> None:
-        """Publish what the client sent, find out who it is, and do what it said after that."""
-        while self._deferred and not self._closed:
-            match self._deferred[0]:
-                case Authenticate() as first:
-                    await self._authenticate(first)
-                    self._deferred = self._deferred[1:]
-                case Resume() as first:
-                    await self._resume(first)
-                    self._deferred = self._deferred[1:]
-                case Publish():
-                    await self._publish(publish)
-                case _:
-                    await self._show_opened()
-
-    async def _show_opened(self) -> None:
-        """Do what waited for topics that nobody here saw, and what followed."""
-        waiting = list(takewhile(lambda one: not isinstance(one, _WORK), self._deferred))
-        self._deferred = self._deferred[len(waiting) :]
-        actions: list[Action] = []
-        interests: list[Interest] = []
-        if isinstance(waiting[0], Opening):
-            actions.append(waiting[0].action)
-            interests += await waiting[0].interests
-        others = [one for one in waiting if not isinstance(one, Opening)]
-        opened = self._engine.open([topic for one in others for topic in _shown_by(one)])
-        interests += await opened if isinstance(opened, asyncio.Future) else opened
-        if self._closed:
-            _close_all(interests)
-            return
-        left = iter(interests)
-        for action in (*actions, *others):
-            opened_for_it = [next(left) for _ in _shown_by(action)]
-            if self._is_still_asked_for(action):
-                self._perform(action, opened_for_it)
-            else:
-                _close_all(opened_for_it)
-        self.outbox.flush()
-
-    def _is_still_asked_for(self, action: Action) -> bool:
-        """Return False for what the client has lost the right to while it was read."""
-        topics = _shown_by(action)
-        return not topics or any(topic in self._connection.subscriptions for topic in topics)
-
-    async def _publish(self, publish: PublishAll) -> None:
-        until = next(
-            (i for i, one in enumerate(self._deferred) if self._ends_publishing(one)),
-            len(self._deferred),
-        )
-        actions = [one for one in self._deferred[:until] if not isinstance(one, Opening)]
-        self._deferred = self._deferred[until:]
-        updates = [action.update for action in actions if isinstance(action, Publish)]
-        principal = self.principal
-        rights = principal.rights if principal is not None else NOTHING
-        try:
-            outcomes: Iterator[Position | InvalidInput] = iter(
-                await publish(updates, rights, owner_of_keys(principal))
-            )
-        except InvalidInput as refusal:  # of all of them: the engine is away
-            outcomes = repeat(refusal)
-        if self._closed:
-            return
-        for action in actions:
-            if not isinstance(action, Publish):
-                self._perform_all([action])
-            elif isinstance(outcome := next(outcomes), InvalidInput):
-                self._say(action.refuse(outcome), outcome)
-            else:
-                self._say(action.answer(outcome))
-        if len(actions) == len(updates):
-            self._hub.join(self.outbox)
-        else:
-            self.outbox.flush()
-
-    def _ends_publishing(self, action: Action | Opening) -> bool:
-        """Return whether something can't be done between publications, as they come."""
-        return isinstance(action, Authenticate | Resume | Opening) or (
-            self._engine.waits and bool(_shown_by(action))
-        )
+    def work(self, publish: PublishAll) -> Coroutine[Any, Any, None]:
+        """Perform what is pending."""
+        return pending.run(self, publish)
 
     # Who the client is
 
-    async def _authenticate(self, action: Authenticate) -> None:
+    def authenticate(self, action: Authenticate, *, asked_for_keys: bool = False) -> bool:
+        """Verify a credential, and answer. Return False if the keys have to be asked for first."""
+        if not self.is_connected:
+            return True
+        before = self.id
         try:
-            try:
-                principal = self._gate.verify(action.credential)
-            except UnknownKey:
-                await self._gate.ask_for_keys()
-                principal = self._gate.verify(action.credential)
-            if self._closed:
-                return
-            before = self.id
+            principal = self.gate.verify(action.credential)
             self._take_principal(principal)
         except UnknownKey:
+            if not asked_for_keys:
+                return False
             refusal = keys_unavailable()
-            self._say(action.refuse(refusal), refusal)
+            self.say(action.refuse(refusal), refusal)
         except InvalidInput as refusal:
-            self._say(action.refuse(refusal), refusal)
-            if self.principal is None and not self._closed:
+            self.say(action.refuse(refusal), refusal)
+            if self.principal is None:
                 self.outbox.flush()
                 self._peer.end(IN_BAND.get(refusal.code, CloseCode.REFUSED))
         else:
-            self._say(action.answer(self._seconds_left()))
+            self.say(action.answer(self._watch.seconds_left()))
             self._entitle(principal, enter=self.id != before)
-        if not self._closed:
+        if self.is_connected:
             self.outbox.flush()
+        return True
 
     def _take_principal(self, principal: Principal) -> None:
         before = self.principal
@@ -388,11 +275,10 @@ class Session:
             )
         self._home.identify(self, principal)
         self.principal = principal
-        if before is None or before.expires_at != principal.expires_at:
-            self._tell_expiry_at = _expiry_notice(principal, self._rules.now())
+        self._watch.note_expiry(principal.expires_at)
 
     def _entitle(self, principal: Principal, *, enter: bool) -> None:
-        self._perform_all(self._connection.entitle(principal.rights))
+        self.perform_now(self._connection.entitle(principal.rights))
         if enter:
             self._enter()
 
@@ -401,37 +287,34 @@ class Session:
         # book counts: then the symbols wait for :meth:`has_entered`.
         if not self._rules.terms.keeps_all:
             self._open_symbols()
-        self._ownership.enter(self)
+        self.ownership.enter(self)
 
     def has_entered(self) -> None:
         """Take note that what the client left behind has been looked for."""
+        is_run = bool(self.pending)  # already, and what is appended with it
         self._open_symbols()
-        if self._deferred:
+        if self.pending and not is_run:
             self._peer.go_on()
 
     def _open_symbols(self) -> None:
         symbols, self._symbols = self._symbols, ()
         if symbols:
-            self._do(self._connection.open(symbols))
+            pending.add(self, self._connection.open(symbols))
 
     def renew(self) -> None:
         """Look again at who the client is: keys, secrets or rights have changed."""
-        if self.principal is None or self._closed:
+        if self.principal is None or not self.is_connected:
             return
-        principal = self._gate.renewed(self.principal)
+        principal = self.gate.renewed(self.principal)
         if principal is None:
             self._peer.end(CloseCode.TOKEN_EXPIRED)
             return
         changed = principal.rights != self.principal.rights
         self.principal = principal
+        self._watch.note_expiry(principal.expires_at)
         if changed:
             self._entitle(principal, enter=False)
             self.outbox.flush()
-
-    def _seconds_left(self) -> float | None:
-        if self.principal is None or self.principal.expires_at is None:
-            return None
-        return self.principal.expires_at - self._rules.now()
 
     # Coming and going
 
@@ -465,7 +348,7 @@ class Session:
         if self._watch.begun_at > until:
             until = -math.inf  # what it was shown when that began was sent to it alone
         self._end()
-        left = self._hub.disconnect(self.outbox, until)
+        left = self.hub.disconnect(self.outbox, until)
         return LostSession(
             self.keys,
             {
@@ -482,11 +365,11 @@ class Session:
     def close(self) -> None:
         """End all subscriptions, and say no more."""
         self._end()
-        self._perform_all(self._connection.close())
+        self.perform_now(self._connection.close())
 
     def _end(self) -> None:
-        self._drop_deferred()
-        self._closed = True
+        pending.drop(self)
+        self.is_connected = False
         self.outbox.clear()
         self.outbox.writable = False
 
@@ -497,7 +380,7 @@ class Session:
     def go_on_with(self, seen: Parked) -> None:
         """Go on with what an earlier connection of the same client saw, wherever it was."""
         assert isinstance(self._connection, BaseConnection)
-        self._perform_all(self._connection.adopt(seen, self.declined))
+        self.perform_now(self._connection.adopt(seen, self.declined))
         self.outbox.flush()
 
     def seen(self) -> Parked:
@@ -510,193 +393,104 @@ class Session:
         """Send nothing more: the client can't take it. ``now``: monotonic seconds."""
         self.outbox.writable = False
         self._watch.hold(now)
-        self._hub.hold(self.outbox)
+        self.hub.hold(self.outbox)
 
     def catch_up(self) -> None:
         """Send the newest of what the client missed: it can take data again."""
         self.outbox.writable = True
         self._watch.begun_at = self._rules.clock()
-        self._hub.catch_up(self.outbox)
+        self.hub.catch_up(self.outbox)
 
     def check(self, now: float) -> None:
         """End what is stuck, and break a long silence; call it regularly, in monotonic seconds."""
-        verdict = self._judge(now)
+        verdict = self._watch.judge(
+            now,
+            is_known=self.principal is not None,
+            is_asking=self.has_to_wait,
+            is_writable=self.outbox.writable,
+        )
+        if verdict is CloseCode.REFUSED:
+            self._refusals.add("auth_timeout")
         if verdict is not None:
             self._peer.end(verdict)
-            return
-        if self.outbox.writable and isinstance(self._connection, V1Connection):
+        elif self.outbox.writable and isinstance(self._connection, V1Connection):
             self._speak_up(now, self._connection)
 
-    def _judge(self, now: float) -> CloseCode | None:
-        """Give why the connection must end, None when it goes on."""
-        if self.principal is None and not self.has_to_wait and self._watch.is_unknown_for(now):
-            self._refusals.add("auth_timeout")
-            return CloseCode.REFUSED
-        left = self._seconds_left()
-        # While another token is being looked at, the old one holds.
-        if left is not None and left <= 0 and not self.has_to_wait:
-            return CloseCode.TOKEN_EXPIRED
-        if not self.outbox.writable:
-            return self._watch.judge_progress(now)
-        return self._watch.judge_answer(now)
-
     def go_away(self, seconds: float) -> None:
-        """Tell the client when to come back, where its protocol has a word for it."""
+        """Announce when to come back, where the client's protocol has a message for it."""
         if isinstance(self._connection, V1Connection) and self.outbox.writable:
-            self._say(self._connection.going_away(seconds))
+            self.say(self._connection.going_away(seconds))
             self.outbox.flush()
 
     def _speak_up(self, now: float, connection: V1Connection) -> None:
-        """Say what nobody asked for: that a token expires, and that the server is there."""
-        left = self._seconds_left()
-        if left is not None and self._rules.now() >= self._tell_expiry_at:
-            self._tell_expiry_at = math.inf
-            self._say(connection.expiring(left))
+        """Send what nobody asked for: that a token expires, and that the server is there."""
+        left = self._watch.take_expiry_notice()
+        if left is not None:
+            self.say(connection.expiring(left))
             self.outbox.flush()
         elif self._watch.is_silent(now, self.outbox.shown.values()):
-            self._say(connection.heartbeat())
+            self.say(connection.heartbeat())
             self.outbox.flush()
 
     # What the protocol decides
 
-    def _do(self, actions: Iterable[Action]) -> None:
+    def perform_now(self, actions: Iterable[Action]) -> None:
+        """Perform actions ahead of what is pending."""
         for action in actions:
-            if self._deferred:
-                self._deferred.append(action)
-            elif isinstance(action, _WORK):
-                self._deferred = [action]
-            elif self._closed:
-                continue
-            elif topics := _shown_by(action):
-                opened = self._engine.open(topics)
-                if isinstance(opened, asyncio.Future):
-                    self._deferred = [Opening(action, opened)]
-                else:
-                    self._perform(action, opened)
-            else:
-                self._perform(action)
+            self.perform(action, [self.engine.open_now(one) for one in pending.topics_of(action)])
 
-    def _drop_deferred(self) -> None:
-        for one in self._deferred:
-            if isinstance(one, Opening):
-                one.interests.add_done_callback(_close_opened)
-        self._deferred = NOTHING_DEFERRED
+    def still_asks_for(self, action: Action) -> bool:
+        """Return False if the client lost the right to all topics of an action meanwhile."""
+        topics = pending.topics_of(action)
+        return not topics or any(topic in self._connection.subscriptions for topic in topics)
 
-    def _perform_all(self, actions: Iterable[Action]) -> None:
-        """Do what doesn't wait for what the client asked for before."""
-        for action in actions:
-            self._perform(action, [self._engine.open_now(topic) for topic in _shown_by(action)])
-
-    def _perform(self, action: Action, opened: Sequence[Interest] = ()) -> None:
-        """Do one thing. ``opened``: an interest in each topic that it begins to show."""
+    def perform(self, action: Action, opened: Sequence[Interest]) -> None:
+        """Perform one action. ``opened``: an interest in each topic that it begins to show."""
         match action:
             case Send(message, refusal):
-                self._say(message, refusal)
+                self.say(message, refusal)
             case Show(topic, spec, confirm, history):
                 logger.debug("topic subscribed", extra=self.fields(topic))
-                place = self._hub.subscribe(self.outbox, opened[0], spec, history=history)
+                place = self.hub.subscribe(self.outbox, opened[0], spec, history=history)
                 self._watch.begun_at = self._rules.clock()
                 if confirm is not None:
-                    self._say(confirm(place.position))
-                self._hub.start(self.outbox, [topic])
-                self._ownership.changed(self)
+                    self.say(confirm(place.position))
+                self.hub.start(self.outbox, [topic])
+                self.ownership.changed(self)
             case Restore():
                 self._restore(action, opened)
             case Hide(topic):
                 logger.debug("topic unsubscribed", extra=self.fields(topic))
-                self._hub.unsubscribe(self.outbox, topic)
+                self.hub.unsubscribe(self.outbox, topic)
                 if self._declined is not None:
                     self._declined.add(topic)
-                if not self._closed:
-                    self._ownership.changed(self)
+                if self.is_connected:
+                    self.ownership.changed(self)
             case Resync(topic):
-                self._hub.resync(self.outbox, topic)
+                self.hub.resync(self.outbox, topic)
             case Explain(topic, answer):
-                self._say(answer(self._hub.word(self.outbox, topic)))
+                self.say(answer(self.hub.word(self.outbox, topic)))
 
     def _restore(self, action: Restore, opened: Sequence[Interest]) -> None:
         restored, answer, whole = action
         places = [
-            self._hub.subscribe(self.outbox, interest, spec, since or START, whole=whole)
+            self.hub.subscribe(self.outbox, interest, spec, since or START, whole=whole)
             for interest, (_, spec, since) in zip(opened, restored, strict=True)
         ]
         self._watch.begun_at = self._rules.clock()
         if answer is not None:
-            self._say(answer(places))
+            self.say(answer(places))
         topics = [topic for topic, _, _ in restored]
         for topic in topics:
             logger.debug("topic resumed", extra=self.fields(topic))
-        self._hub.start(self.outbox, topics)
-        self._ownership.changed(self)
+        self.hub.start(self.outbox, topics)
+        self.ownership.changed(self)
 
-    async def _resume(self, action: Resume) -> None:
-        refusal = InvalidInput(
-            "unknown_session",
-            "This session isn't known here; subscribe again, to each topic with the position that "
-            "you have as 'since', so that nothing is lost without a word",
-        )
-        try:
-            found = await self._ownership.reclaim(
-                action.token, self, lambda parked: self._perform_all(action.restore(parked))
-            )
-        except InvalidInput as error:
-            found, refusal = False, error
-        if not found and not self._closed:
-            self._say(action.refuse(refusal), refusal)
-        self.outbox.flush()
-
-    def _say(self, message: Message, refusal: InvalidInput | None = None) -> None:
+    def say(self, message: Message, refusal: InvalidInput | None = None) -> None:
+        """Send a message. ``refusal``: the error that it reports, which is counted."""
         if refusal is not None:
             self._refusals.note(refusal)
         if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("message sent: %s", _shown(message), extra=self.fields())
+            logger.debug("message sent: %s", shown(message), extra=self.fields())
         self._watch.note_said()
         self.outbox.put(self._frame(codec.encode(message), False))  # noqa: FBT003 - for one alone
-
-
-SHOWN: Final = 200
-"""So much of a message is shown in the log, in bytes or characters."""
-
-
-def _expiry_notice(principal: Principal | None, now: float) -> float:
-    """Return when a client is told that the token it shows now expires, in seconds since 1970."""
-    if principal is None or principal.expires_at is None:
-        return math.inf
-    half = now + (principal.expires_at - now) / 2
-    return max(principal.expires_at - EXPIRY_NOTICE_SECONDS, half)
-
-
-def _close_all(interests: Iterable[Interest]) -> None:
-    for interest in interests:
-        interest.close()
-
-
-def _close_opened(interests: asyncio.Future[Sequence[Interest]]) -> None:
-    if not interests.cancelled() and interests.exception() is None:
-        _close_all(interests.result())
-
-
-def _shown_by(action: Action | Opening) -> list[Topic]:
-    """Return the topics that an action begins to show."""
-    match action:
-        case Show(topic):
-            return [topic]
-        case Restore(restored):
-            return [topic for topic, _, _ in restored]
-    return []
-
-
-def _shown(message: Message) -> str:
-    """Return the beginning of a message for the log; two of them tell a secret."""
-    hidden = isinstance(message, v1.Welcome | v1.Resumed)
-    return str(message.__struct_config__.tag) if hidden else str(message)[:SHOWN]
-
-
-_SECRETS: Final = re.compile(rb'("(?:token|session)"\s*:\s*)"[^"]*"?')
-
-
-def without_secrets(data: bytes) -> bytes:
-    """Give the beginning of a client's message for the log."""
-    if b"\\u" in data:
-        return b"(escaped text)"  # where a name could hide
-    return _SECRETS.sub(rb'\1"(hidden)"', data[: 4 * SHOWN])[:SHOWN]

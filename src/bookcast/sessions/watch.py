@@ -1,7 +1,8 @@
-"""Whether one client is there, takes what it is sent, and has heard of us lately."""
+"""Whether one client is there, takes what it is sent, has heard of us, and has a valid token."""
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Iterable
 from typing import Final
@@ -12,6 +13,9 @@ from bookcast.sessions.base import Peer, SessionRules
 
 EARLY_SECONDS: Final = 1.0
 """Sessions are checked about twice a second; a heartbeat is rather early than late."""
+
+EXPIRY_NOTICE_SECONDS: Final = 60.0
+"""So long before its token expires a client is told; of a short one, at half of its time."""
 
 PROOF_SECONDS: Final = 1.0
 """What was sent so shortly before a client was last heard of may have crossed its word."""
@@ -28,6 +32,8 @@ class Watch:
         "_asked",
         "_backlog",
         "_checked_at",
+        "_expires_at",
+        "_expiry_notice_at",
         "_peer",
         "_pinged_at",
         "_quiet_since",
@@ -45,15 +51,54 @@ class Watch:
         self._said = False
         self._backlog = 0
         self._since = self.begun_at = rules.clock()
+        self._expires_at: float | None = None
+        self._expiry_notice_at = math.inf
         self._checked_at = self._quiet_since = self._stuck_since = self._pinged_at = 0.0
 
-    def is_unknown_for(self, now: float) -> bool:
-        """Tell whether the client has had its time to say who it is."""
-        return now - self._since >= self._rules.auth_timeout
+    def judge(
+        self, now: float, *, is_known: bool, is_asking: bool, is_writable: bool
+    ) -> CloseCode | None:
+        """Return the code to end the connection with, None if it goes on.
+
+        Args:
+            now: monotonic seconds.
+            is_known: it is known who the client is.
+            is_asking: something of the client is pending, perhaps another token.
+            is_writable: the client can take data.
+        """
+        if not is_known and not is_asking and now - self._since >= self._rules.auth_timeout:
+            return CloseCode.REFUSED
+        left = self.seconds_left()
+        # While another token is being looked at, the old one holds.
+        if left is not None and left <= 0 and not is_asking:
+            return CloseCode.TOKEN_EXPIRED
+        return self.judge_answer(now) if is_writable else self.judge_progress(now)
 
     def age(self, now: float) -> float:
         """Return the seconds since the connection began."""
         return now - self._since
+
+    # Is its token valid?
+
+    def note_expiry(self, expires_at: float | None) -> None:
+        """Note when the client's token expires, in seconds since 1970; None: never."""
+        if expires_at == self._expires_at:
+            return
+        self._expires_at, self._expiry_notice_at = expires_at, math.inf
+        left = self.seconds_left()
+        if expires_at is not None and left is not None:
+            self._expiry_notice_at = expires_at - min(EXPIRY_NOTICE_SECONDS, left / 2)
+
+    def seconds_left(self) -> float | None:
+        """Return the seconds until the token expires, None if it never does."""
+        return None if self._expires_at is None else self._expires_at - self._rules.now()
+
+    def take_expiry_notice(self) -> float | None:
+        """Return the seconds left if the client is to be told now; once for each token."""
+        if self._rules.now() < self._expiry_notice_at:
+            return None
+        self._expiry_notice_at = math.inf
+        return self.seconds_left()
 
     # Is it there?
 
@@ -63,14 +108,14 @@ class Watch:
         self._peer.ping(self._asked)
 
     def is_answer(self, payload: bytes) -> bool:
-        """Tell whether a pong is what was asked for."""
+        """Return whether a pong is what was asked for."""
         answers = bool(self._asked) and payload == self._asked
         if answers:
             self._asked = b""
         return answers
 
     def judge_answer(self, now: float) -> CloseCode | None:
-        """Ping a client that has been silent; give the code to end with when it stays so."""
+        """Ping a client that has been silent; return the code to end with if it stays so."""
         # While it wasn't listened to, it couldn't say anything.
         heard_at = max(self._peer.heard_at, self.begun_at)
         if self._pinged_at > heard_at:
@@ -82,7 +127,7 @@ class Watch:
         return None
 
     def proof(self) -> float:
-        """Tell until when what was sent has surely come: the client was heard of after that."""
+        """Return until when what was sent has surely come: the client was heard of after that."""
         return self._peer.heard_at - PROOF_SECONDS
 
     # Does it take what it is sent?
@@ -93,7 +138,7 @@ class Watch:
         self._backlog = self._peer.backlog()
 
     def judge_progress(self, now: float) -> CloseCode | None:
-        """Give the code to end with when it has taken nothing for too long."""
+        """Return the code to end with if it has taken nothing for too long."""
         backlog = self._peer.backlog()
         if backlog != self._backlog:
             self._backlog, self._stuck_since = backlog, now
@@ -108,7 +153,7 @@ class Watch:
         self._said = True
 
     def is_silent(self, now: float, shown: Iterable[Subscription]) -> bool:
-        """Tell whether nothing was said to it for long, nor shown in its views."""
+        """Return whether nothing was said to it for long, nor shown in its views."""
         since, self._checked_at = self._checked_at, now
         if self._said or any(one.view.shown_at >= since for one in shown):
             self._said = False

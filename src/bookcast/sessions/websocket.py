@@ -10,8 +10,8 @@ import asyncio
 import logging
 import typing
 import uuid
-from collections.abc import Callable, Coroutine, Hashable, Sequence
-from typing import Any, Final, cast
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from websockets.exceptions import PayloadTooBig
@@ -22,17 +22,18 @@ from websockets.server import ServerProtocol
 
 from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.principal import Principal, Rights
-from bookcast.errors import CLOSE_REASONS, FINAL, IN_BAND, CloseCode, InvalidInput
+from bookcast.errors import CLOSE_REASONS, FINAL, IN_BAND, CloseCode
 from bookcast.hub.hub import Hub
-from bookcast.model import Position
 from bookcast.protocol.shapes import PublishedUpdate
 from bookcast.sessions.assembly import Assembly
-from bookcast.sessions.base import Peer, PublishFrom
+from bookcast.sessions.base import Outcomes, Peer, PublishFrom
 from bookcast.sessions.framer import Framer
 from bookcast.sessions.handshake import Admission, Reception
 from bookcast.sessions.kernel import is_acknowledged, make_slowness_visible
 from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import Session
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 # Handshakes and frames, as the WebSocket library sees them: debug only, and only when asked for.
@@ -310,7 +311,7 @@ class WebSocket(asyncio.Protocol):
     # Frames in
 
     def _let_wait(self, data: bytes) -> None:
-        """Leave what a publisher sends for the next flush, with which it would go out anyway.
+        """Keep what a publisher sends for the next flush, with which it would go out anyway.
 
         Read together, many publications cost a third of what they cost one by one.
         """
@@ -402,7 +403,7 @@ class WebSocket(asyncio.Protocol):
         done = 0
         try:
             for message, is_text in self._inbox:
-                if not session.outbox.writable or session.is_deferring:
+                if not session.may_receive:
                     break
                 done += 1
                 self._endpoint.registry.received += 1
@@ -414,37 +415,46 @@ class WebSocket(asyncio.Protocol):
             del self._inbox[:done]
 
     def _work(self, session: Session) -> bool:
-        """Do what the client asked for that may have to wait, and tell whether that is done.
+        """Perform what is pending, and return whether that is done.
 
-        What the client says next waits for the answers.
+        It is done here as far as nothing waits. The rest becomes a task.
         """
-        self._publishes = self._publishes or session.publishes
         session.outbox.flush()
-        waits = self._endpoint.publishing_waits or session.authenticates
         work = session.work(self._publish)
-        if waits:
-            self._working = self._endpoint.loop.create_task(self._go_on_after(work))
-            return False
-        run_through(work)
-        return True
+        try:
+            work.send(None)
+        except StopIteration:
+            return True
+        self._working = self._endpoint.loop.create_task(work)
+        self._working.add_done_callback(self._go_on_after)
+        return False
 
-    async def _publish(
+    def _publish(
         self, updates: Sequence[PublishedUpdate], rights: Rights, principal: str
-    ) -> Sequence[Position | InvalidInput]:
+    ) -> Outcomes | Awaitable[Outcomes]:
+        self._publishes = True
+        publishing = self._publish_here(updates, rights, principal)
+        return publishing if self._endpoint.publishing_waits else run_through(publishing)
+
+    async def _publish_here(
+        self, updates: Sequence[PublishedUpdate], rights: Rights, principal: str
+    ) -> Outcomes:
         try:
             return await self._endpoint.publish(updates, rights, principal, self)
         finally:
             if self not in self._connections:  # it was lost meanwhile
                 self._endpoint.lose_publisher(self)
 
-    async def _go_on_after(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception:
-            logger.exception("what a client asked for met a fault of ours", extra=self._fields())
+    def _go_on_after(self, work: asyncio.Task[None]) -> None:
+        self._working = None
+        if work.cancelled():
+            return
+        fault = work.exception()
+        if fault is not None:
+            logger.error(
+                "what a client asked for met a fault of ours", exc_info=fault, extra=self._fields()
+            )
             self.end(CloseCode.INTERNAL)
-        finally:
-            self._working = None
         self._process()
         self._read_on()
 
@@ -470,7 +480,7 @@ class WebSocket(asyncio.Protocol):
         self._process()
 
     def backlog(self) -> int:
-        """Tell how many bytes wait in this process for the client to take."""
+        """Return how many bytes wait in this process for the client to take."""
         return self._transport.get_write_buffer_size()
 
     def ping(self, payload: bytes) -> None:
@@ -481,7 +491,7 @@ class WebSocket(asyncio.Protocol):
             self._write_answers(protocol)
 
     def end(self, code: CloseCode) -> None:
-        """Say goodbye; the transport closes when the client answers, or after a while anyway."""
+        """Send a close frame; the transport closes when the client answers, or after a while."""
         protocol = self._protocol
         if protocol is None:
             self._transport.close()
@@ -493,7 +503,7 @@ class WebSocket(asyncio.Protocol):
             self._close_soon(TOO_SLOW_SECONDS if code is CloseCode.TOO_SLOW else CLOSE_SECONDS)
 
     def _proof(self, code: CloseCode) -> float | None:
-        """Tell until when what was sent has surely come; None: the client isn't to come back."""
+        """Return until when what was sent has surely come; None: the client isn't to come back."""
         if self._session is None or code in FINAL:
             return None
         return self._session.proof()
@@ -503,7 +513,7 @@ class WebSocket(asyncio.Protocol):
         self._endpoint.loop.call_later(seconds, self._transport.abort)
 
     def _end_session(self, *, until: float | None) -> None:
-        """Let nothing follow a close frame, and free or park what the session holds."""
+        """Send nothing after a close frame, and free or keep what the session holds."""
         session, self._session = self._session, None
         if session is None:
             return
@@ -543,11 +553,11 @@ def _end_of(protocol: Protocol | None) -> tuple[int, str]:
     return LOST, "network"
 
 
-def run_through(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that waits for nothing, without a task of its own."""
+def run_through(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine that waits for nothing, without a task of its own."""
     try:
         coroutine.send(None)
-    except StopIteration:
-        return
+    except StopIteration as end:
+        return cast("T", end.value)
     coroutine.close()
     raise AssertionError(f"{coroutine} waits")

@@ -1,0 +1,214 @@
+"""What a client asked for that has to wait, and the order in which it is done.
+
+A session has one queue, ``pending``, of the actions that its protocol decided on, and :func:`run`
+alone runs it. The rules of order:
+
+- The client is answered in the order in which it asked. An action is performed at once, by
+  :func:`add`, when nothing is pending and it doesn't have to wait itself. Behind something pending
+  it is appended, even if it could be performed now.
+- A Publish, Authenticate or Resume always goes through the queue. A Show or Restore does if its
+  topics are being read first.
+- Publications that follow each other are published together. Anything else ends such a batch: it is
+  performed once all of the batch are answered.
+- All that follows up to the next Publish, Authenticate or Resume is opened together, so that many
+  topics are read in one round trip. What the client lost the right to meanwhile isn't shown.
+- A message of the client is received while publications alone are pending, so that they join the
+  batch. Behind anything else the next message waits unread, since what it means may depend on the
+  outcome.
+- An Authenticate or Resume stays at the head of the queue until it is done: what it brings about,
+  as the symbols in the address, is appended and comes last. Publications leave the queue when their
+  batch begins.
+- Only what the client didn't ask for overtakes: the hub's updates, heartbeats and notices, the end
+  of a right, and a base client's earlier session.
+- When the session ends, nothing pending is performed, and topics being read are closed again.
+
+A port's call returns its result or an awaitable of it, and :func:`_result` alone looks which.
+:func:`run` needs no task up to the first awaitable. There it yields once, and whoever drives it
+goes on in a task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from itertools import repeat, takewhile
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+from bookcast.auth.principal import NOTHING, owner_of_keys
+from bookcast.engine.interests import Interest
+from bookcast.errors import InvalidInput
+from bookcast.model import Position, Topic
+from bookcast.protocol.actions import Action, Authenticate, Publish, Restore, Resume, Show
+from bookcast.sessions.base import PublishAll
+
+if TYPE_CHECKING:
+    from bookcast.sessions.session import Session
+
+T = TypeVar("T")
+
+
+class Opening(NamedTuple):
+    """A Show or Restore whose topics are being read."""
+
+    action: Action
+    interests: asyncio.Future[Sequence[Interest]]
+
+
+Queue = list[Action | Opening] | tuple[()]
+"""What is pending; a list of it is never empty."""
+
+NOTHING_PENDING: Final[tuple[()]] = ()
+"""The queue of every session for which nothing waits."""
+
+_CALLS: Final = (Publish, Authenticate, Resume)
+
+
+def add(session: Session, actions: Iterable[Action]) -> None:
+    """Perform actions in order, as far as nothing has to wait; append the rest to the queue."""
+    for action in actions:
+        if session.pending:
+            session.pending.append(action)
+        elif isinstance(action, _CALLS):
+            session.pending = [action]
+        elif session.is_connected:
+            topics = topics_of(action)
+            opened = session.engine.open(topics) if topics else ()
+            if isinstance(opened, asyncio.Future):
+                session.pending = [Opening(action, opened)]
+            else:
+                session.perform(action, opened)
+
+
+def blocks(queue: Queue) -> bool:
+    """Return whether the client's next message isn't received until the queue has been run."""
+    return isinstance(queue, list) and not isinstance(queue[-1], Publish)
+
+
+def drop(session: Session) -> None:
+    """Forget what is pending: the session ends."""
+    for one in session.pending:
+        if isinstance(one, Opening):
+            one.interests.add_done_callback(_close_opened)
+    session.pending = NOTHING_PENDING
+
+
+async def run(session: Session, publish: PublishAll) -> None:
+    """Perform what is pending, and what is appended meanwhile."""
+    while session.pending and session.is_connected:
+        match session.pending[0]:
+            case Publish():
+                await _publish(session, publish)
+            case Authenticate() as action:
+                if not session.authenticate(action):
+                    await _awaited(session.gate.ask_for_keys())
+                    session.authenticate(action, asked_for_keys=True)
+                _take(session, 1)
+            case Resume() as action:
+                await _resume(session, action)
+                _take(session, 1)
+            case _:
+                await _open(session)
+
+
+async def _result(call: T | Awaitable[T]) -> T:
+    """Return the result of a port's call, awaited if it has to be."""
+    return await _awaited(call) if isinstance(call, Awaitable) else call
+
+
+async def _awaited(call: Awaitable[T]) -> T:
+    """Return what is awaited. Whoever drives this goes on in a task."""
+    await asyncio.sleep(0)
+    return await call
+
+
+def _take(session: Session, count: int) -> Sequence[Action | Opening]:
+    taken = session.pending[:count]
+    session.pending = list(session.pending[count:]) or NOTHING_PENDING
+    return taken
+
+
+async def _publish(session: Session, publish: PublishAll) -> None:
+    """Publish the batch at the head of the queue, and answer each."""
+    batch = [*takewhile(lambda one: isinstance(one, Publish), session.pending)]
+    actions = [one for one in _take(session, len(batch)) if isinstance(one, Publish)]
+    rights = session.principal.rights if session.principal is not None else NOTHING
+    outcomes: Iterator[Position | InvalidInput]
+    try:
+        updates = [action.update for action in actions]
+        publishing = publish(updates, rights, owner_of_keys(session.principal))
+        outcomes = iter(await _result(publishing))
+    except InvalidInput as refusal:  # of all of them: the engine is away
+        outcomes = repeat(refusal)
+    if not session.is_connected:
+        return
+    for action, outcome in zip(actions, outcomes, strict=False):
+        if isinstance(outcome, InvalidInput):
+            session.say(action.refuse(outcome), outcome)
+        else:
+            session.say(action.answer(outcome))
+    session.hub.join(session.outbox)
+
+
+async def _resume(session: Session, action: Resume) -> None:
+    refusal = InvalidInput(
+        "unknown_session",
+        "This session isn't known here; subscribe again, to each topic with the position that "
+        "you have as 'since', so that nothing is lost without a word",
+    )
+    try:
+        found = await _result(
+            session.ownership.reclaim(
+                action.token, session, lambda seen: session.perform_now(action.restore(seen))
+            )
+        )
+    except InvalidInput as error:
+        found, refusal = False, error
+    if not found and session.is_connected:
+        session.say(action.refuse(refusal), refusal)
+    session.outbox.flush()
+
+
+async def _open(session: Session) -> None:
+    """Open the topics of all that doesn't follow a call of a port, then perform it."""
+    ready = [*takewhile(lambda one: not isinstance(one, _CALLS), session.pending)]
+    actions: list[Action] = []
+    interests: list[Interest] = []
+    topics: list[Topic] = []
+    for one in _take(session, len(ready)):
+        if isinstance(one, Opening):  # the first of them alone
+            actions.append(one.action)
+            interests += await _result(one.interests)
+        else:
+            actions.append(one)
+            topics += topics_of(one)
+    if topics:
+        interests += await _result(session.engine.open(topics))
+    left = iter(interests)
+    for action in actions:
+        opened = [next(left) for _ in topics_of(action)]
+        if session.is_connected and session.still_asks_for(action):
+            session.perform(action, opened)
+        else:
+            close_all(opened)
+    session.outbox.flush()
+
+
+def topics_of(action: Action) -> list[Topic]:
+    """Return the topics that an action begins to show."""
+    match action:
+        case Show(topic):
+            return [topic]
+        case Restore(restored):
+            return [topic for topic, _, _ in restored]
+    return []
+
+
+def close_all(interests: Iterable[Interest]) -> None:
+    """Want topics no more."""
+    for interest in interests:
+        interest.close()
+
+
+def _close_opened(interests: asyncio.Future[Sequence[Interest]]) -> None:
+    if not interests.cancelled() and interests.exception() is None:
+        close_all(interests.result())
