@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from bookcast.backplane.unreadable import UnreadableLog
 from bookcast.errors import CloseCode, EngineAwayError
+from bookcast.model import Topic
 from bookcast.sessions.store.base import ANY, Kind
 from bookcast.sessions.store.memory import MemorySessionStore
 from bookcast.sessions.store.records import Record
@@ -210,6 +211,12 @@ class Node(SessionWorld):
                 clock=between.timer.clock,
             )
         super().__init__(ttl=TTL, store=store, members=members, timer=between.timer)
+        if stores is None:
+            self.ownership._prepare = self._prepare
+
+    async def _prepare(self, _topics: Sequence[Topic]) -> None:
+        """Read topics from Redis."""
+        await self.between.hop()
 
     @property
     def is_idle(self) -> bool:

@@ -180,9 +180,15 @@ class RedisSessionStore(MemorySessionStore):
         except msgspec.MsgspecError as error:
             # The client subscribes anew, as if its time had run out.
             self._unreadable.note(f"the session of {by.fields().get('client_id')!r}", error)
+            self._lose(key, by)
             return Claim("free")
         if isinstance(seen, str):
-            return await self._follow(seen, by)
+            claim = await self._follow(seen, by)
+            if claim.left is not None:
+                claim.left.keys = (key,)  # if its client is gone again, it shows the same token
+            else:
+                self._lose(key, by)
+            return claim
         return Claim("left", left=LostSession((key,), seen, fields=by.fields()))
 
     async def _follow(self, token: str, by: Claimant) -> Claim:
@@ -197,11 +203,17 @@ class RedisSessionStore(MemorySessionStore):
     def _give_up(self, taken: str, holder: Holder) -> None:
         """Let a session go that another node has taken by one of its keys."""
         self._unsure.discard(holder)
-        if self._holders.get(taken) is holder:
-            del self._holders[taken]
-            self.persister.give_up(taken)
+        # Whoever has taken it by another key follows to the first, which says what it saw.
+        for key in (taken, holder.keys[0]):
+            self._lose(key, holder)
         self._drop(holder)
         self._taken(holder)
+
+    def _lose(self, key: str, holder: Holder) -> None:
+        """Hold a key no longer, and leave what Redis has of it to others."""
+        if self._holders.get(key) is holder:
+            del self._holders[key]
+            self.persister.give_up(key)
 
     def _on_refused(self, key: str, holder: Holder, known: bool) -> None:  # noqa: FBT001 - a callback
         if not known and not holder.token:
