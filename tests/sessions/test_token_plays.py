@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bookcast.auth.principal import Principal, Rights
 from bookcast.sessions.base import SessionRules
 from bookcast.sessions.store.memory import MemorySessionStore
 from tests.sessions.cluster import HOP_SECONDS, TTL, Between, Connection, Node
@@ -315,3 +316,37 @@ def test_a_token_finds_the_session_at_every_node(
             play(cluster, steps)
         finally:
             timer.loop.end()
+
+
+def test_who_becomes_somebody_else_finds_what_that_one_left() -> None:
+    """Also while it is still looked for what it left as who it was before."""
+    timer = WorldTimer()
+    with timer.loop.current():
+        between = Between(timer, 1)
+        here, there = Node(between, "here", None), Node(between, "there", None)
+        alice = Principal("jwt", "alice", Rights())
+        before = there.enter("me", "AAPL", principal=alice)
+        timer.run_until(timer.now + SETTLED_SECONDS)
+        before.vanish()
+        timer.run_until(timer.now + SETTLED_SECONDS)
+        again = here.enter("me")
+        again.session._take_principal(alice)
+        again.session._entitle(alice, enter=True)
+        timer.run_until(timer.now + SETTLED_SECONDS)
+        assert symbols_of(again.session) == {"AAPL"}
+        assert not again.session.expects
+        timer.loop.end()
+
+
+def test_who_is_lost_before_redis_is_back_is_forgotten_later() -> None:
+    """Nothing of the connection stays."""
+    timer = WorldTimer()
+    with timer.loop.current():
+        between = Between(timer, 1)
+        node = Node(between, "node", None)
+        between.is_down = True
+        peer = node.enter("me", "AAPL")
+        peer.vanish()
+        store: Any = node.store
+        assert not store._unsure
+        timer.loop.end()
