@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from typing import Any
 
 import pytest
 
 from bookcast import serve
+from bookcast.backend.redis import RedisBackend
 from bookcast.errors import StartupError
+from bookcast.feeder import Feeder
+from bookcast.http.server import HttpServer
+from bookcast.sessions.ownership import SessionOwnership
 from tests.support import connect
 
 
@@ -37,3 +43,30 @@ async def test_a_beginning_that_fails_leaves_nothing() -> None:
             _ = server.parts
     await server.start()
     await server.stop()
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+@pytest.mark.parametrize("step", [RedisBackend, SessionOwnership, Feeder, HttpServer])
+async def test_whatever_fails_in_the_beginning_nothing_is_left(
+    step: Any, is_cancelled: bool, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No task, and no port in use; also where whoever starts it gives up."""
+    before, start = asyncio.all_tasks(), step.start
+    error: BaseException = asyncio.CancelledError() if is_cancelled else StartupError("It can't")
+
+    def fail(*args: Any) -> Any:
+        begun = start(*args)
+        if begun is None:
+            raise error
+
+        async def fail_later() -> None:
+            await begun
+            raise error
+
+        return fail_later()
+
+    monkeypatch.setattr(step, "start", fail)
+    server = serve(port=0, feed="simulator", redis_url=redis_url)
+    with pytest.raises(type(error)):
+        await server.start()
+    assert asyncio.all_tasks() == before

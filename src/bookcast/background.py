@@ -129,9 +129,9 @@ class Coalescer:
 
     async def close(self, patience: float = 0.0) -> None:
         """End; a run that is under way for longer than so many seconds is cancelled."""
+        if self._task is not None and patience:
+            await asyncio.wait([self._task], timeout=patience)
         task, self._task = self._task, None
-        if task is not None and patience:
-            await asyncio.wait([task], timeout=patience)
         await _cancel(task)
 
     async def _run(self) -> None:

@@ -7,7 +7,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from typing import Final
 
 import msgspec
@@ -56,6 +56,9 @@ RESERVED_FILES: Final = 48 + MAX_READ
 
 CHECK_SECONDS: Final = 0.5
 """How often topics are judged, and clients looked after."""
+
+SEARCH_SECONDS: Final = 2.0
+"""How long the end waits for clients' sessions to be found; longer than a client has to answer."""
 
 
 class Worker(msgspec.Struct, frozen=True):
@@ -173,11 +176,11 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     )
 
     # The clients.
-    background = Work()
+    background, searches = Work(), Work()
     ownership = SessionOwnership(
         backend.sessions,
         cluster.members,
-        begin=background.begin,
+        begin=searches.begin,
         prepare=engine.prepare,
         clock=time.monotonic,
         ttl=settings.session_ttl,
@@ -276,22 +279,23 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
         settings.address, settings.websocket_port, shared=context.worker is not None
     )
     port = sockets[0].getsockname()[1]
-    with ExitStack() as unserved:
-        for sock in sockets:
-            unserved.callback(sock.close)
-        stack.push_async_callback(backend.stop)
-        await backend.start()
-        ownership.start()
-        await feeder.start()
-        await http.start(sockets)
-        unserved.pop_all()  # they are the HTTP server's to close
+    for sock in sockets:
+        stack.callback(sock.close)
+    stack.push_async_callback(backend.stop)
+    await backend.start()
     stack.push_async_callback(publisher.close)
+    stack.push_async_callback(searches.end)
     stack.push_async_callback(ownership.stop)
+    # Who is lost now is kept together with what is being looked for.
+    stack.push_async_callback(searches.end, SEARCH_SECONDS)
+    ownership.start()
     stack.push_async_callback(background.end)
     stack.callback(refusals.tell)
     stack.push_async_callback(http.stop)
     stack.push_async_callback(feeder.close)
     stack.push_async_callback(cluster.election.resign)
+    await feeder.start()
+    await http.start(sockets)
     stack.callback(readers.close)
 
     async def check() -> None:

@@ -376,7 +376,8 @@ class HttpServer(uvicorn.Server):
         await asyncio.wait({self._task, listening}, return_when=asyncio.FIRST_COMPLETED)
         listening.cancel()
         if self._task.done():
-            await self._task
+            failed, self._task = self._task, None
+            await failed
 
     async def stop(self) -> None:
         """Close the sockets, then the connections; returns when all are gone."""

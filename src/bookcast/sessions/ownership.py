@@ -146,6 +146,7 @@ class SessionOwnership:
     def withdraw(self, session: Session) -> None:
         """Release the session of a client that is somebody else from now on."""
         self._unsure.discard(session)
+        self._seeking.pop(session, None)
         self._settle(session, is_there=False)
         self.store.release(session)
         session.expects = False
@@ -187,11 +188,14 @@ class SessionOwnership:
         if isinstance(seeker, LostSession):
             self._keep_found(key, found, seeker, seeker if seeker in self._lost else None)
             return
+        if key not in seeker.keys:  # it is somebody else by now, who is looked for elsewhere
+            self._keep_found(key, found, seeker, None)
+            return
         says_goodbye = seeker not in self._seeking
         lost = self._seeking.pop(seeker, None)
         if says_goodbye:
             self._end_found(key, found, seeker)
-        elif key not in seeker.keys or not seeker.is_connected:
+        elif not seeker.is_connected:
             self._keep_found(key, found, seeker, lost)
         elif is_there:
             self.store.release(seeker)

@@ -101,6 +101,10 @@ class RedisSessionStore(MemorySessionStore):
 
     def hold(self, holder: Holder, *, surely: bool = True) -> None:
         """Let a holder be found by its keys, and save it unless that isn't sure."""
+        # Whoever held them before is neither saved nor released any more.
+        self._unsure.difference_update(
+            before for key in holder.keys if (before := self._holders.get(key)) is not None
+        )
         super().hold(holder)
         if not surely:
             self._unsure.add(holder)
