@@ -47,7 +47,6 @@ export function cutBook(book: Book, depth: number | null): Book {
 
 /** `order`: 1 for a side whose prices rise, -1 for one whose prices fall. */
 function applySide(side: readonly BookLevel[], changes: readonly BookLevel[], order: 1 | -1): readonly BookLevel[] {
-  if (changes.length === 0) return side;
   const levels = [...side];
   for (const level of changes) {
     let low = 0;

@@ -246,7 +246,7 @@ export class Bookcast {
       const { state, reason = state } = this.line;
       if (state === "stopped") throw this.#session.ending;
       const left = until - this.#platform.now();
-      if (left <= 0) throw new BookcastError("not_connected", `there is no connection: ${reason}`);
+      if (left <= 0) throw new BookcastError("not_connected", `not connected: ${reason}`);
       await new Promise<void>((resolve) => {
         const cancel = this.#platform.after(left, resolve);
         const off = this.on("line", () => {
@@ -259,7 +259,6 @@ export class Bookcast {
   }
 
   #newKey(): string {
-    const part = (): string => this.#platform.random().toString(36).slice(2);
-    return `${part()}-${part()}`;
+    return `${this.#platform.random()}${this.#platform.random()}`;
   }
 }

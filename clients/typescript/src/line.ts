@@ -203,7 +203,7 @@ export class Line {
     const wait = (): void => {
       this.#isSilent = true;
       this.#timer("answer", ANSWER_WITHIN, () => {
-        if (this.#isSilent || this.#platform.now() - asked > PONG_WITHIN) this.giveUp("no answer to a ping");
+        if (this.#isSilent || this.#platform.now() - asked > PONG_WITHIN) this.giveUp("no answer in time");
         else wait();
       });
     };
@@ -288,11 +288,10 @@ export class Line {
       // what isn't JSON isn't from a bookcast server
     }
     if (typeof message === "object" && message !== null) this.#protocol.received(message as Record<string, unknown>);
-    else this.#note("passed over what isn't a message");
+    else this.#note("passed over a message");
   }
 
   #wait(delay: number, reason: string, code?: number): void {
-    this.#note(`${reason}; next try in ${Math.round(delay)} ms`);
     this.#change({ state: "waiting", retryAt: this.#platform.now() + delay, reason, ...(code && { code }) });
   }
 
@@ -337,7 +336,8 @@ export class Line {
 
   #change(status: LineStatus): void {
     this.status = status;
-    this.#note(status.reason === undefined ? `the line: ${status.state}` : `the line: ${status.state}, ${status.reason}`);
+    const { state, retryAt, reason = "" } = status;
+    this.#note(`the line: ${state} ${retryAt ? `for ${Math.round(retryAt - this.#platform.now())} ms ` : ""}${reason}`);
     this.#protocol.changed(status);
   }
 
