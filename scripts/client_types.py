@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, 
 
 import msgspec
 
-from bookcast.errors import CLOSE_REASONS, ERRORS, FINAL_CODES, IN_BAND
+from bookcast.errors import CLOSE_REASONS, ERRORS, FINAL_CODES
 from bookcast.hub.status import State
 from bookcast.model import Channel, GreyMarket, OptionStyle, Period, QuotaPool, TradingSession
 from bookcast.protocol import messages as base
@@ -213,20 +213,17 @@ def messages() -> str:
 def close_codes() -> str:
     """Write the close codes, and which of them end it."""
     codes = "".join(
-        f"  /** {reason.reason} */\n  {code.name}: {int(code)},\n"
+        f"/** The connection was closed: {reason.reason}. */\n"
+        f"export const {code.name} = {int(code)};\n"
         for code, reason in CLOSE_REASONS.items()
     )
-    final = ", ".join(str(int(c)) for c, reason in CLOSE_REASONS.items() if not reason.reconnect)
+    final = [int(code) for code, reason in CLOSE_REASONS.items() if not reason.reconnect]
+    others = ", ".join(str(code) for code in final if code not in FINAL_CODES)
     return f"""{_MADE}
-/** Why the server closes a connection. Of others, 4000 to 4499 ask to come back. */
-export const CloseCode = {{
-{codes}}} as const;
-
-const FINAL: readonly number[] = [{final}];
-
+{codes}
 /** Whether a client should stay away after this close code, instead of coming back by itself. */
 export function isFinal(code: number): boolean {{
-  return FINAL.includes(code) || (code >= {FINAL_CODES.start} && code < {FINAL_CODES.stop});
+  return [{others}].includes(code) || (code >= {FINAL_CODES.start} && code < {FINAL_CODES.stop});
 }}
 """
 
@@ -237,8 +234,6 @@ def error_codes() -> str:
         f"\n  /** {kind.title} */\n  | {json.dumps(code)}" for code, kind in ERRORS.items()
     )
     retry = _listed([code for code, kind in ERRORS.items() if kind.retry])
-    closed = "".join(f"  {code}: {int(close)},\n" for code, close in IN_BAND.items())
-    assert set(IN_BAND) <= set(ERRORS)
     return f"""
 /** What went wrong, for programs. A newer server may have others. */
 export type ErrorCode ={codes};
@@ -250,10 +245,6 @@ const RETRY: readonly string[] = [
 export function mayRetry(code: string): boolean {{
   return RETRY.includes(code);
 }}
-
-/** The close code that follows an error by which a connection isn't let in. */
-export const CLOSED_AFTER: Readonly<Partial<Record<ErrorCode, number>>> = {{
-{closed}}};
 """
 
 

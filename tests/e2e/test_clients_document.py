@@ -36,13 +36,18 @@ def blocks(path: Path) -> list[Block]:
     """Read all blocks of a document."""
     text = path.read_text()
     return [
-        Block(found[1], found[2], f"{path.name}:{text.count(chr(10), 0, found.start()) + 1}")
+        Block(
+            found[1],
+            found[2],
+            f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, found.start()) + 1}",
+        )
         for found in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     ]
 
 
 BLOCKS = [
     *blocks(ROOT / "docs" / "clients.md"),
+    *blocks(PACKAGE / "README.md"),
     # The rest of it is about the server.
     *(block for block in blocks(ROOT / "README.md") if block.kind == "ts"),
 ]

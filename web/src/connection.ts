@@ -3,7 +3,7 @@
  * dead network is noticed. Socket, clock and randomness are passed in, so tests never wait.
  */
 
-import { CloseCode, isFinal } from "./closecodes";
+import { TOKEN_EXPIRED, isFinal } from "./closecodes";
 import { parseMessage, type Command, type Message } from "./message";
 
 /** The part of a browser's WebSocket that is used here. */
@@ -149,7 +149,7 @@ export class Connection {
   #lost(code: number, reason: string): void {
     this.#drop(DROPPED);
     // The page has no other token than the one that has expired.
-    if (isFinal(code) || code === CloseCode.TOKEN_EXPIRED) {
+    if (isFinal(code) || code === TOKEN_EXPIRED) {
       this.refuse(code, reason || `code ${code}`);
       return;
     }

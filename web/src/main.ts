@@ -6,7 +6,7 @@ import { Market } from "./market";
 import { element, recall, remember, setData, setText, tabStorage } from "./page";
 import { Picker } from "./picker";
 import { consoleSnippet, copyText } from "./snippet";
-import { CloseCode } from "./closecodes";
+import { REFUSED, TOKEN_EXPIRED } from "./closecodes";
 import { adviseOn, describeState } from "./status";
 import { Refusal, fetchSymbols } from "./symbols";
 import { bringsToken, headersFor, protocolsFor, takeToken } from "./token";
@@ -93,7 +93,7 @@ async function loadSymbols(): Promise<void> {
     if (error instanceof Refusal && error.status === 401 && connection.state.kind === "live") {
       // Sooner than the connection is closed for it.
       said = error.message;
-      connection.refuse(error.code === "token_expired" ? CloseCode.TOKEN_EXPIRED : CloseCode.REFUSED, error.message);
+      connection.refuse(error.code === "token_expired" ? TOKEN_EXPIRED : REFUSED, error.message);
     } else if (error instanceof Refusal && error.status === 403 && chosen === null && said !== error.message) {
       // Without a list nothing is chosen, so that nothing else would be said.
       said = error.message;

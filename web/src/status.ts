@@ -1,6 +1,6 @@
 /** What a person is told about the connection. */
 
-import { CloseCode } from "./closecodes";
+import { REFUSED, TOKEN_EXPIRED } from "./closecodes";
 import type { State } from "./connection";
 
 export type Tone = "good" | "busy" | "bad";
@@ -13,17 +13,17 @@ export interface Status {
   readonly announcement: string;
 }
 
-const REFUSED = new Map<number, string>([
-  [CloseCode.TOKEN_EXPIRED, "Token expired"],
-  [CloseCode.REFUSED, "Token needed"],
+const TITLES = new Map<number, string>([
+  [TOKEN_EXPIRED, "Token expired"],
+  [REFUSED, "Token needed"],
 ]);
 
 /** What a person can do about a refusal. `said`: the server's own sentence, if there was one. */
 export function adviseOn(code: number, reason: string, hasToken: boolean, said: string | null): string {
   const words = said ?? reason;
   const how = (which: string): string => `Put #token= and ${which} at the end of this page\u2019s address`;
-  if (code === CloseCode.TOKEN_EXPIRED) return `The token has expired. ${how("a new token")}.`;
-  if (code !== CloseCode.REFUSED) return `The server closed the connection: ${words}`;
+  if (code === TOKEN_EXPIRED) return `The token has expired. ${how("a new token")}.`;
+  if (code !== REFUSED) return `The server closed the connection: ${words}`;
   return hasToken
     ? `The server doesn\u2019t take this token (${words}). ${how("another token")}.`
     : `This server asks for a token. ${how("your token")}; whoever runs the server can make one with \u201cbookcast token\u201d.`;
@@ -44,7 +44,7 @@ export function describeState(state: State, now: number, online: boolean): Statu
         : say("bad", `Offline, next try in ${seconds} s`, "Offline");
     }
     case "refused":
-      return say("bad", REFUSED.get(state.code) ?? "Closed by the server", `Closed by the server: ${state.reason}`);
+      return say("bad", TITLES.get(state.code) ?? "Closed by the server", `Closed by the server: ${state.reason}`);
   }
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { socketAddress } from "./address.js";
-import { CloseCode } from "./codes.js";
+import { REFUSED } from "./codes.js";
 import { BookcastError } from "./errors.js";
 import { Line, type LineStatus, type Protocol } from "./line.js";
 import type { BaseCommand, BaseMessage, PublishedBook } from "./messages.js";
@@ -112,7 +112,7 @@ export class WebSocketClient {
       // A token that was good once may be too old by now: only a new one's refusal is final.
       obeys: (code) => {
         const tokens = this.#line?.tokens;
-        if (code !== CloseCode.REFUSED || tokens === undefined || tokens.isFresh) return true;
+        if (code !== REFUSED || tokens === undefined || tokens.isFresh) return true;
         tokens.drop();
         return false;
       },

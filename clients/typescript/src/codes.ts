@@ -1,36 +1,31 @@
 // Made from the server's own types by `make fix`: don't edit.
 
-/** Why the server closes a connection. Of others, 4000 to 4499 ask to come back. */
-export const CloseCode = {
-  /** a text message is not valid UTF-8 */
-  INVALID_DATA: 1007,
-  /** more than a client may send */
-  POLICY: 1008,
-  /** message too big */
-  TOO_BIG: 1009,
-  /** internal error */
-  INTERNAL: 1011,
-  /** the server restarts */
-  RESTART: 1012,
-  /** the server is full, or you have enough */
-  TRY_LATER: 1013,
-  /** nothing was taken for SLOW_TIMEOUT */
-  TOO_SLOW: 4008,
-  /** a ping was not answered */
-  HEARTBEAT_MISSED: 4009,
-  /** the token has expired */
-  TOKEN_EXPIRED: 4010,
-  /** another connection resumed the session */
-  TAKEN_OVER: 4501,
-  /** not authenticated */
-  REFUSED: 4503,
-} as const;
-
-const FINAL: readonly number[] = [1008, 4501, 4503];
+/** The connection was closed: a text message is not valid UTF-8. */
+export const INVALID_DATA = 1007;
+/** The connection was closed: more than a client may send. */
+export const POLICY = 1008;
+/** The connection was closed: message too big. */
+export const TOO_BIG = 1009;
+/** The connection was closed: internal error. */
+export const INTERNAL = 1011;
+/** The connection was closed: the server restarts. */
+export const RESTART = 1012;
+/** The connection was closed: the server is full, or you have enough. */
+export const TRY_LATER = 1013;
+/** The connection was closed: nothing was taken for SLOW_TIMEOUT. */
+export const TOO_SLOW = 4008;
+/** The connection was closed: a ping was not answered. */
+export const HEARTBEAT_MISSED = 4009;
+/** The connection was closed: the token has expired. */
+export const TOKEN_EXPIRED = 4010;
+/** The connection was closed: another connection resumed the session. */
+export const TAKEN_OVER = 4501;
+/** The connection was closed: not authenticated. */
+export const REFUSED = 4503;
 
 /** Whether a client should stay away after this close code, instead of coming back by itself. */
 export function isFinal(code: number): boolean {
-  return FINAL.includes(code) || (code >= 4500 && code < 5000);
+  return [1008].includes(code) || (code >= 4500 && code < 5000);
 }
 
 /** What went wrong, for programs. A newer server may have others. */
@@ -134,13 +129,3 @@ const RETRY: readonly string[] = [
 export function mayRetry(code: string): boolean {
   return RETRY.includes(code);
 }
-
-/** The close code that follows an error by which a connection isn't let in. */
-export const CLOSED_AFTER: Readonly<Partial<Record<ErrorCode, number>>> = {
-  unauthenticated: 4503,
-  invalid_token: 4503,
-  token_expired: 4010,
-  keys_unavailable: 1013,
-  too_many_connections: 1013,
-  server_full: 1013,
-};

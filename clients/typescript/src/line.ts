@@ -4,7 +4,7 @@
  */
 
 import { backoff } from "./backoff.js";
-import { isFinal, type CloseCode } from "./codes.js";
+import { isFinal, TOKEN_EXPIRED } from "./codes.js";
 import type { BookcastError } from "./errors.js";
 import type { Platform, Socket, SocketConstructor } from "./platform.js";
 import { Tokens, type GetToken } from "./token.js";
@@ -54,8 +54,6 @@ export interface LineOptions {
 /** The close codes with which a socket is given up. The server keeps the session: we come back. */
 const GIVEN_UP = 4000;
 const ASLEEP = 4001;
-
-const TOKEN_EXPIRED: typeof CloseCode.TOKEN_EXPIRED = 4010;
 
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 20_000;

@@ -1,6 +1,6 @@
 /** `bookcast.v1` over a line: the welcome, the token, the session that goes on, and what is asked. */
 
-import { mayRetry, type CloseCode } from "./codes.js";
+import { mayRetry, REFUSED } from "./codes.js";
 import { Emitter } from "./emitter.js";
 import { BookcastError, errorOf } from "./errors.js";
 import { Line, type LineOptions, type LineStatus, type Protocol } from "./line.js";
@@ -24,7 +24,6 @@ interface Question {
   readonly cancel: () => void;
 }
 
-const REFUSED: typeof CloseCode.REFUSED = 4503;
 /** After so many heartbeats' time of silence the server is pinged. */
 const MISSED = 1.5;
 const ANSWER_WITHIN = 10_000;
