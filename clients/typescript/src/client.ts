@@ -1,6 +1,6 @@
 /** A client of a bookcast server: subscriptions over one connection that comes back by itself. */
 
-import { socketAddress } from "./address.js";
+import { randomId, socketAddress } from "./address.js";
 import type { Book } from "./book.js";
 import { BookcastError } from "./errors.js";
 import type { LineStatus } from "./line.js";
@@ -182,7 +182,7 @@ export class Bookcast {
     options: PublishOptions & { channel?: C | undefined } = {},
   ): Promise<Position> {
     const { channel = "orderbook", period, waitMs = 0 } = options;
-    const key = options.idempotencyKey ?? (waitMs > 0 ? this.#newKey() : undefined);
+    const key = options.idempotencyKey ?? (waitMs > 0 ? randomId() : undefined);
     const until = this.#platform.now() + waitMs;
     for (;;) {
       await this.#whenOpen(until);
@@ -256,10 +256,5 @@ export class Bookcast {
         });
       });
     }
-  }
-
-  #newKey(): string {
-    const part = (): string => this.#platform.random().toString(36).slice(2);
-    return `${part()}-${part()}`;
   }
 }
