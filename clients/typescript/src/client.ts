@@ -1,6 +1,6 @@
 /** A client of a bookcast server: subscriptions over one connection that comes back by itself. */
 
-import { socketAddress } from "./address.js";
+import { randomId, socketAddress } from "./address.js";
 import type { Book } from "./book.js";
 import { BookcastError } from "./errors.js";
 import type { LineStatus } from "./line.js";
@@ -182,7 +182,7 @@ export class Bookcast {
     options: PublishOptions & { channel?: C | undefined } = {},
   ): Promise<Position> {
     const { channel = "orderbook", period, waitMs = 0 } = options;
-    const key = options.idempotencyKey ?? (waitMs > 0 ? this.#newKey() : undefined);
+    const key = options.idempotencyKey ?? (waitMs > 0 ? randomId() : undefined);
     const until = this.#platform.now() + waitMs;
     for (;;) {
       await this.#whenOpen(until);
@@ -246,7 +246,7 @@ export class Bookcast {
       const { state, reason = state } = this.line;
       if (state === "stopped") throw this.#session.ending;
       const left = until - this.#platform.now();
-      if (left <= 0) throw new BookcastError("not_connected", `not connected: ${reason}`);
+      if (left <= 0) throw new BookcastError("not_connected", `there is no connection: ${reason}`);
       await new Promise<void>((resolve) => {
         const cancel = this.#platform.after(left, resolve);
         const off = this.on("line", () => {
@@ -256,9 +256,5 @@ export class Bookcast {
         });
       });
     }
-  }
-
-  #newKey(): string {
-    return `${this.#platform.random()}${this.#platform.random()}`;
   }
 }

@@ -64,7 +64,7 @@ export class Session implements Protocol {
   question(command: object, answered: Question["answered"], failed: Question["failed"]): void {
     const id = ++this.#id;
     const cancel = this.platform.after(ANSWER_WITHIN, () => {
-      this.#takeQuestion({ id })?.failed(new BookcastError("no_answer", "no answer in time"), false);
+      this.#takeQuestion({ id })?.failed(noAnswer(), false);
     });
     this.#questions.set(id, { answered, failed, cancel });
     this.line.send({ ...command, id });
@@ -105,7 +105,7 @@ export class Session implements Protocol {
     this.#lostAt = this.platform.now();
     this.#cancel?.();
     for (const id of this.#questions.keys()) {
-      this.#takeQuestion({ id })?.failed(new BookcastError("no_answer", "the connection was lost"), true);
+      this.#takeQuestion({ id })?.failed(noAnswer(), true);
     }
     this.wire.lost();
   }
@@ -189,7 +189,7 @@ export class Session implements Protocol {
   #data(message: Update & Name): void {
     const topic = this.wire.find(message);
     if (typeof message.epoch === "string" && Number.isInteger(message.seq)) topic?.receive(message);
-    else topic?.breaks("no position");
+    else topic?.breaks("a message without a position");
   }
 
   #welcomed(welcome: Welcome): void {
@@ -291,4 +291,8 @@ export class Session implements Protocol {
     question?.cancel();
     return question;
   }
+}
+
+function noAnswer(): BookcastError {
+  return new BookcastError("no_answer", "no answer came");
 }
