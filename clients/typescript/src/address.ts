@@ -22,6 +22,7 @@ export function socketAddress(url: string | undefined, clientId: string | undefi
   return address.href;
 }
 
-function randomId(): string {
-  return `js-${Math.random().toString(36).slice(2)}`;
+/** A name that nobody else has. */
+export function randomId(): string {
+  return `js-${[0, 0].map(() => Math.random().toString(36).slice(2)).join("")}`;
 }

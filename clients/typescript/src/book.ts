@@ -10,19 +10,16 @@ export interface Book {
 
 const CHECKSUM_LEVELS = 10;
 
-const CRC = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  return crc;
-});
-
 /** The CRC-32 of the best ten levels of both sides, as the server computes it. */
 export function checksum(book: Book): number {
   let crc = ~0;
   for (const side of [book.bids, book.asks]) {
     for (const [price, size] of side.slice(0, CHECKSUM_LEVELS)) {
       const text = `${price}:${size};`;
-      for (let i = 0; i < text.length; i++) crc = (crc >>> 8) ^ (CRC[(crc ^ text.charCodeAt(i)) & 255] ?? 0);
+      for (let i = 0; i < text.length; i++) {
+        crc ^= text.charCodeAt(i);
+        for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 && 0xedb88320);
+      }
     }
   }
   return ~crc >>> 0;
@@ -50,7 +47,6 @@ export function cutBook(book: Book, depth: number | null): Book {
 
 /** `order`: 1 for a side whose prices rise, -1 for one whose prices fall. */
 function applySide(side: readonly BookLevel[], changes: readonly BookLevel[], order: 1 | -1): readonly BookLevel[] {
-  if (changes.length === 0) return side;
   const levels = [...side];
   for (const level of changes) {
     let low = 0;

@@ -1,6 +1,6 @@
 /** A client of a bookcast server: subscriptions over one connection that comes back by itself. */
 
-import { socketAddress } from "./address.js";
+import { randomId, socketAddress } from "./address.js";
 import type { Book } from "./book.js";
 import { BookcastError } from "./errors.js";
 import type { LineStatus } from "./line.js";
@@ -112,7 +112,8 @@ export class Bookcast {
       throw new TypeError('This runtime has no WebSocket: pass { WebSocket }, for instance of the package "ws"');
     }
     this.#platform = surroundings;
-    this.#maxBuffered = whole("maxBuffered", maxBuffered, 1, Number.MAX_SAFE_INTEGER);
+    if (!(maxBuffered > 0)) throw new TypeError(`maxBuffered: above 0, not ${maxBuffered}`);
+    this.#maxBuffered = maxBuffered;
     const page = (globalThis as { location?: { href?: string } }).location?.href;
     this.#session = new Session({
       url: socketAddress(url, clientId, page),
@@ -181,7 +182,7 @@ export class Bookcast {
     options: PublishOptions & { channel?: C | undefined } = {},
   ): Promise<Position> {
     const { channel = "orderbook", period, waitMs = 0 } = options;
-    const key = options.idempotencyKey ?? (waitMs > 0 ? this.#newKey() : undefined);
+    const key = options.idempotencyKey ?? (waitMs > 0 ? randomId() : undefined);
     const until = this.#platform.now() + waitMs;
     for (;;) {
       await this.#whenOpen(until);
@@ -227,10 +228,10 @@ export class Bookcast {
   ): Subscription<V> {
     const { depth = null, mode = "delta", intervalMs = 0, history = 0, period, variant } = options;
     const view: View = {
-      depth: depth === null ? null : whole("depth", depth, 1, 1000),
+      depth,
       mode: channel === "orderbook" ? mode : "full",
-      intervalMs: whole("intervalMs", intervalMs, 0, 60_000),
-      history: whole("history", history, 0, 10_000),
+      intervalMs,
+      history,
     };
     const topic = this.#session.wire.topic({ channel, symbol, period, variant });
     const subscription = new Subscription<V>(topic, view, this.#platform, this.#maxBuffered);
@@ -240,40 +241,20 @@ export class Bookcast {
   }
 
   /** Waits until then for an open line. */
-  #whenOpen(until: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const fail = (): void => {
-        reject(
-          this.line.state === "stopped"
-            ? this.#session.ending
-            : new BookcastError("not_connected", `there is no connection: ${this.line.reason ?? this.line.state}`),
-        );
-      };
-      if (this.#session.line.isOpen) resolve();
-      else if (this.line.state === "stopped" || until <= this.#platform.now()) fail();
-      else {
-        const off = this.on("line", ({ state }) => {
-          if (state === "open") resolve();
-          else if (state === "stopped") fail();
-          else return;
+  async #whenOpen(until: number): Promise<void> {
+    while (!this.#session.line.isOpen) {
+      const { state, reason = state } = this.line;
+      if (state === "stopped") throw this.#session.ending;
+      const left = until - this.#platform.now();
+      if (left <= 0) throw new BookcastError("not_connected", `there is no connection: ${reason}`);
+      await new Promise<void>((resolve) => {
+        const cancel = this.#platform.after(left, resolve);
+        const off = this.on("line", () => {
           off();
           cancel();
+          resolve();
         });
-        const cancel = this.#platform.after(until - this.#platform.now(), () => {
-          off();
-          fail();
-        });
-      }
-    });
+      });
+    }
   }
-
-  #newKey(): string {
-    const part = (): string => this.#platform.random().toString(36).slice(2);
-    return `${part()}-${part()}`;
-  }
-}
-
-function whole(name: string, value: number, least: number, most: number): number {
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new TypeError(`${name}: a whole number from ${least} to ${most}, not ${value}`);
 }

@@ -13,10 +13,6 @@ export class Emitter<Events extends { [Name in keyof Events]: unknown[] }> {
     };
   }
 
-  has(name: keyof Events): boolean {
-    return (this.#listeners.get(name)?.size ?? 0) > 0;
-  }
-
   /** Calls the listeners. What one of them throws stops neither the others nor the client. */
   emit<Name extends keyof Events>(name: Name, ...given: Events[Name]): void {
     for (const listener of [...(this.#listeners.get(name) ?? [])]) {

@@ -15,13 +15,13 @@ export type LineState = "connecting" | "open" | "waiting" | "stopped";
 export interface LineStatus {
   readonly state: LineState;
   /** While waiting: when the next attempt begins, in milliseconds since 1970. */
-  readonly retryAt?: number;
+  readonly retryAt?: number | undefined;
   /** The close code of the last connection, where there was one. */
-  readonly code?: number;
+  readonly code?: number | undefined;
   /** Why it isn't open, in words. */
-  readonly reason?: string;
+  readonly reason?: string | undefined;
   /** Stopped for good: only a new client connects again. */
-  readonly final?: boolean;
+  readonly final?: boolean | undefined;
 }
 
 /** What is spoken over a line. A line calls these; they never throw. */
@@ -181,7 +181,7 @@ export class Line {
 
   /** The server ends: come back in so long, which it chose for this client alone. */
   leaveIn(milliseconds: number): void {
-    this.#note(`the server goes away in ${milliseconds} ms`);
+    this.#note(`leaving in ${milliseconds} ms`);
     this.#leaving = true;
     this.#timer("leave", milliseconds, () => {
       this.giveUp("the server goes away");
@@ -215,7 +215,7 @@ export class Line {
     this.#turn++;
     this.#leaving = false;
     const { code, reason } = this.status;
-    this.#change({ state: "connecting", ...(code && { code }), ...(reason && { reason }) });
+    this.#change({ state: "connecting", code, reason });
     if (this.tokens === undefined) this.#open();
     else {
       this.#withToken(this.tokens.current(), () => {
@@ -292,8 +292,7 @@ export class Line {
   }
 
   #wait(delay: number, reason: string, code?: number): void {
-    this.#note(`${reason}; next try in ${Math.round(delay)} ms`);
-    this.#change({ state: "waiting", retryAt: this.#platform.now() + delay, reason, ...(code && { code }) });
+    this.#change({ state: "waiting", retryAt: this.#platform.now() + delay, reason, code });
   }
 
   /** Looks every few seconds whether the line is silent, or this side has slept. */
@@ -337,7 +336,7 @@ export class Line {
 
   #change(status: LineStatus): void {
     this.status = status;
-    this.#note(status.reason === undefined ? `the line: ${status.state}` : `the line: ${status.state}, ${status.reason}`);
+    this.#note(`the line: ${[status.state, status.reason].join(" ")}`);
     this.#protocol.changed(status);
   }
 

@@ -50,7 +50,7 @@ function watchPage(callback: (event: PageEvent) => void): () => void {
   const heard = ({ type, persisted }: { type: string; persisted?: boolean }): void => {
     // A page that isn't kept is closed by the browser itself, with a goodbye.
     if (type === "freeze" || (type === "pagehide" && persisted === true)) callback("sleep");
-    else if (type !== "pagehide" && page.document?.visibilityState !== "hidden") callback("wake");
+    else if (type !== "pagehide" && !(type === "visibilitychange" && page.document?.hidden === true)) callback("wake");
   };
   const page = globalThis as { document?: Document; addEventListener?: Document["addEventListener"] };
   for (const type of ["online", "pageshow", "pagehide"]) page.addEventListener?.(type, heard, { signal });

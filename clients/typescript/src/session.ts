@@ -64,7 +64,7 @@ export class Session implements Protocol {
   question(command: object, answered: Question["answered"], failed: Question["failed"]): void {
     const id = ++this.#id;
     const cancel = this.platform.after(ANSWER_WITHIN, () => {
-      this.#takeQuestion({ id })?.failed(new BookcastError("no_answer", "no answer came in time"), false);
+      this.#takeQuestion({ id })?.failed(noAnswer(), false);
     });
     this.#questions.set(id, { answered, failed, cancel });
     this.line.send({ ...command, id });
@@ -105,7 +105,7 @@ export class Session implements Protocol {
     this.#lostAt = this.platform.now();
     this.#cancel?.();
     for (const id of this.#questions.keys()) {
-      this.#takeQuestion({ id })?.failed(new BookcastError("no_answer", "the connection was lost before an answer came"), true);
+      this.#takeQuestion({ id })?.failed(noAnswer(), true);
     }
     this.wire.lost();
   }
@@ -291,4 +291,8 @@ export class Session implements Protocol {
     question?.cancel();
     return question;
   }
+}
+
+function noAnswer(): BookcastError {
+  return new BookcastError("no_answer", "no answer came");
 }

@@ -69,6 +69,7 @@ export class Subscription<V> implements AsyncIterable<V> {
   #gap: Gap | undefined;
   #error: BookcastError | undefined;
   #isClosed = false;
+  #listens = false;
   #told: string | undefined;
 
   /** @internal */
@@ -117,7 +118,10 @@ export class Subscription<V> implements AsyncIterable<V> {
     listener: (...given: SubscriptionEvents<V>[Name]) => void,
   ): () => void {
     // Who listens doesn't loop: nothing has to wait for a loop.
-    if (name === "update") this.#idle = undefined;
+    if (name === "update") {
+      this.#listens = true;
+      this.#idle = undefined;
+    }
     return this.#events.on(name, listener);
   }
 
@@ -140,7 +144,7 @@ export class Subscription<V> implements AsyncIterable<V> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#stopPace();
-    this.#settle(new BookcastError("closed", "the subscription was closed", { final: true }));
+    this.#settle(new BookcastError("closed", "closed by its user", { final: true }));
     for (const queue of this.#queues) queue.end();
     this.#queues.clear();
     this.#idle = undefined;
@@ -212,7 +216,7 @@ export class Subscription<V> implements AsyncIterable<V> {
     return new Queue<V>(this.#isLossless ? this.#maxBuffered : 1, {
       returned: (queue) => {
         const wasLast = this.#queues.delete(queue) && this.#queues.size === 0;
-        if (wasLast && this.#isLossless && !this.#events.has("update")) this.#idle = queue;
+        if (wasLast && this.#isLossless && !this.#listens) this.#idle = queue;
       },
       gapped: (gap) => {
         this.#events.emit("gap", gap, this);

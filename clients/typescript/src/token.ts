@@ -84,7 +84,7 @@ export class Tokens {
   #late(): Promise<never> {
     return new Promise((_, reject) => {
       this.#cancel = this.#platform.after(TOKEN_WITHIN, () => {
-        reject(new Error("it took too long"));
+        reject(new Error("no answer in time"));
       });
     });
   }

@@ -118,7 +118,7 @@ export class Topic implements Source {
     if (this.refusal !== undefined) return ["refused", this.refusal.message];
     const { lineState } = this.wire;
     if (lineState !== undefined) return lineState;
-    if (!this.isUp) return ["connecting", "the subscription isn't confirmed yet"];
+    if (!this.isUp) return ["connecting", "not confirmed yet"];
     const isIncomplete = this.data instanceof Newest && this.#isKnown && subscription.value === undefined;
     if (this.#isBroken || isIncomplete) return ["syncing", "waiting for the newest"];
     return [this.#status?.state ?? (this.#isKnown ? "live" : "pending"), this.#status?.reason];

@@ -136,7 +136,7 @@ export class Wire {
     }
     for (const one of refused) {
       const topic = this.topics.get(keyOf(one));
-      if (topic?.isUp === false && one.code === "forbidden") this.#refused(topic, errorOf({ message: "no right to it", ...one } as ErrorMessage));
+      if (topic?.isUp === false && one.code === "forbidden") this.#refused(topic, errorOf({ message: one.code, ...one } as ErrorMessage));
     }
   }
 
