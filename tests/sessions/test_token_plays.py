@@ -242,7 +242,6 @@ class TokenCluster:
 
 
 ACTIONS: Final = (
-    "connect", "connect", "connect_unheard", "connect_unheard", "drop_at_once", "vanish_at_once",
     "subscribe", "subscribe", "subscribe", "unsubscribe", "drop", "vanish", "goodbye",
     "wait", "wait", "wait", "outage", "back", "kill",
 )  # fmt: skip
@@ -302,7 +301,10 @@ def play(cluster: TokenCluster, steps: list[tuple[str, int, int]]) -> None:
 
 @pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "redis"])
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=PLAYS, seed=st.integers(0, 2**16))
 def test_a_token_finds_the_session_at_every_node(
