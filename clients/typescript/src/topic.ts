@@ -193,13 +193,6 @@ export class Topic implements Source {
     this.stateMayHaveChanged();
   }
 
-  /** The server shows it otherwise from now on: the whole state comes next. */
-  begins(): void {
-    if (this.data instanceof Tape) return;
-    this.data.expected = true;
-    this.#askIn(FIRST_PAUSE);
-  }
-
   /** What is known isn't proven any more: asks the server. `what` doesn't follow it. */
   breaks(what: string): void {
     const { position } = this.data;

@@ -3,7 +3,7 @@
  * up and when it changes; nothing is queued while there is none.
  */
 
-import { errorOf, type BookcastError } from "./errors.js";
+import type { BookcastError } from "./errors.js";
 import type { ErrorMessage, HeldPosition, Resumed, SubscriptionConfirmed } from "./messages.js";
 import type { Platform } from "./platform.js";
 import type { Position } from "./position.js";
@@ -127,16 +127,12 @@ export class Wire {
     return JSON.stringify(positions).length > MAX_BYTES ? undefined : (positions as HeldPosition[]);
   }
 
-  /** The session goes on. */
-  resumed({ restored, refused }: Resumed): void {
+  /** The session goes on. What of it doesn't is asked for again, and refused with its reason. */
+  resumed({ restored }: Resumed): void {
     for (const one of restored) {
       const topic = this.topics.get(keyOf(one));
       if (topic === undefined) this.#reject(one);
       else if (topic.asked !== undefined) topic.confirm(positionOf(one), one.recovered);
-    }
-    for (const one of refused) {
-      const topic = this.topics.get(keyOf(one));
-      if (topic?.isUp === false && one.code === "forbidden") this.#refused(topic, errorOf({ message: "no right to it", ...one } as ErrorMessage));
     }
   }
 
