@@ -196,6 +196,7 @@ export class Session implements Protocol {
   }
 
   #welcomed(welcome: Welcome): void {
+    if (this.line.isOpen) return;
     this.#clockReadAt = -Infinity;
     this.#readClock(welcome.server_time);
     if (welcome.heartbeat_ms > 0) this.#quietMs = welcome.heartbeat_ms * MISSED;
@@ -221,13 +222,12 @@ export class Session implements Protocol {
       this.question(
         { action: "resume", session: this.#session, positions },
         (resumed: Resumed) => {
-          this.note("the session goes on");
           this.wire.resumed(resumed);
           this.#begin();
         },
         ({ code, message, retryAfterMs = 1_000 }, isGone) => {
           if (isGone) return;
-          this.note(`the session doesn't go on: ${message}`);
+          this.note(message);
           if (code === "no_answer") this.line.giveUp(message);
           else if (!mayRetry(String(code)) || this.platform.now() - this.#lostAt > RESUME_WITHIN) this.#begin();
           else {

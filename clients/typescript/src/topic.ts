@@ -6,7 +6,7 @@ import type { Channel, GapMessage, Period, StatusMessage, Variant } from "./mess
 import { Newest, type Update } from "./newest.js";
 import type { Gap, Position } from "./position.js";
 import type { Source, Subscription, SubscriptionState } from "./subscription.js";
-import { Tape } from "./tape.js";
+import { Tape, type Batch } from "./tape.js";
 import { isSame, union, type View } from "./view.js";
 import type { Wire } from "./wire.js";
 
@@ -118,7 +118,7 @@ export class Topic implements Source {
     if (this.refusal !== undefined) return ["refused", this.refusal.message];
     const { lineState } = this.wire;
     if (lineState !== undefined) return lineState;
-    if (!this.isUp) return ["connecting", "the subscription isn't confirmed yet"];
+    if (!this.isUp) return ["connecting", "not confirmed yet"];
     const isIncomplete = this.data instanceof Newest && this.#isKnown && subscription.value === undefined;
     if (this.#isBroken || isIncomplete) return ["syncing", "waiting for the newest"];
     return [this.#status?.state ?? (this.#isKnown ? "live" : "pending"), this.#status?.reason];
@@ -136,10 +136,10 @@ export class Topic implements Source {
     this.refusal = undefined;
     const at: unknown = (update.ts as unknown[] | undefined)?.[2];
     if (typeof at === "number") this.updatedAt = at - this.wire.session.clockOffset;
-    if (this.#status?.state === "pending" || this.#status?.state === "stale") this.#status = undefined;
+    if (["pending", "stale"].includes(this.#status?.state ?? "")) this.#status = undefined;
     if (data instanceof Tape) {
       this.#miss(data.takeOwed());
-      for (const subscription of this.subscriptions) if (data.newest) subscription.take(data.newest);
+      for (const subscription of this.subscriptions) subscription.take(data.newest as Batch);
     } else {
       if (update.type !== "orderbook_delta") this.#shownIn = this.#viewOf(data.value as Partial<Book>);
       for (const subscription of this.subscriptions) this.#showTo(subscription);
@@ -177,7 +177,6 @@ export class Topic implements Source {
     this.isUp = true;
     this.#isKnown = begins !== undefined;
     this.refusal = undefined;
-    if (!wasUp) this.#status = undefined;
     for (const subscription of this.subscriptions) subscription.accept(this.history);
     if (data instanceof Tape) {
       this.#mended();
