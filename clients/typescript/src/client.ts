@@ -112,8 +112,7 @@ export class Bookcast {
       throw new TypeError('This runtime has no WebSocket: pass { WebSocket }, for instance of the package "ws"');
     }
     this.#platform = surroundings;
-    if (!(maxBuffered > 0)) throw new TypeError(`maxBuffered: above 0, not ${maxBuffered}`);
-    this.#maxBuffered = maxBuffered;
+    this.#maxBuffered = whole("maxBuffered", maxBuffered, 1, Infinity);
     const page = (globalThis as { location?: { href?: string } }).location?.href;
     this.#session = new Session({
       url: socketAddress(url, clientId, page),
@@ -227,11 +226,12 @@ export class Bookcast {
     options: BookOptions & EventOptions & { period?: Period | undefined },
   ): Subscription<V> {
     const { depth = null, mode = "delta", intervalMs = 0, history = 0, period, variant } = options;
+    // What one subscription asks for wrongly must not be asked for the others of its topic.
     const view: View = {
-      depth,
+      depth: depth === null ? null : whole("depth", depth, 1, 1_000),
       mode: channel === "orderbook" ? mode : "full",
-      intervalMs,
-      history,
+      intervalMs: whole("intervalMs", intervalMs, 0, 60_000),
+      history: whole("history", history, 0, 10_000),
     };
     const topic = this.#session.wire.topic({ channel, symbol, period, variant });
     const subscription = new Subscription<V>(topic, view, this.#platform, this.#maxBuffered);
@@ -257,4 +257,9 @@ export class Bookcast {
       });
     }
   }
+}
+
+function whole(name: string, value: number, least: number, most: number): number {
+  if (value >= least && value <= most && value % 1 === 0) return value;
+  throw new TypeError(`${name}: a whole number from ${least} to ${most}, not ${value}`);
 }

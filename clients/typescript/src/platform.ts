@@ -46,15 +46,16 @@ export function ownWebSocket(): SocketConstructor | undefined {
 
 function watchPage(callback: (event: PageEvent) => void): () => void {
   const listening = new AbortController();
-  const { signal } = listening;
+  const page = globalThis as { document?: Document; addEventListener?: Document["addEventListener"] };
   const heard = ({ type, persisted }: { type: string; persisted?: boolean }): void => {
     // A page that isn't kept is closed by the browser itself, with a goodbye.
     if (type === "freeze" || (type === "pagehide" && persisted === true)) callback("sleep");
     else if (type !== "pagehide" && !(type === "visibilitychange" && page.document?.hidden === true)) callback("wake");
   };
-  const page = globalThis as { document?: Document; addEventListener?: Document["addEventListener"] };
-  for (const type of ["online", "pageshow", "pagehide"]) page.addEventListener?.(type, heard, { signal });
-  for (const type of ["visibilitychange", "resume", "freeze"]) page.document?.addEventListener(type, heard, { signal });
+  for (const type of ["online", "pageshow", "pagehide", "visibilitychange", "resume", "freeze"]) {
+    // Those of the document pass the window on their way down.
+    page.addEventListener?.(type, heard, { signal: listening.signal, capture: true });
+  }
   return () => {
     listening.abort();
   };

@@ -13,31 +13,23 @@ export interface Item<T> {
 }
 
 /** The value of an item, with the gap before it where there is one. */
-export function valueOf<T>({ value, gap }: { value: T; gap?: Gap | undefined }): T {
+export function valueOf<T>({ value, gap }: Item<T>): T {
   return gap === undefined ? value : { ...value, gap };
 }
 
-/** Whose queue it is. */
-export interface Owner<T> {
-  /** The loop has ended by itself. */
-  returned(queue: Queue<T>): void;
-  /** The loop is so slow that something is lost. */
-  gapped(gap: Gap): void;
-}
-
-export class Queue<T> implements AsyncIterableIterator<T> {
+export class Queue<T> {
+  /** The loop ends: with an error once it has taken what waits, without one at once. */
+  ending: { error: Error | undefined } | undefined;
   readonly #items: Item<T>[] = [];
   #weight = 0;
   /** What was dropped before the oldest item. */
   #gap: Gap | undefined;
-  #waiting: (() => void)[] = [];
-  #isOver = false;
-  #error: Error | undefined;
+  #wake: (() => void) | undefined;
 
-  /** Past `max` trades or final candles the oldest go. */
+  /** Past `max` trades or final candles the oldest go; `gapped` is told of the first of them. */
   constructor(
     readonly max: number,
-    readonly owner: Owner<T>,
+    readonly gapped: (gap: Gap) => void,
   ) {}
 
   push(item: Item<T>): void {
@@ -45,52 +37,34 @@ export class Queue<T> implements AsyncIterableIterator<T> {
     this.#items.push({ ...item, gap: joinGaps(replaced?.gap, item.gap) });
     this.#weight += item.weight;
     while (this.#weight > this.max && this.#items.length > 1) {
-      const { epoch, from, to, gap } = this.#shift();
-      if (this.#gap === undefined) this.owner.gapped({ epoch, from, to, reason: "consumer" });
-      const before = joinGaps(this.#gap, gap);
-      this.#gap = joinGaps(before && { ...before, reason: "consumer" }, { epoch, from, to, reason: "consumer" });
+      const { epoch, from, to, gap } = this.take() as Item<T>;
+      const lost = { epoch, from, to, reason: "consumer" as const };
+      if (gap?.reason !== "consumer") this.gapped(lost);
+      this.#gap = joinGaps(gap && { ...gap, reason: "consumer" }, lost);
     }
-    this.#wake();
+    this.#wake?.();
   }
 
-  /** Ends the loop: with an error once it has taken what waits, without one at once. */
   end(error?: Error): void {
-    this.#isOver = true;
-    this.#error = error;
+    this.ending = { error };
     if (error === undefined) this.#items.length = 0;
-    this.#wake();
+    this.#wake?.();
   }
 
-  async next(): Promise<IteratorResult<T>> {
-    while (this.#items.length === 0) {
-      const error = this.#error;
-      this.#error = undefined; // an iterator that has thrown is done
-      if (error !== undefined) throw error;
-      if (this.#isOver) return { done: true, value: undefined };
-      await new Promise<void>((wake) => this.#waiting.push(wake));
-    }
-    const gap = this.#gap;
+  /** The oldest item, and what is missing before it. */
+  take(): Item<T> | undefined {
+    const item = this.#items.shift();
+    if (item === undefined) return undefined;
+    const gap = joinGaps(this.#gap, item.gap);
     this.#gap = undefined;
-    const item = this.#shift();
-    return { done: false, value: valueOf({ value: item.value, gap: joinGaps(gap, item.gap) }) };
-  }
-
-  return(): Promise<IteratorResult<T>> {
-    this.owner.returned(this);
-    return Promise.resolve({ done: true, value: undefined });
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  #shift(): Item<T> {
-    const item = this.#items.shift() as Item<T>;
     this.#weight -= item.weight;
-    return item;
+    return { ...item, gap };
   }
 
-  #wake(): void {
-    for (const wake of this.#waiting.splice(0)) wake();
+  /** Fulfilled when there is something to take, or the end. */
+  change(): Promise<void> {
+    return new Promise((wake) => {
+      this.#wake = wake;
+    });
   }
 }

@@ -136,7 +136,10 @@ export class Session implements Protocol {
   }
 
   obeys(code: number): boolean {
-    return code !== REFUSED || this.#isFinal();
+    const { tokens } = this.line;
+    // A token that was good once may be too old by now: only a new one's refusal is final.
+    if (code === REFUSED) tokens?.drop();
+    return code !== REFUSED || (tokens?.isFresh ?? true);
   }
 
   note(text: string, about?: Name): void {
@@ -152,7 +155,7 @@ export class Session implements Protocol {
         break;
       case "subscription_confirmed":
         // What nobody asked for narrows a view to another token's rights.
-        if (message.id === undefined) this.wire.find(message)?.begins();
+        if (message.id === undefined) this.wire.find(message)?.breaks("a narrower view");
         else this.#takeQuestion(message)?.answered(message as never);
         break;
       case "unsubscription_confirmed":
@@ -193,6 +196,7 @@ export class Session implements Protocol {
   }
 
   #welcomed(welcome: Welcome): void {
+    if (this.line.isOpen) return;
     this.#clockReadAt = -Infinity;
     this.#readClock(welcome.server_time);
     if (welcome.heartbeat_ms > 0) this.#quietMs = welcome.heartbeat_ms * MISSED;
@@ -218,13 +222,12 @@ export class Session implements Protocol {
       this.question(
         { action: "resume", session: this.#session, positions },
         (resumed: Resumed) => {
-          this.note("the session goes on");
           this.wire.resumed(resumed);
           this.#begin();
         },
         ({ code, message, retryAfterMs = 1_000 }, isGone) => {
           if (isGone) return;
-          this.note(`the session doesn't go on: ${message}`);
+          this.note(message);
           if (code === "no_answer") this.line.giveUp(message);
           else if (!mayRetry(String(code)) || this.platform.now() - this.#lostAt > RESUME_WITHIN) this.#begin();
           else {
@@ -269,20 +272,11 @@ export class Session implements Protocol {
     this.#refusal = error;
     this.failed(error);
     this.line.holdOff(error.retryAfterMs);
-    const isFinal = this.#isFinal();
-    if (this.line.isOpen) {
-      this.#cancel = this.platform.after(error.retryAfterMs ?? RENEW_AGAIN_IN, () => {
-        this.line.renew();
-      });
-    } else if (isFinal && error.final && error.code !== "token_expired") this.line.fail(REFUSED, error.message);
-    else this.line.giveUp(error.message);
-  }
-
-  /** Whether a refusal is final: a token that was good once may be too old by now, and is dropped. */
-  #isFinal(): boolean {
-    const { tokens } = this.line;
-    tokens?.drop();
-    return tokens?.isFresh ?? true;
+    if (!this.line.isOpen) return; // the server closes it, and the code tells whether to come back
+    this.line.tokens?.drop();
+    this.#cancel = this.platform.after(error.retryAfterMs ?? RENEW_AGAIN_IN, () => {
+      this.line.renew();
+    });
   }
 
   #takeQuestion({ id }: { id?: unknown }): Question | undefined {

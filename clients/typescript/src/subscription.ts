@@ -133,10 +133,9 @@ export class Subscription<V> implements AsyncIterable<V> {
     const queue = this.#idle ?? this.#queue();
     this.#idle = undefined;
     if (!this.#isLossless && this.#last !== undefined) queue.push(this.#last);
-    if (this.#isClosed) queue.end();
-    else if (this.#error !== undefined) queue.end(this.#error);
+    if (this.#isClosed || this.#error !== undefined) queue.end(this.#error);
     else this.#queues.add(queue);
-    return queue;
+    return this.#loop(queue);
   }
 
   /** Ends the subscription. The topic is unsubscribed when nobody else wants it. */
@@ -213,15 +212,25 @@ export class Subscription<V> implements AsyncIterable<V> {
   }
 
   #queue(): Queue<V> {
-    return new Queue<V>(this.#isLossless ? this.#maxBuffered : 1, {
-      returned: (queue) => {
-        const wasLast = this.#queues.delete(queue) && this.#queues.size === 0;
-        if (wasLast && this.#isLossless && !this.#listens) this.#idle = queue;
-      },
-      gapped: (gap) => {
-        this.#events.emit("gap", gap, this);
-      },
+    return new Queue<V>(this.#isLossless ? this.#maxBuffered : 1, (gap) => {
+      this.#events.emit("gap", gap, this);
     });
+  }
+
+  async *#loop(queue: Queue<V>): AsyncGenerator<V, void, void> {
+    try {
+      for (;;) {
+        const item = queue.take();
+        if (item !== undefined) yield valueOf(item);
+        else if (queue.ending === undefined) await queue.change();
+        else if (queue.ending.error === undefined) return;
+        else throw queue.ending.error;
+      }
+    } finally {
+      // The next loop goes on where this one was left.
+      const wasLast = this.#queues.delete(queue) && this.#queues.size === 0;
+      if (wasLast && this.#isLossless && !this.#listens) this.#idle = queue;
+    }
   }
 
   #deliver(item: Item<V>): void {

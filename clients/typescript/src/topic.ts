@@ -6,7 +6,7 @@ import type { Channel, GapMessage, Period, StatusMessage, Variant } from "./mess
 import { Newest, type Update } from "./newest.js";
 import type { Gap, Position } from "./position.js";
 import type { Source, Subscription, SubscriptionState } from "./subscription.js";
-import { Tape } from "./tape.js";
+import { Tape, type Batch } from "./tape.js";
 import { isSame, union, type View } from "./view.js";
 import type { Wire } from "./wire.js";
 
@@ -136,10 +136,10 @@ export class Topic implements Source {
     this.refusal = undefined;
     const at: unknown = (update.ts as unknown[] | undefined)?.[2];
     if (typeof at === "number") this.updatedAt = at - this.wire.session.clockOffset;
-    if (this.#status?.state === "pending" || this.#status?.state === "stale") this.#status = undefined;
+    if (["pending", "stale"].includes(this.#status?.state ?? "")) this.#status = undefined;
     if (data instanceof Tape) {
       this.#miss(data.takeOwed());
-      for (const subscription of this.subscriptions) if (data.newest) subscription.take(data.newest);
+      for (const subscription of this.subscriptions) subscription.take(data.newest as Batch);
     } else {
       if (update.type !== "orderbook_delta") this.#shownIn = this.#viewOf(data.value as Partial<Book>);
       for (const subscription of this.subscriptions) this.#showTo(subscription);
@@ -177,7 +177,6 @@ export class Topic implements Source {
     this.isUp = true;
     this.#isKnown = begins !== undefined;
     this.refusal = undefined;
-    if (!wasUp) this.#status = undefined;
     for (const subscription of this.subscriptions) subscription.accept(this.history);
     if (data instanceof Tape) {
       this.#mended();
@@ -191,13 +190,6 @@ export class Topic implements Source {
       else this.#mended();
     }
     this.stateMayHaveChanged();
-  }
-
-  /** The server shows it otherwise from now on: the whole state comes next. */
-  begins(): void {
-    if (this.data instanceof Tape) return;
-    this.data.expected = true;
-    this.#askIn(FIRST_PAUSE);
   }
 
   /** What is known isn't proven any more: asks the server. `what` doesn't follow it. */

@@ -3,7 +3,7 @@
  * up and when it changes; nothing is queued while there is none.
  */
 
-import { errorOf, type BookcastError } from "./errors.js";
+import type { BookcastError } from "./errors.js";
 import type { ErrorMessage, HeldPosition, Resumed, SubscriptionConfirmed } from "./messages.js";
 import type { Platform } from "./platform.js";
 import type { Position } from "./position.js";
@@ -15,8 +15,6 @@ import { isSame, union, type View } from "./view.js";
 
 /** A view narrows after so long, since whoever closed it may want it again. */
 const LINGER = 5_000;
-/** So long a topic that nobody wants may still come, after it was unsubscribed. */
-const LEAVING = 10_000;
 /** The bytes of a message: servers take 64 KiB. */
 const MAX_BYTES = 60_000;
 /** Messages at once, and for each second after that: servers take 500 and 50. */
@@ -26,8 +24,6 @@ const RATE = 40;
 export class Wire {
   readonly platform: Platform;
   readonly topics = new Map<string, Topic>();
-  /** When topics that nobody wants were unsubscribed: what still comes of them is on its way. */
-  readonly #left = new Map<string, number>();
   readonly #changed = new Set<Topic>();
   #isUp = false;
   #isFlushing = false;
@@ -45,17 +41,17 @@ export class Wire {
   }
 
   /** The topic of that name, made where there is none yet. */
-  topic(name: Name): Topic {
-    const key = keyOf(name);
-    const topic = this.topics.get(key) ?? new Topic(name, this);
-    this.topics.set(key, topic);
+  topic({ channel, symbol, period, variant }: Name): Topic {
+    const name = { channel, symbol, period, variant };
+    const topic = this.topics.get(keyOf(name)) ?? new Topic(name, this);
+    this.topics.set(keyOf(name), topic);
     return topic;
   }
 
   /** The topic that a message is about; one that nobody wants is unsubscribed. */
   find(message: Name): Topic | undefined {
     const topic = this.topics.get(keyOf(message));
-    if (topic === undefined && this.#isUp) this.#reject(message);
+    if (topic === undefined && this.#isUp) this.#unsubscribe(this.topic(message));
     return topic;
   }
 
@@ -72,11 +68,13 @@ export class Wire {
 
   lost(): void {
     this.#isUp = false;
-    this.#left.clear();
     this.#cancelPace?.();
     this.#cancelPace = undefined;
     this.#said = 0;
-    for (const topic of this.topics.values()) topic.lost();
+    for (const [key, topic] of this.topics) {
+      topic.lost();
+      if (topic.wanted === undefined) this.topics.delete(key);
+    }
   }
 
   wantedDiffers(topic: Topic): void {
@@ -108,8 +106,9 @@ export class Wire {
 
   // What the server answers
 
+  /** What was on its way has come. */
   unsubscribed(name: Name): void {
-    this.#left.delete(keyOf(name));
+    if (this.topics.get(keyOf(name))?.wanted === undefined) this.topics.delete(keyOf(name));
   }
 
   /** Takes an error about topics that answers no question; returns false for others. */
@@ -127,16 +126,12 @@ export class Wire {
     return JSON.stringify(positions).length > MAX_BYTES ? undefined : (positions as HeldPosition[]);
   }
 
-  /** The session goes on. */
-  resumed({ restored, refused }: Resumed): void {
+  /** The session goes on. What of it doesn't is asked for again, and refused with its reason. */
+  resumed({ restored }: Resumed): void {
     for (const one of restored) {
-      const topic = this.topics.get(keyOf(one));
-      if (topic === undefined) this.#reject(one);
+      const topic = this.topic(one);
+      if (topic.wanted === undefined) this.#unsubscribe(topic);
       else if (topic.asked !== undefined) topic.confirm(positionOf(one), one.recovered);
-    }
-    for (const one of refused) {
-      const topic = this.topics.get(keyOf(one));
-      if (topic?.isUp === false && one.code === "forbidden") this.#refused(topic, errorOf({ message: one.code, ...one } as ErrorMessage));
     }
   }
 
@@ -156,14 +151,11 @@ export class Wire {
     }
   }
 
-  #reject(name: Name): void {
-    if ((this.#left.get(keyOf(name)) ?? 0) < this.platform.now() - LEAVING) this.#unsubscribe(name);
-  }
-
-  #unsubscribe(name: Name): void {
-    this.#left.set(keyOf(name), this.platform.now());
-    this.session.note("unsubscribing", name);
-    this.session.line.send({ action: "unsubscribe", ...name });
+  /** What still comes of it is on its way, until the server has confirmed that. */
+  #unsubscribe(topic: Topic): void {
+    topic.asked = undefined;
+    this.session.note("unsubscribing", topic.name);
+    this.session.line.send({ action: "unsubscribe", ...topic.name });
   }
 
   #askAnew(topic: Topic): void {
@@ -194,8 +186,8 @@ export class Wire {
     topic.cancelNarrowing?.();
     if (wanted === undefined) {
       topic.lost();
-      this.topics.delete(keyOf(name));
-      if (this.#isUp && asked !== undefined) this.#unsubscribe(name);
+      if (this.#isUp && asked !== undefined) this.#unsubscribe(topic);
+      else this.topics.delete(keyOf(name));
     } else if (this.#isUp && topic.refusal?.final !== true && this.platform.now() >= topic.notBefore) {
       if (asked === undefined) this.#subscribe(topic, wanted, topic.positionIn(wanted));
       else {
@@ -217,7 +209,6 @@ export class Wire {
     const history = since ? 0 : view.history;
     const turn = ++this.#turn;
     this.#said += 1;
-    this.#left.delete(keyOf(name));
     topic.asked = { ...view, history: Math.max(history, topic.history) };
     this.session.note(`subscribing${since ? ` after ${since.seq} of ${since.epoch}` : ""}`, name);
     this.session.question(
@@ -231,9 +222,9 @@ export class Wire {
       },
       (told: SubscriptionConfirmed) => {
         // Answers come in order: one to an earlier question that is late doesn't count.
-        if (this.topics.get(keyOf(name)) !== topic || turn < topic.turn) return;
+        if (topic.wanted === undefined || turn < topic.turn) return;
         topic.turn = turn;
-        this.session.note("confirmed", name);
+        this.session.note(`confirmed at ${told.seq} of ${told.epoch}`, name);
         topic.confirm(positionOf(told), since && (told.recovered ?? false), { ...view, history });
         this.wantedDiffers(topic); // more may be wanted than when it was asked
       },

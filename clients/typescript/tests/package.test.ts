@@ -160,9 +160,14 @@ async function bundled(source: string): Promise<number> {
   const made = await build({
     configFile: false,
     logLevel: "silent",
-    build: { write: false, minify: "esbuild", target: "es2022", lib: { entry, formats: ["iife"], name: "bookcast" } },
+    build: {
+      write: false,
+      target: "es2022",
+      modulePreload: false,
+      rollupOptions: { input: entry, preserveEntrySignatures: "strict" },
+    },
   });
-  const [{ output }] = made as unknown as [{ output: [{ code: string }] }];
+  const { output } = made as unknown as { output: [{ code: string }] };
   return gzipSync(output[0].code, { level: 9 }).length;
 }
 
