@@ -243,6 +243,7 @@ class TokenCluster:
 
 ACTIONS: Final = (
     "subscribe", "subscribe", "subscribe", "unsubscribe", "drop", "vanish", "goodbye",
+    "drop_at_once", "vanish_at_once",
     "wait", "wait", "wait", "outage", "back", "kill",
 )  # fmt: skip
 PLAYS: Final = st.lists(

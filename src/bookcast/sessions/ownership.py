@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
 from bookcast.engine.base import Prepare
@@ -114,6 +115,8 @@ class SessionOwnership:
         self._lost_of: dict[str, dict[LostSession, None]] = {}
         # Whose session is being looked for, and what they left when they were lost meanwhile.
         self._seeking: dict[Session, LostSession | None] = {}
+        # Which keys are being claimed at this moment.
+        self._turns: dict[str, asyncio.Event] = {}
         # Who is to be looked for again, and when.
         self._unsure: set[Session] = set()
         self._seek_at = 0.0
@@ -159,7 +162,7 @@ class SessionOwnership:
     def _seek(self, seeker: Session | LostSession) -> None:
         """Claim the session of a base client's id, for its connection or what that left."""
         [key] = seeker.keys
-        claim = self.store.claim(key, seeker)
+        claim = self.store.claim(key, seeker) if key not in self._turns else None
         if isinstance(claim, Claim) and claim.state != "live" and isinstance(seeker, Session):
             self._arrive(seeker, claim)
             return
@@ -169,14 +172,37 @@ class SessionOwnership:
         self._begin(self._find(seeker, key, claim), "looks for a session")
 
     async def _find(
-        self, seeker: Session | LostSession, key: str, claim: Claim | Awaitable[Claim]
+        self, seeker: Session | LostSession, key: str, claim: Claim | Awaitable[Claim] | None
     ) -> None:
-        """Wait for a claim; where a client is connected, for its answer, and claim once more."""
+        """Look for a session, after those of this node who began before."""
+        async with self._turn(key):
+            await self._find_in_turn(seeker, key, claim)
+
+    @asynccontextmanager
+    async def _turn(self, key: str) -> AsyncIterator[None]:
+        """Wait until nobody else of this node is claiming a session, and let others wait.
+
+        What one has claimed is nobody's until its topics are at hand: another claim meanwhile would
+        find a session of this node that sees nothing.
+        """
+        while (before := self._turns.get(key)) is not None:
+            await before.wait()
+        done = self._turns[key] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._turns[key]
+            done.set()
+
+    async def _find_in_turn(
+        self, seeker: Session | LostSession, key: str, claim: Claim | Awaitable[Claim] | None
+    ) -> None:
+        """Claim it; where a client is connected, wait for its answer, and claim once more."""
         patience = self._times.answer + self._times.travel
         is_there: object = None
         found = Claim("free")
         try:
-            found = await self._prepared(claim)
+            found = await self._prepared(claim or self.store.claim(key, seeker))
             # Another newcomer may have been faster: then that one is asked.
             while found.state == "live" and not is_there:
                 is_there = await self._members.ask(found.owner, "challenge", key.encode(), patience)
@@ -232,6 +258,8 @@ class SessionOwnership:
     ) -> None:
         """Keep what was found for a client that has gone meanwhile, with what it left itself."""
         left = found.left
+        if left is not None:
+            left.address = left.address or seeker.address  # another node doesn't say from where
         if found.state == "live":  # it was one of several under an id
             if lost is not None:
                 self._drop(lost)
@@ -279,7 +307,7 @@ class SessionOwnership:
         key = self.store.key("token", session.id[0], token)
         if key in session.keys:
             return False
-        claim = self.store.claim(key, session, mark=ANY)
+        claim = self.store.claim(key, session, mark=ANY) if key not in self._turns else None
         if isinstance(claim, Claim):  # its topics are at hand here
             return self._take_over(key, claim, session, restore)
         return self._reclaim_later(key, claim, session, restore)
@@ -287,11 +315,13 @@ class SessionOwnership:
     async def _reclaim_later(
         self,
         key: str,
-        claim: Awaitable[Claim],
+        claim: Awaitable[Claim] | None,
         session: Session,
         restore: Callable[[Parked], None],
     ) -> bool:
-        return self._take_over(key, await self._prepared(claim), session, restore)
+        async with self._turn(key):
+            found = await self._prepared(claim or self.store.claim(key, session, mark=ANY))
+            return self._take_over(key, found, session, restore)
 
     def _take_over(
         self, key: str, found: Claim, session: Session, restore: Callable[[Parked], None]

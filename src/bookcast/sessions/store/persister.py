@@ -173,7 +173,7 @@ class SessionPersister:
             self._ended[key] = generation  # meanwhile it was over
             self._saving.request()
         elif generation:
-            self._generations[key] = generation
+            self._generations[key] = max(generation, self._generations.get(key, 0))
         elif self._holders.get(key) is holder:  # else it goes on in another, which is saved too
             self._refused(key, holder, bool(known))
 

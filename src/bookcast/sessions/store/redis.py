@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable
@@ -64,8 +63,6 @@ class RedisSessionStore(MemorySessionStore):
         self._times = times
         self._clock = clock
         self._unsure: set[Holder] = set()
-        # What is being claimed in Redis at this moment.
-        self._claiming: dict[str, asyncio.Event] = {}
         # Until then other nodes may still be saving what Redis has forgotten.
         self._settled_at = -math.inf
         self.persister = SessionPersister(
@@ -129,21 +126,7 @@ class RedisSessionStore(MemorySessionStore):
         """Take a session over: in Redis, or of this node alone while Redis is away."""
         if self.is_away:
             return self._claim_here(key, by, mark, doubt=self._records.trouble)
-        return self._claim_in_turn(key, by, mark)
-
-    async def _claim_in_turn(self, key: str, by: Claimant, mark: object) -> Claim:
-        """Take a session over, after those of this node who claimed it before.
-
-        Else one would find that it is this node's, and not know yet by whom.
-        """
-        while (before := self._claiming.get(key)) is not None:
-            await before.wait()
-        done = self._claiming[key] = asyncio.Event()
-        try:
-            return await self._claim(key, by, mark)
-        finally:
-            del self._claiming[key]
-            done.set()
+        return self._claim(key, by, mark)
 
     async def _claim(self, key: str, by: Claimant, mark: object) -> Claim:
         try:
