@@ -5,11 +5,12 @@ BIN := .venv/bin
 WEB_SOURCES := $(shell find web/src web/public web/index.html -type f 2>/dev/null)
 CLIENT := clients/typescript
 CLIENT_SOURCES := $(shell find $(CLIENT)/src -type f 2>/dev/null)
+comma := ,
 # What the server serves that isn't in git.
 SERVED := src/bookcast/web/index.html src/bookcast/script/client.js
 
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo test check fix bench conformance prove screenshots wheel lock clean
+.PHONY: help packages setup demo test check fix bench conformance prove prove-clients screenshots wheel lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +52,11 @@ conformance: setup ## the Autobahn WebSocket suite; needs a Python 2.7: ARGS="--
 
 prove: packages setup ## faults on three nodes, and what clients saw of them; ARGS="--seconds 300 --seed 7"
 	$(BIN)/python -m tests.history $(ARGS)
+
+prove-clients: packages setup ## half an hour of lies, kills, hangs, frozen tabs and updates, and what the client shows; RUNS=, KILLS=, …
+	BOOKCAST_RUNS=$(or $(RUNS),10000) BOOKCAST_KILLS=$(or $(KILLS),100) BOOKCAST_SWALLOWS=$(or $(SWALLOWS),15) \
+	BOOKCAST_FROZEN_SECONDS=$(or $(FROZEN_SECONDS),1$(comma)30$(comma)120) BOOKCAST_HEAP_SECONDS=$(or $(HEAP_SECONDS),600) \
+	npm --prefix $(CLIENT) run prove
 
 screenshots: setup ## the pictures of the page in docs/images
 	$(BIN)/python -m scripts.screenshots

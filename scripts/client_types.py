@@ -50,6 +50,9 @@ _NAMED: Final = (
 _DATA: Final = {(v1.Publish, "data"): "Publication[Channel]"}
 """Fields whose type Python doesn't tell: they are read by themselves."""
 
+_OVER_HTTP: Final = frozenset({"request_timeout", "unknown_symbol", "too_many_reads", "not_ready"})
+"""Errors that a WebSocket's client doesn't meet."""
+
 _PLAIN: Final = {
     Any: "unknown",
     bool: "boolean",
@@ -233,7 +236,7 @@ def error_codes() -> str:
     codes = "".join(
         f"\n  /** {kind.title} */\n  | {json.dumps(code)}" for code, kind in ERRORS.items()
     )
-    retry = _listed([code for code, kind in ERRORS.items() if kind.retry])
+    retry = _listed([c for c, kind in ERRORS.items() if kind.retry and c not in _OVER_HTTP])
     return f"""
 /** What went wrong, for programs. A newer server may have others. */
 export type ErrorCode ={codes};

@@ -112,17 +112,13 @@ export type ErrorCode =
   | "not_ready";
 
 const RETRY: readonly string[] = [
-  "request_timeout",
-  "unknown_symbol",
   "feed_refused",
   "too_many_connections",
   "rate_limited",
-  "too_many_reads",
   "internal_error",
   "server_full",
   "keys_unavailable",
   "engine_unavailable",
-  "not_ready",
 ];
 
 /** Whether the same may go well later; after anything else something has to be mended first. */

@@ -143,7 +143,7 @@ export class Subscription<V> implements AsyncIterable<V> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#stopPace();
-    this.#settle(new BookcastError("closed", "the subscription was closed", { final: true }));
+    this.#settle(new BookcastError("closed", "closed by its user", { final: true }));
     for (const queue of this.#queues) queue.end();
     this.#queues.clear();
     this.#idle = undefined;
