@@ -1,8 +1,8 @@
 /** The real server, killed under load, and behind a relay that swallows everything for a while. */
 
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, onTestFailed } from "vitest";
 import { WebSocket } from "ws";
-import { Bookcast, type Gap, type Subscription, type Trades } from "../src/index.js";
+import { Bookcast, type DebugEvent, type Gap, type Subscription, type Trades } from "../src/index.js";
 import type { SocketConstructor } from "../src/platform.js";
 import { freePort, hasServer, pause, Relay, Server, until } from "./server.js";
 
@@ -99,7 +99,15 @@ function judge({ ids, gaps }: Watch, published: readonly Published[], from: numb
 }
 
 async function open(url: string, symbols: readonly string[]): Promise<{ client: Bookcast; watches: Watch[] }> {
-  const client = new Bookcast(url, { WebSocket: Watched as unknown as SocketConstructor });
+  const said: string[] = [];
+  const debug = ({ at, text, symbol }: DebugEvent): void => {
+    said.push(`${new Date(at).toISOString()} ${symbol ?? ""} ${text}`);
+    if (said.length > 60) said.shift();
+  };
+  const client = new Bookcast(url, { WebSocket: Watched as unknown as SocketConstructor, debug });
+  onTestFailed(() => {
+    console.log(said.join("\n"));
+  });
   endings.push(() => {
     client.close();
   });
