@@ -316,7 +316,6 @@ describe("a book", () => {
     { bids: [[1]], asks: [] },
     { bids: [["1", 2]], asks: [] },
     { bids: [[1, -2]], asks: [] },
-    { bids: [[1, 2], [3, 4]], asks: [] },
     { bids: [null], asks: [] },
   ])("that is none (%j) is never shown, and asked for again", async (data) => {
     const { client, server, pass, sent } = world();
