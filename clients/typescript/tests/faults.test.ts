@@ -1,18 +1,16 @@
 /** The real server, killed under load, and behind a relay that swallows everything for a while. */
 
-import { afterEach, describe, expect, it, onTestFailed } from "vitest";
+import { describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import { Bookcast, type DebugEvent, type Gap, type Subscription, type Trades } from "../src/index.js";
+import { Bookcast, type Gap, type Subscription, type Trades } from "../src/index.js";
 import type { SocketConstructor } from "../src/platform.js";
 import { freePort, hasServer, pause, Relay, Server, until } from "./server.js";
 
 const KILLS = Number(process.env["BOOKCAST_KILLS"] ?? 5);
 const SWALLOWS = Number(process.env["BOOKCAST_SWALLOWS"] ?? 1);
 
-const endings: (() => void | Promise<void>)[] = [];
-afterEach(async () => {
-  for (const end of endings.splice(0).reverse()) await end();
-});
+/** Calls back when its own test is over: the tests run beside each other. */
+type AtEnd = (end: () => void | Promise<void>) => void;
 
 /** What each connection said, by the number of the connection. */
 const subscribed: string[][] = [];
@@ -98,17 +96,9 @@ function judge({ ids, gaps }: Watch, published: readonly Published[], from: numb
   return { missing };
 }
 
-async function open(url: string, symbols: readonly string[]): Promise<{ client: Bookcast; watches: Watch[] }> {
-  const said: string[] = [];
-  const debug = ({ at, text, symbol }: DebugEvent): void => {
-    said.push(`${new Date(at).toISOString()} ${symbol ?? ""} ${text}`);
-    if (said.length > 60) said.shift();
-  };
-  const client = new Bookcast(url, { WebSocket: Watched as unknown as SocketConstructor, debug });
-  onTestFailed(() => {
-    console.log(said.join("\n"));
-  });
-  endings.push(() => {
+async function open(url: string, symbols: readonly string[], atEnd: AtEnd): Promise<{ client: Bookcast; watches: Watch[] }> {
+  const client = new Bookcast(url, { WebSocket: Watched as unknown as SocketConstructor });
+  atEnd(() => {
     client.close();
   });
   const watches = symbols.map((symbol) => watch(client, symbol));
@@ -118,13 +108,13 @@ async function open(url: string, symbols: readonly string[]): Promise<{ client: 
 }
 
 describe.runIf(hasServer).concurrent("a real server", () => {
-  it(`that is killed ${KILLS} times under load costs no trade that isn't told, and one subscription per topic`, { timeout: 60_000 + KILLS * 30_000 }, async () => {
+  it(`that is killed ${KILLS} times under load costs no trade that isn't told, and one subscription per topic`, { timeout: 60_000 + KILLS * 30_000 }, async ({ onTestFinished: atEnd }) => {
     const symbols = ["US.A", "US.B", "HK.00700"];
     const server = new Server(await freePort());
-    endings.push(() => server.kill());
+    atEnd(() => server.kill());
     await server.start();
     subscribed.length = 0;
-    const { client, watches } = await open(server.url, symbols);
+    const { client, watches } = await open(server.url, symbols, atEnd);
     const publisher = load(server, symbols, 150);
     for (let i = 0; i < KILLS; i++) {
       await pause(500 + Math.random() * 500);
@@ -157,16 +147,16 @@ describe.runIf(hasServer).concurrent("a real server", () => {
     for (const said of subscribed) expect(said.length, `twice in ${said.join()}`).toBe(new Set(said).size);
   });
 
-  it(`behind a relay that swallows everything for 8 s, ${SWALLOWS} times, goes on without a hole`, { timeout: 60_000 + SWALLOWS * 60_000 }, async () => {
+  it(`behind a relay that swallows everything for 8 s, ${SWALLOWS} times, goes on without a hole`, { timeout: 60_000 + SWALLOWS * 60_000 }, async ({ onTestFinished: atEnd }) => {
     const server = new Server(await freePort(), { HEARTBEAT_MS: "1000" });
-    endings.push(() => server.kill());
+    atEnd(() => server.kill());
     await server.start();
     const relay = new Relay(server.port);
-    endings.push(() => {
+    atEnd(() => {
       relay.stop();
     });
     await relay.start();
-    const { client, watches } = await open(`http://127.0.0.1:${relay.port}`, ["US.A"]);
+    const { client, watches } = await open(`http://127.0.0.1:${relay.port}`, ["US.A"], atEnd);
     const publisher = load(server, ["US.A"], 50);
     for (let i = 0; i < SWALLOWS; i++) {
       await pause(500);
