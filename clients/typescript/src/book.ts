@@ -25,48 +25,27 @@ export function checksum(book: Book): number {
   return ~crc >>> 0;
 }
 
-/** Reads a whole book; undefined for anything that is none. */
-export function readBook(data: unknown): Book | undefined {
-  const book = readSides(data);
-  return book !== undefined && isSorted(book.bids, -1) && isSorted(book.asks, 1) ? book : undefined;
-}
-
-/** The book after a delta; undefined when the delta can't be read or the checksum doesn't agree. */
-export function applyDelta(book: Book, data: unknown, expected: unknown): Book | undefined {
-  const changes = readSides(data);
-  if (changes === undefined) return undefined;
-  const next = { bids: applySide(book.bids, changes.bids, -1), asks: applySide(book.asks, changes.asks, 1) };
-  return checksum(next) === expected ? next : undefined;
+/** A book after changes, in order; undefined when they can't be read. A whole book changes an empty one. */
+export function changeBook(book: Book, data: unknown): Book | undefined {
+  const { bids, asks } = Object(data) as { bids?: unknown; asks?: unknown };
+  if (!isSide(bids) || !isSide(asks)) return undefined;
+  return { bids: changeSide(book.bids, bids, -1), asks: changeSide(book.asks, asks, 1) };
 }
 
 /** The best levels of both sides; null for all. */
-export function cutBook(book: Book, depth: number | null): Book {
-  if (depth === null || (book.bids.length <= depth && book.asks.length <= depth)) return book;
-  return { bids: book.bids.slice(0, depth), asks: book.asks.slice(0, depth) };
+export function cutBook({ bids, asks }: Book, depth: number | null): Book {
+  const end = depth ?? Infinity;
+  return { bids: bids.slice(0, end), asks: asks.slice(0, end) };
 }
 
 /** `order`: 1 for a side whose prices rise, -1 for one whose prices fall. */
-function applySide(side: readonly BookLevel[], changes: readonly BookLevel[], order: 1 | -1): readonly BookLevel[] {
-  const levels = [...side];
+function changeSide(side: readonly BookLevel[], changes: readonly BookLevel[], order: 1 | -1): readonly BookLevel[] {
+  const levels = new Map(side.map((level) => [level[0], level]));
   for (const level of changes) {
-    let low = 0;
-    let high = levels.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (((levels[middle]?.[0] ?? 0) - level[0]) * order < 0) low = middle + 1;
-      else high = middle;
-    }
-    const found = levels[low]?.[0] === level[0] ? 1 : 0;
-    if (level[1] === 0) levels.splice(low, found);
-    else levels.splice(low, found, level);
+    if (level[1] === 0) levels.delete(level[0]);
+    else levels.set(level[0], level);
   }
-  return levels;
-}
-
-function readSides(data: unknown): Book | undefined {
-  if (typeof data !== "object" || data === null) return undefined;
-  const { bids, asks } = data as { bids?: unknown; asks?: unknown };
-  return isSide(bids) && isSide(asks) ? { bids, asks } : undefined;
+  return [...levels.values()].sort((one, other) => (one[0] - other[0]) * order);
 }
 
 function isSide(side: unknown): side is BookLevel[] {
@@ -75,8 +54,4 @@ function isSide(side: unknown): side is BookLevel[] {
 
 function isLevel(level: unknown): level is BookLevel {
   return Array.isArray(level) && Number.isFinite(level[0]) && Number.isFinite(level[1]) && level[1] >= 0;
-}
-
-function isSorted(side: readonly BookLevel[], order: 1 | -1): boolean {
-  return side.every((level, i) => level[1] !== 0 && (i === 0 || (level[0] - (side[i - 1]?.[0] ?? 0)) * order > 0));
 }

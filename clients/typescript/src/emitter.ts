@@ -15,7 +15,7 @@ export class Emitter<Events extends { [Name in keyof Events]: unknown[] }> {
 
   /** Calls the listeners. What one of them throws stops neither the others nor the client. */
   emit<Name extends keyof Events>(name: Name, ...given: Events[Name]): void {
-    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+    for (const listener of this.#listeners.get(name) ?? []) {
       try {
         listener(...given);
       } catch (error) {

@@ -114,10 +114,10 @@ export class Line {
   start(): void {
     this.#unwatch = this.#platform.watchPage((event) => {
       const { state } = this.status;
-      this.#note(`the page: ${event}`);
+      this.#note(`page: ${event}`);
       if (event === "sleep") {
         this.#drop(ASLEEP);
-        this.#change({ state: "waiting", reason: "the page sleeps" });
+        this.#change({ state: "waiting", reason: "asleep" });
       } else if (state === "open") this.check();
       else if (state === "waiting") this.#connectIn(this.#notBefore - this.#platform.now());
     });
@@ -126,7 +126,7 @@ export class Line {
 
   /** Says goodbye, which ends the session. */
   stop(): void {
-    this.#end({ state: "stopped", reason: "closed by its user", final: true });
+    this.#end({ state: "stopped", reason: "closed", final: true });
   }
 
   /** Ends for good, since coming back is of no use. */
@@ -181,10 +181,9 @@ export class Line {
 
   /** The server ends: come back in so long, which it chose for this client alone. */
   leaveIn(milliseconds: number): void {
-    this.#note(`leaving in ${milliseconds} ms`);
     this.#leaving = true;
     this.#timer("leave", milliseconds, () => {
-      this.giveUp("the server goes away");
+      this.giveUp("the server leaves");
     });
   }
 
@@ -203,7 +202,7 @@ export class Line {
     const wait = (): void => {
       this.#isSilent = true;
       this.#timer("answer", ANSWER_WITHIN, () => {
-        if (this.#isSilent || this.#platform.now() - asked > PONG_WITHIN) this.giveUp("no answer to a ping");
+        if (this.#isSilent || this.#platform.now() - asked > PONG_WITHIN) this.giveUp("no pong");
         else wait();
       });
     };
@@ -256,7 +255,7 @@ export class Line {
     }
     this.#socket = socket;
     this.#timer("connect", CONNECT_WITHIN, () => {
-      this.giveUp("not connected in time");
+      this.giveUp("too slow to connect");
     });
     socket.onopen = () => {
       this.#protocol.opened();
@@ -287,8 +286,8 @@ export class Line {
     } catch {
       // what isn't JSON isn't from a bookcast server
     }
-    if (typeof message === "object" && message !== null) this.#protocol.received(message as Record<string, unknown>);
-    else this.#note("passed over what isn't a message");
+    if (Object(message) === message) this.#protocol.received(message as Record<string, unknown>);
+    else this.#note("not a message");
   }
 
   #wait(delay: number, reason: string, code?: number): void {
@@ -336,7 +335,7 @@ export class Line {
 
   #change(status: LineStatus): void {
     this.status = status;
-    this.#note(`the line: ${[status.state, status.reason].join(" ")}`);
+    this.#note(`line: ${[status.state, status.reason].join(" ")}`);
     this.#protocol.changed(status);
   }
 

@@ -1,6 +1,6 @@
 /** What is known of a topic that is a state: a book, a quote, brokers, the newest minute. */
 
-import { applyDelta, readBook, type Book } from "./book.js";
+import { changeBook, checksum as checksumOf, type Book } from "./book.js";
 import type { Position } from "./position.js";
 
 /** A data message, as far as every channel's has the same fields. */
@@ -38,13 +38,13 @@ export class Newest {
     if (this.expected) return "old"; // the whole book that comes has it
     if (held?.epoch === epoch && seq <= held.seq) return "old";
     if (held?.epoch !== epoch || prev_seq !== held.seq) return "broken";
-    const next = applyDelta(this.value as Book, data, checksum);
-    return next === undefined ? "broken" : this.#take(next, epoch, seq);
+    const next = changeBook(this.value as Book, data);
+    return next === undefined || checksumOf(next) !== checksum ? "broken" : this.#take(next, epoch, seq);
   }
 
   #replace({ epoch, seq, data }: Update): Verdict {
-    const value = this.#isBook ? readBook(data) : typeof data === "object" && data !== null ? data : undefined;
-    if (value === undefined) return "broken";
+    const value = this.#isBook ? changeBook({ bids: [], asks: [] }, data) : data;
+    if (Object(value) !== value) return "broken";
     const held = this.position;
     if (held?.epoch === epoch) {
       // A whole book of the same number may be a deeper one, whose confirmation was lost.

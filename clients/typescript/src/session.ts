@@ -29,8 +29,6 @@ const MISSED = 1.5;
 const ANSWER_WITHIN = 10_000;
 /** A session that can't be resumed for so long is given up. */
 const RESUME_WITHIN = 60_000;
-/** The server's clock is compared at least this often, as far as it tells the time. */
-const CLOCK_GOOD_FOR = 60_000;
 const RENEW_AGAIN_IN = 5_000;
 
 export class Session implements Protocol {
@@ -42,7 +40,6 @@ export class Session implements Protocol {
   clockOffset = 0;
   readonly #questions = new Map<unknown, Question>();
   #id = 0;
-  #clockReadAt = -Infinity;
   #quietMs: number | undefined;
   /** The secrets of the session to go on with, and of this connection's own. */
   #session: string | undefined;
@@ -97,7 +94,7 @@ export class Session implements Protocol {
     try {
       this.#read(message as unknown as Message);
     } catch (error) {
-      this.note(`passed over a message: ${String(error)}`);
+      this.note(String(error)); // and the message is passed over
     }
   }
 
@@ -181,7 +178,7 @@ export class Session implements Protocol {
         this.#readClock(message.server_time);
         break;
       case "heartbeat":
-        this.#readClock(message.server_time);
+        this.#readClock(message.server_time, this.clockOffset);
         break;
       default:
         if ("data" in message) this.#data(message);
@@ -197,14 +194,13 @@ export class Session implements Protocol {
 
   #welcomed(welcome: Welcome): void {
     if (this.line.isOpen) return;
-    this.#clockReadAt = -Infinity;
     this.#readClock(welcome.server_time);
     if (welcome.heartbeat_ms > 0) this.#quietMs = welcome.heartbeat_ms * MISSED;
     this.#next = welcome.session;
     if (welcome.authenticate_within_ms === undefined) this.#admitted();
     else if (this.line.token !== undefined) this.renewed(this.line.token);
     else {
-      this.#refusal = new BookcastError("unauthenticated", "the server asks for a token: pass getToken", { final: true });
+      this.#refusal = new BookcastError("unauthenticated", "a token is needed: pass getToken", { final: true });
       this.line.fail(REFUSED, this.#refusal.message);
     }
   }
@@ -229,7 +225,7 @@ export class Session implements Protocol {
           if (isGone) return;
           this.note(message);
           if (code === "no_answer") this.line.giveUp(message);
-          else if (!mayRetry(String(code)) || this.platform.now() - this.#lostAt > RESUME_WITHIN) this.#begin();
+          else if (!mayRetry(code as string) || this.platform.now() - this.#lostAt > RESUME_WITHIN) this.#begin();
           else {
             this.#cancel = this.platform.after(retryAfterMs, () => {
               this.#resume();
@@ -246,14 +242,9 @@ export class Session implements Protocol {
     this.wire.up();
   }
 
-  #readClock(serverTime: number): void {
-    const now = this.platform.now();
-    const offset = serverTime - now;
-    // A message that travelled longer makes the server's clock look slower.
-    if (offset > this.clockOffset || now - this.#clockReadAt > CLOCK_GOOD_FOR) {
-      this.clockOffset = offset || 0;
-      this.#clockReadAt = now;
-    }
+  /** Compares the clocks. A message that travelled longer makes the server's look slower. */
+  #readClock(serverTime: number, least = -Infinity): void {
+    this.clockOffset = Math.max(least, serverTime - this.platform.now()) || 0;
   }
 
   #erred(told: ErrorMessage): void {

@@ -236,6 +236,7 @@ export class Subscription<V> implements AsyncIterable<V> {
   #deliver(item: Item<V>): void {
     if (this.#isClosed) return;
     this.#last = item;
+    this.#error = undefined; // it comes after all
     this.value = valueOf(item);
     this.#settle();
     this.#idle?.push(item);

@@ -14,19 +14,35 @@
 
 import { checksum, cutBook, type Book } from "./book.js";
 import { mayRetry, type ErrorCode } from "./codes.js";
+import {
+  changed,
+  CLOSED,
+  FakeConnection,
+  FakeSocket,
+  gapOf,
+  isKept,
+  isLog,
+  keyOf,
+  later,
+  missed,
+  nameOf,
+  notSubscribed,
+  OPEN,
+  symbolsOf,
+  type Entry,
+  type FakeRelay,
+  type FakeTopic,
+  type FakeView,
+  type Told,
+} from "./fakes.js";
 import type {
-  BookLevel,
-  Candle,
   Channel,
   Command,
-  ErrorMessage,
-  GapMessage,
   Message,
   Period,
   Publish,
   Restored,
   Resume,
-  SeenAs,
   Since,
   State,
   StatusMessage,
@@ -34,7 +50,7 @@ import type {
   Trade,
   Variant,
 } from "./messages.js";
-import type { Socket, SocketConstructor } from "./platform.js";
+import type { SocketConstructor } from "./platform.js";
 
 export interface FakeServerOptions {
   /** Milliseconds since 1970; the real time by default. */
@@ -46,7 +62,7 @@ export interface FakeServerOptions {
   /** Trades and final candles that are kept. */
   historySize?: number;
   /** Sees each message, and passes it on or doesn't: a relay that lies. */
-  relay?: (text: string, direction: "up" | "down", pass: (text: string) => void) => void;
+  relay?: FakeRelay;
 }
 
 /** What a topic is called, besides its symbol. */
@@ -56,33 +72,6 @@ export interface FakeTopicOptions {
   period?: Period;
   variant?: Variant;
 }
-
-interface Entry {
-  readonly seq: number;
-  readonly at: number;
-  readonly data: unknown;
-}
-
-interface FakeTopic {
-  readonly name: { channel: Channel; symbol: string; period?: Period; variant?: Variant };
-  epoch: string;
-  seq: number;
-  newest: Entry | undefined;
-  /** Of trades and candles. */
-  log: Entry[];
-  lost: number;
-  status: { state: State; reason?: string } | undefined;
-}
-
-interface FakeView extends SeenAs {
-  /** What the client was sent last. */
-  last: { epoch: string; seq: number; book: Book | undefined } | undefined;
-}
-
-type Told = { channel?: unknown; symbol?: unknown; period?: unknown; variant?: unknown };
-
-const OPEN = 1;
-const CLOSED = 3;
 
 export class FakeServer {
   /** Pass this to the client. */
@@ -514,127 +503,3 @@ const TYPES = {
   brokers: "brokers_update",
   timeframe: "timeframe_update",
 } as const;
-
-/** The client's end of a connection in memory. */
-class FakeSocket implements Socket {
-  onopen: Socket["onopen"] = null;
-  onmessage: Socket["onmessage"] = null;
-  onerror: Socket["onerror"] = null;
-  onclose: Socket["onclose"] = null;
-  readyState = 0;
-  peer: { receive(text: string): void; gone(code: number | undefined): void } | undefined;
-
-  constructor(
-    readonly url: string,
-    readonly protocols: string[] = [],
-  ) {}
-
-  send(text: string): void {
-    if (this.readyState === 0) throw new Error("it isn't open yet");
-    later(() => {
-      this.peer?.receive(text);
-    });
-  }
-
-  close(code?: number): void {
-    if (this.readyState === CLOSED) return;
-    later(() => {
-      this.end(code ?? 1005, "");
-    });
-    const { peer } = this;
-    later(() => {
-      this.peer = undefined;
-      peer?.gone(code);
-    });
-  }
-
-  /** The connection is gone. */
-  end(code: number, reason: string): void {
-    if (this.readyState === CLOSED) return;
-    this.readyState = CLOSED;
-    this.onclose?.({ code, reason, wasClean: code !== 1006 });
-  }
-}
-
-/** The server's end. */
-class FakeConnection {
-  readonly views = new Map<string, FakeView>();
-  isServed = true;
-
-  constructor(
-    readonly socket: FakeSocket,
-    readonly session: string,
-    readonly relay: NonNullable<FakeServerOptions["relay"]>,
-  ) {}
-
-  say(message: Message): void {
-    this.relay(JSON.stringify(message), "down", (text) => {
-      later(() => {
-        if (this.socket.readyState === OPEN) this.socket.onmessage?.({ data: text });
-      });
-    });
-  }
-
-  end(code: number, reason: string): void {
-    const { peer } = this.socket;
-    this.socket.peer = undefined;
-    peer?.gone(code);
-    later(() => {
-      this.socket.end(code, reason);
-    });
-  }
-}
-
-function later(callback: () => void): void {
-  void Promise.resolve().then(callback);
-}
-
-function keyOf({ channel, symbol, period, variant }: Told): string {
-  return [channel, period ?? variant ?? "", symbol].join(" ");
-}
-
-function nameOf(told: Told, symbol: string): FakeTopic["name"] {
-  const { channel = "orderbook", period, variant } = told as { channel?: Channel; period?: Period; variant?: Variant };
-  return { channel, symbol, ...(period && { period }), ...(variant && { variant }) };
-}
-
-function symbolsOf({ symbol, symbols }: { symbol?: string; symbols?: string[] }): string[] {
-  return symbols ?? (symbol === undefined ? [] : [symbol]);
-}
-
-function isLog(topic: FakeTopic): boolean {
-  return topic.name.channel === "trades" || topic.name.channel === "candles";
-}
-
-function isKept(topic: FakeTopic, data: unknown): boolean {
-  return topic.name.channel === "trades" || (topic.name.channel === "candles" && (data as Candle).final);
-}
-
-function gapOf(topic: FakeTopic, from: number | null, to: number | null, reason: GapMessage["reason"]): GapMessage {
-  return { type: "gap", ...topic.name, epoch: topic.epoch, from_seq: from, to_seq: to, reason };
-}
-
-/** What came after a position, and what of it isn't kept. */
-function missed(topic: FakeTopic, since: { epoch: string; seq: number }): { gap: GapMessage | undefined; entries: Entry[] } {
-  if (topic.newest === undefined) return { gap: undefined, entries: [] };
-  if (since.epoch !== topic.epoch) return { gap: gapOf(topic, null, null, "epoch"), entries: topic.log };
-  const entries = topic.log.filter((entry) => entry.seq > since.seq);
-  const gap = since.seq < topic.lost ? gapOf(topic, since.seq + 1, topic.lost, "overflow") : undefined;
-  return { gap, entries };
-}
-
-function notSubscribed(id: { id?: string | number | null }, { channel, symbol }: FakeTopic["name"]): ErrorMessage {
-  return { type: "error", ...id, code: "not_subscribed", message: "This connection isn't subscribed to it", channel, symbol };
-}
-
-/** The levels that turn one side into another; those that are gone have size 0. */
-function changed(before: readonly BookLevel[], after: readonly BookLevel[], order: 1 | -1): BookLevel[] {
-  const old = new Map(before.map((level) => [level[0], level]));
-  const changes = after.filter((level) => {
-    const same = JSON.stringify(old.get(level[0])) === JSON.stringify(level);
-    old.delete(level[0]);
-    return !same;
-  });
-  for (const price of old.keys()) changes.push([price, 0]);
-  return changes.sort((one, other) => (one[0] - other[0]) * order);
-}

@@ -77,14 +77,14 @@ export class Tokens {
 
   async #call(): Promise<string> {
     const token: unknown = await this.#getToken();
-    if (typeof token !== "string" || token === "") throw new Error("it gave no token");
+    if (typeof token !== "string" || token === "") throw new Error("no token");
     return token;
   }
 
   #late(): Promise<never> {
     return new Promise((_, reject) => {
       this.#cancel = this.#platform.after(TOKEN_WITHIN, () => {
-        reject(new Error("no answer in time"));
+        reject(new Error("too slow"));
       });
     });
   }

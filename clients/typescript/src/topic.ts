@@ -156,7 +156,7 @@ export class Topic implements Source {
   }
 
   status(status: StatusMessage): void {
-    if (!this.isUp || typeof status.state !== "string") return;
+    if (!this.isUp) return;
     this.#status = status;
     if (status.state === "live") this.refusal = undefined;
     if (typeof status.age_ms === "number") this.updatedAt ??= this.wire.platform.now() - status.age_ms;

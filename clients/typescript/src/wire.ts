@@ -92,7 +92,7 @@ export class Wire {
   askAgain(topic: Topic): void {
     if (topic.data instanceof Tape) this.#askAnew(topic);
     else {
-      this.session.question({ action: "resync", ...topic.name }, nothing, ({ code }) => {
+      this.session.question({ action: "resync", ...topic.name }, () => undefined, ({ code }) => {
         if (code !== "not_subscribed") return; // there is no other answer, but the state
         topic.isUp = false;
         this.#askAnew(topic);
@@ -238,10 +238,6 @@ export class Wire {
       },
     );
   }
-}
-
-function nothing(): void {
-  // There is nothing to do.
 }
 
 function positionOf({ epoch, seq }: { epoch: string | null; seq: number | null }): Position | undefined {

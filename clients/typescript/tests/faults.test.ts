@@ -1,16 +1,13 @@
 /** The real server, killed under load, and behind a relay that swallows everything for a while. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, type TestContext } from "vitest";
 import { WebSocket } from "ws";
-import { Bookcast, type Gap, type Subscription, type Trades } from "../src/index.js";
+import { Bookcast, type DebugEvent, type Gap, type Subscription, type Trades } from "../src/index.js";
 import type { SocketConstructor } from "../src/platform.js";
 import { freePort, hasServer, pause, Relay, Server, until } from "./server.js";
 
 const KILLS = Number(process.env["BOOKCAST_KILLS"] ?? 5);
 const SWALLOWS = Number(process.env["BOOKCAST_SWALLOWS"] ?? 1);
-
-/** Calls back when its own test is over: the tests run beside each other. */
-type AtEnd = (end: () => void | Promise<void>) => void;
 
 /** What each connection said, by the number of the connection. */
 const subscribed: string[][] = [];
@@ -96,9 +93,18 @@ function judge({ ids, gaps }: Watch, published: readonly Published[], from: numb
   return { missing };
 }
 
-async function open(url: string, symbols: readonly string[], atEnd: AtEnd): Promise<{ client: Bookcast; watches: Watch[] }> {
-  const client = new Bookcast(url, { WebSocket: Watched as unknown as SocketConstructor });
-  atEnd(() => {
+/** `test`: what it leaves is ended with it, since another one runs beside it. */
+async function open(url: string, symbols: readonly string[], test: TestContext): Promise<{ client: Bookcast; watches: Watch[] }> {
+  const said: string[] = [];
+  const debug = ({ at, text, symbol }: DebugEvent): void => {
+    said.push(`${new Date(at).toISOString()} ${symbol ?? ""} ${text}`);
+    if (said.length > 60) said.shift();
+  };
+  const client = new Bookcast(url, { WebSocket: Watched as unknown as SocketConstructor, debug });
+  test.onTestFailed(() => {
+    console.log(said.join("\n"));
+  });
+  test.onTestFinished(() => {
     client.close();
   });
   const watches = symbols.map((symbol) => watch(client, symbol));
@@ -108,13 +114,13 @@ async function open(url: string, symbols: readonly string[], atEnd: AtEnd): Prom
 }
 
 describe.runIf(hasServer).concurrent("a real server", () => {
-  it(`that is killed ${KILLS} times under load costs no trade that isn't told, and one subscription per topic`, { timeout: 60_000 + KILLS * 30_000 }, async ({ onTestFinished: atEnd }) => {
+  it(`that is killed ${KILLS} times under load costs no trade that isn't told, and one subscription per topic`, { timeout: 60_000 + KILLS * 30_000 }, async (test) => {
     const symbols = ["US.A", "US.B", "HK.00700"];
     const server = new Server(await freePort());
-    atEnd(() => server.kill());
+    test.onTestFinished(() => server.kill());
     await server.start();
     subscribed.length = 0;
-    const { client, watches } = await open(server.url, symbols, atEnd);
+    const { client, watches } = await open(server.url, symbols, test);
     const publisher = load(server, symbols, 150);
     for (let i = 0; i < KILLS; i++) {
       await pause(500 + Math.random() * 500);
@@ -147,16 +153,16 @@ describe.runIf(hasServer).concurrent("a real server", () => {
     for (const said of subscribed) expect(said.length, `twice in ${said.join()}`).toBe(new Set(said).size);
   });
 
-  it(`behind a relay that swallows everything for 8 s, ${SWALLOWS} times, goes on without a hole`, { timeout: 60_000 + SWALLOWS * 60_000 }, async ({ onTestFinished: atEnd }) => {
+  it(`behind a relay that swallows everything for 8 s, ${SWALLOWS} times, goes on without a hole`, { timeout: 60_000 + SWALLOWS * 60_000 }, async (test) => {
     const server = new Server(await freePort(), { HEARTBEAT_MS: "1000" });
-    atEnd(() => server.kill());
+    test.onTestFinished(() => server.kill());
     await server.start();
     const relay = new Relay(server.port);
-    atEnd(() => {
+    test.onTestFinished(() => {
       relay.stop();
     });
     await relay.start();
-    const { client, watches } = await open(`http://127.0.0.1:${relay.port}`, ["US.A"], atEnd);
+    const { client, watches } = await open(`http://127.0.0.1:${relay.port}`, ["US.A"], test);
     const publisher = load(server, ["US.A"], 50);
     for (let i = 0; i < SWALLOWS; i++) {
       await pause(500);

@@ -12,7 +12,7 @@ import { build } from "vite";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 const HERE = resolve(dirname(fileURLToPath(import.meta.url)), "..");
-const KB = 1024;
+const KB = 1000;
 /** Milliseconds that a compiler may take on a busy machine. */
 const PATIENCE = 120_000;
 

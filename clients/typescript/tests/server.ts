@@ -54,8 +54,8 @@ export class Server {
     started.stderr.on("data", (text) => (this.#log += String(text)));
     await until("the server's start", async () => {
       if (started.exitCode !== null) throw new Error(`the server ended: ${this.#log}`);
-      return await fetch(`${this.url}/livez`).then(({ ok }) => ok, () => false);
-    });
+      return await fetch(`${this.url}/livez`, { signal: AbortSignal.timeout(2_000) }).then(({ ok }) => ok, () => false);
+    }, 120);
   }
 
   /** Ends the process, as a crash or as somebody who stops it. */

@@ -316,7 +316,6 @@ describe("a book", () => {
     { bids: [[1]], asks: [] },
     { bids: [["1", 2]], asks: [] },
     { bids: [[1, -2]], asks: [] },
-    { bids: [[1, 2], [3, 4]], asks: [] },
     { bids: [null], asks: [] },
   ])("that is none (%j) is never shown, and asked for again", async (data) => {
     const { client, server, pass, sent } = world();
@@ -559,7 +558,7 @@ describe("the rest", () => {
     expect([book.state, book.value]).toEqual(["live", BOOK]);
     const again = collect(book);
     await pass();
-    expect(again.items).toEqual([BOOK]);
+    expect(again).toMatchObject({ items: [BOOK], ended: false, error: undefined });
   });
 
   it("why has the server's answer and the client's", async () => {
