@@ -94,11 +94,11 @@ class MemoryElection(Election):
             if fence is None or self._candidate is None:
                 return
             self.fence = fence
-            logger.info("this node runs the feed from now on")
+            logger.debug("this node runs the feed from now on")
             await self._candidate.gain(fence)
 
     async def _lose(self, why: str) -> None:
         self.fence = None
-        logger.info("this node runs the feed no more: %s", why)
+        logger.debug("this node runs the feed no more: %s", why)
         if self._candidate is not None:
             await self._candidate.lose()
