@@ -39,7 +39,7 @@ from bookcast.protocol.render import Renderer
 from bookcast.publisher import Publisher
 from bookcast.readers import Readers
 from bookcast.rotation import Rotated
-from bookcast.sessions.base import SessionRules
+from bookcast.sessions.base import SessionParts, SessionRules
 from bookcast.sessions.framer import Framer
 from bookcast.sessions.handshake import Reception
 from bookcast.sessions.ownership import SessionOwnership
@@ -202,14 +202,16 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
         ),
         begin=functools.partial(
             Session,
-            hub=hub,
-            engine=engine,
-            frame=framer,
-            home=registry,
-            ownership=ownership,
-            gate=gate,
-            refusals=refusals,
-            rules=_session_rules(settings, takes_tokens=gate.takes_credentials),
+            parts=SessionParts(
+                hub=hub,
+                engine=engine,
+                frame=framer,
+                home=registry,
+                ownership=ownership,
+                gate=gate,
+                refusals=refusals,
+                rules=_session_rules(settings, takes_tokens=gate.takes_credentials),
+            ),
         ),
         slow_timeout=settings.slow_timeout,
         max_message_bytes=settings.max_message_bytes,

@@ -101,7 +101,7 @@ async def test_a_refusal_is_told_to_the_client_and_counted(
     assert world.heard() == ["error"]
     assert "message received: b'nonsense'" in caplog.text
     assert "Not valid JSON" in caplog.text
-    assert world.session._refusals.counts == {"invalid_json": 1}
+    assert world.session.parts.refusals.counts == {"invalid_json": 1}
     caplog.clear()
     with caplog.at_level(logging.INFO, "bookcast.sessions"):
         world.say("nonsense")

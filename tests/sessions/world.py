@@ -19,7 +19,7 @@ from bookcast.model import Book, Level, Publication, Topic
 from bookcast.model.log import LogRules
 from bookcast.protocol.connection import Terms
 from bookcast.protocol.render import Renderer
-from bookcast.sessions.base import SessionRules
+from bookcast.sessions.base import SessionParts, SessionRules
 from bookcast.sessions.ownership import SessionOwnership
 from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import Session
@@ -198,6 +198,20 @@ class SessionWorld:
             clock=self.timer.clock,
         )
 
+    @property
+    def parts(self) -> SessionParts:
+        """What all sessions share, as it stands now."""
+        return SessionParts(
+            hub=self.hub,
+            engine=self.engine,
+            frame=line,
+            home=self.registry,
+            ownership=self.ownership,
+            gate=self.gate,
+            refusals=self.refusals,
+            rules=self.rules,
+        )
+
     def join(
         self,
         client_id: str,
@@ -217,14 +231,7 @@ class SessionWorld:
             address="",
             speaks_v1=v1,
             deflate=deflate,
-            hub=self.hub,
-            engine=self.engine,
-            frame=line,
-            home=self.registry,
-            ownership=self.ownership,
-            gate=self.gate,
-            refusals=self.refusals,
-            rules=self.rules,
+            parts=self.parts,
         )
         self.registry.add(peer.session)
         if symbols:

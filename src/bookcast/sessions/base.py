@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from bookcast.auth.gate import Gate
 from bookcast.auth.principal import Principal, Rights
+from bookcast.engine.base import Engine
 from bookcast.errors import CloseCode, InvalidInput
+from bookcast.hub.hub import Hub
+from bookcast.limits import Refusals
 from bookcast.model import Position
 from bookcast.protocol.connection import Parked, Terms
+from bookcast.protocol.render import Frame
 from bookcast.protocol.shapes import PublishedUpdate
 
 if TYPE_CHECKING:
@@ -99,3 +104,27 @@ class Ownership(Protocol):
 
     def changed(self, session: Session) -> None:
         """Take note that a client sees something else than before."""
+
+
+class SessionParts(msgspec.Struct, frozen=True):
+    """What all sessions of a node share.
+
+    Attributes:
+        hub: shows topics to clients.
+        engine: opens topics, and has what is known of them.
+        frame: makes WebSocket frames of texts.
+        home: who is connected.
+        ownership: where sessions find what they left behind.
+        gate: who somebody is, and what they may do.
+        refusals: counts who was refused what.
+        rules: limits and times.
+    """
+
+    hub: Hub
+    engine: Engine
+    frame: Frame
+    home: Home
+    ownership: Ownership
+    gate: Gate
+    refusals: Refusals
+    rules: SessionRules

@@ -72,7 +72,7 @@ def add(session: Session, actions: Iterable[Action]) -> None:
             session.pending = [action]
         elif session.is_connected:
             topics = topics_of(action)
-            opened = session.engine.open(topics) if topics else ()
+            opened = session.parts.engine.open(topics) if topics else ()
             if isinstance(opened, asyncio.Future):
                 session.pending = [Opening(action, opened)]
             else:
@@ -100,7 +100,7 @@ async def run(session: Session, publish: PublishAll) -> None:
                 await _publish(session, publish)
             case Authenticate() as action:
                 if not session.authenticate(action):
-                    await _awaited(session.gate.ask_for_keys())
+                    await _awaited(session.parts.gate.ask_for_keys())
                     session.authenticate(action, asked_for_keys=True)
                 _take(session, 1)
             case Resume() as action:
@@ -146,7 +146,7 @@ async def _publish(session: Session, publish: PublishAll) -> None:
             session.say(action.refuse(outcome), outcome)
         else:
             session.say(action.answer(outcome))
-    session.hub.join(session.outbox)
+    session.parts.hub.join(session.outbox)
 
 
 async def _resume(session: Session, action: Resume) -> None:
@@ -157,7 +157,7 @@ async def _resume(session: Session, action: Resume) -> None:
     )
     try:
         found = await _result(
-            session.ownership.reclaim(
+            session.parts.ownership.reclaim(
                 action.token, session, lambda seen: session.perform_now(action.restore(seen))
             )
         )
@@ -182,7 +182,7 @@ async def _open(session: Session) -> None:
             actions.append(one)
             topics += topics_of(one)
     if topics:
-        interests += await _result(session.engine.open(topics))
+        interests += await _result(session.parts.engine.open(topics))
     left = iter(interests)
     for action in actions:
         opened = [next(left) for _ in topics_of(action)]

@@ -8,14 +8,11 @@ import secrets
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Any
 
-from bookcast.auth.gate import Gate, keys_unavailable
+from bookcast.auth.gate import keys_unavailable
 from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.principal import ANYONE, Principal
-from bookcast.engine.base import Engine
 from bookcast.engine.interests import Interest
 from bookcast.errors import IN_BAND, CloseCode, InvalidInput
-from bookcast.hub.hub import Hub
-from bookcast.limits import Refusals
 from bookcast.model import Topic
 from bookcast.model.cursor import START
 from bookcast.protocol import codec
@@ -32,10 +29,9 @@ from bookcast.protocol.actions import (
 )
 from bookcast.protocol.connection import BaseConnection, Parked
 from bookcast.protocol.connection_v1 import V1Connection
-from bookcast.protocol.render import Frame
 from bookcast.sessions import pending
 from bookcast.sessions.allowance import Allowance
-from bookcast.sessions.base import Home, Ownership, Peer, PublishAll, SessionRules
+from bookcast.sessions.base import Peer, PublishAll, SessionParts
 from bookcast.sessions.log_text import shown, without_secrets
 from bookcast.sessions.lost import LostSession
 from bookcast.sessions.outbox import Outbox
@@ -55,30 +51,24 @@ class Session:
         address: where it connects from.
         speaks_v1: it speaks ``bookcast.v1``, else the base protocol.
         deflate: it can take compressed messages.
-        hub, engine, frame, home, ownership, gate, refusals, rules: what all sessions share.
+        parts: what all sessions share.
     """
 
     __slots__ = (
         "_allowance",
         "_connection",
         "_declined",
-        "_frame",
-        "_home",
+        "_key",
+        "_key_before",
         "_peer",
-        "_refusals",
-        "_rules",
         "_symbols",
         "_watch",
         "address",
         "client_id",
-        "engine",
-        "gate",
-        "hub",
         "is_connected",
-        "keys",
         "number",
         "outbox",
-        "ownership",
+        "parts",
         "pending",
         "principal",
         "token",
@@ -94,14 +84,7 @@ class Session:
         address: str,
         speaks_v1: bool,
         deflate: bool,
-        hub: Hub,
-        engine: Engine,
-        frame: Frame,
-        home: Home,
-        ownership: Ownership,
-        gate: Gate,
-        refusals: Refusals,
-        rules: SessionRules,
+        parts: SessionParts,
     ) -> None:
         self.client_id = client_id
         self.number = 0
@@ -110,35 +93,30 @@ class Session:
         self.principal = principal
         self.outbox = Outbox(write, self._may_see)
         self._peer = peer
-        self.hub = hub
-        self.engine = engine
-        self._frame = frame
-        self._home = home
-        self.ownership = ownership
-        self.gate = gate
-        self._refusals = refusals
-        self._rules = rules
+        self.parts = parts
         self.token = secrets.token_urlsafe(16) if speaks_v1 else ""
         """The secret that it may be resumed with; a base client has none."""
-        self.keys: tuple[str, ...] = ()
-        """What its session is found by; empty as long as nobody knows who the client is."""
-        self._watch = Watch(peer, rules)
-        self._allowance = Allowance(rules)
+        # Two names and no tuple: every idle connection has them.
+        self._key = self._key_before = ""
+        self._watch = Watch(peer, parts.rules)
+        self._allowance = Allowance(parts.rules)
         rights = principal.rights if principal is not None else None
         self._connection = (
             V1Connection(
-                rules.terms,
+                parts.rules.terms,
                 client_id=client_id,
                 session=self.token,
                 deflate=deflate,
-                heartbeat_ms=rules.heartbeat_ms,
-                now=rules.now,
+                heartbeat_ms=parts.rules.heartbeat_ms,
+                now=parts.rules.now,
                 rights=rights,
-                authenticate_within_ms=round(rules.auth_timeout * 1000),
+                authenticate_within_ms=round(parts.rules.auth_timeout * 1000),
                 charge=self._allowance,
             )
             if speaks_v1
-            else BaseConnection(rules.terms, rights=rights, deflate=deflate, charge=self._allowance)
+            else BaseConnection(
+                parts.rules.terms, rights=rights, deflate=deflate, charge=self._allowance
+            )
         )
         self._symbols: Sequence[str] = ()
         self.pending: pending.Queue = pending.NOTHING_PENDING
@@ -148,6 +126,18 @@ class Session:
         self.is_connected = True
         """Whether the client is there."""
         self._watch.note_expiry(principal.expires_at if principal is not None else None)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What its session is found by, its own first; empty until it is known who the client is.
+
+        There are two where it goes on with a session of another token.
+        """
+        return tuple(key for key in (self._key, self._key_before) if key)
+
+    @keys.setter
+    def keys(self, keys: tuple[str, ...]) -> None:
+        self._key, self._key_before = (*keys, "", "")[:2]
 
     def fields(self, topic: Topic | None = None) -> dict[str, object]:
         """Return what a line of the log tells of this client, and of a topic."""
@@ -166,7 +156,7 @@ class Session:
     @property
     def age(self) -> float:
         """Seconds since the connection began."""
-        return self._watch.age(self._rules.clock())
+        return self._watch.age(self.parts.rules.clock())
 
     @property
     def id(self) -> tuple[str, str]:
@@ -224,7 +214,7 @@ class Session:
     def receive_pong(self, payload: bytes) -> None:
         """Take note that the client is there, if that is what it was asked."""
         if self._watch.is_answer(payload):
-            self.ownership.answered(self)
+            self.parts.ownership.answered(self)
 
     @property
     def has_to_wait(self) -> bool:
@@ -248,7 +238,7 @@ class Session:
             return True
         before = self.id
         try:
-            principal = self.gate.verify(action.credential)
+            principal = self.parts.gate.verify(action.credential)
             self._take_principal(principal)
         except UnknownKey:
             if not asked_for_keys:
@@ -273,7 +263,7 @@ class Session:
             raise InvalidInput(
                 "forbidden", "A connection stays with whom it began; connect anew as somebody else"
             )
-        self._home.identify(self, principal)
+        self.parts.home.identify(self, principal)
         self.principal = principal
         self._watch.note_expiry(principal.expires_at)
 
@@ -285,9 +275,9 @@ class Session:
     def _enter(self) -> None:
         # What was left behind of a symbol in the address is more than its newest book, if every
         # book counts: then the symbols wait for :meth:`has_entered`.
-        if not self._rules.terms.keeps_all:
+        if not self.parts.rules.terms.keeps_all:
             self._open_symbols()
-        self.ownership.enter(self)
+        self.parts.ownership.enter(self)
 
     def has_entered(self) -> None:
         """Take note that what the client left behind has been looked for."""
@@ -305,7 +295,7 @@ class Session:
         """Look again at who the client is: keys, secrets or rights have changed."""
         if self.principal is None or not self.is_connected:
             return
-        principal = self.gate.renewed(self.principal)
+        principal = self.parts.gate.renewed(self.principal)
         if principal is None:
             self._peer.end(CloseCode.TOKEN_EXPIRED)
             return
@@ -348,7 +338,7 @@ class Session:
         if self._watch.begun_at > until:
             until = -math.inf  # what it was shown when that began was sent to it alone
         self._end()
-        left = self.hub.disconnect(self.outbox, until)
+        left = self.parts.hub.disconnect(self.outbox, until)
         return LostSession(
             self.keys,
             {
@@ -393,13 +383,13 @@ class Session:
         """Send nothing more: the client can't take it. ``now``: monotonic seconds."""
         self.outbox.writable = False
         self._watch.hold(now)
-        self.hub.hold(self.outbox)
+        self.parts.hub.hold(self.outbox)
 
     def catch_up(self) -> None:
         """Send the newest of what the client missed: it can take data again."""
         self.outbox.writable = True
-        self._watch.begun_at = self._rules.clock()
-        self.hub.catch_up(self.outbox)
+        self._watch.begun_at = self.parts.rules.clock()
+        self.parts.hub.catch_up(self.outbox)
 
     def check(self, now: float) -> None:
         """End what is stuck, and break a long silence; call it regularly, in monotonic seconds."""
@@ -410,7 +400,7 @@ class Session:
             is_writable=self.outbox.writable,
         )
         if verdict is CloseCode.REFUSED:
-            self._refusals.add("auth_timeout")
+            self.parts.refusals.add("auth_timeout")
         if verdict is not None:
             self._peer.end(verdict)
         elif self.outbox.writable and isinstance(self._connection, V1Connection):
@@ -437,7 +427,9 @@ class Session:
     def perform_now(self, actions: Iterable[Action]) -> None:
         """Perform actions ahead of what is pending."""
         for action in actions:
-            self.perform(action, [self.engine.open_now(one) for one in pending.topics_of(action)])
+            self.perform(
+                action, [self.parts.engine.open_now(one) for one in pending.topics_of(action)]
+            )
 
     def still_asks_for(self, action: Action) -> bool:
         """Return False if the client lost the right to all topics of an action meanwhile."""
@@ -451,46 +443,46 @@ class Session:
                 self.say(message, refusal)
             case Show(topic, spec, confirm, history):
                 logger.debug("topic subscribed", extra=self.fields(topic))
-                place = self.hub.subscribe(self.outbox, opened[0], spec, history=history)
-                self._watch.begun_at = self._rules.clock()
+                place = self.parts.hub.subscribe(self.outbox, opened[0], spec, history=history)
+                self._watch.begun_at = self.parts.rules.clock()
                 if confirm is not None:
                     self.say(confirm(place.position))
-                self.hub.start(self.outbox, [topic])
-                self.ownership.changed(self)
+                self.parts.hub.start(self.outbox, [topic])
+                self.parts.ownership.changed(self)
             case Restore():
                 self._restore(action, opened)
             case Hide(topic):
                 logger.debug("topic unsubscribed", extra=self.fields(topic))
-                self.hub.unsubscribe(self.outbox, topic)
+                self.parts.hub.unsubscribe(self.outbox, topic)
                 if self._declined is not None:
                     self._declined.add(topic)
                 if self.is_connected:
-                    self.ownership.changed(self)
+                    self.parts.ownership.changed(self)
             case Resync(topic):
-                self.hub.resync(self.outbox, topic)
+                self.parts.hub.resync(self.outbox, topic)
             case Explain(topic, answer):
-                self.say(answer(self.hub.word(self.outbox, topic)))
+                self.say(answer(self.parts.hub.word(self.outbox, topic)))
 
     def _restore(self, action: Restore, opened: Sequence[Interest]) -> None:
         restored, answer, whole = action
         places = [
-            self.hub.subscribe(self.outbox, interest, spec, since or START, whole=whole)
+            self.parts.hub.subscribe(self.outbox, interest, spec, since or START, whole=whole)
             for interest, (_, spec, since) in zip(opened, restored, strict=True)
         ]
-        self._watch.begun_at = self._rules.clock()
+        self._watch.begun_at = self.parts.rules.clock()
         if answer is not None:
             self.say(answer(places))
         topics = [topic for topic, _, _ in restored]
         for topic in topics:
             logger.debug("topic resumed", extra=self.fields(topic))
-        self.hub.start(self.outbox, topics)
-        self.ownership.changed(self)
+        self.parts.hub.start(self.outbox, topics)
+        self.parts.ownership.changed(self)
 
     def say(self, message: Message, refusal: InvalidInput | None = None) -> None:
         """Send a message. ``refusal``: the error that it reports, which is counted."""
         if refusal is not None:
-            self._refusals.note(refusal)
+            self.parts.refusals.note(refusal)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("message sent: %s", shown(message), extra=self.fields())
         self._watch.note_said()
-        self.outbox.put(self._frame(codec.encode(message), False))  # noqa: FBT003 - for one alone
+        self.outbox.put(self.parts.frame(codec.encode(message), False))  # noqa: FBT003 - for one alone
