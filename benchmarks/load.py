@@ -79,15 +79,15 @@ class Sink:
         self._say("mark")
 
     def stall(self) -> None:
-        """Let those that were made to stall stop reading."""
+        """Stop reading in those that were made to stall."""
         self._say("stall")
 
     def report(self) -> dict[str, Any]:
-        """Give what came since the mark."""
+        """Return what came since the mark."""
         return self._say("report")
 
     def settle(self) -> dict[str, Any]:
-        """Give what came since the mark, once nothing more comes."""
+        """Return what came since the mark, once nothing more comes."""
         deadline = time.monotonic() + SETTLE_SECONDS
         report = self.report()
         while time.monotonic() < deadline:

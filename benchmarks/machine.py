@@ -38,7 +38,7 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Give the CPU time that a process and its descendants have used, to the microsecond."""
+    """Return the CPU time that a process and its descendants have used, to the microsecond."""
     total = 0
     for member in family(pid):
         for thread in Path(f"/proc/{member}/task").glob("*/schedstat"):
@@ -50,7 +50,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def rss_kb(pid: int) -> int:
-    """Give the memory that a process and its descendants hold."""
+    """Return the memory that a process and its descendants hold."""
     total = 0
     for member in family(pid):
         found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{member}/status").read_text())
@@ -59,7 +59,7 @@ def rss_kb(pid: int) -> int:
 
 
 def open_files() -> int:
-    """Give how many files a process started from here may have open."""
+    """Return how many files a process started from here may have open."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
@@ -71,7 +71,7 @@ class Others:
         self._idle, self._own = _idle_seconds(), _own_seconds()
 
     def cores(self) -> float:
-        """Give the cores used by others, on average."""
+        """Return the cores used by others, on average."""
         passed = time.monotonic() - self._began
         busy = passed * (os.cpu_count() or 1) - (_idle_seconds() - self._idle)
         return max(0.0, (busy - (_own_seconds() - self._own)) / passed)

@@ -41,7 +41,7 @@ class Mark:
     limit: float
 
     def judge(self, values: dict[str, float]) -> str:
-        """Say whether the row keeps it."""
+        """Return whether the row keeps it."""
         title = COLUMNS[self.column][0]
         sign = {"<=": "≤", ">=": "≥", "<": "<"}[self.way]
         value = values.get(self.column)
@@ -66,7 +66,7 @@ class Row:
     notes: list[str] = field(default_factory=list)
 
     def remarks(self) -> str:
-        """Give marks and notes in one text."""
+        """Return marks and notes in one text."""
         return "; ".join([*filter(None, (m.judge(self.values) for m in self.marks)), *self.notes])
 
 

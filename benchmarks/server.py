@@ -53,15 +53,15 @@ class Program:
             raise
 
     def cpu_seconds(self) -> float:
-        """Give the CPU time used so far."""
+        """Return the CPU time used so far."""
         return machine.cpu_seconds(self._process.pid)
 
     def rss_kb(self) -> int:
-        """Give the memory it holds."""
+        """Return the memory it holds."""
         return machine.rss_kb(self._process.pid)
 
     def log(self) -> str:
-        """Give the end of what it wrote."""
+        """Return the end of what it wrote."""
         self._log.seek(0)
         return self._log.read().decode(errors="replace")[-2000:]
 
@@ -138,7 +138,7 @@ def conflated(port: int) -> int:
 
 
 def features(port: int) -> set[str]:
-    """Tell what a bookcast understands beyond the base protocol: v1, socket, batch."""
+    """Return what a bookcast understands beyond the base protocol: v1, socket, batch."""
     found = set()
     with socket.create_connection(("127.0.0.1", port), 5) as client:
         client.sendall(

@@ -30,7 +30,7 @@ class Books(futu.OrderBookHandlerBase):  # type: ignore[misc] # futu-api has no 
 
 
 def report(published: "Future[bookcast.Published]") -> None:
-    """Say so when a book was refused; futu-api would swallow an exception in its callback."""
+    """Print why a book was refused; futu-api would swallow an exception in its callback."""
     if (error := published.exception()) is not None:
         print("not published:", error)
 

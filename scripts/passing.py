@@ -204,7 +204,7 @@ def _name(node: ast.AST) -> str:
 
 
 def _scoped(file: str, name: str) -> tuple[str, str]:
-    """Say where a name carries the value: an attribute everywhere, unless it is private."""
+    """Return where a name carries the value: an attribute everywhere, unless it is private."""
     return ("" if name.startswith(".") and not name.startswith("._") else file), name
 
 

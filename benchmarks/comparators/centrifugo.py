@@ -26,7 +26,7 @@ RECEIVE = {
 
 
 def missing() -> str:
-    """Say what isn't installed, or nothing."""
+    """Return what isn't installed, or nothing."""
     return "" if shutil.which("centrifugo") else "Centrifugo is not installed"
 
 

@@ -33,7 +33,7 @@ http {{
 
 
 def missing() -> str:
-    """Say what isn't installed, or nothing."""
+    """Return what isn't installed, or nothing."""
     if shutil.which("nginx") is None:
         return "nginx is not installed"
     return "" if _module() else "nginx's nchan module is not installed"

@@ -122,7 +122,7 @@ def _killed(bench: Bench) -> list[Row]:
 
 
 async def _fail_over(first: server.Program, second: server.Program, count: int) -> dict[str, float]:
-    """Give the time from the kill until each client has a new book at the other node."""
+    """Return the time from the kill until each client has a new book at the other node."""
     from scenarios.reconnect import Client  # the same bare client
 
     crowd = [Client(first.port, "base", number) for number in range(count)]

@@ -31,7 +31,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Say it in words."""
+        """Return it in words."""
         frames = self.rate * CLIENTS * self.pick / self.symbols
         which = "all" if self.pick == self.symbols else "random"
         return (

@@ -107,7 +107,7 @@ async def _books(
 
 
 async def _trouble(program: server.Program, opend: Controller) -> list[Row]:
-    """Tell how soon a client hears of it, in notes: there is one number each."""
+    """Add notes on how soon a client hears of it: there is one number each."""
     client = await _subscribed(program, opend)
     rows = []
     for name, begin, finish, limit in (

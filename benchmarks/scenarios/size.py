@@ -26,7 +26,7 @@ VIEWS: dict[str, dict[str, object]] = {
 
 
 def run(bench: Bench) -> list[Row]:
-    """Let one client of each kind listen to the same market."""
+    """Connect one client of each kind to the same market."""
     rows = []
     for levels in LIMITS:
         rows += _run(bench, levels)

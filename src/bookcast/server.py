@@ -171,7 +171,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
                 await asyncio.sleep(0)  # others have their turn
 
     async def drain(self, *, hurry: asyncio.Event | None = None) -> None:
-        """Let another node run the feed, and clients go one after the other in ``DRAIN_SECONDS``.
+        """Hand the feed to another node, and close clients one by one within ``DRAIN_SECONDS``.
 
         It takes clients as long as balancers send them here, but ``/readyz`` says not to. Returns
         when nobody is left; ``hurry``: once it is set, at once.

@@ -66,7 +66,7 @@ class Alone:
         return self._astray
 
     def __contains__(self, topic: Topic) -> bool:
-        """Tell whether something was published here in this outage."""
+        """Return whether something was published here in this outage."""
         return self._engine is not None and topic in self._engine
 
     def log(self, topic: Topic) -> TopicLog | None:
@@ -129,7 +129,7 @@ class Alone:
         return log.newest if log is not None else None
 
     async def past(self, topic: Topic) -> Sequence[Update]:
-        """Give what was published here of a topic, oldest first."""
+        """Return what was published here of a topic, oldest first."""
         return await self._engine.past(topic) if self._engine is not None else ()
 
     def gone(self, topic: Topic) -> Gone | None:
@@ -142,7 +142,7 @@ class Alone:
             await self._engine.abandon(places, reason)
 
     async def heads(self) -> Sequence[Head]:
-        """Tell where topics stand of which something was published here."""
+        """Return the position of each topic that was published here."""
         return await self._engine.heads() if self._engine is not None else ()
 
     # Afterwards
@@ -163,7 +163,7 @@ class Alone:
         return [self._begin_anew(one) for one in publications]
 
     def is_first(self, topic: Topic) -> bool:
-        """Tell whether a topic wasn't published in Redis since the last outage."""
+        """Return whether a topic was not published in Redis since the last outage."""
         return bool(self._outages) and topic not in self._spoken
 
     def note_published(self, publications: Sequence[Publication]) -> None:

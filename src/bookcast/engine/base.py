@@ -122,7 +122,7 @@ class Engine(ABC):
     async def publish(
         self, publications: Sequence[Publication], *, fence: int | None = None
     ) -> list[Position]:
-        """Give each publication its position, append it to the topic's log, notify who wants it.
+        """Number each publication, append it to its topic's log, and notify who wants it.
 
         One whose key was used before for the same gets the position that it got then, and is left
         out. ``fence``: under which this node runs the feed that these come from.
@@ -163,7 +163,7 @@ class Engine(ABC):
 
     @abstractmethod
     async def snapshot(self, topic: Topic) -> Update | None:
-        """Give the newest update of a topic, None when there was none."""
+        """Return the newest update of a topic, None if there was none."""
 
     def gone(self, topic: Topic) -> Gone | None:  # noqa: ARG002 - nobody may have told it
         """Return, as far as is known here, whether the publisher of what is newest is gone."""
@@ -226,7 +226,7 @@ class Engine(ABC):
 
     @abstractmethod
     def status(self) -> EngineStatus:
-        """Tell how the engine is."""
+        """Return how the engine is."""
 
     @property
     def counting(self) -> Sequence[object]:

@@ -141,7 +141,7 @@ class Committer:
         return outcome
 
     async def close(self) -> None:
-        """Give up what waits."""
+        """End; publications that wait are cancelled."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -290,7 +290,7 @@ class Committer:
         call.runs.append(run)
 
     def _letters(self, topic: Topic, run: list[_Entry]) -> str:
-        """Say of each whether every one counts; of most channels none does."""
+        """Return for each whether it is lossless; in most channels none is."""
         if topic.channel not in LOSSLESS and not self._keeps_books:
             return "s" * len(run)
         kept = (is_kept(one.publication.data, books_too=self._keeps_books) for one in run)
@@ -335,7 +335,7 @@ def _runs(entries: list[_Entry]) -> list[list[_Entry]]:
 
 
 def _resumes(entry: _Entry) -> str:
-    """Tell the script how what begins a run goes on from what is known."""
+    """Return how the first of a run continues what is known, as the script expects it."""
     if (late := entry.batch.late) is not None:
         return f"o{late.epoch} {late.seq}"
     return "r" if entry.publication.resumes else ""

@@ -242,7 +242,7 @@ class Follower:
         ]
 
     async def _give_back(self, topics: list[Topic]) -> None:
-        """Tell Redis what it has lost; each node begins elsewhere, and looks what others did."""
+        """Publish again what Redis has lost; each node begins at another topic."""
         random.shuffle(topics)
         try:
             for at in range(0, len(topics), TOGETHER):

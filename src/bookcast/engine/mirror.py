@@ -16,7 +16,7 @@ from bookcast.observability.counter import as_gauge
 
 
 def is_news(head: Position, place: Position | None) -> bool:
-    """Tell whether Redis stands where more is known of a topic than at a place."""
+    """Return whether Redis is at a position after which more is known of the topic."""
     return place is None or (head != place and not place.is_past(head))
 
 
@@ -63,7 +63,7 @@ class Mirror:
         self._topics: dict[Topic, _Topic] = {}
 
     def __contains__(self, topic: Topic) -> bool:
-        """Tell whether a topic is known here, as far as anything is known of it."""
+        """Return whether anything is known here of a topic."""
         known = self._topics.get(topic)
         return known is not None and known.waiting is None
 
@@ -100,7 +100,7 @@ class Mirror:
         return True
 
     def position(self, topic: Topic) -> Position | None:
-        """Tell how far a topic is known."""
+        """Return the last position that is known of a topic."""
         known = self._topics.get(topic)
         return known.place if known is not None else None
 
@@ -156,7 +156,7 @@ class Mirror:
         return True
 
     def give_up(self, topic: Topic) -> None:
-        """Let a topic stand as it is: it can't be read. What comes next shows what is missing."""
+        """Leave a topic as it is: it can't be read. The next update shows what is missing."""
         known = self._topics.get(topic)
         if known is not None:
             known.waiting = None
@@ -216,7 +216,7 @@ class Mirror:
 
 
 def _is_told_again(before: Update, update: Update) -> bool:
-    """Tell whether an update is the state that was known before, which Redis had lost."""
+    """Return whether an update is the state that was known before, which Redis had lost."""
     return (
         not is_lossless(update.data)
         and update.position.epoch != before.position.epoch

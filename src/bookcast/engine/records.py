@@ -143,7 +143,7 @@ def _read_book(text: msgspec.Raw) -> Book:
 
 
 def _levels(levels: tuple[DetailedLevel, ...]) -> tuple[Level, ...]:
-    """Give levels as they were: a book may have some that tell no orders."""
+    """Return levels as they were: a book may have some without a count of orders."""
     return tuple(
         level if level.details else Level(level.price, level.size, level.orders) for level in levels
     )

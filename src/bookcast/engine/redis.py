@@ -153,7 +153,7 @@ class RedisEngine(Engine):
     async def publish(
         self, publications: Sequence[Publication], *, fence: int | None = None
     ) -> list[Position]:
-        """Give positions in Redis; while it is away, those of this node alone, or none.
+        """Publish in Redis; while it is away, for this node's clients alone, or not at all.
 
         Raises:
             InvalidInput: when Redis is away, unless this comes from the feed or the rules say so.
@@ -237,7 +237,7 @@ class RedisEngine(Engine):
             self._wanted(topic)
 
     async def snapshot(self, topic: Topic) -> Update | None:
-        """Give the newest update of a topic, None when there was none."""
+        """Return the newest update of a topic, None if there was none."""
         mirror = self._follower.mirror
         if topic in self._alone:
             return self._alone.newest(topic)
@@ -311,7 +311,7 @@ class RedisEngine(Engine):
         return self.past(topic) if topic.channel in LOSSLESS else ()
 
     async def _refill(self, topic: Topic) -> None:
-        """Let the log of a topic have again what Redis kept while this node went on alone."""
+        """Put back into a topic's log what Redis kept while this node went on alone."""
         past, log = await self._past_in_redis(topic), self._follower.mirror.log(topic)
         if log is not None:
             log.refill(past)
@@ -330,7 +330,7 @@ class RedisEngine(Engine):
         return past
 
     async def pages(self) -> AsyncIterator[Sequence[Head]]:
-        """Tell where every topic stands that has an update; while Redis is away, those wanted."""
+        """Return the position of every topic; while Redis is away, of those that are wanted."""
         listed = False
         if not self._alone.is_alone:
             try:
@@ -375,7 +375,7 @@ class RedisEngine(Engine):
             return set()
 
     def status(self) -> EngineStatus:
-        """Tell whether Redis is there, and hears this node."""
+        """Return whether Redis is there, and hears this node."""
         state, detail = "connected", self._unreadable.trouble
         if self._breaker.is_open:
             state, detail = "away", self._breaker.reason
@@ -470,7 +470,7 @@ class RedisEngine(Engine):
     def republish(
         self, left: Sequence[tuple[Update, bool]], fence: int | None
     ) -> list[asyncio.Future[list[Position]]]:
-        """Let what is newest here become the newest in Redis.
+        """Publish in Redis the newest states that were published here alone.
 
         ``fence``: under which this node runs the feed; None: somebody else does by now, whose word
         counts.

@@ -32,5 +32,5 @@ class Assembly:
         return len(self._fragments)
 
     def whole(self) -> bytes:
-        """Give the message."""
+        """Return the message."""
         return b"".join(self._fragments)

@@ -123,7 +123,7 @@ class Reception:
         return admission, response
 
     def leave(self, seat: str | None) -> None:
-        """Give back what somebody had."""
+        """Release the seat of a connection that is gone."""
         if seat is not None:
             self.addresses.leave(seat)
 
@@ -160,7 +160,7 @@ class Reception:
             )
 
     def _admit(self, request: Request, peer: str) -> Admission:
-        """Say who asks, for what, and whether they may.
+        """Return who asks, for what, and whether they may.
 
         Raises:
             InvalidInput: when they may not connect, or not like this.
@@ -212,7 +212,7 @@ def _offered(request: Request) -> list[str]:
 
 
 def _speaks_v1(offered: Sequence[str], asked: dict[str, list[str]]) -> bool:
-    """Tell which protocol is spoken; some tools can't set a subprotocol."""
+    """Return which protocol is spoken. Some tools can't set a subprotocol."""
     protocols = asked.get("protocol", [])
     if protocols not in ([], [SUBPROTOCOL]):
         raise InvalidInput(

@@ -23,7 +23,7 @@ TCP_CLOSE_WAIT: Final = 8
 
 
 def is_acknowledged(transport: asyncio.Transport) -> bool:
-    """Tell whether the other side's kernel has all that was sent.
+    """Return whether the other side's kernel has all that was sent.
 
     When it closes its side then, its program has read all of it: with something unread, the
     connection would have been reset instead. Where the kernel doesn't tell: no.
@@ -40,7 +40,7 @@ def is_acknowledged(transport: asyncio.Transport) -> bool:
 
 
 def make_slowness_visible(transport: asyncio.Transport, give_up: float) -> None:
-    """Let the transport tell us about a slow client after tens of frames instead of megabytes.
+    """Make the transport report a slow client after tens of frames instead of megabytes.
 
     ``give_up``: seconds after which the kernel ends a connection whose other side takes nothing.
     """

@@ -33,7 +33,7 @@ class Registry:
         self._sessions: set[Session] = set()
 
     def check_room(self, principal: Principal) -> None:
-        """Let a principal have one more connection.
+        """Check that a principal may have one more connection.
 
         Raises:
             InvalidInput: when it has enough.

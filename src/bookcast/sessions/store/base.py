@@ -117,14 +117,14 @@ class SessionStore(ABC):
 
     @abstractmethod
     def hold(self, holder: Holder, *, surely: bool = True) -> None:
-        """Let a holder be found by its keys, in place of whoever held them at this node.
+        """Register a holder under its keys, in place of whoever held them at this node.
 
         ``surely=False``: another node may have something to say first, so nobody else is told yet.
         """
 
     @abstractmethod
     def release(self, holder: Holder) -> None:
-        """Let nothing be found by the keys that a holder has: its session is over."""
+        """Remove a holder from its keys: its session is over."""
 
     @abstractmethod
     def changed(self, holder: Holder) -> None:

@@ -36,7 +36,7 @@ class MemorySessionStore(SessionStore):
         return self._holders.get(key)
 
     def hold(self, holder: Holder, *, surely: bool = True) -> None:  # noqa: ARG002 - it is sure
-        """Let a holder be found by its keys."""
+        """Register a holder under its keys."""
         if any(store.has_any(holder.keys) for store in self._cluster if store is not self):
             self._contested(holder)
             return
@@ -48,7 +48,7 @@ class MemorySessionStore(SessionStore):
         return any(key in self._holders for key in keys)
 
     def release(self, holder: Holder) -> None:
-        """Let nothing be found by the keys that a holder has."""
+        """Remove a holder from its keys."""
         self._drop(holder)
 
     def changed(self, holder: Holder) -> None:
@@ -81,18 +81,18 @@ class MemorySessionStore(SessionStore):
         return holder
 
     def hand_on(self, holder: Holder) -> LostSession:
-        """Give a session to another node."""
+        """Hand a session on to another node."""
         left = LostSession(holder.keys, holder.seen(), fields=holder.fields())
         self._drop(holder)
         self._taken(holder)
         return left
 
     def _drop(self, holder: Holder, *, but: str = "") -> None:
-        """Let nothing be found by the keys of a holder, but for the one that goes on."""
+        """Remove a holder from its keys, except for the key that goes on."""
         for key in holder.keys:
             if key != but and self._holders.get(key) is holder:
                 self._let_go(key)
 
     def _let_go(self, key: str) -> None:
-        """Let nothing be found by a key."""
+        """Remove a key."""
         del self._holders[key]

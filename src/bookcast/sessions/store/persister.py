@@ -93,7 +93,7 @@ class SessionPersister:
         self._generations[key] = generation
 
     def end(self, key: str) -> None:
-        """Let nothing be found by a key any more."""
+        """End what is saved under a key."""
         generation = self._generations.pop(key, 0)
         if generation:
             self._ended[key] = generation

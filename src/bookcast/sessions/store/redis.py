@@ -31,7 +31,7 @@ class Members(Protocol):
     handlers: dict[str, Handler]
 
     async def tell(self, node: str, method: str, body: bytes) -> None:
-        """Tell a node something, without waiting for an answer."""
+        """Send a node a message, without waiting for an answer."""
 
 
 class RedisSessionStore(MemorySessionStore):
@@ -97,7 +97,7 @@ class RedisSessionStore(MemorySessionStore):
         return self._records.key(kind, principal, name)
 
     def hold(self, holder: Holder, *, surely: bool = True) -> None:
-        """Let a holder be found by its keys, and save it unless that isn't sure."""
+        """Register a holder under its keys, and save it unless that isn't sure."""
         # Whoever held them before is neither saved nor released any more.
         self._unsure.difference_update(
             before for key in holder.keys if (before := self._holders.get(key)) is not None
@@ -110,7 +110,7 @@ class RedisSessionStore(MemorySessionStore):
         self.persister.save(holder)
 
     def release(self, holder: Holder) -> None:
-        """Let nothing be found by the keys that a holder has."""
+        """Remove a holder from its keys, and end what is saved under them."""
         self._unsure.discard(holder)
         super().release(holder)
 
@@ -188,7 +188,7 @@ class RedisSessionStore(MemorySessionStore):
         return claim
 
     def _give_up(self, taken: str, holder: Holder) -> None:
-        """Let a session go that another node has taken by one of its keys."""
+        """Release a session that another node has taken by one of its keys."""
         self._unsure.discard(holder)
         # Whoever has taken it by another key follows to the first, which says what it saw.
         for key in (taken, holder.keys[0]):
