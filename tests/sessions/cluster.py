@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from bookcast.backplane.unreadable import UnreadableLog
 from bookcast.errors import CloseCode, EngineAwayError
@@ -232,3 +232,78 @@ class Node(SessionWorld):
             peer: Any = session._peer
             peer.is_there = False
             peer.ended.append(CloseCode.RESTART)
+
+
+class Nodes:
+    """The nodes of a play: time passes for all, Redis goes and comes, nodes die.
+
+    ``in_memory``: their stores are the memory twins, where there is no Redis that could go away.
+    """
+
+    COUNT: Final = 3
+    node_type: type[Node] = Node
+
+    def __init__(self, timer: WorldTimer, *, in_memory: bool, seed: int) -> None:
+        self.timer = timer
+        self.between = Between(timer, seed)
+        self.stores: list[MemorySessionStore] | None = [] if in_memory else None
+        self._made = 0
+        self.nodes = [self._make() for _ in range(self.COUNT)]
+
+    def _make(self) -> Node:
+        self._made += 1
+        return self.node_type(self.between, f"node{self._made}", self.stores)
+
+    def wait(self, who: int, at: int) -> None:
+        """Time passes, a little or more."""
+        self.pass_time((0.03, 0.3, 3.0)[at] * (who + 1))
+
+    def pass_time(self, seconds: float) -> None:
+        until = self.timer.now + seconds
+        while self.timer.now < until:
+            self.timer.run_until(min(until, self.timer.now + 0.5))
+            for node in self.nodes:
+                node.registry.check(self.timer.now)
+        self.timer.loop.settle()
+
+    def outage(self, _who: int, _at: int) -> None:
+        """Redis goes away."""
+        if self.stores is None:
+            self.between.is_down = True
+
+    def back(self, who: int, at: int) -> None:
+        """Redis is back, sometimes with nothing in it."""
+        if not self.between.is_down:
+            return
+        if who and at == 0 and not self.between.dead:
+            self.between.records.clear()
+        self.between.is_down = False
+        for node in self.nodes:
+            node.ownership.recover()
+
+    def kill(self, _who: int, at: int) -> None:
+        """A node dies, and another one takes its place."""
+        if self.stores is not None:
+            return
+        node = self.nodes[at]
+        self.note_death(node)
+        node.die()
+        self.nodes[at] = self._make()
+
+    def note_death(self, node: Node) -> None:
+        """Take note of what is lost with a node."""
+
+    def assert_nothing_is_left(self, topics: Sequence[Topic]) -> None:
+        """Nobody is there any more, and nobody can come back."""
+        for node in self.nodes:
+            store = node.store
+            assert len(store) == 0
+            if isinstance(store, RedisSessionStore):
+                assert not store._unsure
+                assert not store.persister._generations
+                assert not store.persister._dirty
+            assert node.ownership.lost == 0
+            assert not node.ownership._seeking
+            assert not node.ownership._turns
+            assert not node.hub.topics()
+            assert all(node.engine.want(topic) is None for topic in topics)

@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 from bookcast.model import Symbol, Topic
 from bookcast.sessions.base import SessionRules
 from bookcast.sessions.session import Session
-from bookcast.sessions.store.memory import MemorySessionStore
-from tests.sessions.cluster import HOP_SECONDS, TTL, Between, Connection, Node
+from tests.sessions.cluster import HOP_SECONDS, TTL, Connection, Node, Nodes
 from tests.sessions.world import WorldTimer
 
 CLIENTS: Final = 2
-NODES: Final = 3
 SYMBOLS: Final = ("AAPL", "TSLA", "MSFT")
 TOPICS: Final = tuple(Topic("orderbook", Symbol(f"US.{symbol}")) for symbol in SYMBOLS)
 SETTLED_SECONDS: Final = 12.0
@@ -45,22 +43,12 @@ def symbols_of(session: Session) -> set[str]:
     return {topic.symbol.removeprefix("US.") for topic in session.seen()}
 
 
-class Cluster:
+class Cluster(Nodes):
     """Nodes, and people who come and go."""
 
     def __init__(self, timer: WorldTimer, *, in_memory: bool, seed: int) -> None:
-        self.timer = timer
-        self.between = Between(self.timer, seed)
-        self.stores: list[MemorySessionStore] | None = [] if in_memory else None
-        self.nodes = [self.node() for _ in range(NODES)]
+        super().__init__(timer, in_memory=in_memory, seed=seed)
         self.owners = [Owner(f"client{number}") for number in range(CLIENTS)]
-        self.count = NODES
-
-    def node(self) -> Node:
-        self.count = getattr(self, "count", 0) + 1
-        return Node(self.between, f"node{self.count}", self.stores)
-
-    # What happens
 
     def connect(self, who: int, at: int) -> None:
         """A page connects, after what it had before: of that the server may not know."""
@@ -94,7 +82,7 @@ class Cluster:
         connection = self.owners[who].connection
         self.drop(who, at)
         if connection is not None and not connection.ended:
-            connection.ended.append(None)  # type: ignore[arg-type] # it was cut, without a code
+            connection.ended.append(None)
             connection.vanish()
 
     def goodbye(self, who: int, at: int) -> None:
@@ -104,7 +92,7 @@ class Cluster:
         if connection is None or connection.ended or owner.sees != owner.wants:
             return
         self.drop(who, at)
-        connection.ended.append(None)  # type: ignore[arg-type] # as the client wished
+        connection.ended.append(None)
         connection.goodbye()
         owner.wants.clear()
 
@@ -120,50 +108,13 @@ class Cluster:
             owner.connection.say("unsubscribe", symbol=SYMBOLS[at])
             owner.wants.discard(SYMBOLS[at])
 
-    def wait(self, who: int, at: int) -> None:
-        """Time passes, a little or more."""
-        self.pass_time((0.03, 0.3, 3.0)[at] * (who + 1))
-
-    def pass_time(self, seconds: float) -> None:
-        until = self.timer.now + seconds
-        while self.timer.now < until:
-            self.timer.run_until(min(until, self.timer.now + 0.5))
-            for node in self.nodes:
-                node.registry.check(self.timer.now)
-        self.timer.loop.settle()
-
-    def outage(self, _who: int, _at: int) -> None:
-        """Redis goes away."""
-        if self.stores is None:
-            self.between.is_down = True
-
-    def back(self, who: int, at: int) -> None:
-        """Redis is back, sometimes with nothing in it."""
-        if not self.between.is_down:
-            return
-        if who and at == 0 and not self.between.dead:
-            self.between.records.clear()
-        self.between.is_down = False
-        for node in self.nodes:
-            node.ownership.recover()
-
-    def kill(self, _who: int, at: int) -> None:
-        """A node dies, and another one takes its place."""
-        if self.stores is not None:
-            return
-        node = self.nodes[at]
+    def note_death(self, node: Node) -> None:
+        seeks = any(session.expects for session in node.registry.sessions())
+        knew_alone = seeks or not node.is_idle or self.between.is_down
         for owner in self.owners:
-            seeks = any(session.expects for session in node.registry.sessions())
-            known = seeks or not node.is_idle or self.between.is_down
-            if known or (owner.connection is not None and owner.connection.world is node):
-                owner.may_have_lost = owner.may_have_lost or known
+            owner.may_have_lost = owner.may_have_lost or knew_alone
             if owner.connection is not None and owner.connection.world is node:
                 owner.connection = None
-        node.die()
-        self.nodes[at] = self.node()
-
-    def close(self) -> None:
-        self.timer.loop.end()
 
 
 ACTIONS: Final = (
@@ -211,12 +162,7 @@ def play(cluster: Cluster, steps: list[tuple[str, int, int]]) -> None:
         cluster.goodbye(number, 0)
     # Who was cut off unseen is noticed by the second ping, and kept for its time after that.
     cluster.pass_time(2 * SessionRules().ping_interval + TTL + SETTLED_SECONDS)
-    for node in cluster.nodes:
-        store: Any = node.store
-        assert not store._holders, store._holders
-        assert node.ownership.lost == 0
-        assert not node.hub.topics(), "topics"
-        assert all(node.engine.want(topic) is None for topic in TOPICS)
+    cluster.assert_nothing_is_left(TOPICS)
 
 
 def assert_each_key_is_held_once(cluster: Cluster) -> None:
@@ -244,4 +190,4 @@ def test_a_base_client_finds_what_it_asked_for_wherever_it_comes(
         try:
             play(cluster, steps)
         finally:
-            cluster.close()
+            timer.loop.end()

@@ -28,7 +28,7 @@ class World(SessionWorld):
         self.written = self.peer.written
 
     @property
-    def ended(self) -> list[CloseCode]:
+    def ended(self) -> list[CloseCode | None]:
         return self.peer.ended
 
     def heard(self) -> list[str]:

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from bookcast.auth.principal import Principal, Rights
 from bookcast.sessions.base import SessionRules
-from bookcast.sessions.store.memory import MemorySessionStore
-from tests.sessions.cluster import HOP_SECONDS, TTL, Between, Connection, Node
-from tests.sessions.test_ownership import NODES, SETTLED_SECONDS, SYMBOLS, TOPICS, symbols_of
+from tests.sessions.cluster import HOP_SECONDS, TTL, Between, Connection, Node, Nodes
+from tests.sessions.test_ownership import SETTLED_SECONDS, SYMBOLS, TOPICS, symbols_of
 from tests.sessions.world import WorldTimer
 
 
@@ -75,18 +74,14 @@ class Person:
         self.gone_at = 0.0
 
 
-class TokenCluster:
-    def __init__(self, timer: WorldTimer, *, in_memory: bool, seed: int) -> None:
-        self.timer = timer
-        self.between = Between(timer, seed)
-        self.stores: list[MemorySessionStore] | None = [] if in_memory else None
-        self.count = 0
-        self.nodes = [self.node() for _ in range(NODES)]
-        self.people = [Person("one"), Person("two")]
+class TokenCluster(Nodes):
+    """Nodes, and two people who keep tokens."""
 
-    def node(self) -> V1Node:
-        self.count += 1
-        return V1Node(self.between, f"node{self.count}", self.stores)
+    node_type = V1Node
+
+    def __init__(self, timer: WorldTimer, *, in_memory: bool, seed: int) -> None:
+        super().__init__(timer, in_memory=in_memory, seed=seed)
+        self.people = [Person("one"), Person("two")]
 
     def connect(self, who: int, at: int) -> None:
         """Come, show a token, and wait for the answer."""
@@ -164,14 +159,14 @@ class TokenCluster:
         peer = self.people[who].connection
         self.drop(who, at)
         if peer is not None and not peer.ended:
-            peer.ended.append(None)  # type: ignore[arg-type]
+            peer.ended.append(None)
             peer.vanish()
 
     def vanish_at_once(self, who: int, at: int) -> None:
         peer = self.people[who].connection
         self.drop_at_once(who, at)
         if peer is not None and not peer.ended and self.people[who].connection is None:
-            peer.ended.append(None)  # type: ignore[arg-type]
+            peer.ended.append(None)
             peer.vanish()
 
     def goodbye(self, who: int, at: int) -> None:
@@ -181,7 +176,7 @@ class TokenCluster:
             return
         self.drop(who, at)
         if not peer.ended:
-            peer.ended.append(None)  # type: ignore[arg-type]
+            peer.ended.append(None)
             peer.goodbye()
         person.wants.clear()
         person.tokens, person.shown = (), ""
@@ -200,34 +195,7 @@ class TokenCluster:
             person.connection.say("unsubscribe", channel="orderbook", symbol=SYMBOLS[at])
             person.wants.discard(SYMBOLS[at])
 
-    def wait(self, who: int, at: int) -> None:
-        self.pass_time((0.03, 0.3, 3.0)[at] * (who + 1))
-
-    def pass_time(self, seconds: float) -> None:
-        until = self.timer.now + seconds
-        while self.timer.now < until:
-            self.timer.run_until(min(until, self.timer.now + 0.5))
-            for node in self.nodes:
-                node.registry.check(self.timer.now)
-        self.timer.loop.settle()
-
-    def outage(self, _who: int, _at: int) -> None:
-        if self.stores is None:
-            self.between.is_down = True
-
-    def back(self, who: int, at: int) -> None:
-        if not self.between.is_down:
-            return
-        if who and at == 0 and not self.between.dead:
-            self.between.records.clear()
-        self.between.is_down = False
-        for node in self.nodes:
-            node.ownership.recover()
-
-    def kill(self, _who: int, at: int) -> None:
-        if self.stores is not None:
-            return
-        node = self.nodes[at]
+    def note_death(self, node: Node) -> None:
         for person in self.people:
             peer = person.connection
             if not node.is_idle or self.between.is_down:
@@ -237,8 +205,6 @@ class TokenCluster:
                     person.may_have_lost = True
                 person.connection = None
                 person.gone_at = self.timer.now
-        node.die()
-        self.nodes[at] = self.node()
 
 
 ACTIONS: Final = (
@@ -283,20 +249,11 @@ def play(cluster: TokenCluster, steps: list[tuple[str, int, int]]) -> None:
         for old in person.old:
             assert old.ended or not old.session.subscription_count or person.may_have_lost, "twice"
     for number, person in enumerate(cluster.people):
-        person.wants = symbols_of(person.connection.session)  # type: ignore[union-attr]
+        assert person.connection is not None
+        person.wants = symbols_of(person.connection.session)
         cluster.goodbye(number, 0)
     cluster.pass_time(2 * SessionRules().ping_interval + TTL + SETTLED_SECONDS)
-    for node in cluster.nodes:
-        store: Any = node.store
-        assert not store._holders, store._holders
-        assert not getattr(store, "_unsure", ()), "unsure"
-        if hasattr(store, "persister"):
-            assert not store.persister._generations
-            assert not store.persister._dirty
-        assert node.ownership.lost == 0
-        assert not node.ownership._seeking
-        assert not node.hub.topics(), "topics"
-        assert all(node.engine.want(topic) is None for topic in TOPICS)
+    cluster.assert_nothing_is_left(TOPICS)
     cluster.pass_time(TTL + SessionRules().ping_interval)
 
 

@@ -43,7 +43,8 @@ class Peer:
         self.world = world
         self.written: list[bytes] = []
         self.waiting = 0
-        self.ended: list[CloseCode] = []
+        self.ended: list[CloseCode | None] = []
+        """The code that the server closed it with; None: it was cut."""
         self.pings: list[bytes] = []
         self.heard_at = 0.0
         self.session: Session
