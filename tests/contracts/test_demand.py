@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import pytest
 
@@ -17,7 +16,7 @@ from bookcast.cluster.members.base import Node
 from bookcast.cluster.members.redis import RedisMembers
 from bookcast.model import Topic
 from tests.backplane.links import KEYS
-from tests.contracts.twins import Planes, listen
+from tests.contracts.twins import TWINS, Planes, listen, twin
 from tests.fakes.redis_server import RedisServer
 from tests.support import AAPL, PATIENCE, QUOTE, TSLA, eventually
 
@@ -121,14 +120,10 @@ class InRedis(World):
         )
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=TWINS)
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    async with AsyncExitStack() as stack:
-        if request.param == "memory":
-            yield InMemory()
-        else:
-            planes = Planes(request.getfixturevalue("redis_url"), stack)
-            yield InRedis(planes, request.getfixturevalue("redis_server"))
+    async with twin(request, InMemory, InRedis) as made:
+        yield made
 
 
 @pytest.fixture

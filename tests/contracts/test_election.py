@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
 
 import pytest
 
@@ -13,7 +12,7 @@ from bookcast.cluster.election.base import Election
 from bookcast.cluster.election.memory import MemoryElection, MemoryLock
 from bookcast.cluster.election.redis import ElectionTimes, RedisElection
 from tests.backplane.links import KEYS
-from tests.contracts.twins import Planes, listen
+from tests.contracts.twins import TWINS, Planes, listen, twin
 from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, eventually
 
@@ -90,14 +89,10 @@ class InRedis(World):
         self._server.cli("DEL", KEYS.lock)
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=TWINS)
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    async with AsyncExitStack() as stack:
-        if request.param == "memory":
-            yield InMemory()
-        else:
-            planes = Planes(request.getfixturevalue("redis_url"), stack)
-            yield InRedis(planes, request.getfixturevalue("redis_server"))
+    async with twin(request, InMemory, InRedis) as made:
+        yield made
 
 
 @pytest.fixture

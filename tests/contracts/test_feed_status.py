@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
 from functools import partial
 
 import pytest
@@ -14,7 +13,7 @@ from bookcast.cluster.feed_status.memory import MemoryFeedStatus, SharedNotices
 from bookcast.cluster.feed_status.redis import RedisFeedStatus
 from bookcast.errors import FencedError
 from tests.backplane.links import KEYS
-from tests.contracts.twins import Planes, listen
+from tests.contracts.twins import TWINS, Planes, listen, twin
 from tests.fakes.redis_server import RedisServer
 from tests.support import eventually
 
@@ -62,14 +61,10 @@ class InRedis(World):
         self._server.cli("SET", KEYS.lock_number, fence)
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=TWINS)
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    async with AsyncExitStack() as stack:
-        if request.param == "memory":
-            yield InMemory()
-        else:
-            planes = Planes(request.getfixturevalue("redis_url"), stack)
-            yield InRedis(planes, request.getfixturevalue("redis_server"))
+    async with twin(request, InMemory, InRedis) as made:
+        yield made
 
 
 async def post(board: FeedStatusBoard, notices: Mapping[str, bytes], fence: int = 1) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import pytest
 
@@ -15,7 +14,7 @@ from bookcast.backplane.pulse import PulseTimes
 from bookcast.cluster.members.base import Members, Node
 from bookcast.cluster.members.memory import MemoryMembers, MemoryNetwork
 from bookcast.cluster.members.redis import RedisMembers
-from tests.contracts.twins import Planes, listen
+from tests.contracts.twins import TWINS, Planes, listen, twin
 from tests.support import PATIENCE, eventually
 
 TIMES = PulseTimes(pulse=0.1, deaf=3.0, living=1.0)
@@ -78,13 +77,10 @@ class InRedis(World):
         await self._plane_of[members].subscriber.close()
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=TWINS)
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    async with AsyncExitStack() as stack:
-        if request.param == "memory":
-            yield InMemory()
-        else:
-            yield InRedis(Planes(request.getfixturevalue("redis_url"), stack))
+    async with twin(request, InMemory, lambda planes, _server: InRedis(planes)) as made:
+        yield made
 
 
 @pytest.fixture

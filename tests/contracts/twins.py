@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final, TypeVar
+
+import pytest
 
 from bookcast.backplane.base import Backplane
 from bookcast.backplane.breaker import Breaker
 from bookcast.backplane.link import Link, LinkSettings
 from bookcast.backplane.subscriber import Subscriber
 from bookcast.backplane.unreadable import UnreadableLog
+from tests.fakes.redis_server import RedisServer
 from tests.support import eventually
+
+World = TypeVar("World")
+
+TWINS: Final = ("memory", "redis")
 
 
 @asynccontextmanager
@@ -44,3 +52,18 @@ async def listen(plane: Backplane) -> None:
     """Start a subscriber, and wait until it hears."""
     plane.subscriber.start()
     await eventually(lambda: plane.subscriber.trouble is None, "a subscription")
+
+
+@asynccontextmanager
+async def twin(
+    request: pytest.FixtureRequest,
+    in_memory: Callable[[], World],
+    in_redis: Callable[[Planes, RedisServer], World],
+) -> AsyncIterator[World]:
+    """Make the nodes of a test on the twin that its parameter names."""
+    async with AsyncExitStack() as stack:
+        if request.param == "memory":
+            yield in_memory()
+        else:
+            planes = Planes(request.getfixturevalue("redis_url"), stack)
+            yield in_redis(planes, request.getfixturevalue("redis_server"))

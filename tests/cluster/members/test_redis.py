@@ -66,63 +66,6 @@ async def test_who_was_forgotten_is_told(redis_url: str, redis_server: RedisServ
         assert await one.say()
 
 
-async def test_a_node_answers_what_it_is_asked(two: list[EngineNode]) -> None:
-    """Itself as well as others, several at once, whatever bytes."""
-    one, other = map(members_of, two)
-
-    async def answer(body: bytes) -> bytes:
-        return body[::-1]
-
-    one.handlers["turn"] = other.handlers["turn"] = answer
-    body = bytes(range(256)) * 100
-    assert await one.ask("two", "turn", body, PATIENCE) == body[::-1]
-    assert await one.ask("one", "turn", b"ab", PATIENCE) == b"ba"
-    answers = await one.ask_all(["one", "two", "none"], "turn", b"ab", PATIENCE)
-    assert answers == {"one": b"ba", "two": b"ba", "none": None}
-    many = [one.ask("two", "turn", str(number).encode(), PATIENCE) for number in range(10, 100)]
-    assert await asyncio.gather(*many) == [str(n)[::-1].encode() for n in range(10, 100)]
-
-
-async def test_who_cannot_answer_is_waited_for_no_longer_than_is_right(
-    two: list[EngineNode], caplog: pytest.LogCaptureFixture
-) -> None:
-    """Not at all, where nobody listens or knows what is asked."""
-    one, other = map(members_of, two)
-    never = asyncio.Event()
-
-    async def sleep(_body: bytes) -> bytes:
-        await never.wait()
-        return b""
-
-    async def fail(_body: bytes) -> bytes:
-        raise ValueError("no good")
-
-    other.handlers.update(sleep=sleep, fail=fail)
-    async with asyncio.timeout(PATIENCE / 2):
-        assert await one.ask("none", "turn", b"", PATIENCE) is None
-        assert await one.ask("two", "unknown", b"", PATIENCE) is None
-        assert await one.ask("two", "fail", b"", PATIENCE) is None
-        assert await one.ask("two", "sleep", b"", 0.05) is None
-    assert "answering fail met a fault of ours" in caplog.text
-    never.set()  # an answer that comes too late
-    assert await one.ask("two", "unknown", b"", PATIENCE) is None
-
-
-async def test_a_node_can_be_told_something(two: list[EngineNode]) -> None:
-    """Without an answer; whoever isn't there, hears nothing."""
-    one, other = map(members_of, two)
-    heard: list[bytes] = []
-
-    async def hear(body: bytes) -> bytes:
-        heard.append(body)
-        return b"answer"
-
-    other.handlers["hear"] = hear
-    await one.tell("two", "hear", b"word")
-    await one.tell("none", "hear", b"word")
-    await eventually(lambda: heard == [b"word"], "the word")
-
-
 async def test_while_redis_is_away_nobody_answers(redis_url: str) -> None:
     """And nobody is waited for."""
     async with node(redis_url, "one") as one:
