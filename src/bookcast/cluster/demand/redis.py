@@ -37,7 +37,7 @@ class RedisDemand(Demand):
     Args:
         plane: the way to Redis.
         members: the nodes; what others want counts while they live.
-        times: when it is looked for changes.
+        times: how often changes are looked for.
         living: seconds after which what this node wants is forgotten, unless its pulse goes on.
     """
 
