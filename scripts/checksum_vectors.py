@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from bookcast.hub.delta import checksum
-from bookcast.model import Level
+from bookcast.model.book_changes import checksum
+from bookcast.model.market_data import Level
 
 TARGET = Path(__file__).parent.parent / "tests" / "vectors" / "checksum.json"
 AWKWARD = (

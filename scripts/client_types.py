@@ -16,10 +16,12 @@ import msgspec
 
 from bookcast.errors import CLOSE_REASONS, ERRORS, FINAL_CODES
 from bookcast.hub.status import State
-from bookcast.model import Channel, GreyMarket, OptionStyle, Period, QuotaPool, TradingSession
-from bookcast.protocol import messages as base
-from bookcast.protocol import messages_v1 as v1
-from bookcast.protocol import shapes
+from bookcast.ingest import schemas as shapes
+from bookcast.model.feed_state import QuotaPool
+from bookcast.model.market_data import GreyMarket, OptionStyle, TradingSession
+from bookcast.model.topics import Channel, Period
+from bookcast.protocol.base import messages as base
+from bookcast.protocol.v1 import messages as v1
 
 ROOT: Final = Path(__file__).parent.parent
 CLIENT: Final = ROOT / "clients" / "typescript" / "src"

@@ -26,27 +26,16 @@ from bookcast import Server, serve
 from bookcast.engine.base import Engine
 from bookcast.engine.interests import Interest
 from bookcast.hub.status import Status
-from bookcast.hub.subscription import Subscription
-from bookcast.hub.view import Shown, ViewSpec
-from bookcast.model import (
-    Book,
-    Candle,
-    Data,
-    Level,
-    Position,
-    Publication,
-    Quote,
-    Symbol,
-    Topic,
-    Trade,
-    Trades,
-    Update,
-)
+from bookcast.hub.view import Subscription
+from bookcast.hub.view_spec import RenderedStep, ViewSpec
 from bookcast.model.cursor import Cursor
 from bookcast.model.history import Gap
 from bookcast.model.log import TopicLog
+from bookcast.model.market_data import Book, Candle, Data, Level, Quote, Trade, Trades
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Position, Publication, Update
 from bookcast.sessions.registry import Registry
-from bookcast.sessions.websocket import WebSocket
+from bookcast.transport.websocket import WebSocket
 
 PATIENCE = 30.0
 """Seconds that anything may take before its test fails: many, since machines may be busy."""
@@ -262,24 +251,26 @@ class NumberRenderer:
         updates: Sequence[Update],
         *,
         unchanged_too: bool = False,
-    ) -> Shown:
+    ) -> RenderedStep:
         self.rendered += len(updates)
         frames = b"".join(
-            b"<%s %d>" % (spec.spelling.encode(), shown.position.seq) for shown in updates
+            b"<%s %d>" % (spec.requested_symbol.encode(), shown.position.seq) for shown in updates
         )
-        return Shown(frames, Cursor.at(updates[-1]) if updates else before, len(updates))
+        return RenderedStep(frames, Cursor.at(updates[-1]) if updates else before, len(updates))
 
     def gap(self, spec: ViewSpec, topic: Topic, gap: Gap) -> bytes:
-        return f"<{spec.spelling} gap {gap.from_seq}-{gap.to_seq}>".encode()
+        return f"<{spec.requested_symbol} gap {gap.from_seq}-{gap.to_seq}>".encode()
 
     def status(self, spec: ViewSpec, topic: Topic, status: Status) -> bytes:
-        return b"" if spec.flavour == "base" else f"<{spec.spelling} {status.state}>".encode()
+        if spec.protocol == "base":
+            return b""
+        return f"<{spec.requested_symbol} {status.state}>".encode()
 
     def refusal(
         self, spec: ViewSpec, topic: Topic, reason: str, did_you_mean: Sequence[Symbol]
     ) -> bytes:
         meant = "".join(f" {symbol}?" for symbol in did_you_mean)
-        return f"<{spec.spelling} refused: {reason}{meant}>".encode()
+        return f"<{spec.requested_symbol} refused: {reason}{meant}>".encode()
 
 
 class ManualTimer:

@@ -2,13 +2,13 @@ import asyncio
 
 import pytest
 
-from bookcast.background import Coalescer, Periodic, Work
+from bookcast.background import BackgroundTasks, Coalescer, Periodic
 from tests.support import eventually
 
 
 async def test_a_fault_is_told_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody waits for the work, so the log has to tell."""
-    work = Work()
+    work = BackgroundTasks()
 
     async def fail() -> None:
         raise ValueError("no good")
@@ -20,7 +20,7 @@ async def test_a_fault_is_told_with_its_name(caplog: pytest.LogCaptureFixture) -
 
 async def test_all_of_it_ends_when_asked_to() -> None:
     """Also when that is asked from within it."""
-    work, ended = Work(), []
+    work, ended = BackgroundTasks(), []
 
     async def wait() -> None:
         try:

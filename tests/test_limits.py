@@ -9,10 +9,8 @@ from bookcast import limits
 from bookcast.errors import ERRORS, InvalidInput
 from bookcast.limits import (
     BURST_SECONDS,
-    REPORT_SECONDS,
     Refusals,
     Seats,
-    Seldom,
     TokenBucket,
     TokenBuckets,
     Window,
@@ -20,6 +18,7 @@ from bookcast.limits import (
     too_many_of,
 )
 from bookcast.observability.exporter import registry_of
+from bookcast.observability.throttle import REPORT_SECONDS, WarningThrottle
 
 RATES = st.sampled_from([0.001, 0.05, 0.1, 0.5, 1.0, 3.0, 50.0, 1000.0])
 
@@ -260,7 +259,7 @@ def test_retry_after_is_in_whole_seconds(seconds: float) -> None:
 def test_a_warning_comes_seldom_for_each_key() -> None:
     """And for so many keys at most, of which the oldest is forgotten first."""
     now = 0.0
-    seldom = Seldom(lambda: now, keys=2)
+    seldom = WarningThrottle(lambda: now, keys=2)
     assert (seldom.count("a"), seldom.count("b"), seldom.count("c")) == (1, 1, 0)
     now = REPORT_SECONDS / 2
     assert (seldom.count("a"), seldom.count("b"), seldom.count("c")) == (0, 0, 0)
@@ -311,7 +310,7 @@ def test_refusals_are_told_once_a_minute_with_their_number(
 def test_a_warning_comes_seldom_and_tells_how_often_it_was_due() -> None:
     """The first at once."""
     now = 0.0
-    seldom = Seldom(lambda: now)
+    seldom = WarningThrottle(lambda: now)
     assert [seldom.count() for _ in range(4)] == [1, 0, 0, 0]
     now = REPORT_SECONDS
     assert seldom.count() == 4

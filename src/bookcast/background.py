@@ -12,7 +12,7 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 
-class Work:
+class BackgroundTasks:
     """Tasks that nobody waits for."""
 
     def __init__(self) -> None:

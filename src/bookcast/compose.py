@@ -13,40 +13,41 @@ from typing import Final
 import msgspec
 from prometheus_client import Histogram
 
-from bookcast import logs
 from bookcast.auth.gate import Gate
 from bookcast.backend.base import Backend
 from bookcast.backend.configured import backend_of
-from bookcast.background import Periodic, Work
+from bookcast.background import BackgroundTasks, Periodic
 from bookcast.cluster.members.base import Node
 from bookcast.errors import StartupError
-from bookcast.feeder import Feeder
 from bookcast.feeds.configured import feeds_of
+from bookcast.feeds.runner import FeedRunner
 from bookcast.http import app as http_app
 from bookcast.http.overflow import MAX_READ, Overflow
+from bookcast.http.readers import ReadInterests
 from bookcast.http.reads import Reads
 from bookcast.http.report import Reporter
 from bookcast.http.routes import Routes
 from bookcast.http.server import HttpLimits, HttpServer
-from bookcast.http.sockets import listen, open_files
 from bookcast.hub.hub import Hub
+from bookcast.ingest.parse import Rules
+from bookcast.ingest.publisher import Publisher
 from bookcast.limits import Full, Refusals, Seats
-from bookcast.model import CHANNELS
+from bookcast.model.topics import CHANNELS
+from bookcast.observability import logs
 from bookcast.observability.exporter import DELAY_BUCKETS, registry_of
-from bookcast.protocol.connection import Terms
-from bookcast.protocol.published import Rules
 from bookcast.protocol.render import Renderer
-from bookcast.publisher import Publisher
-from bookcast.readers import Readers
-from bookcast.rotation import Rotated
-from bookcast.sessions.base import SessionParts, SessionRules
-from bookcast.sessions.framer import Framer
-from bookcast.sessions.handshake import Reception
+from bookcast.protocol.subscriptions import ConnectionRules
+from bookcast.sessions.base import SessionRules
 from bookcast.sessions.ownership import SessionOwnership
+from bookcast.sessions.parts import SessionParts
 from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import Session
-from bookcast.sessions.websocket import Endpoint, WebSocket
 from bookcast.settings import Settings
+from bookcast.settings.reload import Rotated
+from bookcast.transport.frames import Framer
+from bookcast.transport.handshake import HandshakeHandler
+from bookcast.transport.listen import listen, open_files
+from bookcast.transport.websocket import Endpoint, WebSocket
 from bookcast.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -98,9 +99,9 @@ class Parts(msgspec.Struct, frozen=True):
 
     port: int
     backend: Backend
-    feeder: Feeder
+    feeder: FeedRunner
     hub: Hub
-    readers: Readers
+    readers: ReadInterests
     registry: Registry
     publisher: Publisher
     reporter: Reporter
@@ -144,7 +145,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     presence = Presence(context)
     backend = backend_of(settings, presence.describe)
     engine, cluster = backend.engine, backend.cluster
-    feeder = Feeder(engine, cluster, functools.partial(feeds_of, settings))
+    feeder = FeedRunner(engine, cluster, functools.partial(feeds_of, settings))
     presence.leads = lambda: feeder.leads
     framer = Framer(settings.deflate_min_bytes)
     delays = Histogram(
@@ -153,7 +154,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
         buckets=DELAY_BUCKETS,
         registry=None,
     )
-    readers = Readers(engine, linger_seconds=settings.futu_linger_seconds)
+    readers = ReadInterests(engine, linger_seconds=settings.futu_linger_seconds)
     hub = Hub(
         renderer=Renderer(framer),
         clock=time.monotonic,
@@ -176,7 +177,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     )
 
     # The clients.
-    background, searches = Work(), Work()
+    background, searches = BackgroundTasks(), BackgroundTasks()
     ownership = SessionOwnership(
         backend.sessions,
         cluster.members,
@@ -191,7 +192,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     endpoint = Endpoint(
         hub=hub,
         registry=registry,
-        reception=Reception(
+        reception=HandshakeHandler(
             gate=gate,
             registry=registry,
             addresses=context.addresses,
@@ -353,7 +354,7 @@ def _room(settings: Settings) -> int:
 
 def _session_rules(settings: Settings, *, takes_tokens: bool) -> SessionRules:
     return SessionRules(
-        Terms(
+        ConnectionRules(
             default_market=settings.default_market,
             max_subscriptions=settings.max_subscriptions,
             takes_tokens=takes_tokens,

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
 from bookcast.errors import StartupError
-from bookcast.publisher import Published
-from bookcast.publishing import Publishing
+from bookcast.ingest.in_process import Publishing
+from bookcast.ingest.publisher import Published
 from bookcast.server import Server, serve
 from bookcast.settings.keywords import Keywords
 

@@ -15,14 +15,14 @@ from typing import Any, Final, NamedTuple, Self, Unpack
 
 from bookcast.auth.gate import Gate
 from bookcast.compose import Context, Parts, Worker, compose
-from bookcast.drain import drain
 from bookcast.errors import StartupError
+from bookcast.ingest.in_process import Publishing
+from bookcast.ingest.publisher import Published
 from bookcast.limits import Refusals, Seats
-from bookcast.publisher import Published
-from bookcast.publishing import Publishing
-from bookcast.rotation import Rotated
+from bookcast.sessions.drain import drain
 from bookcast.settings import Settings, from_keywords
 from bookcast.settings.keywords import Keywords
+from bookcast.settings.reload import Rotated
 
 logger = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from bookcast.auth.jwks import RETRY_SECONDS, Jwks, UnknownKey
 from bookcast.auth.tokens import Tokens, keys_of
 from bookcast.errors import InvalidInput, SettingError
 from tests.auth.keyring import (
+    auth_request,
     ec_key,
     gate,
     jwk,
-    knock,
     refusal,
     rsa_key,
     sign,
@@ -218,13 +218,13 @@ async def test_made_up_keys_are_asked_for_now_and_then_only() -> None:
     for _ in range(10):
         for _ in range(10):
             with pytest.raises(InvalidInput):
-                await entrance.identify(knock(headers={"Authorization": f"Bearer {forged}"}))
+                await entrance.identify(auth_request(headers={"Authorization": f"Bearer {forged}"}))
         issuer.timer.now += RETRY_SECONDS / 2
     assert issuer.asked == 5
     token = sign(key=rsa_key("one"), algorithm="RS256", key_id="one")
-    visitor = await entrance.identify(knock(headers={"Authorization": f"Bearer {token}"}))
-    assert visitor.principal is not None
-    assert visitor.principal.name == "alice"
+    caller = await entrance.identify(auth_request(headers={"Authorization": f"Bearer {token}"}))
+    assert caller.principal is not None
+    assert caller.principal.name == "alice"
 
 
 async def test_all_wait_for_the_same_answer() -> None:
@@ -453,11 +453,11 @@ async def test_keys_come_over_http_and_may_change(pages: Pages) -> None:
     entrance.jwks._clock = timer.clock
     for name in ("one", "two"):
         token = sign(key=rsa_key(name), algorithm="RS256", key_id=name)
-        request = knock(headers={"Authorization": f"Bearer {token}"})
+        request = auth_request(headers={"Authorization": f"Bearer {token}"})
         for _ in range(3):
-            visitor = await entrance.identify(request)
-            assert visitor.principal is not None
-            assert visitor.principal.id == "jwt:alice"
+            caller = await entrance.identify(request)
+            assert caller.principal is not None
+            assert caller.principal.id == "jwt:alice"
         pages.publish(TWO)
         timer.now += RETRY_SECONDS
     assert len(pages.asked) == 2
@@ -500,5 +500,5 @@ async def test_nobody_at_the_address_is_a_fault(pages: Pages) -> None:
     entrance = gate(auth_jwks_url="http://127.0.0.1:9/keys")
     token = sign(key=rsa_key("one"), algorithm="RS256", key_id="one")
     with pytest.raises(InvalidInput) as refused:
-        await entrance.identify(knock(headers={"Authorization": f"Bearer {token}"}))
+        await entrance.identify(auth_request(headers={"Authorization": f"Bearer {token}"}))
     assert refused.value.code == "keys_unavailable"

@@ -10,7 +10,7 @@ from bookcast.backend.configured import backend_of
 from bookcast.backend.memory import MemoryBackend
 from bookcast.backend.redis import RedisBackend
 from bookcast.cluster.members.base import Node
-from bookcast.engine.redis import RedisRules
+from bookcast.engine.redis.engine import RedisRules
 from bookcast.model.log import LogRules
 from bookcast.sessions.store.memory import MemorySessionStore
 from bookcast.sessions.store.redis import RedisSessionStore

@@ -10,10 +10,11 @@ import pytest
 
 from bookcast.backplane.link import Link
 from bookcast.backplane.unreadable import MINUTE, UnreadableLog
-from bookcast.engine.records import encode
+from bookcast.engine.redis.records import encode
 from bookcast.errors import InvalidInput
-from bookcast.model import Position, Publication, Topic
 from bookcast.model.history import History
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position, Publication
 from tests.engine.nodes import (
     EngineNode,
     book,

@@ -24,7 +24,7 @@ LATER = """
 import sys
 from bookcast.cluster.members import redis as members
 from bookcast.engine import records
-from bookcast.cli import main
+from bookcast.cli.main import main
 
 write, read = records.encode, records.decode
 

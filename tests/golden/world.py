@@ -19,7 +19,8 @@ from bookcast.backend.redis import RedisTimes
 from bookcast.backplane.pulse import PulseTimes
 from bookcast.cluster.election.redis import ElectionTimes
 from bookcast.feeds.base import Feed, FeedStatus, Publish
-from bookcast.model import Publication, Topic
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Publication
 from bookcast.settings import Settings, from_keywords
 from tests.backplane.links import link
 from tests.engine.nodes import written_by_another

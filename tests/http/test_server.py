@@ -71,7 +71,7 @@ async def test_a_publisher_that_leaves_in_mid_body_leaves_no_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """One line says why nothing was published, at level debug: anybody can cause many."""
-    caplog.set_level(logging.DEBUG, "bookcast.publisher")
+    caplog.set_level(logging.DEBUG, "bookcast.ingest.publisher")
     async with serve(port=0) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(HALF_A_POST)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from bookcast.model import Position, Topic, Update
 from bookcast.model.cursor import Cursor
 from bookcast.model.log import MAX_WAITING, EventLog, LogRules, StateLog, TopicLog
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position, Update
 from tests.support import AAPL, CANDLES, QUOTE, TRADES, candle, trades, update
 
 
@@ -82,7 +83,7 @@ def test_a_log_that_nobody_reads_is_its_newest_state() -> None:
     log = StateLog(AAPL, 100)
     for seq in range(1, 4):
         log.append(update(seq))
-        log.settle()
+        log.flush_unread()
     assert (log.waiting_count(), seqs(log.taken), seqs(log.past())) == (0, [], [3])
     assert flushed(log) is log.newest
 
@@ -176,7 +177,7 @@ def test_where_nobody_reads_trades_are_trimmed_at_once() -> None:
     log = EventLog(TRADES, history_size=3)
     for seq in range(1, 6):
         log.append(update(seq, TRADES))
-        log.settle()
+        log.flush_unread()
     assert (log.waiting_count(), seqs(log.past())) == (0, [3, 4, 5])
 
 
@@ -226,7 +227,7 @@ def test_another_epoch_forgets_the_one_before_and_is_a_gap_of_unknown_length() -
     """Numbers of two epochs can't be compared; the reason is kept."""
     for restored, reason in ((False, "epoch"), (True, "engine_restored")):
         log = filled(EventLog(TRADES, history_size=100), 7)
-        first = msgspec.structs.replace(update(1, TRADES, "f"), restored=restored)
+        first = msgspec.structs.replace(update(1, TRADES, "f"), engine_restored=restored)
         for new in (first, update(2, TRADES, "f")):
             log.append(new)
         log.flush()
@@ -238,7 +239,7 @@ def test_another_epoch_forgets_the_one_before_and_is_a_gap_of_unknown_length() -
 def test_what_happened_before_anybody_asked_does_not_wait() -> None:
     """Until something newer came: leaving it out then would be a hole."""
     log = EventLog(TRADES, history_size=100)
-    past = [msgspec.structs.replace(update(seq, TRADES), past=True) for seq in (1, 2, 4)]
+    past = [msgspec.structs.replace(update(seq, TRADES), backfill=True) for seq in (1, 2, 4)]
     log.append(past[0])
     log.append(past[1])
     assert (log.waiting_count(), log.remembered) == (0, past[1])

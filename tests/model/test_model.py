@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bookcast.errors import InvalidInput
-from bookcast.model import MARKETS, Position, Symbol, Topic, names_of, parse_symbol
+from bookcast.model.topics import MARKETS, Symbol, Topic, names_of, parse_symbol
+from bookcast.model.updates import Position
 
 
 @pytest.mark.parametrize(

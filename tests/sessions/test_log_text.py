@@ -1,6 +1,6 @@
 import pytest
 
-from bookcast.protocol import messages_v1 as v1
+from bookcast.protocol.v1 import messages as v1
 from bookcast.sessions.log_text import SHOWN, shown, without_secrets
 
 

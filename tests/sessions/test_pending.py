@@ -13,8 +13,9 @@ from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.principal import EVERYTHING, Principal, Rights
 from bookcast.engine.interests import Interest
 from bookcast.errors import InvalidInput
-from bookcast.model import Position, Topic
-from bookcast.protocol.shapes import PublishedUpdate
+from bookcast.ingest.schemas import PublishedUpdate
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position
 from bookcast.sessions import pending
 from tests.sessions.world import SessionWorld
 from tests.support import AAPL

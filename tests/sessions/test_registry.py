@@ -5,9 +5,11 @@ import pytest
 
 from bookcast.auth.principal import Principal, Rights
 from bookcast.errors import CloseCode, InvalidInput
-from bookcast.model import Book, Level, Publication, Topic
-from bookcast.protocol.connection import Terms
-from tests.sessions.world import Peer, SessionWorld
+from bookcast.model.market_data import Book, Level
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Publication
+from bookcast.protocol.subscriptions import ConnectionRules
+from tests.sessions.world import ClientTransport, SessionWorld
 from tests.support import AAPL, TRADES, TSLA, trades
 
 ALICE = Principal("jwt", "alice", Rights())
@@ -33,7 +35,7 @@ def test_a_session_that_cannot_be_checked_keeps_no_other_from_it(
     world = SessionWorld()
     broken, well = world.enter("broken"), world.enter("well")
     nothing: Any = None
-    broken.session._watch = nothing
+    broken.session._liveness = nothing
     world.wait(21)
     assert well.pings == [b""]
     line = next(one for one in caplog.records if "a fault of ours" in one.message)
@@ -159,7 +161,7 @@ async def test_symbols_in_the_address_come_before_what_was_left_behind() -> None
 
 async def test_with_a_queue_of_all_every_book_comes() -> None:
     """In order, also for one that was only slow."""
-    world = SessionWorld(Terms(keeps_all=True))
+    world = SessionWorld(ConnectionRules(keeps_all=True))
     first = world.enter("me", "AAPL")
     await world.publish(1)
     first.vanish(read_all=True)
@@ -176,7 +178,7 @@ async def test_with_a_queue_of_all_every_book_comes() -> None:
 
 async def test_the_queue_of_all_is_bounded_and_what_is_lost_is_counted() -> None:
     """It ends on the newest."""
-    world = SessionWorld(Terms(keeps_all=True), history_size=10)
+    world = SessionWorld(ConnectionRules(keeps_all=True), history_size=10)
     first = world.enter("me", "AAPL")
     await world.publish(100)
     first.vanish(read_all=True)
@@ -188,7 +190,7 @@ async def test_the_queue_of_all_is_bounded_and_what_is_lost_is_counted() -> None
 
 async def test_every_book_of_one_flush_comes_too() -> None:
     """A queue of all knows no conflation."""
-    world = SessionWorld(Terms(keeps_all=True))
+    world = SessionWorld(ConnectionRules(keeps_all=True))
     client = world.enter("me", "AAPL")
     for size in range(50):
         await world.engine.publish([Publication(AAPL, Book((Level(1, size),), ()))])
@@ -317,7 +319,7 @@ def test_two_tabs_that_reconnect_do_not_fight() -> None:
 # Resuming by token
 
 
-def resume(peer: Peer, token: str, *places: tuple[str, str, str, int]) -> None:
+def resume(peer: ClientTransport, token: str, *places: tuple[str, str, str, int]) -> None:
     peer.say(
         "resume",
         session=token,
@@ -329,7 +331,7 @@ def resume(peer: Peer, token: str, *places: tuple[str, str, str, int]) -> None:
     )
 
 
-def welcomed(world: SessionWorld, **options: Any) -> tuple[Peer, str]:
+def welcomed(world: SessionWorld, **options: Any) -> tuple[ClientTransport, str]:
     peer = world.enter("me", v1=True, **options)
     [welcome] = peer.messages()
     return peer, welcome["session"]
@@ -453,7 +455,7 @@ async def test_an_epoch_that_is_over_is_a_gap() -> None:
     first.say("subscribe", symbol="AAPL", channel="trades")
     await world.publish(1, TRADES)
     first.vanish()
-    await world.engine.publish([Publication(TRADES, trades(2), resumes=True)])
+    await world.engine.publish([Publication(TRADES, trades(2), breaks=True)])
     world.flush()
     again, _ = welcomed(world)
     resume(again, token, ("trades", "AAPL", "e", 1))
@@ -616,7 +618,7 @@ async def test_nobody_is_shown_an_older_book_than_the_client_has() -> None:
 
 async def test_a_queue_of_all_begins_with_what_the_client_was_shown_first() -> None:
     """Not with what others had before."""
-    world = SessionWorld(Terms(keeps_all=True))
+    world = SessionWorld(ConnectionRules(keeps_all=True))
     world.enter("other", "AAPL")
     for size in range(50):
         await world.publish(size)
@@ -672,19 +674,19 @@ def test_too_many_symbols_in_an_address_are_an_error() -> None:
     assert client.heard() == ["welcome", "error"]
 
 
-def expires(world: SessionWorld, _peer: Peer) -> None:
+def expires(world: SessionWorld, _peer: ClientTransport) -> None:
     world.wait(61)
 
 
-def makes_room(world: SessionWorld, _peer: Peer) -> None:
+def makes_room(world: SessionWorld, _peer: ClientTransport) -> None:
     world.enter("other", "A", "B", "C").vanish()
 
 
-def comes_back(world: SessionWorld, _peer: Peer) -> None:
+def comes_back(world: SessionWorld, _peer: ClientTransport) -> None:
     world.enter("me")
 
 
-def comes_back_and_leaves(world: SessionWorld, _peer: Peer) -> None:
+def comes_back_and_leaves(world: SessionWorld, _peer: ClientTransport) -> None:
     world.enter("me").goodbye()
 
 
@@ -699,7 +701,7 @@ def comes_back_and_leaves(world: SessionWorld, _peer: Peer) -> None:
     ],
 )
 def test_a_topic_is_wanted_as_long_as_its_lost_client_may_come_back(
-    then: Callable[[SessionWorld, Peer], None], wanted: bool
+    then: Callable[[SessionWorld, ClientTransport], None], wanted: bool
 ) -> None:
     """And given up at once after that: OpenD's quota is short."""
     world = SessionWorld(max_parked=3)

@@ -16,7 +16,8 @@ from bookcast.auth.origins import MAX_SHOWN, HostPolicy, OriginPolicy
 from bookcast.auth.principal import ANYONE, EVERYTHING, Principal, Rights, Scope, anyone, resolve
 from bookcast.auth.tokens import Tokens, keys_of
 from bookcast.errors import InvalidInput
-from bookcast.limits import Refusals, Seldom
+from bookcast.limits import Refusals
+from bookcast.observability.throttle import WarningThrottle
 from bookcast.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ FORWARDED: Final = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-
 """A proxy says by these that it asks for somebody else."""
 
 
-class Knock(NamedTuple):
+class AuthRequest(NamedTuple):
     """What somebody who wants something shows.
 
     ``peer``: the address at the other end of the connection. ``headers`` gives all values of one.
@@ -48,7 +49,7 @@ class Knock(NamedTuple):
     stays: bool = False
 
 
-class Visitor(NamedTuple):
+class Caller(NamedTuple):
     """Who that is. ``principal`` None: nobody yet; ``proxied``: there is a proxy in between."""
 
     address: str
@@ -126,8 +127,8 @@ class Gate:
         self._proxy_header = proxy_header
         self._query_token_seconds = query_token_seconds
         self._default_market = default_market
-        self._warnings = Seldom(clock)
-        self._page_warnings = Seldom(clock)
+        self._warnings = WarningThrottle(clock)
+        self._page_warnings = WarningThrottle(clock)
 
     @classmethod
     def of(cls, settings: Settings, refusals: Refusals, jwks: Jwks | None = None) -> Gate:
@@ -195,66 +196,66 @@ class Gate:
         """Return whether this peer is a trusted proxy, whose forwarding headers count."""
         return self._proxies.contains(peer)
 
-    def check_page(self, knock: Knock) -> None:
+    def check_page(self, auth_request: AuthRequest) -> None:
         """Check that a request doesn't come from a web page of a foreign origin.
 
         Raises:
             InvalidInput: naming the setting that would allow it.
         """
-        host = ", ".join(knock.headers("Host"))
-        origin = _joined(knock.headers("Origin"))
+        host = ", ".join(auth_request.headers("Host"))
+        origin = _joined(auth_request.headers("Origin"))
         try:
-            self._hosts.check(host, proxied=self.trusts(knock.peer))
+            self._hosts.check(host, proxied=self.trusts(auth_request.peer))
             self._origins.check(origin, host)
         except InvalidInput as refusal:
             self._log(refusal, origin or host)
             raise
 
-    def knows_page(self, knock: Knock) -> bool:
+    def knows_page(self, auth_request: AuthRequest) -> bool:
         """Return whether a page is known by name, so that cookies count with its requests."""
         return self._origins.knows(
-            _joined(knock.headers("Origin")), ", ".join(knock.headers("Host"))
+            _joined(auth_request.headers("Origin")), ", ".join(auth_request.headers("Host"))
         )
 
-    def admit(self, knock: Knock) -> Visitor:
+    def admit(self, auth_request: AuthRequest) -> Caller:
         """Return who sent a request. Call :meth:`check_page` first.
 
         Raises:
             InvalidInput: for a credential that is wrong.
             UnknownKey: when asking for the keys again may help.
         """
-        address, proxied = self._address(knock)
-        principal = self._recognise(knock)
+        address, proxied = self._address(auth_request)
+        principal = self._recognise(auth_request)
         if principal is None:
-            own = address if self._is_their_own(address, knock) else ""
-            principal = self._of_network(own, stays=knock.stays)
-        return Visitor(address, principal, proxied)
+            own = address if self._is_their_own(address, auth_request) else ""
+            principal = self._of_network(own, stays=auth_request.stays)
+        return Caller(address, principal, proxied)
 
-    async def require(self, knock: Knock, scope: Scope) -> tuple[Visitor, Rights]:
+    async def require(self, auth_request: AuthRequest, scope: Scope) -> tuple[Caller, Rights]:
         """Return who sent a request, and their rights, which include this scope.
 
         Raises:
             InvalidInput: when they may not, or their credential is wrong or can't be checked.
         """
-        visitor = await self.identify(knock)
-        rights = visitor.rights
-        if visitor.is_anyone and self.takes_credentials and scope not in rights.scopes:
+        caller = await self.identify(auth_request)
+        rights = caller.rights
+        if caller.is_anyone and self.takes_credentials and scope not in rights.scopes:
             raise unauthenticated()
         rights.check(scope)
-        return visitor, rights
+        return caller, rights
 
-    async def identify(self, knock: Knock) -> Visitor:
+    async def identify(self, auth_request: AuthRequest) -> Caller:
         """Return who sent a request, as :meth:`admit` does; fetch keys if one isn't known.
 
         Raises:
             InvalidInput: for a credential that is wrong, or can't be checked.
         """
         try:
-            return self.admit(knock)
+            return self.admit(auth_request)
         except UnknownKey:
             await self.ask_for_keys()
         try:
-            return self.admit(knock)
+            return self.admit(auth_request)
         except UnknownKey:
             raise keys_unavailable() from None
 
@@ -294,23 +295,23 @@ class Gate:
 
     # Who it is
 
-    def _recognise(self, knock: Knock) -> Principal | None:
-        credential = _in_header(knock)
+    def _recognise(self, auth_request: AuthRequest) -> Principal | None:
+        credential = _in_header(auth_request)
         if credential is None:
-            credential = _in_subprotocol(knock.offered)
+            credential = _in_subprotocol(auth_request.offered)
         if credential is not None and not self._takes_none:
             return self._verify(credential)
-        token = next(iter(knock.query.get("token", ())), None)
+        token = next(iter(auth_request.query.get("token", ())), None)
         if token is not None and not self._takes_none:
             if not self._query_token_seconds:
                 raise InvalidInput("invalid_token", "No tokens in addresses are taken here")
             return self._verify(token, max_seconds=self._query_token_seconds)
-        ambient = self._in_cookie(knock)
+        ambient = self._in_cookie(auth_request)
         if ambient is not None:
-            self._check_strictly(knock)
+            self._check_strictly(auth_request)
             return self._verify(ambient)
         if self._mode == "proxy":
-            return self._named_by_proxy(knock)
+            return self._named_by_proxy(auth_request)
         return None
 
     @property
@@ -326,10 +327,10 @@ class Gate:
             raise InvalidInput("invalid_token", "This API key isn't known here")
         return self._tokens.verify(credential, max_seconds=max_seconds)
 
-    def _in_cookie(self, knock: Knock) -> str | None:
+    def _in_cookie(self, auth_request: AuthRequest) -> str | None:
         if self._cookie is None or self._tokens is None:
             return None
-        for header in knock.headers("Cookie"):
+        for header in auth_request.headers("Cookie"):
             # Not http.cookies: one cookie that it doesn't understand makes it drop all of them.
             for cookie in header.split(";"):
                 name, equals, value = cookie.strip().partition("=")
@@ -337,16 +338,16 @@ class Gate:
                     return value.strip('"')
         return None
 
-    def _named_by_proxy(self, knock: Knock) -> Principal | None:
-        names = knock.headers(self._proxy_header)
+    def _named_by_proxy(self, auth_request: AuthRequest) -> Principal | None:
+        names = auth_request.headers(self._proxy_header)
         if not names:
             return None
-        if not self.trusts(knock.peer):
-            self.warn(f"{self._proxy_header} from {knock.peer} is not believed")
+        if not self.trusts(auth_request.peer):
+            self.warn(f"{self._proxy_header} from {auth_request.peer} is not believed")
             return None
         if len(names) != 1 or not names[0].strip():
             raise InvalidInput("unauthenticated", f"{self._proxy_header} must name one principal")
-        self._check_strictly(knock)
+        self._check_strictly(auth_request)
         name = names[0].strip()
         with contextlib.suppress(UnicodeError):  # the libraries read headers as Latin-1
             name = name.encode("latin-1").decode()
@@ -357,15 +358,15 @@ class Gate:
         rights = resolve(self._rights.grants(name), "read", self._default_market)
         return Principal("user", name, rights)
 
-    def _check_strictly(self, knock: Knock) -> None:
+    def _check_strictly(self, auth_request: AuthRequest) -> None:
         """Refuse pages of others: a browser shows this credential whichever page asks.
 
         A browser leaves out the Origin only where a page of ours reads something.
         """
-        origin = _joined(knock.headers("Origin"))
-        if knock.page or origin is not None:
+        origin = _joined(auth_request.headers("Origin"))
+        if auth_request.page or origin is not None:
             try:
-                self._origins.check_strictly(origin, ", ".join(knock.headers("Host")))
+                self._origins.check_strictly(origin, ", ".join(auth_request.headers("Host")))
             except InvalidInput as refusal:
                 self._log(refusal, origin or "")
                 raise
@@ -390,23 +391,23 @@ class Gate:
 
     # Where from
 
-    def _is_their_own(self, address: str, knock: Knock) -> bool:
+    def _is_their_own(self, address: str, auth_request: AuthRequest) -> bool:
         """Return whether the address identifies this caller rather than a shared proxy."""
-        if not any(knock.headers(name) for name in FORWARDED):
+        if not any(auth_request.headers(name) for name in FORWARDED):
             return True
-        return self.trusts(knock.peer) and not self.trusts(address)
+        return self.trusts(auth_request.peer) and not self.trusts(address)
 
-    def _address(self, knock: Knock) -> tuple[str, bool]:
-        forwarded = knock.headers("X-Forwarded-For")
-        if self.trusts(knock.peer):
-            return client_address(knock.peer, forwarded, self._proxies), True
-        proxied = any(knock.headers(name) for name in FORWARDED)
-        if proxied and _asks_for_others(knock):
+    def _address(self, auth_request: AuthRequest) -> tuple[str, bool]:
+        forwarded = auth_request.headers("X-Forwarded-For")
+        if self.trusts(auth_request.peer):
+            return client_address(auth_request.peer, forwarded, self._proxies), True
+        proxied = any(auth_request.headers(name) for name in FORWARDED)
+        if proxied and _asks_for_others(auth_request):
             self.warn(
-                f"{knock.peer} forwards requests of others and isn't trusted, so all of them look "
-                "like one address"
+                f"{auth_request.peer} forwards requests of others and isn't trusted, so all of them "
+                "look like one address"
             )
-        return knock.peer, proxied
+        return auth_request.peer, proxied
 
     def warn(self, what: str) -> None:
         """Count what somebody does who isn't a trusted proxy, and log it now and then."""
@@ -435,26 +436,26 @@ def keys_unavailable() -> InvalidInput:
 _READERS: Final = frozenset({"read", "admin"})
 
 
-def _asks_for_others(knock: Knock) -> bool:
+def _asks_for_others(auth_request: AuthRequest) -> bool:
     """Return whether forwarding headers name another address than the peer's.
 
     A balancer may send the client's address twice, by the PROXY protocol and in X-Forwarded-For.
     Then the peer is the client, and we must not advise to trust it as a proxy.
     """
     return any(
-        plain(hop) != knock.peer
+        plain(hop) != auth_request.peer
         for name in FORWARDED
-        for value in knock.headers(name)
+        for value in auth_request.headers(name)
         for hop in value.split(",")
     )
 
 
-def _in_header(knock: Knock) -> str | None:
-    for value in knock.headers("Authorization"):
+def _in_header(auth_request: AuthRequest) -> str | None:
+    for value in auth_request.headers("Authorization"):
         scheme, _, credential = value.strip().partition(" ")
         if scheme.lower() == "bearer" and credential.strip():
             return credential.strip()
-    return next(iter(knock.headers("X-API-Key")), None)
+    return next(iter(auth_request.headers("X-API-Key")), None)
 
 
 def _in_subprotocol(offered: Sequence[str]) -> str | None:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from bookcast.errors import InvalidInput, explain
-from bookcast.model import CHANNELS, FUTURES_OF_HK, MARKETS, Channel, Symbol, Topic, names_of
+from bookcast.model.topics import CHANNELS, FUTURES_OF_HK, MARKETS, Channel, Symbol, Topic, names_of
 
 Scope = Literal["read", "publish", "admin"]
 SCOPES: Final[frozenset[str]] = frozenset({"read", "publish", "admin"})

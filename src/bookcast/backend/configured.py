@@ -9,7 +9,7 @@ from bookcast.backend.memory import MemoryBackend
 from bookcast.backend.redis import RedisBackend, RedisTimes
 from bookcast.backplane.link import LinkSettings
 from bookcast.cluster.members.base import Node
-from bookcast.engine.redis import RedisRules
+from bookcast.engine.redis.engine import RedisRules
 from bookcast.model.log import LogRules
 from bookcast.settings import Settings
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from bookcast.backend.base import Backend
-from bookcast.background import Work
+from bookcast.background import BackgroundTasks
 from bookcast.backplane.base import Backplane
 from bookcast.backplane.breaker import Breaker, BreakerTimes
 from bookcast.backplane.link import Link, LinkSettings
@@ -24,9 +24,9 @@ from bookcast.cluster.election.redis import ElectionTimes, RedisElection
 from bookcast.cluster.feed_status.redis import RedisFeedStatus
 from bookcast.cluster.members.base import Node
 from bookcast.cluster.members.redis import RedisMembers
-from bookcast.engine.redis import RedisEngine, RedisRules
-from bookcast.engine.times import EngineTimes
-from bookcast.model import Update
+from bookcast.engine.redis.engine import RedisEngine, RedisRules
+from bookcast.engine.redis.times import EngineTimes
+from bookcast.model.updates import Update
 from bookcast.sessions.store.base import SessionStore
 from bookcast.sessions.store.memory import MemorySessionStore
 from bookcast.sessions.store.records import SessionRecords
@@ -106,7 +106,7 @@ class RedisBackend(Backend):
             )
         else:  # nobody comes back: no other node has to know of them
             self.sessions = MemorySessionStore(self._members.id)
-        self._work = Work()
+        self._work = BackgroundTasks()
         self._on_away: Callable[[], None] = lambda: None
         self._on_return: Callable[[], None] = lambda: None
 

@@ -12,7 +12,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from bookcast.model import Data, Quota, Quote, Security, Supply
+from bookcast.model.feed_state import FeedState, Quota, Security
+from bookcast.model.market_data import Data, Quote
 
 OLDEST: Final = 1
 """The format of a node that announces none, as no release did before there was a second one."""
@@ -29,7 +30,7 @@ _QUOTA_1: Final = 3
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _parts: Final = msgspec.msgpack.Decoder(list[Any])
-_QUOTA: Final = Supply._fields.index("quota")
+_QUOTA: Final = FeedState._fields.index("quota")
 
 T = TypeVar("T", Quote, Security)
 
@@ -53,7 +54,7 @@ def securities_for(securities: Iterable[Security], form: int) -> list[Security]:
     return [_with_old_session(one) if one.session is not None else one for one in securities]
 
 
-def write_supply(supply: Supply, form: int) -> bytes:
+def write_supply(supply: FeedState, form: int) -> bytes:
     """Write what a feed says of a topic, as a list of its parts."""
     if form > OLDEST:
         return _encode(supply)
@@ -63,16 +64,16 @@ def write_supply(supply: Supply, form: int) -> bytes:
     return _encode(parts)
 
 
-def read_supply(text: bytes) -> Supply:
+def read_supply(text: bytes) -> FeedState:
     """Read what a feed says of a topic; parts that only later releases know are ignored.
 
     Raises:
         msgspec.MsgspecError: when it is nothing of the kind.
     """
-    parts = _parts.decode(text)[: len(Supply._fields)]
+    parts = _parts.decode(text)[: len(FeedState._fields)]
     if len(parts) > _QUOTA and isinstance(parts[_QUOTA], list):
         parts[_QUOTA] = parts[_QUOTA][: len(Quota._fields)]
-    return msgspec.convert(parts, Supply)
+    return msgspec.convert(parts, FeedState)
 
 
 def _with_old_session(one: T) -> T:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from bookcast.backplane.names import name_of, shard_of
-from bookcast.model import Topic
+from bookcast.model.topics import Topic
 
 KEEP_SECONDS: Final = 7 * 24 * 3600
 """What nobody publishes to for so long is forgotten."""

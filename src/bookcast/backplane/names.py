@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from redis.crc import key_slot
 
-from bookcast.model import CHANNELS, Channel, Symbol, Topic
+from bookcast.model.topics import CHANNELS, Channel, Symbol, Topic
 
 SHARDS: Final = 16
 """Keys of one shard share a slot of Redis Cluster, so that one script call reaches all of them."""

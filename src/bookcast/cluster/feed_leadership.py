@@ -8,7 +8,7 @@ from bookcast.cluster.base import Cluster
 from bookcast.cluster.demand.base import Listener
 
 
-class FeedRunner(Listener, Protocol):
+class FeedControl(Listener, Protocol):
     """The feed of a node: hears what is wanted, and runs while it is this node's turn."""
 
     async def run_feed(self, fence: int) -> None:
@@ -21,7 +21,7 @@ class FeedRunner(Listener, Protocol):
 class FeedLeadership:
     """Lets the feed of a node run when that is elected. ``cluster``: this node's."""
 
-    def __init__(self, cluster: Cluster, feed: FeedRunner) -> None:
+    def __init__(self, cluster: Cluster, feed: FeedControl) -> None:
         self._cluster = cluster
         self._feed = feed
 

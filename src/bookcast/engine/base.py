@@ -10,8 +10,9 @@ from typing import ClassVar
 import msgspec
 
 from bookcast.engine.interests import Interest, Want
-from bookcast.model import Gone, Position, Publication, Topic, Update
 from bookcast.model.log import TopicLog
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position, Publication, PublisherGone, Update
 from bookcast.observability.counter import readings
 
 Notice = Callable[[TopicLog], None]
@@ -165,11 +166,11 @@ class Engine(ABC):
     async def snapshot(self, topic: Topic) -> Update | None:
         """Return the newest update of a topic, None if there was none."""
 
-    def gone(self, topic: Topic) -> Gone | None:  # noqa: ARG002 - nobody may have told it
+    def gone(self, topic: Topic) -> PublisherGone | None:  # noqa: ARG002 - nobody may have told it
         """Return, as far as is known here, whether the publisher of what is newest is gone."""
         return None
 
-    async def find_gone(self, topic: Topic) -> Gone | None:
+    async def find_gone(self, topic: Topic) -> PublisherGone | None:
         """Return the same also of a topic that isn't followed here."""
         return self.gone(topic)
 

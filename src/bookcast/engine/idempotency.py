@@ -6,7 +6,8 @@ from collections import OrderedDict
 from typing import Final, NamedTuple
 
 from bookcast.backplane.names import shard_of
-from bookcast.model import Once, Position, Topic
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Idempotency, Position
 
 KEEP_MS: Final = 600_000
 """A key is kept for so long, 10 minutes,"""
@@ -27,7 +28,7 @@ class KeyStore:
     def __init__(self) -> None:
         self._shards: dict[int, OrderedDict[bytes, _First]] = {}
 
-    def find(self, topic: Topic, once: Once, now_ms: float) -> Position | bool:
+    def find(self, topic: Topic, once: Idempotency, now_ms: float) -> Position | bool:
         """Return where it was published before.
 
         False: it wasn't, as far as is known; True: something else was, under the same key.
@@ -38,7 +39,7 @@ class KeyStore:
             return False
         return first.position if first.content == once.content else True
 
-    def keep(self, topic: Topic, once: Once, position: Position, now_ms: float) -> None:
+    def keep(self, topic: Topic, once: Idempotency, position: Position, now_ms: float) -> None:
         """Note where something was published."""
         keys = self._shards.setdefault(shard_of(topic), OrderedDict())
         keys.pop(once.key, None)  # an old one, which begins anew

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from bookcast.model import Topic
 from bookcast.model.log import TopicLog
+from bookcast.model.topics import Topic
 
 Want = Literal["subscribed", "read"]
 """By whom a topic is wanted: by subscribers, connected or not; or by reads alone."""

@@ -12,8 +12,9 @@ from typing import Final
 from bookcast.engine.base import Engine, EngineStatus, Head, all_published
 from bookcast.engine.idempotency import KeyStore
 from bookcast.engine.interests import Interest, Interests, Want
-from bookcast.model import Gone, Position, Publication, Topic, Update
 from bookcast.model.log import LogRules, TopicLog
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position, Publication, PublisherGone, Update
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class MemoryEngine(Engine):
         # The logs of topics that were published here.
         self._logs: dict[Topic, TopicLog] = {}
         self._keys = KeyStore()
-        self._gone: dict[Topic, Gone] = {}
+        self._gone: dict[Topic, PublisherGone] = {}
         # In which epoch topics begin that were removed.
         self._removed_at: dict[Topic, str] = {}
 
@@ -71,7 +72,7 @@ class MemoryEngine(Engine):
         """
         positions: list[Position | None] = []
         server_ms = round(self._clock() * 1000, 3)
-        for topic, data, exchange_ms, feed_ms, past, resumes, once in publications:
+        for topic, data, exchange_ms, feed_ms, backfill, breaks, once in publications:
             if once is not None and (known := self._keys.find(topic, once, server_ms)):
                 positions.append(known if isinstance(known, Position) else None)
                 continue
@@ -81,15 +82,15 @@ class MemoryEngine(Engine):
                 position = Position(self._removed_at.pop(topic, self._epoch), 1)
             else:
                 epoch, seq = log.newest.position.epoch, log.newest.position.seq + 1
-                position = Position(self._next_epoch() if resumes else epoch, seq)
-            log.append(Update(topic, position, data, server_ms, exchange_ms, feed_ms, past))
+                position = Position(self._next_epoch() if breaks else epoch, seq)
+            log.append(Update(topic, position, data, server_ms, exchange_ms, feed_ms, backfill))
             positions.append(position)
             if once is not None:
                 self._keys.keep(topic, once, position, server_ms)
             if topic in self._interests:
                 self._notice(log)
             else:
-                log.settle()
+                log.flush_unread()
                 if logger.isEnabledFor(logging.DEBUG):
                     logger.debug("%s seq %d: kept, nobody wants it now", topic, position.seq)
         return all_published(positions)
@@ -114,7 +115,7 @@ class MemoryEngine(Engine):
         log = self._logs.get(topic)
         return log.newest if log is not None else None
 
-    def gone(self, topic: Topic) -> Gone | None:
+    def gone(self, topic: Topic) -> PublisherGone | None:
         """Return whether the publisher of what is newest is gone."""
         return self._gone.get(topic)
 
@@ -123,7 +124,7 @@ class MemoryEngine(Engine):
         for topic, position in places.items():
             newest = await self.snapshot(topic)
             if newest is not None and newest.position == position:
-                self._gone[topic] = Gone(position, reason)
+                self._gone[topic] = PublisherGone(position, reason)
 
     async def remove(self, topic: Topic) -> bool:
         """Forget a topic. What is published next begins a new epoch."""

@@ -8,7 +8,10 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from bookcast.model import Data, Publication, Security, Supply, Symbol, Topic
+from bookcast.model.feed_state import FeedState, Security
+from bookcast.model.market_data import Data
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Publication
 
 Publish = Callable[[Sequence[Publication]], Awaitable[object]]
 """Hands publications to the engine, in order. Call it on the event loop's thread only."""
@@ -70,12 +73,12 @@ class Feed(ABC):
         """Return whether this topic comes from this feed, as far as it knows."""
         return True
 
-    def supply(self, topic: Topic) -> Supply:  # noqa: ARG002 - most have the same word for all
+    def supply(self, topic: Topic) -> FeedState:  # noqa: ARG002 - most have the same word for all
         """Return how this feed can supply a topic that it serves."""
         status = self.status()
         if status.state in {"starting", "connected"}:
-            return Supply(self.name)
-        return Supply(self.name, "feed_down", status.detail or "the feed isn't connected")
+            return FeedState(self.name)
+        return FeedState(self.name, "feed_down", status.detail or "the feed isn't connected")
 
     def symbols(self) -> Sequence[Symbol]:
         """The symbols this feed is known to have; empty where it can't tell."""

@@ -11,7 +11,8 @@ import math
 from random import Random
 from typing import Final, Literal, NamedTuple
 
-from bookcast.model import Book, Level, Symbol
+from bookcast.model.market_data import Book, Level
+from bookcast.model.topics import Symbol
 
 DEPTH: Final = 20
 """Levels published on each side, unless told otherwise."""

@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from bookcast.feeds.simulated_book import Fill
-from bookcast.model import Broker, Brokers, Candle, Data, Quote, Symbol, Topic, Trade, Trades
+from bookcast.model.market_data import Broker, Brokers, Candle, Data, Quote, Trade, Trades
+from bookcast.model.topics import Symbol, Topic
 
 _BROKERS: Final = (
     "Harbour Securities",

@@ -14,8 +14,9 @@ from typing import Final
 from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.feeds.simulated_book import DEPTH, Sentiment, SimulatedBook
 from bookcast.feeds.simulated_tape import SimulatedTape
-from bookcast.model import Publication, Symbol, Topic, parse_symbol
-from bookcast.numbers import with_whole
+from bookcast.model.numbers import with_whole
+from bookcast.model.topics import Symbol, Topic, parse_symbol
+from bookcast.model.updates import Publication
 
 MAX_BATCH: Final = 256
 """Books made before the event loop gets its turn again."""

@@ -11,7 +11,9 @@ from typing import Final
 
 from bookcast import backoff
 from bookcast.feeds.base import Feed, FeedStatus
-from bookcast.model import Data, Security, Supply, Symbol, Topic
+from bookcast.model.feed_state import FeedState, Security
+from bookcast.model.market_data import Data
+from bookcast.model.topics import Symbol, Topic
 
 logger = logging.getLogger(__name__)
 
@@ -74,11 +76,11 @@ class Supervisor:
         """Return whether this topic comes from this feed, as far as it knows."""
         return self._feed.serves(topic)
 
-    def supply(self, topic: Topic) -> Supply:
+    def supply(self, topic: Topic) -> FeedState:
         """The feed's own word, unless it isn't running."""
         if self._trouble is None:
             return self._feed.supply(topic)
-        return Supply(self._feed.name, "feed_down", self._trouble)
+        return FeedState(self._feed.name, "feed_down", self._trouble)
 
     @property
     def names_all(self) -> bool:

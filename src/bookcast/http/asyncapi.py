@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bookcast.protocol import messages_v1 as v1
+from bookcast.protocol.v1 import messages as v1
 from bookcast.version import __version__
 
 _REF: Final = "#/components/schemas/{name}"

@@ -11,11 +11,11 @@ from starlette.responses import Response
 
 from bookcast.http import problem, read_query, schemas
 from bookcast.http.report import MAX_TOPICS
-from bookcast.model import CHANNELS, ODD, PERIODS, Channel
-from bookcast.protocol import shapes
-from bookcast.protocol.idempotency import HEADER, MAX_LENGTH
-from bookcast.publisher import Published
-from bookcast.vendor_forms import rows
+from bookcast.ingest import schemas as shapes
+from bookcast.ingest.futu_api import rows
+from bookcast.ingest.idempotency_keys import HEADER, MAX_LENGTH
+from bookcast.ingest.publisher import Published
+from bookcast.model.topics import CHANNELS, ODD, PERIODS, Channel
 from bookcast.version import __version__
 
 _REF: Final = "#/components/schemas/{name}"

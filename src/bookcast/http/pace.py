@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from bookcast.model import Topic, Update
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Update
 
 MAX_GIVEN: Final = 10_000
 """It is known of so many principals and topics; past that, the longest ago are forgotten."""

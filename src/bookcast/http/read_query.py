@@ -10,9 +10,9 @@ import msgspec
 from starlette.datastructures import QueryParams
 
 from bookcast.errors import InvalidInput
-from bookcast.model import Channel, Topic
-from bookcast.protocol.messages_v1 import MAX_DEPTH, MAX_HISTORY
-from bookcast.protocol.published import topic_of
+from bookcast.ingest.parse import topic_of
+from bookcast.model.topics import Channel, Topic
+from bookcast.protocol.v1.messages import MAX_DEPTH, MAX_HISTORY
 
 PATHS: Final[dict[str, Channel]] = {
     "books": "orderbook",
@@ -65,7 +65,7 @@ class ReadQuery(msgspec.Struct, frozen=True):
 
 
 def read_query(
-    channel: Channel, spelling: str, given: QueryParams, default_market: str
+    channel: Channel, requested_symbol: str, given: QueryParams, default_market: str
 ) -> ReadQuery:
     """Read what is asked for.
 
@@ -85,7 +85,7 @@ def read_query(
         if count > 1:
             raise InvalidInput("invalid_data", f"{name}: it is given {count} times", path=name)
     topic = topic_of(
-        channel, spelling, default_market, given.get("period"), variant=given.get("variant")
+        channel, requested_symbol, default_market, given.get("period"), variant=given.get("variant")
     )
     return ReadQuery(
         topic,

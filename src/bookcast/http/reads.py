@@ -14,31 +14,22 @@ from bookcast.auth.gate import Gate
 from bookcast.auth.principal import Rights
 from bookcast.engine.base import Engine
 from bookcast.errors import InvalidInput
-from bookcast.feeder import Feeder
+from bookcast.feeds.runner import FeedRunner
 from bookcast.http import problem, schemas
 from bookcast.http.pace import Pace
 from bookcast.http.read_query import ReadQuery, read_query
+from bookcast.http.readers import ReadInterests
 from bookcast.http.routes import Json, knock_of
 from bookcast.hub.hub import Hub
 from bookcast.hub.status import FRESH_MS
 from bookcast.limits import RETRY_SECONDS, Refusals
-from bookcast.model import (
-    LOSSLESS,
-    Book,
-    Brokers,
-    Candle,
-    Channel,
-    Quote,
-    Supply,
-    TimePoint,
-    Topic,
-    Trades,
-    Update,
-)
-from bookcast.protocol import codec
-from bookcast.protocol import messages_v1 as v1
+from bookcast.model.feed_state import FeedState
+from bookcast.model.market_data import LOSSLESS, Book, Brokers, Candle, Quote, TimePoint, Trades
+from bookcast.model.topics import Channel, Topic
+from bookcast.model.updates import Update
+from bookcast.protocol.base.book import with_whole_numbers
 from bookcast.protocol.header import position_fields, server_time, times, topic_fields
-from bookcast.readers import Readers
+from bookcast.protocol.v1 import messages as v1
 
 SETTLE_SECONDS: Final = 0.05
 """Past trades and candles come one after the other: who has waited for the first gets the rest."""
@@ -72,8 +63,8 @@ class Reads:
         *,
         engine: Engine,
         hub: Hub,
-        feeder: Feeder,
-        readers: Readers,
+        feeder: FeedRunner,
+        readers: ReadInterests,
         gate: Gate,
         refusals: Refusals,
         default_market: str,
@@ -106,10 +97,10 @@ class Reads:
         return endpoint
 
     async def _read(self, channel: Channel, request: Request) -> schemas.Known:
-        visitor, rights = await self._gate.require(knock_of(request), "read")
-        spelling = request.path_params["symbol"]
-        query = read_query(channel, spelling, request.query_params, self._default_market)
-        topic, who = query.topic, visitor.account
+        caller, rights = await self._gate.require(knock_of(request), "read")
+        requested_symbol = request.path_params["symbol"]
+        query = read_query(channel, requested_symbol, request.query_params, self._default_market)
+        topic, who = query.topic, caller.account
         rights.check("read", topic)
         if self._readers.holds(topic):
             await self._engine.prepare([topic])  # its state may be on its way
@@ -117,11 +108,11 @@ class Reads:
         if self._creates_demand(request, topic, newest) and self._demand(topic, who, newest):
             if query.wait_seconds and not (newest and self._readers.has_news(topic)):
                 newest = await self._wait(request, query, who, newest)
-            self._check_supply(topic, spelling, rights, newest)
+            self._check_supply(topic, requested_symbol, rights, newest)
         if newest is None:
-            raise self._unknown(topic, spelling, rights)
+            raise self._unknown(topic, requested_symbol, rights)
         newest = self._pace.newest(who, newest, rights.min_interval_ms)
-        return await self._answer(newest, query, spelling, rights)
+        return await self._answer(newest, query, requested_symbol, rights)
 
     # Demand
 
@@ -178,7 +169,7 @@ class Reads:
         return await self._engine.snapshot(topic) or newest
 
     def _check_supply(
-        self, topic: Topic, spelling: str, rights: Rights, newest: Update | None
+        self, topic: Topic, requested_symbol: str, rights: Rights, newest: Update | None
     ) -> None:
         """Refuse what the feed can't give.
 
@@ -192,7 +183,7 @@ class Reads:
             free_ms = supply.quota.next_free_ms
             raise InvalidInput(
                 "too_many_reads",
-                f"{spelling} can't be read now: {supply.reason}",
+                f"{requested_symbol} can't be read now: {supply.reason}",
                 path="symbol",
                 retry_after=RETRY_SECONDS if free_ms is None else max(1.0, free_ms / 1000),
                 reason="reads_of_quota",
@@ -202,22 +193,23 @@ class Reads:
             question = f"; did you mean {' or '.join(meant)}?" if meant else ""
             raise InvalidInput(
                 "feed_refused",
-                f"{spelling}: {refusal}{question}",
+                f"{requested_symbol}: {refusal}{question}",
                 path="symbol",
                 retry_after=RETRY_SECONDS,
             )
 
-    def _unknown(self, topic: Topic, spelling: str, rights: Rights) -> InvalidInput:
+    def _unknown(self, topic: Topic, requested_symbol: str, rights: Rights) -> InvalidInput:
         """Return the answer to a read of a topic of which nothing is known."""
         engine = self._engine.status()
         if engine.state == "away":
             return InvalidInput(
                 "engine_unavailable",
-                f"{engine.detail}; whether {topic.channel} {spelling} is known can't be told",
+                f"{engine.detail}; whether {topic.channel} {requested_symbol} is known "
+                "can't be told",
                 path="symbol",
                 retry_after=PENDING_SECONDS,
             )
-        what = f"Nothing has been published of {topic.channel} {spelling} yet"
+        what = f"Nothing has been published of {topic.channel} {requested_symbol} yet"
         if (lacking := self._feeder.lacking(topic)) is not None:
             meant, has = lacking.hints(topic.symbol, rights.allows_symbol)
             what += f", and the feed {lacking.feed} lacks it"
@@ -231,13 +223,13 @@ class Reads:
     # Answers
 
     async def _answer(
-        self, newest: Update, query: ReadQuery, spelling: str, rights: Rights
+        self, newest: Update, query: ReadQuery, requested_symbol: str, rights: Rights
     ) -> schemas.Known:
         topic = newest.topic
         status = self._hub.judge(newest, await self._engine.find_gone(topic))
         quota = status.quota
         head: dict[str, Any] = {
-            **topic_fields(topic, spelling),
+            **topic_fields(topic, requested_symbol),
             **position_fields(newest.position),
             "ts": times(newest),
             "as_of": server_time(newest),
@@ -255,7 +247,7 @@ class Reads:
                     **head,
                     depth=depth,
                     timestamp=server_time(newest),
-                    data=codec.with_whole_numbers(newest, depth),
+                    data=with_whole_numbers(newest, depth),
                 )
             case Quote() as quote:
                 return schemas.KnownQuote(**head, data=quote)
@@ -301,7 +293,7 @@ def _is_from_outside(update: Update | None) -> bool:
     return update is not None and update.feed_ms is None
 
 
-def _refusal(supply: Supply) -> str | None:
+def _refusal(supply: FeedState) -> str | None:
     """Return why a feed doesn't give a topic at all."""
     return supply.refusal if supply.state == "pending" else None
 

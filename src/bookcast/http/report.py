@@ -16,13 +16,13 @@ from prometheus_client.registry import Collector
 
 from bookcast.cluster.members.base import Members, Node
 from bookcast.engine.base import Engine, Head
-from bookcast.feeder import Feeder
+from bookcast.feeds.runner import FeedRunner
 from bookcast.http import schemas
 from bookcast.hub.hub import Hub
+from bookcast.ingest.publisher import Publisher
 from bookcast.limits import Refusals
-from bookcast.publisher import Publisher
-from bookcast.rotation import Rotated
 from bookcast.sessions.registry import Registry
+from bookcast.settings.reload import Rotated
 from bookcast.version import __version__
 
 MAX_LISTED: Final = 20
@@ -85,7 +85,7 @@ class Reporter:
         *,
         engine: Engine,
         members: Members,
-        feeder: Feeder,
+        feeder: FeedRunner,
         hub: Hub,
         registry: Registry,
         publisher: Publisher,

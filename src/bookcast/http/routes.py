@@ -15,19 +15,20 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from bookcast.auth.gate import Gate, Knock, Visitor
+from bookcast.auth.gate import AuthRequest, Caller, Gate
 from bookcast.auth.principal import Rights, Scope, owner_of_keys
 from bookcast.engine.base import Engine
 from bookcast.errors import InvalidInput
-from bookcast.feeder import Feeder
+from bookcast.feeds.runner import FeedRunner
 from bookcast.http import problem, schemas
 from bookcast.http.report import MAX_TOPICS, Reporter, StatsQuery
+from bookcast.ingest.batches import decode_batch
+from bookcast.ingest.idempotency_keys import HEADER
+from bookcast.ingest.parse import topic_of
+from bookcast.ingest.publisher import Publisher
 from bookcast.limits import Refusals, TokenBuckets
-from bookcast.model import Security, Symbol, names_of, parse_symbol
-from bookcast.protocol.batches import decode_batch
-from bookcast.protocol.idempotency import HEADER
-from bookcast.protocol.published import topic_of
-from bookcast.publisher import Publisher
+from bookcast.model.feed_state import Security
+from bookcast.model.topics import Symbol, names_of, parse_symbol
 from bookcast.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ class Routes:
         engine: Engine,
         publisher: Publisher,
         refusals: Refusals,
-        feeder: Feeder,
+        feeder: FeedRunner,
         reporter: Reporter,
         unready: Callable[[], str | None],
     ) -> None:
@@ -78,10 +79,10 @@ class Routes:
         """Publish one update to everybody who subscribed to its topic."""
         channel = request.path_params["channel"]
         try:
-            visitor, rights = await self._require(request, "publish")
+            caller, rights = await self._require(request, "publish")
             text = await self._json_body(request)
             key = _idempotency_key(request)
-            self._charge(visitor, 1)
+            self._charge(caller, 1)
         except InvalidInput as error:
             self._publisher.refuse(error)
             raise
@@ -94,22 +95,22 @@ class Routes:
                 period=period,
                 rights=rights,
                 key=key,
-                principal=owner_of_keys(visitor.principal),
+                principal=owner_of_keys(caller.principal),
             )
         )
 
     async def broadcast_batch(self, request: Request) -> Response:
         """Publish updates of any topics, in order; each goes well or wrong by itself."""
         try:
-            visitor, rights = await self._require(request, "publish")
+            caller, rights = await self._require(request, "publish")
             _refuse_key_of_batch(request)
             updates = decode_batch(await self._json_body(request))
-            self._charge(visitor, len(updates))
+            self._charge(caller, len(updates))
         except InvalidInput as error:
             self._publisher.refuse(error)
             raise
         outcomes = await self._publisher.publish_all(
-            updates, rights, owner_of_keys(visitor.principal)
+            updates, rights, owner_of_keys(caller.principal)
         )
         for outcome in outcomes:
             if isinstance(outcome, InvalidInput):
@@ -145,8 +146,8 @@ class Routes:
             raise InvalidInput(
                 "invalid_data", f"limit: a whole number from 0 to {MAX_TOPICS}", path="limit"
             )
-        spelling = request.query_params.get("symbol")
-        symbol = spelling and parse_symbol(spelling, self._settings.default_market)
+        requested_symbol = request.query_params.get("symbol")
+        symbol = requested_symbol and parse_symbol(requested_symbol, self._settings.default_market)
         return StatsQuery(int(limit), symbol or None)
 
     async def livez(self, _request: Request) -> Response:
@@ -210,7 +211,7 @@ class Routes:
             Upgrade="websocket",
         )
 
-    async def _require(self, request: Request, scope: Scope) -> tuple[Visitor, Rights]:
+    async def _require(self, request: Request, scope: Scope) -> tuple[Caller, Rights]:
         """Return who sent a request, and their rights, which include this scope.
 
         Raises:
@@ -218,9 +219,9 @@ class Routes:
         """
         return await self._gate.require(knock_of(request), scope)
 
-    def _charge(self, visitor: Visitor, count: int) -> None:
+    def _charge(self, caller: Caller, count: int) -> None:
         """Charge a publisher for so many publications."""
-        late = self._rates.take(visitor.account, time.monotonic(), count)
+        late = self._rates.take(caller.account, time.monotonic(), count)
         if late:
             raise InvalidInput(
                 "rate_limited",
@@ -258,11 +259,11 @@ class Routes:
         return bytes(body.removeprefix(codecs.BOM_UTF8))
 
 
-def knock_of(request: Request) -> Knock:
+def knock_of(request: Request) -> AuthRequest:
     """Return what a request shows of its sender."""
     peer = request.client.host if request.client is not None else ""
     changes = request.method not in {"GET", "HEAD", "OPTIONS"}
-    return Knock(peer, request.headers.getlist, page=changes)
+    return AuthRequest(peer, request.headers.getlist, page=changes)
 
 
 def _idempotency_key(request: Request) -> str | None:

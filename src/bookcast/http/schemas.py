@@ -9,9 +9,12 @@ import msgspec
 from bookcast.engine.base import EngineStatus
 from bookcast.feeds.base import FeedStatus
 from bookcast.hub.status import State
-from bookcast.model import Brokers, Candle, Channel, Quote, Security, TimePoint, Trade
-from bookcast.protocol import messages_v1 as v1
-from bookcast.rotation import Rotated
+from bookcast.model.feed_state import Security
+from bookcast.model.market_data import Brokers, Candle, Quote, TimePoint, Trade
+from bookcast.model.topics import Channel
+from bookcast.protocol.header import Ts
+from bookcast.protocol.v1 import messages as v1
+from bookcast.settings.reload import Rotated
 
 
 class Workers(msgspec.Struct, frozen=True):
@@ -187,7 +190,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     variant: str | None = None
     epoch: str
     seq: int
-    ts: v1.Ts
+    ts: Ts
     as_of: str
     age_ms: float
     state: State

@@ -7,8 +7,7 @@ from itertools import repeat
 from operator import call
 from typing import Final
 
-from bookcast.hub.subscription import Outbox
-from bookcast.hub.view import View
+from bookcast.hub.view import Outbox, View
 
 PENDING_BYTES: Final = 128 * 1024
 """When a flush has so much to send, it is written: that bounds what waits for each client."""

@@ -13,17 +13,20 @@ from typing import Final, NamedTuple
 
 from bookcast.engine.interests import Interest
 from bookcast.hub.batch import Batch, to_all
-from bookcast.hub.interval import EARLY_SECONDS, next_due
+from bookcast.hub.counts import DeliveryCounts
+from bookcast.hub.schedule import EARLY_SECONDS, next_due
 from bookcast.hub.status import Status
-from bookcast.hub.subscription import Outbox, Subscription, Tally
-from bookcast.hub.teller import Teller
+from bookcast.hub.status_notifier import StatusNotifier
 from bookcast.hub.topic import LiveTopic
-from bookcast.hub.view import Renderer, Shown, View, ViewSpec
-from bookcast.listing import FeedList
-from bookcast.model import Channel, Gone, Position, Supply, Topic, Update
+from bookcast.hub.view import Outbox, Subscription, View
+from bookcast.hub.view_spec import RenderedStep, Renderer, ViewSpec
 from bookcast.model.cursor import NOW, Cursor, Since
+from bookcast.model.feed_state import FeedState
 from bookcast.model.history import Gap
 from bookcast.model.log import MAX_WAITING, Step, TopicLog
+from bookcast.model.symbol_list import FeedList
+from bookcast.model.topics import Channel, Topic
+from bookcast.model.updates import Position, PublisherGone, Update
 from bookcast.observability.counter import counter
 
 logger = logging.getLogger(__name__)
@@ -39,16 +42,16 @@ UNREADABLE_SECONDS: Final = 60.0
 """So often at most subscribers are told that updates of a topic can't be read."""
 
 
-class Word(NamedTuple):
+class DeliveryReport(NamedTuple):
     """What the hub knows of one client and one topic, to tell why messages do or don't arrive.
 
     ``tally`` includes what came since the last flush; ``queued`` of it are still to be sent, the
-    rest was conflated. ``held``: the client can't take data now.
+    rest was conflated. ``lagging``: the client can't take data now.
     """
 
-    tally: Tally
+    tally: DeliveryCounts
     queued: int
-    held: bool
+    lagging: bool
     view: ViewSpec
     status: Status
     last_update_ms: float | None
@@ -101,8 +104,8 @@ class Hub:
         max_queue_bytes: int = 1 << 20,
         stale_after: Mapping[Channel, float] | None = None,
         patience: float = 0.0,
-        supply: Callable[[Topic], Supply | None] = lambda _topic: None,
-        gone: Callable[[Topic], Gone | None] = lambda _topic: None,
+        supply: Callable[[Topic], FeedState | None] = lambda _topic: None,
+        gone: Callable[[Topic], PublisherGone | None] = lambda _topic: None,
         lacking: Callable[[Topic], FeedList | None] = lambda _topic: None,
         observe: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
@@ -113,7 +116,9 @@ class Hub:
         self._batch_seconds = batch_seconds
         self._max_queue_bytes = max_queue_bytes
         self._patience = patience
-        self._teller = Teller(renderer, now, stale_after or {}, supply, gone, lacking=lacking)
+        self._notifier = StatusNotifier(
+            renderer, now, stale_after or {}, supply, gone, lacking=lacking
+        )
         self._observe = observe
         self._topics: dict[Topic, LiveTopic] = {}
         self._dirty: dict[Topic, LiveTopic] = {}
@@ -131,7 +136,7 @@ class Hub:
         """Schedule a flush that sends what was appended to the log of a topic."""
         live = self._topics.get(log.topic)
         if live is None:
-            log.settle()
+            log.flush_unread()
             logger.debug("%s: nobody here sees it", log.topic)
         elif not log.waiting_count():
             self._remembering[log.topic] = live  # it happened before anybody asked
@@ -165,7 +170,7 @@ class Hub:
                 continue
             view.unreadable_until = now + UNREADABLE_SECONDS
             words = self._renderer.gap(view.spec, live.topic, gap)
-            for subscription in tuple(view.ready) if words else ():
+            for subscription in tuple(view.live) if words else ():
                 subscription.outbox.put(words)
                 subscription.outbox.flush()
 
@@ -177,7 +182,7 @@ class Hub:
         live.forget()
         self._dirty.pop(topic, None)
         self._remembering.pop(topic, None)
-        self._teller.check(live)
+        self._notifier.check(live)
 
     # From the sessions
 
@@ -207,7 +212,9 @@ class Hub:
         topic = interest.log.topic
         if since == NOW:
             before = outbox.shown.get(topic)
-            last = before.view.held.get(before, before.view.cursor) if before is not None else None
+            last = (
+                before.view.lagging.get(before, before.view.cursor) if before is not None else None
+            )
             live, subscription = self._enter(outbox, interest, spec, last, known=before is not None)
             return self._place_now(live, subscription, last, history)
         last = since if isinstance(since, Cursor) else None
@@ -294,7 +301,7 @@ class Hub:
         subscription.left = last
         subscription.view.hold(subscription, None)
         if last is not None:
-            subscription.view.ahead.add(subscription)
+            subscription.view.waiting.add(subscription)
 
     def _give_up_later(self, subscription: Subscription) -> None:
         """Bound how long a client waits: no longer than another node may be behind."""
@@ -303,35 +310,37 @@ class Hub:
     def _give_up_waiting(self, live: LiveTopic, view: View, cursor: Cursor) -> None:
         """Show clients what there is: what they say they have doesn't come here in time."""
         now = self._clock()
-        for subscription in tuple(view.ahead):
+        for subscription in tuple(view.waiting):
             if now < subscription.waits_until:
                 continue
-            view.ahead.discard(subscription)
-            view.held[subscription] = self._going_on(live, subscription, cursor, subscription.left)
+            view.waiting.discard(subscription)
+            view.lagging[subscription] = self._going_on(
+                live, subscription, cursor, subscription.left
+            )
             subscription.left = None
             if subscription.outbox.writable:
                 self._catch_up(subscription)
                 subscription.outbox.flush()
 
     def disconnect(
-        self, outbox: Outbox, before: float
+        self, outbox: Outbox, delivered_before: float
     ) -> dict[Topic, tuple[Cursor | None, Interest]]:
         """Show a client nothing any more: its connection is lost, and it may come back.
 
-        ``before``: what it was sent later than that, in the hub's seconds, it may never have got.
+        ``delivered_before``: updates sent before this time, in the hub's seconds, have reached it.
 
         Returns:
-            Per topic, what the client surely has, None when nobody knows; and an interest, so that
-            the topic stays wanted until the client is back or given up.
+            Per topic, the place that the client has received, None when nobody knows; and an
+            interest, so that the topic stays wanted until the client is back or given up.
         """
         left: dict[Topic, tuple[Cursor | None, Interest]] = {}
         for topic, subscription in tuple(outbox.shown.items()):
             live, view = self._topics[topic], subscription.view
-            last = view.held.get(subscription, view.cursor)
-            if last == view.cursor or view.shown_at > before:
-                last = live.delivered(view, before)
-            if view.spec.every:
-                last = subscription.no_earlier(last)
+            last = view.lagging.get(subscription, view.cursor)
+            if last == view.cursor or view.shown_at > delivered_before:
+                last = live.delivered(view, delivered_before)
+            if view.spec.lossless:
+                last = subscription.delivered_cursor(last)
             # A saved place has no base: who comes back to something newer gets a whole book.
             left[topic] = (
                 Cursor(last.position) if last is not None else None,
@@ -346,15 +355,15 @@ class Hub:
             subscription = outbox.shown[topic]
             if outbox.writable:
                 self._catch_up(subscription)
-                self._teller.tell(self._topics[topic], subscription)
+                self._notifier.tell(self._topics[topic], subscription)
 
     def resync(self, outbox: Outbox, topic: Topic) -> None:
         """Show a subscriber the whole state once more, as if it were new."""
         subscription = outbox.shown[topic]
         live, view = self._topics[topic], subscription.view
         beginning = live.beginning(view.cursor, 0)
-        if subscription in view.held:
-            view.held[subscription] = beginning  # when it can take data again
+        if subscription in view.lagging:
+            view.lagging[subscription] = beginning  # when it can take data again
             return
         subscription.hold()
         view.hold(subscription, beginning)
@@ -375,7 +384,7 @@ class Hub:
         """Send nothing more to a client that can't take it, in none of the views shown to it."""
         for subscription in outbox.shown.values():
             view = subscription.view
-            if subscription in view.ready:
+            if subscription in view.live:
                 subscription.hold()
                 view.hold(subscription, view.cursor)
 
@@ -385,7 +394,7 @@ class Hub:
             if not outbox.writable:
                 break  # it took some, and then no more
             self._catch_up(subscription)
-            self._teller.tell(self._topics[topic], subscription)
+            self._notifier.tell(self._topics[topic], subscription)
         outbox.flush()
 
     def is_resting(self) -> bool:
@@ -405,31 +414,31 @@ class Hub:
         self._joining.add(outbox)
         self._schedule()
 
-    def word(self, outbox: Outbox, topic: Topic) -> Word:
+    def word(self, outbox: Outbox, topic: Topic) -> DeliveryReport:
         """Return what one client was sent of one topic, and what of it waits."""
         subscription = outbox.shown[topic]
         live, view = self._topics[topic], subscription.view
-        held = subscription in view.held
-        waiting, newest = live.log.waiting_count() + view.unshown, live.log.newest
-        tally = subscription.tally(held=held) + Tally(received=waiting)
-        behind = view.held[subscription] != view.cursor if held else view.pending
+        lagging = subscription in view.lagging
+        waiting, newest = live.log.waiting_count() + view.unsent_count, live.log.newest
+        tally = subscription.tally(lagging=lagging) + DeliveryCounts(received=waiting)
+        behind = view.lagging[subscription] != view.cursor if lagging else view.pending
         queued = max(0, tally.received - tally.sent - tally.gapped - tally.unchanged)
         if not (behind or waiting):
             queued = 0
         elif live.conflates:
-            queued = 1 if held or view.spec.interval_ms else min(waiting, MAX_WAITING)
-        return Word(
+            queued = 1 if lagging or view.spec.interval_ms else min(waiting, MAX_WAITING)
+        return DeliveryReport(
             tally=tally,
             queued=queued,
-            held=held,
+            lagging=lagging,
             view=view.spec,
-            status=self._teller.judge(live),
+            status=self._notifier.judge(live),
             last_update_ms=newest.server_ms if newest is not None else None,
         )
 
-    def judge(self, newest: Update, gone: Gone | None) -> Status:
+    def judge(self, newest: Update, gone: PublisherGone | None) -> Status:
         """Return how the topic of an update stands, of which this is the newest."""
-        return self._teller.judge_update(newest.topic, newest, gone)
+        return self._notifier.judge_update(newest.topic, newest, gone)
 
     def subscriber_count(self, topic: Topic) -> int:
         """Count this node's subscribers of a topic."""
@@ -491,9 +500,9 @@ class Hub:
         for live in tuple(self._topics.values()):
             if live.untold:
                 self._tell_unreadable(live)
-            self._teller.check(live)
+            self._notifier.check(live)
             for view in tuple(live.views.values()):
-                if view.ahead and view.cursor is not None:
+                if view.waiting and view.cursor is not None:
                     self._give_up_waiting(live, view, view.cursor)
 
     def _emit(self, live: LiveTopic, now: float, batch: Batch | None) -> bool:
@@ -503,11 +512,11 @@ class Hub:
             self.conflated += displaced * live.subscriber_count(conflating=True)
             logger.debug("%s: %d updates were displaced by newer ones", live.topic, displaced)
         for view in live.views.values():
-            view.unshown += count
+            view.unsent_count += count
             if not self._is_due(live, view, count, now):
                 continue
-            view.received += view.unshown
-            view.unshown = 0
+            view.received += view.unsent_count
+            view.unsent_count = 0
             step = live.step(view)
             if step.gap is not None and step.gap.reason == "unreadable":
                 step = self._once_a_minute(view, step, now)
@@ -516,27 +525,27 @@ class Hub:
             view.unchanged += len(step.updates) - shown.updates
             view.advance(shown, now)
             if shown.frames:
-                self.delivered += shown.updates * len(view.ready)
-                self.gapped += shown.gapped * len(view.ready)
+                self.delivered += shown.updates * len(view.live)
+                self.gapped += shown.gapped * len(view.live)
                 if batch is None:
                     to_all(view.writes(), shown.frames)
                 else:
                     batch.append(view, shown.frames)
-                if live.conflates and view.held and not view.spec.every:
+                if live.conflates and view.lagging and not view.spec.lossless:
                     # Who is held will see one of these at most.
-                    self.conflated += shown.updates * len(view.held) - view.newly_held
-                    view.newly_held = 0
-            if view.ahead:
+                    self.conflated += shown.updates * len(view.lagging) - view.newly_lagging
+                    view.newly_lagging = 0
+            if view.waiting:
                 self._welcome_back(live, view, began=before is None)
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug(
                     "%s seq %d as %s: %s to %d, held back for %d that can't take it now",
                     live.topic,
                     step.updates[-1].position.seq if step.updates else 0,
-                    view.spec.spelling,
+                    view.spec.requested_symbol,
                     "sent" if shown.frames else "nothing new",
-                    len(view.ready),
-                    len(view.held),
+                    len(view.live),
+                    len(view.lagging),
                 )
         live.log.trim()
         live.untold = live.untold and not count
@@ -548,10 +557,10 @@ class Hub:
             if view.cursor is not None or live.log.remembered is None:
                 continue
             view.cursor = Cursor.at(live.log.remembered)
-            for subscription in tuple(view.held):
-                view.held[subscription] = live.beginning(view.cursor, subscription.history)
+            for subscription in tuple(view.lagging):
+                view.lagging[subscription] = live.beginning(view.cursor, subscription.history)
             self._welcome_back(live, view, began=True)
-            for subscription in tuple(view.ready):
+            for subscription in tuple(view.live):
                 if not subscription.history:
                     continue
                 past = live.log.last(subscription.history, view.cursor.position)
@@ -568,13 +577,13 @@ class Hub:
 
         ``began``: nothing was known. From now on they don't wait for long.
         """
-        for subscription in tuple(view.ahead):
+        for subscription in tuple(view.waiting):
             if subscription.outbox.writable:
                 self._catch_up(subscription)
                 subscription.outbox.flush()
-            if began and subscription in view.ahead:
+            if began and subscription in view.waiting:
                 self._give_up_later(subscription)
-        if view.ahead and view.cursor is not None and not self._patience:
+        if view.waiting and view.cursor is not None and not self._patience:
             self._give_up_waiting(live, view, view.cursor)
 
     def _once_a_minute(self, view: View, step: Step, now: float) -> Step:
@@ -620,7 +629,7 @@ class Hub:
         step: Step,
         *,
         unchanged_too: bool = False,
-    ) -> Shown:
+    ) -> RenderedStep:
         gap, updates = step
         if gap is None:
             return self._renderer.updates(spec, before, updates, unchanged_too=unchanged_too)
@@ -632,25 +641,25 @@ class Hub:
         first = render(before, earlier)
         rest = render(first.cursor, updates[len(earlier) :])
         shown = first.updates + rest.updates
-        return Shown(first.frames + word + rest.frames, rest.cursor, shown, count, gap)
+        return RenderedStep(first.frames + word + rest.frames, rest.cursor, shown, count, gap)
 
     def _catch_up(self, subscription: Subscription, *, again: bool = False) -> None:
         """Show a held client what it missed; ``again``: what it has been shown doesn't count."""
         view = subscription.view
-        if subscription not in view.held:
+        if subscription not in view.lagging:
             return
         live = self._topics[subscription.topic]
-        if subscription in view.ahead:
+        if subscription in view.waiting:
             left, cursor = subscription.left, view.cursor
             if cursor is None or (left is not None and left.position.is_past(cursor.position)):
                 return  # until more is known
-            view.held[subscription] = self._going_on(live, subscription, cursor, left)
+            view.lagging[subscription] = self._going_on(live, subscription, cursor, left)
             subscription.left = None
         last = view.let_go(subscription)
-        view.newly_held = min(view.newly_held, len(view.held))
+        view.newly_lagging = min(view.newly_lagging, len(view.lagging))
         shown = view.catch_up_from(last, lambda newest: self._between(live, view, last, newest))
         subscription.catch_up(sent=0 if again else shown.updates, gapped=shown.gapped)
-        if view.spec.every and subscription.began is None:
+        if view.spec.lossless and subscription.began is None:
             subscription.began = view.cursor
         self.delivered += shown.updates
         self.gapped += shown.gapped
@@ -659,7 +668,9 @@ class Hub:
         if live.unreadable is not None and (gap := live.missing_after(view.cursor)) is not None:
             subscription.outbox.put(self._renderer.gap(view.spec, live.topic, gap))
 
-    def _between(self, live: LiveTopic, view: View, last: Cursor | None, newest: Update) -> Shown:
+    def _between(
+        self, live: LiveTopic, view: View, last: Cursor | None, newest: Update
+    ) -> RenderedStep:
         step = live.catch_up(view.spec, last, newest)
         # Even when nothing changed in the end: the client's place in the sequence has.
         shown = self._render(live.topic, view.spec, last, step, unchanged_too=True)
@@ -687,7 +698,7 @@ class Hub:
             return
         self._observe(max(0.0, now_ms - (update.feed_ms or update.server_ms)) / 1000)
         if live.status.state != "live":
-            self._teller.check(live)
+            self._notifier.check(live)
 
     def _enter(
         self,
@@ -706,20 +717,20 @@ class Hub:
         live = self._topics.get(topic)
         if live is None:
             live = self._topics[topic] = LiveTopic(interest)
-            live.log.settle()  # what is known is where the first view begins
-            live.status = self._teller.judge(live)
+            live.log.flush_unread()  # what is known is where the first view begins
+            live.status = self._notifier.judge(live)
         else:
             interest.close()  # the topic is wanted as long as it has views
             if not live.is_waited_for():
                 # What came since waits for the end of somebody's interval, not for this client.
                 came = live.log.flush().came
                 for other in live.views.values():
-                    other.unshown += came
+                    other.unsent_count += came
         self._leave(live, outbox)
         if known and live.is_behind(spec, last):
             # Others wait there for the end of an interval, at a place that this client is past.
             self._private += 1
-            spec = spec._replace(private=self._private)
+            spec = spec._replace(exclusive=self._private)
         view = live.view(spec)
         subscription = outbox.shown[topic] = Subscription(outbox, topic, view)
         return live, subscription
@@ -735,5 +746,5 @@ class Hub:
             return
         view = subscription.view
         view.leave(subscription)
-        if not view.ready and not view.held:
+        if not view.live and not view.lagging:
             del live.views[view.spec]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from bookcast.listing import FeedList
-from bookcast.model import Gone, Quota, Supply, Symbol, Update
+from bookcast.model.feed_state import FeedState, Quota
+from bookcast.model.symbol_list import FeedList
+from bookcast.model.topics import Symbol
+from bookcast.model.updates import PublisherGone, Update
 
 FRESH_MS: Final = 1000.0
 """What came within this is live, whatever its feed says: it may have come from somebody else."""
@@ -61,8 +63,8 @@ def status_of(
     *,
     now_ms: float,
     stale_after: float,
-    supply: Supply | None,
-    gone: Gone | None = None,
+    supply: FeedState | None,
+    gone: PublisherGone | None = None,
 ) -> Status:
     """Judge a topic by its newest update and by what its feed says; None: it has no feed.
 
@@ -74,7 +76,7 @@ def status_of(
     age_ms = max(0.0, round(now_ms - newest.server_ms, 1)) if newest is not None else None
     fresh = age_ms is not None and age_ms <= FRESH_MS
     if supply is None or (supply.only_published and newest is not None):
-        supply = Supply("")
+        supply = FeedState("")
     status = Status(
         "live",
         age_ms,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bookcast.engine.interests import Interest
 from bookcast.hub.status import Status
-from bookcast.hub.view import View, ViewSpec
-from bookcast.model import Position, Update
+from bookcast.hub.view import View
+from bookcast.hub.view_spec import ViewSpec
 from bookcast.model.cursor import Cursor
 from bookcast.model.history import Gap
 from bookcast.model.log import StateLog, Step
+from bookcast.model.updates import Position, Update
 
 
 class LiveTopic:
@@ -63,9 +64,9 @@ class LiveTopic:
         """Return what a flush shows in a view: all that came, or with an interval the newest."""
         log = self.log
         assert log.flushed is not None  # nothing is flushed before something came
-        if isinstance(log, StateLog) and not view.spec.every:
+        if isinstance(log, StateLog) and not view.spec.lossless:
             return Step(None, [log.flushed] if view.spec.interval_ms else log.taken)
-        cursor = view.cursor or (log.start() if view.spec.every else None)
+        cursor = view.cursor or (log.start() if view.spec.lossless else None)
         return self.catch_up(view.spec, cursor, log.flushed)
 
     def catch_up(self, spec: ViewSpec, cursor: Cursor | None, newest: Update) -> Step:
@@ -73,7 +74,7 @@ class LiveTopic:
 
         Of a state that is the newest one, unless the client is to be shown every one.
         """
-        if self.conflates and (cursor is None or not spec.every):
+        if self.conflates and (cursor is None or not spec.lossless):
             return Step(None, [newest])
         return self.log.since(cursor, newest)
 
@@ -85,17 +86,17 @@ class LiveTopic:
         if last is None:
             if not self.conflates:
                 return cursor
-            return self.log.start() if spec.every else None
+            return self.log.start() if spec.lossless else None
         if last.position == cursor.position:
             return cursor
         # Of a state that nobody has any more, no delta can lead on.
-        return last if last.base is not None or spec.every or not self.conflates else None
+        return last if last.base is not None or spec.lossless or not self.conflates else None
 
     def delivered(self, view: View, before: float) -> Cursor | None:
         """Return what a view's clients had been shown before a moment, in the hub's seconds."""
         if not self.conflates or view.shown_at <= before or view.cursor is None:
             return view.cursor
-        last = self.log.before(before) if view.spec.every else None
+        last = self.log.before(before) if view.spec.lossless else None
         return Cursor.at(last) if last is not None else None
 
     def beginning(self, cursor: Cursor | None, history: int) -> Cursor | None:
@@ -117,7 +118,7 @@ class LiveTopic:
         """Return the view of a spec, made when there is none."""
         view = self.views.get(spec)
         if view is None:
-            if spec.every and isinstance(self.log, StateLog):
+            if spec.lossless and isinstance(self.log, StateLog):
                 self.log.keep_all()
             flushed = self.log.flushed
             cursor = Cursor.at(flushed) if flushed is not None else None
@@ -141,7 +142,7 @@ class LiveTopic:
     def subscriber_count(self, *, conflating: bool = False) -> int:
         """Return the count of subscribers of all views, or of those that may miss some updates."""
         return sum(
-            len(view.ready) + len(view.held)
+            len(view.live) + len(view.lagging)
             for view in self.views.values()
-            if not (conflating and (view.spec.interval_ms or view.spec.every))
+            if not (conflating and (view.spec.interval_ms or view.spec.lossless))
         )

@@ -5,89 +5,134 @@ A step takes the clients of a view from what they were shown last to something n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, Protocol
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, Protocol
 
-from bookcast.hub.status import Status
-from bookcast.hub.subscription import Outbox, Subscription, Tally
-from bookcast.model import Position, Symbol, Topic, Update
+from bookcast.hub.counts import DeliveryCounts
+from bookcast.hub.view_spec import RenderedStep, ViewSpec
 from bookcast.model.cursor import Cursor
-from bookcast.model.history import Gap
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position, Update
 
 MAX_CATCH_UPS: Final = 64
 """So many places that clients were left at share what brings them up to date."""
 
 
-class ViewSpec(NamedTuple):
-    """How a client wants a topic. Clients with equal specs share every frame.
+class Outbox(Protocol):
+    """What the hub needs of a connection's outgoing queue.
+
+    ``append`` puts a frame into the queue for the next :meth:`flush`; ``write`` sends at once; both
+    return None. While ``writable`` is False nothing is sent. ``shown`` is the hub's: what this
+    client subscribed to. ``may_see`` returns whether it has the right to a topic.
+    """
+
+    writable: bool
+    write: Callable[[bytes], None]
+    append: Callable[[bytes], None]
+    shown: dict[Topic, Subscription]
+    may_see: Callable[[Topic], bool]
+
+    def put(self, frame: bytes) -> None:
+        """Append a frame; a queue that grows long is flushed at once."""
+
+    def flush(self) -> None:
+        """Write all frames in one go."""
+
+
+class Subscription:
+    """Counts for one client what its view counts for all, leaving out the times it was held.
 
     Attributes:
-        flavour: the protocol spoken, ``base`` or ``v1``.
-        spelling: the symbol as the client wrote it.
-        depth: levels of a book on each side, None for all.
-        delta: changes of a book, instead of whole ones.
-        interval_ms: at most one message in so many milliseconds; 0 sends all.
-        deflate: compressed, above a size.
-        every: every update, within a bound, where others would get the newest.
-        private: for one client alone; 0 shares it.
+        last_status: what the client heard last of how the topic stands.
+        refused: what it heard last of why a feed can't get the topic.
+        history: so many updates from before it began are still owed to it.
+        left: how far it was when it came back, while less is known here of the topic, or nothing.
+        waits_until: how long it waits for more then, in the hub's seconds.
+        began: what it was shown first, where it is to be shown every update.
+        whole: it begins with a whole state, even where it has the newest.
     """
 
-    flavour: str
-    spelling: str
-    depth: int | None = None
-    delta: bool = False
-    interval_ms: int = 0
-    deflate: bool = False
-    every: bool = False
-    private: int = 0
+    __slots__ = (
+        "_begun",
+        "_mark",
+        "_total",
+        "began",
+        "history",
+        "last_status",
+        "left",
+        "outbox",
+        "refused",
+        "topic",
+        "view",
+        "waits_until",
+        "whole",
+    )
+
+    def __init__(self, outbox: Outbox, topic: Topic, view: View) -> None:
+        self.outbox = outbox
+        self.topic = topic
+        self.view = view
+        self.last_status: tuple[object, ...] | None = None
+        self.refused: str | None = None
+        self.history = 0
+        self.left: Cursor | None = None
+        self.waits_until = math.inf
+        self.began: Cursor | None = None
+        self.whole = False
+        self._begun = False
+        self._total = _NOTHING
+        self._mark = view.tally()
+
+    def tally(self, *, lagging: bool) -> DeliveryCounts:
+        """Return the counts so far. What comes while a client is held isn't counted as sent yet."""
+        since = self.view.tally() - self._mark
+        return self._total + (since._replace(sent=0, gapped=0, unchanged=0) if lagging else since)
+
+    def hold(self) -> None:
+        """Note that from now on the view's frames don't go to this client."""
+        self._total = self.tally(lagging=False)
+        self._mark = self.view.tally()
+
+    def catch_up(self, *, sent: int, gapped: int) -> None:
+        """Note what a client got that had been held; for a newcomer, that had come before."""
+        if self._begun:
+            self._total = self.tally(lagging=True) + DeliveryCounts(sent=sent, gapped=gapped)
+        else:
+            self._total = _beginning(sent, gapped)
+            self._begun = True
+        self._mark = self.view.tally()
+
+    def delivered_cursor(self, last: Cursor | None) -> Cursor | None:
+        """Return the place that a client has received, at least that before its first update."""
+        began = self.began
+        if began is None:
+            return last
+        if last is not None and (
+            last.position.epoch != began.position.epoch or last.position.seq >= began.position.seq
+        ):
+            return last
+        return Cursor(Position(began.position.epoch, began.position.seq - 1))
+
+    def note_past(self, count: int) -> None:
+        """Note that it was shown what had been before it began."""
+        self._total += DeliveryCounts(received=count, sent=count)
 
 
-class Shown(NamedTuple):
-    """Finished frames, the place they lead to, and how many updates they show or say are lost.
-
-    ``gap``: what they say is lost.
-    """
-
-    frames: bytes
-    cursor: Cursor | None
-    updates: int
-    gapped: int = 0
-    gap: Gap | None = None
+_NOTHING: Final = DeliveryCounts()
 
 
-class Renderer(Protocol):
-    """Makes finished frames. An empty one means that there is nothing to say in this view."""
-
-    def updates(
-        self,
-        spec: ViewSpec,
-        before: Cursor | None,
-        updates: Sequence[Update],
-        *,
-        unchanged_too: bool = False,
-    ) -> Shown:
-        """Return the frames that show updates to clients who stand at ``before``.
-
-        An update that changes nothing in the view is left out, unless ``unchanged_too``.
-        """
-
-    def gap(self, spec: ViewSpec, topic: Topic, gap: Gap) -> bytes:
-        """Return the frame that announces lost updates."""
-
-    def status(self, spec: ViewSpec, topic: Topic, status: Status) -> bytes:
-        """Return the frame with the status of a topic."""
-
-    def refusal(
-        self, spec: ViewSpec, topic: Topic, reason: str, did_you_mean: Sequence[Symbol]
-    ) -> bytes:
-        """Return the frame that refuses a topic, with the reason that the feed was given."""
+@lru_cache  # thousands of clients begin with the same
+def _beginning(sent: int, gapped: int) -> DeliveryCounts:
+    return DeliveryCounts(received=sent + gapped, sent=sent, gapped=gapped)
 
 
 class View:
     """The subscribers of one spec, and where they stand (``cursor``): what they were shown last.
 
-    ``ready`` holds those who can take data; ``held`` those who can't, with what they were shown
-    last; ``ahead`` those of them who came back with more than is known here. ``shown_at`` is when
+    ``live`` holds those who can take data; ``lagging`` those who can't, with what they were shown
+    last; ``waiting`` those of them who came back with more than is known here. ``shown_at`` is when
     it showed something last, ``due`` when a view with an interval may show something again,
     ``pending`` that it will. Times are the hub's seconds.
     """
@@ -98,49 +143,49 @@ class View:
         "_outboxes",
         "_tally",
         "_writes",
-        "ahead",
         "cursor",
         "due",
         "gapped",
-        "held",
-        "newly_held",
+        "lagging",
+        "live",
+        "newly_lagging",
         "pending",
-        "ready",
         "received",
         "sent",
         "shown_at",
         "spec",
         "unchanged",
         "unreadable_until",
-        "unshown",
+        "unsent_count",
+        "waiting",
     )
 
     def __init__(self, spec: ViewSpec, cursor: Cursor | None) -> None:
         self.spec = spec
         self.cursor = cursor
-        self.ready: dict[Subscription, None] = {}
-        self.held: dict[Subscription, Cursor | None] = {}
-        self.ahead: set[Subscription] = set()
-        self.newly_held = 0
+        self.live: dict[Subscription, None] = {}
+        self.lagging: dict[Subscription, Cursor | None] = {}
+        self.waiting: set[Subscription] = set()
+        self.newly_lagging = 0
         """Of them, those for whom nothing has come since."""
         self.due = self.shown_at = 0.0
         self.unreadable_until = 0.0
         """Until then its clients aren't told again that something can't be read."""
         self.pending = False
-        self.unshown = 0
+        self.unsent_count = 0
         """Updates that came since the view showed something, in a view with an interval."""
         self.received = 0
         self.sent = 0
         self.gapped = 0
         self.unchanged = 0
-        self._tally = Tally()
+        self._tally = DeliveryCounts()
         # Frames from a place that some client was left at to where the view stands.
-        self._catch_ups: dict[Position | None, Shown] = {}
+        self._catch_ups: dict[Position | None, RenderedStep] = {}
         self._writes: tuple[Callable[[bytes], None], ...] | None = None
         self._appends: tuple[Callable[[bytes], None], ...] | None = None
         self._outboxes: tuple[Outbox, ...] | None = None
 
-    def advance(self, shown: Shown, now: float) -> None:
+    def advance(self, shown: RenderedStep, now: float) -> None:
         """Take note that the ready clients are shown something newer."""
         if shown.frames:
             self.shown_at = now
@@ -154,13 +199,13 @@ class View:
         """Show everybody what comes next as if they had been shown nothing."""
         self.cursor = None
         self.pending = False
-        self.unshown = 0
+        self.unsent_count = 0
         self._catch_ups.clear()
-        self.held = dict.fromkeys(self.held)
+        self.lagging = dict.fromkeys(self.lagging)
 
-    def tally(self) -> Tally:
+    def tally(self) -> DeliveryCounts:
         """Return the counts of updates since the view began; the same object until one comes."""
-        tally = Tally(self.received, self.sent, self.gapped, self.unchanged)
+        tally = DeliveryCounts(self.received, self.sent, self.gapped, self.unchanged)
         if tally != self._tally:
             self._tally = tally
         return self._tally
@@ -172,10 +217,12 @@ class View:
         assert self.cursor.base is not None  # a view stands only where it has shown something
         return self.cursor.base
 
-    def catch_up_from(self, last: Cursor | None, render: Callable[[Update], Shown]) -> Shown:
+    def catch_up_from(
+        self, last: Cursor | None, render: Callable[[Update], RenderedStep]
+    ) -> RenderedStep:
         """Return what takes a client from ``last`` to where the view is, rendered once for all."""
         if self.cursor is None or self.cursor is last:
-            return Shown(b"", self.cursor, 0)
+            return RenderedStep(b"", self.cursor, 0)
         key = None if last is None else last.position
         shown = self._catch_ups.get(key)
         if shown is None:
@@ -186,25 +233,25 @@ class View:
 
     def hold(self, subscription: Subscription, last: Cursor | None) -> None:
         """Show nothing more to a client, who was shown ``last``."""
-        if self.ready.pop(subscription, subscription) is None:
+        if self.live.pop(subscription, subscription) is None:
             self._forget_tuples()
-        self.held[subscription] = last
-        self.newly_held += 1
+        self.lagging[subscription] = last
+        self.newly_lagging += 1
 
     def let_go(self, subscription: Subscription) -> Cursor | None:
         """Make a held client ready again. Return where it was held."""
-        last = self.held.pop(subscription)
-        self.ahead.discard(subscription)
-        self.ready[subscription] = None
+        last = self.lagging.pop(subscription)
+        self.waiting.discard(subscription)
+        self.live[subscription] = None
         self._forget_tuples()
         return last
 
     def leave(self, subscription: Subscription) -> None:
         """Forget a client."""
-        if self.ready.pop(subscription, subscription) is None:
+        if self.live.pop(subscription, subscription) is None:
             self._forget_tuples()
-        self.held.pop(subscription, None)
-        self.ahead.discard(subscription)
+        self.lagging.pop(subscription, None)
+        self.waiting.discard(subscription)
 
     # The ready clients' outboxes, and bound methods of theirs: kept for as long as nobody comes or
     # goes, so that the flush runs through them without a line of bytecode in between.
@@ -212,7 +259,7 @@ class View:
     def outboxes(self) -> tuple[Outbox, ...]:
         """Return the outboxes of the clients that are ready."""
         if self._outboxes is None:
-            self._outboxes = tuple(subscription.outbox for subscription in self.ready)
+            self._outboxes = tuple(subscription.outbox for subscription in self.live)
         return self._outboxes
 
     def writes(self) -> tuple[Callable[[bytes], None], ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
-from bookcast.model import Position, Update
+from bookcast.model.updates import Position, Update
 
 
 class Cursor(NamedTuple):

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from bookcast.model import Book, Candle, Data, Position, Trades, Update, is_lossless
+from bookcast.model.market_data import Book, Candle, Data, Trades, is_lossless
+from bookcast.model.updates import Position, Update
 
 Reason = Literal["overflow", "history", "epoch", "engine_restored", "unreadable"]
 """Why updates are missing: the bound was passed, they never came here, continuity was lost, or was
@@ -204,7 +205,7 @@ def is_kept(data: Data, *, books_too: bool) -> bool:
 
 def break_before(update: Update) -> Reason:
     """Return why an update doesn't continue what was before it."""
-    return "engine_restored" if update.restored else "epoch"
+    return "engine_restored" if update.engine_restored else "epoch"
 
 
 def _weight(update: Update) -> int:

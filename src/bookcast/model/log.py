@@ -11,9 +11,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from bookcast.model import LOSSLESS, Position, Topic, Update, is_lossless
 from bookcast.model.cursor import Cursor
 from bookcast.model.history import Gap, History
+from bookcast.model.market_data import LOSSLESS, is_lossless
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position, Update
 
 MAX_WAITING: Final = 16
 """So many updates of one state wait for a flush; past that, the newest takes the last place."""
@@ -37,7 +39,7 @@ class TopicLog(ABC):
     """The updates of one topic that this node shows, oldest first.
 
     What comes waits until it is flushed, and nothing that waits is trimmed. Where nobody reads the
-    log, whoever appends calls :meth:`settle`.
+    log, whoever appends calls :meth:`flush_unread`.
 
     Attributes:
         newest: the newest update, flushed or not.
@@ -82,7 +84,7 @@ class TopicLog(ABC):
     def trim(self) -> None:
         """Forget what is past the bound. Call it after what was flushed has been shown."""
 
-    def settle(self) -> None:
+    def flush_unread(self) -> None:
         """Flush and trim: nobody is to be shown what waits."""
         self.flush()
         self.trim()
@@ -220,7 +222,7 @@ class StateLog(TopicLog):
         while self._kept is not None and len(self._kept) > self._queue_size:
             self._kept.popleft()
 
-    def settle(self) -> None:
+    def flush_unread(self) -> None:
         """Flush and trim: nobody is to be shown what waits."""
         if self._came:
             self.flushed = self.newest
@@ -302,7 +304,7 @@ class EventLog(TopicLog):
             self._history.append(update)
         else:
             self._history.begin(update)
-        if update.past and not self._waiting and (previous is None or previous.past):
+        if update.backfill and not self._waiting and (previous is None or previous.backfill):
             # It counts as shown to everybody.
             self.flushed = self.remembered = update
             return

@@ -8,11 +8,12 @@ from typing import NamedTuple
 import msgspec
 
 from bookcast.errors import InvalidInput
-from bookcast.hub.hub import Placement, Word
-from bookcast.hub.view import ViewSpec
-from bookcast.model import Position, Topic
+from bookcast.hub.hub import DeliveryReport, Placement
+from bookcast.hub.view_spec import ViewSpec
+from bookcast.ingest.schemas import PublishedUpdate
 from bookcast.model.cursor import Cursor
-from bookcast.protocol.shapes import PublishedUpdate
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position
 
 Message = msgspec.Struct
 """Any message of a protocol."""
@@ -25,7 +26,7 @@ class Send(NamedTuple):
     refusal: InvalidInput | None = None
 
 
-class Show(NamedTuple):
+class Subscribe(NamedTuple):
     """Subscribe the client to a topic, in place of the view that it had of it.
 
     ``confirm`` makes the message that goes first, if any, from the position at which the client
@@ -51,7 +52,7 @@ class Restore(NamedTuple):
     whole: bool = False
 
 
-class Hide(NamedTuple):
+class Unsubscribe(NamedTuple):
     """Unsubscribe the client from a topic."""
 
     topic: Topic
@@ -67,7 +68,7 @@ class Explain(NamedTuple):
     """Report what became of a topic's updates; ``answer`` makes the message."""
 
     topic: Topic
-    answer: Callable[[Word], Message]
+    answer: Callable[[DeliveryReport], Message]
 
 
 class Publish(NamedTuple):
@@ -100,4 +101,6 @@ class Authenticate(NamedTuple):
     refuse: Callable[[InvalidInput], Message]
 
 
-Action = Send | Show | Restore | Hide | Resync | Explain | Publish | Resume | Authenticate
+Action = (
+    Send | Subscribe | Restore | Unsubscribe | Resync | Explain | Publish | Resume | Authenticate
+)

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from bookcast.model import Position, Topic, Update
-from bookcast.protocol.messages_v1 import Ts
+import msgspec
+
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position, Update
+
+Ts = Annotated[
+    tuple[
+        Annotated[float | None, msgspec.Meta(title="exchange")],
+        Annotated[float | None, msgspec.Meta(title="feed")],
+        Annotated[float, msgspec.Meta(title="server")],
+    ],
+    msgspec.Meta(
+        title="Ts",
+        description="When the exchange, the feed and the server saw an update, in milliseconds "
+        "since 1970; null where unknown",
+    ),
+]
 
 
-def topic_fields(topic: Topic, spelling: str) -> dict[str, Any]:
+def topic_fields(topic: Topic, requested_symbol: str) -> dict[str, Any]:
     """Return the fields that name a topic to a client, who spells the symbol its own way."""
-    return {"channel": topic.channel, "symbol": spelling, **variant_field(topic)}
+    return {"channel": topic.channel, "symbol": requested_symbol, **variant_field(topic)}
 
 
 def variant_field(topic: Topic) -> dict[str, Any]:
@@ -44,7 +59,7 @@ def iso_utc(milliseconds: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def update_header(spelling: str, update: Update) -> tuple[Any, str, str, int, Ts]:
+def update_header(requested_symbol: str, update: Update) -> tuple[Any, str, str, int, Ts]:
     """Return the fields that every update begins with, in the order of the Structs."""
     position = update.position
-    return (update.topic.channel, spelling, position.epoch, position.seq, times(update))
+    return (update.topic.channel, requested_symbol, position.epoch, position.seq, times(update))

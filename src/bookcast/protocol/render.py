@@ -8,29 +8,19 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from bookcast.hub.delta import Side, changes, checksum
 from bookcast.hub.status import Status
-from bookcast.hub.view import Shown, ViewSpec
-from bookcast.model import (
-    Book,
-    Brokers,
-    Candle,
-    Quote,
-    Symbol,
-    TimePoint,
-    Topic,
-    Trade,
-    Trades,
-    Update,
-)
+from bookcast.hub.view_spec import RenderedStep, ViewSpec
+from bookcast.model.book_changes import Side, changes, checksum
 from bookcast.model.cursor import Cursor
 from bookcast.model.history import Gap
-from bookcast.protocol import codec, messages
-from bookcast.protocol import messages_v1 as v1
+from bookcast.model.market_data import Book, Brokers, Candle, Quote, TimePoint, Trade, Trades
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Update
+from bookcast.protocol.base import messages
+from bookcast.protocol.base.book import encode_update
 from bookcast.protocol.header import topic_fields, update_header, variant_field
-
-BASE: Final = "base"
-V1: Final = "v1"
+from bookcast.protocol.names import BASE
+from bookcast.protocol.v1 import messages as v1
 
 Frame = Callable[[bytes, bool], bytes]
 """Puts a message's text into a WebSocket frame, compressed if that is wanted and worth it."""
@@ -51,7 +41,7 @@ class Renderer:
         updates: Sequence[Update],
         *,
         unchanged_too: bool = False,
-    ) -> Shown:
+    ) -> RenderedStep:
         """Return the frames that show updates to clients who stand at ``before``.
 
         An update that changes nothing in the view is left out, unless ``unchanged_too``.
@@ -66,15 +56,17 @@ class Renderer:
             if text is not None:
                 frames.append(self._frame(text, spec.deflate))
                 cursor = Cursor.at(update)
-        return Shown(frames[0] if len(frames) == 1 else b"".join(frames), cursor, len(frames))
+        return RenderedStep(
+            frames[0] if len(frames) == 1 else b"".join(frames), cursor, len(frames)
+        )
 
     def gap(self, spec: ViewSpec, topic: Topic, gap: Gap) -> bytes:
         """Return the frame that announces lost updates."""
-        if spec.flavour == BASE:
+        if spec.protocol == BASE:
             return b""
         return self._say(
             v1.GapMessage(
-                **topic_fields(topic, spec.spelling),
+                **topic_fields(topic, spec.requested_symbol),
                 epoch=gap.epoch,
                 from_seq=gap.from_seq,
                 to_seq=gap.to_seq,
@@ -84,11 +76,11 @@ class Renderer:
 
     def status(self, spec: ViewSpec, topic: Topic, status: Status) -> bytes:
         """Return the frame with the status of a topic."""
-        if spec.flavour == BASE:
+        if spec.protocol == BASE:
             return b""
         return self._say(
             v1.StatusMessage(
-                **topic_fields(topic, spec.spelling),
+                **topic_fields(topic, spec.requested_symbol),
                 state=status.state,
                 age_ms=status.age_ms,
                 reason=status.reason or UNSET,
@@ -104,15 +96,15 @@ class Renderer:
         self, spec: ViewSpec, topic: Topic, reason: str, did_you_mean: Sequence[Symbol]
     ) -> bytes:
         """Return the frame that refuses a topic, with the reason that the feed was given."""
-        if spec.flavour == BASE:
+        if spec.protocol == BASE:
             question = f"; did you mean {' or '.join(did_you_mean)}?" if did_you_mean else ""
-            return self._say(messages.ErrorMessage(f"{spec.spelling}: {reason}{question}"))
+            return self._say(messages.ErrorMessage(f"{spec.requested_symbol}: {reason}{question}"))
         return self._say(
             v1.ErrorMessage(
                 code="feed_refused",
                 message=reason,
                 channel=topic.channel,
-                symbol=spec.spelling,
+                symbol=spec.requested_symbol,
                 did_you_mean=list(did_you_mean) or UNSET,
             )
         )
@@ -120,15 +112,15 @@ class Renderer:
     def _say(self, message: v1.Message | messages.ErrorMessage) -> bytes:
         return self._frame(_encode(message), False)  # noqa: FBT003 - too short to be compressed
 
-    def _trades(self, spec: ViewSpec, updates: Sequence[Update]) -> Shown:
+    def _trades(self, spec: ViewSpec, updates: Sequence[Update]) -> RenderedStep:
         """Return all trades in one message; the log has them without gaps and of one epoch."""
         message = v1.TradeMessage(
-            *update_header(spec.spelling, updates[-1]),
+            *update_header(spec.requested_symbol, updates[-1]),
             prev_seq=updates[0].position.seq - 1,
             data=v1.TradesData([trade for update in updates for trade in _trades_of(update)]),
         )
         frame = self._frame(_encode(message), spec.deflate)
-        return Shown(frame, Cursor.at(updates[-1]), len(updates))
+        return RenderedStep(frame, Cursor.at(updates[-1]), len(updates))
 
 
 def _has_hints(status: Status) -> bool:
@@ -142,8 +134,8 @@ def _state(
 
     ``base``: the update that a delta starts from, None where the client has none.
     """
-    if spec.flavour == BASE:
-        return codec.encode_update(spec.spelling, update, spec.depth)
+    if spec.protocol == BASE:
+        return encode_update(spec.requested_symbol, update, spec.depth)
     data: Any = update.data
     if isinstance(data, Book):
         if spec.delta and base and _continues(base, update):
@@ -151,7 +143,7 @@ def _state(
         data = v1.Sides(_wire(data.bids[: spec.depth]), _wire(data.asks[: spec.depth]))
     return _encode(
         _STRUCTS[type(update.data)](
-            *update_header(spec.spelling, update), data=data, **variant_field(update.topic)
+            *update_header(spec.requested_symbol, update), data=data, **variant_field(update.topic)
         )
     )
 
@@ -177,7 +169,7 @@ def _delta(
         return None
     return _encode(
         v1.OrderbookDelta(
-            *update_header(spec.spelling, update),
+            *update_header(spec.requested_symbol, update),
             prev_seq=base.position.seq,
             checksum=checksum(bids, asks),
             data=v1.Sides(_wire(changed_bids), _wire(changed_asks)),

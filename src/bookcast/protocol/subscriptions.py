@@ -9,18 +9,18 @@ import msgspec
 
 from bookcast.auth.principal import Rights
 from bookcast.errors import InvalidInput
-from bookcast.hub.view import ViewSpec
-from bookcast.model import Topic
+from bookcast.hub.view_spec import ViewSpec
+from bookcast.ingest.parse import topic_of
 from bookcast.model.cursor import Cursor
-from bookcast.protocol.actions import Hide
-from bookcast.protocol.published import topic_of
+from bookcast.model.topics import Topic
+from bookcast.protocol.actions import Unsubscribe
 
-Parked = Mapping[Topic, tuple[ViewSpec, Cursor | None]]
+SavedSubscriptions = Mapping[Topic, tuple[ViewSpec, Cursor | None]]
 """What an earlier connection of a client saw: the view of each topic, and how far the client surely
 has it."""
 
 
-class Terms(msgspec.Struct, frozen=True):
+class ConnectionRules(msgspec.Struct, frozen=True):
     """What holds for every connection.
 
     ``takes_tokens``: who hasn't shown one yet may do so. ``keeps_all``: a base client that can't
@@ -47,7 +47,7 @@ class Subscriptions(dict[Topic, ViewSpec]):
 
     __slots__ = ("deflate", "rights", "terms")
 
-    def __init__(self, terms: Terms, rights: Rights | None, *, deflate: bool) -> None:
+    def __init__(self, terms: ConnectionRules, rights: Rights | None, *, deflate: bool) -> None:
         super().__init__()
         self.terms = terms
         self.rights = rights
@@ -82,8 +82,8 @@ class Subscriptions(dict[Topic, ViewSpec]):
         depth = rights.depth(asked.depth) if topic.channel == "orderbook" else asked.depth
         if depth != asked.depth or asked.interval_ms < rights.min_interval_ms:
             interval_ms = max(asked.interval_ms, rights.min_interval_ms)
-            every = asked.every and not interval_ms
-            asked = asked._replace(depth=depth, interval_ms=interval_ms, every=every)
+            lossless = asked.lossless and not interval_ms
+            asked = asked._replace(depth=depth, interval_ms=interval_ms, lossless=lossless)
         spec = self[topic] = _shared(asked)
         return spec
 
@@ -111,9 +111,9 @@ class Subscriptions(dict[Topic, ViewSpec]):
                 changes.append((topic, view, now))
         return changes
 
-    def close(self) -> list[Hide]:
+    def close(self) -> list[Unsubscribe]:
         """End all subscriptions. Return what the hub is to show no more."""
-        hidden = [Hide(topic) for topic in self]
+        hidden = [Unsubscribe(topic) for topic in self]
         self.clear()
         return hidden
 

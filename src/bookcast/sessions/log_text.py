@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from bookcast.protocol import messages_v1 as v1
 from bookcast.protocol.actions import Message
+from bookcast.protocol.v1 import messages as v1
 
 SHOWN: Final = 200
 """So much of a message is shown, in bytes or characters."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from bookcast.engine.interests import Interest
-from bookcast.model import Topic
-from bookcast.protocol.connection import Parked
+from bookcast.model.topics import Topic
+from bookcast.protocol.subscriptions import SavedSubscriptions
 
 
 class LostSession:
@@ -14,7 +14,7 @@ class LostSession:
 
     Args:
         keys: what it is found by, see :meth:`SessionStore.key`.
-        seen: each topic that the client saw, how, and how far the client surely has it.
+        seen: each topic that the client saw, how, and how far the client has received it.
         interests: keep those topics wanted on this node.
         token: of the connection that was lost; empty for a base client.
         address: where the client connected from.
@@ -28,7 +28,7 @@ class LostSession:
     def __init__(
         self,
         keys: tuple[str, ...],
-        seen: Parked,
+        seen: SavedSubscriptions,
         interests: Iterable[Interest] = (),
         *,
         token: str = "",
@@ -52,8 +52,8 @@ class LostSession:
         """How many topics the client saw."""
         return len(self.seen_topics)
 
-    def seen(self) -> Parked:
-        """Return each topic that the client saw, how, and how far the client surely has it."""
+    def seen(self) -> SavedSubscriptions:
+        """Return each topic that the client saw, how, and how far the client has received it."""
         return self.seen_topics
 
     def fields(self) -> dict[str, object]:

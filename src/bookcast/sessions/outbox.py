@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from bookcast.hub.subscription import Subscription
-from bookcast.model import Topic
+from bookcast.hub.view import Subscription
+from bookcast.model.topics import Topic
 
 FLUSH_BYTES: Final = 32 * 1024
 """A client that gets much at once gets it in writes of about this size."""

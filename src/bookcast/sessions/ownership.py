@@ -10,9 +10,9 @@ from typing import Any, Final, Protocol
 
 from bookcast.engine.base import Prepare
 from bookcast.errors import CloseCode, EngineAwayError, InvalidInput
-from bookcast.limits import Seldom
 from bookcast.observability.counter import as_gauge, counter
-from bookcast.protocol.connection import Parked
+from bookcast.observability.throttle import WarningThrottle
+from bookcast.protocol.subscriptions import SavedSubscriptions
 from bookcast.sessions.lost import LostSession
 from bookcast.sessions.session import Session
 from bookcast.sessions.store.base import ANY, Claim, Holder, SessionStore
@@ -120,7 +120,7 @@ class SessionOwnership:
         # Who is to be looked for again, and when.
         self._unsure: set[Session] = set()
         self._seek_at = 0.0
-        self._warnings = Seldom(clock)
+        self._warnings = WarningThrottle(clock)
         members.handlers["challenge"] = self._answer_challenge
 
     def start(self) -> None:
@@ -240,7 +240,7 @@ class SessionOwnership:
 
     def _arrive(self, session: Session, found: Claim) -> None:
         """Make a connected client the owner of its key, and resume what was found."""
-        self.store.hold(session, surely=not found.doubt)
+        self.store.hold(session, confirmed=not found.doubt)
         if found.left is not None:
             self.resumed += 1
             logger.debug("session resumed", extra=session.fields())
@@ -294,7 +294,7 @@ class SessionOwnership:
             )
 
     def reclaim(
-        self, token: str, session: Session, restore: Callable[[Parked], None]
+        self, token: str, session: Session, restore: Callable[[SavedSubscriptions], None]
     ) -> bool | Awaitable[bool]:
         """Resume the session of a token in a new connection, wherever it was.
 
@@ -317,14 +317,18 @@ class SessionOwnership:
         key: str,
         claim: Awaitable[Claim] | None,
         session: Session,
-        restore: Callable[[Parked], None],
+        restore: Callable[[SavedSubscriptions], None],
     ) -> bool:
         async with self._turn(key):
             found = await self._prepared(claim or self.store.claim(key, session, mark=ANY))
             return self._take_over(key, found, session, restore)
 
     def _take_over(
-        self, key: str, found: Claim, session: Session, restore: Callable[[Parked], None]
+        self,
+        key: str,
+        found: Claim,
+        session: Session,
+        restore: Callable[[SavedSubscriptions], None],
     ) -> bool:
         if found.left is None:
             if not found.doubt:
@@ -349,14 +353,14 @@ class SessionOwnership:
 
     # Who goes
 
-    def leave(self, session: Session, *, until: float | None) -> None:
-        """Take note that a client is gone; ``until``: what it was sent before it surely has.
+    def leave(self, session: Session, *, delivered_before: float | None) -> None:
+        """Note that a client is gone. Updates sent before ``delivered_before`` have reached it.
 
         None: it doesn't come back.
         """
         self._unsure.discard(session)
-        if until is not None and self._may_come_back(session):
-            lost = session.leave_behind(until)
+        if delivered_before is not None and self._may_come_back(session):
+            lost = session.leave_behind(delivered_before)
             if session in self._seeking:
                 self._seeking[session] = lost  # it is kept together with what is found
             else:

@@ -32,17 +32,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from itertools import repeat, takewhile
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from bookcast.auth.principal import NOTHING, owner_of_keys
+from bookcast.auth.principal import NOTHING, Principal, owner_of_keys
 from bookcast.engine.interests import Interest
 from bookcast.errors import InvalidInput
-from bookcast.model import Position, Topic
-from bookcast.protocol.actions import Action, Authenticate, Publish, Restore, Resume, Show
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position
+from bookcast.protocol.actions import (
+    Action,
+    Authenticate,
+    Message,
+    Publish,
+    Restore,
+    Resume,
+    Subscribe,
+)
 from bookcast.sessions.base import PublishAll
-
-if TYPE_CHECKING:
-    from bookcast.sessions.session import Session
+from bookcast.sessions.outbox import Outbox
+from bookcast.sessions.parts import SessionParts
 
 T = TypeVar("T")
 
@@ -60,10 +68,45 @@ Queue = list[Action | Opening] | tuple[()]
 NOTHING_PENDING: Final[tuple[()]] = ()
 """The queue of every session for which nothing waits."""
 
+
+class Performer(Protocol):
+    """What the queue needs of its session."""
+
+    pending: Queue
+    outbox: Outbox
+
+    @property
+    def parts(self) -> SessionParts[Any]:
+        """What all sessions share."""
+
+    @property
+    def principal(self) -> Principal | None:
+        """Who the client is; None before it has said so."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether anything can still be sent to the client."""
+
+    def perform(self, action: Action, opened: Sequence[Interest] = ()) -> None:
+        """Perform an action, given the interests in its topics."""
+
+    def perform_now(self, actions: Iterable[Action]) -> None:
+        """Perform actions ahead of what is pending."""
+
+    def still_asks_for(self, action: Action) -> bool:
+        """Return whether the client may still see what it asked for."""
+
+    def authenticate(self, action: Authenticate, *, asked_for_keys: bool = False) -> bool:
+        """Verify a credential. Return False if the keys of its issuer have to be fetched first."""
+
+    def say(self, message: Message, refusal: InvalidInput | None = None) -> None:
+        """Send the client a message."""
+
+
 _CALLS: Final = (Publish, Authenticate, Resume)
 
 
-def add(session: Session, actions: Iterable[Action]) -> None:
+def add(session: Performer, actions: Iterable[Action]) -> None:
     """Perform actions in order, as far as nothing has to wait; append the rest to the queue."""
     for action in actions:
         if session.pending:
@@ -84,7 +127,7 @@ def blocks(queue: Queue) -> bool:
     return isinstance(queue, list) and not isinstance(queue[-1], Publish)
 
 
-def drop(session: Session) -> None:
+def drop(session: Performer) -> None:
     """Forget what is pending: the session ends."""
     for one in session.pending:
         if isinstance(one, Opening):
@@ -92,7 +135,7 @@ def drop(session: Session) -> None:
     session.pending = NOTHING_PENDING
 
 
-async def run(session: Session, publish: PublishAll) -> None:
+async def run(session: Performer, publish: PublishAll) -> None:
     """Perform what is pending, and what is appended meanwhile."""
     while session.pending and session.is_connected:
         match session.pending[0]:
@@ -121,13 +164,13 @@ async def _awaited(call: Awaitable[T]) -> T:
     return await call
 
 
-def _take(session: Session, count: int) -> Sequence[Action | Opening]:
+def _take(session: Performer, count: int) -> Sequence[Action | Opening]:
     taken = session.pending[:count]
     session.pending = list(session.pending[count:]) or NOTHING_PENDING
     return taken
 
 
-async def _publish(session: Session, publish: PublishAll) -> None:
+async def _publish(session: Performer, publish: PublishAll) -> None:
     """Publish the batch at the head of the queue, and answer each."""
     batch = [*takewhile(lambda one: isinstance(one, Publish), session.pending)]
     actions = [one for one in _take(session, len(batch)) if isinstance(one, Publish)]
@@ -149,7 +192,7 @@ async def _publish(session: Session, publish: PublishAll) -> None:
     session.parts.hub.join(session.outbox)
 
 
-async def _resume(session: Session, action: Resume) -> None:
+async def _resume(session: Performer, action: Resume) -> None:
     refusal = InvalidInput(
         "unknown_session",
         "This session isn't known here; subscribe again, to each topic with the position that "
@@ -168,7 +211,7 @@ async def _resume(session: Session, action: Resume) -> None:
     session.outbox.flush()
 
 
-async def _open(session: Session) -> None:
+async def _open(session: Performer) -> None:
     """Open the topics of all that doesn't follow a call of a port, then perform it."""
     ready = [*takewhile(lambda one: not isinstance(one, _CALLS), session.pending)]
     actions: list[Action] = []
@@ -196,7 +239,7 @@ async def _open(session: Session) -> None:
 def topics_of(action: Action) -> list[Topic]:
     """Return the topics that an action begins to show."""
     match action:
-        case Show(topic):
+        case Subscribe(topic):
             return [topic]
         case Restore(restored):
             return [topic for topic, _, _ in restored]

@@ -70,8 +70,8 @@ class Registry:
             self._principals.leave(before.id)
             self.ownership.withdraw(session)
 
-    def leave(self, session: Session, *, until: float | None) -> None:
-        """Take note of a client that is gone; ``until``: what it was sent before it surely has.
+    def leave(self, session: Session, *, delivered_before: float | None) -> None:
+        """Note that a client is gone. Updates sent before ``delivered_before`` have reached it.
 
         None: it doesn't come back.
         """
@@ -81,7 +81,7 @@ class Registry:
         self._sessions.discard(session)
         if session.principal is not None:
             self._principals.leave(session.principal.id)
-        self.ownership.leave(session, until=until)
+        self.ownership.leave(session, delivered_before=delivered_before)
 
     @as_gauge("bookcast_connections", "Clients connected")
     def __len__(self) -> int:

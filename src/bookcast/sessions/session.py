@@ -6,36 +6,41 @@ import logging
 import math
 import secrets
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from bookcast.auth.gate import keys_unavailable
 from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.principal import ANYONE, Principal
 from bookcast.engine.interests import Interest
 from bookcast.errors import IN_BAND, CloseCode, InvalidInput
-from bookcast.model import Topic
 from bookcast.model.cursor import START
-from bookcast.protocol import codec
+from bookcast.model.topics import Topic
 from bookcast.protocol.actions import (
     Action,
     Authenticate,
     Explain,
-    Hide,
     Message,
     Restore,
     Resync,
     Send,
-    Show,
+    Subscribe,
+    Unsubscribe,
 )
-from bookcast.protocol.connection import BaseConnection, Parked
-from bookcast.protocol.connection_v1 import V1Connection
+from bookcast.protocol.base.connection import BaseConnection
+from bookcast.protocol.subscriptions import SavedSubscriptions
+from bookcast.protocol.v1.connection import V1Connection
 from bookcast.sessions import pending
-from bookcast.sessions.allowance import Allowance
-from bookcast.sessions.base import Peer, PublishAll, SessionParts
+from bookcast.sessions.base import ClientTransport, PublishAll
+from bookcast.sessions.liveness import Liveness
 from bookcast.sessions.log_text import shown, without_secrets
 from bookcast.sessions.lost import LostSession
+from bookcast.sessions.message_budget import MessageBudget
 from bookcast.sessions.outbox import Outbox
-from bookcast.sessions.watch import Watch
+from bookcast.sessions.parts import SessionParts
+
+_encode: Final = msgspec.json.Encoder().encode
 
 logger = logging.getLogger(__name__)
 
@@ -55,14 +60,14 @@ class Session:
     """
 
     __slots__ = (
-        "_allowance",
+        "_budget",
         "_connection",
         "_declined",
         "_key",
         "_key_before",
+        "_liveness",
         "_peer",
         "_symbols",
-        "_watch",
         "address",
         "client_id",
         "is_connected",
@@ -79,7 +84,7 @@ class Session:
         client_id: str,
         *,
         principal: Principal | None,
-        peer: Peer,
+        peer: ClientTransport,
         write: Callable[[bytes], None],
         address: str,
         speaks_v1: bool,
@@ -98,8 +103,8 @@ class Session:
         """The secret that it may be resumed with; a base client has none."""
         # Two names and no tuple: every idle connection has them.
         self._key = self._key_before = ""
-        self._watch = Watch(peer, parts.rules)
-        self._allowance = Allowance(parts.rules)
+        self._liveness = Liveness(peer, parts.rules)
+        self._budget = MessageBudget(parts.rules)
         rights = principal.rights if principal is not None else None
         self._connection = (
             V1Connection(
@@ -111,11 +116,11 @@ class Session:
                 now=parts.rules.now,
                 rights=rights,
                 authenticate_within_ms=round(parts.rules.auth_timeout * 1000),
-                charge=self._allowance,
+                charge=self._budget,
             )
             if speaks_v1
             else BaseConnection(
-                parts.rules.terms, rights=rights, deflate=deflate, charge=self._allowance
+                parts.rules.terms, rights=rights, deflate=deflate, charge=self._budget
             )
         )
         self._symbols: Sequence[str] = ()
@@ -125,7 +130,7 @@ class Session:
         self._declined: set[Topic] | None = None
         self.is_connected = True
         """Whether the client is there."""
-        self._watch.note_expiry(principal.expires_at if principal is not None else None)
+        self._liveness.note_expiry(principal.expires_at if principal is not None else None)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -156,7 +161,7 @@ class Session:
     @property
     def age(self) -> float:
         """Seconds since the connection began."""
-        return self._watch.age(self.parts.rules.clock())
+        return self._liveness.age(self.parts.rules.clock())
 
     @property
     def id(self) -> tuple[str, str]:
@@ -202,18 +207,18 @@ class Session:
     def receive_binary(self, _data: bytes) -> None:
         """Refuse a binary message."""
         message = "Binary messages are not understood; send JSON as text"
-        charged = self._allowance(False)  # noqa: FBT003 - no publication
+        charged = self._budget(False)  # noqa: FBT003 - no publication
         refusal = charged or InvalidInput("invalid_message", message)
         pending.add(self, self._connection.refuse(refusal))
         self._end_abuse()
 
     def _end_abuse(self) -> None:
-        if self._allowance.is_abused:
+        if self._budget.is_abused:
             self._peer.end(CloseCode.POLICY)
 
     def receive_pong(self, payload: bytes) -> None:
         """Take note that the client is there, if that is what it was asked."""
-        if self._watch.is_answer(payload):
+        if self._liveness.is_answer(payload):
             self.parts.ownership.answered(self)
 
     @property
@@ -251,7 +256,7 @@ class Session:
                 self.outbox.flush()
                 self._peer.end(IN_BAND.get(refusal.code, CloseCode.REFUSED))
         else:
-            self.say(action.answer(self._watch.seconds_left()))
+            self.say(action.answer(self._liveness.seconds_left()))
             self._entitle(principal, enter=self.id != before)
         if self.is_connected:
             self.outbox.flush()
@@ -265,7 +270,7 @@ class Session:
             )
         self.parts.home.identify(self, principal)
         self.principal = principal
-        self._watch.note_expiry(principal.expires_at)
+        self._liveness.note_expiry(principal.expires_at)
 
     def _entitle(self, principal: Principal, *, enter: bool) -> None:
         self.perform_now(self._connection.entitle(principal.rights))
@@ -301,7 +306,7 @@ class Session:
             return
         changed = principal.rights != self.principal.rights
         self.principal = principal
-        self._watch.note_expiry(principal.expires_at)
+        self._liveness.note_expiry(principal.expires_at)
         if changed:
             self._entitle(principal, enter=False)
             self.outbox.flush()
@@ -310,7 +315,7 @@ class Session:
 
     def challenge(self) -> None:
         """Ask the client whether it is there; the answer goes to :meth:`receive_pong`."""
-        self._watch.ask()
+        self._liveness.ask()
 
     def lose(self, code: CloseCode = CloseCode.HEARTBEAT_MISSED) -> None:
         """End the connection: nobody answers any more, or its session goes on elsewhere."""
@@ -333,12 +338,12 @@ class Session:
         """What the client asked for no more, while it may still get what it had before."""
         return self._declined or ()
 
-    def leave_behind(self, until: float) -> LostSession:
-        """End, and return what the client saw; what was sent before ``until`` it has."""
-        if self._watch.begun_at > until:
-            until = -math.inf  # what it was shown when that began was sent to it alone
+    def leave_behind(self, delivered_before: float) -> LostSession:
+        """End, and return what the client saw; updates sent before that time have reached it."""
+        if self._liveness.begun_at > delivered_before:
+            delivered_before = -math.inf  # what it was shown when that began was sent to it alone
         self._end()
-        left = self.parts.hub.disconnect(self.outbox, until)
+        left = self.parts.hub.disconnect(self.outbox, delivered_before)
         return LostSession(
             self.keys,
             {
@@ -363,17 +368,17 @@ class Session:
         self.outbox.clear()
         self.outbox.writable = False
 
-    def proof(self) -> float:
-        """Return until when what was sent has surely come: the client was heard of after that."""
-        return self._watch.proof()
+    def delivered_before(self) -> float:
+        """Return the time before which all that was sent has reached the client."""
+        return self._liveness.delivered_before()
 
-    def go_on_with(self, seen: Parked) -> None:
+    def go_on_with(self, seen: SavedSubscriptions) -> None:
         """Go on with what an earlier connection of the same client saw, wherever it was."""
         assert isinstance(self._connection, BaseConnection)
         self.perform_now(self._connection.adopt(seen, self.declined))
         self.outbox.flush()
 
-    def seen(self) -> Parked:
+    def seen(self) -> SavedSubscriptions:
         """Return what is shown to the client, and how; what it has is known when it is lost."""
         return {topic: (spec, None) for topic, spec in self._connection.subscriptions.items()}
 
@@ -382,18 +387,18 @@ class Session:
     def hold(self, now: float) -> None:
         """Send nothing more: the client can't take it. ``now``: monotonic seconds."""
         self.outbox.writable = False
-        self._watch.hold(now)
+        self._liveness.hold(now)
         self.parts.hub.hold(self.outbox)
 
     def catch_up(self) -> None:
         """Send the newest of what the client missed: it can take data again."""
         self.outbox.writable = True
-        self._watch.begun_at = self.parts.rules.clock()
+        self._liveness.begun_at = self.parts.rules.clock()
         self.parts.hub.catch_up(self.outbox)
 
     def check(self, now: float) -> None:
         """End what is stuck, and break a long silence; call it regularly, in monotonic seconds."""
-        verdict = self._watch.judge(
+        verdict = self._liveness.judge(
             now,
             is_known=self.principal is not None,
             is_asking=self.has_to_wait,
@@ -414,11 +419,11 @@ class Session:
 
     def _speak_up(self, now: float, connection: V1Connection) -> None:
         """Send what nobody asked for: that a token expires, and that the server is there."""
-        left = self._watch.take_expiry_notice()
+        left = self._liveness.take_expiry_notice()
         if left is not None:
             self.say(connection.expiring(left))
             self.outbox.flush()
-        elif self._watch.is_silent(now, self.outbox.shown.values()):
+        elif self._liveness.is_silent(now, self.outbox.shown.values()):
             self.say(connection.heartbeat())
             self.outbox.flush()
 
@@ -441,17 +446,17 @@ class Session:
         match action:
             case Send(message, refusal):
                 self.say(message, refusal)
-            case Show(topic, spec, confirm, history):
+            case Subscribe(topic, spec, confirm, history):
                 logger.debug("topic subscribed", extra=self.fields(topic))
                 place = self.parts.hub.subscribe(self.outbox, opened[0], spec, history=history)
-                self._watch.begun_at = self.parts.rules.clock()
+                self._liveness.begun_at = self.parts.rules.clock()
                 if confirm is not None:
                     self.say(confirm(place.position))
                 self.parts.hub.start(self.outbox, [topic])
                 self.parts.ownership.changed(self)
             case Restore():
                 self._restore(action, opened)
-            case Hide(topic):
+            case Unsubscribe(topic):
                 logger.debug("topic unsubscribed", extra=self.fields(topic))
                 self.parts.hub.unsubscribe(self.outbox, topic)
                 if self._declined is not None:
@@ -469,7 +474,7 @@ class Session:
             self.parts.hub.subscribe(self.outbox, interest, spec, since or START, whole=whole)
             for interest, (_, spec, since) in zip(opened, restored, strict=True)
         ]
-        self._watch.begun_at = self.parts.rules.clock()
+        self._liveness.begun_at = self.parts.rules.clock()
         if answer is not None:
             self.say(answer(places))
         topics = [topic for topic, _, _ in restored]
@@ -484,5 +489,5 @@ class Session:
             self.parts.refusals.note(refusal)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("message sent: %s", shown(message), extra=self.fields())
-        self._watch.note_said()
-        self.outbox.put(self.parts.frame(codec.encode(message), False))  # noqa: FBT003 - for one alone
+        self._liveness.note_said()
+        self.outbox.put(self.parts.frame(_encode(message), False))  # noqa: FBT003 - for one alone

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from bookcast.model import MARKETS
+from bookcast.model.topics import MARKETS
 
 Names = tuple[str, ...]
 """A comma-separated list."""

@@ -13,7 +13,8 @@ import pytest
 from bookcast.feeds.futu import client
 from bookcast.feeds.futu.client import FutuFeed
 from bookcast.feeds.futu.endpoints import Endpoint
-from bookcast.model import Book, Publication
+from bookcast.model.market_data import Book
+from bookcast.model.updates import Publication
 from tests.fakes.opend import Controller
 
 

@@ -12,7 +12,10 @@ from Crypto.PublicKey import RSA
 from bookcast import serve
 from bookcast.feeds.futu import client, endings, market_watch
 from bookcast.feeds.futu.link import CONNECT_SECONDS
-from bookcast.model import Candle, Level, Publication, Quota, Symbol, Topic
+from bookcast.model.feed_state import Quota
+from bookcast.model.market_data import Candle, Level
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Publication
 from tests.fakes.opend import MARKET_STATE, SUB, Controller
 from tests.fakes.opend.wire import GLOBAL_STATE
 from tests.feeds.futu.conftest import RunFeed, Running

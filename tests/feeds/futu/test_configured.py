@@ -11,7 +11,8 @@ from bookcast.errors import SettingError, StartupError
 from bookcast.feeds.futu import configured, schema
 from bookcast.feeds.futu.configured import endpoints_of, futu_feed, key_of, pinned_of
 from bookcast.feeds.futu.endpoints import Endpoint
-from bookcast.model import Publication, Symbol, Topic
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Publication
 from bookcast.settings import Settings, from_keywords
 
 US = Symbol("US.AAPL")

@@ -3,7 +3,8 @@ import pytest
 from bookcast.feeds.futu import directory
 from bookcast.feeds.futu.directory import LISTED, MAX_LOOKUPS, Directory
 from bookcast.feeds.futu.link import Link, connect
-from bookcast.model import Security, Symbol
+from bookcast.model.feed_state import Security
+from bookcast.model.topics import Symbol
 from tests.fakes.opend import SNAPSHOT, STATIC_INFO, Controller
 from tests.support import eventually
 

@@ -10,7 +10,7 @@ from bookcast.feeds.futu.candles import CandleSeries
 from bookcast.feeds.futu.endings import Endings, phase_of
 from bookcast.feeds.futu.markets import TIME_ZONES, MarketState
 from bookcast.feeds.futu.schema import messages
-from bookcast.model import Symbol, Topic
+from bookcast.model.topics import Symbol, Topic
 
 UNKNOWN = MarketState()
 OPEN = MarketState(session="regular")

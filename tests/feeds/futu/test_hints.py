@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from bookcast.errors import InvalidInput
 from bookcast.feeds.futu.hints import MAX_HINTS, hints
 from bookcast.feeds.futu.vendors import EXCHANGES, FUTURES, INDEXES, SUFFIXES
-from bookcast.model import MARKETS, Symbol, parse_symbol
+from bookcast.model.topics import MARKETS, Symbol, parse_symbol
 
 
 def meant(text: str, default_market: str = "US") -> list[str]:

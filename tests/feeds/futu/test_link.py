@@ -10,7 +10,7 @@ from bookcast.feeds.futu import calls, link
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered, connect
 from bookcast.feeds.futu.schema import messages
 from bookcast.feeds.futu.wire import HEADER, MAX_PUSH, read_key
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 from tests.fakes.opend import Controller
 from tests.support import eventually
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bookcast.feeds.futu import market_watch
-from bookcast.model import Symbol, Topic
+from bookcast.model.topics import Symbol, Topic
 from tests.fakes.opend import MARKET_STATE, Controller
 from tests.feeds.futu.conftest import RunFeed
 from tests.support import AAPL, TSLA, eventually

@@ -2,7 +2,8 @@ import msgspec
 import pytest
 
 from bookcast.feeds.futu import poller
-from bookcast.model import Level, Symbol, Topic
+from bookcast.model.market_data import Level
+from bookcast.model.topics import Symbol, Topic
 from tests.fakes.opend import Controller
 from tests.feeds.futu.conftest import RunFeed
 from tests.support import AAPL, TSLA, eventually

@@ -8,7 +8,8 @@ import pytest
 
 from bookcast.feeds.futu.quota import Amount, Pools, units_of
 from bookcast.feeds.futu.spare import Spare, in_words
-from bookcast.model import Quota, QuotaPool, Symbol, Topic
+from bookcast.model.feed_state import Quota, QuotaPool
+from bookcast.model.topics import Symbol, Topic
 
 CHAIN = [Topic("quote", Symbol(f"US.X260914C{strike}000")) for strike in (1, 2, 3)]
 OTHER_CHAIN = Topic("quote", Symbol("US.X260918C1000"))

@@ -15,7 +15,7 @@ from bookcast.feeds.futu.states import (
     MAX_REQUESTS,
     SecurityStates,
 )
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 US, HK, FUTURE = Symbol("US.AAPL"), Symbol("HK.00700"), Symbol("HK.HSImain")
 OPTION = Symbol("US.AAPL260914C332500")

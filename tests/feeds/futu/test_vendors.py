@@ -3,7 +3,7 @@ import pytest
 from bookcast.feeds.futu import vendors
 from bookcast.feeds.futu.hints import hints
 from bookcast.feeds.futu.markets import MARKETS
-from bookcast.model import Symbol, parse_symbol
+from bookcast.model.topics import Symbol, parse_symbol
 
 NAMED = {
     "EXCHANGES": vendors.EXCHANGES,

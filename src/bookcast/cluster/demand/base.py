@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Protocol
 
-from bookcast.model import Topic
+from bookcast.model.topics import Topic
 
 
 class Listener(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bookcast.cluster.demand.base import Demand, Listener
-from bookcast.model import Topic
+from bookcast.model.topics import Topic
 
 
 class SharedDemand:

@@ -11,7 +11,7 @@ from bookcast.backplane.names import name_of, topics_of
 from bookcast.cluster.demand.base import Demand, Listener
 from bookcast.cluster.members.base import Members
 from bookcast.errors import EngineAwayError
-from bookcast.model import Topic
+from bookcast.model.topics import Topic
 from bookcast.timing import Times, milliseconds
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from bookcast.background import Work
+from bookcast.background import BackgroundTasks
 from bookcast.cluster.election.base import Candidate, Election
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class MemoryElection(Election):
         self._candidate: Candidate | None = None
         # The feed is begun and ended in turn.
         self._changing = asyncio.Lock()
-        self._work = Work()
+        self._work = BackgroundTasks()
 
     async def start(self, candidate: Candidate) -> None:
         """Run the feed at once where nobody else does."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from bookcast.background import Work
+from bookcast.background import BackgroundTasks
 from bookcast.backplane.formats import NEWEST
 from bookcast.cluster.members.base import Handler, Members, Node
 from bookcast.errors import EngineAwayError
@@ -73,7 +73,7 @@ class MemoryMembers(Members):
         self._is_single = network is None
         self._network = network or MemoryNetwork()
         self._network.join(self)
-        self._answering = Work()
+        self._answering = BackgroundTasks()
 
     @property
     def living(self) -> Mapping[str, Node]:

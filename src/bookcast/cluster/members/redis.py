@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from bookcast.background import Work
+from bookcast.background import BackgroundTasks
 from bookcast.backplane.base import Backplane
 from bookcast.backplane.formats import NEWEST, OLDEST, common
 from bookcast.backplane.pulse import PULSE, Pulse, PulseTimes
@@ -70,7 +70,7 @@ class RedisMembers(Members):
         self._form = OLDEST
         self._has_pulsed = False
         self._asked: dict[str, asyncio.Future[bytes | None]] = {}
-        self._answering = Work()
+        self._answering = BackgroundTasks()
         self.pulse = Pulse(plane, self.say, times, returned=returned, forgotten=forgotten)
         plane.subscriber.listen(self.channel, self._hear)
 

@@ -20,7 +20,8 @@ from bookcast.feeds.futu.rights import (
 )
 from bookcast.feeds.futu.schema import messages
 from bookcast.feeds.futu.states import SecurityStates
-from bookcast.model import Symbol, TradingSession
+from bookcast.model.market_data import TradingSession
+from bookcast.model.topics import Symbol
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from bookcast.feeds.futu.markets import market_and_code
 from bookcast.feeds.futu.schema import messages
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 CLIENT_ID: Final = "bookcast"
 CLIENT_VERSION: Final = 300

@@ -16,8 +16,10 @@ import msgspec
 
 from bookcast.feeds.futu.decode import given, moment, number, price, volume
 from bookcast.feeds.futu.hours import Calendar, period_date
-from bookcast.model import Candle, Data, Publication, Topic
-from bookcast.numbers import bounds, whole
+from bookcast.model.market_data import Candle, Data
+from bookcast.model.numbers import bounds, whole
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Publication
 
 LENGTHS: Final[Mapping[str, int]] = {
     "1m": 1,
@@ -134,7 +136,7 @@ class CandleSeries:
         first, self._begun = not self._begun, True
         if self.has_known:
             self._check_continuity(asked)
-        published = self._take(asked, received_ms, past=first)
+        published = self._take(asked, received_ms, backfill=first)
         for label, (line, pushed_ms) in sorted(self._waiting.items(), key=lambda item: item[0]):
             published += self._take([(label, line)], pushed_ms)
         self._waiting.clear()
@@ -183,7 +185,7 @@ class CandleSeries:
         )
 
     def _take(
-        self, lines: list[Line], received_ms: float, *, past: bool = False
+        self, lines: list[Line], received_ms: float, *, backfill: bool = False
     ) -> list[Publication]:
         published: list[Publication] = []
         shown, corrected_older = self.forming, False
@@ -198,7 +200,7 @@ class CandleSeries:
                 if self.forming is not None:
                     final = msgspec.structs.replace(self.forming, final=True)
                     self._keep(final)
-                    published.append(self._publication(final, received_ms, past=past))
+                    published.append(self._publication(final, received_ms, backfill=backfill))
                 self._began, self.forming, self.since_ms = begin, None, received_ms
             self.label, self._label_is_estimated = label, False
             candle = _candle(line, begin, self.forming)
@@ -265,10 +267,10 @@ class CandleSeries:
             del self._finals[min(self._finals)]
 
     def _publication(
-        self, candle: Candle, received_ms: float, *, past: bool = False
+        self, candle: Candle, received_ms: float, *, backfill: bool = False
     ) -> Publication:
-        resumes, self._broken = self._broken, False
-        return Publication(self._topic, candle, None, received_ms, past=past, resumes=resumes)
+        breaks, self._broken = self._broken, False
+        return Publication(self._topic, candle, None, received_ms, backfill=backfill, breaks=breaks)
 
 
 def _holds_something(line: Any) -> bool:

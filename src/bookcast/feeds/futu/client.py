@@ -31,7 +31,9 @@ from bookcast.feeds.futu.quota import Pools, in_words, units_of
 from bookcast.feeds.futu.subscriber import Subscriber
 from bookcast.feeds.futu.subscriptions import SubscriptionPlanner
 from bookcast.feeds.futu.topics import SUBTYPES, not_asked_for, request_group
-from bookcast.model import Data, Security, Supply, Symbol, Topic
+from bookcast.model.feed_state import FeedState, Security
+from bookcast.model.market_data import Data
+from bookcast.model.topics import Symbol, Topic
 
 logger = logging.getLogger(__name__)
 
@@ -135,41 +137,41 @@ class FutuFeed(Feed):
     def _asks_for(self, topic: Topic) -> bool:
         return self.serves(topic) and not_asked_for(topic) is None
 
-    def supply(self, topic: Topic) -> Supply:
+    def supply(self, topic: Topic) -> FeedState:
         """Return how OpenD supplies a topic, or why it doesn't."""
         if (why := not_asked_for(topic)) is not None:
-            return Supply(self.name, "pending", why, refusal=why, only_published=True)
+            return FeedState(self.name, "pending", why, refusal=why, only_published=True)
         return self._cut_off() or self._without(topic) or self._with(topic)
 
-    def _cut_off(self) -> Supply | None:
+    def _cut_off(self) -> FeedState | None:
         """Return why OpenD supplies nothing at all, None if it does."""
         match self._state:
             case "connected" if self._account.trouble is None:
                 return None
             case "connected":
-                return Supply(self.name, "feed_down", self._account.trouble)
+                return FeedState(self.name, "feed_down", self._account.trouble)
             case "starting":
-                return Supply(self.name, "pending", "connecting to OpenD")
+                return FeedState(self.name, "pending", "connecting to OpenD")
             case _:
-                return Supply(self.name, "feed_down", self._detail or "the feed has stopped")
+                return FeedState(self.name, "feed_down", self._detail or "the feed has stopped")
 
-    def _without(self, topic: Topic) -> Supply | None:
+    def _without(self, topic: Topic) -> FeedState | None:
         """Return what a topic waits for, None if it is subscribed."""
         if topic in self._planner.refusals and not self._subscriber.is_learning_rights:
             reason = self._subscriber.reason(topic)
             if (every_seconds := self._poller.every_seconds(topic)) is not None:
                 state, why = self._trading(topic) or ("live", f"OpenD doesn't push it: {reason}")
-                return Supply("snapshot", state, why, every_seconds * 1000, refusal=reason)
+                return FeedState("snapshot", state, why, every_seconds * 1000, refusal=reason)
             lacks_right = self._account.missing_right(topic.symbol) is not None
             meant = hints(topic.symbol, may_exist=lacks_right)
-            refused = Supply(self.name, "pending", f"OpenD refuses it: {reason}", refusal=reason)
+            refused = FeedState(self.name, "pending", f"OpenD refuses it: {reason}", refusal=reason)
             return refused._replace(did_you_mean=meant)
         now = asyncio.get_running_loop().time()
         quota = self._planner.quota(topic, now)
         if quota is not None:
-            return Supply(self.name, "pending", in_words(quota), quota=quota)
+            return FeedState(self.name, "pending", in_words(quota), quota=quota)
         if (waits := self._planner.waits_to_be_read(topic, now)) is not None:
-            return Supply(self.name, "pending", waits[1], quota=waits[0])
+            return FeedState(self.name, "pending", waits[1], quota=waits[0])
         if topic not in self._planner.held:
             asked = self._planner.is_wanted(topic)
             why = (
@@ -177,18 +179,18 @@ class FutuFeed(Feed):
                 if asked
                 else "OpenD isn't asked for it: nobody wants it"
             )
-            return Supply(self.name, "pending", why)
+            return FeedState(self.name, "pending", why)
         return None
 
-    def _with(self, topic: Topic) -> Supply:
+    def _with(self, topic: Topic) -> FeedState:
         """Return how a subscribed topic is traded."""
         heard_at = self._pushes.rhythm.heard_at(topic) or 0.0
         if (right := self._account.lost_right(topic.symbol, heard_at)) is not None:
-            return Supply(self.name, "feed_down", f"OpenD can't push it any more: {right}")
+            return FeedState(self.name, "feed_down", f"OpenD can't push it any more: {right}")
         if (trading := self._trading(topic)) is not None:
-            return Supply(self.name, *trading)
+            return FeedState(self.name, *trading)
         fewer = self._account.fewer_levels(topic.symbol) if topic.channel == "orderbook" else None
-        return Supply(self.name, reason=fewer)
+        return FeedState(self.name, reason=fewer)
 
     def _trading(self, topic: Topic) -> tuple[Literal["halted", "closed"], str] | None:
         """Return why a topic isn't traded now; None when it may be.

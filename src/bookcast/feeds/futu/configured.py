@@ -16,7 +16,7 @@ from bookcast.feeds.futu.endpoints import Endpoint
 from bookcast.feeds.futu.schema import require_futu
 from bookcast.feeds.futu.topics import SESSIONS, SUBTYPES, not_asked_for
 from bookcast.feeds.futu.wire import read_key
-from bookcast.model import CHANNELS, Topic, parse_symbol
+from bookcast.model.topics import CHANNELS, Topic, parse_symbol
 from bookcast.settings import Settings
 
 ENDPOINT: Final = re.compile(r"(?:\[([0-9a-fA-F:.%]+)\]|([^\[\]:]+)):([0-9]{1,5})")
@@ -99,7 +99,7 @@ def pinned_of(settings: Settings) -> Sequence[Topic]:
 
 def _topic(text: str, default_market: str) -> Topic:
     channel, colon, rest = text.partition(":")
-    spelling, _, variant = rest.partition(":") if colon else (text, "", "")
+    requested_symbol, _, variant = rest.partition(":") if colon else (text, "", "")
     key: Any = (channel if colon else "orderbook", variant)
     if key not in SUBTYPES or text in CHANNELS:
         raise SettingError(
@@ -107,7 +107,7 @@ def _topic(text: str, default_market: str) -> Topic:
             "candles:symbol:period"
         )
     try:
-        topic = Topic(key[0], parse_symbol(spelling, default_market), variant)
+        topic = Topic(key[0], parse_symbol(requested_symbol, default_market), variant)
     except InvalidInput as error:
         raise SettingError(f"FUTU_PINNED has {text!r}; {error.message}") from None
     if (why := not_asked_for(topic)) is not None:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from bookcast.feeds.futu.hours import MINUTE_MS
 from bookcast.feeds.futu.markets import TIME_ZONES
-from bookcast.model import (
+from bookcast.model.market_data import (
     MAX_NUMBER,
     MAX_TIME_MS,
     Book,
@@ -24,10 +24,10 @@ from bookcast.model import (
     DetailedLevel,
     Level,
     Order,
-    Symbol,
     TimePoint,
 )
-from bookcast.numbers import Number, whole
+from bookcast.model.numbers import Number, whole
+from bookcast.model.topics import Symbol
 
 ODD_LOT: Final = 1
 """``orderBookType`` of a book of odd lots, which shares its message with the usual one."""

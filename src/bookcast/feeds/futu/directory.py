@@ -17,8 +17,10 @@ from bookcast.feeds.futu import calls
 from bookcast.feeds.futu.hints import hints
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered
 from bookcast.feeds.futu.markets import MARKETS, symbol_of
-from bookcast.model import FUTURES_OF_HK, Security, Symbol, TradingSession, parse_symbol
-from bookcast.numbers import Number, whole
+from bookcast.model.feed_state import Security
+from bookcast.model.market_data import TradingSession
+from bookcast.model.numbers import Number, whole
+from bookcast.model.topics import FUTURES_OF_HK, Symbol, parse_symbol
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from bookcast.feeds.futu.rights import NO_PUSH, RIGHT_FIELDS, RIGHTS, rights_of
 from bookcast.feeds.futu.schema import PACKAGE, require_futu
 from bookcast.feeds.futu.topics import topics_of
 from bookcast.fetch import fetch_json
-from bookcast.model import QuotaPool
+from bookcast.model.feed_state import QuotaPool
 from bookcast.settings import Settings
 from bookcast.version import __version__
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from bookcast.feeds.futu.candles import CandleSeries
 from bookcast.feeds.futu.markets import MarketState
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 CORRECTIONS_MS: Final = 10_000
 """A candle is final so long after its session ended."""

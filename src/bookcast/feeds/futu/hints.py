@@ -27,7 +27,7 @@ from bookcast.feeds.futu.vendors import (
     MONTHS,
     SUFFIXES,
 )
-from bookcast.model import MARKETS, MAX_SYMBOL_LENGTH, Symbol
+from bookcast.model.topics import MARKETS, MAX_SYMBOL_LENGTH, Symbol
 
 MAX_HINTS: Final = 5
 

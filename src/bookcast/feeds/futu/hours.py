@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 from bookcast.feeds.futu.kinds import HK_INDEX_ROOTS, kind_of, option_chain
 from bookcast.feeds.futu.markets import TIME_ZONES
-from bookcast.model import Symbol
-from bookcast.numbers import Number
+from bookcast.model.numbers import Number
+from bookcast.model.topics import Symbol
 
 MINUTE_MS: Final = 60_000
 DAY_MINUTES: Final = 24 * 60

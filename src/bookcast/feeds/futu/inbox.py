@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from bookcast.model import Publication, Topic
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Publication
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import re
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 Kind = Literal["stock", "option", "future", "index", "plate", "crypto", "event", "forex"]
 

@@ -11,7 +11,7 @@ from typing import Final
 from bookcast.feeds.futu import calls
 from bookcast.feeds.futu.account import Account
 from bookcast.feeds.futu.link import Link, Refused, Unanswered
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from bookcast.feeds.futu.kinds import HK_INDEX_ROOTS, kind_of, option_chain
-from bookcast.model import Symbol, TradingSession
+from bookcast.model.market_data import TradingSession
+from bookcast.model.topics import Symbol
 
 MARKETS: Final[Mapping[str, int]] = {
     "HK": 1,

@@ -15,7 +15,7 @@ from bookcast.feeds.futu.markets import symbol_of
 from bookcast.feeds.futu.pushes import Pushes
 from bookcast.feeds.futu.snapshots import SnapshotPlanner
 from bookcast.feeds.futu.subscriptions import SubscriptionPlanner
-from bookcast.model import Symbol, Topic
+from bookcast.model.topics import Symbol, Topic
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from bookcast.feeds.futu.rhythm import Rhythm
 from bookcast.feeds.futu.schema import messages
 from bookcast.feeds.futu.statuses import halt
 from bookcast.feeds.futu.tape import Tape
-from bookcast.model import ODD, Channel, Publication, Symbol, Topic
+from bookcast.model.topics import ODD, Channel, Symbol, Topic
+from bookcast.model.updates import Publication
 
 logger = logging.getLogger(__name__)
 

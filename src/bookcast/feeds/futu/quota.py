@@ -20,7 +20,8 @@ from typing import Any, Final, NamedTuple
 
 from bookcast.feeds.futu.kinds import kind_of, option_chain
 from bookcast.feeds.futu.topics import subtype
-from bookcast.model import Quota, QuotaPool, Topic
+from bookcast.model.feed_state import Quota, QuotaPool
+from bookcast.model.topics import Topic
 
 DOUBT_SECONDS: Final = 120.0
 """A topic that OpenD refused to let share a unit counts alone for so long, then it is tried again.

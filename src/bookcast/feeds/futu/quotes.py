@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from bookcast.feeds.futu.decode import given, number, price, volume
 from bookcast.feeds.futu.statuses import STATUSES, grey_market, halt
-from bookcast.model import (
+from bookcast.model.market_data import (
     ExtendedQuote,
     FutureFigures,
     OptionFigures,
@@ -20,7 +20,7 @@ from bookcast.model import (
     TradingSession,
     WarrantFigures,
 )
-from bookcast.numbers import Number
+from bookcast.model.numbers import Number
 
 _STYLES: Final[Mapping[int, OptionStyle]] = {1: "american", 2: "european", 3: "bermudan"}
 """``Qot_Common.OptionAreaType``."""

@@ -23,7 +23,7 @@ from bookcast.feeds.futu.link import Link, Refused, Unanswered
 from bookcast.feeds.futu.markets import STATE_FIELDS, TIME_ZONES, symbol_of
 from bookcast.feeds.futu.rights import RIGHTS, rights_of
 from bookcast.feeds.futu.topics import subtype
-from bookcast.model import Symbol, Topic
+from bookcast.model.topics import Symbol, Topic
 
 ANSWER_SECONDS: Final = 3.0
 LABELS: Final = 4

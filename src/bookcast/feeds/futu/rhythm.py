@@ -8,7 +8,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from bookcast.model import Topic
+from bookcast.model.topics import Topic
 
 REMEMBERED: Final = 16
 """Arrivals kept of a topic."""

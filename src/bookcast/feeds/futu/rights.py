@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from bookcast.feeds.futu.kinds import kind_of
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 RIGHTS: Final = {1: "BMP", 2: "Level 1", 3: "Level 2", 4: "SF", 5: "none", 6: "Level 3"}
 """``Qot_Common.QotRight``. With BMP and none nothing can be subscribed; BMP has snapshots."""

@@ -16,7 +16,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from bookcast.feeds.futu.calls import MAX_SNAPSHOTS
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 WINDOW_SECONDS: Final = 30.0
 MAX_REQUESTS: Final = 50

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from bookcast.feeds.futu.quota import Pools, Unit
-from bookcast.model import Quota, QuotaPool, Topic
+from bookcast.model.feed_state import Quota, QuotaPool
+from bookcast.model.topics import Topic
 
 SHARE: Final = 5
 """Reads may have one unit in so many of each pool."""

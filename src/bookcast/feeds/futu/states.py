@@ -20,7 +20,7 @@ from bookcast.feeds.futu.markets import (
     state_market_of,
     symbol_of,
 )
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 MAX_CODES: Final = 400
 MAX_REQUESTS: Final = 10

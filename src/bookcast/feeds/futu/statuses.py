@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bookcast.model import GreyMarket
+from bookcast.model.market_data import GreyMarket
 
 STATUSES: Final[Mapping[int, str]] = {
     1: "normal",

@@ -15,7 +15,7 @@ from bookcast.feeds.futu.pushes import Pushes
 from bookcast.feeds.futu.quota import amounts_of
 from bookcast.feeds.futu.subscriptions import Action, Subscribe, SubscriptionPlanner
 from bookcast.feeds.futu.topics import asks_for_session, subtype, topics_of
-from bookcast.model import Topic
+from bookcast.model.topics import Topic
 
 logger = logging.getLogger(__name__)
 

@@ -24,7 +24,8 @@ from bookcast import backoff
 from bookcast.feeds.futu import spare
 from bookcast.feeds.futu.quota import Amount, Planned, Pools, Unit, in_words
 from bookcast.feeds.futu.spare import Spare
-from bookcast.model import Quota, QuotaPool, Topic
+from bookcast.model.feed_state import Quota, QuotaPool
+from bookcast.model.topics import Topic
 
 MAX_BATCH: Final = 100
 """Topics in one request."""

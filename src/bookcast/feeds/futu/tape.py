@@ -13,8 +13,10 @@ from typing import Any, Final, Literal
 
 from bookcast.feeds.futu.conditions import CONDITIONS, updates_last
 from bookcast.feeds.futu.decode import given, identity, moment, number, volume
-from bookcast.model import MAX_NUMBER, Data, Publication, Topic, Trade, Trades
-from bookcast.numbers import whole
+from bookcast.model.market_data import MAX_NUMBER, Data, Trade, Trades
+from bookcast.model.numbers import whole
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Publication
 
 REMEMBERED: Final = 1024
 """So many sequences are kept of a symbol: more than OpenD ever sends again."""
@@ -132,7 +134,7 @@ class Tape:
                 if trade is not None:
                     data = Trades((trade,))
                     published.append(
-                        Publication(self._topic, data, trade.timestamp, received_ms, past=True)
+                        Publication(self._topic, data, trade.timestamp, received_ms, backfill=True)
                     )
         rest = [ticker for ticker in asked[cut:] if self._is_new(ticker)]
         return published + self._publish(rest, received_ms, backfill=False)
@@ -162,9 +164,9 @@ class Tape:
         trades = tuple(trade for trade in made if trade is not None)
         if not trades:
             return []
-        resumes, self._missed, self._given_up = self._missed or self._given_up, False, False
+        breaks, self._missed, self._given_up = self._missed or self._given_up, False, False
         time = trades[-1].timestamp
-        return [Publication(self._topic, Trades(trades), time, received_ms, resumes=resumes)]
+        return [Publication(self._topic, Trades(trades), time, received_ms, breaks=breaks)]
 
     def _is_new(self, ticker: Any) -> bool:
         return self._note(ticker.sequence)

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 from bookcast.feeds.futu.markets import symbol_of
-from bookcast.model import ODD, Channel, Topic
+from bookcast.model.topics import ODD, Channel, Topic
 
 SUBTYPES: Final[Mapping[tuple[Channel, str], int]] = {
     ("quote", ""): 1,

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal, NamedTuple, Protocol
 
-from bookcast.protocol.connection import Parked
+from bookcast.protocol.subscriptions import SavedSubscriptions
 from bookcast.sessions.lost import LostSession
 
 Kind = Literal["id", "token"]
@@ -35,8 +35,8 @@ class Holder(Protocol):
     def subscription_count(self) -> int:
         """How many topics the client sees."""
 
-    def seen(self) -> Parked:
-        """Return each topic that the client sees, how, and how far the client surely has it."""
+    def seen(self) -> SavedSubscriptions:
+        """Return each topic that the client sees, how, and how far the client has received it."""
 
     def fields(self) -> dict[str, object]:
         """Return what a line of the log says of the client."""
@@ -116,10 +116,10 @@ class SessionStore(ABC):
         """Return who holds a key at this node."""
 
     @abstractmethod
-    def hold(self, holder: Holder, *, surely: bool = True) -> None:
+    def hold(self, holder: Holder, *, confirmed: bool = True) -> None:
         """Register a holder under its keys, in place of whoever held them at this node.
 
-        ``surely=False``: another node may have something to say first, so nobody else is told yet.
+        ``confirmed=False``: another node may have the session, so no other node is told yet.
         """
 
     @abstractmethod

@@ -35,7 +35,7 @@ class MemorySessionStore(SessionStore):
         """Return who holds a key at this node."""
         return self._holders.get(key)
 
-    def hold(self, holder: Holder, *, surely: bool = True) -> None:  # noqa: ARG002 - it is sure
+    def hold(self, holder: Holder, *, confirmed: bool = True) -> None:  # noqa: ARG002 - it is sure
         """Register a holder under its keys."""
         if any(store.has_any(holder.keys) for store in self._cluster if store is not self):
             self._contested(holder)

@@ -7,10 +7,11 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from bookcast.backplane.link import Link
-from bookcast.hub.view import ViewSpec
-from bookcast.model import Position, Topic
+from bookcast.hub.view_spec import ViewSpec
 from bookcast.model.cursor import Cursor
-from bookcast.protocol.connection import Parked
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position
+from bookcast.protocol.subscriptions import SavedSubscriptions
 from bookcast.sessions.store.base import ANY, Kind
 
 
@@ -110,14 +111,14 @@ class SessionRecords:
 
 
 class _Seen(msgspec.Struct, frozen=True, array_like=True):
-    """A topic that a client sees, how, and how far it surely has it."""
+    """A topic that a client sees, how, and how far it has received it."""
 
     topic: Topic
-    spelling: str
+    requested_symbol: str
     depth: int | None
     delta: bool
     interval_ms: int
-    every: bool
+    lossless: bool
     position: Position | None
 
 
@@ -132,7 +133,7 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(_Saved)
 
 
-def write(seen: Parked) -> bytes:
+def write(seen: SavedSubscriptions) -> bytes:
     """Return a record of what a client sees."""
     return _encode(_Saved(tuple(_seen(topic, spec, last) for topic, (spec, last) in seen.items())))
 
@@ -142,7 +143,7 @@ def write_elsewhere(token: str) -> bytes:
     return _encode(_Saved(elsewhere=token))
 
 
-def read(data: bytes) -> Parked | str:
+def read(data: bytes) -> SavedSubscriptions | str:
     """Return what a client saw, or the token by which that is found now.
 
     Raises:
@@ -153,7 +154,14 @@ def read(data: bytes) -> Parked | str:
         return saved.elsewhere
     return {
         one.topic: (
-            ViewSpec("", one.spelling, one.depth, one.delta, one.interval_ms, every=one.every),
+            ViewSpec(
+                "",
+                one.requested_symbol,
+                one.depth,
+                one.delta,
+                one.interval_ms,
+                lossless=one.lossless,
+            ),
             Cursor(one.position) if one.position is not None else None,
         )
         for one in saved.seen
@@ -163,10 +171,10 @@ def read(data: bytes) -> Parked | str:
 def _seen(topic: Topic, spec: ViewSpec, last: Cursor | None) -> _Seen:
     return _Seen(
         topic,
-        spec.spelling,
+        spec.requested_symbol,
         spec.depth,
         spec.delta,
         spec.interval_ms,
-        spec.every,
+        spec.lossless,
         last.position if last is not None else None,
     )

@@ -96,14 +96,14 @@ class RedisSessionStore(MemorySessionStore):
         """Return the key of what is found by an id or token, as it stands in Redis."""
         return self._records.key(kind, principal, name)
 
-    def hold(self, holder: Holder, *, surely: bool = True) -> None:
+    def hold(self, holder: Holder, *, confirmed: bool = True) -> None:
         """Register a holder under its keys, and save it unless that isn't sure."""
         # Whoever held them before is neither saved nor released any more.
         self._unsure.difference_update(
             before for key in holder.keys if (before := self._holders.get(key)) is not None
         )
         super().hold(holder)
-        if not surely:
+        if not confirmed:
             self._unsure.add(holder)
             return
         self._unsure.discard(holder)

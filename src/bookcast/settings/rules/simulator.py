@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bookcast.errors import InvalidInput
-from bookcast.model import parse_symbol
+from bookcast.model.topics import parse_symbol
 from bookcast.settings.schema import Settings
 from bookcast.settings.sources import Sources, came_from
 

@@ -1,0 +1,65 @@
+"""Is it in futu-api's form? What is in ours, or in no form, is left to the usual reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from bookcast.ingest import schemas as shapes
+from bookcast.model.topics import Channel
+
+_OUR_ROWS: Final[Mapping[Channel, frozenset[str]]] = {
+    **shapes.OURS,
+    "trades": frozenset({"size", "side", "timestamp", "id"}),
+}
+"""The same of each of several rows, for instance of a DataFrame."""
+
+_MARKS: Final = {
+    channel: tuple(f'"{field}"'.encode() for field in sorted(fields))
+    for channel, fields in shapes.THEIRS.items()
+}
+
+_SPACE: Final = b" \t\r\n"
+
+
+def in_vendor_form(channel: Channel, source: Any) -> Any:
+    """Return the dict or the list of rows where a publication is in futu-api's form, else None.
+
+    ``source`` is JSON text as bytes, or what a JSON reader gives.
+    """
+    if isinstance(source, bytes):
+        # Most publications are in our form: they aren't read twice.
+        is_list = source.lstrip(_SPACE).startswith(b"[")
+        if not is_list and not any(mark in source for mark in _MARKS[channel]):
+            return None
+        try:
+            source = msgspec.json.decode(source)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return None  # the usual reader says what is wrong
+    if isinstance(source, dict):
+        return source if shapes.is_theirs(channel, source.keys()) else None
+    if not isinstance(source, list) or _are_ours(channel, source):
+        return None
+    return source
+
+
+def _are_ours(channel: Channel, rows: list[Any]) -> bool:
+    return any(isinstance(row, dict) and row.keys() & _OUR_ROWS[channel] for row in rows)
+
+
+def without_absent(value: Any) -> Any:
+    """Return rows without what isn't known: ``'N/A'``, ``''`` and null are absent.
+
+    In a list, where a place can't be left out, such a value is None.
+    """
+    if isinstance(value, dict):
+        return {key: without_absent(item) for key, item in value.items() if not _is_absent(item)}
+    if isinstance(value, list | tuple):
+        return [without_absent(item) for item in value]
+    return None if _is_absent(value) else value
+
+
+def _is_absent(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value in {"", "N/A"})

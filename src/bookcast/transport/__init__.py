@@ -1,0 +1,1 @@
+"""WebSockets on sockets: listening, handshake, frames, and flow control."""
