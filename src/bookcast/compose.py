@@ -176,7 +176,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     )
 
     # The clients.
-    background, searches = Work(), Work()
+    searches = Work()
     ownership = SessionOwnership(
         backend.sessions,
         cluster.members,
@@ -291,7 +291,6 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     # Who is lost now is kept together with what is being looked for.
     stack.push_async_callback(searches.end, SEARCH_SECONDS)
     ownership.start()
-    stack.push_async_callback(background.end)
     stack.callback(refusals.tell)
     stack.push_async_callback(http.stop)
     stack.push_async_callback(feeder.close)
@@ -313,7 +312,9 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     checks.start()
     stack.push_async_callback(checks.close)
     if gate.jwks is not None:
-        background.begin(gate.jwks.run(), "keys")
+        refreshing = gate.jwks.refreshing()
+        refreshing.start()
+        stack.push_async_callback(refreshing.close)
     return Parts(port, backend, feeder, hub, readers, registry, publisher, reporter, http)
 
 
