@@ -17,6 +17,7 @@ from bookcast import logs
 from bookcast.auth.gate import Gate
 from bookcast.backend.base import Backend
 from bookcast.backend.configured import backend_of
+from bookcast.backend.redis import RedisTimes
 from bookcast.background import Periodic, Work
 from bookcast.cluster.members.base import Node
 from bookcast.errors import StartupError
@@ -27,7 +28,7 @@ from bookcast.http.overflow import MAX_READ, Overflow
 from bookcast.http.reads import Reads
 from bookcast.http.report import Reporter
 from bookcast.http.routes import Routes
-from bookcast.http.server import HttpLimits, HttpServer
+from bookcast.http.server import HttpLimits, HttpServer, HttpTimes
 from bookcast.http.sockets import listen, open_files
 from bookcast.hub.hub import Hub
 from bookcast.limits import Full, Refusals, Seats
@@ -69,6 +70,13 @@ class Worker(msgspec.Struct, frozen=True):
     count: int
 
 
+class NodeTimes(msgspec.Struct, frozen=True):
+    """The intervals of a node's parts."""
+
+    redis: RedisTimes = RedisTimes()
+    http: HttpTimes = HttpTimes()
+
+
 class Context(msgspec.Struct, frozen=True):
     """What a node is made from, and what outlives its start and stop.
 
@@ -81,6 +89,7 @@ class Context(msgspec.Struct, frozen=True):
         addresses: the connections of each address.
         unready: returns why new clients shouldn't be sent here, None when they may.
         rotated: returns how the settings stand that may change.
+        times: how often its parts do things, and how long they wait.
     """
 
     settings: Settings
@@ -91,6 +100,7 @@ class Context(msgspec.Struct, frozen=True):
     addresses: Seats
     unready: Callable[[], str | None]
     rotated: Callable[[], Rotated | None]
+    times: NodeTimes = NodeTimes()
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -142,7 +152,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
 
     # What it stands on, and what it serves.
     presence = Presence(context)
-    backend = backend_of(settings, presence.describe)
+    backend = backend_of(settings, presence.describe, context.times.redis)
     engine, cluster = backend.engine, backend.cluster
     feeder = Feeder(engine, cluster, functools.partial(feeds_of, settings))
     presence.leads = lambda: feeder.leads
@@ -330,6 +340,7 @@ def _http_limits(context: Context, full: Full, room: int) -> HttpLimits:
         full=full,
         overflow=Overflow(),
         max_sockets=room,
+        times=context.times.http,
     )
 
 
