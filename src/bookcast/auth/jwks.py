@@ -125,9 +125,7 @@ class Jwks:
         def next_in() -> float:
             return self._times.retry_seconds if self.fault else self._times.refresh_seconds
 
-        periodic = Periodic(self.refresh, next_in, "keys")
-        periodic.trigger()
-        return periodic
+        return Periodic(self.refresh, next_in, "keys", first=0)
 
     async def _ask(self) -> None:
         try:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
-from bookcast.background import Periodic
+from bookcast.background import Periodic, Seconds
 from bookcast.feeds.futu import calls
 from bookcast.feeds.futu.calls import Call
 from bookcast.feeds.futu.schema import messages
@@ -49,6 +49,10 @@ class Refused(Exception):
 
 class Unanswered(Exception):
     """OpenD is there, but didn't answer a request in time."""
+
+
+Ask = Callable[["Link"], Awaitable[None]]
+"""Asks OpenD for something; raises Lost when it is gone."""
 
 
 class Link(asyncio.BufferedProtocol):
@@ -144,23 +148,20 @@ class Link(asyncio.BufferedProtocol):
         return response.s2c
 
     def periodic(
-        self,
-        function: Callable[[Link], Awaitable[None]],
-        seconds: float | Callable[[], float],
-        name: str,
+        self, ask: Ask, seconds: Seconds, name: str, *, first: float | None = None
     ) -> Periodic:
         """Return what asks OpenD again and again; a fault of ours ends the connection."""
 
         async def run() -> None:
             try:
-                await function(self)
+                await ask(self)
             except Lost:
                 pass  # as is known by :attr:`lost`
             except Exception:
                 self.fail("was left after a fault of ours")
                 raise
 
-        return Periodic(run, seconds, name)
+        return Periodic(run, seconds, name, first)
 
     async def begin(self) -> None:
         """Introduce ourselves.

@@ -42,18 +42,14 @@ class MarketWatch:
         self._rests_until = 0.0
 
     def periodics(self, opened: Link) -> Iterator[Periodic]:
-        """Make what asks at once, and again and again."""
+        """Make what asks again and again."""
         times, self._rests_until = opened.times, 0.0
 
         def next_in() -> float:
             return times.troubled_seconds if self._account.trouble else times.markets_seconds
 
-        for periodic in (
-            opened.periodic(self._ask_for_markets, next_in, "watch of markets"),
-            opened.periodic(self._ask_for_securities, times.securities_seconds, "watch of states"),
-        ):
-            periodic.trigger()
-            yield periodic
+        yield opened.periodic(self._ask_for_markets, next_in, "watch of markets", first=0)
+        yield opened.periodic(self._ask_for_securities, times.securities_seconds, "watch of states")
 
     async def _ask_for_markets(self, opened: Link) -> None:
         call, seconds = calls.global_state(), opened.times.optional_seconds
@@ -71,9 +67,8 @@ class MarketWatch:
 
     async def _ask_for_securities(self, opened: Link) -> None:
         loop, states = asyncio.get_running_loop(), self._account.states
-        if loop.time() < self._rests_until:
-            return
-        asked = states.next_request(self._symbols(), loop.time())
+        rests = loop.time() < self._rests_until
+        asked = () if rests else states.next_request(self._symbols(), loop.time())
         if not asked:
             return
         call, seconds = calls.market_states(asked), opened.times.optional_seconds

@@ -55,7 +55,6 @@ class Subscriber:
         self._to_fill: list[Topic] = []
         self._learning_rights: asyncio.Task[None] | None = None
         self._checking: Periodic | None = None
-        self._has_checked = False
         self.changed = asyncio.Event()
 
     def reason(self, topic: Topic) -> str:
@@ -70,12 +69,9 @@ class Subscriber:
         A right decides what counts: with SF, books of Hong Kong have a quota of their own.
         """
         times = opened.times
-
-        def next_in() -> float:
-            return times.check_seconds if self._has_checked else times.first_check_seconds
-
-        self._checking = opened.periodic(self._check, next_in, "check of subscriptions")
-        self._has_checked = False
+        self._checking = opened.periodic(
+            self._check, times.check_seconds, "check", first=times.first_check_seconds
+        )
         self._to_fill.clear()
         self._learning_rights = None
         async with asyncio.TaskGroup() as tasks:
@@ -136,7 +132,6 @@ class Subscriber:
 
     async def _check(self, opened: Link) -> None:
         """Compare what OpenD says is subscribed with what it had promised."""
-        self._has_checked = True
         promised = frozenset(self._planner.held)
         actual = await self._learn(opened, opened.times.optional_seconds)
         if actual is None:
