@@ -18,7 +18,14 @@ from tests.support import eventually
 
 AAPL = Symbol("US.AAPL")
 LOCAL = "127.0.0.1"
-IMPATIENT = FutuTimes(silence_seconds=0.2, watch_seconds=0.02)
+IMPATIENT = FutuTimes(silence_seconds=0.5, watch_seconds=0.02)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _messages_are_there() -> None:
+    """Importing them takes longer than some tests have patience."""
+    for name in ("InitConnect", "KeepAlive"):
+        messages(name)
 
 
 class Heard(list[tuple[int, bytes]]):
