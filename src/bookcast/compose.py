@@ -228,7 +228,6 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
         framer=framer,
         publish=publisher.publish_all,
         lose_publisher=publisher.lose,
-        publishing_waits=engine.waits,
         clock=time.monotonic,
         loop=loop,
     )

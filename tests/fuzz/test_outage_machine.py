@@ -25,13 +25,12 @@ from bookcast.model import (
     Update,
 )
 from bookcast.model.log import LogRules, TopicLog
-from bookcast.sessions.websocket import run_through
 from tests.history.candles import CandleFollower
 from tests.history.data import book_of, candle_of
 from tests.history.follow import Follower
 from tests.history.history import LOCAL
 from tests.sessions.world import SessionWorld
-from tests.support import AAPL, CANDLES, TRADES
+from tests.support import AAPL, CANDLES, TRADES, run_through
 
 HISTORY: Final = 5
 TOPICS: Final = (AAPL, TRADES, CANDLES)

@@ -23,9 +23,8 @@ from bookcast.errors import CloseCode
 from bookcast.model import Book, Level, Publication, Symbol, Topic
 from bookcast.protocol.connection import Terms
 from bookcast.sessions.watch import PROOF_SECONDS
-from bookcast.sessions.websocket import run_through
 from tests.sessions.world import SECRET, Peer, SessionWorld
-from tests.support import Replica, candle, trades
+from tests.support import Replica, candle, run_through, trades
 
 SYMBOLS: Final = ("AAPL", "TSLA", "MSFT")
 CHANNELS: Final = ("orderbook", "trades", "candles")

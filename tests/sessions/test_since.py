@@ -16,7 +16,6 @@ from bookcast import Server, TradesData
 from bookcast.auth.principal import Principal, Rights
 from bookcast.model import Book, Level, Publication, Quote, Topic
 from bookcast.protocol.connection import Terms
-from bookcast.sessions.websocket import run_through
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import RedisServer
 from tests.sessions.world import Peer, SessionWorld
@@ -31,6 +30,7 @@ from tests.support import (
     eventually,
     nodes,
     registry_of,
+    run_through,
     trades,
 )
 
