@@ -12,6 +12,10 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 
+Seconds = float | Callable[[], float]
+"""An interval; a function where it changes."""
+
+
 class BackgroundTasks:
     """Tasks that nobody waits for."""
 
@@ -49,17 +53,20 @@ class Periodic:
         function: what is run. When it returns an awaitable, that is awaited before the next run.
         seconds: from the end of a run to the next one; a function where that changes.
         name: what the log calls it.
+        first: from the start to the first run, where that is another time.
     """
 
     def __init__(
         self,
         function: Callable[[], object],
-        seconds: float | Callable[[], float],
+        seconds: Seconds,
         name: str,
+        first: float | None = None,
     ) -> None:
         self._function = function
         self._seconds = seconds if callable(seconds) else lambda: seconds
         self._name = name
+        self._first = first
         self._triggered = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -82,8 +89,10 @@ class Periodic:
         await _cancel(task)
 
     async def _run(self) -> None:
+        first = self._first
         while self._task is asyncio.current_task():  # a run may have closed it
-            await self._wait()
+            await self._wait(first)
+            first = None
             self._triggered.clear()
             try:
                 outcome = self._function()
@@ -92,11 +101,11 @@ class Periodic:
             except Exception:
                 logger.exception("%s met a fault of ours", self._name)
 
-    async def _wait(self) -> None:
+    async def _wait(self, first: float | None) -> None:
         if self._triggered.is_set():
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._seconds()):
+            async with asyncio.timeout(self._seconds() if first is None else first):
                 await self._triggered.wait()
 
 

@@ -16,6 +16,7 @@ from prometheus_client import Histogram
 from bookcast.auth.gate import Gate
 from bookcast.backend.base import Backend
 from bookcast.backend.configured import backend_of
+from bookcast.backend.redis import RedisTimes
 from bookcast.background import BackgroundTasks, Periodic
 from bookcast.cluster.members.base import Node
 from bookcast.errors import StartupError
@@ -27,7 +28,7 @@ from bookcast.http.readers import ReadInterests
 from bookcast.http.reads import Reads
 from bookcast.http.report import Reporter
 from bookcast.http.routes import Routes
-from bookcast.http.server import HttpLimits, HttpServer
+from bookcast.http.server import HttpLimits, HttpServer, HttpTimes
 from bookcast.hub.hub import Hub
 from bookcast.ingest.parse import Rules
 from bookcast.ingest.publisher import Publisher
@@ -70,6 +71,13 @@ class Worker(msgspec.Struct, frozen=True):
     count: int
 
 
+class NodeTimes(msgspec.Struct, frozen=True):
+    """The intervals of a node's parts."""
+
+    redis: RedisTimes = RedisTimes()
+    http: HttpTimes = HttpTimes()
+
+
 class Context(msgspec.Struct, frozen=True):
     """What a node is made from, and what outlives its start and stop.
 
@@ -82,6 +90,7 @@ class Context(msgspec.Struct, frozen=True):
         addresses: the connections of each address.
         unready: returns why new clients shouldn't be sent here, None when they may.
         rotated: returns how the settings stand that may change.
+        times: how often its parts do things, and how long they wait.
     """
 
     settings: Settings
@@ -92,6 +101,7 @@ class Context(msgspec.Struct, frozen=True):
     addresses: Seats
     unready: Callable[[], str | None]
     rotated: Callable[[], Rotated | None]
+    times: NodeTimes = NodeTimes()
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -143,7 +153,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
 
     # What it stands on, and what it serves.
     presence = Presence(context)
-    backend = backend_of(settings, presence.describe)
+    backend = backend_of(settings, presence.describe, context.times.redis)
     engine, cluster = backend.engine, backend.cluster
     feeder = FeedRunner(engine, cluster, functools.partial(feeds_of, settings))
     presence.leads = lambda: feeder.leads
@@ -177,7 +187,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     )
 
     # The clients.
-    background, searches = BackgroundTasks(), BackgroundTasks()
+    searches = BackgroundTasks()
     ownership = SessionOwnership(
         backend.sessions,
         cluster.members,
@@ -219,7 +229,6 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
         framer=framer,
         publish=publisher.publish_all,
         lose_publisher=publisher.lose,
-        publishing_waits=engine.waits,
         clock=time.monotonic,
         loop=loop,
     )
@@ -292,7 +301,6 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     # Who is lost now is kept together with what is being looked for.
     stack.push_async_callback(searches.end, SEARCH_SECONDS)
     ownership.start()
-    stack.push_async_callback(background.end)
     stack.callback(refusals.tell)
     stack.push_async_callback(http.stop)
     stack.push_async_callback(feeder.close)
@@ -314,7 +322,9 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     checks.start()
     stack.push_async_callback(checks.close)
     if gate.jwks is not None:
-        background.begin(gate.jwks.run(), "keys")
+        refreshing = gate.jwks.refreshing()
+        refreshing.start()
+        stack.push_async_callback(refreshing.close)
     return Parts(port, backend, feeder, hub, readers, registry, publisher, reporter, http)
 
 
@@ -330,6 +340,7 @@ def _http_limits(context: Context, full: Full, room: int) -> HttpLimits:
         full=full,
         overflow=Overflow(),
         max_sockets=room,
+        times=context.times.http,
     )
 
 

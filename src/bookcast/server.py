@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, Unpack
 
 from bookcast.auth.gate import Gate
-from bookcast.compose import Context, Parts, Worker, compose
+from bookcast.compose import Context, NodeTimes, Parts, Worker, compose
 from bookcast.errors import StartupError
 from bookcast.ingest.in_process import Publishing
 from bookcast.ingest.publisher import Published
@@ -48,11 +48,16 @@ def serve(**settings: Unpack[Keywords]) -> Server:
 class Server(Publishing[Coroutine[Any, Any, Published]]):
     """One node: HTTP and WebSocket on one port, fed by one feed and by publishers.
 
-    ``worker``: it is one of several processes that share the port. ``node``: its id.
+    ``worker``: it is one of several processes that share the port. ``node``: its id. ``times``: how
+    often its parts do things.
     """
 
     def __init__(
-        self, settings: Settings, worker: Worker | None = None, node: str | None = None
+        self,
+        settings: Settings,
+        worker: Worker | None = None,
+        node: str | None = None,
+        times: NodeTimes | None = None,
     ) -> None:
         self.rotated: Callable[[], Rotated | None] = lambda: None
         """How the settings stand that may change; None where nobody reads them again."""
@@ -60,6 +65,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         self.port = settings.websocket_port
         self._worker = worker
         self._node = node or secrets.token_hex(4)
+        self._times = times or NodeTimes()
         self._refusals = Refusals()
         self._addresses = Seats(settings.max_connections_per_address)
         self._gate = Gate.of(settings, self._refusals)
@@ -139,6 +145,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             addresses=self._addresses,
             unready=self._unready,
             rotated=lambda: self.rotated(),  # noqa: PLW0108 - it is attached later
+            times=self._times,
         )
         async with AsyncExitStack() as stack:
             parts = await compose(stack, context)

@@ -28,9 +28,8 @@ from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import Session
 from bookcast.sessions.store.memory import MemorySessionStore
 from bookcast.settings import from_keywords
-from bookcast.transport.websocket import run_through
 from tests.still_loop import StillLoop
-from tests.support import AAPL, ManualTimer, line, trades
+from tests.support import AAPL, ManualTimer, line, run_through, trades
 
 SECRET = "a secret of more than thirty-two bytes"
 

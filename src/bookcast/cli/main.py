@@ -9,7 +9,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -189,7 +189,7 @@ async def serve_until_stopped(server: Server, loaded: Loaded, read: Callable[[],
         rotation = Rotation(loaded, read, apply)
         server.rotated = lambda: rotation.state
         hang_up.append(rotation.ask)
-        async with server, _running(rotation.run()):
+        async with server, rotation.running():
             await _told_to_stop(stop, is_worker=server.is_worker)
             await server.drain(hurry=hurry)
     return 0
@@ -223,16 +223,6 @@ async def run_workers(loaded: Loaded, arguments: Sequence[str]) -> int:
             return await group.run(stop)
         finally:
             hurrying.cancel()
-
-
-@contextlib.asynccontextmanager
-async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run something beside the rest."""
-    task = asyncio.create_task(work, name="rotation")
-    try:
-        yield
-    finally:
-        task.cancel()
 
 
 def _in_terminal() -> bool:

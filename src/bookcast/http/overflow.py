@@ -7,9 +7,6 @@ from typing import Final, Protocol
 MAX_READ: Final = 16
 """So many connections past the limits are read at once; descriptors are reserved for them."""
 
-HEAD_SECONDS: Final = 2.0
-"""How long a connection past a limit has to send its head."""
-
 PATHS: Final = frozenset({b"/livez", b"/readyz"})
 METHODS: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 

@@ -21,7 +21,7 @@ Outcomes = Sequence[Position | InvalidInput]
 """The position of each update that was published together, or what is wrong with it."""
 
 
-PublishAll = Callable[[Sequence[PublishedUpdate], Rights, str], Outcomes | Awaitable[Outcomes]]
+PublishAll = Callable[[Sequence[PublishedUpdate], Rights, str], Awaitable[Outcomes]]
 """Publishes updates in order, as far as rights go, under the idempotency keys of a principal."""
 
 

@@ -23,6 +23,7 @@ alone runs it. The rules of order:
 - When the session ends, nothing pending is performed, and topics being read are closed again.
 
 A port's call returns its result or an awaitable of it, and :func:`_result` alone looks which.
+Publishing is awaited in any case, and needs no task where the engine never waits.
 :func:`run` needs no task up to the first awaitable. There it yields once, and whoever drives it
 goes on in a task.
 """
@@ -179,7 +180,8 @@ async def _publish(session: Performer, publish: PublishAll) -> None:
     try:
         updates = [action.update for action in actions]
         publishing = publish(updates, rights, owner_of_keys(session.principal))
-        outcomes = iter(await _result(publishing))
+        waits = session.parts.engine.waits
+        outcomes = iter(await (_awaited(publishing) if waits else publishing))
     except InvalidInput as refusal:  # of all of them: the engine is away
         outcomes = repeat(refusal)
     if not session.is_connected:

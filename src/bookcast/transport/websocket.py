@@ -10,8 +10,8 @@ import asyncio
 import logging
 import typing
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Final, cast
 
 import msgspec
 from websockets.exceptions import PayloadTooBig
@@ -32,8 +32,6 @@ from bookcast.transport.fragments import Assembly
 from bookcast.transport.frames import Framer
 from bookcast.transport.handshake import Admission, HandshakeHandler
 from bookcast.transport.socket_options import is_acknowledged, make_slowness_visible
-
-T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 # Handshakes and frames, as the WebSocket library sees them: debug only, and only when asked for.
@@ -86,8 +84,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     """What every connection of a server shares.
 
     ``begin`` makes a client's session. ``publish`` publishes for a connection, and
-    ``lose_publisher`` is told when that is gone. ``publishing_waits``: whether ``publish`` may wait
-    for something. ``clock`` gives the hub's monotonic seconds.
+    ``lose_publisher`` is told when that is gone. ``clock`` gives the hub's monotonic seconds.
     """
 
     hub: Hub
@@ -98,7 +95,6 @@ class Endpoint(msgspec.Struct, frozen=True):
     framer: Framer
     publish: PublishFrom
     lose_publisher: Callable[[Hashable], None]
-    publishing_waits: bool
     slow_timeout: float
     clock: Callable[[], float]
     loop: asyncio.AbstractEventLoop
@@ -429,16 +425,10 @@ class WebSocket(asyncio.Protocol):
         self._working.add_done_callback(self._go_on_after)
         return False
 
-    def _publish(
-        self, updates: Sequence[PublishedUpdate], rights: Rights, principal: str
-    ) -> Outcomes | Awaitable[Outcomes]:
-        self._publishes = True
-        publishing = self._publish_here(updates, rights, principal)
-        return publishing if self._endpoint.publishing_waits else run_through(publishing)
-
-    async def _publish_here(
+    async def _publish(
         self, updates: Sequence[PublishedUpdate], rights: Rights, principal: str
     ) -> Outcomes:
+        self._publishes = True
         try:
             return await self._endpoint.publish(updates, rights, principal, self)
         finally:
@@ -551,13 +541,3 @@ def _end_of(protocol: Protocol | None) -> tuple[int, str]:
         if protocol.close_rcvd is not None:
             return int(protocol.close_rcvd.code), "client"
     return LOST, "network"
-
-
-def run_through(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a coroutine that waits for nothing, without a task of its own."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return cast("T", end.value)
-    coroutine.close()
-    raise AssertionError(f"{coroutine} waits")

@@ -10,6 +10,7 @@ from bookcast.feeds.futu.candles import CandleSeries
 from bookcast.feeds.futu.endings import Endings, phase_of
 from bookcast.feeds.futu.markets import TIME_ZONES, MarketState
 from bookcast.feeds.futu.schema import messages
+from bookcast.feeds.futu.times import FutuTimes
 from bookcast.model.topics import Symbol, Topic
 
 UNKNOWN = MarketState()
@@ -29,7 +30,7 @@ class Watch:
         self.topic = Topic("candles", Symbol(symbol), period)
         self.zone = ZoneInfo(TIME_ZONES.get(symbol.partition(".")[0], "Asia/Hong_Kong"))
         self.state = state
-        self.endings = Endings(lambda _: self.state)
+        self.endings = Endings(lambda _: self.state, FutuTimes().corrections_seconds)
         self.series = CandleSeries(self.topic)
         self.volume = 0
         self.look(now)

@@ -14,14 +14,8 @@ from bookcast.feeds.futu.candles import CandleSeries
 from bookcast.feeds.futu.markets import MarketState
 from bookcast.model.topics import Symbol
 
-CORRECTIONS_MS: Final = 10_000
-"""A candle is final so long after its session ended."""
-
 OPENING_MINUTES: Final = 30
 """A closed market that opens so soon waits for it: its day hasn't ended, it hasn't begun."""
-
-TURN_SECONDS: Final = 1.0
-"""How often sessions are looked at."""
 
 _REGULAR: Final = frozenset({"auction", "regular", "closing_auction"})
 _AFTER: Final = frozenset({"after", "overnight"})
@@ -51,10 +45,13 @@ def phase_of(state: MarketState) -> str:
 
 
 class Endings:
-    """Knows what each symbol's market does, and which candles that ends."""
+    """Knows what each symbol's market does, and which candles that ends, once corrections came."""
 
-    def __init__(self, state_of: Callable[[Symbol], MarketState]) -> None:
+    def __init__(
+        self, state_of: Callable[[Symbol], MarketState], corrections_seconds: float
+    ) -> None:
         self._state_of = state_of
+        self._corrections_ms = corrections_seconds * 1000
         self._phases: dict[Symbol, _Phase] = {}
 
     def look(self, symbol: Symbol, now_ms: float) -> None:
@@ -75,7 +72,7 @@ class Endings:
             if series.minutes
             else _period_end(series, phase, now_ms)
         )
-        return ended is not None and now_ms >= ended + CORRECTIONS_MS
+        return ended is not None and now_ms >= ended + self._corrections_ms
 
 
 def _intraday_end(series: CandleSeries, phase: _Phase, now_ms: float) -> float | None:

@@ -16,6 +16,7 @@ from bookcast.feeds.futu.rhythm import Rhythm
 from bookcast.feeds.futu.schema import messages
 from bookcast.feeds.futu.statuses import halt
 from bookcast.feeds.futu.tape import Tape
+from bookcast.feeds.futu.times import FutuTimes
 from bookcast.model.topics import ODD, Channel, Symbol, Topic
 from bookcast.model.updates import Publication
 
@@ -33,6 +34,7 @@ class Pushes:
         us_session: which hours of US stocks are subscribed, as ``Common.Session``.
         now: the time in seconds since 1970.
         clock: seconds that never go back.
+        times: how long corrections are waited for.
 
     Attributes:
         rhythm: how often each topic has news.
@@ -46,11 +48,12 @@ class Pushes:
         us_session: int = 0,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
+        times: FutuTimes | None = None,
     ) -> None:
         self._inbox = inbox
         self._state_of = state_of
         self._us_session = us_session
-        self._endings = Endings(state_of)
+        self._endings = Endings(state_of, (times or FutuTimes()).corrections_seconds)
         self._now = now
         self._topics: dict[tuple[Channel, int, str, str], Topic | None] = {}
         self._series: dict[Topic, Series] = {}
