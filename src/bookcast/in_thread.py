@@ -81,7 +81,9 @@ class ServerThread(Publishing[Published]):
         return self._server._publish_threadsafe(symbol, data, channel, period)  # noqa: SLF001 - without the types of each channel
 
     def start(self) -> Self:
-        """Start the server, and return when it is ready. ``stop()`` and ``start()`` may alternate.
+        """Start the server, and return it when it is ready.
+
+        After ``stop()`` it may be started again.
 
         Raises:
             StartupError: the server can't start.
