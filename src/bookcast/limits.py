@@ -95,7 +95,7 @@ class Seats:
         return self._taken[key]
 
     def leave(self, key: str) -> None:
-        """Give back one of a key's."""
+        """Release one that a key has taken."""
         self._taken[key] -= 1
         if self._taken[key] <= 0:
             del self._taken[key]

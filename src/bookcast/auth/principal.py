@@ -220,6 +220,5 @@ def _expression(pattern: str) -> str:
         return first
     # The text after a star is searched for once, without backtracking: if a later part doesn't
     # match, no other place would help.
-    # first place is as good as any.
     *between, last = rest
     return first + "".join(f"(?>.*?{part})" for part in between) + f".*{last}"

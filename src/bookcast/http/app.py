@@ -54,7 +54,7 @@ class Guard:
 
 
 class Cors:
-    """Tells browsers which pages may read a response: all pages that :class:`Guard` allows.
+    """Adds headers that say which pages may read a response: all that :class:`Guard` allows.
 
     With credentials (cookies, a proxy's login) only pages that are listed by name may.
     """

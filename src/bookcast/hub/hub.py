@@ -312,7 +312,7 @@ class Hub:
             subscription.view.waiting.add(subscription)
 
     def _bound_wait(self, subscription: Subscription) -> None:
-        """Bound how long a client waits: another node may be ahead of this one only so long."""
+        """Bound how long a client waits: another node isn't ahead of this one for longer."""
         subscription.waits_until = self._clock() + self._patience
 
     def _end_overdue_waits(self, live: LiveTopic, view: View, cursor: Cursor) -> None:
@@ -587,7 +587,7 @@ class Hub:
     def _catch_up_waiting(self, live: LiveTopic, view: View, *, began: bool) -> None:
         """Bring waiting clients up to date, if this node's data now reach their cursors.
 
-        ``began``: the topic was unknown until now. From now on those clients wait only so long.
+        ``began``: the topic was unknown until now. From now on their wait is bounded.
         """
         for subscription in tuple(view.waiting):
             if subscription.outbox.writable:

@@ -40,9 +40,10 @@ class Status(NamedTuple):
 
     @property
     def news(self) -> tuple[object, ...]:
-        """What subscribers are notified of when it changes. Ages and remaining times always change.
+        """The part of the status whose changes subscribers are notified of.
 
-        That there is a remaining time at all does count; how long it is doesn't.
+        Ages and remaining times change all the time, so they aren't part of it. Whether there is a
+        remaining time at all is.
         """
         quota = self.quota
         if quota is not None and quota.next_free_ms is not None:

@@ -17,7 +17,7 @@ from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Update
 
 MAX_CATCH_UPS: Final = 64
-"""So many catch-up steps of a view are remembered, one per place that a client lagged at."""
+"""A view remembers at most this many catch-up steps, one per place that a client lagged at."""
 
 
 class Outbox(Protocol):

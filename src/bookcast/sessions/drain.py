@@ -26,7 +26,7 @@ class LeavingClient(Protocol):
 
 
 def slots(count: int, seconds: float, random: Callable[[], float]) -> list[float]:
-    """Return a moment for each of so many clients, in seconds, spread evenly over the time."""
+    """Return one moment per client, in seconds, spread evenly over the time."""
     return [(index + random()) / count * seconds for index in range(count)]
 
 

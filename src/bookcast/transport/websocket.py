@@ -115,7 +115,6 @@ class Frames(Protocol):
     def __init__(self, max_message_bytes: int) -> None:
         # The library's limit for messages would count a message's earlier fragments against pings
         # too. So the library's limit here is for each frame, and recv_frame adds a message's up.
-        # as well. So it holds for each frame here, and below for a message's frames together.
         super().__init__(SERVER, state=OPEN, max_size=(None, max_message_bytes), logger=wire_logger)
         self.id = _NO_ID  # nobody reads the id: share one instead of making one per connection
 
@@ -128,7 +127,6 @@ class Frames(Protocol):
         if frame.opcode is Opcode.CLOSE:
             # The message will never be complete. The library would take that for a protocol error,
             # and answer a client's goodbye with it.
-            # goodbye with a protocol error.
             self.current_size = None
         elif frame.opcode is Opcode.CONT and self.current_size is not None:
             left = (self.max_fragment_size or 0) - self.current_size
@@ -481,8 +479,6 @@ class WebSocket(asyncio.Protocol):
             # If the socket were closed now, with unread bytes of the client, the kernel would reset
             # the connection, and the client would lose our close frame. So send an end of file, and
             # leave the client time to read the close frame.
-            # take our close frame from the client. So: no more from us, then a while for the
-            # client to see that.
             self._transport.write_eof()
             self._close_soon()
 

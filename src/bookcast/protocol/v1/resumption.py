@@ -94,7 +94,6 @@ def _go_on(
         # What the server sent last may not have arrived, so the client's own position counts. The
         # server knows the client's book only if that position is the last one it sent, and the
         # view is the same as before.
-        # is known only if that is what was sent last, and the view is the same as before.
         if has is not None and last is not None and has.position == last.position and view == seen:
             has = last
         going_on.append((topic, view, has))
