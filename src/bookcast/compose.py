@@ -1,4 +1,4 @@
-"""The composition root: makes the parts of a node from its settings, begins them and ends them."""
+"""The composition root: makes a node's parts from its settings, starts them and stops them."""
 
 from __future__ import annotations
 
@@ -54,17 +54,18 @@ from bookcast.version import __version__
 logger = logging.getLogger(__name__)
 
 RESERVED_FILES: Final = 48 + MAX_READ
-"""Files that the server needs besides its clients' connections, and those to Redis."""
+"""Open files that the server needs besides connections of clients and to Redis."""
 
 CHECK_SECONDS: Final = 0.5
-"""How often topics are judged, and clients looked after."""
+"""How often the status of topics and the liveness of clients are checked."""
 
 SEARCH_SECONDS: Final = 2.0
-"""How long the end waits for clients' sessions to be found; longer than a client has to answer."""
+"""How long a node that ends waits for searches for sessions; longer than a client may take to
+answer a ping."""
 
 
 class Worker(msgspec.Struct, frozen=True):
-    """Which of the ``count`` processes that share a port this is; ``group`` is common to them."""
+    """This process among the ``count`` that share a port. ``group``: an id that all share."""
 
     group: str
     number: int
@@ -79,18 +80,18 @@ class NodeTimes(msgspec.Struct, frozen=True):
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What a node is made from, and what outlives its start and stop.
+    """What a node is made from, and what outlives its stop and restart.
 
     Attributes:
-        settings: all of them.
-        worker: it is one of several processes that share the port; None: it is alone.
-        node: its id.
-        gate: who may do what.
-        refusals: what is counted when somebody is refused.
-        addresses: the connections of each address.
-        unready: returns why new clients shouldn't be sent here, None when they may.
-        rotated: returns how the settings stand that may change.
-        times: how often its parts do things, and how long they wait.
+        settings: all settings.
+        worker: this process among several that share the port; None: it is the only one.
+        node: the node's id.
+        gate: authenticates callers.
+        refusals: counts refusals by reason.
+        addresses: counts the connections of each address.
+        unready: returns why new clients shouldn't be sent to this node; None: they may be.
+        rotated: returns the state of the settings that are read again; None: none are.
+        times: the intervals of its parts.
     """
 
     settings: Settings
@@ -105,7 +106,7 @@ class Context(msgspec.Struct, frozen=True):
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """The parts of a node that runs. ``port``: where it listens."""
+    """The parts of a running node. ``port``: where it listens."""
 
     port: int
     backend: Backend
@@ -119,7 +120,7 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 class Presence:
-    """What a node tells others of itself. It is asked for it before all of its parts are made."""
+    """A node's description for other nodes. It is needed before all parts of the node exist."""
 
     def __init__(self, context: Context) -> None:
         worker = context.worker
@@ -134,24 +135,24 @@ class Presence:
         self.count: Callable[[], int] = lambda: 0
 
     def describe(self) -> Node:
-        """Return it as it is now."""
+        """Return the description as it is now."""
         return msgspec.structs.replace(self._identity, leads=self.leads(), connections=self.count())
 
 
 async def compose(  # noqa: PLR0915 - a list: each part is made once, with all that it needs
     stack: AsyncExitStack, context: Context
 ) -> Parts:
-    """Make a node and begin it: what is pushed on the stack ends it, in reverse order.
+    """Make a node and start it. What is pushed on the stack stops it, in reverse order.
 
     Raises:
-        StartupError: when the port can't be had or the feed can't run; then nothing is left.
+        StartupError: the port can't be bound, or the feed can't run; then nothing is left over.
     """
     settings, gate, refusals = context.settings, context.gate, context.refusals
     room = _room(settings)
     full = Full(time.monotonic)
     loop = asyncio.get_running_loop()
 
-    # What it stands on, and what it serves.
+    # The backend, and what it serves.
     presence = Presence(context)
     backend = backend_of(settings, presence.describe, context.times.redis)
     engine, cluster = backend.engine, backend.cluster
@@ -186,7 +187,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
         max_topics=settings.max_published_topics,
     )
 
-    # The clients.
+    # Clients.
     searches = BackgroundTasks()
     ownership = SessionOwnership(
         backend.sessions,
@@ -275,7 +276,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
         _http_limits(context, full, room),
     )
 
-    # How they are connected.
+    # Connections between the parts.
     engine.attach(
         notice=readers.tap(hub.notice),
         wanted=cluster.demand.want,
@@ -286,7 +287,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     )
     backend.attach(away=hub.check, returned=ownership.recover)
 
-    # They begin in this order, and end in reverse.
+    # The parts start in this order, and stop in the reverse order.
     sockets = await listen(
         settings.address, settings.websocket_port, shared=context.worker is not None
     )
@@ -298,7 +299,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     stack.push_async_callback(publisher.close)
     stack.push_async_callback(searches.end)
     stack.push_async_callback(ownership.stop)
-    # Who is lost now is kept together with what is being looked for.
+    # A client that is lost now has its session saved with the one that is being looked for.
     stack.push_async_callback(searches.end, SEARCH_SECONDS)
     ownership.start()
     stack.callback(refusals.tell)
@@ -310,7 +311,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     stack.callback(readers.close)
 
     async def check() -> None:
-        """Look at what no event tells: silence."""
+        """Check what no event announces: silence."""
         now = time.monotonic()
         hub.check()
         readers.check()
@@ -345,15 +346,15 @@ def _http_limits(context: Context, full: Full, room: int) -> HttpLimits:
 
 
 def _room(settings: Settings) -> int:
-    """Return how many connections the limit of open files leaves to clients.
+    """Return how many connections the limit of open files leaves for clients.
 
     Raises:
-        StartupError: when that is none.
+        StartupError: it leaves none.
     """
     limit = open_files()
     needed = RESERVED_FILES
     if settings.shares_redis:
-        needed += settings.redis_max_connections + 2  # those that listen
+        needed += settings.redis_max_connections + 2  # and two that subscribe
     if limit <= needed:
         raise StartupError(
             f"The limit of open files is {limit}, and the server needs {needed} before it can take "

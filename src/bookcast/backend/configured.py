@@ -1,4 +1,4 @@
-"""Makes the backend that the settings name."""
+"""Makes the backend that the settings choose."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from bookcast.settings import Settings
 def backend_of(
     settings: Settings, myself: Callable[[], Node], times: RedisTimes | None = None
 ) -> Backend:
-    """Make the backend: in Redis where there is one, else in memory.
+    """Return the backend: in Redis if the settings name one to share, else in memory.
 
-    ``myself`` tells what this node says of itself; ``times`` how often it does what in Redis.
+    ``myself`` returns the description of this node; ``times``: the intervals for Redis.
     """
     shares = settings.redis_url is not None and settings.shares_redis
     logs = LogRules(
         history_size=settings.history_size,
         queue_size=settings.session_queue_size,
-        # Another node's client may come here, and need those from before it came.
+        # A client of another node may come to this one, and need books from before it came.
         keeps_books=settings.session_queue == "all" and shares,
     )
     if settings.redis_url is None or not shares:

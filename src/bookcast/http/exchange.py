@@ -1,7 +1,7 @@
-"""Requests and their answers on one connection, as RFC 9110 and RFC 9112 have them.
+"""Requests and responses on one connection, according to RFC 9110 and RFC 9112.
 
-uvicorn leaves some of it open: what follows an offer to upgrade, what a client sends that waits
-for 100 Continue, fields behind a body, and in which order a refusal is answered.
+uvicorn lacks some of it: data after an offer to upgrade, data of a client that should wait for 100
+Continue, header fields after a body, and the order of refusals among other responses.
 """
 
 from __future__ import annotations
@@ -23,56 +23,56 @@ class Exchange(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._application = self.app
         self._in_head = True
-        # Sent when all requests before it are answered; nothing is read any more.
-        self._last_word: InvalidInput | None = None
-        # Why a handshake isn't taken up, for the request that goes on without.
+        # A refusal to send when all earlier requests are answered; nothing more is read.
+        self._last_refusal: InvalidInput | None = None
+        # Why a handshake is refused; its request is then answered as one without an upgrade.
         self._declined: InvalidInput | None = None
 
     # For subclasses
 
     def expect_body(self) -> None:
-        """A request's head is complete; ``self.app`` is going to answer it."""
+        """A request's head is complete; ``self.app`` will answer it."""
 
     def switch(self, handshake: bytes, early: bytes) -> None:
         """Hand the transport over to a WebSocket.
 
         Args:
             handshake: the head of the handshake.
-            early: what the client sent without waiting for the answer.
+            early: what the client sent before it got the response.
         """
         raise NotImplementedError
 
     def refuse(self, refusal: InvalidInput) -> None:
-        """Answer without the application, in the request's turn, and close."""
-        if self.transport.is_closing() or self._last_word is not None:
+        """Answer with a refusal instead of the application's response, in its turn, and close."""
+        if self.transport.is_closing() or self._last_refusal is not None:
             return
-        if self._in_head:  # of a request that nobody knows yet
+        if self._in_head:  # the request's head isn't complete
             if self._is_busy:
-                self._last_word = refusal
+                self._last_refusal = refusal
             else:
                 self._end_with(refusal)
         elif self.cycle.response_started:
             self.transport.close()
         else:
-            # The application has the request, or gets it in its turn. This is the answer.
+            # The application has this request, or would get it later. It is answered here.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             if self.pipeline:
                 self.pipeline.popleft()
-                self._last_word = refusal
+                self._last_refusal = refusal
             else:
                 self._end_with(refusal)
 
     # Reading
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, but for what comes behind the last request that is answered."""
-        if self._last_word is None:
+        """Accept data, unless the last response has been decided on."""
+        if self._last_refusal is None:
             self._unset_keepalive_if_required()
             self._parse(data)
 
     def _parse(self, data: bytes) -> None:
-        """Parse what came. The parser stops behind the head of a request that offers an upgrade."""
+        """Parse data. The parser stops after the head of a request that offers an upgrade."""
         head: bytes | None = b""
         rest = memoryview(data)
         while head is not None:
@@ -90,10 +90,11 @@ class Exchange(HttpToolsProtocol):
                 return
 
     def _take_offer(self, rest: memoryview) -> bytes | None:
-        """Decide on an offer to upgrade; return the head of the request that goes on without.
+        """Decide on an offer to upgrade. Return the head to parse again without the offer.
 
-        It is read as if it offered nothing: its body is a body, and other requests may follow. A
-        parser can't be told that, so a new one is given the head again. None: nothing goes on.
+        The request is then read as if it offered nothing: it may have a body, and other requests
+        may follow. The parser has no option for that, so a new parser gets the head. None: stop
+        parsing.
         """
         method, version = self.parser.get_method(), self.parser.get_http_version()
         if method == b"CONNECT":
@@ -111,19 +112,19 @@ class Exchange(HttpToolsProtocol):
         return upgrade.without_offer(method, self.url, version, self.headers)
 
     def _obstacle(self) -> InvalidInput | None:
-        """Return what stands between a handshake and frames."""
+        """Return why a handshake can't be accepted; None: it can."""
         what = None
         if self._is_busy:
-            # Its answer would be written between frames.
+            # Its response would be written between WebSocket frames.
             what = "A WebSocket's handshake can't follow a request that isn't answered yet"
         elif upgrade.has_body(self.headers):
             what = "A WebSocket's handshake has no body"
         return None if what is None else InvalidInput("invalid_request", what)
 
-    # What the parser finds
+    # Called by the parser
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, but none behind a body: it could say who somebody is, past a proxy."""
+        """Accept a header, but not after a body: it could forge a header that a proxy sets."""
         if self._in_head:
             super().on_header(name, value)
 
@@ -157,15 +158,15 @@ class Exchange(HttpToolsProtocol):
     @property
     def _is_busy(self) -> bool:
         """Whether a request isn't answered yet."""
-        cycle: Any = self.cycle  # None before the first request, whatever its type says
+        cycle: Any = self.cycle  # None before the first request, though its type doesn't say so
         return cycle is not None and not cycle.response_complete
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, or end where nothing more is read."""
+        """Go on with the next request, or close after the last response."""
         is_last = not self.pipeline
         super().on_response_complete()
-        if is_last and self._last_word is not None:
-            self._end_with(self._last_word)
+        if is_last and self._last_refusal is not None:
+            self._end_with(self._last_refusal)
 
     def _end_with(self, refusal: InvalidInput) -> None:
         if not self.transport.is_closing():

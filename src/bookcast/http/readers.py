@@ -1,4 +1,4 @@
-"""What reads over HTTP want of the feed, beside what subscribers want, and for how long."""
+"""Which topics reads over HTTP want from the feed, besides those of subscribers; for how long."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Update
 
 MAX_TOPICS_EACH: Final = 20
-"""So many topics may somebody's reads hold that nobody is subscribed to."""
+"""One reader's reads keep at most this many topics wanted that have no subscriber."""
 
 MAX_TOPICS: Final = 1000
-"""So many may all reads hold together."""
+"""All reads together keep at most this many topics wanted that have no subscriber."""
 
 MAX_PAIRS: Final = 50_000
-"""Of so many readers and topics it is known who reads what; past that, the longest ago go early."""
+"""At most this many pairs of reader and topic are remembered; the oldest are dropped early."""
 
 MAX_WAITING: Final = 500
 MAX_WAITING_EACH: Final = 20
-"""So many reads may wait, of all and of one; others are answered at once."""
+"""At most this many reads wait, of all readers and of one; others are answered at once."""
 
 TURN_SECONDS: Final = 0.25
-"""How often somebody who waits looks for a reason not to. A look takes a fifth of a millisecond,
-and hundreds may wait."""
+"""How often a waiting read checks whether it still has to wait. A check takes a fifth of a
+millisecond, and hundreds of reads may wait."""
 
 
 class _Held:
-    """A topic that somebody has read lately. ``news`` is set once something came of it since."""
+    """A topic that was read lately. ``news`` is set when an update has come since."""
 
     __slots__ = ("interest", "known", "news", "readers")
 
@@ -46,7 +46,7 @@ class _Held:
         self.readers = 0
 
     def hear(self, update: Update) -> None:
-        """Take note of an update, unless it was known before anybody read."""
+        """Note an update, unless it was known before the first read."""
         place, known = update.position, self.known
         if known is None or (
             place.seq > known.seq if place.epoch == known.epoch else not known.is_past(place)
@@ -55,12 +55,12 @@ class _Held:
 
 
 class ReadInterests:
-    """Keeps what was read lately wanted. A topic that subscribers want too is theirs.
+    """Keeps topics wanted that were read lately. Topics with subscribers don't count as read.
 
     Args:
-        engine: is asked for topics.
-        linger_seconds: how long a topic is wanted after it was read.
-        clock: monotonic seconds.
+        engine: opens the topics.
+        linger_seconds: how long a topic stays wanted after a read.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ReadInterests:
         self._linger_seconds = linger_seconds
         self._clock = clock
         self._held: dict[Topic, _Held] = {}
-        # Who reads what, and until when that counts: the soonest first.
+        # When each reader's interest in a topic ends; the soonest first.
         self._pairs: dict[tuple[str, Topic], float] = {}
         self._topics_of: dict[str, set[Topic]] = {}
         self._waiting = Seats(MAX_WAITING_EACH)
@@ -82,7 +82,7 @@ class ReadInterests:
         self._closed = False
 
     def tap(self, notice: Notice) -> Notice:
-        """Return a way to notify the hub that those hear of who wait for a topic."""
+        """Wrap the hub's notice function, so that reads that wait for a topic are notified too."""
         held = self._held
 
         def notice_and_tell(log: TopicLog) -> None:
@@ -93,10 +93,10 @@ class ReadInterests:
         return notice_and_tell
 
     def read(self, topic: Topic, who: str, known: Position | None) -> None:
-        """Somebody reads a topic, which is wanted from now on. ``known``: where it stands.
+        """Want a topic for a reader from now on. ``known``: its newest position before that.
 
         Raises:
-            InvalidInput: when they read enough topics already, or all together do.
+            InvalidInput: this reader, or all readers together, read too many topics already.
         """
         pair = who, topic
         if self._pairs.pop(pair, None) is None:
@@ -105,29 +105,29 @@ class ReadInterests:
         self._pairs[pair] = self._clock() + self._linger_seconds
 
     def holds(self, topic: Topic) -> bool:
-        """Return whether a topic is wanted here, by subscribers or by reads."""
+        """Return whether subscribers or reads of this node want a topic."""
         return self._engine.want(topic) is not None
 
     def has_news(self, topic: Topic) -> bool:
-        """Return whether what is known of a topic that is read came while it was wanted."""
+        """Return whether the known data of a read topic came while it was wanted."""
         held = self._held.get(topic)
         return held is not None and (self._is_subscribed(topic) or held.news.is_set())
 
     async def wait(
         self, topic: Topic, who: str, seconds: float, is_vain: Callable[[], Awaitable[bool]]
     ) -> bool:
-        """Wait for the first update of a topic that is read, unless too many wait already.
+        """Wait for the first update of a read topic, unless too many reads wait already.
 
-        ``is_vain`` tells that there is no use in it any more.
+        ``is_vain`` returns whether waiting has become useless.
 
         Returns:
-            Whether it came.
+            Whether an update came.
         """
         held = self._held.get(topic)
         if held is None or self._waiting_count >= MAX_WAITING or not self._waiting.take(who):
             return False
         self._waiting_count += 1
-        held.readers += 1  # it is wanted meanwhile, however short it lingers
+        held.readers += 1  # the topic stays wanted during the wait, even if its linger time ends
         until = self._clock() + seconds
         try:
             while not (held.news.is_set() or self._closed or await is_vain()):
@@ -144,7 +144,7 @@ class ReadInterests:
             self._leave(topic)
 
     def check(self) -> None:
-        """What was read too long ago is wanted no more; call it regularly."""
+        """End the interest in topics whose linger time is over. Call it regularly."""
         now = self._clock()
         while self._pairs:
             pair = next(iter(self._pairs))
@@ -153,14 +153,14 @@ class ReadInterests:
             self._remove(pair)
 
     def close(self) -> None:
-        """Nobody waits any more: the server ends."""
+        """End all waits: the server ends."""
         self._closed = True
 
     def _check_room(self, topic: Topic, who: str) -> None:
-        """Refuse one topic too many.
+        """Refuse a topic if the reader, or all readers together, read too many.
 
         Raises:
-            InvalidInput: when it is.
+            InvalidInput: there is no room.
         """
         if self._is_subscribed(topic):
             return
@@ -212,5 +212,5 @@ class ReadInterests:
 
     def _unsubscribed_count(self) -> int:
         if len(self._held) < MAX_TOPICS:
-            return 0  # whatever else wants them, they aren't too many
+            return 0  # there can't be too many, with or without subscribers
         return sum(not self._is_subscribed(topic) for topic in self._held)

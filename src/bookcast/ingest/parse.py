@@ -1,4 +1,4 @@
-"""What publishers send, checked and turned into what the engine takes."""
+"""Reads and checks what publishers send, and returns what the engine takes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from bookcast.model.updates import Publication
 
 
 class Rules(NamedTuple):
-    """What holds for everything published here."""
+    """Rules for everything that is published at this node."""
 
     default_market: str
     refuse_crossed: bool = False
@@ -62,12 +62,12 @@ def parse_publication(
 ) -> Publication:
     """Check what was published, and return it as a publication.
 
-    ``source`` is JSON text as bytes, or what a JSON reader gives. ``period`` is for candles.
+    ``source`` is JSON text as bytes, or what a JSON reader returns. ``period`` is for candles.
 
     Raises:
         InvalidInput: with the path of the wrong field.
     """
-    # A candle's period may stand in the data instead.
+    # A candle's data may have the period instead.
     name = parse_channel(channel)
     topic = topic_of(name, symbol, rules.default_market, period, in_data=name == "candles")
     match topic.channel:
@@ -89,7 +89,7 @@ def parse_publication(
     return Publication(topic, parsed.data, moment_if_any(parsed.timestamp, "timestamp"))
 
 
-@lru_cache(maxsize=65_536)  # the same few come again and again
+@lru_cache(maxsize=65_536)  # the same few topics are named again and again
 def topic_of(
     channel: str,
     requested_symbol: str,
@@ -122,7 +122,7 @@ def parse_channel(name: str) -> Channel:
     """Return the channel of a name in any letter case.
 
     Raises:
-        InvalidInput: when there is none.
+        InvalidInput: if there is no such channel.
     """
     meant = _CHANNELS.meant(name)
     if meant not in CHANNELS:
@@ -135,10 +135,10 @@ def parse_channel(name: str) -> Channel:
 
 
 def parse_period(channel: Channel, period: str | None) -> str:
-    """Return the variant of a topic: a period for candles, nothing for the other channels.
+    """Return the variant of a topic: the period for candles, empty for the other channels.
 
     Raises:
-        InvalidInput: for a period that doesn't exist, or one too many, or none where one is needed.
+        InvalidInput: the period doesn't exist, is missing, or the channel has none.
     """
     if channel != "candles":
         if period is not None:
@@ -172,7 +172,7 @@ _PARTS: Final[dict[str, type[msgspec.Struct]]] = {
     "future": FutureFigures,
     "warrant": WarrantFigures,
 }
-"""The parts of a quote that have figures of their own."""
+"""The parts of a quote that are objects of their own."""
 
 
 def _quote(source: Any) -> _Parsed:
@@ -241,12 +241,12 @@ def _candle(source: Any, period: str | None) -> _Parsed:
 
 
 def check_prices(candle: Any, prefix: str = "") -> Bounds:
-    """Check that a candle's ``high`` and ``low`` hold its other prices between them.
+    """Check that a candle's other prices are between its ``low`` and ``high``. Return those bounds.
 
     A bound that misses a price by a rounding error is set to that price.
 
     Raises:
-        InvalidInput: when they don't; its path begins with ``prefix``.
+        InvalidInput: a price is out of bounds; the error's path begins with ``prefix``.
     """
     high, low = bounds(candle.high, candle.low, (candle.open, candle.close))
     for name, bound, fault in (("high", high, max), ("low", low, min)):
@@ -279,5 +279,5 @@ def _time_point(source: Any) -> _Parsed:
 
 
 def _values(kind: type[msgspec.Struct], given: msgspec.Struct) -> dict[str, Any]:
-    """Return the published values by field, whole numbers as integers."""
+    """Return the published values by field, with whole numbers as integers."""
     return {name: whole(getattr(given, name)) for name in kind.__struct_fields__}

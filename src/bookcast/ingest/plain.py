@@ -1,4 +1,4 @@
-"""Converts what a program passes in process to what a JSON reader returns.
+"""Converts what a program publishes in process to what a JSON reader returns.
 
 Numbers of numpy, decimals, dates, and tables of pandas and polars are recognised by their methods;
 none of these packages is imported.
@@ -21,19 +21,19 @@ _ATOMS: Final = frozenset({int, str, bool, type(None)})
 FLOAT64_BYTES: Final = 8
 
 _MISSING: Final = frozenset({"NaTType", "NAType"})
-"""What pandas writes where there is nothing: NaT and NA."""
+"""The types of pandas' missing values, NaT and NA."""
 
 
 def plain(value: Any, code: str, path: str = "") -> Any:
-    """Return a value made of dicts, lists, text, finite numbers, true, false and None alone.
+    """Return a value made only of dicts, lists, text, finite numbers, booleans and None.
 
-    Decimals with a fraction stay decimals, so that a book's prices go on digit by digit. Dates and
-    times become ISO 8601. What isn't known stays as it is, and is refused where it is read.
+    Decimals with a fraction stay decimals, so that a book's prices keep their digits. Dates and
+    times become ISO 8601. An unknown object stays as it is, and the reader refuses it later.
 
     Args:
-        value: what was handed over.
-        code: of the error.
-        path: where the value stands in what was handed over.
+        value: what the program passed.
+        code: the error's code.
+        path: the place of the value in what the program passed.
 
     Raises:
         InvalidInput: for a number that isn't finite, with its path.
@@ -60,7 +60,7 @@ def plain(value: Any, code: str, path: str = "") -> Any:
 
 
 def _foreign(value: Any, code: str, path: str) -> Any:
-    """Return the value of an object that JSON doesn't have."""
+    """Return the value of an object whose type JSON doesn't have."""
     if type(value).__name__ in _MISSING:
         return None
     if hasattr(value, "dtype") and hasattr(value, "tolist") and not hasattr(value, "index"):
@@ -81,7 +81,7 @@ def _from_decimal(value: Decimal, code: str, path: str) -> Decimal | int:
 
 
 def _rows(value: Any) -> Any:
-    """Return the rows of a DataFrame, or the values of a Series; None for what is neither."""
+    """Return the rows of a DataFrame or the values of a Series; None for other objects."""
     if hasattr(value, "to_dicts"):  # polars
         return value.to_dicts()
     if not (hasattr(value, "to_dict") and hasattr(value, "index")):
@@ -94,19 +94,19 @@ def _rows(value: Any) -> Any:
 
 
 def _from_numpy(value: Any, code: str, path: str) -> Any:
-    """Return the value of a scalar or an array of numpy."""
+    """Return the value of a numpy scalar or array."""
     dtype = value.dtype
     names = getattr(dtype, "names", None)
     if names and getattr(value, "shape", ()):
         return plain([{name: row[name] for name in names} for row in value], code, path)
     if names:
         return plain({name: value[name] for name in names}, code, path)
-    if dtype.kind == "M" and not hasattr(value, "tz"):  # numpy's times have no zone
+    if dtype.kind == "M" and not hasattr(value, "tz"):  # numpy's times have no time zone
         return plain(value.astype("datetime64[us]").tolist(), code, path)
     if dtype.kind == "f" and dtype.itemsize != FLOAT64_BYTES:
         if getattr(value, "shape", ()):
             return plain(list(value), code, path)
-        # 189.9 of 32 bits is meant as 189.9, and isn't 189.89999389648438.
+        # A 32-bit 189.9 means 189.9, not 189.89999389648438.
         return _finite(float(str(value)), code, path)
     return plain(value.tolist(), code, path)
 
@@ -131,14 +131,14 @@ def _not_finite(value: Any, code: str, path: str) -> InvalidInput:
 
 _CONVERSIONS: Final[Mapping[type, Callable[[Any, str, str], Any]]] = {
     Decimal: _from_decimal,
-    # A datetime and a Timestamp are dates.
+    # A datetime and a pandas Timestamp are dates too.
     date: lambda value, _code, _path: value.isoformat(),
     time: lambda value, _code, _path: value.isoformat(),
     enum.Enum: lambda value, code, path: plain(value.value, code, path),
     str: lambda value, _code, _path: str(value),
     int: lambda value, _code, _path: int(value),
     Real: lambda value, code, path: _finite(float(value), code, path),
-    bytes: lambda value, _code, _path: value,  # no list of numbers
+    bytes: lambda value, _code, _path: value,  # not a list of numbers
     Iterable: lambda value, code, path: plain(list(value), code, path),
 }
-"""How kinds of objects are read; the first that fits counts."""
+"""The conversion of each kind of object; the first kind that fits counts."""

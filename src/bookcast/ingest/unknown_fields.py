@@ -17,7 +17,7 @@ from bookcast.model.topics import Channel
 
 
 def unknown_fields(channel: Channel, text: bytes | msgspec.Raw, most: int) -> list[str]:
-    """Return the paths of at most so many fields that nothing reads, in data of our own form.
+    """Return the paths of at most ``most`` fields that nothing reads, in bookcast's own form.
 
     In a list, the first item with an unknown field stands for all items that have it.
     """

@@ -15,10 +15,10 @@ logger = logging.getLogger(__name__)
 
 
 class Registry:
-    """Who is connected.
+    """The connected clients.
 
     Args:
-        ownership: lets clients find what they left behind.
+        ownership: finds the sessions that clients left behind.
         max_per_principal: connections of one principal; 0: no limit.
     """
 
@@ -36,7 +36,7 @@ class Registry:
         """Check that a principal may have one more connection.
 
         Raises:
-            InvalidInput: when it has enough.
+            InvalidInput: if it has the maximum already.
         """
         limit = self._principals.limit
         if limit and principal.kind != ANYONE and self._principals.count(principal.id) >= limit:
@@ -48,7 +48,7 @@ class Registry:
             )
 
     def add(self, session: Session) -> None:
-        """Take note of a client that was accepted."""
+        """Add the session of an accepted client."""
         self._sessions.add(session)
         self.accepted += 1
         session.number = self.accepted
@@ -56,10 +56,10 @@ class Registry:
             self._principals.take(session.principal.id, beyond=1)
 
     def identify(self, session: Session, principal: Principal) -> None:
-        """Take note of who a client is.
+        """Note a client's principal.
 
         Raises:
-            InvalidInput: when that principal has connections enough.
+            InvalidInput: if that principal has too many connections already.
         """
         before = session.principal
         if before is not None and before.id == principal.id:
@@ -71,11 +71,12 @@ class Registry:
             self.ownership.withdraw(session)
 
     def leave(self, session: Session, *, delivered_before: float | None) -> None:
-        """Note that a client is gone. Updates sent before ``delivered_before`` have reached it.
+        """Remove a client that is gone.
 
-        None: it doesn't come back.
+        ``delivered_before``: updates sent before this time have reached it, so that it may come
+        back. None: the session ends.
         """
-        if session not in self._sessions:  # it was refused
+        if session not in self._sessions:  # the client wasn't accepted
             session.close()
             return
         self._sessions.discard(session)
@@ -88,7 +89,7 @@ class Registry:
         return len(self._sessions)
 
     def check(self, now: float) -> None:
-        """End the sessions that are stuck or past their time; monotonic seconds."""
+        """Check all sessions, and end those past their time; monotonic seconds."""
         for session in tuple(self._sessions):
             try:
                 session.check(now)
@@ -97,15 +98,15 @@ class Registry:
         self.ownership.check(now)
 
     def sessions(self) -> list[Session]:
-        """Return those of the clients who are connected."""
+        """Return the sessions of the connected clients."""
         return list(self._sessions)
 
     @as_gauge("bookcast_connections_held", "Clients that can't take data now")
     def held(self) -> list[Session]:
-        """Return the sessions that can't take data now."""
+        """Return the sessions of clients that can't take data now."""
         return [session for session in self._sessions if not session.outbox.writable]
 
     @as_gauge("bookcast_subscriptions", "Subscriptions of all clients")
     def subscription_count(self) -> int:
-        """Count the subscriptions of all who are connected."""
+        """Return the number of subscriptions of all connected clients."""
         return sum(session.subscription_count for session in self._sessions)
