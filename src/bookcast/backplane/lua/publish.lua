@@ -84,7 +84,7 @@ local fresh, size, keep = ARGV[3], ARGV[4], ARGV[5]
 local reply, at, key = {}, 7, 4
 while at <= #ARGV do
   local topic, history = KEYS[key], KEYS[key + 1]
-  local name, channel, resumes = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local name, channel, continuity = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local server_ms, letters = ARGV[at + 3], ARGV[at + 4]
   local count = #letters
   local once, content, found, now, micros
@@ -98,7 +98,7 @@ while at <= #ARGV do
   end
   local known = redis.call('HMGET', topic, 'e', 's', 'r', 'm', 'x')
   local epoch, seq = known[1], tonumber(known[2]) or 0
-  local late_epoch, late_seq = string.match(resumes, '^o(.*) (%d+)$')
+  local late_epoch, late_seq = string.match(continuity, '^o(.*) (%d+)$')
   local is_old = false
   if late_epoch and not epoch and known[5] then
     is_old, epoch, seq = true, late_epoch, tonumber(late_seq) -- the topic was removed
@@ -107,12 +107,12 @@ while at <= #ARGV do
   elseif late_epoch and epoch and begun(late_epoch) > 0 then
     is_old = begun(epoch) > begun(late_epoch)
   elseif late_epoch and epoch then
-    is_old = tonumber(known[4]) >= tonumber(server_ms) -- published in an outage: the nodes' clocks decide
+    is_old = tonumber(known[4]) >= tonumber(server_ms) -- published in an outage: clocks decide
   end
   if found then
     epoch, seq = found[1], found[2]
   elseif not is_old then
-    local breaks = not epoch or known[3] ~= this or resumes ~= ''
+    local breaks = not epoch or known[3] ~= this or continuity ~= ''
     if breaks then
       local time = redis.call('TIME')
       local now = time[1] * 1000 + math.floor(time[2] / 1000)
