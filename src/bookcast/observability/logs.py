@@ -68,13 +68,12 @@ class Writer(logging.Handler):
             self._changed.notify_all()
 
     def wait_until_written(self, seconds: float = END_SECONDS) -> bool:
-        """Wait until every line is written, for so long at most; return whether it is."""
+        """Wait until every line is written. Return False after so many seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._idle and not self._lines, seconds)
 
     def close(self) -> None:
-        """Write waiting lines, unless the reader is stuck. The standard library calls it at
-        exit."""
+        """Write waiting lines, for a moment at most. The standard library calls it at exit."""
         self.wait_until_written()
         super().close()
 
