@@ -64,7 +64,7 @@ class Subscriber:
         self._hear_other = hear
 
     def start(self) -> None:
-        """Connect, in the background."""
+        """Start connecting, in the background."""
         self._task = asyncio.create_task(self._run(), name="subscriber")
 
     async def close(self) -> None:

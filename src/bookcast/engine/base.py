@@ -229,7 +229,7 @@ class Engine(ABC):
 
     @abstractmethod
     async def count_topics(self) -> int:
-        """Count the topics that have an update."""
+        """Return the number of topics that have an update."""
 
     @abstractmethod
     async def unknown(self, topics: Collection[Topic]) -> set[Topic]:

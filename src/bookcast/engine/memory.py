@@ -161,7 +161,7 @@ class MemoryEngine(Engine):
         return [log.newest for log in self._logs.values() if log.newest is not None]
 
     def log(self, topic: Topic) -> TopicLog | None:
-        """Return the log of a topic that was published here."""
+        """Return the log of a topic; None if it was never published here."""
         return self._logs.get(topic)
 
     def __contains__(self, topic: Topic) -> bool:
@@ -177,7 +177,7 @@ class MemoryEngine(Engine):
             await asyncio.sleep(0)  # other tasks get a turn
 
     async def count_topics(self) -> int:
-        """Count the topics."""
+        """Return the number of topics."""
         return len(self._logs)
 
     async def unknown(self, topics: Collection[Topic]) -> set[Topic]:

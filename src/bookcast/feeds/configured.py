@@ -1,4 +1,4 @@
-"""Makes the feed that the settings name."""
+"""Makes the configured feed."""
 
 from __future__ import annotations
 

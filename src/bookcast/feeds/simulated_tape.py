@@ -81,7 +81,7 @@ class SimulatedTape:
         self._candles.pop(topic, None)
 
     def note(self, fills: Sequence[Fill], best: tuple[float, float], now_ms: float) -> None:
-        """Add the trades of one step, and the best prices after it."""
+        """Process the trades of one step, and the best prices after it."""
         self._steps += 1
         self._bid, self._ask = best
         self._new = []

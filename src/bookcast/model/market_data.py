@@ -134,7 +134,8 @@ OptionStyle = Literal["american", "european", "bermudan"]
 class OptionFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The figures of an option besides its quote.
 
-    ``size``: shares that one contract covers. ``multiplier``: money per unit of price. ``oi``: open
+    ``size``: what one contract covers, in shares or units. ``multiplier``: money per unit of price.
+    ``oi``: open
     interest in contracts; ``net_oi``: net open interest. ``iv``: implied volatility. ``days_left``:
     days until expiry, negative after it.
     """
@@ -180,7 +181,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """The basic figures of a symbol; None where unknown.
 
     Prices are in the symbol's currency, ``volume`` is in shares or contracts, ``turnover`` in the
-    currency. ``bid`` and ``ask`` are the best prices. ``suspended``: trading is suspended now.
+    currency. ``bid`` and ``ask`` are the best prices. ``suspended``: the security isn't traded now.
     ``session`` is the market's session now. ``pre``, ``after`` and ``overnight`` have the figures
     of those sessions; all other figures belong to the regular hours. ``security_status`` is one
     word for the exchange's status of the security; ``dark`` is the state of the grey market. Rates,

@@ -67,7 +67,7 @@ class Description(msgspec.Struct, frozen=True):
     default: Any
     secret: bool
     choices: tuple[str, ...]
-    """The values allowed, where they are a fixed list."""
+    """The allowed values; empty where any value of the type is allowed."""
     group: str
 
     @property

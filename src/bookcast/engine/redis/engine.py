@@ -363,7 +363,7 @@ class RedisEngine(Engine):
         yield list(known.values())
 
     async def count_topics(self) -> int:
-        """Count the topics in Redis; while it is away, those published on this node since."""
+        """Return the number of topics in Redis; while it is away, of those published here since."""
         if self._outage_mode.is_active:
             return len(await self._outage_mode.heads())
         try:

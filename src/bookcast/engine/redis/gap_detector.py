@@ -75,7 +75,7 @@ class GapDetector:
         return len(self._topics)
 
     def topics(self) -> list[Topic]:
-        """List the topics that are followed."""
+        """Return the followed topics."""
         return list(self._topics)
 
     def follow(self, topic: Topic) -> bool:

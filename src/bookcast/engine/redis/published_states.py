@@ -97,7 +97,7 @@ class PublishedStates:
         for topic, place in places.items():
             state = self._states.get(topic)
             if state is None or state.position != place:
-                continue  # removed, or published meanwhile
+                continue  # removed or published during the call
             head = heads[topic]
             if head is not None and is_news(head, place):
                 self.forget(topic)  # another node has published since

@@ -47,7 +47,7 @@ class Directory:
         self.known = found
 
     async def count(self) -> int:
-        """Count the topics."""
+        """Return the number of topics."""
         sizes = await asyncio.gather(
             *(
                 self._link.call("directory_size", [self._link.keys.directory(shard)])

@@ -52,7 +52,7 @@ EXCHANGES: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("HKEX", "SEHK", "HKSE", "HKG", "XHKG", "HKFE", "HSI", "INDEXHANGSENG"), _HK),
     **dict.fromkeys(("SSE", "SHA", "SHSE", "XSHG"), _SH),
     **dict.fromkeys(("SZSE", "SHE", "XSHE"), _SZ),
-    # Some mean Tokyo by it and some Toronto: the codes of one have digits, of the other letters.
+    # TSE means Tokyo or Toronto: codes of the first have digits, codes of the second letters.
     "TSE": ("JP", "CA"),
     **dict.fromkeys(("TYO", "JPX", "XTKS", "OSE"), ("JP",)),
     **dict.fromkeys(("TSX", "TSXV", "XTSE"), ("CA",)),
