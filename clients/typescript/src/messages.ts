@@ -140,7 +140,7 @@ export interface Authenticate {
   id?: Id;
 }
 
-/** What a client of `bookcast.v1` may say. */
+/** The messages that a client of `bookcast.v1` sends. */
 export type Command =
   | Subscribe
   | Unsubscribe
@@ -676,7 +676,7 @@ export interface Heartbeat {
   server_time: number;
 }
 
-/** What a client of `bookcast.v1` is told. */
+/** The messages that a client of `bookcast.v1` receives. */
 export type Message =
   | Welcome
   | SubscriptionConfirmed
@@ -869,7 +869,7 @@ export interface PublishedTimePoint {
   timestamp?: unknown;
 }
 
-/** What may be published to each channel. */
+/** The data to publish, by channel. */
 export interface Publication {
   orderbook: PublishedBook;
   quote: PublishedQuote;
@@ -902,7 +902,7 @@ export interface BaseAuthenticate {
   token: string;
 }
 
-/** What a client of the base protocol may say. */
+/** The messages that a base client sends. */
 export type BaseCommand =
   | BaseSubscribe
   | BaseUnsubscribe
@@ -945,7 +945,7 @@ export interface BaseErrorMessage {
   message: string;
 }
 
-/** What a client of the base protocol is told. */
+/** The messages that a base client receives. */
 export type BaseMessage =
   | BaseSubscriptionConfirmed
   | BaseUnsubscriptionConfirmed
