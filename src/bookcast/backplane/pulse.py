@@ -87,7 +87,7 @@ class Pulse:
         try:
             known = await self._say()
         except EngineAwayError as error:
-            logger.debug("no pulse: %s", error)
+            logger.debug("the pulse failed: %s", error)
         except Exception:
             logger.exception("a pulse met a fault of ours")
         else:

@@ -110,7 +110,7 @@ class RedisElection(Election):
                 await self._look()
         except EngineAwayError as error:
             self.note_away()
-            logger.debug("the lock of the feed can't be looked at: %s", error)
+            logger.debug("the feed's lock can't be read: %s", error)
 
     async def _look(self) -> None:
         may_take = self.fence is not None or self._clock() >= self._away_until

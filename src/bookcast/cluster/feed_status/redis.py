@@ -105,7 +105,7 @@ class RedisFeedStatus(FeedStatusBoard):
             try:
                 found = await self._link.call("board", [self._link.keys.board])
             except EngineAwayError as error:
-                logger.debug("the board can't be read: %s", error)
+                logger.debug("the feed status board can't be read: %s", error)
                 return
             pairs = zip(found[::2], found[1::2], strict=True)
             self._notices = {name.decode(): notice for name, notice in pairs}
