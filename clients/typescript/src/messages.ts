@@ -140,7 +140,7 @@ export interface Authenticate {
   id?: Id;
 }
 
-/** What a client of `bookcast.v1` may say. */
+/** The messages that a client of `bookcast.v1` sends. */
 export type Command =
   | Subscribe
   | Unsubscribe
@@ -231,7 +231,7 @@ export interface Sides {
  */
 export type BookLevel = [price: number, size: number, orders?: number, details?: Order[]];
 
-/** One order that stands in a book; `id` is the exchange's. */
+/** One order in a book. `id` is the exchange's number of it. */
 export type Order = [id: number | string, size: number];
 
 /**
@@ -270,11 +270,11 @@ export interface TradesData {
 }
 
 /**
- * One trade. `timestamp`: milliseconds since 1970. `side`: who took liquidity.
+ * One trade. `timestamp`: milliseconds since 1970. `side`: the side that took liquidity.
  *
- * `backfill` marks a trade that happened before the feed began to listen. `condition` is one
- * word for what is special about it, absent for a usual trade; `condition_sign` is the exchange's
- * own sign for that. Where `updates_last` is false, the last price stays what it was.
+ * `backfill`: the trade happened before the feed subscribed. `condition`: one word for what is
+ * special about it, absent for a regular trade. `condition_sign`: the exchange's own sign for
+ * that. `updates_last`: false if the trade doesn't change the last price.
  */
 export interface Trade {
   price: number;
@@ -303,12 +303,12 @@ export interface QuoteUpdate {
 /**
  * The basic figures of a symbol; absent where unknown.
  *
- * Prices are in the symbol's currency, `volume` in shares or contracts, `turnover` in the
- * currency; `bid` and `ask` are the best prices. `suspended`: it isn't traded now.
- * `session` is the one its market has now; `pre`, `after` and `overnight` tell of the
- * hours around the usual ones, to which all other figures belong. `security_status` is one word
- * for what its exchange does with it; `dark` is about the grey market. Rates, amplitudes,
- * premiums and volatilities are percentages: 31.5 is 31.5 %.
+ * Prices are in the symbol's currency, `volume` is in shares or contracts, `turnover` in the
+ * currency. `bid` and `ask` are the best prices. `suspended`: the security isn't traded now.
+ * `session` is the market's session now. `pre`, `after` and `overnight` have the figures
+ * of those sessions; all other figures belong to the regular hours. `security_status` is one
+ * word for the exchange's status of the security; `dark` is the state of the grey market. Rates,
+ * amplitudes, premiums and volatilities are percentages: 31.5 is 31.5 %.
  */
 export interface Quote {
   last?: number;
@@ -337,10 +337,10 @@ export interface Quote {
 }
 
 /**
- * The figures of the hours before or after the usual ones, in the units of a quote.
+ * The figures of a session outside regular hours, in the units of a quote.
  *
- * `change` and `change_rate` compare with the close of the usual hours before. Some markets
- * have a `volume` and no price.
+ * `change` and `change_rate` compare with the last close of the regular hours. Some markets
+ * report a `volume` but no price.
  */
 export interface ExtendedQuote {
   last?: number;
@@ -354,11 +354,12 @@ export interface ExtendedQuote {
 }
 
 /**
- * What an option has besides its quote.
+ * The figures of an option besides its quote.
  *
- * `size` is what one contract covers, `multiplier` what a price counts for in money; `oi` is
- * the open interest in contracts, `net_oi` the net one; `iv` is the implied volatility.
- * `days_left` until it expires; below 0 it has.
+ * `size`: what one contract covers, in shares or units. `multiplier`: money per unit of price.
+ * `oi`: open
+ * interest in contracts; `net_oi`: net open interest. `iv`: implied volatility. `days_left`:
+ * days until expiry, negative after it.
  */
 export interface OptionFigures {
   strike?: number;
@@ -377,7 +378,7 @@ export interface OptionFigures {
   style?: OptionStyle;
 }
 
-/** What a future has besides its quote: settlement, open interest and its change today. */
+/** The figures of a future besides its quote: settlement, open interest and its change today. */
 export interface FutureFigures {
   prev_settle?: number;
   oi?: number;
@@ -385,7 +386,7 @@ export interface FutureFigures {
   days_left?: number;
 }
 
-/** What a warrant has besides its quote. */
+/** The figures of a warrant besides its quote. */
 export interface WarrantFigures {
   delta?: number;
   iv?: number;
@@ -405,10 +406,10 @@ export interface CandleUpdate {
 }
 
 /**
- * What happened in one period. `time`: its beginning, in milliseconds since 1970.
+ * The trading of one period. `time`: the period's beginning, in milliseconds since 1970.
  *
- * A candle that isn't `final` is still forming, and the next one replaces it. `revised`: it
- * was final before, and its source has corrected it since. `prev_close`: the close before it.
+ * A candle that isn't `final` is still forming; the next update replaces it. `revised`: it was
+ * final before, and its source has corrected it. `prev_close`: the close of the period before.
  */
 export interface Candle {
   time: number;
@@ -434,17 +435,17 @@ export interface BrokersUpdate {
   data: Brokers;
 }
 
-/** Who stands in the queues of both sides, best first. */
+/** The broker queues of both sides, best price first. */
 export interface Brokers {
   bids: Broker[];
   asks: Broker[];
 }
 
 /**
- * A broker in the queue of one side. `pos` counts price levels from the best one, 1.
+ * A broker in the queue of one side. `pos`: the price level, 1 is the best.
  *
- * `order` is the exchange's number of the order that stands there, `size` its shares, where
- * the source tells single orders.
+ * `order` is the exchange's number of the order, `size` its shares; absent where the source
+ * doesn't report single orders.
  */
 export interface Broker {
   id: string | number;
@@ -466,9 +467,10 @@ export interface TimeframeUpdate {
 }
 
 /**
- * One minute of the day's line. `time`: its beginning, in milliseconds since 1970.
+ * One minute of the intraday line. `time`: its beginning, in milliseconds since 1970.
  *
- * `average` is the day's average price so far; `volume` and `turnover` are the minute's.
+ * `average` is the day's average price so far. `volume` and `turnover` are those of the
+ * minute.
  */
 export interface TimePoint {
   time: number;
@@ -674,7 +676,7 @@ export interface Heartbeat {
   server_time: number;
 }
 
-/** What a client of `bookcast.v1` is told. */
+/** The messages that a client of `bookcast.v1` receives. */
 export type Message =
   | Welcome
   | SubscriptionConfirmed
@@ -867,7 +869,7 @@ export interface PublishedTimePoint {
   timestamp?: unknown;
 }
 
-/** What may be published to each channel. */
+/** The data to publish, by channel. */
 export interface Publication {
   orderbook: PublishedBook;
   quote: PublishedQuote;
@@ -900,7 +902,7 @@ export interface BaseAuthenticate {
   token: string;
 }
 
-/** What a client of the base protocol may say. */
+/** The messages that a base client sends. */
 export type BaseCommand =
   | BaseSubscribe
   | BaseUnsubscribe
@@ -943,7 +945,7 @@ export interface BaseErrorMessage {
   message: string;
 }
 
-/** What a client of the base protocol is told. */
+/** The messages that a base client receives. */
 export type BaseMessage =
   | BaseSubscriptionConfirmed
   | BaseUnsubscriptionConfirmed

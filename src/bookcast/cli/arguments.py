@@ -22,7 +22,7 @@ SIGNING: Final = frozenset(
         "auth_jwt_issuer",
     }
 )
-"""The settings that a token is made by."""
+"""The settings that ``bookcast token`` uses."""
 
 ALL: Final = "--help-all"
 
@@ -67,10 +67,10 @@ NAMES: Final = (
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence, which names the nearest flag for a misspelt one.
+    """A parser whose errors are one sentence. It suggests the nearest flag for a misspelt one.
 
-    Flags can't be shortened: what a short form means would change with each new setting. No error
-    repeats a value, which may be a secret.
+    Flags can't be abbreviated: the meaning of an abbreviation could change with each new setting.
+    No error repeats a value, which may be a secret.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -83,11 +83,11 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """End with the sentence and code 2."""
+        """Exit with the sentence and code 2."""
         self.exit(2, f"bookcast: {message}; see {self.prog} --help\n")
 
     def knows(self, flag: str) -> bool:
-        """Return whether there is such a flag."""
+        """Return whether the parser has a flag."""
         return flag in self._option_string_actions
 
     def flags(self) -> list[str]:
@@ -95,7 +95,7 @@ class Parser(argparse.ArgumentParser):
         return list(self._option_string_actions)
 
     def refuse(self, unknown: Sequence[str], known: Collection[str] = ()) -> NoReturn:
-        """End because of arguments that aren't understood; ``known``: flags besides its own."""
+        """Exit because of unknown arguments. ``known``: more flags to suggest."""
         first = next((one for one in unknown if one.startswith("-")), unknown[0])
         name = first.partition("=")[0]
         self.error(f"{name} is not understood{_did_you_mean(name, [*self.flags(), *known])}")
@@ -104,10 +104,10 @@ class Parser(argparse.ArgumentParser):
 def parse(arguments: Sequence[str]) -> dict[str, Any]:
     """Return the arguments by name; a flag that wasn't given is None.
 
-    Without any, the help is shown and ``command`` is None.
+    Without arguments it prints the help, and ``command`` is None.
 
     Raises:
-        SystemExit: after help was asked for, or an error was shown.
+        SystemExit: after it printed help that was asked for, or an error.
     """
     parser, commands = _parser(everything=ALL in arguments)
     if not arguments:
@@ -137,7 +137,10 @@ def _did_you_mean(name: str, known: Collection[str]) -> str:
 
 
 def _parser(*, everything: bool) -> tuple[Parser, dict[str, Parser]]:
-    """Return the parser, and those of the commands; the help has everything, or what is common."""
+    """Return the parser, and those of the commands by name.
+
+    ``everything``: the help has all settings, else the common ones.
+    """
     parser = Parser(
         prog="bookcast",
         description="Real-time market data from one feed to thousands of WebSocket clients.",
@@ -189,7 +192,7 @@ def _add_flag(parser: Any, description: Description, *, hidden: bool = False) ->
         *names,
         dest=description.field,
         metavar=description.placeholder,
-        # argparse would read a % as its own.
+        # argparse takes a single % for a format.
         help=argparse.SUPPRESS if hidden else (description.help + shown).replace("%", "%%"),
     )
 

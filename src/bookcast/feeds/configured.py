@@ -1,4 +1,4 @@
-"""Makes the feed that the settings name."""
+"""Makes the configured feed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from bookcast.settings import Settings
 
 
 def feeds_of(settings: Settings, publish: Publish) -> list[Feed]:
-    """Make the feed that the settings name; none for ``none``.
+    """Return the feed that the settings name; an empty list for ``none``.
 
     Raises:
-        StartupError: when it can't run here.
+        StartupError: when the feed can't run here.
     """
     match settings.feed:
         case "simulator":
@@ -26,7 +26,7 @@ def feeds_of(settings: Settings, publish: Publish) -> list[Feed]:
                 )
             ]
         case "futu" | "moomoo":
-            # Only here: what it needs is an extra.
+            # Imported here: it needs the futu extra.
             from bookcast.feeds.futu import futu_feed  # noqa: PLC0415 - an extra
 
             return [futu_feed(publish, settings)]

@@ -1,4 +1,4 @@
-"""What changed between two books, how to apply it, and the checksum that proves the outcome.
+"""The delta between two books, how to apply it, and the checksum that verifies the result.
 
 A client that keeps a book from deltas does what :func:`apply` and :func:`checksum` do.
 """
@@ -38,7 +38,7 @@ def changes(before: Side, after: Side, *, highest_first: bool) -> Side:
 
 
 def apply(side: Side, changed: Sequence[Level], *, highest_first: bool) -> Side:
-    """Apply changes to one side, as a client does: size 0 takes a level out, others put it in."""
+    """Return one side after a delta, as a client computes it: size 0 removes a level."""
     levels = {level.price: level for level in side}
     for level in changed:
         if level.size:
@@ -62,7 +62,7 @@ def checksum(bids: Side, asks: Side) -> int:
 
 @lru_cache(maxsize=65_536)  # the same prices and sizes come again and again
 def number_text(number: Number) -> str:
-    """Write a number as ECMAScript's ``String(number)`` does; integers below 2**53."""
+    """Return a number as ECMAScript's ``String(number)`` does. Integers must be below 2**53."""
     if type(number) is int:
         return str(number)
     text = repr(number)
@@ -74,7 +74,10 @@ def number_text(number: Number) -> str:
 
 
 def _without_pythons_exponent(text: str) -> str:
-    """Python writes an exponent from 1e16 on and below 1e-4, ECMAScript from 1e21, below 1e-6."""
+    """Return the number without an exponent where ECMAScript writes none.
+
+    Python writes an exponent from 1e16 on and below 1e-4, ECMAScript from 1e21 on and below 1e-6.
+    """
     sign, figures, exponent = Decimal(text).as_tuple()
     digits = "".join(map(str, figures))
     before_point = len(digits) + int(exponent)

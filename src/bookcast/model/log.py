@@ -1,4 +1,4 @@
-"""What one node shows of a topic: the one log that the engine appends to and the hub reads."""
+"""The log of a topic: what one node shows its clients. The engine appends, the hub reads."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Update
 
 MAX_WAITING: Final = 16
-"""So many updates of one state wait for a flush; past that, the newest takes the last place."""
+"""So many updates of a state wait for a flush. With more, the newest replaces the last one."""
 
 
 class Step(NamedTuple):
-    """What leads from one place to a later one: updates, after the gap of those that are lost."""
+    """The way from one place to a later one: an optional gap of lost updates, then the updates."""
 
     gap: Gap | None
     updates: Sequence[Update]
 
 
 class Flushed(NamedTuple):
-    """How many updates ``came`` since the last flush, and how many of them newer ones displaced."""
+    """What a flush took: how many updates ``came``, and how many of them were conflated away."""
 
     came: int
     displaced: int
@@ -38,14 +38,14 @@ class Flushed(NamedTuple):
 class TopicLog(ABC):
     """The updates of one topic that this node shows, oldest first.
 
-    What comes waits until it is flushed, and nothing that waits is trimmed. Where nobody reads the
-    log, whoever appends calls :meth:`flush_unread`.
+    New updates wait until the hub flushes them, and waiting updates are never trimmed. Where no
+    view reads the log, whoever appends calls :meth:`flush_unread`.
 
     Attributes:
         newest: the newest update, flushed or not.
-        flushed: the newest one that is flushed.
-        remembered: the newest one from before anybody asked.
-        unreadable: the place after ``newest`` of an update that this node can't read.
+        flushed: the newest update that is flushed.
+        remembered: the newest backfill update, from before anybody asked for the topic.
+        unreadable: the position, after ``newest``, of an update that this node can't decode.
     """
 
     __slots__ = ("flushed", "newest", "remembered", "topic", "unreadable")
@@ -64,13 +64,12 @@ class TopicLog(ABC):
     def append(self, update: Update) -> None:
         """Append an update, which waits for the next flush.
 
-        Where every update counts, one from before anybody asked doesn't wait, as long as nothing
-        else came.
+        In an event log, a backfill update doesn't wait while nothing but backfill has come.
         """
 
     @abstractmethod
     def skip(self, position: Position) -> None:
-        """Note that the next update, at a position, can't be read by this node."""
+        """Note that this node can't decode the update at a position, which comes next."""
 
     @abstractmethod
     def waiting_count(self) -> int:
@@ -78,63 +77,63 @@ class TopicLog(ABC):
 
     @abstractmethod
     def flush(self) -> Flushed:
-        """Mark what waits as shown to all clients that can take it. Return how much it was."""
+        """Mark the waiting updates as shown to all live clients, and return how many they were."""
 
     @abstractmethod
     def trim(self) -> None:
-        """Forget what is past the bound. Call it after what was flushed has been shown."""
+        """Drop updates past the bound. Call it after the flushed updates have been shown."""
 
     def flush_unread(self) -> None:
-        """Flush and trim: nobody is to be shown what waits."""
+        """Flush and trim at once: no view reads the log."""
         self.flush()
         self.trim()
 
     @abstractmethod
     def since(self, cursor: Cursor | None, until: Update) -> Step:
-        """Return what leads from a place to an update that was flushed.
+        """Return the step from a cursor to a flushed update.
 
-        ``cursor``: None begins before all that is kept.
+        ``cursor``: None begins before all kept updates.
         """
 
     @abstractmethod
     def start(self) -> Cursor | None:
-        """Return the place before all that is kept; None where only the newest is."""
+        """Return the place before all kept updates; None where only the newest is kept."""
 
     @abstractmethod
     def last(self, count: int, until: Position) -> list[Update]:
-        """Return so many of the kept updates up to a place, as complete as they were published."""
+        """Return the last ``count`` kept updates up to a position; a batch is never split."""
 
     @abstractmethod
     def before(self, moment: float) -> Update | None:
-        """Return the newest kept update that came here before a moment of the log's clock."""
+        """Return the newest kept update that arrived before a moment of the log's clock."""
 
     @abstractmethod
     def past(self) -> list[Update]:
-        """Return all that is known: what is kept, and the newest."""
+        """Return the kept updates and the newest one, oldest first."""
 
     @abstractmethod
     def clear(self) -> None:
-        """Forget everything: the topic was removed."""
+        """Drop everything: the topic was removed."""
 
     @abstractmethod
     def begin_anew(self) -> None:
-        """Count what isn't kept any more as what was before anybody here subscribed."""
+        """Treat dropped updates as history from before the first subscription, not as overflow."""
 
     def refill(self, past: Sequence[Update]) -> None:  # noqa: B027 - a state needs no past
-        """Keep again what Redis has of the past, after this node has published alone."""
+        """Put Redis's history back, which this node's own updates had replaced in an outage."""
 
-    def release(self) -> None:  # noqa: B027 - most keep nothing for readers alone
-        """Forget what was kept for readers alone: there are none any more."""
+    def release(self) -> None:  # noqa: B027 - event logs keep the same for all
+        """Drop what was kept for views: nothing on this node wants the topic any more."""
 
 
 class StateLog(TopicLog):
-    """A book, a quote, brokers: each update is the whole state, and the newest one counts.
+    """The log of a state (book, quote, brokers): each update is complete, the newest one counts.
 
-    Some clients want every one all the same. For them ``queue_size`` are kept: from
-    :meth:`keep_all` on, or with ``keeps_all`` always. A new epoch doesn't end what waits for a
-    client: each update stands for itself. Who comes from elsewhere, or from nobody knows where,
-    begins with the newest epoch. ``clock``: this node's monotonic seconds; the clocks of publishers
-    may be others.
+    Lossless subscriptions want every update all the same. For them ``queue_size`` updates are kept:
+    always with ``keeps_all``, else from :meth:`keep_all` on. A new epoch doesn't drop kept updates,
+    since each stands for itself. A client whose place is in none of the kept epochs, or is unknown,
+    begins with the newest epoch. ``clock``: this node's monotonic seconds. The clocks of publishers
+    may differ from it.
     """
 
     __slots__ = (
@@ -162,12 +161,12 @@ class StateLog(TopicLog):
         self._clock = clock
         self._queue_size = queue_size
         self._keeps_all = keeps_all
-        # What is kept, with when it came here.
+        # The kept updates, each with the time of its arrival.
         self._kept: deque[tuple[float, Update]] | None = None
         self._came = self._displaced = 0
         self._waiting: list[Update] = []
         self.taken: Sequence[Update] = ()
-        """What the last flush took."""
+        """The updates of the last flush."""
         if keeps_all:
             self.keep_all()
 
@@ -177,14 +176,14 @@ class StateLog(TopicLog):
         return self._kept is not None
 
     def keep_all(self) -> None:
-        """Keep every update from now on, within the bound, beginning with what is flushed."""
+        """Keep every update from now on, within the bound, beginning with the flushed one."""
         if self._kept is None:
             flushed = [self.flushed] if self.flushed is not None else []
             now = self._clock()
             self._kept = deque((now, update) for update in (*flushed, *self._waiting))
 
     def release(self) -> None:
-        """Keep the newest alone, unless all are to be kept in any case."""
+        """Keep only the newest update, unless ``keeps_all`` was set."""
         if not self._keeps_all:
             self._kept = None
 
@@ -201,7 +200,7 @@ class StateLog(TopicLog):
             self._displaced += 1
 
     def skip(self, position: Position) -> None:
-        """Note that the next update, at a position, can't be read by this node."""
+        """Note that this node can't decode the update at a position, which comes next."""
         self.unreadable = position
 
     def waiting_count(self) -> int:
@@ -209,7 +208,7 @@ class StateLog(TopicLog):
         return self._came
 
     def flush(self) -> Flushed:
-        """Mark what waits as shown to all clients that can take it. Return how much it was."""
+        """Mark the waiting updates as shown to all live clients, and return how many they were."""
         self.taken, self._waiting = self._waiting, []
         if self.taken:
             self.flushed = self.taken[-1]
@@ -218,12 +217,12 @@ class StateLog(TopicLog):
         return flushed
 
     def trim(self) -> None:
-        """Forget what is past the bound of the queue."""
+        """Drop the oldest updates past the bound of the queue."""
         while self._kept is not None and len(self._kept) > self._queue_size:
             self._kept.popleft()
 
     def flush_unread(self) -> None:
-        """Flush and trim: nobody is to be shown what waits."""
+        """Flush and trim at once: no view reads the log."""
         if self._came:
             self.flushed = self.newest
             self.taken, self._waiting = (), []
@@ -231,7 +230,7 @@ class StateLog(TopicLog):
         self.trim()
 
     def since(self, cursor: Cursor | None, until: Update) -> Step:
-        """Return every kept update after a place, or the newest where only that is kept."""
+        """Return every kept update after a cursor, or the newest where only that is kept."""
         if cursor is None or self._kept is None:
             return Step(None, [until])
         place = cursor.position
@@ -239,7 +238,7 @@ class StateLog(TopicLog):
         for _, update in reversed(self._kept):
             if update.position.epoch == place.epoch and update.position.seq <= place.seq:
                 return Step(None, updates[::-1])
-            if updates or update is until:  # what is newer waits for the next flush
+            if updates or update is until:  # newer ones wait for the next flush
                 updates.append(update)
         oldest = updates[-1].position if updates else until.position
         if place.epoch == oldest.epoch:
@@ -250,7 +249,7 @@ class StateLog(TopicLog):
         return Step(Gap(until.position.epoch, None, None, "epoch"), newest[::-1])
 
     def start(self) -> Cursor | None:
-        """Return the place before what is kept of the newest epoch; None where only one is."""
+        """Return the place before the newest epoch's kept updates; None where none are kept."""
         if not self._kept:
             return None
         epoch = self._kept[-1][1].position.epoch
@@ -259,23 +258,23 @@ class StateLog(TopicLog):
         return Cursor.before(first)
 
     def last(self, _count: int, _until: Position) -> list[Update]:
-        """Return nothing: what was before a state doesn't count."""
+        """Return nothing: a state has no history."""
         return []
 
     def before(self, moment: float) -> Update | None:
-        """Return the newest kept update that came here before a moment of the log's clock."""
+        """Return the newest kept update that arrived before a moment of the log's clock."""
         kept = reversed(self._kept or ())
         return next((update for came, update in kept if came <= moment), None)
 
     def past(self) -> list[Update]:
-        """Return what is kept, and the newest."""
+        """Return the kept updates and the newest one, oldest first."""
         return _with_newest([update for _, update in self._kept or ()], self.newest)
 
     def begin_anew(self) -> None:
-        """Do nothing: of a state nobody is told what isn't kept any more."""
+        """Do nothing: a state has no gaps to report."""
 
     def clear(self) -> None:
-        """Forget everything: the topic was removed."""
+        """Drop everything: the topic was removed."""
         self.newest = self.flushed = self.remembered = self.unreadable = None
         self.taken, self._waiting = (), []
         self._came = self._displaced = 0
@@ -284,9 +283,9 @@ class StateLog(TopicLog):
 
 
 class EventLog(TopicLog):
-    """Trades, candles: every trade and every final candle must be seen, in order.
+    """The log of events: clients must see every trade and every final candle, in order.
 
-    ``history_size`` of them are kept, a trade counting as one.
+    ``history_size`` of them are kept. Each single trade counts.
     """
 
     __slots__ = ("_displaced", "_history", "_history_size", "_waiting")
@@ -298,14 +297,14 @@ class EventLog(TopicLog):
         self._waiting = self._displaced = 0
 
     def append(self, update: Update) -> None:
-        """Append an update; a candle that is forming takes the place of the one before it."""
+        """Append an update. A forming candle is replaced by the next candle."""
         previous, self.newest, self.unreadable = self.newest, update, None
         if is_lossless(update.data):
             self._history.append(update)
         else:
             self._history.begin(update)
         if update.backfill and not self._waiting and (previous is None or previous.backfill):
-            # It counts as shown to everybody.
+            # It counts as shown to all clients.
             self.flushed = self.remembered = update
             return
         self._waiting += 1
@@ -313,7 +312,7 @@ class EventLog(TopicLog):
             self._displaced += 1
 
     def skip(self, position: Position) -> None:
-        """Note that the next update, at a position, can't be read by this node."""
+        """Note that this node can't decode the update at a position, which comes next."""
         self.unreadable = position
         self._history.skip(position)
 
@@ -322,62 +321,62 @@ class EventLog(TopicLog):
         return self._waiting
 
     def flush(self) -> Flushed:
-        """Mark what waits as shown to all clients that can take it. Return how much it was."""
+        """Mark the waiting updates as shown to all live clients, and return how many they were."""
         flushed = Flushed(self._waiting, self._displaced)
         self._waiting = self._displaced = 0
         self.flushed = self.newest
         return flushed
 
     def trim(self) -> None:
-        """Forget what is past the bound of the history."""
+        """Drop the oldest updates past the bound of the history."""
         self._history.trim()
 
     def since(self, cursor: Cursor | None, until: Update) -> Step:
-        """Return all after a place that must be seen, and a candle that is forming."""
+        """Return all lossless updates after a cursor, then the candle that is forming, if any."""
         end, latest = until.position, _epoch_of(self.newest or until)
         place = cursor.position if cursor is not None else end
         kept = self._history.after(cursor.position if cursor is not None else None)
         if cursor is not None and self._history.is_of_others(place.epoch, end.epoch, latest):
-            kept = None, []  # final candles of an epoch before these, in which none is final yet
+            kept = None, []  # final candles of an older epoch; the newest one has none yet
         gap, updates = _up_to(end, latest, *kept)
         before = updates[-1].position.epoch if updates else place.epoch
         if not is_lossless(until.data):
             updates = [*updates, until]
         if before != end.epoch and (gap is None or gap.epoch != end.epoch):
-            # The history has nothing of it yet. What is lost of the epoch before goes with it.
+            # The history has nothing of this epoch yet. One gap covers the old epoch's losses too.
             updates = updates if gap is None else [until]
             gap = Gap(end.epoch, None, None, self._history.break_into(until))
         elif place.epoch == end.epoch and place.seq > end.seq:
-            # A client says that it has more than there is.
+            # The client claims a position after the newest one.
             gap = Gap(end.epoch, None, None, "epoch")
         return Step(gap, updates)
 
     def start(self) -> Cursor | None:
-        """Return the place before all that is kept; None where nothing is."""
+        """Return the place before all kept updates; None where nothing is kept."""
         return Cursor.before(self._history.updates[0]) if self._history.updates else None
 
     def last(self, count: int, until: Position) -> list[Update]:
-        """Return so many of the kept updates up to a place, as complete as they were published."""
+        """Return the last ``count`` kept updates up to a position; a batch is never split."""
         return self._history.newest(count, until)
 
     def before(self, _moment: float) -> Update | None:
-        """Return nothing: who must miss none tells their place when they come back."""
+        """Return nothing: clients of event topics come back with their own cursor."""
         return None
 
     def past(self) -> list[Update]:
-        """Return what is kept, and the newest."""
+        """Return the kept updates and the newest one, oldest first."""
         return _with_newest(list(self._history.updates), self.newest)
 
     def refill(self, past: Sequence[Update]) -> None:
-        """Keep again what Redis has of the past, after this node has published alone."""
+        """Put Redis's history back, which this node's own updates had replaced in an outage."""
         self._history.refill([one for one in past if is_lossless(one.data)])
 
     def begin_anew(self) -> None:
-        """Count what isn't kept any more as what was before anybody here subscribed."""
+        """Treat dropped updates as history from before the first subscription, not as overflow."""
         self._history.begin_anew()
 
     def clear(self) -> None:
-        """Forget everything: the topic was removed."""
+        """Drop everything: the topic was removed."""
         self.newest = self.flushed = self.remembered = self.unreadable = None
         self._history = History(self._history_size)
         self._waiting = self._displaced = 0
@@ -386,9 +385,11 @@ class EventLog(TopicLog):
 class LogRules(msgspec.Struct, frozen=True):
     """The bounds of every log.
 
-    ``history_size``: trades and final candles. ``queue_size``: books, where they are kept.
-    ``keeps_books``: all books are kept, also before a client comes that wants them. ``clock``: this
-    node's monotonic seconds.
+    Attributes:
+        history_size: so many trades or final candles are kept per topic.
+        queue_size: so many books are kept per topic, where they are kept.
+        keeps_books: all books are kept, also before a lossless subscription needs them.
+        clock: this node's monotonic seconds.
     """
 
     history_size: int = 1000
@@ -397,7 +398,7 @@ class LogRules(msgspec.Struct, frozen=True):
     clock: Callable[[], float] = time.monotonic
 
     def log_of(self, topic: Topic) -> TopicLog:
-        """Return the log that a topic's channel needs."""
+        """Return a new log of the kind that the topic's channel needs."""
         if topic.channel in LOSSLESS:
             return EventLog(topic, self.history_size)
         keeps_all = self.keeps_books and topic.channel == "orderbook"
@@ -415,10 +416,10 @@ def _with_newest(past: list[Update], newest: Update | None) -> list[Update]:
 
 
 def _up_to(until: Position, latest: str, gap: Gap | None, updates: Sequence[Update]) -> Step:
-    """Leave out what comes after a place. ``latest``: the epoch of what came last.
+    """Leave out updates after a position. ``latest``: the epoch of the newest update.
 
-    What is of another epoch came before, as final candles did before one that is forming in a new
-    epoch; unless that epoch is the latest, which waits for the next flush.
+    Updates of another epoch came before the position: final candles, for instance, when only a
+    forming one has come in the new epoch. Those of the latest epoch wait for the next flush.
     """
     waits = {latest} - {until.epoch}
     updates = [
@@ -428,7 +429,7 @@ def _up_to(until: Position, latest: str, gap: Gap | None, updates: Sequence[Upda
         and (update.position.epoch != until.epoch or update.position.seq <= until.seq)
     ]
     if gap is not None and gap.epoch in waits:
-        gap = None  # it is told with the next flush
+        gap = None  # it is reported with the next flush
     if gap is not None and gap.to_seq is not None and gap.to_seq > until.seq:
         gap = gap._replace(to_seq=until.seq)
     return Step(gap, updates)

@@ -1,4 +1,4 @@
-"""Market data from Futu OpenD (moomoo OpenD), driven by what somebody wants."""
+"""The feed from Futu's or moomoo's OpenD. It subscribes the topics that are wanted."""
 
 from bookcast.feeds.futu.configured import futu_feed
 

@@ -1,12 +1,13 @@
-"""What is special about a trade: OpenD's ``TickerType`` as a word, and whether it moves the price.
+"""Conditions of trades: OpenD's ``TickerType`` as a word, and whether it updates the last price.
 
-In the US the sale conditions of the consolidated tapes (CTA and UTP plans) decide: each has a
-column "update last". OpenD's numbers follow those conditions. Where the tapes answer "only if it is
-the first trade of the day", one print can't tell, and the answer here is no. Elsewhere there is no
-such table: a print that is too small, too late or negotiated doesn't move the price.
+In the US the sale conditions of the consolidated tapes (CTA and UTP plans) decide. Each has a
+column "update last". OpenD's numbers follow those conditions. Where the tapes say "only if it is
+the first trade of the day", a single trade doesn't show that, and the answer here is no. Other
+markets have no such table: here a trade that is too small, too late or negotiated doesn't update
+the last price.
 
-Which number OpenD gives for which condition is read from the names in ``Qot_Common.proto``; no real
-OpenD has proven it.
+Which number OpenD uses for which condition is derived from the names in ``Qot_Common.proto``. It
+hasn't been verified with a real OpenD.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ CONDITIONS: Final[Mapping[int, str]] = {
     30: "composite_delayed",
     31: "overseas",
 }
-"""``Qot_Common.TickerType``. Unknown (0) and the usual automatic match (1) have no word."""
+"""The word of each ``Qot_Common.TickerType``; none for unknown (0) and automatic match (1)."""
 
 KEEP_LAST_US: Final = frozenset(
     {
@@ -71,7 +72,7 @@ KEEP_LAST_US: Final = frozenset(
         "composite_delayed",
     }
 )
-"""What doesn't move the last price of a US security."""
+"""Conditions that don't update the last price of a US security."""
 
 KEEP_LAST: Final = frozenset(
     {
@@ -85,9 +86,9 @@ KEEP_LAST: Final = frozenset(
         "composite_delayed",
     }
 )
-"""The same in every other market."""
+"""Conditions that don't update the last price in other markets."""
 
 
 def updates_last(condition: str | None, prefix: str) -> bool:
-    """Return whether a trade of a market may move the last price; one without a condition does."""
+    """Return whether a trade updates the last price. One without a condition does."""
     return condition not in (KEEP_LAST_US if prefix == "US" else KEEP_LAST)

@@ -1,8 +1,8 @@
-"""When the last candle of a session is final, which OpenD doesn't say.
+"""Decides when the last candle of a session is final, which OpenD doesn't report.
 
-The session has ended when the market's state says so, or, where that isn't known, the clock. Then
-corrections are waited for a moment. A candle that comes when its session is long over waits just as
-long, so that one answer of OpenD's is enough to be sure of it.
+A session has ended when the market's state says so, or by the clock where the state isn't known.
+Then the candle stays open for a moment, for corrections. A candle that arrives long after its
+session ended waits equally long, so that one answer of OpenD can correct it.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from bookcast.feeds.futu.markets import MarketState
 from bookcast.model.topics import Symbol
 
 OPENING_MINUTES: Final = 30
-"""A closed market that opens so soon waits for it: its day hasn't ended, it hasn't begun."""
+"""A closed market that opens within so many minutes is before its day, not after it."""
 
 _REGULAR: Final = frozenset({"auction", "regular", "closing_auction"})
 _AFTER: Final = frozenset({"after", "overnight"})
 _TRADES_ON: Final = frozenset({"regular", "night"})
-"""Phases that may last longer than the clock says."""
+"""Phases that may last longer than usual hours."""
 
 
 class _Phase(NamedTuple):
-    """What a market does, and since when, in milliseconds since 1970.
+    """The phase of a market. ``since_ms``: since when, in milliseconds since 1970.
 
-    ``changed``: something else that is known was before it.
+    ``changed``: the phase before it is known, so the time of the change is too.
     """
 
     name: str
@@ -35,9 +35,9 @@ class _Phase(NamedTuple):
 
 
 def phase_of(state: MarketState) -> str:
-    """Return what a market does, in one word; "" where that isn't known.
+    """Return a market's phase in one word; "" if it is unknown.
 
-    ``regular`` includes the auctions, and ``closed`` the time before the open.
+    ``regular`` includes the auctions, ``closed`` the time before the open.
     """
     if state.closed is not None:
         return "break" if state.session == "break" else "closed"
@@ -45,7 +45,7 @@ def phase_of(state: MarketState) -> str:
 
 
 class Endings:
-    """Knows what each symbol's market does, and which candles that ends, once corrections came."""
+    """Tracks the phase of each symbol's market, and decides which candles are final."""
 
     def __init__(
         self, state_of: Callable[[Symbol], MarketState], corrections_seconds: float
@@ -55,7 +55,7 @@ class Endings:
         self._phases: dict[Symbol, _Phase] = {}
 
     def look(self, symbol: Symbol, now_ms: float) -> None:
-        """Look at what a symbol's market does now."""
+        """Update the phase of a symbol's market."""
         name = phase_of(self._state_of(symbol))
         known = self._phases.get(symbol)
         if known is None or known.name != name:
@@ -76,22 +76,22 @@ class Endings:
 
 
 def _intraday_end(series: CandleSeries, phase: _Phase, now_ms: float) -> float | None:
-    """Return when the session of a candle of minutes or hours ended, None if it goes on."""
+    """Return when the session of an intraday candle ended; None while it continues."""
     label, since = series.label, max(phase.since_ms, series.since_ms)
     changed = phase.since_ms if phase.changed else 0.0
     by_clock = series.calendar.session_end(label)
     ends: list[float] = []
     if by_clock is not None:
         end, following = by_clock
-        # A market whose state says that it trades may trade longer than usual, though not after
-        # the next session has begun.
+        # A market that trades by its state may trade longer than usual, but not past the
+        # beginning of the next session.
         if phase.name not in _TRADES_ON or now_ms >= following:
             ends.append(max(end, changed, series.since_ms))
     if phase.name == "closed" or (phase.name in _AFTER and series.calendar.hours.ends_at_close):
         if label <= now_ms:
             ends.append(since)
         elif not series.calendar.opens_soon(now_ms, OPENING_MINUTES):
-            # It ends early. What still changes hasn't ended, whatever the state says.
+            # The session ended early. A candle that still changes isn't final, whatever the state.
             ends.append(max(since, series.changed_ms))
     elif label <= now_ms and (
         phase.name == "break" or (phase.changed and series.since_ms < phase.since_ms)
@@ -101,7 +101,7 @@ def _intraday_end(series: CandleSeries, phase: _Phase, now_ms: float) -> float |
 
 
 def _period_end(series: CandleSeries, phase: _Phase, now_ms: float) -> float | None:
-    """Return when the last session of a day, week or longer ended, None if it goes on."""
+    """Return when the last session of a period of a day or more ended; None while it continues."""
     assert series.forming is not None
     calendar, period = series.calendar, series.period
     begins, opens, closes, day_ends = calendar.last_day(period, series.forming.time)
@@ -114,7 +114,8 @@ def _period_end(series: CandleSeries, phase: _Phase, now_ms: float) -> float | N
     if phase.name in _AFTER and today and (period == "1d" or phase.since_ms >= opens):
         ends.append(since)
     if phase.name == "closed" and today:
-        # A day is traded when it has a candle; of a week's last day nobody knows before it opened.
+        # A day with a candle was traded. For the last day of a longer period that is known only
+        # after it has opened.
         traded = (
             now_ms >= opens
             if calendar.hours.nights

@@ -1,8 +1,8 @@
-"""Codes that somebody may have meant: other vendors' and exchanges' forms in OpenD's spelling.
+"""Suggests codes for a refused symbol: translates forms of other vendors into OpenD's.
 
-Whether a code exists is OpenD's to say, never ours: candidates are made only for a symbol that it
-has refused, and nothing is looked up. A reader takes one form (a suffix, an exchange's prefix, an
-option of the OCC, a pair of cryptocurrencies, an index, a future) and yields what OpenD calls it.
+Only OpenD knows whether a code exists. So suggestions are made only for a symbol that OpenD has
+refused, and nothing is looked up. Each reader takes one form (a suffix, an exchange's prefix, an
+OCC option, a pair of cryptocurrencies, an index, a future) and yields OpenD's codes for it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from bookcast.model.topics import MARKETS, MAX_SYMBOL_LENGTH, Symbol
 MAX_HINTS: Final = 5
 
 Codes = Iterator[str]
-"""Candidates in their canonical spelling, the likeliest first."""
+"""Suggested symbols in canonical form, the likeliest first."""
 
 _PREFIXES: Final[Mapping[str, tuple[str, ...]]] = {
     **{market: (market,) for market in sorted(MARKETS - {"EC"})},
@@ -50,7 +50,7 @@ _FACTSET: Final = re.compile(r"(.+)-(HK|US|JP|SG|AU|CA|CN)")
 _BEHIND: Final = re.compile(r"(.+):([A-Z0-9]+)")
 _BLOOMBERG: Final = re.compile(r"(.+) ([A-Z][A-Z0-9])")
 _KIND: Final = re.compile(r" (EQUITY|INDEX|COMDTY|CURNCY)$")
-"""Bloomberg's last word."""
+"""The last word of a Bloomberg code."""
 
 _OPTION: Final = re.compile(r"([.-]?)([A-Z]{1,6}\d?)([ _]*)(\d{6})([CP])(\d+(?:\.\d+)?)")
 _FUTURE: Final = re.compile(r"([A-Z0-9]*[A-Z][A-Z0-9]*?)(MAIN|CURRENT|NEXT|\d{4})")
@@ -67,23 +67,23 @@ _OTHERS: Final[Mapping[str, re.Pattern[str]]] = {
     "AU": re.compile(r"(?=.*[A-Z])[A-Z0-9]{3,6}"),
     "CA": re.compile(r"[A-Z]{1,5}(?:\.[A-Z]{1,2})*"),
 }
-"""What codes look like in markets whose codes need no more than capital letters."""
+"""The form of codes in markets where writing a code in capital letters is enough."""
 
 _HONG_KONG_DIGITS: Final = 5
 _CHINA_DIGITS: Final = 6
 _PAIR_LENGTH: Final = 6
-"""Of a cryptocurrency and its quote currency, at least."""
+"""The minimum length of a pair of cryptocurrency and quote currency."""
 
 
-@lru_cache(maxsize=4096)  # asked for again and again while a topic is refused
+@lru_cache(maxsize=4096)  # called repeatedly while a topic is refused
 def hints(symbol: Symbol, *, may_exist: bool = True) -> tuple[Symbol, ...]:
-    """Return the symbols that somebody may have meant who wrote this one, the likeliest first.
+    """Return the symbols that may be meant by a refused one, the likeliest first.
 
     Args:
-        symbol: canonical, so that its market may be the default one and no word of the user:
-            ``0700.HK`` comes as ``US.0700.HK``.
-        may_exist: a code that its market may have has no hints, since only the right to it may be
-            missing. False: it looks as much like a code of another market where that is so.
+        symbol: in canonical form. Its market may come from the default market rather than from the
+            user: ``0700.HK`` arrives as ``US.0700.HK``.
+        may_exist: True: a code that is valid in its market has no suggestions, since perhaps only
+            the right to it is missing. False: such a code is also read as one of other markets.
     """
     market, _, typed = symbol.partition(".")
     text = " ".join(unicodedata.normalize("NFKC", typed).split()).strip("'\"()[]")
@@ -108,14 +108,14 @@ def _read(text: str, market: str) -> Codes:
 
 
 def _elsewhere(text: str, market: str) -> Codes:
-    """Read a code that its market may have, and another market as well."""
+    """Read a code that is valid in its own market as a code of other markets."""
     may_be_american = market in {"SG", "AU", "CA"} and text.isalpha()
     if market in {"SH", "SZ"} or may_be_american or text in COINS:
         yield from _anywhere(text)
 
 
 def _named(text: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Read the market that a text names before or behind the code, and the rest of the text."""
+    """Yield the markets that a text names before or after the code, and the rest of the text."""
     for pattern, names in (
         (_COLON, _NAMED),
         (_DOT, _DOTTED),
@@ -139,7 +139,7 @@ def _plain(name: str) -> str:
 
 
 def _anywhere(text: str) -> Codes:
-    """Read a code whose market nobody named."""
+    """Read a code that names no market."""
     yield from _pair(text)
     yield from _china(text)
     if text.isdecimal() and (len(text) <= _HONG_KONG_DIGITS or text.startswith("80")):
@@ -186,7 +186,7 @@ def _hong_kong(text: str) -> Codes:
 
 
 def _china(text: str) -> Codes:
-    """Read the number of a security of Shanghai or Shenzhen, whose ranges tell them apart."""
+    """Read the number of a security of Shanghai or Shenzhen. Its range shows which."""
     if len(text) == _CHINA_DIGITS and text.isdecimal():
         if _is_shenzhen(text):
             yield f"SZ.{text}"
@@ -208,12 +208,18 @@ def _mainland(market: str) -> Callable[[str], Codes]:
 
 
 def _is_shanghai(number: str) -> bool:
-    """Stocks, funds and B shares; indexes (000), bonds (1), repurchases (204), offers (7)."""
+    """Return whether Shanghai has such a number.
+
+    Those are stocks, funds and B shares; indexes (000), bonds (1), repurchases (204), offers (7).
+    """
     return number[0] in "5679" or number.startswith(("000", "10", "11", "13", "204", "88"))
 
 
 def _is_shenzhen(number: str) -> bool:
-    """Stocks, the growth market, B shares; funds and bonds (1), indexes (399)."""
+    """Return whether Shenzhen has such a number.
+
+    Those are stocks, the growth market, B shares; funds and bonds (1), indexes (399).
+    """
     return number[0] in "0123"
 
 
@@ -259,16 +265,16 @@ _IN_MARKET: Final[Mapping[str, Callable[[str], Codes]]] = {
 
 
 def _option(text: str, market: str) -> Codes:
-    """Read an option: the OCC's form, or those of programs that leave the padding out.
+    """Read an option in the OCC's form, with or without its padding.
 
-    OpenD writes the strike price in thousandths without leading zeros.
+    OpenD writes the strike price in thousandths, without leading zeros.
     """
     match = _OPTION.fullmatch(text)
     if match is None:
         return
     sign, root, gap, date, right, strike = match.groups()
     if not _is_date(date) and gap == "_":
-        date = date[4:] + date[:4]  # the day of the year comes first there
+        date = date[4:] + date[:4]  # this form has the year last
     if not _is_date(date):
         return
     in_dollars = bool(sign) or "_" in gap or "." in strike
@@ -282,7 +288,7 @@ def _is_date(text: str) -> bool:
 
 
 def _pair(text: str) -> Codes:
-    """Read a pair of a cryptocurrency and the dollar, or one that stands for the dollar."""
+    """Read a pair of a cryptocurrency and the dollar, or a coin that stands for the dollar."""
     match = _PAIR.fullmatch(text)
     if match is None:
         return
@@ -293,7 +299,7 @@ def _pair(text: str) -> Codes:
 
 
 def _index(text: str) -> Codes:
-    """Read an index: what other vendors mark with a sign, or a name that no stock has."""
+    """Read an index: a name that other vendors mark with a sign, or one that no stock has."""
     name = text.lstrip("^$.").removesuffix(".X")
     signed = name != text
     if signed and name in INDEX_NAMES:
@@ -305,7 +311,7 @@ def _index(text: str) -> Codes:
 
 
 def _future(text: str, market: str) -> Codes:
-    """Read a future: its main, current or next contract, or one of a month."""
+    """Read a future: its main, current or next contract, or the contract of a month."""
     for pattern in CONTINUOUS:
         if match := pattern.fullmatch(text):
             yield f"{FUTURES.get(match[1], market)}.{match[1]}main"

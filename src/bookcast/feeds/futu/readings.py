@@ -1,12 +1,12 @@
-"""What a real OpenD says where no document says it: for ``bookcast doctor --report``.
+"""Collects undocumented behaviour of a real OpenD, for ``bookcast doctor --report``.
 
-bookcast reads some of OpenD's words in a way that nobody could prove without a real OpenD: how it
-dates candles of weeks and of hours across a lunch break, which state a stock has overnight, what a
-first quote looks like. This asks it, and writes down what a developer needs to compare: labels,
+Some of bookcast's interpretations couldn't be verified without a real OpenD: how it dates candles
+of weeks and of hours across a lunch break, which state a stock has overnight, what a first quote
+looks like. This module asks OpenD, and records what a developer needs for comparison: labels,
 states, rights, versions. Nothing in it names the account or its owner.
 
-Candles have to be subscribed to be asked for. That takes a few units of the quota, which OpenD
-gives back a minute after the connection has ended.
+Candles must be subscribed before they can be requested. That uses a few units of the quota, which
+OpenD frees a minute after the connection has ended.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from bookcast.model.topics import Symbol, Topic
 
 ANSWER_SECONDS: Final = 3.0
 LABELS: Final = 4
-"""So many of the newest candles are written down."""
+"""So many of the newest candles are reported."""
 
 SAMPLES: Final = tuple(
     map(
@@ -35,21 +35,21 @@ SAMPLES: Final = tuple(
         ("US.AAPL", "HK.00700", "SH.600519", "US.ESmain", "HK.HSImain", "US..DJI", "CC.BTCUSD"),
     )
 )
-"""Securities whose states are asked for, one at a time: the account may see only some."""
+"""Securities whose states are requested one by one, since the account may lack rights to some."""
 
 SUBSCRIBED: Final = (Symbol("US.AAPL"), Symbol("HK.00700"))
 PERIODS: Final = ("1m", "2h", "4h", "1d", "1w", "1M")
 
 
 class Reading(NamedTuple):
-    """One thing that was asked, and what OpenD said: a line of the report."""
+    """A line of the report: what was requested, and OpenD's answer."""
 
     what: str
     said: str
 
 
 async def readings(link: Link) -> list[Reading]:
-    """Ask an OpenD all of it. What it refuses is a reading, too."""
+    """Return all readings of an OpenD. A refusal is a reading too."""
     taken: list[Reading] = []
     for asked, call, read in (
         ("state", calls.global_state(), _states),
@@ -100,7 +100,7 @@ def _state(s2c: Any) -> Iterator[tuple[str, str]]:
 
 
 async def _labels(link: Link, symbol: Symbol) -> list[Reading]:
-    """Read how the newest candles of each period are dated: as text, and as a time."""
+    """Return the labels of the newest candles of each period, as text and as time."""
     taken: list[Reading] = []
     zone = ZoneInfo(TIME_ZONES.get(symbol.partition(".")[0], "Asia/Hong_Kong"))
 
@@ -120,7 +120,7 @@ async def _labels(link: Link, symbol: Symbol) -> list[Reading]:
 
 
 async def _trade_types(link: Link, symbol: Symbol) -> list[Reading]:
-    """Count the types and signs of the newest trades, and nothing else of them."""
+    """Return the numbers of the newest trades by type and sign, and nothing else of them."""
     what = f"trade types {symbol}"
 
     def read(s2c: Any) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""How often each topic has news, and so whether its silence means anything."""
+"""Measures how often each topic gets data, to decide whether silence is unusual."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from bookcast.model.topics import Topic
 
 REMEMBERED: Final = 16
-"""Arrivals kept of a topic."""
+"""The number of arrivals stored per topic."""
 
 QUIET_SECONDS: Final = 30.0
 QUIET_GAPS: Final = 5
@@ -19,26 +19,26 @@ QUIET_GAPS: Final = 5
 
 
 class Rhythm:
-    """Notes arrivals. ``clock`` gives seconds that never go back."""
+    """The arrival times of each topic's data. ``clock`` returns monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._arrivals: dict[Topic, deque[float]] = {}
 
     def note(self, topic: Topic) -> None:
-        """Something of a topic has come."""
+        """Note that data of a topic have arrived."""
         arrivals = self._arrivals.get(topic)
         if arrivals is None:
             arrivals = self._arrivals[topic] = deque(maxlen=REMEMBERED)
         arrivals.append(self._clock())
 
     def heard_at(self, topic: Topic) -> float | None:
-        """Return when something of a topic came last; None for never."""
+        """Return when data of a topic last arrived; None if never."""
         arrivals = self._arrivals.get(topic)
         return arrivals[-1] if arrivals else None
 
     def is_quiet(self, topic: Topic) -> bool:
-        """Return whether a topic has had no news for longer than is usual for it."""
+        """Return whether a topic has had no data for longer than usual."""
         arrivals = self._arrivals.get(topic)
         if not arrivals:
             return True

@@ -1,8 +1,8 @@
-"""What reads alone may take of the quota. Pure: it asks nothing itself.
+"""The share of the quota for topics that only reads want. Does no I/O.
 
-A topic that nobody is subscribed to and somebody reads takes what is left over: of each pool a
-fifth at most, and nothing while a subscriber waits for that pool. What is held on account of reads
-alone counts until it is let go, whether it is still read or not.
+Such a topic gets only what is left: a fifth of each pool at most, and nothing while a subscriber
+waits for that pool. A topic that is subscribed for reads alone counts until it is unsubscribed,
+even if it isn't read any more.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from bookcast.model.feed_state import Quota, QuotaPool
 from bookcast.model.topics import Topic
 
 SHARE: Final = 5
-"""Reads may have one unit in so many of each pool."""
+"""Reads may use one of so many units of each pool."""
 
 UNKNOWN_LIMITS: Final[Mapping[QuotaPool, int]] = {"stock": 100, "option": 20, "sf_book": 50}
-"""A pool that OpenD doesn't tell of is taken for one of this size, that of the smallest account."""
+"""The assumed size of a pool that OpenD doesn't report: that of the smallest account."""
 
 _UNITS: Final[Mapping[QuotaPool, str]] = {
     "stock": "subscriptions",
@@ -29,9 +29,9 @@ _UNITS: Final[Mapping[QuotaPool, str]] = {
 
 
 def in_words(quota: Quota) -> str:
-    """Return, in words, what a topic waits for that is read and not subscribed to.
+    """Return, in words, what a topic that only reads want is waiting for.
 
-    ``quota``: what :meth:`Spare.quota` tells.
+    ``quota``: the result of :meth:`Spare.quota`.
     """
     if quota.used < quota.limit:
         return f"what is left of the account's {_UNITS[quota.pool]} is for those who subscribe"
@@ -42,16 +42,16 @@ def in_words(quota: Quota) -> str:
 
 
 class Spare:
-    """What is left to reads at one moment.
+    """What reads may use at one moment.
 
     Args:
         pools: the account's quota.
-        held: what is held on account of reads alone, the first come first.
-        needed: topics that subscribers wait to have: nothing is left of the pools that they need.
+        held: topics subscribed at OpenD for reads alone, in order of precedence.
+        needed: topics that subscribers wait for. Reads get nothing of the pools that they need.
         now: seconds of the planner's clock.
 
     Attributes:
-        over: what of it is above the share of reads, since subscribers have left it to them.
+        over: the held topics above the share of reads. Subscribers had wanted them before.
     """
 
     def __init__(
@@ -70,20 +70,20 @@ class Spare:
             self._take(new)
 
     def lacking(self, topic: Topic) -> list[QuotaPool]:
-        """Return the pools of which nothing is left for a topic that isn't held."""
+        """Return the pools that have nothing left for a topic that isn't subscribed yet."""
         new = self._new(topic)
         return [*self._above(new), *(unit.pool for unit in new if unit.pool in self._needed)]
 
     def take(self, topic: Topic) -> None:
-        """Count the units of a topic as taken by reads."""
+        """Count the units of a topic as used by reads."""
         self._take(self._new(topic))
 
     def quota(self, pool: QuotaPool) -> Quota:
-        """Return how much reads may have of a pool, and have."""
+        """Return how much of a pool reads use, and how much they may use."""
         return Quota(self._taken[pool], self._share(pool), None, pool)
 
     def _new(self, topic: Topic) -> list[Unit]:
-        """Return the units of a topic that nobody has: neither a subscriber nor another read."""
+        """Return the units of a topic that neither a subscriber nor another read uses."""
         return [
             unit
             for unit in self._pools.units_now(topic, self._now)
@@ -91,7 +91,7 @@ class Spare:
         ]
 
     def _above(self, new: Collection[Unit]) -> list[QuotaPool]:
-        """Return the pools of which these would be more than reads may have."""
+        """Return the pools in which these units would exceed the share of reads."""
         counts = Counter(unit.pool for unit in new)
         return [pool for pool, n in counts.items() if self._taken[pool] + n > self._share(pool)]
 

@@ -1,9 +1,9 @@
-"""What each security's market does now: which session it is, and whether it is closed.
+"""Plans requests for the market state of each security: its session, and whether it is closed.
 
-``GetGlobalState`` tells one state for a whole market, but futures, options and single stocks have
-hours of their own. So OpenD is asked for the state of each security that is subscribed or polled
+``GetGlobalState`` has one state for a whole market, but futures, options and some stocks have their
+own hours. So OpenD is asked for the state of each security that is subscribed or polled
 (``Qot_GetMarketState``), within its limits: 400 codes a request, 10 requests in 30 s. Until the
-answer, the market's state stands in. Pure: it asks nothing itself.
+answer, the market's state is used. This module does no I/O.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from bookcast.model.topics import Symbol
 MAX_CODES: Final = 400
 MAX_REQUESTS: Final = 10
 WINDOW_SECONDS: Final = 31.0
-"""OpenD counts 30 s by when requests arrive, which is a little later than when they are made."""
+"""OpenD's window is 30 s by arrival of requests, which is a little later than their sending."""
 
 SPACING_SECONDS: Final = 0.5
-"""The next request waits so long for each one in the window: many new securities share a few."""
+"""A request waits so long for each one in the window, so that new securities share requests."""
 
 FRESH_SECONDS: Final = 60.0
-"""A security's state is asked for again after this long, sooner when its market's changes."""
+"""A security's state is requested again after so long, or when its market's state changes."""
 
 _UNKNOWN: Final = MarketState()
 
@@ -42,32 +42,32 @@ class _Known(NamedTuple):
 
 
 class SecurityStates:
-    """Keeps the states, and says for which securities to ask next.
+    """Stores the states, and decides which securities to request next.
 
-    Times are seconds of any one clock that never goes back.
+    Times are seconds of a monotonic clock.
     """
 
     def __init__(self) -> None:
         self._markets: dict[str, int] = {}
         self._known: dict[Symbol, _Known] = {}
         self._asked: deque[float] = deque()
-        # A refused request is halved until the security to blame stands alone.
+        # Refused requests are halved until the refused security is found.
         self._batch = MAX_CODES
         self._alone: set[Symbol] = set()
 
     def state(self, symbol: Symbol) -> MarketState:
-        """Return what a security's market does now, as far as OpenD told."""
+        """Return the state of a security's market, as OpenD last reported it."""
         known = self._known.get(symbol)
         number = known.number if known is not None else None
         if number is None:
             number = self._markets.get(state_market_of(symbol))
         state = market_state(number) if number is not None else _UNKNOWN
         if state.session == "pre" and kind_of(symbol) == "option":
-            return state._replace(session=None)  # no option is traded before the market
+            return state._replace(session=None)  # options have no pre-market session
         return state
 
     def take_markets(self, s2c: Any) -> None:
-        """Take the states of a ``GetGlobalState``; fields that are absent are unknown."""
+        """Store the states of a ``GetGlobalState`` answer. Absent fields are unknown."""
         told = {descriptor.name for descriptor, _ in s2c.ListFields()}
         markets = {
             market: getattr(s2c, field) for market, field in STATE_FIELDS.items() if field in told
@@ -79,7 +79,7 @@ class SecurityStates:
                 self._known[symbol] = known._replace(again_at=float("-inf"))
 
     def next_request(self, wanted: Collection[Symbol], now: float) -> tuple[Symbol, ...]:
-        """Return the securities to ask for now; none while nothing is due."""
+        """Return the securities to request now; empty while none is due."""
         self._known = {symbol: k for symbol, k in self._known.items() if symbol in wanted}
         due = [s for s in wanted if s not in self._known or self._known[s].again_at <= now]
         while self._asked and self._asked[0] <= now - WINDOW_SECONDS:
@@ -94,7 +94,7 @@ class SecurityStates:
         return tuple(together[: self._batch]) or (due[0],)
 
     def take(self, asked: Collection[Symbol], s2c: Any, now: float) -> None:
-        """Take the answer to a ``Qot_GetMarketState``."""
+        """Store the answer to a ``Qot_GetMarketState``."""
         self._batch = min(MAX_CODES, self._batch * 2)
         self._note(asked, now)
         for info in s2c.marketInfoList:
@@ -103,7 +103,10 @@ class SecurityStates:
                 self._known[symbol] = _Known(info.marketState, now + FRESH_SECONDS)
 
     def refused(self, asked: Collection[Symbol], now: float) -> None:
-        """OpenD refused a request: one of several is to blame, or none has a state of its own."""
+        """Note that OpenD refused a request.
+
+        The next request is half as large. A single refused security is skipped for a while.
+        """
         if len(asked) > 1:
             self._batch = max(1, len(asked) // 2)
             return
@@ -111,14 +114,14 @@ class SecurityStates:
         self._note(asked, now)
 
     def disconnected(self) -> None:
-        """Nothing is known any more."""
+        """Forget all states: the connection is lost."""
         self._markets.clear()
         self._known.clear()
         self._alone.clear()
         self._batch = MAX_CODES
 
     def _note(self, asked: Collection[Symbol], now: float) -> None:
-        """Don't ask for these again for a while; a state that is known stays until then."""
+        """Postpone the next request for these. A known state stays until then."""
         for symbol in asked:
             before = self._known.get(symbol)
             number = before.number if before is not None else None

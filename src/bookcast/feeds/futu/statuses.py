@@ -1,4 +1,4 @@
-"""How an exchange treats a security: OpenD's ``SecurityStatus`` and ``DarkStatus`` in words."""
+"""The exchange's status of a security: OpenD's ``SecurityStatus`` and ``DarkStatus`` in words."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STATUSES: Final[Mapping[int, str]] = {
     20: "after_hours_matching",
     21: "after_hours_trading",
 }
-"""``Qot_Common.SecurityStatus``; 0 and numbers that aren't known have no word."""
+"""The word of each ``Qot_Common.SecurityStatus``; none for 0 and unknown numbers."""
 
 SUSPENDED: Final = "its trading is suspended"
 
@@ -52,19 +52,19 @@ HALTS: Final[Mapping[int, str]] = {
     18: "a circuit breaker has stopped its trading",
     19: "a circuit breaker has stopped its trading for the day",
 }
-"""Why a security of such a status isn't traded, whatever its market does. The others are traded,
-or wait for their market: to_be_opened, after_hours_matching and after_hours_trading."""
+"""Why a security with such a status isn't traded, whatever its market's state. With all others it
+is traded, or its market isn't open: to_be_opened, after_hours_matching, after_hours_trading."""
 
 _DARK: Final[Mapping[int, GreyMarket]] = {1: "trading", 2: "ended"}
 _DARK_BY_STATUS: Final[Mapping[int, GreyMarket]] = {5: "pending", 6: "trading", 7: "ended"}
 
 
 def halt(basic: Any, *, suspended: bool) -> str | None:
-    """Return why a security isn't traded, None when it may be."""
+    """Return why a security isn't traded; None if it may be traded."""
     return HALTS.get(basic.secStatus) or (SUSPENDED if suspended else None)
 
 
 def grey_market(basic: Any) -> GreyMarket | None:
-    """Return how far the grey market is; a ``SnapshotBasicData`` says it in its status alone."""
+    """Return the state of the grey market. A ``SnapshotBasicData`` has it only in ``secStatus``."""
     named = "darkStatus" in basic.DESCRIPTOR.fields_by_name and _DARK.get(basic.darkStatus)
     return named or _DARK_BY_STATUS.get(basic.secStatus)

@@ -1,4 +1,4 @@
-"""How other vendors name markets, indexes, futures and coins, and what OpenD calls them."""
+"""Other vendors' names of markets, indexes, futures and coins, with OpenD's names for them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 _US, _HK, _SH, _SZ, _CC = ("US",), ("HK",), ("SH",), ("SZ",), ("CC",)
 _CHINA: Final = ("CN",)
-"""Shanghai or Shenzhen, as the number says."""
+"""Shanghai or Shenzhen, depending on the number."""
 
 SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("US", "O", "OQ", "N", "NYSE"), _US),
@@ -23,7 +23,7 @@ SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = {
     "CN": _CHINA,
     "CC": _CC,
 }
-"""What Yahoo, Reuters and others write behind a code, after a dot."""
+"""Suffixes of Yahoo, Reuters and others, after the code and a dot."""
 
 BLOOMBERG: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("US", "UW", "UN", "UQ", "UR", "UA"), _US),
@@ -35,7 +35,7 @@ BLOOMBERG: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("AU", "AT"), ("AU",)),
     **dict.fromkeys(("CN", "CT"), ("CA",)),
 }
-"""What Bloomberg writes behind a code, after a space."""
+"""Suffixes of Bloomberg, after the code and a space."""
 
 EXCHANGES: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(
@@ -52,7 +52,7 @@ EXCHANGES: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("HKEX", "SEHK", "HKSE", "HKG", "XHKG", "HKFE", "HSI", "INDEXHANGSENG"), _HK),
     **dict.fromkeys(("SSE", "SHA", "SHSE", "XSHG"), _SH),
     **dict.fromkeys(("SZSE", "SHE", "XSHE"), _SZ),
-    # Some mean Tokyo by it and some Toronto: the codes of one have digits, of the other letters.
+    # TSE means Tokyo or Toronto: codes of the first have digits, codes of the second letters.
     "TSE": ("JP", "CA"),
     **dict.fromkeys(("TYO", "JPX", "XTKS", "OSE"), ("JP",)),
     **dict.fromkeys(("TSX", "TSXV", "XTSE"), ("CA",)),
@@ -67,10 +67,10 @@ EXCHANGES: Final[Mapping[str, tuple[str, ...]]] = {
         _CC,
     ),
 }
-"""What stands before a colon. Spaces and underscores are left out."""
+"""Names of exchanges before a colon, without spaces and underscores."""
 
 CLOSE: Final = ("SHSE", "SZSE", "XSHG", "XSHE", "NASDAQ", "NYSE", "SEHK", "HKEX", "SSE")
-"""Those that some write before a dot, too."""
+"""Those of them that are also written before a dot."""
 
 INDEXES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("SPX", "GSPC", "INX", "SP500"), "US..SPX"),
@@ -86,14 +86,14 @@ INDEXES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("SZCOMP", "SZSC"), "SZ.399001"),
     **dict.fromkeys(("CSI300", "SHSZ300"), "SH.000300"),
 }
-"""Names of indexes that no stock of the US has."""
+"""Names of indexes that aren't codes of US stocks."""
 
 INDEX_NAMES: Final[Mapping[str, str]] = {
     **INDEXES,
     **dict.fromkeys(("COMP", "COMPQ"), "US..IXIC"),
     "INDU": "US..DJI",
 }
-"""Names of indexes where a sign says that one is meant."""
+"""Names of indexes after a sign (``^``, ``$``, ``.``); some of them are codes of stocks too."""
 
 FUTURES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("HSI", "MHI", "HHI", "MCH", "HTI"), "HK"),
@@ -109,7 +109,7 @@ FUTURES: Final[Mapping[str, str]] = {
         "US",
     ),
 }
-"""Where the well-known futures are traded."""
+"""The markets of well-known futures, by their roots."""
 
 CONTINUOUS: Final = tuple(
     re.compile(pattern)
@@ -119,10 +119,10 @@ CONTINUOUS: Final = tuple(
         r"[/@]([A-Z0-9]{1,6})",  # thinkorswim, TradeStation
     )
 )
-"""How others write the contract that is traded most."""
+"""Other vendors' forms of the main contract."""
 
 MONTHS: Final = {letter: f"{number:02}" for number, letter in enumerate("FGHJKMNQUVXZ", 1)}
-"""The letters of a contract's month."""
+"""The month of a contract by its letter."""
 
 COINS: Final[Mapping[str, str]] = {
     **{
@@ -134,7 +134,7 @@ COINS: Final[Mapping[str, str]] = {
     },
     "XBT": "BTC",
 }
-"""Cryptocurrencies that are known without a separator before the dollar."""
+"""Cryptocurrencies that are recognised without a separator before the dollar."""
 
 FIAT: Final = frozenset(
     (
@@ -142,4 +142,4 @@ FIAT: Final = frozenset(
         *("KRW", "MYR", "NZD", "SGD", "TWD", "USD", "XAU", "XAG"),
     )
 )
-"""What makes no pair of a cryptocurrency with the dollar."""
+"""Currencies whose pair with the dollar isn't a pair of a cryptocurrency."""
