@@ -20,6 +20,7 @@ from bookcast.ingest import schemas as shapes
 from bookcast.model.feed_state import QuotaPool
 from bookcast.model.market_data import GreyMarket, OptionStyle, TradingSession
 from bookcast.model.topics import Channel, Period
+from bookcast.protocol import header
 from bookcast.protocol.base import messages as base
 from bookcast.protocol.v1 import messages as v1
 
@@ -38,7 +39,7 @@ _ALIASES: Final[tuple[tuple[str, Any], ...]] = (
     ("State", State),
     ("LimitedBy", v1.LimitedBy),
     ("Variant", shapes.VariantName),
-    ("Ts", v1.Ts),
+    ("Ts", header.Ts),
     ("Id", v1.Id),
 )
 _NAMED: Final = (

@@ -210,7 +210,7 @@ class Deliveries:
         """Note what was appended to a log."""
         assert log.newest is not None
         self.all.append(log.newest)
-        log.settle()
+        log.flush_unread()
 
     def want(self, topic: Topic) -> None:
         """Want a topic, of which nothing has to be known here yet."""

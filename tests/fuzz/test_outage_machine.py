@@ -19,7 +19,7 @@ from bookcast.model.updates import Position, Publication, Update
 from bookcast.transport.websocket import run_through
 from tests.history.candles import CandleFollower
 from tests.history.data import book_of, candle_of
-from tests.history.follow import LogSync
+from tests.history.follow import Follower
 from tests.history.history import LOCAL
 from tests.sessions.world import SessionWorld
 from tests.support import AAPL, CANDLES, TRADES
@@ -74,7 +74,7 @@ class OutageEngine(MemoryEngine):
         if update.topic in self._interests:
             self._notice(log)
         else:
-            log.settle()
+            log.flush_unread()
 
     async def end_outage(self) -> None:
         """Let Redis be back: it is told the newest states, in new epochs."""
@@ -92,9 +92,9 @@ class OutageMachine(RuleBasedStateMachine):
         self.numbers = dict.fromkeys(TOPICS, 0)
         self.client = self.world.join("client", v1=True)
         self.client.session.open(())
-        self.followers: dict[str, LogSync] = {}
+        self.followers: dict[str, Follower] = {}
         for topic in TOPICS:
-            kind = CandleFollower if topic is CANDLES else LogSync
+            kind = CandleFollower if topic is CANDLES else Follower
             self.followers[topic.channel] = kind(f"{topic.channel}:AAPL", self.report)
             period = {"period": "1m"} if topic is CANDLES else {}
             self.client.say("subscribe", symbol="AAPL", channel=topic.channel, **period)

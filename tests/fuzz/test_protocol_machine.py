@@ -541,13 +541,13 @@ class ProtocolMachine(RuleBasedStateMachine):
             self.publish_candle(symbol, final=final, breaks=True)
             self.world.flush()
 
-    def publish_candle(self, symbol: str, *, final: bool, resumes: bool = False) -> None:
+    def publish_candle(self, symbol: str, *, final: bool, breaks: bool = False) -> None:
         number = self.candled[symbol] = self.candled.get(symbol, 0) + 1
         if final:
             self.finals.setdefault(symbol, set()).add(number)
         topic = topic_of(("candles", symbol))
         data = candle(number, final=final)
-        run_through(self.publish(Publication(topic, data, breaks=resumes)))
+        run_through(self.publish(Publication(topic, data, breaks=breaks)))
 
     @precondition(lambda self: self.traded)
     @rule(symbol=st.sampled_from(SYMBOLS))

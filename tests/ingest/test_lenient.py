@@ -41,7 +41,7 @@ decoder = msgspec.json.Decoder(Form)
 def read(data: Any) -> Form:
     """Read from text, and the same as a JSON reader gives it."""
     found = read_json(decoder, json.dumps(data).encode(), "invalid_data", "It")
-    assert repr(read(decoder, data, "invalid_data", "It")) == repr(found)
+    assert repr(read_json(decoder, data, "invalid_data", "It")) == repr(found)
     return found
 
 
@@ -89,7 +89,7 @@ def test_what_isnt_meant_so_is_refused_with_its_place(data: Any, sentence: str) 
 def test_decimals_are_counts_too() -> None:
     """A program may hand them over in process."""
     form = {"count": Decimal("3.0"), "small": Decimal(9)}
-    assert read(decoder, form, "invalid_data", "It") == Form(count=3, small=9)
+    assert read_json(decoder, form, "invalid_data", "It") == Form(count=3, small=9)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_decimals_are_counts_too() -> None:
 def test_decimals_that_are_no_counts_are_refused(count: str, sentence: str) -> None:
     """However large they are."""
     with pytest.raises(InvalidInput) as caught:
-        read(decoder, {"small": Decimal(count)}, "invalid_data", "It")
+        read_json(decoder, {"small": Decimal(count)}, "invalid_data", "It")
     assert caught.value.message == sentence
 
 
@@ -114,7 +114,7 @@ def test_what_isnt_json_stays_as_it_is(text: bytes) -> None:
     """The strict reader says what is wrong."""
     assert mended(Form, text) in {text, b'{"count":1}'}
     with pytest.raises(InvalidInput):
-        read(decoder, text, "invalid_data", "It")
+        read_json(decoder, text, "invalid_data", "It")
 
 
 def test_no_digit_of_anything_else_changes() -> None:

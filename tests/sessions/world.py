@@ -203,7 +203,7 @@ class SessionWorld:
         )
 
     @property
-    def parts(self) -> SessionParts:
+    def parts(self) -> SessionParts[Session]:
         """What all sessions share, as it stands now."""
         return SessionParts(
             hub=self.hub,

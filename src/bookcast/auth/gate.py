@@ -404,8 +404,8 @@ class Gate:
         proxied = any(auth_request.headers(name) for name in FORWARDED)
         if proxied and _asks_for_others(auth_request):
             self.warn(
-                f"{auth_request.peer} forwards requests of others and isn't trusted, so all of them "
-                "look like one address"
+                f"{auth_request.peer} forwards requests of others and isn't trusted, so all of "
+                "them look like one address"
             )
         return auth_request.peer, proxied
 

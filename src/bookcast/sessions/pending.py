@@ -87,7 +87,7 @@ class Performer(Protocol):
     def is_connected(self) -> bool:
         """Whether anything can still be sent to the client."""
 
-    def perform(self, action: Action, opened: Sequence[Interest] = ()) -> None:
+    def perform(self, action: Action, opened: Sequence[Interest]) -> None:
         """Perform an action, given the interests in its topics."""
 
     def perform_now(self, actions: Iterable[Action]) -> None:

@@ -89,7 +89,7 @@ class Session:
         address: str,
         speaks_v1: bool,
         deflate: bool,
-        parts: SessionParts,
+        parts: SessionParts[Session],
     ) -> None:
         self.client_id = client_id
         self.number = 0

@@ -91,13 +91,15 @@ import json, random, sys
 from bookcast.feeds.futu import decode
 from bookcast.feeds.futu.schema import messages
 from bookcast.feeds.simulated_book import SimulatedBook
-from bookcast.model import Position, Publication, Topic, Update
 try:
     from bookcast.engine.redis.records import decode as read, encode as write
     from bookcast.ingest.book import parse_book
+    from bookcast.model.topics import Topic
+    from bookcast.model.updates import Position, Publication, Update
     from bookcast.protocol.base.book import encode_update
 except ImportError:  # the release before
     from bookcast.engine.records import decode as read, encode as write
+    from bookcast.model import Position, Publication, Topic, Update
     from bookcast.protocol.book import parse_book
     from bookcast.protocol.codec import encode_update
 

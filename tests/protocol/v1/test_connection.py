@@ -346,7 +346,7 @@ def test_why_tells_what_became_of_the_updates_and_what_limits_them(
     word = DeliveryReport(
         tally=DeliveryCounts(received=24, sent=10, gapped=3, unchanged=2),
         queued=5,
-        held=held,
+        lagging=held,
         view=ViewSpec("v1", "AAPL", interval_ms=interval_ms),
         status=Status("live"),
         last_update_ms=5.0,

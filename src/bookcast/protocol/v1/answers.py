@@ -72,7 +72,7 @@ def why(topic: Topic, command: v1.Why, word: DeliveryReport) -> v1.WhyMessage:
 
 
 def _limit(word: DeliveryReport) -> v1.LimitedBy:
-    if word.held:
+    if word.lagging:
         return "slow"
     if word.status.refusal is not None:
         return "right"

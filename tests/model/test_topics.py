@@ -4,7 +4,6 @@ from hypothesis import strategies as st
 
 from bookcast.errors import InvalidInput
 from bookcast.model.topics import MARKETS, Symbol, Topic, names_of, parse_symbol
-from bookcast.model.updates import Position
 
 
 @pytest.mark.parametrize(
@@ -85,20 +84,3 @@ def test_a_topic_reads_as_channel_and_symbol() -> None:
     """Logs name a topic in one word."""
     assert str(Topic("orderbook", Symbol("US.AAPL"))) == "orderbook:US.AAPL"
     assert str(Topic("orderbook", Symbol("US.AAPL"), "odd")) == "orderbook:US.AAPL:odd"
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "past"),
-    [
-        (Position("5-a", 9), Position("5-a", 8), True),
-        (Position("5-a", 9), Position("5-a", 9), False),
-        (Position("5-a", 9), Position("5-a", 10), False),
-        (Position("10-a", 1), Position("9-b", 8), True),
-        (Position("9-a", 99), Position("10-b", 8), False),
-        (Position("9-a", 1), Position("m-1f", 8), False),
-        (Position("local-a-1", 1), Position("9-a", 8), False),
-    ],
-)
-def test_a_place_is_past_another(one: Position, other: Position, past: bool) -> None:
-    """By its number in an epoch, else by when its epoch began, where both say so."""
-    assert one.is_past(other) == past
