@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bookcast.feeds.base import Feed, Publish
+from bookcast.feeds.custom import custom_feed
 from bookcast.feeds.simulator import Simulator
 from bookcast.settings import Settings
 
@@ -30,5 +31,7 @@ def feeds_of(settings: Settings, publish: Publish) -> list[Feed]:
             from bookcast.feeds.futu import futu_feed  # noqa: PLC0415 - an extra
 
             return [futu_feed(publish, settings)]
+        case "custom":
+            return [custom_feed(publish, settings.feed_factory or "", settings.feed_options)]
         case "none":
             return []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from bookcast.errors import SettingError
-from bookcast.settings.rules import addresses, authentication, redis, simulator
+from bookcast.settings.rules import addresses, authentication, feed, redis, simulator
 from bookcast.settings.schema import Settings
 from bookcast.settings.sources import Sources, with_source
 
@@ -17,6 +17,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *authentication.RULES,
     *redis.RULES,
     addresses.networks,
+    *feed.RULES,
     *simulator.RULES,
     addresses.host,
     addresses.origins,

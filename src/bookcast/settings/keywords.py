@@ -23,7 +23,9 @@ class Keywords(TypedDict, total=False):
     ready_without_redis: bool
     workers: int
     drain_seconds: float
-    feed: Literal["none", "simulator", "futu", "moomoo"]
+    feed: Literal["none", "simulator", "futu", "moomoo", "custom"]
+    feed_factory: str | None
+    feed_options: Names
     simulator_symbols: Names
     simulator_rate: float
     simulator_depth: int

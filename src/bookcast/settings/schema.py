@@ -99,12 +99,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 0.0
     feed: Annotated[
-        Literal["none", "simulator", "futu", "moomoo"],
+        Literal["none", "simulator", "futu", "moomoo", "custom"],
         Meta(
             description="The source of market data, besides publishers; futu and moomoo are the "
-            "same"
+            "same, custom is the feed of FEED_FACTORY"
         ),
     ] = "none"
+    feed_factory: Annotated[
+        str | None,
+        Meta(
+            description="With FEED=custom: the Python function that makes the feed, as "
+            "package.module:function; the working directory is searched too"
+        ),
+    ] = None
+    feed_options: Annotated[
+        Names,
+        Meta(description="With FEED=custom: what that function is given, as name=value"),
+    ] = ()
     simulator_symbols: Annotated[
         Names,
         Meta(description="The simulator's symbols: a list, or a number N for US.S0001…"),
