@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from bookcast.model.book_changes import checksum
+from bookcast.model.book_delta import checksum
 from bookcast.model.market_data import Level
 
 TARGET = Path(__file__).parent.parent / "tests" / "vectors" / "checksum.json"

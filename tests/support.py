@@ -30,11 +30,11 @@ from bookcast.hub.view import Subscription
 from bookcast.hub.view_spec import RenderedStep, ViewSpec
 from bookcast.model.cursor import Cursor
 from bookcast.model.history import Gap
-from bookcast.model.log import TopicLog
 from bookcast.model.market_data import Book, Candle, Data, Level, Quote, Trade, Trades
+from bookcast.model.topic_log import TopicLog
 from bookcast.model.topics import Symbol, Topic
 from bookcast.model.updates import Position, Publication, Update
-from bookcast.sessions.registry import Registry
+from bookcast.sessions.connections import Registry
 from bookcast.transport.websocket import WebSocket
 
 PATIENCE = 30.0

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from bookcast.http import app, script
+from bookcast.http import app
+from bookcast.http import client_script as script
 from bookcast.settings import Settings, describe, load
 from bookcast.testing import ServerThread
 from tests.support import ROOT

@@ -21,7 +21,8 @@ import pytest
 import yaml
 from websockets.utils import accept_key
 
-from bookcast.http import read_query, script
+from bookcast.http import client_script as script
+from bookcast.http import read_query
 from bookcast.settings import Settings, load
 from bookcast.testing import ServerThread
 from tests.e2e import test_proxies

@@ -15,22 +15,22 @@ from prometheus_client import Histogram
 
 from bookcast.auth.gate import Gate
 from bookcast.backend.base import Backend
-from bookcast.backend.configured import backend_of
+from bookcast.backend.factory import backend_of
 from bookcast.backend.redis import RedisTimes
 from bookcast.background import BackgroundTasks, Periodic
 from bookcast.cluster.members.base import Node
 from bookcast.errors import StartupError
-from bookcast.feeds.configured import feeds_of
+from bookcast.feeds.factory import feeds_of
 from bookcast.feeds.runner import FeedRunner
 from bookcast.http import app as http_app
 from bookcast.http.overflow import MAX_READ, Overflow
-from bookcast.http.readers import ReadInterests
+from bookcast.http.read_demand import ReadInterests
 from bookcast.http.reads import Reads
 from bookcast.http.report import Reporter
 from bookcast.http.routes import Routes
 from bookcast.http.server import HttpLimits, HttpServer, HttpTimes
 from bookcast.hub.hub import Hub
-from bookcast.ingest.parse import Rules
+from bookcast.ingest.publication import Rules
 from bookcast.ingest.publisher import Publisher
 from bookcast.limits import Full, Refusals, Seats
 from bookcast.model.topics import CHANNELS
@@ -39,9 +39,9 @@ from bookcast.observability.exporter import DELAY_BUCKETS, registry_of
 from bookcast.protocol.render import Renderer
 from bookcast.protocol.subscriptions import ConnectionRules
 from bookcast.sessions.base import SessionRules
+from bookcast.sessions.connections import Registry
 from bookcast.sessions.ownership import SessionOwnership
 from bookcast.sessions.parts import SessionParts
-from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import Session
 from bookcast.settings import Settings
 from bookcast.settings.reload import Rotated

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from bookcast.http import script
+from bookcast.http import client_script as script
 from tests.support import missing, unmeasured
 
 from .site import Site

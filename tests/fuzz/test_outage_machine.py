@@ -12,8 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from bookcast.engine.memory import MemoryEngine
 from bookcast.engine.redis.outage import OutageMode
-from bookcast.model.log import LogRules, TopicLog
 from bookcast.model.market_data import Book, Candle, Data, Level, Trade, Trades
+from bookcast.model.topic_log import LogRules, TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Publication, Update
 from tests.history.candles import CandleFollower

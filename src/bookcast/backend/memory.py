@@ -13,7 +13,7 @@ from bookcast.cluster.feed_status.memory import MemoryFeedStatus
 from bookcast.cluster.members.base import Node
 from bookcast.cluster.members.memory import MemoryMembers
 from bookcast.engine.memory import MemoryEngine
-from bookcast.model.log import LogRules
+from bookcast.model.topic_log import LogRules
 from bookcast.sessions.store.memory import MemorySessionStore
 
 

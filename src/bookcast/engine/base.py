@@ -10,7 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from bookcast.engine.interests import Interest, Want
-from bookcast.model.log import TopicLog
+from bookcast.model.topic_log import TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Publication, PublisherGone, Update
 from bookcast.observability.counter import readings

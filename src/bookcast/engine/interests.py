@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from bookcast.model.log import TopicLog
+from bookcast.model.topic_log import TopicLog
 from bookcast.model.topics import Topic
 
 Want = Literal["subscribed", "read"]

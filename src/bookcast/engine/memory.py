@@ -12,7 +12,7 @@ from typing import Final
 from bookcast.engine.base import Engine, EngineStatus, Head, all_published
 from bookcast.engine.idempotency import KeyStore
 from bookcast.engine.interests import Interest, Interests, Want
-from bookcast.model.log import LogRules, TopicLog
+from bookcast.model.topic_log import LogRules, TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Publication, PublisherGone, Update
 

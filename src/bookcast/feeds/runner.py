@@ -17,7 +17,7 @@ from bookcast.cluster.feed_leadership import FeedLeadership
 from bookcast.engine.base import Engine
 from bookcast.errors import EngineAwayError, FencedError, InvalidInput
 from bookcast.feeds.base import Feed, FeedStatus, Publish
-from bookcast.feeds.futu.hints import hints
+from bookcast.feeds.futu.symbol_hints import hints
 from bookcast.feeds.supervisor import Supervisor
 from bookcast.model.feed_state import FeedState, Security
 from bookcast.model.symbol_list import FeedList

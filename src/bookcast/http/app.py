@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bookcast.auth.gate import Gate
 from bookcast.errors import InvalidInput
-from bookcast.http import asyncapi, openapi, problem, script
+from bookcast.http import asyncapi, openapi, problem
+from bookcast.http import client_script as script
 from bookcast.http.read_query import PATHS
 from bookcast.http.reads import Reads
 from bookcast.http.routes import Routes, knock_of

@@ -10,7 +10,7 @@ import msgspec
 from starlette.datastructures import QueryParams
 
 from bookcast.errors import InvalidInput
-from bookcast.ingest.parse import topic_of
+from bookcast.ingest.publication import topic_of
 from bookcast.model.topics import Channel, Topic
 from bookcast.protocol.v1.messages import MAX_DEPTH, MAX_HISTORY
 

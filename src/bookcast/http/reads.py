@@ -17,8 +17,8 @@ from bookcast.errors import InvalidInput
 from bookcast.feeds.runner import FeedRunner
 from bookcast.http import problem, schemas
 from bookcast.http.pace import Pace
+from bookcast.http.read_demand import ReadInterests
 from bookcast.http.read_query import ReadQuery, read_query
-from bookcast.http.readers import ReadInterests
 from bookcast.http.routes import Json, knock_of
 from bookcast.hub.hub import Hub
 from bookcast.hub.status import FRESH_MS

@@ -21,7 +21,7 @@ from bookcast.http import schemas
 from bookcast.hub.hub import Hub
 from bookcast.ingest.publisher import Publisher
 from bookcast.limits import Refusals
-from bookcast.sessions.registry import Registry
+from bookcast.sessions.connections import Registry
 from bookcast.settings.reload import Rotated
 from bookcast.version import __version__
 

@@ -24,7 +24,7 @@ from bookcast.http import problem, schemas
 from bookcast.http.report import MAX_TOPICS, Reporter, StatsQuery
 from bookcast.ingest.batches import decode_batch
 from bookcast.ingest.idempotency_keys import HEADER
-from bookcast.ingest.parse import topic_of
+from bookcast.ingest.publication import topic_of
 from bookcast.ingest.publisher import Publisher
 from bookcast.limits import Refusals, TokenBuckets
 from bookcast.model.feed_state import Security

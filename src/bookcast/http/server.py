@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from bookcast.auth.addresses import neighbourhood, plain
 from bookcast.errors import InvalidInput
 from bookcast.http import problem
-from bookcast.http.exchange import Exchange
+from bookcast.http.http1 import Exchange
 from bookcast.http.overflow import Overflow, is_probe
 from bookcast.http.target import plain_target
 from bookcast.limits import Full, Refusals, Seats, too_many_of

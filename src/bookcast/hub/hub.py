@@ -23,8 +23,8 @@ from bookcast.hub.view_spec import RenderedStep, Renderer, ViewSpec
 from bookcast.model.cursor import NOW, Cursor, Since
 from bookcast.model.feed_state import FeedState
 from bookcast.model.history import Gap
-from bookcast.model.log import MAX_WAITING, Step, TopicLog
 from bookcast.model.symbol_list import FeedList
+from bookcast.model.topic_log import MAX_WAITING, Step, TopicLog
 from bookcast.model.topics import Channel, Topic
 from bookcast.model.updates import Position, PublisherGone, Update
 from bookcast.observability.counter import counter

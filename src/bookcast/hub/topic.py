@@ -8,7 +8,7 @@ from bookcast.hub.view import View
 from bookcast.hub.view_spec import ViewSpec
 from bookcast.model.cursor import Cursor
 from bookcast.model.history import Gap
-from bookcast.model.log import StateLog, Step
+from bookcast.model.topic_log import StateLog, Step
 from bookcast.model.updates import Position, Update
 
 

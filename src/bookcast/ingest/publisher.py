@@ -18,8 +18,8 @@ from bookcast.errors import InvalidInput
 from bookcast.hub.hub import Hub
 from bookcast.ingest.futu_api.read import no_symbol, read_vendor_form
 from bookcast.ingest.idempotency_keys import HEADER, once
-from bookcast.ingest.parse import Rules, parse_channel, parse_publication
-from bookcast.ingest.plain import plain
+from bookcast.ingest.publication import Rules, parse_channel, parse_publication
+from bookcast.ingest.python_input import plain
 from bookcast.ingest.schemas import PublishedUpdate
 from bookcast.ingest.topic_limit import TopicLimit
 from bookcast.model.topics import Topic

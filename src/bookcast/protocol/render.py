@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from bookcast.hub.status import Status
 from bookcast.hub.view_spec import RenderedStep, ViewSpec
-from bookcast.model.book_changes import Side, changes, checksum
+from bookcast.model.book_delta import Side, changes, checksum
 from bookcast.model.cursor import Cursor
 from bookcast.model.history import Gap
 from bookcast.model.market_data import Book, Brokers, Candle, Quote, TimePoint, Trade, Trades

@@ -10,7 +10,7 @@ import msgspec
 from bookcast.auth.principal import Rights
 from bookcast.errors import InvalidInput
 from bookcast.hub.view_spec import ViewSpec
-from bookcast.ingest.parse import topic_of
+from bookcast.ingest.publication import topic_of
 from bookcast.model.cursor import Cursor
 from bookcast.model.topics import Topic
 from bookcast.protocol.actions import Unsubscribe

@@ -34,7 +34,7 @@ from bookcast.protocol.v1.connection import V1Connection
 from bookcast.sessions import pending
 from bookcast.sessions.base import ClientTransport, PublishAll
 from bookcast.sessions.liveness import Liveness
-from bookcast.sessions.log_text import shown, without_secrets
+from bookcast.sessions.log_redaction import shown, without_secrets
 from bookcast.sessions.lost import LostSession
 from bookcast.sessions.message_budget import MessageBudget
 from bookcast.sessions.outbox import Outbox

@@ -21,7 +21,7 @@ from bookcast.errors import ERRORS, IN_BAND, InvalidInput, brief
 from bookcast.limits import Full, Refusals, Seats, retry_after, too_many_of
 from bookcast.observability.throttle import WarningThrottle
 from bookcast.protocol.v1.messages import SUBPROTOCOL
-from bookcast.sessions.registry import Registry
+from bookcast.sessions.connections import Registry
 from bookcast.transport.frames import SharedDeflate
 
 logger = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ from bookcast.errors import CLOSE_REASONS, FINAL, IN_BAND, CloseCode
 from bookcast.hub.hub import Hub
 from bookcast.ingest.schemas import PublishedUpdate
 from bookcast.sessions.base import ClientTransport, Outcomes, PublishFrom
-from bookcast.sessions.registry import Registry
+from bookcast.sessions.connections import Registry
 from bookcast.sessions.session import Session
 from bookcast.transport.fragments import Assembly
 from bookcast.transport.frames import Framer

@@ -28,8 +28,8 @@ from bookcast.engine.redis.times import EngineTimes
 from bookcast.engine.redis.topic_directory import Directory
 from bookcast.engine.redis.topic_notes import TopicNotes
 from bookcast.errors import EngineAwayError, InvalidInput
-from bookcast.model.log import LogRules, TopicLog
 from bookcast.model.market_data import LOSSLESS, is_lossless
+from bookcast.model.topic_log import LogRules, TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Publication, PublisherGone, Update
 

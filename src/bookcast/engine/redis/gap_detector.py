@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from bookcast.engine.redis.records import Unreadable
-from bookcast.model.log import TopicLog
 from bookcast.model.market_data import is_lossless
+from bookcast.model.topic_log import TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Update
 from bookcast.observability.counter import as_gauge

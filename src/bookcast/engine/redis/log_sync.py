@@ -19,8 +19,8 @@ from bookcast.engine.redis.gap_detector import GapDetector, KnownTopic, is_news
 from bookcast.engine.redis.records import Unreadable
 from bookcast.engine.redis.times import EngineTimes
 from bookcast.errors import EngineAwayError
-from bookcast.model.log import TopicLog
 from bookcast.model.market_data import LOSSLESS, is_lossless
+from bookcast.model.topic_log import TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, PublisherGone, Update
 from bookcast.observability.counter import counter

@@ -12,8 +12,8 @@ import msgspec
 from bookcast.engine.base import Head, Notice
 from bookcast.engine.interests import Interests
 from bookcast.engine.memory import MemoryEngine
-from bookcast.model.log import TopicLog
 from bookcast.model.market_data import is_lossless
+from bookcast.model.topic_log import TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Publication, PublisherGone, Update
 

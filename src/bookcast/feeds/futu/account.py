@@ -19,7 +19,7 @@ from bookcast.feeds.futu.rights import (
     rights_of,
 )
 from bookcast.feeds.futu.schema import messages
-from bookcast.feeds.futu.states import SecurityStates
+from bookcast.feeds.futu.trading_states import SecurityStates
 from bookcast.model.market_data import TradingSession
 from bookcast.model.topics import Symbol
 

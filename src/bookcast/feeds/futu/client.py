@@ -20,7 +20,6 @@ from bookcast.feeds.futu import link
 from bookcast.feeds.futu.account import NOTIFY, Account
 from bookcast.feeds.futu.directory import Directory
 from bookcast.feeds.futu.endpoints import Endpoint, resolve
-from bookcast.feeds.futu.hints import hints
 from bookcast.feeds.futu.inbox import Inbox
 from bookcast.feeds.futu.link import Link, Lost
 from bookcast.feeds.futu.market_watch import MarketWatch
@@ -29,6 +28,7 @@ from bookcast.feeds.futu.pushes import Pushes
 from bookcast.feeds.futu.quota import Pools, in_words, units_of
 from bookcast.feeds.futu.subscriber import Subscriber
 from bookcast.feeds.futu.subscriptions import SubscriptionPlanner
+from bookcast.feeds.futu.symbol_hints import hints
 from bookcast.feeds.futu.times import FutuTimes
 from bookcast.feeds.futu.topics import SUBTYPES, not_asked_for, request_group
 from bookcast.model.feed_state import FeedState, Security

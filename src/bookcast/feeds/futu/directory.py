@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 
 from bookcast.errors import InvalidInput
 from bookcast.feeds.futu import calls
-from bookcast.feeds.futu.hints import hints
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered
 from bookcast.feeds.futu.markets import MARKETS, symbol_of
+from bookcast.feeds.futu.symbol_hints import hints
 from bookcast.model.feed_state import Security
 from bookcast.model.market_data import TradingSession
 from bookcast.model.numbers import Number, whole

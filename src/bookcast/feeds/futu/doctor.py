@@ -10,12 +10,12 @@ from platform import python_version
 from typing import Any, Final
 
 from bookcast.feeds.futu import calls
-from bookcast.feeds.futu.configured import endpoints_of, key_of
+from bookcast.feeds.futu.doctor_report import readings
 from bookcast.feeds.futu.endpoints import Endpoint, resolve
+from bookcast.feeds.futu.factory import endpoints_of, key_of
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered, connect
 from bookcast.feeds.futu.markets import STATE_FIELDS, MarketState, market_state
 from bookcast.feeds.futu.quota import Amount, amounts_of
-from bookcast.feeds.futu.readings import readings
 from bookcast.feeds.futu.rights import NO_PUSH, RIGHT_FIELDS, RIGHTS, rights_of
 from bookcast.feeds.futu.schema import PACKAGE, require_futu
 from bookcast.feeds.futu.topics import topics_of

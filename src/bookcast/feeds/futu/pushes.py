@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from bookcast.feeds.futu import decode, quotes
 from bookcast.feeds.futu.candles import PERIODS, CandleSeries
-from bookcast.feeds.futu.endings import Endings
 from bookcast.feeds.futu.inbox import Inbox
 from bookcast.feeds.futu.markets import MarketState, symbol_of
-from bookcast.feeds.futu.rhythm import Rhythm
 from bookcast.feeds.futu.schema import messages
-from bookcast.feeds.futu.statuses import halt
+from bookcast.feeds.futu.security_status import halt
+from bookcast.feeds.futu.session_end import Endings
 from bookcast.feeds.futu.tape import Tape
 from bookcast.feeds.futu.times import FutuTimes
+from bookcast.feeds.futu.update_rate import Rhythm
 from bookcast.model.topics import ODD, Channel, Symbol, Topic
 from bookcast.model.updates import Publication
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bookcast.feeds.futu.decode import given, number, price, volume
-from bookcast.feeds.futu.statuses import STATUSES, grey_market, halt
+from bookcast.feeds.futu.security_status import STATUSES, grey_market, halt
 from bookcast.model.market_data import (
     ExtendedQuote,
     FutureFigures,

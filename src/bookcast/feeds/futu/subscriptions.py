@@ -20,9 +20,9 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from typing import Final, NamedTuple
 
 from bookcast import backoff
-from bookcast.feeds.futu import spare
+from bookcast.feeds.futu import read_quota as spare
 from bookcast.feeds.futu.quota import Amount, Planned, Pools, Unit, in_words
-from bookcast.feeds.futu.spare import Spare
+from bookcast.feeds.futu.read_quota import Spare
 from bookcast.model.feed_state import Quota, QuotaPool
 from bookcast.model.topics import Topic
 
@@ -88,8 +88,8 @@ class SubscriptionPlanner:
     ``pinned`` topics, which are always wanted, replace the newest wanted topics that aren't pinned.
     A unit that several topics share becomes free only when all of them are unsubscribed.
 
-    Topics that only reads want get what is left: see :mod:`bookcast.feeds.futu.spare`. No topic is
-    unsubscribed for them. They are unsubscribed for subscribers' topics, after unwanted ones.
+    Topics that only reads want get what is left, see :mod:`bookcast.feeds.futu.read_quota`. No topic
+    is unsubscribed for them. They are unsubscribed for subscribers' topics, after unwanted ones.
 
     Args:
         min_subscription_seconds: OpenD's minimum.

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, Literal
 
-from bookcast.feeds.futu.conditions import CONDITIONS, updates_last
 from bookcast.feeds.futu.decode import given, identity, moment, number, volume
+from bookcast.feeds.futu.trade_conditions import CONDITIONS, updates_last
 from bookcast.model.market_data import MAX_NUMBER, Data, Trade, Trades
 from bookcast.model.numbers import whole
 from bookcast.model.topics import Topic

@@ -11,10 +11,10 @@ from datetime import date
 from typing import Any, Final
 
 from bookcast.feeds.futu.candles import LENGTHS
-from bookcast.feeds.futu.conditions import CONDITIONS, updates_last
 from bookcast.feeds.futu.decode import identity, price, repaired
 from bookcast.feeds.futu.hours import MINUTE_MS, Calendar, period_date
-from bookcast.feeds.futu.statuses import HALTS, STATUSES
+from bookcast.feeds.futu.security_status import HALTS, STATUSES
+from bookcast.feeds.futu.trade_conditions import CONDITIONS, updates_last
 from bookcast.ingest.futu_api.rows import (
     Identity,
     VendorAsk,

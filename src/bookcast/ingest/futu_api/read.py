@@ -13,7 +13,7 @@ from bookcast.ingest.futu_api import data, rows
 from bookcast.ingest.futu_api.recognise import in_vendor_form, without_absent
 from bookcast.ingest.futu_api.words import BOOK_TYPES, K_TYPES, word
 from bookcast.ingest.json_input import read
-from bookcast.ingest.parse import Rules, check_prices, parse_channel, parse_period
+from bookcast.ingest.publication import Rules, check_prices, parse_channel, parse_period
 from bookcast.model.market_data import Brokers, Candle, Trade, Trades
 from bookcast.model.numbers import Number
 from bookcast.model.topics import Channel, Period, Symbol, Topic, parse_symbol

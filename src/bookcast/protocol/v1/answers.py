@@ -11,7 +11,7 @@ from msgspec import UNSET
 from bookcast.errors import InvalidInput, brief
 from bookcast.hub.hub import DeliveryReport
 from bookcast.hub.view_spec import ViewSpec
-from bookcast.ingest.parse import parse_channel
+from bookcast.ingest.publication import parse_channel
 from bookcast.ingest.unknown_fields import unknown_fields
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bookcast.feeds.futu.rhythm import Rhythm
+from bookcast.feeds.futu.update_rate import Rhythm
 from tests.support import AAPL, TSLA
 
 

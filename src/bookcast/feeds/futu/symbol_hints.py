@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
-from bookcast.feeds.futu.vendors import (
+from bookcast.feeds.futu.vendor_codes import (
     BLOOMBERG,
     CLOSE,
     COINS,

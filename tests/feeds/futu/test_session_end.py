@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bookcast.feeds.futu.candles import CandleSeries
-from bookcast.feeds.futu.endings import Endings, phase_of
 from bookcast.feeds.futu.markets import TIME_ZONES, MarketState
 from bookcast.feeds.futu.schema import messages
+from bookcast.feeds.futu.session_end import Endings, phase_of
 from bookcast.feeds.futu.times import FutuTimes
 from bookcast.model.topics import Symbol, Topic
 

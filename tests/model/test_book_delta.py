@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bookcast.model.book_changes import Side, apply, changes, checksum, number_text
+from bookcast.model.book_delta import Side, apply, changes, checksum, number_text
 from bookcast.model.market_data import Level
 from tests.support import ROOT
 

@@ -8,10 +8,10 @@ import pytest
 
 from bookcast.engine.memory import MemoryEngine
 from bookcast.errors import InvalidInput
-from bookcast.http import readers as readers_module
-from bookcast.http.readers import MAX_TOPICS_EACH, MAX_WAITING_EACH, ReadInterests
-from bookcast.model.log import StateLog
+from bookcast.http import read_demand as readers_module
+from bookcast.http.read_demand import MAX_TOPICS_EACH, MAX_WAITING_EACH, ReadInterests
 from bookcast.model.market_data import Quote
+from bookcast.model.topic_log import StateLog
 from bookcast.model.topics import Symbol, Topic
 from bookcast.model.updates import Position, Publication
 from tests.support import AAPL, PATIENCE, QUOTE, TSLA, Deliveries, eventually, update

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bookcast.feeds.futu.markets import MarketState, market_and_code
 from bookcast.feeds.futu.schema import messages
-from bookcast.feeds.futu.states import (
+from bookcast.feeds.futu.trading_states import (
     FRESH_SECONDS,
     MAX_CODES,
     MAX_REQUESTS,

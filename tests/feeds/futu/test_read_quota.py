@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from bookcast.feeds.futu.quota import Amount, Pools, units_of
-from bookcast.feeds.futu.spare import Spare, in_words
+from bookcast.feeds.futu.read_quota import Spare, in_words
 from bookcast.model.feed_state import Quota, QuotaPool
 from bookcast.model.topics import Symbol, Topic
 

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bookcast.errors import InvalidInput
-from bookcast.feeds.futu.hints import MAX_HINTS, hints
-from bookcast.feeds.futu.vendors import EXCHANGES, FUTURES, INDEXES, SUFFIXES
+from bookcast.feeds.futu.symbol_hints import MAX_HINTS, hints
+from bookcast.feeds.futu.vendor_codes import EXCHANGES, FUTURES, INDEXES, SUFFIXES
 from bookcast.model.topics import MARKETS, Symbol, parse_symbol
 
 

@@ -12,7 +12,7 @@ from bookcast.engine.base import Engine, Notice
 from bookcast.engine.interests import Interest
 from bookcast.errors import InvalidInput
 from bookcast.limits import RETRY_SECONDS, Seats
-from bookcast.model.log import TopicLog
+from bookcast.model.topic_log import TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Update
 

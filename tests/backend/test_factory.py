@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from bookcast.backend.configured import backend_of
+from bookcast.backend.factory import backend_of
 from bookcast.backend.memory import MemoryBackend
 from bookcast.backend.redis import RedisBackend
 from bookcast.cluster.members.base import Node
 from bookcast.engine.redis.engine import RedisRules
-from bookcast.model.log import LogRules
+from bookcast.model.topic_log import LogRules
 from bookcast.sessions.store.memory import MemorySessionStore
 from bookcast.sessions.store.redis import RedisSessionStore
 from bookcast.settings import Settings

@@ -1,7 +1,7 @@
 import pytest
 
 from bookcast.protocol.v1 import messages as v1
-from bookcast.sessions.log_text import SHOWN, shown, without_secrets
+from bookcast.sessions.log_redaction import SHOWN, shown, without_secrets
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from bookcast.model.cursor import Cursor
-from bookcast.model.log import MAX_WAITING, EventLog, LogRules, StateLog, TopicLog
+from bookcast.model.topic_log import MAX_WAITING, EventLog, LogRules, StateLog, TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Update
 from tests.support import AAPL, CANDLES, QUOTE, TRADES, candle, trades, update

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from bookcast.errors import InvalidInput
-from bookcast.ingest.parse import Rules, parse_publication
-from bookcast.ingest.plain import plain
+from bookcast.ingest.publication import Rules, parse_publication
+from bookcast.ingest.python_input import plain
 from bookcast.model.market_data import Candle, Quote, TimePoint, Trades
 
 NOON = datetime(2026, 1, 5, 12, 0, 0, 250_000, tzinfo=UTC)

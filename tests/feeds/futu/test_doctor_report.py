@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from bookcast.feeds.futu.doctor_report import PERIODS, SAMPLES, SUBSCRIBED, readings
 from bookcast.feeds.futu.link import connect
-from bookcast.feeds.futu.readings import PERIODS, SAMPLES, SUBSCRIBED, readings
 from tests.fakes.opend import Controller
 
 CANDLE = {"open": 1, "high": 2, "low": 1, "close": 2, "volume": 3}

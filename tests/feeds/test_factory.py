@@ -1,6 +1,6 @@
 import pytest
 
-from bookcast.feeds.configured import feeds_of
+from bookcast.feeds.factory import feeds_of
 from bookcast.feeds.futu.client import FutuFeed
 from bookcast.feeds.simulator import Simulator
 from bookcast.settings import from_keywords

@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from bookcast import serve
-from bookcast.http import script
+from bookcast.http import client_script as script
 from tests.support import PATIENCE
 
 TEXT = "globalThis.Bookcast = class {};\n"

@@ -10,7 +10,7 @@ from bookcast.backend.redis import RedisBackend, RedisTimes
 from bookcast.backplane.link import LinkSettings
 from bookcast.cluster.members.base import Node
 from bookcast.engine.redis.engine import RedisRules
-from bookcast.model.log import LogRules
+from bookcast.model.topic_log import LogRules
 from bookcast.settings import Settings
 
 

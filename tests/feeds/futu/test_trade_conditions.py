@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from bookcast.feeds.futu.conditions import CONDITIONS, KEEP_LAST, KEEP_LAST_US, updates_last
 from bookcast.feeds.futu.schema import messages
+from bookcast.feeds.futu.trade_conditions import CONDITIONS, KEEP_LAST, KEEP_LAST_US, updates_last
 from tests.support import ROOT
 
 

@@ -1,8 +1,8 @@
 import pytest
 
-from bookcast.feeds.futu import vendors
-from bookcast.feeds.futu.hints import hints
+from bookcast.feeds.futu import vendor_codes as vendors
 from bookcast.feeds.futu.markets import MARKETS
+from bookcast.feeds.futu.symbol_hints import hints
 from bookcast.model.topics import Symbol, parse_symbol
 
 NAMED = {

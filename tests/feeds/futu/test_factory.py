@@ -8,9 +8,10 @@ import pytest
 from Crypto.PublicKey import RSA
 
 from bookcast.errors import SettingError, StartupError
-from bookcast.feeds.futu import configured, schema
-from bookcast.feeds.futu.configured import endpoints_of, futu_feed, key_of, pinned_of
+from bookcast.feeds.futu import factory as configured
+from bookcast.feeds.futu import schema
 from bookcast.feeds.futu.endpoints import Endpoint
+from bookcast.feeds.futu.factory import endpoints_of, futu_feed, key_of, pinned_of
 from bookcast.model.topics import Symbol, Topic
 from bookcast.model.updates import Publication
 from bookcast.settings import Settings, from_keywords

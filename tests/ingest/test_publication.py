@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from bookcast.errors import InvalidInput
-from bookcast.ingest.parse import Rules, parse_publication
+from bookcast.ingest.publication import Rules, parse_publication
 from bookcast.model.market_data import (
     Broker,
     Brokers,

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from bookcast.feeds.futu.schema import messages
-from bookcast.feeds.futu.statuses import HALTS, STATUSES, SUSPENDED, grey_market, halt
+from bookcast.feeds.futu.security_status import HALTS, STATUSES, SUSPENDED, grey_market, halt
 from tests.support import ROOT
 
 
