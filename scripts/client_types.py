@@ -16,7 +16,7 @@ import msgspec
 
 from bookcast.errors import CLOSE_REASONS, ERRORS, FINAL_CODES
 from bookcast.hub.status import State
-from bookcast.ingest import schemas as shapes
+from bookcast.ingest import schemas
 from bookcast.model.feed_state import QuotaPool
 from bookcast.model.market_data import GreyMarket, OptionStyle, TradingSession
 from bookcast.model.topics import Channel, Period
@@ -38,14 +38,14 @@ _ALIASES: Final[tuple[tuple[str, Any], ...]] = (
     ("QuotaPool", QuotaPool),
     ("State", State),
     ("LimitedBy", v1.LimitedBy),
-    ("Variant", shapes.VariantName),
+    ("Variant", schemas.VariantName),
     ("Ts", header.Ts),
     ("Id", v1.Id),
 )
 _NAMED: Final = (
     *_ALIASES,
-    ("Channel", shapes.ChannelName),
-    ("Period", shapes.PeriodName),
+    ("Channel", schemas.ChannelName),
+    ("Period", schemas.PeriodName),
     ("ErrorCode", v1.ErrorCode),
 )
 """Types that have a name in TypeScript too. All others are written out."""
@@ -204,7 +204,7 @@ def messages() -> str:
     module.union("Command", "The messages that a client of `bookcast.v1` sends.", v1.Command)
     module.union("Message", "The messages that a client of `bookcast.v1` receives.", v1.Message)
     channels = "".join(
-        f"  {channel}: {module.write(struct)};\n" for channel, struct in shapes.PUBLISHED.items()
+        f"  {channel}: {module.write(struct)};\n" for channel, struct in schemas.PUBLISHED.items()
     )
     module.declare(
         "Publication",

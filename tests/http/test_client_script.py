@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from bookcast import serve
-from bookcast.http import client_script as script
+from bookcast.http import client_script
 from tests.support import PATIENCE
 
 TEXT = "globalThis.Bookcast = class {};\n"
@@ -16,7 +16,7 @@ def built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Put a file in the place of the built one."""
     file = tmp_path / "client.js"
     file.write_text(TEXT)
-    monkeypatch.setattr(script, "FILE", file)
+    monkeypatch.setattr(client_script, "FILE", file)
     return file
 
 
@@ -96,7 +96,7 @@ async def test_a_checkout_without_the_script_says_how_to_build_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Everything else works."""
-    monkeypatch.setattr(script, "FILE", tmp_path / "missing")
+    monkeypatch.setattr(client_script, "FILE", tmp_path / "missing")
     async with (
         serve(port=0) as server,
         httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http,

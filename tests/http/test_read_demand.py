@@ -8,7 +8,7 @@ import pytest
 
 from bookcast.engine.memory import MemoryEngine
 from bookcast.errors import InvalidInput
-from bookcast.http import read_demand as readers_module
+from bookcast.http import read_demand
 from bookcast.http.read_demand import MAX_TOPICS_EACH, MAX_WAITING_EACH, ReadInterests
 from bookcast.model.market_data import Quote
 from bookcast.model.topic_log import StateLog
@@ -123,7 +123,7 @@ def test_somebody_reads_twenty_topics_that_nobody_is_subscribed_to() -> None:
 
 def test_all_together_read_a_bounded_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is read already may be read by more."""
-    monkeypatch.setattr(readers_module, "MAX_TOPICS", 2)
+    monkeypatch.setattr(read_demand, "MAX_TOPICS", 2)
     world = World()
     world.read(AAPL, "alice")
     world.read(TSLA, "bob")
@@ -137,7 +137,7 @@ def test_of_many_readers_those_who_read_the_longest_ago_are_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What they alone have read goes a little early."""
-    monkeypatch.setattr(readers_module, "MAX_PAIRS", 2)
+    monkeypatch.setattr(read_demand, "MAX_PAIRS", 2)
     world = World()
     world.read(AAPL, "alice")
     world.read(TSLA, "bob")
@@ -211,7 +211,7 @@ async def test_what_is_waited_for_is_wanted_meanwhile() -> None:
 
 async def test_few_may_wait_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others are answered at once, until some have been."""
-    monkeypatch.setattr(readers_module, "MAX_WAITING", MAX_WAITING_EACH + 1)
+    monkeypatch.setattr(read_demand, "MAX_WAITING", MAX_WAITING_EACH + 1)
     world = World()
     world.read(QUOTE)
     waiting = [

@@ -17,8 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bookcast.auth.gate import Gate
 from bookcast.errors import InvalidInput
-from bookcast.http import asyncapi, openapi, problem
-from bookcast.http import client_script as script
+from bookcast.http import asyncapi, client_script, openapi, problem
 from bookcast.http.read_query import PATHS
 from bookcast.http.reads import Reads
 from bookcast.http.routes import Routes, knock_of
@@ -134,7 +133,7 @@ def build(routes: Routes, reads: Reads, gate: Gate, refusals: Refusals) -> Starl
         Route("/ws/{client_id:path}", routes.websocket_without_upgrade),
         Route("/", _page),
         Route("/favicon.svg", _favicon),
-        script.route(),
+        client_script.route(),
     ]
     if (PAGE / "assets").is_dir():
         table.append(Mount("/assets", _Assets(directory=PAGE / "assets")))

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from bookcast.errors import brief
-from bookcast.ingest import schemas as shapes
+from bookcast.ingest import schemas
 from bookcast.model.topics import Channel
 
 
@@ -23,12 +23,12 @@ def unknown_fields(channel: Channel, text: bytes | msgspec.Raw, most: int) -> li
     """
     if channel == "orderbook":
         return []  # all fields of a book are passed on
-    kind = shapes.PUBLISHED[channel]
+    kind = schemas.PUBLISHED[channel]
     try:
         _strict_decoder(kind).decode(text)
     except msgspec.ValidationError:
         data = msgspec.json.decode(text)
-        if not isinstance(data, dict) or shapes.is_theirs(channel, data.keys()):
+        if not isinstance(data, dict) or schemas.is_theirs(channel, data.keys()):
             return []
         found = {re.sub(r"\[\d+\]", "[]", path): path for path in reversed([*_paths(kind, data)])}
         return list(islice(reversed(found.values()), most))

@@ -8,8 +8,7 @@ import pytest
 from Crypto.PublicKey import RSA
 
 from bookcast.errors import SettingError, StartupError
-from bookcast.feeds.futu import factory as configured
-from bookcast.feeds.futu import schema
+from bookcast.feeds.futu import factory, schema
 from bookcast.feeds.futu.endpoints import Endpoint
 from bookcast.feeds.futu.factory import endpoints_of, futu_feed, key_of, pinned_of
 from bookcast.model.topics import Symbol, Topic
@@ -147,7 +146,7 @@ def test_a_missing_package_keeps_the_feed_from_starting(monkeypatch: pytest.Monk
 def test_the_feed_is_made_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every one of them counts."""
     made: dict[str, Any] = {}
-    monkeypatch.setattr(configured, "FutuFeed", lambda _publish, **given: made.update(given))
+    monkeypatch.setattr(factory, "FutuFeed", lambda _publish, **given: made.update(given))
     futu_feed(
         publish,
         Settings(

@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from typing import Final, NamedTuple
 
 from bookcast import backoff
-from bookcast.feeds.futu import read_quota as spare
+from bookcast.feeds.futu import read_quota
 from bookcast.feeds.futu.quota import Amount, Planned, Pools, Unit, in_words
 from bookcast.feeds.futu.read_quota import Spare
 from bookcast.model.feed_state import Quota, QuotaPool
@@ -88,7 +88,7 @@ class SubscriptionPlanner:
     ``pinned`` topics, which are always wanted, replace the newest wanted topics that aren't pinned.
     A unit that several topics share becomes free only when all of them are unsubscribed.
 
-    Topics that only reads want get what is left, see :mod:`bookcast.feeds.futu.read_quota`. No topic
+    Topics that only reads want get what is left (:mod:`bookcast.feeds.futu.read_quota`). No topic
     is unsubscribed for them. They are unsubscribed for subscribers' topics, after unwanted ones.
 
     Args:
@@ -236,7 +236,7 @@ class SubscriptionPlanner:
         left = self._left[1]
         if pools := left.lacking(topic):
             quota = left.quota(pools[-1])
-            return quota, spare.in_words(quota)
+            return quota, read_quota.in_words(quota)
         return None
 
     def next_action(self, now: float) -> Action | None:

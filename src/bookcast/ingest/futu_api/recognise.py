@@ -7,18 +7,18 @@ from typing import Any, Final
 
 import msgspec
 
-from bookcast.ingest import schemas as shapes
+from bookcast.ingest import schemas
 from bookcast.model.topics import Channel
 
 _OUR_ROWS: Final[Mapping[Channel, frozenset[str]]] = {
-    **shapes.OURS,
+    **schemas.OURS,
     "trades": frozenset({"size", "side", "timestamp", "id"}),
 }
 """The same fields for each of several rows, for instance of a DataFrame."""
 
 _MARKS: Final = {
     channel: tuple(f'"{field}"'.encode() for field in sorted(fields))
-    for channel, fields in shapes.THEIRS.items()
+    for channel, fields in schemas.THEIRS.items()
 }
 
 _SPACE: Final = b" \t\r\n"
@@ -39,7 +39,7 @@ def in_vendor_form(channel: Channel, source: Any) -> Any:
         except (msgspec.DecodeError, ValueError, RecursionError):
             return None  # the usual reader reports what is wrong
     if isinstance(source, dict):
-        return source if shapes.is_theirs(channel, source.keys()) else None
+        return source if schemas.is_theirs(channel, source.keys()) else None
     if not isinstance(source, list) or _are_ours(channel, source):
         return None
     return source
