@@ -74,7 +74,7 @@ NO_RETRY: Final = Retry(NoBackoff(), 0, supported_errors=())
 
 
 class LinkSettings(msgspec.Struct, frozen=True):
-    """Where Redis is. ``timeout``: seconds to wait for an answer, or for a free connection.
+    """The address of Redis. ``timeout``: seconds to wait for an answer, or for a free connection.
 
     ``prefix``: the beginning of all names of this deployment.
     """
@@ -145,7 +145,7 @@ BY_ADDRESS: Final[Mapping[Any, Any]] = {
 class Link:
     """Calls scripts. All calls of one turn of the event loop go out together.
 
-    ``breaker`` is told when a vital call fails. While it is open, only the call that probes Redis
+    A failed vital call opens ``breaker``. While it is open, only the call that probes Redis
     is allowed.
 
     Raises:

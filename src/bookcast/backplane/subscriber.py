@@ -160,13 +160,13 @@ class Subscriber:
             if self._pubsub is not pubsub:
                 await _close(pubsub)
 
-    def _take(self, said: Any) -> str:
+    def _take(self, response: Any) -> str:
         """Process a message of Redis. Return the channel that it confirms, else ""."""
-        kind, where = said[0], said[1]
+        kind, where = response[0], response[1]
         channel: str = where.decode() if isinstance(where, bytes) else where
         if kind in {b"message", "message"}:
             try:
-                self._hear(channel, said[2])
+                self._hear(channel, response[2])
             except Exception:
                 # A message that can't be processed must not end the loop.
                 logger.exception("what was said on %s can't be read", channel)

@@ -29,8 +29,8 @@ ALL: Final = "--help-all"
 WITH_SETTINGS: Final = {
     "serve": "serve WebSocket clients and publishers",
     "demo": "serve a simulated market, with a live page",
-    "doctor": "say what is wrong when nothing arrives from OpenD",
-    "config": "show every setting's value and where it came from",
+    "doctor": "find out why no data arrive from OpenD",
+    "config": "show the value of every setting and its source",
 }
 CREDENTIALS: Final = {
     "token": "make a token (JWT) to try AUTH_MODE=jwt with",
@@ -62,7 +62,7 @@ EXAMPLES: Final = {
 
 NAMES: Final = (
     "Every setting is also an environment variable, or a line in .env: --websocket-port 9000 is\n"
-    "WEBSOCKET_PORT=9000. 'bookcast config' shows all values and where they come from."
+    "WEBSOCKET_PORT=9000. 'bookcast config' shows all values and their sources."
 )
 
 
@@ -159,8 +159,8 @@ def _parser(*, everything: bool) -> tuple[Parser, dict[str, Parser]]:
     commands["doctor"].add_argument(
         "--report",
         action="store_true",
-        help="write down what OpenD says where no document says it, to send it to the developers: "
-        "versions, rights, states, how candles are dated; nothing personal. It subscribes two "
+        help="print a report on OpenD's undocumented behaviour, to send to the developers: "
+        "versions, rights, states, labels of candles; nothing personal. It subscribes to two "
         "symbols for a minute",
     )
     for name in CREDENTIALS:
@@ -198,14 +198,16 @@ def _add_flag(parser: Any, description: Description, *, hidden: bool = False) ->
 
 
 def _add_rights(command: Parser, default: str) -> None:
-    command.add_argument("name", help="whom it is for")
-    command.add_argument("--scope", help=f"of {' '.join(SCOPE_WORDS)} (default {default})")
+    command.add_argument("name", help="the name of the user or program")
+    command.add_argument(
+        "--scope", help=f"one or more of {' '.join(SCOPE_WORDS)} (default {default})"
+    )
     for field, kind, what in (
         ("symbols", str, "patterns: US.*,HK.00700 (default all)"),
         ("channels", str, "orderbook,trades,... (default all)"),
-        ("max_depth", int, "levels of a book"),
-        ("min_interval_ms", int, "at most one message of a view in so many milliseconds"),
-        ("max_subscriptions", int, "of one connection"),
+        ("max_depth", int, "maximum levels of a book"),
+        ("min_interval_ms", int, "minimum milliseconds between two messages of a view"),
+        ("max_subscriptions", int, "maximum subscriptions of one connection"),
     ):
         flag = "--" + field.replace("_", "-")
         command.add_argument(flag, type=kind, help=what, metavar=field.split("_")[-1].upper())
@@ -220,7 +222,7 @@ def _add_signing(token: Parser) -> None:
         type=_positive,
         default=300.0,
         metavar="SECONDS",
-        help="until it expires (default 300, which ?token= takes as well)",
+        help="time until it expires (default 300, which ?token= accepts too)",
     )
     token.add_argument(
         "--key-file",

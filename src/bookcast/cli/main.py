@@ -190,12 +190,12 @@ async def serve_until_stopped(server: Server, loaded: Loaded, read: Callable[[],
         server.rotated = lambda: rotation.state
         hang_up.append(rotation.ask)
         async with server, rotation.running():
-            await _told_to_stop(stop, is_worker=server.is_worker)
+            await _wait_for_stop(stop, is_worker=server.is_worker)
             await server.drain(hurry=hurry)
     return 0
 
 
-async def _told_to_stop(stop: asyncio.Event, *, is_worker: bool) -> None:
+async def _wait_for_stop(stop: asyncio.Event, *, is_worker: bool) -> None:
     """Wait for a signal to stop. A worker also stops when its parent process is gone."""
     waits: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
     if is_worker:

@@ -121,9 +121,9 @@ class FeedRunner:
             self._taking_over.add(topic)
             self._work.begin(self._want_after_others(topic, before), f"taking over {topic}")
         elif topic not in self._taking_over:
-            self._tell(topic)
+            self._pass_demand(topic)
 
-    def _tell(self, topic: Topic) -> None:
+    def _pass_demand(self, topic: Topic) -> None:
         for feed in self._feeds:
             if self._wanted[topic]:
                 feed.want_to_read(topic)
@@ -140,7 +140,7 @@ class FeedRunner:
             return
         for feed in self._feeds:
             feed.go_on_after(topic, past)
-        self._tell(topic)
+        self._pass_demand(topic)
 
     def release(self, topic: Topic) -> None:
         """Note that no node wants a topic any more."""

@@ -48,7 +48,7 @@ class Writer(logging.Handler):
         self._descriptor = descriptor
         self._max_bytes = max_bytes
         self._lines: deque[bytes] = deque()
-        self._bytes = self._untold = 0
+        self._bytes = self._unreported = 0
         self._changed = threading.Condition()
         self._idle = True
         threading.Thread(target=self._run, name="log", daemon=True).start()
@@ -79,7 +79,7 @@ class Writer(logging.Handler):
 
     def _drop(self, count: int) -> None:
         self.dropped += count
-        self._untold += count
+        self._unreported += count
 
     def _run(self) -> None:
         while True:
@@ -89,15 +89,15 @@ class Writer(logging.Handler):
                 self._changed.wait_for(lambda: bool(self._lines))
                 self._idle = False
                 lines, self._lines, self._bytes = self._lines, deque(), 0
-                untold, self._untold = self._untold, 0
+                unreported, self._unreported = self._unreported, 0
             lost = 0 if self._write(b"".join(lines)) else len(lines)
-            if untold and not lost and not self._write(self._told(untold)):
-                lost = untold
-                self.dropped -= untold  # they have been counted before
+            if unreported and not lost and not self._write(self._dropped_line(unreported)):
+                lost = unreported
+                self.dropped -= unreported  # they have been counted before
             with self._changed:
                 self._drop(lost)
 
-    def _told(self, count: int) -> bytes:
+    def _dropped_line(self, count: int) -> bytes:
         record = logging.LogRecord(
             __name__, logging.WARNING, "", 0, "log lines dropped: nobody read them", None, None
         )

@@ -46,7 +46,7 @@ class MemoryDemand(Demand):
         self._shared.join(self)
         self._listener: Listener | None = None
         # The topics that the listener has as wanted, and whether by reads alone.
-        self._told: dict[Topic, bool] = {}
+        self._notified: dict[Topic, bool] = {}
         self.mine: dict[Topic, bool] = {}
         """The topics that this node wants, and whether only reads want them."""
 
@@ -73,15 +73,15 @@ class MemoryDemand(Demand):
     async def unfollow(self) -> None:
         """Release all topics at the listener, and stop notifying it."""
         listener, self._listener = self._listener, None
-        told, self._told = self._told, {}
+        notified, self._notified = self._notified, {}
         if listener is not None:
-            for topic in told:
+            for topic in notified:
                 listener.release(topic)
 
     async def close(self) -> None:
         """End this node's demand, and stop following that of others."""
         self._listener = None
-        self._told.clear()
+        self._notified.clear()
         self._shared.leave(self)
 
     def hear(self, topic: Topic) -> None:
@@ -90,10 +90,10 @@ class MemoryDemand(Demand):
             return
         is_read = self._shared.is_read(topic)
         if is_read is None:
-            if self._told.pop(topic, None) is not None:
+            if self._notified.pop(topic, None) is not None:
                 self._listener.release(topic)
-        elif self._told.get(topic) is not is_read:
-            self._told[topic] = is_read
+        elif self._notified.get(topic) is not is_read:
+            self._notified[topic] = is_read
             if is_read:
                 self._listener.want_to_read(topic)
             else:

@@ -52,8 +52,8 @@ class RedisDemand(Demand):
         self._mine: dict[Topic, bool] = {}
         # Names of topics to write to Redis, and whether they are wanted.
         self._changes: dict[str, bool] = {}
-        self._anew = True
-        self._telling = Coalescer(self._tell, "tells demand")
+        self._replaces_all = True
+        self._telling = Coalescer(self._write_demand, "writing demand")
         self._following = Periodic(self._look, times.look, "demand")
         self._listener: Listener | None = None
         # Nodes that have announced changes lately.
@@ -78,7 +78,7 @@ class RedisDemand(Demand):
 
     def tell_anew(self) -> None:
         """Write this node's whole demand again: Redis may have lost it."""
-        self._anew = True
+        self._replaces_all = True
         self._telling.request()
 
     async def follow(self, listener: Listener) -> None:
@@ -136,8 +136,8 @@ class RedisDemand(Demand):
                 self._following.trigger()
         self._telling.request()
 
-    async def _tell(self) -> None:
-        anew, self._anew = self._anew, False
+    async def _write_demand(self) -> None:
+        anew, self._replaces_all = self._replaces_all, False
         changes, self._changes = self._changes, {}
         if anew:
             changes = {
@@ -161,7 +161,7 @@ class RedisDemand(Demand):
                 vital=True,  # a failure opens the breaker; when Redis is back, all is written again
             )
         except EngineAwayError:
-            self._anew = True  # all is written again when Redis is back
+            self._replaces_all = True  # all is written again when Redis is back
 
     # The demand of all nodes
 

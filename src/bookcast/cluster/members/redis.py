@@ -163,7 +163,7 @@ class RedisMembers(Members):
         self._asked[id_] = answered
         try:
             async with asyncio.timeout(patience):
-                if not await self._tell(node, _Ask(id_, self.id, method, body)):
+                if not await self._send(node, _Ask(id_, self.id, method, body)):
                     return None  # the node isn't subscribed
                 return await answered
         except TimeoutError:
@@ -182,7 +182,7 @@ class RedisMembers(Members):
     async def tell(self, node: str, method: str, body: bytes) -> None:
         """Send a message to a node, without waiting for an answer. It may get lost."""
         try:
-            await self._tell(node, _Ask("", self.id, method, body))
+            await self._send(node, _Ask("", self.id, method, body))
         except EngineAwayError:
             logger.debug("node %s couldn't be sent the message %s", node, method)
 
@@ -232,11 +232,11 @@ class RedisMembers(Members):
             logger.exception("answering %s met a fault of ours", ask.method)
         if ask.id:
             try:
-                await self._tell(ask.sender, _Answer(ask.id, body))
+                await self._send(ask.sender, _Answer(ask.id, body))
             except EngineAwayError as error:
                 logger.debug("%s can't be answered: %s", ask.method, error)
 
-    async def _tell(self, node: str, message: _Ask | _Answer) -> bool:
+    async def _send(self, node: str, message: _Ask | _Answer) -> bool:
         """Publish on a node's channel. False: certainly no node received it."""
         listeners = await self._link.call(
             "tell", [], [self._link.keys.node_channel(node), _encode(message)], again=True

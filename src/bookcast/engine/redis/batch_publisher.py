@@ -196,7 +196,7 @@ class BatchPublisher:
             of_call = {id(entry.batch) for run in call.runs for entry in run}
             if not isinstance(answer, BaseException):
                 _note(call, answer, positions)
-                self._tell(call, positions)
+                self._report_published(call, positions)
                 done |= of_call
                 continue
             error = _expected(answer)
@@ -213,7 +213,9 @@ class BatchPublisher:
             except KeyConflictError as conflict:
                 batch.outcome.set_exception(conflict)
 
-    def _tell(self, call: _ShardCall, positions: dict[int, list[Position | None]]) -> None:
+    def _report_published(
+        self, call: _ShardCall, positions: dict[int, list[Position | None]]
+    ) -> None:
         """Report the newest states of a call, but for a late one that Redis didn't take."""
         for run in call.runs:
             batch, index = run[-1].batch, run[-1].index

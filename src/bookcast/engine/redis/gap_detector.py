@@ -184,7 +184,7 @@ class GapDetector:
             news
             and before is not None
             and isinstance(news[0], Update)
-            and _is_told_again(before, news[0])
+            and _is_republished(before, news[0])
         ):
             del news[0]
         for update in waiting:
@@ -218,7 +218,7 @@ class GapDetector:
                 known.newest = update
 
 
-def _is_told_again(before: Update, update: Update) -> bool:
+def _is_republished(before: Update, update: Update) -> bool:
     """Return whether an update is the state known before, published again because Redis lost it."""
     return (
         not is_lossless(update.data)

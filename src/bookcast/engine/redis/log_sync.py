@@ -143,7 +143,7 @@ class LogSync:
         self._idle[topic] = time.monotonic()
 
     async def ask(self, topic: Topic, after: Position | None = None) -> KnownTopic:
-        """Read a topic's newest update from Redis, and its history after a position.
+        """Return a topic's newest update in Redis, and its history after a position.
 
         Raises:
             EngineAwayError: when Redis can't be asked.
@@ -338,7 +338,7 @@ class LogSync:
         return {topic: head for topic, (head, _) in heads.items()}
 
     async def notes(self, topics: Iterable[Topic]) -> Mapping[Topic, tuple[Position | None, str]]:
-        """Read the position of each topic and the note beside it; "" where there is no note.
+        """Return each topic's position in Redis, and the note beside it; "" if there is none.
 
         Raises:
             EngineAwayError: when Redis can't be asked.

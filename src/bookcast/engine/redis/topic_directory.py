@@ -29,7 +29,7 @@ class Directory:
         self.known += sum(one is not None and one.seq == 1 for one in positions)
 
     async def pages(self) -> AsyncIterator[list[Head]]:
-        """Read the positions of all topics, a page at a time."""
+        """Yield the positions of all topics, a page at a time."""
         found = 0
         for shard in range(SHARDS):
             cursor = b"0"

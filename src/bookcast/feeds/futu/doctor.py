@@ -191,7 +191,7 @@ async def _examine_rights(report: Report, link: Link) -> None:
             (
                 "  " + market,
                 RIGHTS.get(rights.get(market, 0), "unknown"),
-                _gives(rights.get(market)),
+                _supplied(rights.get(market)),
             )
             for market in RIGHT_FIELDS
         ]
@@ -200,7 +200,7 @@ async def _examine_rights(report: Report, link: Link) -> None:
         report.complain("the account has no right that would let anything be subscribed")
 
 
-def _gives(right: int | None) -> str:
+def _supplied(right: int | None) -> str:
     if right is None:
         return "not told"
     if right in NO_PUSH:

@@ -108,7 +108,7 @@ def _read(text: str, market: str) -> Codes:
 
 
 def _elsewhere(text: str, market: str) -> Codes:
-    """Read a code that is valid in its own market as a code of other markets."""
+    """Yield the readings of a code as one of other markets, though it is valid in its own."""
     may_be_american = market in {"SG", "AU", "CA"} and text.isalpha()
     if market in {"SH", "SZ"} or may_be_american or text in COINS:
         yield from _anywhere(text)
@@ -139,7 +139,7 @@ def _plain(name: str) -> str:
 
 
 def _anywhere(text: str) -> Codes:
-    """Read a code that names no market."""
+    """Yield the readings of a code that names no market."""
     yield from _pair(text)
     yield from _china(text)
     if text.isdecimal() and (len(text) <= _HONG_KONG_DIGITS or text.startswith("80")):
@@ -186,7 +186,7 @@ def _hong_kong(text: str) -> Codes:
 
 
 def _china(text: str) -> Codes:
-    """Read the number of a security of Shanghai or Shenzhen. Its range shows which."""
+    """Yield the codes of a number in Shanghai and Shenzhen. Its range shows which have it."""
     if len(text) == _CHINA_DIGITS and text.isdecimal():
         if _is_shenzhen(text):
             yield f"SZ.{text}"
@@ -265,7 +265,7 @@ _IN_MARKET: Final[Mapping[str, Callable[[str], Codes]]] = {
 
 
 def _option(text: str, market: str) -> Codes:
-    """Read an option in the OCC's form, with or without its padding.
+    """Yield the code of an option in the OCC's form, with or without its padding.
 
     OpenD writes the strike price in thousandths, without leading zeros.
     """
@@ -288,7 +288,7 @@ def _is_date(text: str) -> bool:
 
 
 def _pair(text: str) -> Codes:
-    """Read a pair of a cryptocurrency and the dollar, or a coin that stands for the dollar."""
+    """Yield the code of a pair of a cryptocurrency and the dollar, or a dollar coin."""
     match = _PAIR.fullmatch(text)
     if match is None:
         return
@@ -299,7 +299,7 @@ def _pair(text: str) -> Codes:
 
 
 def _index(text: str) -> Codes:
-    """Read an index: a name that other vendors mark with a sign, or one that no stock has."""
+    """Yield the code of an index: a name with another vendor's sign, or one that no stock has."""
     name = text.lstrip("^$.").removesuffix(".X")
     signed = name != text
     if signed and name in INDEX_NAMES:
@@ -311,7 +311,7 @@ def _index(text: str) -> Codes:
 
 
 def _future(text: str, market: str) -> Codes:
-    """Read a future: its main, current or next contract, or the contract of a month."""
+    """Yield the code of a future: its main, current or next contract, or that of a month."""
     for pattern in CONTINUOUS:
         if match := pattern.fullmatch(text):
             yield f"{FUTURES.get(match[1], market)}.{match[1]}main"

@@ -68,9 +68,11 @@ class SecurityStates:
 
     def take_markets(self, s2c: Any) -> None:
         """Store the states of a ``GetGlobalState`` answer. Absent fields are unknown."""
-        told = {descriptor.name for descriptor, _ in s2c.ListFields()}
+        present = {descriptor.name for descriptor, _ in s2c.ListFields()}
         markets = {
-            market: getattr(s2c, field) for market, field in STATE_FIELDS.items() if field in told
+            market: getattr(s2c, field)
+            for market, field in STATE_FIELDS.items()
+            if field in present
         }
         changed = {m for m in STATE_FIELDS if markets.get(m) != self._markets.get(m)}
         self._markets = markets
