@@ -88,8 +88,6 @@ class Link(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
-        self._heard = self._expected = self._loop.time()
-        self._tick = self._loop.call_later(self.times.watch_seconds, self._watch)
 
     def get_buffer(self, _size_hint: int) -> bytearray:
         """Return the buffer that the next bytes are read into."""
@@ -191,6 +189,9 @@ class Link(asyncio.BufferedProtocol):
                 raise Lost(f"gave a key that can't be used: {error}") from None
         # As often as the vendor's own package.
         self._keep_alive_seconds = max(1.0, accepted.keepAliveInterval * 4 / 5)
+        # Until now, `connect_seconds` was the limit.
+        self._heard = self._expected = self._loop.time()
+        self._tick = self._loop.call_later(self.times.watch_seconds, self._watch)
 
     def fail(self, what: str) -> None:
         """End the connection; ``what`` OpenD did."""
