@@ -24,7 +24,7 @@ demo: setup ## serve a simulated market, with the live page
 	$(BIN)/bookcast demo $(if $(PORT),--port $(PORT))
 
 quick: setup ## the tests that need no Redis, process or browser, in parallel: under a minute, while you work
-	$(BIN)/python -m pytest -m "not redis and not process and not browser and not soak" --numprocesses 2 --no-cov --quiet
+	$(BIN)/python -m pytest -m "not redis and not process and not browser and not soak" -p no:schemathesis --numprocesses 2 --no-cov --quiet
 
 test: packages setup ## everything: lint, types, contracts, unit, browser and end-to-end tests
 	# By themselves: they look how long things take on three nodes.

@@ -17,6 +17,7 @@ from tests.fakes.redis_server import RedisServer
 from tests.markers import (
     pytest_collection_modifyitems,
     pytest_configure,
+    pytest_ignore_collect,
     pytest_runtest_call,
 )
 from tests.support import missing
@@ -25,6 +26,7 @@ __all__ = [
     "bookcast_server",
     "pytest_collection_modifyitems",
     "pytest_configure",
+    "pytest_ignore_collect",
     "pytest_runtest_call",
 ]
 

@@ -25,8 +25,8 @@ MARKERS = {
     "soak": "runs the same lines thousands of times, or for long",
 }
 
-SOAK_FOLDERS = ("fuzz", "history")
-"""All tests in these are long."""
+FOLDERS = {"fuzz": "soak", "history": "soak", "e2e": "process"}
+"""All tests in these have a marker, so they needn't be read where it is left out."""
 
 _started: list[str] = []
 
@@ -44,6 +44,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if not hasattr(begin, "__wrapped__"):
         subprocess.Popen.__init__ = watched  # type: ignore[method-assign] # for the whole run
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out a folder whose marker is left out: importing its tests takes long."""
+    marker = FOLDERS.get(collection_path.name) if collection_path.parent.name == "tests" else None
+    return True if marker and f"not {marker}" in config.option.markexpr else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -66,8 +72,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def markers_of(item: pytest.Item) -> set[str]:
     """Return the markers that a test's place, its code and its fixtures' code ask for."""
     found = {"soak"} if item.get_closest_marker("no_cover") else set()
-    if set(SOAK_FOLDERS) & set(Path(item.path).parts):
-        found.add("soak")
+    found |= {marker for folder, marker in FOLDERS.items() if folder in Path(item.path).parts}
     if isinstance(item, pytest.Function):
         found |= needs(item.function)
         info: Any = item._fixtureinfo
