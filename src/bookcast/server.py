@@ -112,16 +112,6 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         """How many clients are connected."""
         return len(self._running.parts.registry) if self._running is not None else 0
 
-    @property
-    def received_count(self) -> int:
-        """How many messages clients have sent since the start."""
-        return self._running.parts.registry.received if self._running is not None else 0
-
-    @property
-    def conflated_count(self) -> int:
-        """How many updates a newer one replaced before a client could take them."""
-        return self._running.parts.hub.conflated if self._running is not None else 0
-
     async def start(self) -> None:
         """Listen, then feed.
 
