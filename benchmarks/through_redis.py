@@ -1,4 +1,4 @@
-"""Publishes books of 1 KB with the engine alone: python benchmarks/through_redis.py URL SECONDS"""
+"""Publishes books of 1 KB with only the engine: python benchmarks/through_redis.py URL SECONDS"""
 
 from __future__ import annotations
 

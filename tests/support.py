@@ -12,11 +12,11 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, TypeVar, cast
 
 import pytest
 import websockets.asyncio.client
@@ -30,11 +30,11 @@ from bookcast.hub.view import Subscription
 from bookcast.hub.view_spec import RenderedStep, ViewSpec
 from bookcast.model.cursor import Cursor
 from bookcast.model.history import Gap
-from bookcast.model.log import TopicLog
 from bookcast.model.market_data import Book, Candle, Data, Level, Quote, Trade, Trades
+from bookcast.model.topic_log import TopicLog
 from bookcast.model.topics import Symbol, Topic
 from bookcast.model.updates import Position, Publication, Update
-from bookcast.sessions.registry import Registry
+from bookcast.sessions.connections import Registry
 from bookcast.transport.websocket import WebSocket
 
 PATIENCE = 30.0
@@ -469,3 +469,16 @@ def run(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.Co
         check=False,
         env={**os.environ, **(environ or {})},
     )
+
+
+T = TypeVar("T")
+
+
+def run_through(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine that waits for nothing, without a loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return cast("T", end.value)
+    coroutine.close()
+    raise AssertionError(f"{coroutine} waits")

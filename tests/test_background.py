@@ -71,6 +71,24 @@ async def test_a_function_runs_again_and_again_until_it_is_closed() -> None:
         assert counted.runs == runs
 
 
+@pytest.mark.parametrize(("seconds", "first"), [(1000.0, 0.001), (0.001, 1000.0)])
+async def test_the_first_run_may_have_an_interval_of_its_own(seconds: float, first: float) -> None:
+    """A trigger doesn't wait for it, either; the next run is after the usual one."""
+    counted = Counted()
+    periodic = Periodic(counted.run, seconds, "looking", first)
+    periodic.start()
+    if first < seconds:
+        await eventually(lambda: counted.runs == 1, "the first run")
+        await asyncio.sleep(0.01)
+        assert counted.runs == 1
+    else:
+        await asyncio.sleep(0.01)
+        assert counted.runs == 0
+        periodic.trigger()
+        await eventually(lambda: counted.runs >= 3, "others after it")
+    await periodic.close()
+
+
 async def test_a_trigger_doesnt_wait_for_the_interval() -> None:
     """Several make one run; one during a run makes another; one before the start counts."""
     counted = Counted()

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 
-from bookcast.auth import jwks as module
-from bookcast.auth.jwks import RETRY_SECONDS, Jwks, UnknownKey
+from bookcast.auth.jwks import Jwks, JwksTimes, UnknownKey
 from bookcast.auth.tokens import Tokens, keys_of
 from bookcast.errors import InvalidInput, SettingError
 from tests.auth.keyring import (
@@ -30,18 +29,22 @@ from tests.auth.keyring import (
 )
 from tests.support import ManualTimer, eventually
 
+RETRY_SECONDS = JwksTimes().retry_seconds
+
 
 class Issuer:
     """Whoever publishes keys: says what it has, or fails, when it is told to answer."""
 
-    def __init__(self, *keys: dict[str, Any]) -> None:
+    def __init__(self, *keys: dict[str, Any], times: JwksTimes | None = None) -> None:
         self.keys: Any = list(keys)
         self.asked = 0
         self.fault: Exception | None = None
         self.answers = threading.Event()
         self.answers.set()
         self.timer = ManualTimer()
-        self.jwks = Jwks("http://localhost/keys", clock=self.timer.clock, fetch=self.fetch)
+        self.jwks = Jwks(
+            "http://localhost/keys", clock=self.timer.clock, fetch=self.fetch, times=times
+        )
 
     def fetch(self) -> Any:
         self.asked += 1
@@ -351,20 +354,36 @@ def test_no_answer_takes_the_known_keys_away(answer: Any) -> None:
     asyncio.run(ask_twice())
 
 
-async def test_keys_are_asked_for_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_keys_are_asked_for_again_and_again() -> None:
     """So that those that were withdrawn are believed no longer than that."""
-    monkeypatch.setattr(module, "REFRESH_SECONDS", 0.001)
-    monkeypatch.setattr(module, "RETRY_SECONDS", 0.001)
-    issuer = Issuer(ONE)
-    running = asyncio.create_task(issuer.jwks.run())
+    issuer = Issuer(ONE, times=JwksTimes(refresh_seconds=0.002, retry_seconds=0.001))
+    refreshing = issuer.jwks.refreshing()
+    refreshing.start()
     await eventually(lambda: issuer.asked >= 2, "two questions")
     issuer.fault = OSError("away")
     await eventually(lambda: issuer.jwks.fault == "away", "the fault")
     issuer.fault, issuer.keys = None, [TWO]
     await eventually(lambda: known(issuer.jwks, "two"), "the new key")
     assert not known(issuer.jwks, "one")
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await refreshing.close()
+
+
+async def test_the_first_question_and_the_one_after_a_fault_come_soon() -> None:
+    """With the times of a server, whose next regular one would be minutes away."""
+    issuer = Issuer(ONE, times=JwksTimes(retry_seconds=0.001))
+    issuer.fault = OSError("away")
+    refreshing = issuer.jwks.refreshing()
+    refreshing.start()
+    await eventually(lambda: issuer.asked >= 2, "two attempts")
+    issuer.fault = None
+    await eventually(lambda: known(issuer.jwks, "one"), "the key")
+    await refreshing.close()
+
+
+def test_what_failed_is_asked_for_again_before_what_did_not() -> None:
+    """Or an issuer that was away would be away for as long as keys are believed."""
+    with pytest.raises(ValueError, match=r"refresh_seconds .* longer than .* retry_seconds"):
+        JwksTimes(refresh_seconds=5.0)
 
 
 # Where from

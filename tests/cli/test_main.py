@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bookcast.auth.keys import ApiKeys
-from bookcast.cli import main as cli
+from bookcast.cli import main
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_no_command_shows_the_help_and_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing was done."""
-    assert cli.main([]) == 2
+    assert main.main([]) == 2
     assert "demo" in capsys.readouterr().out
 
 
@@ -28,7 +28,7 @@ def test_config_shows_values_and_sources(
     monkeypatch.setenv("BATCH_MS", "2")
     monkeypatch.setenv("REDIS_URL", "redis://:password@redis")
     Path(".env").write_text("SIMULATOR_SEED=5\n")
-    assert cli.main(["config", "--port", "9000"]) == 0
+    assert main.main(["config", "--port", "9000"]) == 0
     rows = {
         row.split()[0]: row.split(maxsplit=2)[1:] for row in capsys.readouterr().out.splitlines()
     }
@@ -42,7 +42,7 @@ def test_config_shows_values_and_sources(
 
 def test_a_wrong_setting_is_one_sentence_and_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     """On standard error, without a traceback."""
-    assert cli.main(["serve", "--batch-ms", "soon"]) == 2
+    assert main.main(["serve", "--batch-ms", "soon"]) == 2
     captured = capsys.readouterr()
     assert captured.err == (
         "bookcast: BATCH_MS is 'soon' (from the flag --batch-ms); expected a number, got text\n"
@@ -74,7 +74,7 @@ def test_a_value_refused_at_the_start_says_where_it_came_from(
     """Like those that are refused when they are read."""
     monkeypatch.setenv(name, value)
     feed = "futu" if name.startswith("FUTU") else "none"
-    assert cli.main(["serve", "--port", "0", "--feed", feed]) == 2
+    assert main.main(["serve", "--port", "0", "--feed", feed]) == 2
     told = capsys.readouterr().err
     assert sentence in told
     assert told.count("\n") == 1
@@ -85,7 +85,7 @@ def test_a_misspelt_name_in_the_environment_is_told(
 ) -> None:
     """On standard error, and nothing else changes."""
     monkeypatch.setenv("WEBSOCKET_PROT", "1")
-    assert cli.main(["config"]) == 0
+    assert main.main(["config"]) == 0
     captured = capsys.readouterr()
     assert captured.err == (
         "bookcast: warning: WEBSOCKET_PROT in the environment is no setting; did you mean "
@@ -97,7 +97,7 @@ def test_a_misspelt_name_in_the_environment_is_told(
 def test_a_line_that_does_not_count_ends_the_start(capsys: pytest.CaptureFixture[str]) -> None:
     """By one sentence, before anything is served."""
     Path(".env").write_text("FOO=1\nAUTH_MODE: jwt\n")
-    assert cli.main(["serve", "--port", "0"]) == 2
+    assert main.main(["serve", "--port", "0"]) == 2
     assert capsys.readouterr().err == (
         "bookcast: .env, line 2: AUTH_MODE is not set by this; write AUTH_MODE=value, with quotes "
         "closed, or put a # before it\n"
@@ -111,7 +111,7 @@ def test_a_feed_that_cannot_run_is_one_sentence_and_code_2(
     from bookcast.feeds.futu import schema
 
     monkeypatch.setattr(schema, "find_spec", lambda _name: None)
-    assert cli.main(["serve", "--feed", "futu", "--port", "0"]) == 2
+    assert main.main(["serve", "--feed", "futu", "--port", "0"]) == 2
     assert "pip install futu-api" in capsys.readouterr().err
 
 
@@ -127,7 +127,7 @@ def test_a_token_is_made_by_the_settings_of_the_server(
     monkeypatch.setenv("AUTH_JWT_ISSUER", "us")
     monkeypatch.setenv("AUTH_JWT_CLIENT_ID", "app")
     wanted = ["--scope", "read publish", "--symbols", "US.*, HK.00700", "--max-depth", "5"]
-    assert cli.main(["token", "alice", *wanted, "--lifetime", "60"]) == 0
+    assert main.main(["token", "alice", *wanted, "--lifetime", "60"]) == 0
     token = capsys.readouterr().out.strip()
     claims = jwt.decode(token, SECRET, algorithms=["HS256"], audience="bookcast", issuer="us")
     assert claims["exp"] - claims["iat"] == 60
@@ -145,7 +145,7 @@ def test_a_token_may_be_signed_with_a_private_key(capsys: pytest.CaptureFixture[
         Path("key.pem").write_bytes(
             key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         )
-        assert cli.main(["token", "alice", "--key-file", "key.pem"]) == 0
+        assert main.main(["token", "alice", "--key-file", "key.pem"]) == 0
         token = capsys.readouterr().out.strip()
         claims = jwt.decode(token, key.public_key(), algorithms=[algorithm])
         assert (claims["sub"], claims["scope"]) == ("alice", "read")
@@ -164,7 +164,7 @@ def test_a_credential_that_cannot_be_made_is_one_sentence_and_code_2(
     arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It says what to do."""
-    assert cli.main(arguments) == 2
+    assert main.main(arguments) == 2
     assert sentence in capsys.readouterr().err
 
 
@@ -172,7 +172,7 @@ def test_a_lifetime_is_a_number_of_seconds_above_zero(capsys: pytest.CaptureFixt
     """Others are refused like any wrong argument."""
     for wrong in ("0", "-5", "1e99", "soon"):
         with pytest.raises(SystemExit) as ended:
-            cli.main(["token", "me", f"--lifetime={wrong}"])
+            main.main(["token", "me", f"--lifetime={wrong}"])
         assert ended.value.code == 2
         assert f"{wrong} is no lifetime; write a number of seconds" in capsys.readouterr().err
 
@@ -181,7 +181,7 @@ def test_a_key_comes_with_the_lines_that_the_server_needs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """They hold its hash, not the key."""
-    assert cli.main(["key", "pricing", "--symbols", "US.*"]) == 0
+    assert main.main(["key", "pricing", "--symbols", "US.*"]) == 0
     key, _, lines = capsys.readouterr().out.partition("\n")
     Path("keys.toml").write_text(lines)
     found = ApiKeys.read("keys.toml", "US").find(key)

@@ -12,8 +12,8 @@ from bookcast.backplane.link import LinkSettings
 from bookcast.cluster.members.base import Node as Myself
 from bookcast.engine.base import KeyConflictError
 from bookcast.engine.redis.engine import RedisRules
-from bookcast.model.log import LogRules
 from bookcast.model.market_data import Book, Data, Level
+from bookcast.model.topic_log import LogRules
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Idempotency, Publication, PublisherGone
 from tests.support import (

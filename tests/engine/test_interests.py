@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bookcast.engine.interests import Interests
-from bookcast.model.log import LogRules, StateLog
+from bookcast.model.topic_log import LogRules, StateLog
 from bookcast.model.topics import Topic
 from tests.support import AAPL, TSLA, update
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bookcast.errors import SettingError, StartupError
-from bookcast.feeds.configured import feeds_of
 from bookcast.feeds.custom import custom_feed
+from bookcast.feeds.factory import feeds_of
 from bookcast.settings import from_keywords
 
 FEED = """

@@ -25,7 +25,7 @@ from bookcast.errors import InvalidInput
 from bookcast.http.overflow import Overflow
 from bookcast.http.server import HttpLimits, HttpProtocol
 from bookcast.ingest import batches
-from bookcast.ingest import parse as published
+from bookcast.ingest import publication as published
 from bookcast.ingest.futu_api.read import read_vendor_form
 from bookcast.limits import Full, Refusals, Seats
 from bookcast.model.topics import CHANNELS, PERIODS
@@ -34,8 +34,8 @@ from bookcast.protocol.base.commands import decode_command as decode_base_comman
 from bookcast.protocol.base.connection import BaseConnection
 from bookcast.protocol.subscriptions import ConnectionRules
 from bookcast.protocol.v1.connection import V1Connection
+from bookcast.sessions.connections import Registry
 from bookcast.sessions.ownership import SessionOwnership
-from bookcast.sessions.registry import Registry
 from bookcast.sessions.store.memory import MemorySessionStore
 from bookcast.settings import from_keywords
 from bookcast.transport.handshake import HandshakeHandler

@@ -12,18 +12,17 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from bookcast.engine.memory import MemoryEngine
 from bookcast.engine.redis.outage import OutageMode
-from bookcast.model.log import LogRules, TopicLog
 from bookcast.model.market_data import Book, Candle, Data, Level, Trade, Trades
+from bookcast.model.topic_log import LogRules, TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Publication, Update
-from bookcast.transport.websocket import run_through
 from tests.budget import examples
 from tests.history.candles import CandleFollower
 from tests.history.data import book_of, candle_of
 from tests.history.follow import Follower
 from tests.history.history import LOCAL
 from tests.sessions.world import SessionWorld
-from tests.support import AAPL, CANDLES, TRADES
+from tests.support import AAPL, CANDLES, TRADES, run_through
 
 HISTORY: Final = 5
 TOPICS: Final = (AAPL, TRADES, CANDLES)

@@ -25,10 +25,9 @@ from bookcast.model.topics import Symbol, Topic
 from bookcast.model.updates import Publication
 from bookcast.protocol.subscriptions import ConnectionRules
 from bookcast.sessions.liveness import PROOF_SECONDS
-from bookcast.transport.websocket import run_through
 from tests.budget import examples
 from tests.sessions.world import SECRET, ClientTransport, SessionWorld
-from tests.support import Replica, candle, trades
+from tests.support import Replica, candle, run_through, trades
 
 SYMBOLS: Final = ("AAPL", "TSLA", "MSFT")
 CHANNELS: Final = ("orderbook", "trades", "candles")

@@ -12,7 +12,7 @@ from bookcast.hub.hub import Hub, Placement
 from bookcast.hub.view_spec import RenderedStep, ViewSpec
 from bookcast.model.cursor import Cursor, Since
 from bookcast.model.feed_state import FeedState
-from bookcast.model.log import LogRules, TopicLog
+from bookcast.model.topic_log import LogRules, TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Update
 from tests.support import (

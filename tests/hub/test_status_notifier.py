@@ -5,8 +5,8 @@ from bookcast.hub.topic import LiveTopic
 from bookcast.hub.view import Subscription
 from bookcast.hub.view_spec import ViewSpec
 from bookcast.model.feed_state import FeedState
-from bookcast.model.log import LogRules
 from bookcast.model.symbol_list import FeedList
+from bookcast.model.topic_log import LogRules
 from bookcast.model.topics import Symbol, Topic
 from tests.support import AAPL, NumberRenderer, RecordingOutbox, update
 

@@ -3,7 +3,7 @@ from bookcast.hub.topic import LiveTopic
 from bookcast.hub.view import View
 from bookcast.hub.view_spec import ViewSpec
 from bookcast.model.cursor import Cursor
-from bookcast.model.log import LogRules
+from bookcast.model.topic_log import LogRules
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Update
 from tests.support import AAPL, CANDLES, TRADES, candle, update

@@ -7,7 +7,7 @@ import pytest
 from bookcast.engine.memory import MemoryEngine
 from bookcast.errors import InvalidInput
 from bookcast.hub.hub import Hub
-from bookcast.ingest.parse import Rules
+from bookcast.ingest.publication import Rules
 from bookcast.ingest.publisher import Publisher
 from bookcast.ingest.schemas import PublishedUpdate
 from bookcast.model.updates import Position

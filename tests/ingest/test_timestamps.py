@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from bookcast.errors import InvalidInput
-from bookcast.ingest.parse import Rules, parse_publication
+from bookcast.ingest.publication import Rules, parse_publication
 from bookcast.ingest.timestamps import MIN_TIME_MS, milliseconds, moment, moment_if_any
 
 SECONDS = 1_767_225_600

@@ -13,7 +13,6 @@ from bookcast.hub.status import Status
 from bookcast.hub.view_spec import RenderedStep, ViewSpec
 from bookcast.model.cursor import Cursor
 from bookcast.model.history import Gap
-from bookcast.model.log import LogRules
 from bookcast.model.market_data import (
     Book,
     Broker,
@@ -25,6 +24,7 @@ from bookcast.model.market_data import (
     Quote,
 )
 from bookcast.model.symbol_list import FeedList
+from bookcast.model.topic_log import LogRules
 from bookcast.model.topics import Symbol, Topic
 from bookcast.model.updates import Position, Publication, Update
 from bookcast.protocol.render import Renderer
@@ -469,7 +469,7 @@ def test_every_trade_comes_once_in_order_or_is_told_as_a_gap(
 @given(st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(-(2.0**53), 2.0**53))
 def test_the_long_way_round_writes_the_same_numbers(number: float) -> None:
     """The tests' own way to write a number agrees with the server's."""
-    from bookcast.model.book_changes import number_text
+    from bookcast.model.book_delta import number_text
 
     assert js(number) == number_text(number)
 

@@ -8,7 +8,7 @@ import pytest
 from bookcast.auth.principal import EVERYTHING, Principal, Rights
 from bookcast.engine.interests import Interest
 from bookcast.errors import CloseCode, InvalidInput
-from bookcast.ingest.parse import Rules
+from bookcast.ingest.publication import Rules
 from bookcast.ingest.publisher import Publisher
 from bookcast.ingest.schemas import PublishedUpdate
 from bookcast.model.updates import Position

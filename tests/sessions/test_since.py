@@ -18,7 +18,6 @@ from bookcast.model.market_data import Book, Level, Quote
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Publication
 from bookcast.protocol.subscriptions import ConnectionRules
-from bookcast.transport.websocket import run_through
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import RedisServer
 from tests.sessions.world import ClientTransport, SessionWorld
@@ -33,6 +32,7 @@ from tests.support import (
     eventually,
     nodes,
     registry_of,
+    run_through,
     trades,
 )
 

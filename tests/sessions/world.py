@@ -15,22 +15,21 @@ from bookcast.engine.memory import MemoryEngine
 from bookcast.errors import FINAL, CloseCode
 from bookcast.hub.hub import Hub
 from bookcast.limits import Refusals
-from bookcast.model.log import LogRules
 from bookcast.model.market_data import Book, Level
+from bookcast.model.topic_log import LogRules
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Publication
 from bookcast.protocol.render import Renderer
 from bookcast.protocol.subscriptions import ConnectionRules
 from bookcast.sessions.base import SessionRules
+from bookcast.sessions.connections import Registry
 from bookcast.sessions.ownership import SessionOwnership
 from bookcast.sessions.parts import SessionParts
-from bookcast.sessions.registry import Registry
 from bookcast.sessions.session import Session
 from bookcast.sessions.store.memory import MemorySessionStore
 from bookcast.settings import from_keywords
-from bookcast.transport.websocket import run_through
 from tests.still_loop import StillLoop
-from tests.support import AAPL, ManualTimer, line, trades
+from tests.support import AAPL, ManualTimer, line, run_through, trades
 
 SECRET = "a secret of more than thirty-two bytes"
 

@@ -1,8 +1,5 @@
 import asyncio
-import contextlib
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +7,14 @@ import pytest
 
 from bookcast.errors import SettingError
 from bookcast.settings import Loaded, Settings, load
-from bookcast.settings import reload as rotation
-from bookcast.settings.reload import Rotation, signatures, watched
+from bookcast.settings.reload import Rotation, RotationTimes, signatures, watched
 from tests.support import eventually
 
 SECRET = "a secret of more than thirty-two bytes"
 KEYS = '[keys.a]\nsha256 = "{}"\n'.format("a" * 64)
 
 
-@pytest.fixture(autouse=True)
-def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look more often than a server does."""
-    monkeypatch.setattr(rotation, "LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(rotation, "RETRY_SECONDS", 0.1)
+QUICKER = RotationTimes(look_seconds=0.02, retry_seconds=0.1)
 
 
 class World:
@@ -43,7 +35,7 @@ class World:
         self.flags = flags
         self.taken: list[Settings] = []
         self.fault: Exception | None = None
-        self.rotation = Rotation(self.load(), self.load, self.apply)
+        self.rotation = Rotation(self.load(), self.load, self.apply, QUICKER)
 
     def load(self) -> Loaded:
         return load(self.flags, self.environ, self.env_file)
@@ -53,17 +45,6 @@ class World:
             raise self.fault
         self.taken.append(settings)
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.rotation.run())
-        await asyncio.sleep(0.05)
-        try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
     async def takes(self, count: int) -> None:
         await eventually(lambda: len(self.taken) >= count, "the settings to be taken over")
 
@@ -71,7 +52,7 @@ class World:
 async def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
     """Also when another is moved in its place, or what a link points to changes; and no other."""
     world = World(tmp_path)
-    async with world.running():
+    async with world.rotation.running():
         world.secret.write_text(SECRET + "2")
         await world.takes(1)
         assert world.taken[-1].auth_jwt_secret == SECRET + "2"
@@ -95,7 +76,7 @@ async def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
 async def test_a_file_is_read_when_it_is_written_to_its_end(tmp_path: Path) -> None:
     """What is half there would be another secret."""
     world = World(tmp_path)
-    async with world.running():
+    async with world.rotation.running():
         for length in range(8, 40, 2):
             world.secret.write_text("x" * length)
             await asyncio.sleep(0.015)
@@ -109,7 +90,7 @@ async def test_a_file_is_read_when_it_is_written_to_its_end(tmp_path: Path) -> N
 async def test_asking_reads_everything_again(tmp_path: Path) -> None:
     """.env too; what takes a restart keeps its value and is told."""
     world = World(tmp_path)
-    async with world.running():
+    async with world.rotation.running():
         world.env_file.write_text("LOG_LEVEL=debug\nPING_INTERVAL=3\nMAX_SUBSCRIPTIONS=7\n")
         world.rotation.ask()
         await world.takes(1)
@@ -144,7 +125,7 @@ async def test_what_is_wrong_changes_nothing_and_is_told(
     """Until it is right again, which needs no other signal."""
     world = World(tmp_path)
     path = tmp_path / name
-    async with world.running():
+    async with world.rotation.running():
         if text is None:
             path.unlink()
         else:
@@ -177,7 +158,7 @@ async def test_what_the_server_refuses_is_tried_again(
 ) -> None:
     """And the log has it once."""
     world = World(tmp_path)
-    async with world.running():
+    async with world.rotation.running():
         world.fault = fault
         world.rotation.ask()
         await eventually(lambda: world.rotation.state.detail is not None, "the refusal")
@@ -186,6 +167,12 @@ async def test_what_the_server_refuses_is_tried_again(
         await world.takes(1)
     refused = [one for one in caplog.records if "can't be used" in one.message]
     assert len(refused) == 1
+
+
+def test_a_failed_attempt_is_made_again_at_a_later_look() -> None:
+    """Looks are when it is noticed that its time has come."""
+    with pytest.raises(ValueError, match=r"retry_seconds .* longer than .* look_seconds"):
+        RotationTimes(look_seconds=2.0)
 
 
 def test_a_signature_tells_of_every_change(tmp_path: Path) -> None:

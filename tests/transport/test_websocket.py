@@ -17,7 +17,6 @@ from bookcast import BookData, Server, serve
 from bookcast.errors import CloseCode
 from bookcast.sessions.session import Session
 from bookcast.transport.handshake import HandshakeHandler
-from bookcast.transport.websocket import run_through
 from tests.conftest import LOOPS
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.support import (
@@ -676,9 +675,10 @@ async def test_an_engine_that_waits_gets_a_task(
     async with connect(server.ws_url + "me?protocol=bookcast.v1") as client:
         [socket_] = websockets_of(server)
         endpoint = msgspec.structs.replace(
-            socket_._endpoint, publish=slowly, publishing_waits=True, max_message_bytes=1 << 20
+            socket_._endpoint, publish=slowly, max_message_bytes=1 << 20
         )
         monkeypatch.setattr(socket_, "_endpoint", endpoint)
+        monkeypatch.setattr(server.parts.backend.engine, "waits", True)
         await client.hear()
         publish = {"action": "publish", "channel": "quote", "symbol": "A", "data": {"last": 1}}
         await client.say({**publish, "id": 1})
@@ -689,17 +689,6 @@ async def test_an_engine_that_waits_gets_a_task(
         released.set()
         heard = [(await client.hear())["type"] for _ in range(302)]
     assert heard == ["published", *["pong"] * 301]
-
-
-def test_a_coroutine_that_waits_is_not_run_through() -> None:
-    """That would be a fault of ours."""
-
-    async def nothing() -> None:
-        return
-
-    run_through(nothing())
-    with pytest.raises(AssertionError, match="waits"):
-        run_through(asyncio.sleep(0))
 
 
 @pytest.mark.no_cover

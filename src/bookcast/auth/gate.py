@@ -1,4 +1,4 @@
-"""Who comes in: one gate for HTTP and WebSocket, so that both give the same answer."""
+"""Decides who a caller is: one gate for HTTP and WebSocket, so that both give the same answer."""
 
 from __future__ import annotations
 
@@ -23,22 +23,26 @@ from bookcast.settings import Settings
 logger = logging.getLogger(__name__)
 
 BEARER_PROTOCOL: Final = "bearer."
-"""A browser offers the subprotocol ``bearer.<token>``: a token's characters may stand there."""
+"""A browser offers the subprotocol ``bearer.<token>``: a token's characters are allowed there."""
 
 BEARER_PROTOCOL_BASE64: Final = "base64url.bearer.authorization.k8s.io."
-"""The same as Kubernetes writes it, in base64url."""
+"""The same in the form of Kubernetes, with the token in base64url."""
 
 FORWARDED: Final = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP")
-"""A proxy says by these that it asks for somebody else."""
+"""Headers with which a proxy names the client that it forwards a request of."""
 
 
 class AuthRequest(NamedTuple):
-    """What somebody who wants something shows.
+    """What a request shows of its sender.
 
-    ``peer``: the address at the other end of the connection. ``headers`` gives all values of one.
-    ``offered``: subprotocols. ``page``: the request may come from a page without the visitor's
-    knowing, and changes something or opens a WebSocket. ``stays``: it opens a WebSocket, where
-    whoever hasn't said who they are may still do so.
+    Attributes:
+        peer: the address at the other end of the connection.
+        headers: returns all values of a header.
+        query: the parameters of the address.
+        offered: the subprotocols that the client offers.
+        page: a web page may have sent the request without its visitor's knowledge, and it changes
+            something or opens a WebSocket.
+        stays: the request opens a WebSocket, over which the client may still authenticate.
     """
 
     peer: str
@@ -50,7 +54,13 @@ class AuthRequest(NamedTuple):
 
 
 class Caller(NamedTuple):
-    """Who that is. ``principal`` None: nobody yet; ``proxied``: there is a proxy in between."""
+    """The sender of a request.
+
+    Attributes:
+        address: the client's address.
+        principal: None: the client isn't authenticated yet.
+        proxied: a proxy is in between.
+    """
 
     address: str
     principal: Principal | None
@@ -58,22 +68,22 @@ class Caller(NamedTuple):
 
     @property
     def is_anyone(self) -> bool:
-        """Whether they were not asked who they are."""
+        """Whether the caller is served without authentication."""
         return self.principal is not None and self.principal.kind == ANYONE
 
     @property
     def account(self) -> str:
-        """Whose use of the server it counts as: a principal's, or an address's."""
+        """The account of the caller's use of the server: its principal's id, or its address."""
         if self.principal is None or self.is_anyone:
             return neighbourhood(self.address)
         return self.principal.id
 
     @property
     def rights(self) -> Rights:
-        """What they may do.
+        """The caller's rights.
 
         Raises:
-            InvalidInput: when they haven't said who they are.
+            InvalidInput: the caller isn't authenticated.
         """
         if self.principal is None:
             raise unauthenticated()
@@ -81,15 +91,22 @@ class Caller(NamedTuple):
 
 
 class Gate:
-    """Decides who somebody is, and whether a page may use their browser for this.
+    """Authenticates callers, and decides whether a page may use its visitor's browser.
 
     Args:
         mode: AUTH_MODE.
-        hosts, origins: which names and pages are ours.
-        proxies: whose word on addresses counts.
-        tokens, api_keys: what credentials are checked with, None where there are none.
-        rights: of those that a proxy names.
+        hosts, origins: which host names and pages are allowed.
+        proxies: the proxies whose forwarding headers count.
+        refusals: counts refusals by reason.
+        tokens, api_keys: verify credentials; None: no such credentials are taken.
+        jwks: the token issuer's keys.
+        rights: rights of users that a proxy names.
         publish_allow, admin_allow: networks that may do that without a credential.
+        cookie: the name of the cookie with the token; None: no cookie counts.
+        proxy_header: the header in which a trusted proxy names the user.
+        query_token_seconds: bound of the lifetime of a token in an address; 0: none are taken.
+        default_market: the market of symbols without one.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -132,7 +149,7 @@ class Gate:
 
     @classmethod
     def of(cls, settings: Settings, refusals: Refusals, jwks: Jwks | None = None) -> Gate:
-        """Make the gate that the settings ask for; ``jwks``: the keys of an issuer that are known.
+        """Return the gate for the settings; ``jwks``: the issuer's keys, if they are known already.
 
         Raises:
             SettingError: for a key or file that can't be used.
@@ -184,23 +201,23 @@ class Gate:
 
     @property
     def is_open(self) -> bool:
-        """Whether everybody is served."""
+        """Whether callers are served without authentication."""
         return self._mode == "none"
 
     @property
     def takes_credentials(self) -> bool:
-        """Whether there is anything to check a token or key with."""
+        """Whether tokens or API keys can be verified."""
         return not self._takes_none
 
     def trusts(self, peer: str) -> bool:
-        """Return whether this peer is a trusted proxy, whose forwarding headers count."""
+        """Return whether a peer is a trusted proxy, whose forwarding headers count."""
         return self._proxies.contains(peer)
 
     def check_page(self, auth_request: AuthRequest) -> None:
-        """Check that a request doesn't come from a web page of a foreign origin.
+        """Check that a request doesn't come from a foreign web page.
 
         Raises:
-            InvalidInput: naming the setting that would allow it.
+            InvalidInput: names the setting that would allow it.
         """
         host = ", ".join(auth_request.headers("Host"))
         origin = _joined(auth_request.headers("Origin"))
@@ -212,17 +229,17 @@ class Gate:
             raise
 
     def knows_page(self, auth_request: AuthRequest) -> bool:
-        """Return whether a page is known by name, so that cookies count with its requests."""
+        """Return whether a page is listed by name, so that cookies count with its requests."""
         return self._origins.knows(
             _joined(auth_request.headers("Origin")), ", ".join(auth_request.headers("Host"))
         )
 
     def admit(self, auth_request: AuthRequest) -> Caller:
-        """Return who sent a request. Call :meth:`check_page` first.
+        """Return the sender of a request. Call :meth:`check_page` first.
 
         Raises:
-            InvalidInput: for a credential that is wrong.
-            UnknownKey: when asking for the keys again may help.
+            InvalidInput: for a wrong credential.
+            UnknownKey: fetching the issuer's keys again may help.
         """
         address, proxied = self._address(auth_request)
         principal = self._recognise(auth_request)
@@ -232,10 +249,11 @@ class Gate:
         return Caller(address, principal, proxied)
 
     async def require(self, auth_request: AuthRequest, scope: Scope) -> tuple[Caller, Rights]:
-        """Return who sent a request, and their rights, which include this scope.
+        """Return the sender of a request, and its rights, which include ``scope``.
 
         Raises:
-            InvalidInput: when they may not, or their credential is wrong or can't be checked.
+            InvalidInput: the sender may not do this, or its credential is wrong or can't be
+                verified.
         """
         caller = await self.identify(auth_request)
         rights = caller.rights
@@ -245,10 +263,10 @@ class Gate:
         return caller, rights
 
     async def identify(self, auth_request: AuthRequest) -> Caller:
-        """Return who sent a request, as :meth:`admit` does; fetch keys if one isn't known.
+        """Return the sender of a request, as :meth:`admit` does; fetch unknown keys first.
 
         Raises:
-            InvalidInput: for a credential that is wrong, or can't be checked.
+            InvalidInput: for a credential that is wrong, or can't be verified.
         """
         try:
             return self.admit(auth_request)
@@ -263,27 +281,27 @@ class Gate:
         """Return the principal of a credential.
 
         Raises:
-            InvalidInput: when it is wrong.
-            UnknownKey: when asking for the keys again may help.
+            InvalidInput: for a wrong credential.
+            UnknownKey: fetching the issuer's keys again may help.
         """
         if self._takes_none:
             raise InvalidInput("not_supported", "This server serves everybody: it takes no token")
         return self._verify(credential)
 
     async def ask_for_keys(self) -> None:
-        """Ask whoever signs tokens for the keys."""
+        """Fetch the token issuer's keys."""
         if self.jwks is not None:
             await self.jwks.ask()
 
-    # Keys and rights that change
+    # Changes of keys and rights
 
     def take_credentials(self, other: Gate) -> None:
-        """Check with another gate's keys, secrets and rights from now on."""
+        """Use another gate's keys, secrets and rights from now on."""
         self._tokens, self._api_keys = other._tokens, other._api_keys
         self._rights = other._rights
 
     def renewed(self, principal: Principal) -> Principal | None:
-        """Return a principal with the rights it has now; None: its key or secret is gone."""
+        """Return a principal with its present rights; None: its key or secret is gone."""
         match principal.kind:
             case "key":
                 return None if self._api_keys is None else self._api_keys.of(principal.key)
@@ -293,7 +311,7 @@ class Gate:
                 return self._user(principal.name)
         return principal
 
-    # Who it is
+    # Recognising principals
 
     def _recognise(self, auth_request: AuthRequest) -> Principal | None:
         credential = _in_header(auth_request)
@@ -331,7 +349,7 @@ class Gate:
         if self._cookie is None or self._tokens is None:
             return None
         for header in auth_request.headers("Cookie"):
-            # Not http.cookies: one cookie that it doesn't understand makes it drop all of them.
+            # http.cookies would drop all cookies because of one that it can't parse.
             for cookie in header.split(";"):
                 name, equals, value = cookie.strip().partition("=")
                 if equals and name == self._cookie:
@@ -354,14 +372,14 @@ class Gate:
         return self._user(name)
 
     def _user(self, name: str) -> Principal:
-        """Return whom a proxy names."""
+        """Return the principal of a user that a proxy names."""
         rights = resolve(self._rights.grants(name), "read", self._default_market)
         return Principal("user", name, rights)
 
     def _check_strictly(self, auth_request: AuthRequest) -> None:
-        """Refuse pages of others: a browser shows this credential whichever page asks.
+        """Refuse foreign pages: a browser sends this credential for any page.
 
-        A browser leaves out the Origin only where a page of ours reads something.
+        A browser leaves out the Origin only if a page of the server's own origin reads something.
         """
         origin = _joined(auth_request.headers("Origin"))
         if auth_request.page or origin is not None:
@@ -372,7 +390,7 @@ class Gate:
                 raise
 
     def _of_network(self, address: str, *, stays: bool) -> Principal | None:
-        """Return the principal of a request without a credential, None where one is required."""
+        """Return the principal of a request without a credential; None: one is required."""
         publishes = self._publish_allow.contains(address)
         if self.is_open:
             closed = self._publish_allow or self._api_keys is not None
@@ -389,7 +407,7 @@ class Gate:
         )
         return anyone(Rights(scopes)) if scopes else None
 
-    # Where from
+    # Addresses
 
     def _is_their_own(self, address: str, auth_request: AuthRequest) -> bool:
         """Return whether the address identifies this caller rather than a shared proxy."""
@@ -410,7 +428,7 @@ class Gate:
         return auth_request.peer, proxied
 
     def warn(self, what: str) -> None:
-        """Count what somebody does who isn't a trusted proxy, and log it now and then."""
+        """Count what an untrusted proxy does, and log a warning now and then."""
         self._refusals.add("untrusted_proxy")
         if self._warnings.count():
             logger.warning("%s; if that is your proxy, add it to TRUSTED_PROXIES", what)
@@ -422,14 +440,14 @@ class Gate:
 
 
 def unauthenticated() -> InvalidInput:
-    """Make the refusal of whoever hasn't said who they are."""
+    """Return the refusal of a caller that isn't authenticated."""
     return InvalidInput(
         "unauthenticated", "Say who you are: Authorization: Bearer, with a token or an API key"
     )
 
 
 def keys_unavailable() -> InvalidInput:
-    """Make the refusal of a token that can't be checked now."""
+    """Return the refusal of a token that can't be verified now."""
     return InvalidInput("keys_unavailable", "Tokens can't be checked now", retry_after=1)
 
 
@@ -439,8 +457,9 @@ _READERS: Final = frozenset({"read", "admin"})
 def _asks_for_others(auth_request: AuthRequest) -> bool:
     """Return whether forwarding headers name another address than the peer's.
 
-    A balancer may send the client's address twice, by the PROXY protocol and in X-Forwarded-For.
-    Then the peer is the client, and we must not advise to trust it as a proxy.
+    A load balancer may send the client's address twice, by the PROXY protocol and in
+    X-Forwarded-For. Then the peer is the client, and the warning must not advise to trust it as a
+    proxy.
     """
     return any(
         plain(hop) != auth_request.peer
@@ -464,7 +483,7 @@ def _in_subprotocol(offered: Sequence[str]) -> str | None:
             coded = protocol.removeprefix(BEARER_PROTOCOL_BASE64)
             try:
                 return base64.urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode()
-            except ValueError:  # of base64, of ASCII or of UTF-8
+            except ValueError:  # invalid base64, ASCII or UTF-8
                 raise InvalidInput("invalid_token", "The token isn't valid base64url") from None
         if protocol.startswith(BEARER_PROTOCOL):
             return protocol.removeprefix(BEARER_PROTOCOL)

@@ -22,15 +22,15 @@ SIGNING: Final = frozenset(
         "auth_jwt_issuer",
     }
 )
-"""The settings that a token is made by."""
+"""The settings that ``bookcast token`` uses."""
 
 ALL: Final = "--help-all"
 
 WITH_SETTINGS: Final = {
     "serve": "serve WebSocket clients and publishers",
     "demo": "serve a simulated market, with a live page",
-    "doctor": "say what is wrong when nothing arrives from OpenD",
-    "config": "show every setting's value and where it came from",
+    "doctor": "find out why no data arrive from OpenD",
+    "config": "show the value of every setting and its source",
 }
 CREDENTIALS: Final = {
     "token": "make a token (JWT) to try AUTH_MODE=jwt with",
@@ -62,15 +62,15 @@ EXAMPLES: Final = {
 
 NAMES: Final = (
     "Every setting is also an environment variable, or a line in .env: --websocket-port 9000 is\n"
-    "WEBSOCKET_PORT=9000. 'bookcast config' shows all values and where they come from."
+    "WEBSOCKET_PORT=9000. 'bookcast config' shows all values and their sources."
 )
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence, which names the nearest flag for a misspelt one.
+    """A parser whose errors are one sentence. It suggests the nearest flag for a misspelt one.
 
-    Flags can't be shortened: what a short form means would change with each new setting. No error
-    repeats a value, which may be a secret.
+    Flags can't be abbreviated: the meaning of an abbreviation could change with each new setting.
+    No error repeats a value, which may be a secret.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -83,11 +83,11 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """End with the sentence and code 2."""
+        """Exit with the sentence and code 2."""
         self.exit(2, f"bookcast: {message}; see {self.prog} --help\n")
 
     def knows(self, flag: str) -> bool:
-        """Return whether there is such a flag."""
+        """Return whether the parser has a flag."""
         return flag in self._option_string_actions
 
     def flags(self) -> list[str]:
@@ -95,7 +95,7 @@ class Parser(argparse.ArgumentParser):
         return list(self._option_string_actions)
 
     def refuse(self, unknown: Sequence[str], known: Collection[str] = ()) -> NoReturn:
-        """End because of arguments that aren't understood; ``known``: flags besides its own."""
+        """Exit because of unknown arguments. ``known``: more flags to suggest."""
         first = next((one for one in unknown if one.startswith("-")), unknown[0])
         name = first.partition("=")[0]
         self.error(f"{name} is not understood{_did_you_mean(name, [*self.flags(), *known])}")
@@ -104,10 +104,10 @@ class Parser(argparse.ArgumentParser):
 def parse(arguments: Sequence[str]) -> dict[str, Any]:
     """Return the arguments by name; a flag that wasn't given is None.
 
-    Without any, the help is shown and ``command`` is None.
+    Without arguments it prints the help, and ``command`` is None.
 
     Raises:
-        SystemExit: after help was asked for, or an error was shown.
+        SystemExit: after it printed help that was asked for, or an error.
     """
     parser, commands = _parser(everything=ALL in arguments)
     if not arguments:
@@ -137,7 +137,10 @@ def _did_you_mean(name: str, known: Collection[str]) -> str:
 
 
 def _parser(*, everything: bool) -> tuple[Parser, dict[str, Parser]]:
-    """Return the parser, and those of the commands; the help has everything, or what is common."""
+    """Return the parser, and those of the commands by name.
+
+    ``everything``: the help has all settings, else the common ones.
+    """
     parser = Parser(
         prog="bookcast",
         description="Real-time market data from one feed to thousands of WebSocket clients.",
@@ -156,8 +159,8 @@ def _parser(*, everything: bool) -> tuple[Parser, dict[str, Parser]]:
     commands["doctor"].add_argument(
         "--report",
         action="store_true",
-        help="write down what OpenD says where no document says it, to send it to the developers: "
-        "versions, rights, states, how candles are dated; nothing personal. It subscribes two "
+        help="print a report on OpenD's undocumented behaviour, to send to the developers: "
+        "versions, rights, states, labels of candles; nothing personal. It subscribes to two "
         "symbols for a minute",
     )
     for name in CREDENTIALS:
@@ -189,20 +192,22 @@ def _add_flag(parser: Any, description: Description, *, hidden: bool = False) ->
         *names,
         dest=description.field,
         metavar=description.placeholder,
-        # argparse would read a % as its own.
+        # argparse takes a single % for a format.
         help=argparse.SUPPRESS if hidden else (description.help + shown).replace("%", "%%"),
     )
 
 
 def _add_rights(command: Parser, default: str) -> None:
-    command.add_argument("name", help="whom it is for")
-    command.add_argument("--scope", help=f"of {' '.join(SCOPE_WORDS)} (default {default})")
+    command.add_argument("name", help="the name of the user or program")
+    command.add_argument(
+        "--scope", help=f"one or more of {' '.join(SCOPE_WORDS)} (default {default})"
+    )
     for field, kind, what in (
         ("symbols", str, "patterns: US.*,HK.00700 (default all)"),
         ("channels", str, "orderbook,trades,... (default all)"),
-        ("max_depth", int, "levels of a book"),
-        ("min_interval_ms", int, "at most one message of a view in so many milliseconds"),
-        ("max_subscriptions", int, "of one connection"),
+        ("max_depth", int, "maximum levels of a book"),
+        ("min_interval_ms", int, "minimum milliseconds between two messages of a view"),
+        ("max_subscriptions", int, "maximum subscriptions of one connection"),
     ):
         flag = "--" + field.replace("_", "-")
         command.add_argument(flag, type=kind, help=what, metavar=field.split("_")[-1].upper())
@@ -217,7 +222,7 @@ def _add_signing(token: Parser) -> None:
         type=_positive,
         default=300.0,
         metavar="SECONDS",
-        help="until it expires (default 300, which ?token= takes as well)",
+        help="time until it expires (default 300, which ?token= accepts too)",
     )
     token.add_argument(
         "--key-file",

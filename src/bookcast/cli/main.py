@@ -9,7 +9,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,11 +37,11 @@ RIGHTS: Final = (
     "max_subscriptions",
 )
 DEMO: Final = {"feed": "simulator"}
-"""What ``bookcast demo`` sets, unless told otherwise."""
+"""The settings of ``bookcast demo``, unless flags change them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 1 problems found, 2 not begun."""
+    """Run the command. Return its exit code: 0 done, 1 problems found, 2 couldn't start."""
     arguments = sys.argv[1:] if arguments is None else arguments
     given = command_line.parse(arguments)
     command = given.pop("command")
@@ -86,7 +86,7 @@ def _run_command(
     *,
     report: bool,
 ) -> int:
-    """Run what goes on for a while; ``read`` reads the settings again."""
+    """Run a server, a group of workers, or the doctor. ``read`` reads the settings again."""
     worker = workers.worker_of(os.environ)
     _hold_standard_files()
     has_workers = loaded.settings.workers > 1 and worker is None
@@ -97,7 +97,7 @@ def _run_command(
             logger.warning("%s", warning)
     _allow_many_files()
     if hasattr(signal, "SIGHUP") and not _in_terminal():
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to read again
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the server handles it
     if command == "doctor":
         return _run(examine(loaded, for_developers=report))
     if has_workers:
@@ -114,7 +114,7 @@ def _print_warnings(loaded: Loaded) -> None:
 
 
 def make_token(given: dict[str, Any]) -> str:
-    """Make a token that a server with the same settings takes."""
+    """Return a new token that a server with the same settings accepts."""
     flags = {one.field: given[one.field] for one in describe() if one.field in given}
     loaded = load(flags)
     _print_warnings(loaded)
@@ -140,7 +140,7 @@ def make_token(given: dict[str, Any]) -> str:
 
 
 def make_key(given: dict[str, Any]) -> str:
-    """Make an API key, and the lines that the server's file of keys needs for it."""
+    """Return a new API key, and the lines for it in the server's file of keys."""
     key, digest = keys.make_key()
     return (
         f"{key}\n\n# This is the only time that the key is shown. AUTH_API_KEYS_FILE needs:\n"
@@ -165,20 +165,20 @@ def _grant(given: dict[str, Any]) -> Grant:
 
 
 class Demo(Server):
-    """A server whose user wants to see its page first of all."""
+    """A server that prints the address of its page when it starts."""
 
     def announce(self) -> None:
-        """Print what to open, before the log says anything."""
-        # Under the name that people know this machine by.
+        """Print the address to open, before the first log line."""
+        # localhost is the more familiar name.
         url = self.http_url.replace("//127.0.0.1:", "//localhost:")
         print(f"open {url}/", file=sys.stderr, flush=True)
         super().announce()
 
 
 async def serve_until_stopped(server: Server, loaded: Loaded, read: Callable[[], Loaded]) -> int:
-    """Serve until SIGINT or SIGTERM; a second one doesn't wait for anybody.
+    """Serve until SIGINT or SIGTERM. A second signal ends the drain of clients at once.
 
-    SIGHUP, and a file that has changed, let it ``read`` its settings again.
+    On SIGHUP, or when a file has changed, it reads its settings again with ``read``.
     """
 
     async def apply(settings: Settings) -> None:
@@ -189,14 +189,14 @@ async def serve_until_stopped(server: Server, loaded: Loaded, read: Callable[[],
         rotation = Rotation(loaded, read, apply)
         server.rotated = lambda: rotation.state
         hang_up.append(rotation.ask)
-        async with server, _running(rotation.run()):
-            await _told_to_stop(stop, is_worker=server.is_worker)
+        async with server, rotation.running():
+            await _wait_for_stop(stop, is_worker=server.is_worker)
             await server.drain(hurry=hurry)
     return 0
 
 
-async def _told_to_stop(stop: asyncio.Event, *, is_worker: bool) -> None:
-    """Wait for a signal; a worker that nobody is there to send one ends by itself."""
+async def _wait_for_stop(stop: asyncio.Event, *, is_worker: bool) -> None:
+    """Wait for a signal to stop. A worker also stops when its parent process is gone."""
     waits: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
     if is_worker:
         waits.append(asyncio.create_task(workers.parent_is_gone()))
@@ -206,7 +206,7 @@ async def _told_to_stop(stop: asyncio.Event, *, is_worker: bool) -> None:
 
 
 async def run_workers(loaded: Loaded, arguments: Sequence[str]) -> int:
-    """Run several processes until SIGINT or SIGTERM, which they are told."""
+    """Run several worker processes until SIGINT or SIGTERM, which is passed on to them."""
     settings = loaded.settings
     held, port = workers.hold_port(settings.address, settings.websocket_port)
     with contextlib.ExitStack() as stack:
@@ -225,18 +225,8 @@ async def run_workers(loaded: Loaded, arguments: Sequence[str]) -> int:
             hurrying.cancel()
 
 
-@contextlib.asynccontextmanager
-async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run something beside the rest."""
-    task = asyncio.create_task(work, name="rotation")
-    try:
-        yield
-    finally:
-        task.cancel()
-
-
 def _in_terminal() -> bool:
-    """Return whether somebody sits before this process, who ends it by closing the window."""
+    """Return whether this process runs in a terminal, whose closing must end it (SIGHUP)."""
     try:
         return sys.stdin is not None and sys.stdin.isatty()
     except ValueError:  # it is closed
@@ -245,9 +235,10 @@ def _in_terminal() -> bool:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event, list[Callable[[], None]]]]:
-    """Return what the first signal to end sets, what the second one does, and what SIGHUP calls.
+    """Handle signals: yield the event of the first one, of the second, and SIGHUP's functions.
 
-    A third signal ends the process. In a terminal, SIGHUP ends it as ever.
+    A third SIGINT or SIGTERM exits the process. In a terminal, SIGHUP keeps its default: it ends
+    the process.
     """
     loop = asyncio.get_running_loop()
     stop, hurry = asyncio.Event(), asyncio.Event()
@@ -276,11 +267,11 @@ def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event, list[Callable[[],
 
 
 async def examine(loaded: Loaded, *, for_developers: bool) -> int:
-    """Print how OpenD and a running server are; return 1 when something is wrong.
+    """Print the state of OpenD and of a running server. Return 1 when something is wrong.
 
-    ``for_developers``: write down instead what OpenD says where no document says it.
+    ``for_developers``: print instead a report on OpenD's undocumented behaviour.
     """
-    # Only here: what it needs is an extra.
+    # Imported here: it needs the futu extra.
     from bookcast.feeds.futu import doctor  # noqa: PLC0415 - an extra
 
     if for_developers:
@@ -292,7 +283,7 @@ async def examine(loaded: Loaded, *, for_developers: bool) -> int:
 
 
 def show_config(loaded: Loaded) -> str:
-    """Write each setting, its value and where the value came from."""
+    """Return a table of the settings with their values and sources."""
     rows = []
     for description in describe():
         value = getattr(loaded.settings, description.field)
@@ -313,16 +304,16 @@ def _show(description: Description, value: Any) -> str:
 
 
 def _hold_standard_files() -> None:
-    """Keep the numbers of standard files that are closed from being given to connections."""
+    """Open /dev/null for closed standard files, so that no connection gets their descriptors."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            # It is given the lowest number that is free, which is that one.
+            # The lowest free descriptor is the one of the closed file.
             stream = Path(os.devnull).open(mode)  # noqa: SIM115 - for as long as the process runs
             setattr(sys, name, stream)
 
 
 def _allow_many_files() -> None:
-    """Raise this process's limit of open files to the most that the system allows."""
+    """Raise this process's limit of open files to the system's maximum."""
     try:
         import resource  # noqa: PLC0415 - not on every platform
     except ImportError:
@@ -335,7 +326,7 @@ def _allow_many_files() -> None:
 def _run(main: Coroutine[Any, Any, int]) -> int:
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     try:
-        # Not on every platform; asyncio's own loop serves as well, at more CPU a message.
+        # uvloop isn't on every platform. asyncio's loop works too, with more CPU per message.
         import uvloop  # noqa: PLC0415 - only the command chooses a loop
 
         loop_factory = uvloop.new_event_loop

@@ -1,4 +1,4 @@
-"""Several processes that share a port, started, watched and ended. Redis is what they share."""
+"""Starts, watches and stops several processes that share a port. They share state in Redis."""
 
 from __future__ import annotations
 
@@ -22,23 +22,24 @@ from bookcast.transport.listen import unresolvable
 logger = logging.getLogger(__name__)
 
 VARIABLE: Final = "BOOKCAST_WORKER"
-"""Tells a process which worker it is. It isn't a setting: nobody but this module writes it."""
+"""Environment variable with a worker's number. It isn't a setting: only this module writes it."""
 
 FIRST_DELAY: Final = 0.2
 MAX_DELAY: Final = 10.0
-"""Seconds until a worker that died is started again, from the first to the last, with jitter."""
+"""The delay before a dead worker is restarted, in seconds; it grows from the first to the second,
+with jitter."""
 
 WELL_SECONDS: Final = 30.0
-"""One that ran for so long wasn't dead at birth."""
+"""A worker that ran for so many seconds had started well, so the delay is reset."""
 
 LOOK_SECONDS: Final = 1.0
 
 NOT_BEGUN: Final = 2
-"""The exit code of a command that says in one sentence why it can't begin."""
+"""The exit code of a command that couldn't start, and printed why."""
 
 
 def worker_of(environ: Mapping[str, str]) -> Worker | None:
-    """Return which worker this process is, None if it is none."""
+    """Return which worker this process is; None if it isn't a worker."""
     text = environ.get(VARIABLE)
     if text is None:
         return None
@@ -47,12 +48,12 @@ def worker_of(environ: Mapping[str, str]) -> Worker | None:
 
 
 def hold_port(host: str, port: int) -> tuple[list[socket.socket], int]:
-    """Hold the port for the workers without listening on it, and give its number.
+    """Bind the port for the workers without listening on it. Return the sockets and the number.
 
-    With port 0 they couldn't find each other's.
+    With port 0 each worker would get another port, so one is chosen here.
 
     Raises:
-        StartupError: when another program has it, another group of workers included.
+        StartupError: when another program has the port, or another group of workers.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -75,7 +76,8 @@ def hold_port(host: str, port: int) -> tuple[list[socket.socket], int]:
 
 def _hold(family: int, address: tuple[Any, ...]) -> socket.socket:
     with socket.socket(family, socket.SOCK_STREAM) as alone:
-        # Another group would share it, too: so it must be free for one who doesn't share.
+        # With SO_REUSEPORT alone, another group could share the port. So a socket without it
+        # must be able to bind first.
         alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         _bind(alone, address)
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -95,17 +97,17 @@ def _bind(sock: socket.socket, address: tuple[Any, ...]) -> None:
 
 
 async def parent_is_gone() -> None:
-    """Return when the process that started this one is gone: nobody would end it any more."""
+    """Return when the parent process is gone, since nothing else would stop this one."""
     parent = os.getppid()
-    while os.getppid() == parent:  # noqa: ASYNC110 - nobody tells
+    while os.getppid() == parent:  # noqa: ASYNC110 - no event
         await asyncio.sleep(LOOK_SECONDS)
 
 
 class Workers:
-    """Runs so many processes of the same command until told to stop.
+    """Runs ``count`` processes of the same command until it is told to stop.
 
-    A worker that dies is started again. Each is a node of its own; the system spreads connections
-    over them.
+    A worker that dies is restarted. Each worker is a node of its own. The kernel spreads
+    connections over them.
     """
 
     def __init__(self, arguments: Sequence[str], *, count: int, port: int) -> None:
@@ -116,7 +118,7 @@ class Workers:
         self._stopping = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> int:
-        """Run them, and give the exit code: that of a worker which can't even begin, or 0."""
+        """Run the workers. Return the exit code: that of a worker that couldn't start, or 0."""
         watches = [
             asyncio.create_task(self._watch(number), name=f"worker {number}")
             for number in range(self._count)
@@ -133,20 +135,20 @@ class Workers:
         return max((code for code in codes), key=abs)
 
     def end(self, number: int) -> None:
-        """Send a signal to all workers, and start none again."""
+        """Send a signal to all workers, and restart none."""
         self._stopping.set()
         for process in self._processes.values():
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(number)
 
     def hang_up(self) -> None:
-        """Signal all workers to read their settings again."""
+        """Send SIGHUP to all workers, so that they read their settings again."""
         for process in self._processes.values():
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGHUP)
 
     async def _watch(self, number: int) -> int:
-        """Keep one worker running; give its last exit code, 0 where it was told to stop."""
+        """Keep one worker running. Return its last exit code; 0 if it was stopped on purpose."""
         loop = asyncio.get_running_loop()
         failures = 0
         while not self._stopping.is_set():
@@ -157,7 +159,7 @@ class Workers:
                 "bookcast",
                 *self._arguments,
                 env={**os.environ, VARIABLE: f"{self._group}/{number}/{self._count}"},
-                # Ctrl-C in a terminal is this process's affair, which passes it on.
+                # Ctrl-C in a terminal must reach only this process, which passes it on.
                 start_new_session=True,
             )
             self._processes[number] = process
@@ -169,7 +171,7 @@ class Workers:
             lived = loop.time() - began
             failures = 1 if lived > WELL_SECONDS else failures + 1
             if code == NOT_BEGUN and failures == 1 and lived < WELL_SECONDS:
-                return code  # it has said why
+                return code  # it has printed why
             wait = backoff.delay(failures, random.random(), first=FIRST_DELAY, most=MAX_DELAY)
             logger.warning("worker %d ended with %d; starting again in %.1f s", number, code, wait)
             with contextlib.suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""Runs the feed on the node that is to, and tells all others how it can supply topics."""
+"""Runs the feed while this node is leader, and publishes its state of topics for other nodes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bookcast.cluster.feed_leadership import FeedLeadership
 from bookcast.engine.base import Engine
 from bookcast.errors import EngineAwayError, FencedError, InvalidInput
 from bookcast.feeds.base import Feed, FeedStatus, Publish
-from bookcast.feeds.futu.hints import hints
+from bookcast.feeds.futu.symbol_hints import hints
 from bookcast.feeds.supervisor import Supervisor
 from bookcast.model.feed_state import FeedState, Security
 from bookcast.model.symbol_list import FeedList
@@ -28,22 +28,22 @@ from bookcast.timing import Times
 logger = logging.getLogger(__name__)
 
 FEEDS: Final = "feeds"
-"""The notice of how the feeds are; others have a topic's name."""
+"""The name of the notice with the feeds' states. Notices of topics have the topics' names."""
 
 SYMBOLS: Final = "symbols"
-"""The notice of all that the feed has."""
+"""The name of the notice with the feed's symbols."""
 
 MAX_LISTED: Final = 10_000
-"""Other nodes aren't told of a longer list."""
+"""A longer list of symbols isn't published for other nodes."""
 
 R = TypeVar("R")
 
 
 class FeederTimes(Times, frozen=True, kw_only=True):
-    """Of what a node waits for that doesn't run the feed, in seconds.
+    """The intervals of nodes that aren't leader, in seconds.
 
-    ``leaderless``: when one node hands the feed to another, others know of neither for so long.
-    ``search``: how long another node may take to search its feed.
+    ``leaderless``: how long no leader may be known before the feed counts as down; that happens for
+    a moment whenever the leader changes. ``search``: the timeout of a search on the leader.
     """
 
     leaderless: float = 3.0
@@ -57,12 +57,12 @@ _list: Final = msgspec.msgpack.Decoder(tuple[str, list[Symbol]])
 
 
 class FeedRunner:
-    """One feed for all nodes, run by the one that is elected.
+    """One feed for all nodes, run by the leader.
 
     Args:
-        engine: takes what the feed publishes.
-        cluster: the other nodes.
-        make: makes the feeds that are configured, given where to publish.
+        engine: gets the feed's publications.
+        cluster: the ports to the other nodes.
+        make: makes the configured feeds, given the function that publishes.
         times: how long it waits for other nodes.
         clock: monotonic seconds.
     """
@@ -83,34 +83,34 @@ class FeedRunner:
         self._led_at = clock()
         self._fence: int | None = None
         self._leads = False
-        # What some node wants, and whether reads alone do.
+        # The topics that any node wants, and whether only reads want them.
         self._wanted: dict[Topic, bool] = {}
         self._taking_over: set[Topic] = set()
         self._work = BackgroundTasks()
         self._list: FeedList | None = None
-        # Notices of other nodes as they came, and as they were read.
+        # Notices of the leader, encoded and decoded.
         self._notices: dict[str, tuple[bytes, Any]] = {}
         self._feeds = [Supervisor(feed) for feed in make(self._publish)]
-        # How they were when this node ran them last.
+        # The feeds' states when this node last ran them.
         self._last: list[FeedStatus] = []
         cluster.members.handlers["search"] = self._answer_search
 
     async def start(self) -> None:
-        """Stand for election, where there are feeds to run."""
+        """Stand for election, if there are feeds to run."""
         if self._feeds:
             await FeedLeadership(self._cluster, self).start()
 
     @property
     def leads(self) -> bool:
-        """Whether this node runs the feed."""
+        """Whether this node is leader and runs the feed."""
         return self._leads
 
     def want(self, topic: Topic) -> None:
-        """Some node wants a topic."""
+        """Note that subscribers want a topic from now on, on at least one node."""
         self._want(topic, reads=False)
 
     def want_to_read(self, topic: Topic) -> None:
-        """Reads alone want a topic, at whatever nodes."""
+        """Note that only reads want a topic from now on, on all nodes together."""
         self._want(topic, reads=True)
 
     def _want(self, topic: Topic, *, reads: bool) -> None:
@@ -119,11 +119,11 @@ class FeedRunner:
         before = self._engine.fed_elsewhere(topic) if is_new else ()
         if isinstance(before, Awaitable):
             self._taking_over.add(topic)
-            self._work.begin(self._want_after_others(topic, before), f"takes over {topic}")
+            self._work.begin(self._want_after_others(topic, before), f"taking over {topic}")
         elif topic not in self._taking_over:
-            self._tell(topic)
+            self._pass_demand(topic)
 
-    def _tell(self, topic: Topic) -> None:
+    def _pass_demand(self, topic: Topic) -> None:
         for feed in self._feeds:
             if self._wanted[topic]:
                 feed.want_to_read(topic)
@@ -131,7 +131,7 @@ class FeedRunner:
                 feed.want(topic)
 
     async def _want_after_others(self, topic: Topic, before: Awaitable[Sequence[Update]]) -> None:
-        """Hand the feed first what that of another node has published of a topic."""
+        """Pass what another node's feed published of a topic to the feed before the demand."""
         try:
             past = [update.data for update in await before]
         finally:
@@ -140,16 +140,16 @@ class FeedRunner:
             return
         for feed in self._feeds:
             feed.go_on_after(topic, past)
-        self._tell(topic)
+        self._pass_demand(topic)
 
     def release(self, topic: Topic) -> None:
-        """No node wants it any more."""
+        """Note that no node wants a topic any more."""
         self._wanted.pop(topic, None)
         for feed in self._feeds:
             feed.release(topic)
 
     def supply(self, topic: Topic) -> FeedState | None:
-        """Return how the feed can supply a topic; None: no feed has it."""
+        """Return how the feed can supply a topic; None if no feed has it."""
         if self._leads:
             for feed in self._feeds:
                 if feed.serves(topic):
@@ -158,7 +158,7 @@ class FeedRunner:
         return self._supply_elsewhere(topic)
 
     def lacking(self, topic: Topic) -> FeedList | None:
-        """Return the list of the feed, wherever it runs, where that lacks the topic's symbol."""
+        """Return the leader's list of symbols if it lacks the topic's symbol, else None."""
         if self._leads:
             listed = None if any(feed.serves(topic) for feed in self._feeds) else self._list
         elif self._trouble() is not None:
@@ -168,14 +168,14 @@ class FeedRunner:
         return listed if listed is not None and topic.symbol not in listed else None
 
     def _look_at_list(self) -> None:
-        """Take note of what the feed has, where that is all."""
+        """Update the list of symbols, if the feed has a complete one."""
         for feed in self._feeds:
             symbols = tuple(feed.symbols()) if feed.names_all else ()
             if symbols and (self._list is None or self._list.symbols != symbols):
                 self._list = FeedList(feed.status().name, symbols, hints)
 
     def may_serve(self, topic: Topic) -> bool:
-        """Return whether a topic may come from a feed, wherever that runs."""
+        """Return whether a feed, on any node, may supply a topic."""
         if self._feeds:
             return any(
                 feed.serves(topic) and not feed.supply(topic).only_published for feed in self._feeds
@@ -183,7 +183,7 @@ class FeedRunner:
         return bool(self.statuses()) and self.lacking(topic) is None
 
     def statuses(self) -> list[FeedStatus]:
-        """Return how the feeds are, wherever they run."""
+        """Return the states of the feeds, on whichever node they run."""
         if self._leads:
             return [feed.status() for feed in self._feeds]
         statuses = self._read(FEEDS, _statuses.decode)
@@ -194,7 +194,7 @@ class FeedRunner:
         return statuses
 
     async def search(self, text: str) -> Sequence[Security]:
-        """Find what can be subscribed at the feed, wherever it runs; if nowhere, at this node's."""
+        """Search the securities of the leader's feed; without a leader, those of this node's."""
         leader = None if self._leads else self._leader()
         if leader is None:
             return [one for feed in self._feeds for one in await feed.search(text)]
@@ -205,11 +205,11 @@ class FeedRunner:
         try:
             return _securities.decode(answer) if answer else ()
         except msgspec.MsgspecError as error:
-            self._cluster.unreadable.note("what another node's feed has", error)
+            self._cluster.unreadable.note("the securities of another node's feed", error)
             return ()
 
     async def post(self) -> None:
-        """Post what has changed for other nodes; call it regularly."""
+        """Post changes for other nodes, if this node is leader. Call it regularly."""
         self._look_at_list()
         fence = self._cluster.election.fence
         if not self._leads or fence is None:
@@ -217,7 +217,7 @@ class FeedRunner:
         try:
             await self._cluster.feed_status.post(self._make_notices, fence)
         except (EngineAwayError, FencedError) as error:
-            logger.debug("other nodes aren't told how the feed is: %s", error)
+            logger.debug("the feed's state can't be posted for other nodes: %s", error)
 
     def _make_notices(self) -> dict[str, bytes]:
         form = self._cluster.members.form
@@ -231,13 +231,13 @@ class FeedRunner:
         return notices
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Cancel background tasks."""
         await self._work.end()
 
-    # On and off
+    # Leadership
 
     async def run_feed(self, fence: int) -> None:
-        """Run the feeds, and publish what comes of them under a fence."""
+        """Run the feeds, and publish with this fencing token."""
         self._fence = fence
         if not self._leads:
             self._leads = True
@@ -246,7 +246,7 @@ class FeedRunner:
                 feed.start()
 
     async def stop_feed(self) -> None:
-        """Run the feeds no more."""
+        """Stop the feeds."""
         self._leads = False
         for feed in self._feeds:
             await feed.stop()
@@ -263,10 +263,10 @@ class FeedRunner:
         except InvalidInput as error:
             logger.debug("%d updates are dropped: %s", len(publications), error.message)
 
-    # What other nodes say
+    # The leader's notices
 
     def _read(self, name: str, decode: Callable[[bytes], R]) -> R | None:
-        """Read a notice of another node; None: there is none, or it can't be read."""
+        """Return a decoded notice of the leader; None if there is none or it can't be decoded."""
         text = self._cluster.feed_status.notices.get(name)
         known = self._notices.get(name)
         if not text:
@@ -288,21 +288,21 @@ class FeedRunner:
         if trouble is None:
             return supply
         statuses = self._read(FEEDS, _statuses.decode)
-        if supply is None and not statuses:  # there is no feed, as far as this node knows
+        if supply is None and not statuses:  # no node has a feed, as far as this one knows
             return self._supply_of_others()
         names = [one.name for one in statuses or ()]
         source = supply.source if supply is not None else names[0] if names else ""
         return FeedState(source, "feed_down", trouble)
 
     def _supply_of_others(self) -> FeedState | None:
-        """Return how a topic can be supplied that no feed has: others publish it, through Redis."""
+        """Return the state of a topic that no feed has: publishers supply it, through Redis."""
         status = self._engine.status()
         if status.state != "away":
             return None
         return FeedState("", "feed_down", f"{status.detail}: what is published doesn't come here")
 
     def _trouble(self) -> str | None:
-        """Return why nothing comes from the feed, which another node runs."""
+        """Return why no data arrive from the leader's feed; None if they do."""
         if (status := self._engine.status()).state == "away":
             return f"the feed runs on another node, and {status.detail}"
         now = self._clock()

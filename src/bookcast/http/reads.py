@@ -1,4 +1,4 @@
-"""What is known of a topic, read over HTTP. A read makes the feed get the topic."""
+"""Reading a topic over HTTP. A read makes the feed get the topic."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from bookcast.errors import InvalidInput
 from bookcast.feeds.runner import FeedRunner
 from bookcast.http import problem, schemas
 from bookcast.http.pace import Pace
+from bookcast.http.read_demand import ReadInterests
 from bookcast.http.read_query import ReadQuery, read_query
-from bookcast.http.readers import ReadInterests
 from bookcast.http.routes import Json, knock_of
 from bookcast.hub.hub import Hub
 from bookcast.hub.status import FRESH_MS
@@ -32,13 +32,13 @@ from bookcast.protocol.header import position_fields, server_time, times, topic_
 from bookcast.protocol.v1 import messages as v1
 
 SETTLE_SECONDS: Final = 0.05
-"""Past trades and candles come one after the other: who has waited for the first gets the rest."""
+"""Past trades and candles come one by one: a read that waited for the first waits for the rest."""
 
 PENDING_SECONDS: Final = 1.0
-"""Whoever is told that nothing is known yet may ask again after this."""
+"""A reader may retry after this time if nothing is known of the topic yet."""
 
 REFUSED_SECONDS: Final = 1.5
-"""What a feed refuses to push it may still be asked for, which takes a moment."""
+"""How long a read still waits after a refusal: the feed may poll what it can't subscribe to."""
 
 NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
@@ -47,15 +47,15 @@ class Reads:
     """The reads of all channels.
 
     Args:
-        engine: knows the topics.
-        hub: judges how they stand.
-        feeder: tells what feeds have, and why something doesn't come.
-        readers: has the feed get what is read.
-        gate: tells who reads.
-        refusals: is told of what is refused.
-        default_market: of symbols without one.
+        engine: has the topics' data.
+        hub: judges the status of topics.
+        feeder: has the state of topics at the feed.
+        readers: keeps the topics of reads wanted.
+        gate: authenticates readers.
+        refusals: counts refusals by reason.
+        default_market: the market of symbols without one.
         linger_seconds: a topic that a publisher updated within this time needs no feed.
-        now: seconds since 1970.
+        now: returns seconds since 1970.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Reads:
         topic, who = query.topic, caller.account
         rights.check("read", topic)
         if self._readers.holds(topic):
-            await self._engine.prepare([topic])  # its state may be on its way
+            await self._engine.prepare([topic])  # its log may still have to be read
         newest = await self._engine.snapshot(topic)
         if self._creates_demand(request, topic, newest) and self._demand(topic, who, newest):
             if query.wait_seconds and not (newest and self._readers.has_news(topic)):
@@ -118,7 +118,7 @@ class Reads:
 
     def _creates_demand(self, request: Request, topic: Topic, newest: Update | None) -> bool:
         """Return whether a read makes the feed get its topic."""
-        # Any page could have its visitors' browsers read what it likes, and use up the quota.
+        # Else any page could make its visitors' browsers read topics, and use up the quota.
         is_foreign = "cross-site" in request.headers.getlist("Sec-Fetch-Site")
         if request.method != "GET" or is_foreign or not self._feeder.may_serve(topic):
             return False
@@ -130,15 +130,15 @@ class Reads:
         return self._now() * 1000 - update.server_ms
 
     def _demand(self, topic: Topic, who: str, newest: Update | None) -> bool:
-        """Make the feed get a topic. Return False if it can't, and what is known will do.
+        """Make the feed get a topic. Return False if it can't, but known data can be returned.
 
         Raises:
-            InvalidInput: when too much is read already.
+            InvalidInput: too many topics are read already, and no usable data are known.
         """
         try:
             self._readers.read(topic, who, newest.position if newest is not None else None)
         except InvalidInput:
-            # What others publish, or what comes unasked, is known all the same.
+            # Data of other publishers, and fresh data, can be returned even so.
             if newest is None or not (_is_from_outside(newest) or self._age_ms(newest) <= FRESH_MS):
                 raise
             return False
@@ -147,7 +147,7 @@ class Reads:
     async def _wait(
         self, request: Request, query: ReadQuery, who: str, newest: Update | None
     ) -> Update | None:
-        """Wait for the first data since the topic is wanted; return what is newest then."""
+        """Wait for the first update since the topic is wanted. Return the newest update then."""
         topic, loop = query.topic, asyncio.get_running_loop()
         refused_at = math.inf
 
@@ -171,10 +171,10 @@ class Reads:
     def _check_supply(
         self, topic: Topic, requested_symbol: str, rights: Rights, newest: Update | None
     ) -> None:
-        """Refuse what the feed can't give.
+        """Refuse a read if the feed can't get its topic.
 
         Raises:
-            InvalidInput: when reads may take no more of its quota, or it refuses the topic.
+            InvalidInput: reads may take no more of the feed's quota, or the feed refused the topic.
         """
         supply = self._feeder.supply(topic)
         if supply is None or _is_from_outside(newest):
@@ -199,7 +199,7 @@ class Reads:
             )
 
     def _unknown(self, topic: Topic, requested_symbol: str, rights: Rights) -> InvalidInput:
-        """Return the answer to a read of a topic of which nothing is known."""
+        """Return the error for a topic without data."""
         engine = self._engine.status()
         if engine.state == "away":
             return InvalidInput(
@@ -271,34 +271,37 @@ class Reads:
                 )
 
     def _feed_of(self, newest: Update) -> str | None:
-        """Return the feed of an update; it may not have said yet how it supplies the topic."""
+        """Return the name of the feed that an update came from; None: it is a publisher's.
+
+        The feed may not have reported the state of the topic yet.
+        """
         if _is_from_outside(newest):
             return None
         return next((feed.name for feed in self._feeder.statuses()), None)
 
     async def _past(self, newest: Update) -> Sequence[Update]:
-        """Return what is known of a topic up to an update, oldest first."""
+        """Return the known updates of a topic up to one of them, oldest first."""
         past = [
             one
             for one in await self._engine.past(newest.topic)
             if one.server_ms <= newest.server_ms and not one.position.is_past(newest.position)
         ]
         if not past or past[-1].position != newest.position:
-            past.append(newest)  # of a candle that forms, only the newest state is kept
+            past.append(newest)  # the log keeps only the newest state of a forming candle
         return past
 
 
 def _is_from_outside(update: Update | None) -> bool:
-    """Return whether a publisher sent this update: one of a feed has the feed's own time."""
+    """Return whether a publisher sent this update. An update of a feed has the feed's time."""
     return update is not None and update.feed_ms is None
 
 
 def _refusal(supply: FeedState) -> str | None:
-    """Return why a feed doesn't give a topic at all."""
+    """Return why a feed can't get a topic at all; None: it can, or may later."""
     return supply.refusal if supply.state == "pending" else None
 
 
 def _by_time(updates: Sequence[Update]) -> list[Candle]:
-    """Return candles in the order of their times, each in its newest state."""
+    """Return candles ordered by time, each in its newest state."""
     candles = {one.data.time: one.data for one in updates if isinstance(one.data, Candle)}
     return [candles[time] for time in sorted(candles)]

@@ -24,7 +24,7 @@ from bookcast.http import problem, schemas
 from bookcast.http.report import MAX_TOPICS, Reporter, StatsQuery
 from bookcast.ingest.batches import decode_batch
 from bookcast.ingest.idempotency_keys import HEADER
-from bookcast.ingest.parse import topic_of
+from bookcast.ingest.publication import topic_of
 from bookcast.ingest.publisher import Publisher
 from bookcast.limits import Refusals, TokenBuckets
 from bookcast.model.feed_state import Security
@@ -34,7 +34,7 @@ from bookcast.settings import Settings
 logger = logging.getLogger(__name__)
 
 PROBED_BY: Final = {"Allow": "GET, HEAD, OPTIONS"}
-"""What an answer to OPTIONS says of its path (RFC 9110, 9.3.7); others may say it, too."""
+"""Headers of all responses of the probes, also to OPTIONS (RFC 9110, 9.3.7)."""
 
 
 class Json(Response):
@@ -48,9 +48,9 @@ class Json(Response):
 
 
 class Routes:
-    """The endpoints, with what they need at hand.
+    """The endpoints, with the parts that they need.
 
-    ``unready`` returns why new clients shouldn't be sent here, None when they should.
+    ``unready`` returns why new clients shouldn't be sent to this node; None: they may be.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Routes:
         self._unready = unready
 
     async def broadcast(self, request: Request) -> Response:
-        """Publish one update to everybody who subscribed to its topic."""
+        """Publish one update to all subscribers of its topic."""
         channel = request.path_params["channel"]
         try:
             caller, rights = await self._require(request, "publish")
@@ -100,7 +100,7 @@ class Routes:
         )
 
     async def broadcast_batch(self, request: Request) -> Response:
-        """Publish updates of any topics, in order; each goes well or wrong by itself."""
+        """Publish updates of any topics, in order; an error in one doesn't affect the others."""
         try:
             caller, rights = await self._require(request, "publish")
             _refuse_key_of_batch(request)
@@ -125,21 +125,21 @@ class Routes:
         return Json(schemas.BatchResult("ok" if well else "partial", results))
 
     async def health(self, _request: Request) -> Response:
-        """Answer how the server and its parts are."""
+        """Return the health of the server and its parts."""
         return Json(await self._reporter.health())
 
     async def stats(self, request: Request) -> Response:
-        """Answer what the server has done since it started, and how topics stand."""
+        """Return what the server has done since it started, and the topics."""
         _, rights = await self._require(request, "admin")
         stats = await self._reporter.stats(self._stats_query(request))
         seen = [one for one in stats.topics if rights.allows_symbol(Symbol(one.symbol))]
         return Json(msgspec.structs.replace(stats, topics=seen))
 
     def _stats_query(self, request: Request) -> StatsQuery:
-        """Read which topics are to be listed.
+        """Return which topics are to be listed.
 
         Raises:
-            InvalidInput: with the parameter that is wrong.
+            InvalidInput: names the wrong parameter.
         """
         limit = request.query_params.get("limit", str(MAX_TOPICS))
         if not (re.fullmatch("[0-9]{1,4}", limit) and int(limit) <= MAX_TOPICS):
@@ -151,18 +151,18 @@ class Routes:
         return StatsQuery(int(limit), symbol or None)
 
     async def livez(self, _request: Request) -> Response:
-        """Answer that the process is alive."""
+        """Return that the process is alive."""
         return Json(schemas.Alive("alive"), headers=PROBED_BY)
 
     async def readyz(self, _request: Request) -> Response:
-        """Answer whether new clients should be sent here."""
+        """Return whether new clients should be sent to this node."""
         trouble = self._unready()
         if trouble is None:
             return Json(schemas.Alive("ready"), headers=PROBED_BY)
         return problem.response("not_ready", trouble, **PROBED_BY, **{"Retry-After": "1"})
 
     async def remove_topic(self, request: Request) -> Response:
-        """Forget a topic at all nodes, until somebody publishes to it again."""
+        """Forget a topic at all nodes, until the next publication to it."""
         await self._require(request, "admin")
         parameters = request.query_params
         topic = topic_of(
@@ -180,7 +180,7 @@ class Routes:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def symbols(self, request: Request) -> Response:
-        """List what ``q`` finds: what the feed has, in its order, then what others publish."""
+        """Return the symbols that match ``q``: the feed's in its order, then published ones."""
         text = request.query_params.get("q", "").strip()
         _, rights = await self._require(request, "read")
         found = {security.symbol: security for security in await self._feeder.search(text)}
@@ -195,14 +195,14 @@ class Routes:
         )
 
     async def metrics(self, request: Request) -> Response:
-        """Answer a scrape by Prometheus."""
+        """Return the metrics, for Prometheus."""
         await self._require(request, "admin")
         return Response(
             await self._reporter.metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
 
     async def websocket_without_upgrade(self, request: Request) -> Response:
-        """Answer plain HTTP at the address for WebSockets: explain what to do."""
+        """Answer plain HTTP at an address for WebSockets: explain what to do."""
         return problem.response(
             "upgrade_required",
             f"{request.url.path} is for WebSocket clients, for instance "
@@ -212,15 +212,15 @@ class Routes:
         )
 
     async def _require(self, request: Request, scope: Scope) -> tuple[Caller, Rights]:
-        """Return who sent a request, and their rights, which include this scope.
+        """Return the sender of a request, and its rights, which include ``scope``.
 
         Raises:
-            InvalidInput: when they may not do this.
+            InvalidInput: the sender may not do this.
         """
         return await self._gate.require(knock_of(request), scope)
 
     def _charge(self, caller: Caller, count: int) -> None:
-        """Charge a publisher for so many publications."""
+        """Charge a publisher's rate for ``count`` publications."""
         late = self._rates.take(caller.account, time.monotonic(), count)
         if late:
             raise InvalidInput(
@@ -232,7 +232,7 @@ class Routes:
             )
 
     async def _json_body(self, request: Request) -> bytes:
-        """Return the body, which is read no further than the limit."""
+        """Return the body; it is read only up to the limit."""
         content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if content_type != "application/json":
             raise InvalidInput(
@@ -252,7 +252,7 @@ class Routes:
                         "body_too_large", f"The body is larger than MAX_BODY_BYTES, {limit} bytes"
                     )
         except ClientDisconnect:
-            # Nobody hears the answer, but the log tells why nothing was published.
+            # The client won't get this error, but the log says why nothing was published.
             raise InvalidInput(
                 "invalid_json", "The publisher left in mid-body", reason="publisher_left"
             ) from None
@@ -260,14 +260,14 @@ class Routes:
 
 
 def knock_of(request: Request) -> AuthRequest:
-    """Return what a request shows of its sender."""
+    """Return what a request shows of its sender, for the gate."""
     peer = request.client.host if request.client is not None else ""
     changes = request.method not in {"GET", "HEAD", "OPTIONS"}
     return AuthRequest(peer, request.headers.getlist, page=changes)
 
 
 def _idempotency_key(request: Request) -> str | None:
-    """Return the key under which this may be sent again."""
+    """Return the idempotency key of a request; None: it has none."""
     keys = request.headers.getlist(HEADER)
     if len(keys) > 1:
         raise InvalidInput("invalid_message", f"{HEADER}: there are several", path=HEADER)

@@ -1,4 +1,4 @@
-"""Updates of a topic counted: how many came, and what became of them."""
+"""Counts of a topic's updates: how many came, and what became of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import NamedTuple
 class DeliveryCounts(NamedTuple):
     """Updates of a topic: how many came, and what became of them.
 
-    ``unchanged``: they changed nothing that a view shows. What is missing in the sum was conflated.
+    ``unchanged`` updates changed nothing that the view shows. ``received`` minus the other three
+    were conflated.
     """
 
     received: int = 0

@@ -1,4 +1,4 @@
-"""Tells subscribers how their topics stand, when that changes."""
+"""Notifies subscribers when the status of a topic changes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ logger = logging.getLogger(__name__)
 
 
 class StatusNotifier:
-    """Judges topics, and tells those who are subscribed to them.
+    """Judges the status of topics, and notifies their subscribers.
 
     Args:
         renderer: makes finished frames.
         now: seconds since 1970.
         stale_after: per channel, seconds without an update until a topic is stale; 0: never.
-        supply: tells how a topic's feed can supply it; None when it has none.
-        gone: tells whether the publisher of a topic's newest update is gone.
-        lacking: returns the feed's list, where that lacks a topic's symbol.
+        supply: returns the state of a topic at its feed; None when no feed has the topic.
+        gone: returns a value if the publisher of a topic's newest update is gone, else None.
+        lacking: returns the feed's symbol list if a topic's symbol is missing from it, else None.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class StatusNotifier:
     def judge_update(
         self, topic: Topic, newest: Update | None, gone: PublisherGone | None
     ) -> Status:
-        """Return how a topic stands now whose newest update is this one."""
+        """Return the status now of a topic whose newest update is this one."""
         supply = self._supply(topic)
         status = status_of(
             newest,
@@ -68,7 +68,7 @@ class StatusNotifier:
         return status
 
     def check(self, live: LiveTopic) -> None:
-        """Judge a topic, and tell all who can take it if that is news."""
+        """Judge a topic, and notify its subscribers if the status has changed."""
         status = self.judge(live)
         before, live.status = live.status, status
         if status.news == before.news and status.refusal == before.refusal:
@@ -80,7 +80,7 @@ class StatusNotifier:
                 subscription.outbox.flush()
 
     def tell(self, live: LiveTopic, subscription: Subscription) -> None:
-        """Send a subscriber the status of its topic, if it lacks it and can take data."""
+        """Send a subscriber the status if it doesn't have it yet and can take data."""
         outbox = subscription.outbox
         if not outbox.writable:
             return
@@ -106,7 +106,7 @@ class StatusNotifier:
 
 
 def _with_hints(status: Status, lacking: FeedList, topic: Topic, outbox: Outbox) -> Status:
-    """Name what the feed has instead of a symbol, of what a client may see."""
+    """Add to a status the symbols that the feed has instead, if the client may see them."""
     meant, has = lacking.hints(
         topic.symbol, lambda symbol: outbox.may_see(topic._replace(symbol=symbol))
     )

@@ -1,6 +1,6 @@
-"""One way of showing one topic: each step is encoded, framed and compressed once for all.
+"""A view of one topic: each step is encoded, framed and compressed once for all its clients.
 
-A step takes the clients of a view from what they were shown last to something newer.
+A step takes the clients of a view from the last update that they were sent to a newer one.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Update
 
 MAX_CATCH_UPS: Final = 64
-"""So many places that clients were left at share what brings them up to date."""
+"""A view remembers at most this many catch-up steps, one per place that a client lagged at."""
 
 
 class Outbox(Protocol):
-    """What the hub needs of a connection's outgoing queue.
+    """A connection's outgoing queue, as the hub needs it.
 
-    ``append`` puts a frame into the queue for the next :meth:`flush`; ``write`` sends at once; both
-    return None. While ``writable`` is False nothing is sent. ``shown`` is the hub's: what this
-    client subscribed to. ``may_see`` returns whether it has the right to a topic.
+    Attributes:
+        writable: while False, nothing is sent.
+        write: sends a frame at once.
+        append: puts a frame into the queue for the next :meth:`flush`.
+        shown: the client's subscriptions; only the hub changes it.
+        may_see: returns whether the client has the right to a topic.
     """
 
     writable: bool
@@ -35,23 +38,27 @@ class Outbox(Protocol):
     may_see: Callable[[Topic], bool]
 
     def put(self, frame: bytes) -> None:
-        """Append a frame; a queue that grows long is flushed at once."""
+        """Append a frame; flush at once if the queue is long."""
 
     def flush(self) -> None:
-        """Write all frames in one go."""
+        """Write all queued frames in one write."""
 
 
 class Subscription:
-    """Counts for one client what its view counts for all, leaving out the times it was held.
+    """One client's part in a view.
+
+    The view counts its updates once for all clients; this corrects the counts for one client, for
+    the times when it lagged.
 
     Attributes:
-        last_status: what the client heard last of how the topic stands.
-        refused: what it heard last of why a feed can't get the topic.
-        history: so many updates from before it began are still owed to it.
-        left: how far it was when it came back, while less is known here of the topic, or nothing.
-        waits_until: how long it waits for more then, in the hub's seconds.
-        began: what it was shown first, where it is to be shown every update.
-        whole: it begins with a whole state, even where it has the newest.
+        last_status: the last status that the client was sent.
+        refused: the last refusal by the feed that the client was sent.
+        history: number of past updates still owed to the client, until the feed has fetched them.
+        left: the cursor of a returning client that waits until this node knows the topic, or has
+            newer data.
+        waits_until: when that wait ends, in the hub's seconds.
+        began: where a lossless subscription began; None: it hasn't, or it isn't lossless.
+        whole: the client gets the whole state first, even if it has the newest one.
     """
 
     __slots__ = (
@@ -86,17 +93,17 @@ class Subscription:
         self._mark = view.tally()
 
     def tally(self, *, lagging: bool) -> DeliveryCounts:
-        """Return the counts so far. What comes while a client is held isn't counted as sent yet."""
+        """Return the counts so far. What comes while a client lags isn't counted as sent yet."""
         since = self.view.tally() - self._mark
         return self._total + (since._replace(sent=0, gapped=0, unchanged=0) if lagging else since)
 
     def hold(self) -> None:
-        """Note that from now on the view's frames don't go to this client."""
+        """Note that from now on the view's frames don't go to this client: it lags."""
         self._total = self.tally(lagging=False)
         self._mark = self.view.tally()
 
     def catch_up(self, *, sent: int, gapped: int) -> None:
-        """Note what a client got that had been held; for a newcomer, that had come before."""
+        """Note what a client was sent when it caught up: after a lag, or when it began."""
         if self._begun:
             self._total = self.tally(lagging=True) + DeliveryCounts(sent=sent, gapped=gapped)
         else:
@@ -105,7 +112,7 @@ class Subscription:
         self._mark = self.view.tally()
 
     def delivered_cursor(self, last: Cursor | None) -> Cursor | None:
-        """Return the place that a client has received, at least that before its first update."""
+        """Return ``last``, but never a cursor before the client's first update."""
         began = self.began
         if began is None:
             return last
@@ -116,25 +123,29 @@ class Subscription:
         return Cursor(Position(began.position.epoch, began.position.seq - 1))
 
     def note_past(self, count: int) -> None:
-        """Note that it was shown what had been before it began."""
+        """Note that the client was sent this many updates from before it began."""
         self._total += DeliveryCounts(received=count, sent=count)
 
 
 _NOTHING: Final = DeliveryCounts()
 
 
-@lru_cache  # thousands of clients begin with the same
+@lru_cache  # thousands of clients begin with the same counts
 def _beginning(sent: int, gapped: int) -> DeliveryCounts:
     return DeliveryCounts(received=sent + gapped, sent=sent, gapped=gapped)
 
 
 class View:
-    """The subscribers of one spec, and where they stand (``cursor``): what they were shown last.
+    """The subscribers of one spec, and where they stand.
 
-    ``live`` holds those who can take data; ``lagging`` those who can't, with what they were shown
-    last; ``waiting`` those of them who came back with more than is known here. ``shown_at`` is when
-    it showed something last, ``due`` when a view with an interval may show something again,
-    ``pending`` that it will. Times are the hub's seconds.
+    Attributes:
+        cursor: the last update that the live subscribers were sent; None: nothing yet.
+        live: subscribers that can take data. They have no cursor of their own.
+        lagging: subscribers that can't take data, each with its own cursor.
+        waiting: those of ``lagging`` that came back with a cursor newer than this node's data.
+        shown_at: when the view last sent something, in the hub's seconds.
+        due: when a view with an interval may send again, in the hub's seconds.
+        pending: updates wait for ``due``.
     """
 
     __slots__ = (
@@ -167,26 +178,26 @@ class View:
         self.lagging: dict[Subscription, Cursor | None] = {}
         self.waiting: set[Subscription] = set()
         self.newly_lagging = 0
-        """Of them, those for whom nothing has come since."""
+        """How many clients of ``lagging`` haven't missed an update yet."""
         self.due = self.shown_at = 0.0
         self.unreadable_until = 0.0
-        """Until then its clients aren't told again that something can't be read."""
+        """Until this time its clients get no further gap of unreadable updates."""
         self.pending = False
         self.unsent_count = 0
-        """Updates that came since the view showed something, in a view with an interval."""
+        """Updates since the view last sent something; for a view with an interval."""
         self.received = 0
         self.sent = 0
         self.gapped = 0
         self.unchanged = 0
         self._tally = DeliveryCounts()
-        # Frames from a place that some client was left at to where the view stands.
+        # Catch-up steps: from a lagging client's position to the view's cursor.
         self._catch_ups: dict[Position | None, RenderedStep] = {}
         self._writes: tuple[Callable[[bytes], None], ...] | None = None
         self._appends: tuple[Callable[[bytes], None], ...] | None = None
         self._outboxes: tuple[Outbox, ...] | None = None
 
     def advance(self, shown: RenderedStep, now: float) -> None:
-        """Take note that the ready clients are shown something newer."""
+        """Note that the live clients were sent a step."""
         if shown.frames:
             self.shown_at = now
         if shown.cursor is not self.cursor:
@@ -196,7 +207,7 @@ class View:
         self.gapped += shown.gapped
 
     def forget(self) -> None:
-        """Show everybody what comes next as if they had been shown nothing."""
+        """Forget all cursors, so that the next update is sent to all clients as their first."""
         self.cursor = None
         self.pending = False
         self.unsent_count = 0
@@ -204,7 +215,7 @@ class View:
         self.lagging = dict.fromkeys(self.lagging)
 
     def tally(self) -> DeliveryCounts:
-        """Return the counts of updates since the view began; the same object until one comes."""
+        """Return the counts since the view began; the same object until an update comes."""
         tally = DeliveryCounts(self.received, self.sent, self.gapped, self.unchanged)
         if tally != self._tally:
             self._tally = tally
@@ -212,15 +223,15 @@ class View:
 
     @property
     def newest(self) -> Update:
-        """The update that its clients were shown last; something was."""
+        """The last update that the live clients were sent. Only for a view that has a cursor."""
         assert self.cursor is not None
-        assert self.cursor.base is not None  # a view stands only where it has shown something
+        assert self.cursor.base is not None  # a view's cursor is always at an update that it sent
         return self.cursor.base
 
     def catch_up_from(
         self, last: Cursor | None, render: Callable[[Update], RenderedStep]
     ) -> RenderedStep:
-        """Return what takes a client from ``last`` to where the view is, rendered once for all."""
+        """Return the step from ``last`` to the view's cursor, rendered once for all clients."""
         if self.cursor is None or self.cursor is last:
             return RenderedStep(b"", self.cursor, 0)
         key = None if last is None else last.position
@@ -232,14 +243,14 @@ class View:
         return shown
 
     def hold(self, subscription: Subscription, last: Cursor | None) -> None:
-        """Show nothing more to a client, who was shown ``last``."""
+        """Make a client lagging, at the cursor ``last``."""
         if self.live.pop(subscription, subscription) is None:
             self._forget_tuples()
         self.lagging[subscription] = last
         self.newly_lagging += 1
 
     def let_go(self, subscription: Subscription) -> Cursor | None:
-        """Make a held client ready again. Return where it was held."""
+        """Make a lagging client live again. Return the cursor where it lagged."""
         last = self.lagging.pop(subscription)
         self.waiting.discard(subscription)
         self.live[subscription] = None
@@ -247,29 +258,29 @@ class View:
         return last
 
     def leave(self, subscription: Subscription) -> None:
-        """Forget a client."""
+        """Remove a client."""
         if self.live.pop(subscription, subscription) is None:
             self._forget_tuples()
         self.lagging.pop(subscription, None)
         self.waiting.discard(subscription)
 
-    # The ready clients' outboxes, and bound methods of theirs: kept for as long as nobody comes or
-    # goes, so that the flush runs through them without a line of bytecode in between.
+    # The outboxes of the live clients, and their bound methods, are cached until a client joins or
+    # leaves. So the flush calls them all with no bytecode in between.
 
     def outboxes(self) -> tuple[Outbox, ...]:
-        """Return the outboxes of the clients that are ready."""
+        """Return the outboxes of the live clients."""
         if self._outboxes is None:
             self._outboxes = tuple(subscription.outbox for subscription in self.live)
         return self._outboxes
 
     def writes(self) -> tuple[Callable[[bytes], None], ...]:
-        """Return the methods that write to them at once."""
+        """Return the live clients' methods that write at once."""
         if self._writes is None:
             self._writes = tuple(outbox.write for outbox in self.outboxes())
         return self._writes
 
     def appends(self) -> tuple[Callable[[bytes], None], ...]:
-        """Return the methods that append to what their next flush writes."""
+        """Return the live clients' methods that append to the next flush."""
         if self._appends is None:
             self._appends = tuple(outbox.append for outbox in self.outboxes())
         return self._appends

@@ -1,4 +1,4 @@
-"""How a client wants a topic, and what renders it so."""
+"""How a client sees a topic, and what renders the topic in that way."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from bookcast.model.updates import Update
 
 
 class ViewSpec(NamedTuple):
-    """How a client wants a topic. Clients with equal specs share every frame.
+    """How a client sees a topic. Clients with equal specs share every frame.
 
     Attributes:
-        protocol: the protocol spoken, ``base`` or ``v1``.
+        protocol: the client's protocol, ``base`` or ``v1``.
         requested_symbol: the symbol as the client wrote it.
-        depth: levels of a book on each side, None for all.
-        delta: changes of a book, instead of whole ones.
-        interval_ms: at most one message in so many milliseconds; 0 sends all.
-        deflate: compressed, above a size.
-        lossless: every update, within a bound, where others would get the newest.
-        exclusive: for one client alone; 0 shares it.
+        depth: levels of a book on each side; None for all.
+        delta: send deltas of a book instead of whole ones.
+        interval_ms: at most one message in this many milliseconds; 0 sends all.
+        deflate: compress frames above a size.
+        lossless: send every update, within a bound, instead of only the newest.
+        exclusive: a number that makes the view one client's alone; 0: the view is shared.
     """
 
     protocol: str
@@ -37,9 +37,13 @@ class ViewSpec(NamedTuple):
 
 
 class RenderedStep(NamedTuple):
-    """Finished frames, the place they lead to, and how many updates they show or say are lost.
+    """Finished frames, and the place where a client stands after them.
 
-    ``gap``: what they say is lost.
+    Attributes:
+        cursor: that place.
+        updates: number of updates that the frames contain.
+        gapped: number of updates that the frames announce as lost.
+        gap: the gap that they announce.
     """
 
     frames: bytes
@@ -50,7 +54,7 @@ class RenderedStep(NamedTuple):
 
 
 class Renderer(Protocol):
-    """Makes finished frames. An empty one means that there is nothing to say in this view."""
+    """Makes finished frames. An empty frame means that this view shows nothing of it."""
 
     def updates(
         self,
@@ -74,4 +78,4 @@ class Renderer(Protocol):
     def refusal(
         self, spec: ViewSpec, topic: Topic, reason: str, did_you_mean: Sequence[Symbol]
     ) -> bytes:
-        """Return the frame that refuses a topic, with the reason that the feed was given."""
+        """Return the frame that says that the feed can't get a topic, with the reason."""

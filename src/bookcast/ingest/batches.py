@@ -1,4 +1,4 @@
-"""Batches of publications: an update that can't be read gets an error and stops no other."""
+"""Batches of publications: an unreadable update gets an error and doesn't stop the others."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ _SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 
 def decode_batch(text: bytes) -> list[PublishedUpdate | InvalidInput]:
-    """Return the updates of a batch, or the error of one; their data are read when published.
+    """Return the updates of a batch, or the error of each unreadable one.
+
+    An update's data are read later, when it is published.
 
     Raises:
-        InvalidInput: when it isn't a batch at all.
+        InvalidInput: the text isn't a batch at all.
     """
     try:
         return [*read(_batch, text, "invalid_data", "The batch").updates]
@@ -51,10 +53,10 @@ def _read(text: bytes) -> PublishedUpdate | InvalidInput:
 
 
 def _split(text: bytes) -> list[bytes]:
-    """Return each update as it is written.
+    """Return the text of each update.
 
     Raises:
-        InvalidInput: when the batch isn't JSON, leaving aside numbers that JSON doesn't have.
+        InvalidInput: the batch isn't JSON, even if NaN and infinities are allowed.
     """
     try:
         return [bytes(one) for one in _raw_batch.decode(text).updates]
@@ -67,12 +69,12 @@ def _split(text: bytes) -> list[bytes]:
 
 
 def _split_almost_json(text: str) -> list[str]:
-    """Return each update of a batch that Python's reader of JSON takes."""
+    """Return the text of each update of a batch that only Python's JSON reader accepts."""
     updates: list[str] = []
     at = _past_space(text, text.index("{") + 1)
     while text[at] != "}":
         name, at = _any.raw_decode(text, at)
-        at = _past_space(text, _past_space(text, at) + 1)  # the colon
+        at = _past_space(text, _past_space(text, at) + 1)  # skip the colon
         if name == "updates" and text[at] == "[":
             updates, at = _split_list(text, at)
         else:
@@ -82,7 +84,7 @@ def _split_almost_json(text: str) -> list[str]:
 
 
 def _split_list(text: str, at: int) -> tuple[list[str], int]:
-    """Return the items of a list as they are written, and where it ends."""
+    """Return the text of each item of a list, and where the list ends."""
     items: list[str] = []
     at = _past_space(text, at + 1)
     while text[at] != "]":
@@ -99,5 +101,5 @@ def _past_comma(text: str, at: int) -> int:
 
 def _past_space(text: str, at: int) -> int:
     found = _SPACE.match(text, at)
-    assert found is not None  # the pattern matches no text as well
+    assert found is not None  # the pattern also matches an empty text
     return found.end()

@@ -1,4 +1,4 @@
-"""A published order book, checked."""
+"""Reads and checks a published order book."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bookcast.ingest.json_input import read
 from bookcast.ingest.schemas import PublishedBook, PublishedLevel, PublishedTuple
 from bookcast.model.market_data import Book, Level
 
-# In process, prices may come as decimals.
+# A program in this process may publish decimals.
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 _decoder: Final = msgspec.json.Decoder(PublishedBook)
 _fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -20,22 +20,24 @@ _levels: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class ParsedBook(NamedTuple):
-    """A book, and the publisher's ``timestamp`` as it was."""
+    """A book, and the publisher's ``timestamp`` as it was written."""
 
     book: Book
     timestamp: Any
 
 
 def parse_book(source: Any, *, refuse_crossed: bool = False) -> ParsedBook:
-    """Check a published book and keep it both normalised and as published.
+    """Check a published book. Return it normalised, together with its published text.
 
-    Of the normalised one, whole prices and sizes are integers.
+    In the normalised book, whole prices and sizes are integers. Crossed and locked books are
+    accepted, since auctions cross.
 
-    ``source`` is JSON text as bytes, or what a JSON reader gives: ``{"bids": [...], "asks": [...],
-    ...}``, levels as ``[price, size]``, ``[price, size, orders]`` or ``{"price", "size"|"volume",
-    "orders"?, ...}``. Levels of size 0 are no levels and are dropped; the rest must be best first,
-    each price once. Crossed and locked books are accepted, since auctions cross, unless
-    ``refuse_crossed``. Of text, every number goes on to clients digit by digit.
+    Args:
+        source: JSON text as bytes, or what a JSON reader returns: ``{"bids": [...], "asks": [...],
+            ...}``. A level is ``[price, size]``, ``[price, size, orders]`` or ``{"price",
+            "size"|"volume", "orders"?, ...}``. Levels of size 0 are dropped. The others must be
+            best first, each price once. Numbers in a text are kept for clients digit by digit.
+        refuse_crossed: refuse crossed and locked books.
 
     Raises:
         InvalidInput: with the path of the wrong field.
@@ -62,7 +64,7 @@ def is_crossed(bids: Sequence[Level], asks: Sequence[Level]) -> bool:
 
 
 def crossed(bids: Sequence[Level], asks: Sequence[Level], path: str) -> InvalidInput:
-    """Make the error for a crossed book; ``path`` is that of its best bid's price."""
+    """Return the error for a crossed book; ``path`` is that of its best bid's price."""
     return InvalidInput(
         "invalid_book",
         f"{path}: {bids[0].price} isn't below the best ask, {asks[0].price}; crossed and "
@@ -72,13 +74,13 @@ def crossed(bids: Sequence[Level], asks: Sequence[Level], path: str) -> InvalidI
 
 
 def _as_published(source: Any, without_empty: PublishedBook | None) -> bytes:
-    """Write the book as its publisher did, leaving out levels of size 0 where there are any."""
+    """Return the book's text as published, without levels of size 0 if there are any."""
     if without_empty is None:
         if isinstance(source, bytes):
             return msgspec.json.format(source, indent=-1)
         return _encoder.encode(source)
     text = source if isinstance(source, bytes) else _encoder.encode(source)
-    # Only the outline is parsed, so that numbers keep every digit.
+    # Only the outer structure is parsed, so that numbers keep every digit.
     fields: dict[str, Any] = _fields.decode(text)
     for name, given in (("bids", without_empty.bids), ("asks", without_empty.asks)):
         fields[name] = _with_size(_levels.decode(fields[name]), given)
@@ -92,7 +94,7 @@ def _unwritable(error: Exception) -> InvalidInput:
 def _side(
     name: str, given: Sequence[PublishedTuple | PublishedLevel], direction: int, best: str
 ) -> tuple[Level, ...]:
-    """Normalise one side; prices must grow when multiplied with the direction."""
+    """Return a side's normalised levels. Prices times ``direction`` must grow."""
     levels: list[Level] = []
     before: float | None = None
     for index, level in enumerate(given):
@@ -108,7 +110,7 @@ def _side(
         if not size:
             continue
         price = level.price
-        # As numbers.whole does it, without its calls: most of a book's cost is here.
+        # The same as numbers.whole, but inline: most of the cost of a book is here.
         if type(price) is float and price.is_integer():
             price = int(price)
         if type(size) is float and size.is_integer():

@@ -1,4 +1,4 @@
-"""The shapes of what is published in process, for type checkers."""
+"""The forms of data that a program may publish in process, for type checkers."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from bookcast.model.market_data import GreyMarket, TradingSession
 from bookcast.model.topics import Period
 
 Numeric = SupportsFloat | SupportsIndex
-"""An int or a float, a Decimal, a scalar of numpy."""
+"""An int, a float, a Decimal or a numpy scalar."""
 
 Moment = str | Numeric | date
 """ISO 8601 with an offset, milliseconds since 1970, or a datetime with a time zone."""
 
 Text = str | bytes
-"""JSON."""
+"""JSON text."""
 
 
 class Table(Protocol):
-    """A DataFrame or a Series of pandas."""
+    """A pandas DataFrame or Series."""
 
     def to_dict(self) -> Any:
         """Return its values."""
 
 
 Rows = Table | Sequence[Mapping[Any, Any]]
-"""A row for each trade, candle and so on, for instance as futu-api hands them over."""
+"""One row for each trade, candle and so on, for instance as futu-api passes them."""
 
 
 class LevelData(TypedDict):
@@ -51,7 +51,7 @@ class BookData(TypedDict):
 
 
 class VendorBookData(TypedDict):
-    """An order book as futu-api hands it over."""
+    """An order book as futu-api passes it to a callback."""
 
     Bid: Sequence[Any]
     Ask: Sequence[Any]
@@ -63,7 +63,7 @@ class VendorBookData(TypedDict):
 
 
 class QuoteData(TypedDict, total=False):
-    """The figures of a quote, at least one."""
+    """The values of a quote, at least one."""
 
     last: Numeric | None
     open: Numeric | None
@@ -92,7 +92,7 @@ class QuoteData(TypedDict, total=False):
 
 
 class TradeData(TypedDict):
-    """One trade; without a ``timestamp`` it happens now."""
+    """One trade; without a ``timestamp`` the time of publishing counts."""
 
     price: Numeric
     size: Numeric
@@ -114,7 +114,7 @@ class TradesData(TypedDict):
 
 
 class CandleData(TypedDict):
-    """A candle; ``time`` is its beginning."""
+    """A candle; ``time`` is when it begins."""
 
     time: Moment
     open: Numeric
@@ -149,14 +149,14 @@ class BrokersData(TypedDict):
 
 
 class VendorBrokersData(TypedDict):
-    """The brokers of both sides as futu-api hands them over."""
+    """The brokers of both sides as futu-api passes them to a callback."""
 
     bid: Rows
     ask: Rows
 
 
 class TimePointData(TypedDict):
-    """A minute of the day's line; ``time`` is its beginning."""
+    """A minute of the day's price line; ``time`` is when it begins."""
 
     time: Moment
     price: Numeric

@@ -24,12 +24,19 @@ def once(
 ) -> Idempotency:
     """Return the hashes of key and content by which a retry is recognised.
 
-    Each principal has its own keys for each topic. ``source`` is what was sent, JSON text as bytes
-    or what a JSON reader returns; white space and the order of fields make no difference. ``path``
-    names the key in the error. ``part`` sets apart the publications of one message to a topic.
+    Each principal has its own keys for each topic.
+
+    Args:
+        key: the publisher's key.
+        principal: the publisher's principal.
+        topic: the topic of the publication.
+        source: what was sent, JSON text as bytes or what a JSON reader returns. White space and the
+            order of fields make no difference.
+        path: names the key in the error.
+        part: tells apart several publications of one message to the same topic.
 
     Raises:
-        InvalidInput: when it is no key.
+        InvalidInput: the key is empty or too long.
     """
     if not 1 <= len(key) <= MAX_LENGTH:
         raise InvalidInput(

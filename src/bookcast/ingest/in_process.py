@@ -1,4 +1,4 @@
-"""Publishing in process, typed: the channel says which data and whether a period belong to it."""
+"""Publishing in process, typed: the channel decides the type of the data, and if a period fits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 class Publishing(ABC, Generic[R]):
-    """Publishes; ``R`` is what :meth:`publish` returns, a place or something to await."""
+    """Publishes. ``R`` is what :meth:`publish` returns: a position, or an awaitable of one."""
 
     @overload
     def publish(
@@ -85,15 +85,20 @@ class Publishing(ABC, Generic[R]):
         channel: str = "orderbook",
         period: str | None = None,
     ) -> R:
-        """Publish data of a channel, in any shape that ``POST /broadcast/{channel}`` takes.
+        """Publish data of a channel, in any form that ``POST /broadcast/{channel}`` takes.
 
-        ``data`` is an object as a JSON reader gives it, or JSON text. Numbers and arrays of numpy,
-        decimals, dates, and DataFrames are taken as well. ``symbol`` is None where the data are
-        what futu-api handed over, with its ``code``. Any thread may call it.
+        Any thread may call it.
+
+        Args:
+            symbol: None if the data come from futu-api and have the symbol as their ``code``.
+            data: an object as a JSON reader returns it, or JSON text. numpy numbers and arrays,
+                decimals, dates and DataFrames are taken too.
+            channel: the channel.
+            period: of a candle, unless the data have it.
 
         Raises:
             InvalidInput: with the path of the wrong field; then nothing was published.
-            StartupError: when the server doesn't run.
+            StartupError: if the server isn't running.
         """
         return self._publish(symbol, data, channel, period)
 
@@ -161,10 +166,10 @@ class Publishing(ABC, Generic[R]):
     ) -> Future[Published]:
         """Publish from another thread without waiting, for instance from a callback of futu-api.
 
-        The future has the place, or what is wrong with the data.
+        The future's result is the position; its exception is the error in the data.
 
         Raises:
-            StartupError: when the server doesn't run.
+            StartupError: if the server isn't running.
         """
         return self._publish_threadsafe(symbol, data, channel, period)
 

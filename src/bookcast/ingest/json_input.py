@@ -1,4 +1,4 @@
-"""Reads JSON that people and programs send; an error names the place, and says what is wrong."""
+"""Reads JSON from people and programs. An error names the place and says what is wrong."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def read(decoder: msgspec.json.Decoder[T], source: Any, code: str, whole: str) -> T:
-    """Read a Struct from JSON text as bytes, or from what a JSON reader gave.
+    """Return a Struct from JSON text as bytes, or from what a JSON reader returned.
 
     Raises:
-        InvalidInput: with ``code`` and the path of the fault when it isn't such a Struct; ``whole``
-            is what to call all of it.
+        InvalidInput: with ``code`` and the path of the wrong field. ``whole`` names the whole input
+            in the message.
     """
     try:
         try:
@@ -40,7 +40,7 @@ def read(decoder: msgspec.json.Decoder[T], source: Any, code: str, whole: str) -
 def _read_exact(decoder: msgspec.json.Decoder[T], source: Any) -> T:
     if not isinstance(source, bytes):
         return msgspec.convert(source, decoder.type)
-    source.decode()  # what isn't read is passed on, and must be text as well
+    source.decode()  # fields that aren't read are passed on, and must be valid text too
     return decoder.decode(source)
 
 
@@ -58,10 +58,10 @@ def bad_json(text: bytes | str, error: Exception, code: str) -> InvalidInput:
 
 
 def almost_json(text: bytes | str) -> Any:
-    """Return what Python's JSON reader makes of a text, None if it refuses the text as well.
+    """Return what Python's JSON reader returns for a text; None if it refuses the text too.
 
-    It accepts NaN, infinities and lone surrogates. The last can't be written again: they become
-    question marks.
+    It accepts NaN, infinities and lone surrogates. Lone surrogates can't be encoded again, so they
+    become question marks.
     """
     try:
         return _writable(json.loads(text))
@@ -78,7 +78,7 @@ def _writable(value: Any) -> Any:
 
 
 def _not_finite(value: Any) -> str | None:
-    """Return the path of the first number that isn't finite, None where all are."""
+    """Return the path of the first number that isn't finite; None if all are finite."""
     if isinstance(value, float) and not math.isfinite(value):
         return ""
     items: Iterable[tuple[Any, Any]]
@@ -88,7 +88,7 @@ def _not_finite(value: Any) -> str | None:
         items, form = enumerate(value), "[{}]"
     else:
         return None
-    # The path is built on the way back, or a long key would be copied for each of its items.
+    # The path is built on the way back; else a long key would be copied for each of its items.
     for key, item in items:
         if (inner := _not_finite(item)) is not None:
             return form.format(key) + inner
@@ -98,21 +98,21 @@ def _not_finite(value: Any) -> str | None:
 def invalid(
     code: str, error: msgspec.ValidationError, whole: str, kind: Any = None
 ) -> InvalidInput:
-    """Turn a validation error into one for a person.
+    """Return the error to send for a validation error.
 
-    ``whole`` is what to call the input; ``kind``: the type that it was read as.
+    ``whole`` names the whole input in the message; ``kind``: the type that it was read as.
     """
     path, sentence = explain(error, kind)
     return InvalidInput(code, sentence if path else f"{whole}: {sentence}", path=path)
 
 
 def shown(value: Any) -> str:
-    """Return a JSON value as text, cut where it is long."""
+    """Return a JSON value as text, cut if it is long."""
     return brief(_encoder.encode(value).decode())
 
 
 def not_json(error: Exception) -> str:
-    """Return in a sentence why a text isn't JSON."""
+    """Return a sentence that says why a text isn't JSON."""
     if isinstance(error, RecursionError):
         return "Not valid JSON: it is nested too deeply"
     return f"Not valid JSON: {error}"

@@ -1,4 +1,4 @@
-"""Accepts what is clear but not exact: counts written ``1.0``, words in another letter case.
+"""Accepts input that is clear but not exact: counts written ``1.0``, words in another letter case.
 
 Strict readers refuse both. A refused text is corrected here and read again by the strict reader,
 which alone decides what is valid. Exact input costs nothing extra.
@@ -18,7 +18,7 @@ import msgspec
 from msgspec import inspect
 
 Mender = Callable[[Any], Any]
-"""Returns a value mended, or the same one. JSON text is a ``Raw``, of which no digit changes."""
+"""Returns a corrected value, or the same one. A ``Raw`` stays JSON text with all its digits."""
 
 _encoder: Final = msgspec.json.Encoder()
 _object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -30,8 +30,8 @@ MAX_10_EXP: Final = sys.float_info.max_10_exp
 class Words:
     """Words that are recognised in any letter case.
 
-    The case of a letter counts only if two words differ in nothing else: 1m is a minute and 1M a
-    month, so 3M isn't 3m; but 1H is 1h.
+    A letter's case counts only if two words differ in nothing else: 1m is a minute and 1M a month,
+    so 3M isn't 3m; but 1H is 1h.
     """
 
     def __init__(self, words: Iterable[str]) -> None:
@@ -52,16 +52,16 @@ class Words:
         self._words = {word.translate(self._fold): word for word in words}
 
     def meant(self, text: str) -> str:
-        """Return the word that is meant, or the text where there is none."""
+        """Return the word that is meant, or the text itself if there is none."""
         return text if text in self._exact else self._words.get(text.translate(self._fold), text)
 
 
 def mended(kind: Any, source: Any) -> Any:
-    """Return the input with exact counts and words, in all places where the type has these.
+    """Return the input with exact counts and words, wherever the type has them.
 
     Args:
-        kind: the type that it is to be read as.
-        source: JSON text as bytes, or what a JSON reader gives. What can't be read stays as it is.
+        kind: the type that it will be read as.
+        source: JSON text as bytes, or what a JSON reader returns. Unreadable parts stay unchanged.
     """
     mend = _mender_of(kind)
     if mend is None:
@@ -80,7 +80,7 @@ def _mender_of(kind: Any) -> Mender | None:
 
 
 def _mender(info: inspect.Type) -> Mender | None:  # noqa: PLR0911 - one for each kind of type
-    """Return a function that corrects values of a type, None if there is nothing to correct."""
+    """Return a function that corrects values of a type; None if there is nothing to correct."""
     match info:
         case inspect.IntType():
             return partial(_mend_atom, _count)
@@ -105,7 +105,7 @@ def _menders_of(info: inspect.StructType) -> dict[str, Mender]:
 
 
 def _mender_of_union(types: Sequence[inspect.Type]) -> Mender | None:
-    """Return a function that corrects values of a union: their JSON shows which type they have."""
+    """Return a function that corrects values of a union; their JSON shows which type they have."""
     tagged = {
         str(info.tag): _menders_of(info)
         for info in types
@@ -114,7 +114,7 @@ def _mender_of_union(types: Sequence[inspect.Type]) -> Mender | None:
     if tagged:
         [tag_field] = {info.tag_field for info in types if isinstance(info, inspect.StructType)}
         return partial(_mend_tagged, tag_field, tagged)
-    # A number that may have a fraction isn't a count.
+    # If a number may have a fraction, it isn't a count.
     has_fractions = any(isinstance(info, inspect.FloatType) for info in types)
     menders = [
         mend
@@ -180,7 +180,7 @@ def _mend_atom(mend: Mender, value: Any) -> Any:
 def _count(value: Any) -> Any:
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
-    # Numbers beyond the range of floats aren't written out digit by digit.
+    # A number beyond the range of floats would become thousands of digits.
     if isinstance(value, Decimal) and value.adjusted() <= MAX_10_EXP:
         return int(value) if value == value.to_integral_value() else value
     return value
@@ -195,7 +195,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _opened(value: Any) -> Any:
-    """Return what JSON text stands for; the items of an object or array stay text."""
+    """Return the value of JSON text; the items of an object or array stay text."""
     if not isinstance(value, msgspec.Raw):
         return value
     text = bytes(value).lstrip(_SPACE)
@@ -208,5 +208,5 @@ def _closed(before: Any, value: Any) -> Any:
     """Return a value as JSON text if it was text before."""
     if not isinstance(before, msgspec.Raw):
         return value
-    # An integer may have more digits than the encoder takes; the reader says what is too large.
+    # An integer may have more digits than the encoder takes; the strict reader refuses it later.
     return msgspec.Raw(str(value).encode() if type(value) is int else _encoder.encode(value))

@@ -1,4 +1,4 @@
-"""How a publication from outside gets into the engine: over HTTP, a socket or in process."""
+"""The way of a publication into the engine: over HTTP, a socket or in process."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from bookcast.errors import InvalidInput
 from bookcast.hub.hub import Hub
 from bookcast.ingest.futu_api.read import no_symbol, read_vendor_form
 from bookcast.ingest.idempotency_keys import HEADER, once
-from bookcast.ingest.parse import Rules, parse_channel, parse_publication
-from bookcast.ingest.plain import plain
+from bookcast.ingest.publication import Rules, parse_channel, parse_publication
+from bookcast.ingest.python_input import plain
 from bookcast.ingest.schemas import PublishedUpdate
 from bookcast.ingest.topic_limit import TopicLimit
 from bookcast.model.topics import Topic
@@ -29,19 +29,19 @@ logger = logging.getLogger(__name__)
 
 
 GONE: Final = "the connection of its publisher is gone"
-"""Why a topic is stale that nobody has published to since."""
+"""The reason for a stale topic whose last publisher's connection has ended."""
 
 
 PATIENCE_SECONDS: Final = 1.0
-"""How long the end of a node waits until that is told."""
+"""How long a node that ends waits to notify subscribers that publishers are gone."""
 
 
 MAX_SHOWN: Final = 200
-"""Characters of a refusal that the log shows: it may quote what the publisher sent."""
+"""Characters of a refusal that the log shows: it may quote the publisher's data."""
 
 
 class Published(msgspec.Struct, frozen=True):
-    """A publication's place. ``subscribers`` are those of this node."""
+    """The position of a publication. ``subscribers``: how many this node has."""
 
     status: str
     symbol: str
@@ -51,9 +51,14 @@ class Published(msgspec.Struct, frozen=True):
 
 
 class Publisher:
-    """Checks what publishers send, hands it to the engine, and counts.
+    """Checks what publishers send, passes it to the engine, and counts refusals.
 
-    ``max_topics`` may be published, 0: no limit. ``now`` gives seconds since 1970.
+    Args:
+        engine: publishes.
+        hub: has the numbers of subscribers.
+        rules: rules for everything that is published.
+        max_topics: bound of published topics; 0: no limit.
+        now: returns seconds since 1970.
     """
 
     def __init__(
@@ -70,11 +75,11 @@ class Publisher:
         self._hub = hub
         self._rules = rules
         self._now = now
-        # What each source that may be lost has published last.
+        # The positions that each source (a connection that may be lost) published last, per topic.
         self._sources: dict[Hashable, dict[Topic, Position]] = {}
         self._work = BackgroundTasks()
         self.refused = 0
-        """Publications refused since the start."""
+        """Number of publications refused since the start."""
 
     async def publish(
         self,
@@ -87,11 +92,19 @@ class Publisher:
         key: str | None = None,
         principal: str = "",
     ) -> Published:
-        """Publish one update; ``source`` is JSON text as bytes, or what a JSON reader gives.
+        """Publish one update.
 
-        ``symbol``: None where futu-api's ``code`` is in what it handed over. Of several rows of
-        futu-api's the place of the last one is returned. ``key``: under which the ``principal`` may
-        send it again; then it gets the first answer.
+        Args:
+            channel: the channel.
+            symbol: None if the data come from futu-api and have the symbol as their ``code``.
+            source: JSON text as bytes, or what a JSON reader returns.
+            period: of a candle, unless the data have it.
+            rights: the publisher's rights.
+            key: the idempotency key. Sending again with the same key returns the first answer.
+            principal: whose key it is.
+
+        Returns:
+            The position; of several rows that of the last one.
 
         Raises:
             InvalidInput: with the path of the wrong field; then nothing was published.
@@ -122,14 +135,17 @@ class Publisher:
         principal: str = "",
         source: Hashable | None = None,
     ) -> list[Position | InvalidInput]:
-        """Publish updates in order, and return the place of each, or what is wrong with it.
+        """Publish updates in order. Return the position of each, or the error that refused it.
 
-        One that couldn't be read is what was wrong with it, and stays so.
-        One whose idempotency key the ``principal`` used before gets the place that it got then.
-        ``source``: what they come from, if it can be lost; see :meth:`lose`.
+        Args:
+            updates: the updates; one that couldn't be read is given as its error, and stays so.
+            rights: the publisher's rights.
+            principal: whose idempotency keys they have. An update with a key that was used before
+                gets the position of the first time.
+            source: the connection that they come from, if it can be lost; see :meth:`lose`.
 
         Raises:
-            InvalidInput: when none could be published, since the engine is away.
+            InvalidInput: nothing was published, because the engine is away.
         """
         parsed: list[list[Publication] | InvalidInput] = []
         for update in updates:
@@ -163,13 +179,13 @@ class Publisher:
         ]
 
     def lose(self, source: Hashable) -> None:
-        """Notify subscribers that a source is gone, where nobody has published since."""
+        """Notify subscribers that a source is gone, if its update is still the newest."""
         places = self._sources.pop(source, None)
         if places:
             self._work.begin(self._engine.abandon(places, GONE), "abandons topics")
 
     async def close(self) -> None:
-        """End, after telling that what is lost by now is gone."""
+        """End, after subscribers have been notified of the sources that are gone."""
         await self._work.end(PATIENCE_SECONDS)
 
     async def _commit(
@@ -183,7 +199,7 @@ class Publisher:
     async def _commit_fitting(
         self, publications: Sequence[Publication], path: str
     ) -> Sequence[Position | InvalidInput]:
-        """Publish those for whose topics there is room."""
+        """Publish the updates for whose topics there is room; refuse the others."""
         async with self._room.holding(
             list(dict.fromkeys(one.topic for one in publications))
         ) as refused:
@@ -219,7 +235,7 @@ class Publisher:
         return error
 
     def refuse(self, error: InvalidInput) -> None:
-        """Note that a publication was refused, for instance before it came to the data in it."""
+        """Count and log a refused publication; its data may not even have been read."""
         self.refused += 1
         logger.debug("publication refused: %s", error.message[:MAX_SHOWN])
 
@@ -249,7 +265,7 @@ class Publisher:
 
 
 def _read_in_process(source: Any, code: str) -> Any:
-    """Return what a program handed over as JSON text, or as a JSON reader gives it."""
+    """Return a program's data as JSON text, or as a JSON reader returns them."""
     if isinstance(source, str):
         return source.encode()
     if isinstance(source, bytearray | memoryview):
@@ -258,7 +274,7 @@ def _read_in_process(source: Any, code: str) -> Any:
 
 
 def _read_rows(channel: str, source: Any, read: Callable[[Any], Publication]) -> list[Publication]:
-    """Return what was published, each row of a table by itself, but trades together."""
+    """Return the publications of the data: one for each row of a table, but trades together."""
     if not isinstance(source, list) or not source:
         return [read(source)]
     if channel == "trades":
@@ -277,7 +293,7 @@ def _read_rows(channel: str, source: Any, read: Callable[[Any], Publication]) ->
 def _once(
     publications: Sequence[Publication], key: str, principal: str, source: Any, *, path: str
 ) -> list[Publication]:
-    """Do publications that came together once, each of a topic under its own number."""
+    """Return publications with idempotency: the nth of a message to a topic gets number n."""
     counted: Counter[Topic] = Counter()
     made = []
     for publication in publications:
@@ -289,5 +305,5 @@ def _once(
 
 
 def _last(places: Sequence[Position | InvalidInput]) -> Position | InvalidInput:
-    """Return the last place of publications that came together, or what is wrong with one."""
+    """Return the last position of publications that belong together, or the error of one."""
     return next((place for place in places if isinstance(place, InvalidInput)), places[-1])

@@ -21,9 +21,9 @@ Count = Annotated[int, Meta(ge=0, lt=int(MAX_NUMBER))]
 Id = str | Count
 Whole = Annotated[int, Meta(gt=-int(MAX_NUMBER), lt=int(MAX_NUMBER))]
 Word = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$(?!\n)")]
-"""A word for programs, for instance the condition of a trade. (``$`` alone allows a line break.)"""
+"""A word for programs, for instance a trade's condition. (``$`` alone allows a line break.)"""
 
-# These are checked where a topic is made of them; the documents and errors list their words.
+# These names are checked when a topic is made; schemas and errors list the allowed ones.
 ChannelName = Annotated[str, Meta(extra_json_schema={"enum": list(CHANNELS)})]
 PeriodName = Annotated[str, Meta(extra_json_schema={"enum": list(PERIODS)})]
 VariantName = Annotated[str, Meta(extra_json_schema={"enum": [ODD]})]
@@ -38,7 +38,7 @@ class PublishedTuple(NamedTuple):
 
 
 class PublishedLevel(msgspec.Struct, frozen=True):
-    """A level as an object. ``volume`` is another word for ``size``; other fields are kept."""
+    """A level as an object. ``volume`` is another name for ``size``; other fields are kept."""
 
     price: Price
     size: Size | msgspec.UnsetType = msgspec.UNSET
@@ -58,7 +58,7 @@ class PublishedBook(msgspec.Struct, frozen=True):
 
 
 class PublishedExtended(msgspec.Struct, frozen=True):
-    """The figures of the hours before or after the usual ones."""
+    """The values of the hours before or after the regular ones."""
 
     last: Price | None = None
     high: Price | None = None
@@ -71,7 +71,7 @@ class PublishedExtended(msgspec.Struct, frozen=True):
 
 
 class PublishedOption(msgspec.Struct, frozen=True):
-    """What an option has besides its quote. ``iv`` and ``premium`` are percentages."""
+    """The values that only an option has. ``iv`` and ``premium`` are percentages."""
 
     strike: Price | None = None
     multiplier: Price | None = None
@@ -90,7 +90,7 @@ class PublishedOption(msgspec.Struct, frozen=True):
 
 
 class PublishedFuture(msgspec.Struct, frozen=True):
-    """What a future has besides its quote."""
+    """The values that only a future has."""
 
     prev_settle: Price | None = None
     oi: Size | None = None
@@ -99,7 +99,7 @@ class PublishedFuture(msgspec.Struct, frozen=True):
 
 
 class PublishedWarrant(msgspec.Struct, frozen=True):
-    """What a warrant has besides its quote. ``iv`` and ``premium`` are percentages."""
+    """The values that only a warrant has. ``iv`` and ``premium`` are percentages."""
 
     delta: Price | None = None
     iv: Price | None = None
@@ -107,7 +107,7 @@ class PublishedWarrant(msgspec.Struct, frozen=True):
 
 
 class PublishedQuote(msgspec.Struct, frozen=True):
-    """The basic figures of a symbol, at least one; absent where unknown."""
+    """The values of a quote, at least one; absent where unknown."""
 
     last: Price | None = None
     open: Price | None = None
@@ -138,8 +138,8 @@ class PublishedQuote(msgspec.Struct, frozen=True):
 class PublishedTrade(msgspec.Struct, frozen=True):
     """One trade. ``timestamp``: ISO 8601 or milliseconds since 1970; without one, now.
 
-    ``condition``: one word for what is special about it. ``updates_last`` false: the last price
-    stays what it was.
+    ``condition``: one word for what is special about the trade. ``updates_last`` false: the trade
+    doesn't change the last price.
     """
 
     price: Price
@@ -162,10 +162,10 @@ class PublishedTrades(msgspec.Struct, frozen=True):
 
 
 class PublishedCandle(msgspec.Struct, frozen=True):
-    """A candle; ``time`` is its beginning, ISO 8601 or milliseconds since 1970.
+    """A candle; ``time`` is when it begins, ISO 8601 or milliseconds since 1970.
 
-    ``period`` may stand here or beside the data. A final candle won't change any more, unless by
-    one that is ``revised``, which is final too.
+    ``period`` may be here or beside the data. A final candle doesn't change any more, except by one
+    that is ``revised``, which is final too.
     """
 
     time: str | Size
@@ -201,7 +201,7 @@ class PublishedBrokers(msgspec.Struct, frozen=True):
 
 
 class PublishedTimePoint(msgspec.Struct, frozen=True):
-    """One minute of the day's line; ``time`` is ISO 8601 or milliseconds since 1970."""
+    """One minute of the day's price line; ``time`` is ISO 8601 or milliseconds since 1970."""
 
     time: str | Size
     price: Price
@@ -215,8 +215,8 @@ class PublishedTimePoint(msgspec.Struct, frozen=True):
 class PublishedUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """One update of a batch, or of a ``publish`` action. ``period``: for candles.
 
-    ``symbol`` may be absent where futu-api's ``code`` is in the data. ``idempotency_key``: under
-    which it may be sent again.
+    ``symbol`` may be absent if the data have futu-api's ``code``. ``idempotency_key``: with the
+    same key the update may be sent again.
     """
 
     channel: ChannelName
@@ -240,7 +240,7 @@ PUBLISHED: Final[Mapping[Channel, type[msgspec.Struct]]] = {
     "brokers": PublishedBrokers,
     "timeframe": PublishedTimePoint,
 }
-"""What is published in each channel, in our own form."""
+"""The type of what is published in each channel, in bookcast's own form."""
 
 OURS: Final[Mapping[Channel, frozenset[str]]] = {
     "orderbook": frozenset({"bids", "asks"}),
@@ -251,7 +251,7 @@ OURS: Final[Mapping[Channel, frozenset[str]]] = {
     "brokers": frozenset({"bids", "asks"}),
     "timeframe": frozenset({"price"}),
 }
-"""Fields that make it one of ours, whatever else is in it."""
+"""Fields that show that an object is in bookcast's own form, whatever other fields it has."""
 
 THEIRS: Final[Mapping[Channel, frozenset[str]]] = {
     "orderbook": frozenset({"Bid", "Ask"}),
@@ -266,9 +266,9 @@ THEIRS: Final[Mapping[Channel, frozenset[str]]] = {
     "brokers": frozenset({"bid", "ask", "bid_broker_id", "ask_broker_id"}),
     "timeframe": frozenset({"code", "cur_price", "avg_price", "is_blank", "opened_mins"}),
 }
-"""Fields that make an object without any of ours one of futu-api's."""
+"""Fields that show that an object is in futu-api's form, if it has none of the fields above."""
 
 
 def is_theirs(channel: Channel, fields: AbstractSet[str]) -> bool:
-    """Return whether an object with such fields is one of futu-api's."""
+    """Return whether an object with these fields is in futu-api's form."""
     return bool(fields & THEIRS[channel]) and not fields & OURS[channel]

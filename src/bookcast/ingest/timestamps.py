@@ -10,14 +10,14 @@ from bookcast.model.market_data import MAX_TIME_MS
 from bookcast.model.numbers import Number, whole
 
 MIN_TIME_MS: Final = 631_152_000_000
-"""The beginning of 1990. No market data are older; what looks so is written in seconds."""
+"""The beginning of 1990. No market data are older; an older time was written in seconds."""
 
 
 def moment(value: Any, path: str) -> Number:
     """Return a time in milliseconds since 1970.
 
     Raises:
-        InvalidInput: when it is none, or lies before 1990.
+        InvalidInput: the value isn't a time, or is before 1990.
     """
     read = _read(value)
     if read is None:
@@ -31,17 +31,17 @@ def moment(value: Any, path: str) -> Number:
 
 
 def moment_if_any(value: Any, path: str) -> Number | None:
-    """Return the time that a value stands for, None if it stands for none.
+    """Return the time of a value; None if it isn't a time.
 
     Raises:
-        InvalidInput: when it is one before 1990.
+        InvalidInput: the time is before 1990.
     """
     read = _read(value)
     return None if read is None else not_before_1990(read, value, path)
 
 
 def milliseconds(value: Any) -> Number | None:
-    """Return the time, None if it isn't a possible one: a book's ``timestamp`` may be anything."""
+    """Return the time of a book's ``timestamp``; None if it isn't a time, or is before 1990."""
     read = _read(value)
     return None if read is None or read < MIN_TIME_MS else read
 
@@ -51,11 +51,11 @@ def not_before_1990(read: Number, value: Any, path: str) -> Number:
 
     Args:
         read: the time in milliseconds since 1970.
-        value: how it was written.
-        path: where.
+        value: the time as it was written.
+        path: the path of the field.
 
     Raises:
-        InvalidInput: when it is.
+        InvalidInput: the time is before 1990.
     """
     if read >= MIN_TIME_MS:
         return read
@@ -75,7 +75,7 @@ def _read(value: Any) -> Number | None:
     if isinstance(value, str):
         try:
             read = datetime.fromisoformat(value)
-            # A time without an offset could be anybody's local time.
+            # A time without an offset may be in any time zone.
             return whole(round(read.timestamp() * 1000, 3)) if read.tzinfo is not None else None
         except (ValueError, OverflowError):
             return None

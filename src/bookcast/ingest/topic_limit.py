@@ -1,4 +1,4 @@
-"""How many topics may be published, of all nodes together."""
+"""Limits how many topics may be published, by all nodes together."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from bookcast.model.topics import Topic
 
 NEAR: Final = 0.1
 NEAR_TOPICS: Final = 1000
-"""With less room than this part of the limit, or than so many topics, they are counted anew."""
+"""Near the limit, topics are counted again: with less room than this part of it, or this many."""
 
 
 class TopicLimit:
-    """Bounds the number of topics; ``limit`` 0: any number.
+    """Limits the number of topics; ``limit`` 0: no limit.
 
-    Far from the limit, a count that is some seconds old is enough. Near it, topics are counted, and
-    whoever publishes new ones waits for who does so already.
+    Far from the limit, a count that is some seconds old is enough. Near it, topics are counted
+    exactly, and publications with new topics wait for each other.
     """
 
     def __init__(self, engine: Engine, limit: int) -> None:
         self._engine = engine
         self._limit = limit
         self._lock = asyncio.Lock()
-        # Topics whose publication is under way and was not counted, and how many of those ended.
+        # Topics that are being published without an exact count, and how many such calls have
+        # ended.
         self._passing: Counter[Topic] = Counter()
         self._passed = 0
 
     def is_near(self, more: int) -> bool:
-        """Return whether there may be too many topics when so many are published."""
+        """Return whether the limit is near when so many more topics are published."""
         if not self._limit:
             return False
         known = self._engine.status().topics + self._passing.total()
@@ -54,9 +55,10 @@ class TopicLimit:
 
     @asynccontextmanager
     async def holding(self, topics: Collection[Topic]) -> AsyncIterator[dict[Topic, InvalidInput]]:
-        """Return which of some topics may not be published; until the end, nobody takes the room.
+        """Yield the topics that may not be published, with their refusals.
 
-        Topics that were published before always may.
+        Until the end, no other publication of this node takes the room. Topics that were published
+        before are always allowed.
         """
         if not await self._engine.unknown(topics):
             yield {}
@@ -66,12 +68,12 @@ class TopicLimit:
             yield {topic: self._refusal() for topic in new[max(0, room) :]}
 
     async def _count(self, topics: Collection[Topic]) -> tuple[list[Topic], int]:
-        """Return which topics are new, in their order, and for how many there is room."""
+        """Return the new topics, in their order, and for how many topics there is room."""
         while True:
             before, passing = self._passed, set(self._passing)
             unknown = await self._engine.unknown({*topics, *passing})
             count = await self._engine.count_topics()
-            if self._passed == before:  # else nobody knows whether it was counted
+            if self._passed == before:  # else a publication ended meanwhile: was it counted?
                 new = [topic for topic in topics if topic in unknown and topic not in passing]
                 return new, self._limit - count - len(unknown & passing)
 

@@ -12,23 +12,23 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from bookcast.errors import brief
-from bookcast.ingest import schemas as shapes
+from bookcast.ingest import schemas
 from bookcast.model.topics import Channel
 
 
 def unknown_fields(channel: Channel, text: bytes | msgspec.Raw, most: int) -> list[str]:
-    """Return the paths of at most so many fields that nothing reads, in data of our own form.
+    """Return the paths of at most ``most`` fields that nothing reads, in bookcast's own form.
 
     In a list, the first item with an unknown field stands for all items that have it.
     """
     if channel == "orderbook":
         return []  # all fields of a book are passed on
-    kind = shapes.PUBLISHED[channel]
+    kind = schemas.PUBLISHED[channel]
     try:
         _strict_decoder(kind).decode(text)
     except msgspec.ValidationError:
         data = msgspec.json.decode(text)
-        if not isinstance(data, dict) or shapes.is_theirs(channel, data.keys()):
+        if not isinstance(data, dict) or schemas.is_theirs(channel, data.keys()):
             return []
         found = {re.sub(r"\[\d+\]", "[]", path): path for path in reversed([*_paths(kind, data)])}
         return list(islice(reversed(found.values()), most))

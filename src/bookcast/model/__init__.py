@@ -1,1 +1,1 @@
-"""What travels the path: topics, market data, positions, the log of a topic. Does no I/O."""
+"""The values of the data path: topics, market data, positions, topic logs. Does no I/O."""

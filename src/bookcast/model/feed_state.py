@@ -12,10 +12,10 @@ from bookcast.model.topics import Symbol
 
 
 class Security(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What can be subscribed. ``tick_size``: the smallest step of its price, where it is now.
+    """A security of a feed's list. ``tick_size``: the smallest step at its present price.
 
-    ``kind``: ``stock``, ``fund``, ``index`` and the like; ``lot_size`` in shares or contracts;
-    ``session``: the one its market has now. None where unknown.
+    ``kind``: ``stock``, ``fund``, ``index`` and the like. ``lot_size``: shares or contracts.
+    ``session``: its market's session now. None where unknown.
     """
 
     symbol: Symbol
@@ -27,11 +27,11 @@ class Security(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 QuotaPool = Literal["stock", "option", "sf_book"]
-"""What a quota counts: subscriptions, chains of options, or Hong Kong securities (SF right)."""
+"""What a pool counts: subscriptions, option chains, or Hong Kong securities (SF right)."""
 
 
 class Quota(NamedTuple):
-    """What may be subscribed where. ``next_free_ms``: in how long some may come free, if known."""
+    """The use of a quota pool. ``next_free_ms``: ms until a unit may become free, if known."""
 
     used: int
     limit: int
@@ -43,16 +43,16 @@ class FeedState(NamedTuple):
     """How a feed can supply a topic now.
 
     Attributes:
-        source: what the feed calls itself, or how it gets this topic.
-        state: ``live`` when data come as soon as there are any; ``pending`` while the feed tries to
-            get them; ``halted`` and ``closed`` when the symbol or its market isn't traded;
-            ``feed_down`` when the feed is cut off.
+        source: the feed's name, or how it gets this topic.
+        state: ``live``: data arrive as soon as there are any. ``pending``: the feed is trying to
+            get them. ``halted`` and ``closed``: the symbol or its market isn't traded.
+            ``feed_down``: the feed has no connection.
         reason: why, in words.
-        every_ms: the feed asks for data so often, instead of being sent them.
-        quota: what the feed waits for.
-        refusal: why somebody refuses to give the topic, in his words.
+        every_ms: the feed polls the topic at this interval, instead of receiving pushes.
+        quota: the quota pool that the topic waits for.
+        refusal: why the feed's source refuses the topic, in the source's own words.
         did_you_mean: symbols that may have been meant instead of a refused one.
-        only_published: the feed never gives this topic, so whoever publishes it is its source.
+        only_published: the feed never supplies this topic, so its publishers are the source.
     """
 
     source: str

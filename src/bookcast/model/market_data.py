@@ -1,6 +1,6 @@
-"""Market data: books, quotes, trades, candles, brokers. Frozen values.
+"""Market data: books, quotes, trades, candles, brokers. All values are frozen.
 
-Those that hold numbers and text alone are left out of the garbage collector's rounds.
+Structs that hold only numbers and text are excluded from garbage collection (``gc=False``).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from bookcast.model.numbers import Number, whole
 from bookcast.model.topics import Channel
 
 MAX_TIME_MS: Final = 253_402_300_799_999
-"""The last millisecond of the year 9999, after which times can't be written."""
+"""The last millisecond of the year 9999. Later times can't be formatted."""
 
 
 CHECKSUM_LEVELS: Final = 10
-"""So many levels of each side a book's checksum covers."""
+"""A book's checksum covers so many levels of each side."""
 
 
 MAX_NUMBER: Final = 2.0**53
@@ -27,23 +27,23 @@ MAX_NUMBER: Final = 2.0**53
 TradingSession = Literal[
     "pre", "regular", "after", "overnight", "night", "auction", "closing_auction", "break"
 ]
-"""The session a security is in.
+"""The trading session of a security.
 
-``pre``, ``regular``, ``after`` and ``overnight`` are those of stocks; ``night`` is the evening
-session of futures; ``auction`` collects orders for the open, ``closing_auction`` for the close; in
-a ``break`` nothing trades until the session goes on.
+``pre``, ``regular``, ``after`` and ``overnight`` are those of stocks. ``night`` is the evening
+session of futures. ``auction`` collects orders for the open, ``closing_auction`` for the close. In
+a ``break`` nothing trades until the session continues.
 """
 
 
 class Order(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One order that stands in a book; ``id`` is the exchange's."""
+    """One order in a book. ``id`` is the exchange's number of it."""
 
     id: int | str
     size: Number
 
 
 class Level(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
-    """One price of a book. ``size`` is in shares or contracts, ``orders`` counts the orders."""
+    """One price level of a book. ``size``: shares or contracts; ``orders``: number of orders."""
 
     price: Number
     size: Number
@@ -51,7 +51,7 @@ class Level(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc
 
 
 class DetailedLevel(Level, frozen=True, gc=False):
-    """A level whose source tells its orders, first come first."""
+    """A level with its single orders, oldest first."""
 
     details: tuple[Order, ...] = ()
 
@@ -64,11 +64,11 @@ class Sides(NamedTuple):
 
 
 class Book(msgspec.Struct, frozen=True):
-    """An order book, best level first on both sides; whole prices and sizes are integers.
+    """An order book, best level first on both sides. Whole prices and sizes are integers.
 
-    Base clients get a book as its source wrote it. ``published`` is the JSON object exactly as an
-    outside publisher gave it; a feed of ours leaves it None. ``written`` has a feed's levels where
-    it wrote them otherwise, for instance a price as 134.0.
+    Clients of the base protocol get a book as its source wrote it. ``published`` is the publisher's
+    JSON object, byte for byte; None for a book of a feed. ``written`` has a feed's levels as it
+    wrote them, where they differ, for instance in a price of 134.0; else None.
     """
 
     bids: tuple[Level, ...]
@@ -83,7 +83,7 @@ class Book(msgspec.Struct, frozen=True):
         asks: tuple[Level, ...],
         published: msgspec.Raw | None = None,
     ) -> Book:
-        """Make a book of levels as their source wrote them."""
+        """Return a book made from levels as their source wrote them."""
         sides = Sides(_with_whole(bids), _with_whole(asks))
         if published is not None or (sides.bids is bids and sides.asks is asks):
             return cls(*sides, published)
@@ -95,9 +95,9 @@ class Book(msgspec.Struct, frozen=True):
 
 
 def _with_whole(side: tuple[Level, ...]) -> tuple[Level, ...]:
-    """Return a side with whole prices and sizes as integers, the same one where all are.
+    """Return a side with whole prices and sizes as integers; the same tuple if nothing changes.
 
-    Every book of a feed, and every one that comes from Redis, passes here.
+    It is a hot path: every book of a feed and every book from Redis passes it.
     """
     made: list[Level] | None = None
     for index, level in enumerate(side):
@@ -111,10 +111,10 @@ def _with_whole(side: tuple[Level, ...]) -> tuple[Level, ...]:
 
 
 class ExtendedQuote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The figures of the hours before or after the usual ones, in the units of a quote.
+    """The figures of a session outside regular hours, in the units of a quote.
 
-    ``change`` and ``change_rate`` compare with the close of the usual hours before. Some markets
-    have a ``volume`` and no price.
+    ``change`` and ``change_rate`` compare with the last close of the regular hours. Some markets
+    report a ``volume`` but no price.
     """
 
     last: Number | None = None
@@ -132,11 +132,12 @@ OptionStyle = Literal["american", "european", "bermudan"]
 
 
 class OptionFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What an option has besides its quote.
+    """The figures of an option besides its quote.
 
-    ``size`` is what one contract covers, ``multiplier`` what a price counts for in money; ``oi`` is
-    the open interest in contracts, ``net_oi`` the net one; ``iv`` is the implied volatility.
-    ``days_left`` until it expires; below 0 it has.
+    ``size``: what one contract covers, in shares or units. ``multiplier``: money per unit of price.
+    ``oi``: open
+    interest in contracts; ``net_oi``: net open interest. ``iv``: implied volatility. ``days_left``:
+    days until expiry, negative after it.
     """
 
     strike: Number | None = None
@@ -156,7 +157,7 @@ class OptionFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class FutureFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What a future has besides its quote: settlement, open interest and its change today."""
+    """The figures of a future besides its quote: settlement, open interest and its change today."""
 
     prev_settle: Number | None = None
     oi: Number | None = None
@@ -165,7 +166,7 @@ class FutureFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class WarrantFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What a warrant has besides its quote."""
+    """The figures of a warrant besides its quote."""
 
     delta: Number | None = None
     iv: Number | None = None
@@ -173,18 +174,18 @@ class WarrantFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 GreyMarket = Literal["pending", "trading", "ended"]
-"""How far a share's grey market is, where it is traded before it is listed."""
+"""The state of a share's grey market, where it trades before it is listed."""
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The basic figures of a symbol; None where unknown.
 
-    Prices are in the symbol's currency, ``volume`` in shares or contracts, ``turnover`` in the
-    currency; ``bid`` and ``ask`` are the best prices. ``suspended``: it isn't traded now.
-    ``session`` is the one its market has now; ``pre``, ``after`` and ``overnight`` tell of the
-    hours around the usual ones, to which all other figures belong. ``security_status`` is one word
-    for what its exchange does with it; ``dark`` is about the grey market. Rates, amplitudes,
-    premiums and volatilities are percentages: 31.5 is 31.5 %.
+    Prices are in the symbol's currency, ``volume`` is in shares or contracts, ``turnover`` in the
+    currency. ``bid`` and ``ask`` are the best prices. ``suspended``: the security isn't traded now.
+    ``session`` is the market's session now. ``pre``, ``after`` and ``overnight`` have the figures
+    of those sessions; all other figures belong to the regular hours. ``security_status`` is one
+    word for the exchange's status of the security; ``dark`` is the state of the grey market. Rates,
+    amplitudes, premiums and volatilities are percentages: 31.5 is 31.5 %.
     """
 
     last: Number | None = None
@@ -213,11 +214,11 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 
 class Trade(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One trade. ``timestamp``: milliseconds since 1970. ``side``: who took liquidity.
+    """One trade. ``timestamp``: milliseconds since 1970. ``side``: the side that took liquidity.
 
-    ``backfill`` marks a trade that happened before the feed began to listen. ``condition`` is one
-    word for what is special about it, None for a usual trade; ``condition_sign`` is the exchange's
-    own sign for that. Where ``updates_last`` is False, the last price stays what it was.
+    ``backfill``: the trade happened before the feed subscribed. ``condition``: one word for what is
+    special about it, None for a regular trade. ``condition_sign``: the exchange's own sign for
+    that. ``updates_last``: False if the trade doesn't change the last price.
     """
 
     price: Number
@@ -233,16 +234,16 @@ class Trade(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Trades(msgspec.Struct, frozen=True):
-    """Trades that were published together, oldest first; at least one."""
+    """Trades that were published together, oldest first. There is at least one."""
 
     trades: tuple[Trade, ...]
 
 
 class Candle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What happened in one period. ``time``: its beginning, in milliseconds since 1970.
+    """The trading of one period. ``time``: the period's beginning, in milliseconds since 1970.
 
-    A candle that isn't ``final`` is still forming, and the next one replaces it. ``revised``: it
-    was final before, and its source has corrected it since. ``prev_close``: the close before it.
+    A candle that isn't ``final`` is still forming; the next update replaces it. ``revised``: it was
+    final before, and its source has corrected it. ``prev_close``: the close of the period before.
     """
 
     time: Number
@@ -258,10 +259,10 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
 
 class Broker(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A broker in the queue of one side. ``pos`` counts price levels from the best one, 1.
+    """A broker in the queue of one side. ``pos``: the price level, 1 is the best.
 
-    ``order`` is the exchange's number of the order that stands there, ``size`` its shares, where
-    the source tells single orders.
+    ``order`` is the exchange's number of the order, ``size`` its shares; None where the source
+    doesn't report single orders.
     """
 
     id: str | int
@@ -272,16 +273,17 @@ class Broker(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Brokers(msgspec.Struct, frozen=True):
-    """Who stands in the queues of both sides, best first."""
+    """The broker queues of both sides, best price first."""
 
     bids: tuple[Broker, ...]
     asks: tuple[Broker, ...]
 
 
 class TimePoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One minute of the day's line. ``time``: its beginning, in milliseconds since 1970.
+    """One minute of the intraday line. ``time``: its beginning, in milliseconds since 1970.
 
-    ``average`` is the day's average price so far; ``volume`` and ``turnover`` are the minute's.
+    ``average`` is the day's average price so far. ``volume`` and ``turnover`` are those of the
+    minute.
     """
 
     time: Number
@@ -296,9 +298,9 @@ Data = Book | Quote | Trades | Candle | Brokers | TimePoint
 
 
 LOSSLESS: Final[frozenset[Channel]] = frozenset({"trades", "candles"})
-"""Channels of which every update may count."""
+"""Event channels: clients must not miss a trade or a final candle."""
 
 
 def is_lossless(data: Data) -> bool:
-    """Return whether every such update must be delivered: trades, and final candles."""
+    """Return whether no such update may be skipped: true for trades and final candles."""
     return isinstance(data, Trades) or (isinstance(data, Candle) and data.final)

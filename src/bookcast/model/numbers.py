@@ -1,4 +1,4 @@
-"""Numbers as they are kept and sent on: whole ones as integers, so that they print as ``134``."""
+"""Whole numbers are stored and sent as integers, so that they print as ``134``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar, overload
 import msgspec
 
 Number = int | float
-"""A finite number. Where data enter, whole ones become integers; others stay as they are."""
+"""A finite number. Whole ones become integers where data enter a node; others stay floats."""
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -21,14 +21,14 @@ def whole(value: Number) -> Number: ...
 @overload
 def whole(value: T) -> T: ...
 def whole(value: Any) -> Any:
-    """Return a whole number as an integer, which -0 is too; anything else as it is."""
+    """Return a whole number as an integer (-0.0 as 0), and anything else unchanged."""
     return int(value) if type(value) is float and value.is_integer() else value
 
 
 def with_whole(data: S) -> S:
-    """Return a Struct with whole numbers as integers, in the Structs and tuples within it as well.
+    """Return a Struct with whole numbers as integers, also in nested Structs and tuples.
 
-    Where there is nothing to change, it is the same Struct.
+    Where nothing changes, it is the same Struct.
     """
     changed: dict[str, Any] = {}
     for name, value in zip(data.__struct_fields__, msgspec.structs.astuple(data), strict=True):
@@ -57,10 +57,10 @@ class Bounds(NamedTuple):
 
 
 def bounds(high: Number, low: Number, others: Sequence[Number]) -> Bounds:
-    """Return a candle's high and low, each mended where it misses another price by one bit.
+    """Return a candle's high and low, corrected where they miss another price by rounding.
 
-    Resampling leaves such noise: 0.1 + 0.2 is the float64 next to 0.3. Then the bound becomes that
-    price. What misses by more stays as it is.
+    Resampling leaves such noise: 0.1 + 0.2 is the float next to 0.3. If a bound misses another
+    price by one float, it becomes that price. A bound that misses by more stays.
     """
     highest, lowest = max(others), min(others)
     return Bounds(

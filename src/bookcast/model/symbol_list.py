@@ -1,4 +1,4 @@
-"""The list of symbols that a feed has: what it lacks, and what may have been meant instead."""
+"""The symbols of a feed, and suggestions for symbols that it lacks."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Final
 from bookcast.model.topics import Symbol
 
 MAX_NAMED: Final = 5
-"""So many symbols are named as what the feed has, or as what was meant."""
+"""At most so many symbols are suggested, or named as examples."""
 
 MAX_OFFERED: Final = 100
-"""Whoever may see few symbols is offered those among so many that lead the list's markets."""
+"""Examples come from so many symbols, the first ones of each market in turn."""
 
 MAX_REMOVED: Final = 3
 MAX_FINE: Final = 1000
-"""Of longer lists, codes are near when one letter of each is removed, else two."""
+"""In longer lists, codes are similar if they match with one letter removed from each, else two."""
 
 MAX_CODE: Final = 12
-"""Longer codes are near when they are equal but for letter case."""
+"""Longer codes are similar only if they differ in letter case alone."""
 
 MAX_SHARING: Final = 16
-"""So many symbols of a list are found by what is left of a code; bounds memory and time."""
+"""So many symbols are indexed per shortened code, which bounds memory and time."""
 
 
 class FeedList:
-    """The symbols of a feed, in its order. Compared by identity: a changed list is another one.
+    """The symbols of a feed, in its order. Lists are compared by identity: a changed list is new.
 
     Args:
-        feed: what the feed calls itself.
-        symbols: all that it has.
-        forms: symbols that one in another program's form may mean, the likeliest first.
+        feed: the feed's name.
+        symbols: all symbols that it has.
+        forms: returns the symbols that a code in another program's form may mean, likeliest first.
     """
 
     def __init__(
@@ -54,16 +54,17 @@ class FeedList:
     def hints(
         self, symbol: Symbol, may_see: Callable[[Symbol], bool]
     ) -> tuple[tuple[Symbol, ...], tuple[Symbol, ...]]:
-        """Return what may have been meant by a symbol that isn't here, and some that are.
+        """Return suggestions for a symbol that the feed lacks, and examples of symbols it has.
 
-        Only symbols that somebody ``may_see``; the likeliest first.
+        Both have only symbols that the caller ``may_see``, the likeliest first. The examples begin
+        with the suggestions.
         """
         meant = tuple(islice(filter(may_see, self._near(symbol)), MAX_NAMED))
         offered = (one for one in self._leading() if one not in meant and may_see(one))
         return meant, (*meant, *islice(offered, MAX_NAMED - len(meant)))
 
     def _near(self, symbol: Symbol) -> Iterator[Symbol]:
-        """Yield symbols that differ from this one by little."""
+        """Yield similar symbols, the likeliest first."""
         if not self._index:
             self._fill()
         found: dict[Symbol, int] = {}
@@ -88,9 +89,9 @@ class FeedList:
                     sharing.append((removed, symbol))
 
     def _rests(self, symbol: Symbol) -> Iterator[tuple[str, int]]:
-        """Yield what is left of a code when up to two letters are removed, and how many were.
+        """Yield a code with up to two letters removed, and how many were.
 
-        What two codes share is what is left of both: so near ones are found without a look at all.
+        Two similar codes share such a shortened code, so the index finds them without a scan.
         """
         code = symbol.partition(".")[2].casefold()
         yield code, 0
@@ -102,7 +103,7 @@ class FeedList:
                 yield rest, removed
 
     def _leading(self) -> tuple[Symbol, ...]:
-        """Return the first symbols of each market in turn."""
+        """Return the first symbols of each market, the markets in turn."""
         if not self._offered:
             markets: dict[str, list[Symbol]] = {}
             for symbol in self.symbols:

@@ -1,4 +1,4 @@
-"""Symbols and topics: what can be subscribed."""
+"""Symbols and topics."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ PERIODS: Final[tuple[Period, ...]] = get_args(Period)
 
 
 ODD: Final = "odd"
-"""The variant of a book of odd lots, which is traded beside the usual one."""
+"""The variant of a book of odd lots, which trade in a book of their own."""
 
 
 Symbol = NewType("Symbol", str)
-"""A symbol in its canonical spelling, ``MARKET.CODE``, for instance ``US.AAPL``."""
+"""A symbol in its canonical form, ``MARKET.CODE``, for instance ``US.AAPL``."""
 
 
 MARKETS: Final = frozenset(
@@ -44,10 +44,10 @@ MAX_SYMBOL_LENGTH: Final = 64
 
 
 def parse_symbol(text: str, default_market: str) -> Symbol:
-    """Return the canonical spelling of a symbol as somebody wrote it.
+    """Return the canonical form of a symbol.
 
-    ``AAPL`` and ``US.AAPL`` are the same symbol when the default market is ``US``, and so are
-    ``HK_FUTURE.HSImain`` and ``HK.HSImain`` always. Codes are case-sensitive, since OpenD's are.
+    With the default market ``US``, ``AAPL`` becomes ``US.AAPL``. ``HK_FUTURE.HSImain`` always
+    becomes ``HK.HSImain``. Codes are case-sensitive, as OpenD's are.
 
     Raises:
         InvalidInput: when the text is empty, too long or not printable, or has no code.
@@ -83,7 +83,7 @@ _NO_FUTURE: Final = re.compile(r"HK\.([0-9]+|[A-Z0-9]+[0-9]{6}[CP][0-9]+)")
 
 
 def names_of(symbol: Symbol) -> tuple[str, ...]:
-    """Return all canonical names of a symbol; one that may be a future of Hong Kong has two."""
+    """Return all names of a symbol. One that may be a future of Hong Kong has two."""
     market, _, code = symbol.partition(".")
     if market != "HK" or _NO_FUTURE.fullmatch(symbol):
         return (symbol,)
@@ -91,10 +91,10 @@ def names_of(symbol: Symbol) -> tuple[str, ...]:
 
 
 class Topic(NamedTuple):
-    """The unit of sequence numbers: one kind of data of one symbol.
+    """One kind of data of one symbol. Each topic has its own sequence numbers.
 
-    ``variant`` tells apart topics of one channel and symbol: a candle's period, ``odd`` for a book
-    of odd lots. Others have none.
+    ``variant`` separates topics of one channel and symbol: the period of candles, ``odd`` for a
+    book of odd lots. It is empty for all others.
     """
 
     channel: Channel

@@ -1,4 +1,4 @@
-"""Publications, and updates with their positions."""
+"""Publications, and updates: publications with a position."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from bookcast.model.topics import Topic
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):
-    """Where a topic stands. ``seq`` grows by 1 per update and compares only within one epoch."""
+    """The number of an update. ``seq`` grows by 1 per update and compares only within an epoch."""
 
     epoch: str
     seq: int
 
     def is_past(self, other: Position) -> bool:
-        """Return whether this position of a topic certainly comes after another one of it.
+        """Return whether this position certainly comes after another one of the same topic.
 
-        Two epochs can be compared only if their names begin with a time, as those of Redis do.
+        Positions of two epochs compare only if the epochs' names begin with a time, as Redis's do.
         """
         if self.epoch == other.epoch:
             return self.seq > other.seq
@@ -34,16 +34,16 @@ def _begun(epoch: str) -> int:
 
 
 class PublisherGone(NamedTuple):
-    """The publisher of a topic's newest update is gone. ``position``: of that update."""
+    """A note that the publisher of a topic's newest update, at ``position``, is gone."""
 
     position: Position
     reason: str
 
 
 class Idempotency(NamedTuple):
-    """What lets a publication be done once, though it comes twice. Both are hashes.
+    """Lets a publication that is sent twice be published once. Both fields are hashes.
 
-    ``key`` names it; ``content`` tells it from something else under the same key.
+    ``key`` identifies it. ``content`` detects other content under the same key.
     """
 
     key: bytes
@@ -51,16 +51,16 @@ class Idempotency(NamedTuple):
 
 
 class Publication(NamedTuple):
-    """What a feed or a publisher hands to the engine.
+    """What a feed or a publisher passes to the engine.
 
     Attributes:
-        topic: what it belongs to.
-        data: what is published.
-        exchange_ms: when the exchange saw it, in milliseconds since 1970; None where unknown.
-        feed_ms: when the feed saw it.
-        backfill: it happened before anybody asked; only those who ask for history get it.
-        breaks: what came between the last one and this is lost, so a new epoch begins.
-        once: it may come twice, and is published once.
+        topic: its topic.
+        data: its market data.
+        exchange_ms: when the exchange recorded it, in milliseconds since 1970; None where unknown.
+        feed_ms: when the feed received it.
+        backfill: it happened before the subscription; only clients that ask for history get it.
+        breaks: updates before this one are lost, so a new epoch begins.
+        once: its idempotency key, with which it may be sent twice.
     """
 
     topic: Topic
@@ -73,10 +73,10 @@ class Publication(NamedTuple):
 
 
 class Update(msgspec.Struct, frozen=True):
-    """A publication that the engine has given its position. Times are as in :class:`Publication`.
+    """A publication with its position. Times are as in :class:`Publication`.
 
-    ``engine_restored``: it begins its epoch, and what came before it is lost, because the engine
-    was away.
+    ``server_ms``: when it was published, in ms since 1970. ``engine_restored``: it is the first
+    after an outage of the engine, and updates before it may be lost.
     """
 
     topic: Topic

@@ -1,4 +1,4 @@
-"""How the command's log looks, and how it is written without holding anybody up.
+"""Sets up the command's log, and writes it without blocking the event loop.
 
 A program that embeds bookcast sets up its own logging instead.
 """
@@ -23,23 +23,23 @@ from bookcast.observability.throttle import WarningThrottle
 from bookcast.settings import Settings
 
 MAX_WAITING_BYTES: Final = 1024 * 1024
-"""So much of the log waits for whoever reads it; what is more is dropped and counted."""
+"""At most so many bytes of log lines wait to be written. Further lines are dropped and counted."""
 
 MAX_TEXT: Final = 400
-"""Characters of one field, or of the event: what clients choose may be longer."""
+"""The maximum length of a field or an event, in characters. Clients may choose longer texts."""
 
 END_SECONDS: Final = 1.0
-"""How long the end of the process waits for whoever reads the log."""
+"""How long the end of the process waits for the log to be written, in seconds."""
 
 FULL_SECONDS: Final = 0.05
-"""Delay before a pipe in non-blocking mode that was full is tried again."""
+"""Delay in seconds before a write to a full non-blocking pipe is retried."""
 
 
 class Writer(logging.Handler):
-    """Writes lines to a file descriptor from a thread of its own.
+    """Writes log lines to a file descriptor, from a thread of its own.
 
-    The event loop never waits for a reader: lines that find no room are dropped, counted in
-    ``dropped``, and the log says how many there were once it is read again.
+    The event loop never waits for the reader of the log. When the queue is full, lines are dropped
+    and counted in ``dropped``; once lines can be written again, the log reports how many.
     """
 
     def __init__(self, descriptor: int, max_bytes: int = MAX_WAITING_BYTES) -> None:
@@ -48,13 +48,13 @@ class Writer(logging.Handler):
         self._descriptor = descriptor
         self._max_bytes = max_bytes
         self._lines: deque[bytes] = deque()
-        self._bytes = self._untold = 0
+        self._bytes = self._unreported = 0
         self._changed = threading.Condition()
         self._idle = True
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Put a line in the queue, or drop it when the queue is full."""
+        """Queue a line, or drop it when the queue is full."""
         try:
             line = self.format(record).encode(errors="backslashreplace") + b"\n"
         except Exception:  # noqa: BLE001 - a line that can't be written must not stop the program
@@ -68,18 +68,18 @@ class Writer(logging.Handler):
             self._changed.notify_all()
 
     def wait_until_written(self, seconds: float = END_SECONDS) -> bool:
-        """Wait until every line is written, no longer than this; return whether that is so."""
+        """Wait until every line is written. Return False after so many seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._idle and not self._lines, seconds)
 
     def close(self) -> None:
-        """Write what waits, as far as somebody reads it. The standard library calls it at exit."""
+        """Write waiting lines, for a moment at most. The standard library calls it at exit."""
         self.wait_until_written()
         super().close()
 
     def _drop(self, count: int) -> None:
         self.dropped += count
-        self._untold += count
+        self._unreported += count
 
     def _run(self) -> None:
         while True:
@@ -89,15 +89,15 @@ class Writer(logging.Handler):
                 self._changed.wait_for(lambda: bool(self._lines))
                 self._idle = False
                 lines, self._lines, self._bytes = self._lines, deque(), 0
-                untold, self._untold = self._untold, 0
+                unreported, self._unreported = self._unreported, 0
             lost = 0 if self._write(b"".join(lines)) else len(lines)
-            if untold and not lost and not self._write(self._told(untold)):
-                lost = untold
-                self.dropped -= untold  # they are counted already
+            if unreported and not lost and not self._write(self._dropped_line(unreported)):
+                lost = unreported
+                self.dropped -= unreported  # they have been counted before
             with self._changed:
                 self._drop(lost)
 
-    def _told(self, count: int) -> bytes:
+    def _dropped_line(self, count: int) -> bytes:
         record = logging.LogRecord(
             __name__, logging.WARNING, "", 0, "log lines dropped: nobody read them", None, None
         )
@@ -105,7 +105,7 @@ class Writer(logging.Handler):
         return self.format(record).encode() + b"\n"
 
     def _write(self, data: bytes) -> bool:
-        """Write all of it, however long the reader takes; return whether there is a reader."""
+        """Write all data, however slow the reader is; return False when it is gone."""
         rest = memoryview(data)
         while rest:
             try:
@@ -118,9 +118,9 @@ class Writer(logging.Handler):
 
 
 class TracebackThrottle(logging.Filter):
-    """Lets the same traceback through once a minute, with how often it came since the last time.
+    """Logs the same traceback once a minute at most, with how often it occurred since then.
 
-    A fault of ours that a client can cause must not let it fill the log.
+    A client that can trigger a bug of ours must not be able to fill the log.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -128,7 +128,7 @@ class TracebackThrottle(logging.Filter):
         self._tracebacks = WarningThrottle(clock)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a record is to be written."""
+        """Return whether to write a record."""
         if not record.exc_info or record.exc_info[0] is None:
             return True
         place = (record.pathname, record.lineno, record.exc_info[0].__name__)
@@ -141,8 +141,10 @@ class TracebackThrottle(logging.Filter):
 def configure(settings: Settings, *, worker: int | None = None, node: str = "") -> None:
     """Write the log to standard error: lines for people in development, JSON in production.
 
-    ``worker``: the number of this process, where several write to the same place. ``node``: the
-    node's id, which every line carries.
+    Args:
+        settings: the log level, and whether this is production.
+        worker: the number of this process, if several write to the same log.
+        node: the node's id, which every line has.
     """
     common = {"worker": worker, "node": node or None}
 
@@ -191,7 +193,7 @@ def configure(settings: Settings, *, worker: int | None = None, node: str = "") 
 
 
 def set_level(level: str) -> None:
-    """Write lines of bookcast from this level on."""
+    """Set the lowest level of bookcast's lines that is written."""
     logging.getLogger("bookcast").setLevel(level.upper())
 
 
@@ -199,12 +201,12 @@ def set_level(level: str) -> None:
     "bookcast_log_lines_dropped", "Lines of the log that found no room, since nobody read it"
 )
 def lines_dropped() -> int:
-    """Count the lines of the log that were dropped since the start."""
+    """Return how many lines of the log were dropped since the start."""
     return sum(one.dropped for one in logging.getLogger().handlers if isinstance(one, Writer))
 
 
 def shorten(_logger: object, _name: str, event: EventDict) -> EventDict:
-    """Cut texts that are too long for a log, and say how long they were."""
+    """Cut texts that are too long for the log, and append their length."""
     for name, value in event.items():
         if isinstance(value, str) and len(value) > MAX_TEXT:
             event[name] = f"{value[:MAX_TEXT]}… ({len(value)} characters)"
@@ -212,14 +214,14 @@ def shorten(_logger: object, _name: str, event: EventDict) -> EventDict:
 
 
 def _without_name(_logger: object, _name: str, event: EventDict) -> EventDict:
-    """Leave out the module at level info, which most lines have: the event tells enough."""
+    """Remove the module's name from lines of level info, where the event is clear without it."""
     if event.get("level") == "info":
         event.pop("logger", None)
     return event
 
 
 def _stderr() -> int:
-    # A test, or a program that embeds the command, may have put something without a file there.
+    # Tests and embedding programs may replace stderr with an object without a descriptor.
     with contextlib.suppress(OSError, ValueError, AttributeError):
         return sys.stderr.fileno()
     return 2

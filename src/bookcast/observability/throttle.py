@@ -1,4 +1,4 @@
-"""Keeps a warning from filling the log: it comes once a minute, with how often it was due."""
+"""Throttles repeated warnings to one a minute, with a count of those left out."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable, Hashable
 from typing import Final
 
 REPORT_SECONDS: Final = 60.0
-"""The log tells what was refused, and repeats a warning, no more often than this."""
+"""The interval of repeated warnings and of reports of refusals, in seconds."""
 
 
 class WarningThrottle:
-    """Lets a warning through at most once a minute for each key, and counts how often it was due.
+    """Allows a warning at most once a minute for each key, and counts its occasions.
 
-    Of more than ``keys`` in that time, the rest isn't let through at all. ``clock`` gives monotonic
-    seconds.
+    If more than ``keys`` keys occur in a minute, warnings of further keys are dropped. ``clock``
+    returns monotonic seconds.
     """
 
     __slots__ = ("_clock", "_keys", "_seen")
@@ -21,11 +21,11 @@ class WarningThrottle:
     def __init__(self, clock: Callable[[], float], keys: int = 100) -> None:
         self._clock = clock
         self._keys = keys
-        # When each key may come next, the soonest first, and how often it was held back.
+        # For each key, when it may warn next (soonest first), and how many warnings were held back.
         self._seen: dict[Hashable, tuple[float, int]] = {}
 
     def count(self, key: Hashable = None) -> int:
-        """Count an occasion; return how many there were since the last warning, 0: don't warn."""
+        """Count an occasion. Return how many there were since the last warning; 0: don't warn."""
         seen, now = self._seen, self._clock()
         next_at, held_back = seen.get(key, (now, 0))
         if now < next_at:

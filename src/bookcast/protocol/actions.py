@@ -1,4 +1,4 @@
-"""The actions that a protocol decides on. Its session performs them in order."""
+"""The actions that a protocol decides on; the client's session performs them in order."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Send(NamedTuple):
 
 
 class Subscribe(NamedTuple):
-    """Subscribe the client to a topic, in place of the view that it had of it.
+    """Subscribe the client to a topic. This replaces its earlier view of the topic.
 
-    ``confirm`` makes the message that goes first, if any, from the position at which the client
-    begins. ``history``: begin so many updates back, in a lossless channel. In other cases a client
-    that had a view goes on from where it was.
+    ``confirm`` makes the confirmation from the position where the client begins; it is sent first.
+    None: send no confirmation. ``history``: begin this many updates back, in trades and candles.
+    Otherwise a client that already had a view goes on from where it was.
     """
 
     topic: Topic
@@ -41,10 +41,10 @@ class Subscribe(NamedTuple):
 
 
 class Restore(NamedTuple):
-    """Subscribe a client that comes back to topics, each from the cursor that it has, if known.
+    """Subscribe a returning client to topics, each from its cursor (None: unknown).
 
-    ``answer`` makes the message that goes first, if any, from the placement of each topic.
-    ``whole``: begin with a whole book, even where the client has the newest.
+    ``answer`` makes the message that goes first, from the placement of each topic; None: there is
+    none. ``whole``: begin with a whole book, even if the client has the newest one.
     """
 
     restored: Sequence[tuple[Topic, ViewSpec, Cursor | None]]
@@ -59,7 +59,7 @@ class Unsubscribe(NamedTuple):
 
 
 class Resync(NamedTuple):
-    """Send the client the whole state of a topic once more."""
+    """Send the client the whole state of a topic again."""
 
     topic: Topic
 
@@ -72,7 +72,7 @@ class Explain(NamedTuple):
 
 
 class Publish(NamedTuple):
-    """Publish for the client; ``answer`` makes the message of the outcome."""
+    """Publish an update for the client; ``answer`` and ``refuse`` make the answer to it."""
 
     update: PublishedUpdate
     answer: Callable[[Position], Message]
@@ -82,7 +82,8 @@ class Publish(NamedTuple):
 class Resume(NamedTuple):
     """Take over the session that a token belongs to.
 
-    ``restore`` decides what of it goes on. ``refuse`` makes the message when there is no session.
+    ``restore`` returns the actions that go on with it. ``refuse`` makes the message if there is no
+    such session.
     """
 
     token: str
@@ -91,7 +92,7 @@ class Resume(NamedTuple):
 
 
 class Authenticate(NamedTuple):
-    """Verify a credential; ``answer`` and ``refuse`` make the message of the outcome.
+    """Verify a credential; ``answer`` and ``refuse`` make the answer to it.
 
     ``answer`` gets the seconds until the credential expires, None if it never does.
     """

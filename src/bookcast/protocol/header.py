@@ -1,4 +1,4 @@
-"""The header of what is sent of a topic: which topic, where in it, and when that was seen."""
+"""The header of every update: its topic, its position, and when it was seen."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Ts = Annotated[
 
 
 def topic_fields(topic: Topic, requested_symbol: str) -> dict[str, Any]:
-    """Return the fields that name a topic to a client, who spells the symbol its own way."""
+    """Return the fields that name a topic, with the symbol as the client wrote it."""
     return {"channel": topic.channel, "symbol": requested_symbol, **variant_field(topic)}
 
 
 def variant_field(topic: Topic) -> dict[str, Any]:
-    """Return the field that sets topics of one channel and symbol apart, where there is one."""
+    """Return the period or variant of a topic as a field; empty if it has neither."""
     if not topic.variant:
         return {}
     return {"period" if topic.channel == "candles" else "variant": topic.variant}
@@ -49,12 +49,12 @@ def times(update: Update) -> Ts:
 
 
 def server_time(update: Update) -> str:
-    """Return when the server saw an update, as base clients and HTTP reads are told it."""
+    """Return when the server saw an update, in the form of the base protocol and of reads."""
     return iso_utc(update.server_ms)
 
 
 def iso_utc(milliseconds: float) -> str:
-    """Write milliseconds since 1970 as ISO 8601 in UTC, to the millisecond."""
+    """Return milliseconds since 1970 as ISO 8601 in UTC, to the millisecond."""
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

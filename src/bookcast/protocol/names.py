@@ -1,4 +1,4 @@
-"""The names of the two protocols, as views have them."""
+"""The names of the two protocols, as view specs have them."""
 
 from typing import Final
 

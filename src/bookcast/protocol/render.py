@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from bookcast.hub.status import Status
 from bookcast.hub.view_spec import RenderedStep, ViewSpec
-from bookcast.model.book_changes import Side, changes, checksum
+from bookcast.model.book_delta import Side, changes, checksum
 from bookcast.model.cursor import Cursor
 from bookcast.model.history import Gap
 from bookcast.model.market_data import Book, Brokers, Candle, Quote, TimePoint, Trade, Trades
@@ -23,7 +23,7 @@ from bookcast.protocol.names import BASE
 from bookcast.protocol.v1 import messages as v1
 
 Frame = Callable[[bytes, bool], bytes]
-"""Puts a message's text into a WebSocket frame, compressed if that is wanted and worth it."""
+"""Puts a message's text into a WebSocket frame; True compresses it if it is long enough."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -64,7 +64,7 @@ class Renderer:
         """Return the frame that announces lost updates."""
         if spec.protocol == BASE:
             return b""
-        return self._say(
+        return self._frame_of(
             v1.GapMessage(
                 **topic_fields(topic, spec.requested_symbol),
                 epoch=gap.epoch,
@@ -78,7 +78,7 @@ class Renderer:
         """Return the frame with the status of a topic."""
         if spec.protocol == BASE:
             return b""
-        return self._say(
+        return self._frame_of(
             v1.StatusMessage(
                 **topic_fields(topic, spec.requested_symbol),
                 state=status.state,
@@ -87,7 +87,7 @@ class Renderer:
                 source=status.source or UNSET,
                 every_ms=status.every_ms if status.every_ms is not None else UNSET,
                 quota=v1.Quota(**status.quota._asdict()) if status.quota is not None else UNSET,
-                # For a refused topic, the error has them.
+                # If the feed refused the topic, the error message has the hints.
                 did_you_mean=list(status.did_you_mean) if _has_hints(status) else UNSET,
             )
         )
@@ -95,11 +95,13 @@ class Renderer:
     def refusal(
         self, spec: ViewSpec, topic: Topic, reason: str, did_you_mean: Sequence[Symbol]
     ) -> bytes:
-        """Return the frame that refuses a topic, with the reason that the feed was given."""
+        """Return the frame that says that the feed can't get a topic, with the reason."""
         if spec.protocol == BASE:
             question = f"; did you mean {' or '.join(did_you_mean)}?" if did_you_mean else ""
-            return self._say(messages.ErrorMessage(f"{spec.requested_symbol}: {reason}{question}"))
-        return self._say(
+            return self._frame_of(
+                messages.ErrorMessage(f"{spec.requested_symbol}: {reason}{question}")
+            )
+        return self._frame_of(
             v1.ErrorMessage(
                 code="feed_refused",
                 message=reason,
@@ -109,11 +111,11 @@ class Renderer:
             )
         )
 
-    def _say(self, message: v1.Message | messages.ErrorMessage) -> bytes:
+    def _frame_of(self, message: v1.Message | messages.ErrorMessage) -> bytes:
         return self._frame(_encode(message), False)  # noqa: FBT003 - too short to be compressed
 
     def _trades(self, spec: ViewSpec, updates: Sequence[Update]) -> RenderedStep:
-        """Return all trades in one message; the log has them without gaps and of one epoch."""
+        """Return all trades in one message; they come without gaps, and are of one epoch."""
         message = v1.TradeMessage(
             *update_header(spec.requested_symbol, updates[-1]),
             prev_seq=updates[0].position.seq - 1,
@@ -130,9 +132,9 @@ def _has_hints(status: Status) -> bool:
 def _state(
     spec: ViewSpec, base: Update | None, update: Update, *, unchanged_too: bool
 ) -> bytes | None:
-    """Return the message of a single update, None if it shows nothing new.
+    """Return the message of a single update; None if it changes nothing in the view.
 
-    ``base``: the update that a delta starts from, None where the client has none.
+    ``base``: the update that a delta starts from; None: the client has no book yet.
     """
     if spec.protocol == BASE:
         return encode_update(spec.requested_symbol, update, spec.depth)
@@ -155,7 +157,7 @@ _STRUCTS: Final[Mapping[type, type[msgspec.Struct]]] = {
     Brokers: v1.BrokersUpdate,
     TimePoint: v1.TimeframeUpdate,
 }
-"""How ``bookcast.v1`` writes an update that stands for itself."""
+"""The ``bookcast.v1`` message type of each kind of data that is sent whole."""
 
 
 def _delta(
@@ -179,7 +181,7 @@ def _delta(
 
 
 def _continues(base: Update, update: Update) -> bool:
-    """Return whether a delta may lead from one to the other: both must be of one epoch."""
+    """Return whether a delta may start from ``base``: both must be of the same epoch."""
     return base.position.epoch == update.position.epoch
 
 

@@ -1,4 +1,4 @@
-"""What a session needs of what surrounds it: rules, the client's side, and where sessions meet."""
+"""What a session needs from outside: its rules, its client's transport, and publishing."""
 
 from __future__ import annotations
 
@@ -18,21 +18,31 @@ if TYPE_CHECKING:
     pass
 
 Outcomes = Sequence[Position | InvalidInput]
-"""The position of each update that was published together, or what is wrong with it."""
+"""For each update that was published together: its position, or the error that refused it."""
 
 
-PublishAll = Callable[[Sequence[PublishedUpdate], Rights, str], Outcomes | Awaitable[Outcomes]]
-"""Publishes updates in order, as far as rights go, under the idempotency keys of a principal."""
+PublishAll = Callable[[Sequence[PublishedUpdate], Rights, str], Awaitable[Outcomes]]
+"""Publishes updates in order, within the rights, with the principal's idempotency keys."""
 
 
 PublishFrom = Callable[[Sequence[PublishedUpdate], Rights, str, Hashable], Awaitable[Outcomes]]
-"""The same for a connection, which may be lost."""
+"""The same for one connection, which may be lost while it publishes."""
 
 
 class SessionRules(msgspec.Struct, frozen=True):
-    """What holds for every session. Times are in seconds, ``now`` gives those since 1970.
+    """The rules of every session. Times are in seconds, except ``heartbeat_ms``.
 
-    ``message_rate``, ``publish_rate``: messages and publications a second; 0: no limit.
+    Attributes:
+        terms: the rules that the protocols need.
+        slow_timeout: a client that takes no data for this long is closed.
+        heartbeat_ms: a client that is sent nothing for this long gets a heartbeat.
+        ping_interval: a client that is silent for this long gets a WebSocket ping.
+        ping_timeout: a client that doesn't answer a ping within this time is closed.
+        auth_timeout: a client must authenticate within this time.
+        message_rate: messages a second from one client; 0: no limit.
+        publish_rate: publications a second from one client; 0: no limit.
+        now: returns seconds since 1970.
+        clock: returns monotonic seconds.
     """
 
     terms: ConnectionRules = ConnectionRules()
@@ -48,19 +58,19 @@ class SessionRules(msgspec.Struct, frozen=True):
 
 
 class ClientTransport(Protocol):
-    """The client's side of a session: its WebSocket."""
+    """A session's WebSocket connection."""
 
     heard_at: float
-    """When something of it came last, in monotonic seconds."""
+    """When the client last sent something, in monotonic seconds."""
 
     def backlog(self) -> int:
-        """Return how many bytes wait in this process."""
+        """Return how many bytes wait in this process to be sent."""
 
     def ping(self, payload: bytes) -> None:
-        """Ask whether it is there."""
+        """Send a WebSocket ping."""
 
     def end(self, code: CloseCode) -> None:
         """Close the connection."""
 
     def go_on(self) -> None:
-        """Do what the session has to do without the client having said anything."""
+        """Run what is pending in the session, though no message has come from the client."""

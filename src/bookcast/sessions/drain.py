@@ -1,4 +1,4 @@
-"""The end of a node: its clients go one after the other, so that others can take them in."""
+"""The end of a node: its clients are closed one after the other, so that other nodes keep up."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bookcast.errors import CloseCode
 logger = logging.getLogger(__name__)
 
 STEP_SECONDS: Final = 0.05
-"""Clients whose time comes within so long are closed together."""
+"""Clients due within this time are closed together."""
 
 
 class LeavingClient(Protocol):
-    """A client that has to go."""
+    """A client of a node that ends."""
 
     def go_away(self, seconds: float) -> None:
         """Send the client the time to reconnect, if its protocol has a message for that."""
@@ -26,7 +26,7 @@ class LeavingClient(Protocol):
 
 
 def slots(count: int, seconds: float, random: Callable[[], float]) -> list[float]:
-    """Spread so many clients evenly over the time, each at a moment of its own, in seconds."""
+    """Return one moment per client, in seconds, spread evenly over the time."""
     return [(index + random()) / count * seconds for index in range(count)]
 
 
@@ -38,11 +38,17 @@ async def drain(
     random: Callable[[], float],
     step: float = STEP_SECONDS,
 ) -> None:
-    """Announce the end to all clients, close each at its own time, return when none is left.
+    """Announce the end to all clients, close each at its own moment, return when none is left.
 
-    A client that connects meanwhile, because a balancer hasn't noticed yet, is closed within the
-    time that is left. ``clock`` returns monotonic seconds, ``random`` 0 to 1. It looks at the
-    clients every ``step`` seconds.
+    A client that connects meanwhile is closed within the remaining time; the load balancer may not
+    have noticed yet that this node ends.
+
+    Args:
+        clients: returns the clients that are connected now.
+        seconds: within this time all clients are closed.
+        clock: returns monotonic seconds.
+        random: returns a number from 0 to 1.
+        step: seconds between two looks at the clients.
     """
     end = clock() + seconds
     due: dict[LeavingClient, float] = {}

@@ -1,4 +1,4 @@
-"""Whether one client is there, takes what it is sent, has heard of us, and has a valid token."""
+"""Whether a client is alive, takes its data, needs a heartbeat, and has a valid token."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from bookcast.hub.view import Subscription
 from bookcast.sessions.base import ClientTransport, SessionRules
 
 EARLY_SECONDS: Final = 1.0
-"""Sessions are checked about twice a second; a heartbeat is rather early than late."""
+"""Sessions are checked about twice a second, so a heartbeat is sent a little early, not late."""
 
 EXPIRY_NOTICE_SECONDS: Final = 60.0
-"""So long before its token expires a client is told; of a short one, at half of its time."""
+"""A client is notified this long before its token expires; or at half of a shorter time left."""
 
 PROOF_SECONDS: Final = 1.0
-"""What was sent so shortly before a client was last heard of may have crossed its word."""
+"""Data sent this shortly before the client was last heard may not have arrived by then."""
 
 
 class Liveness:
-    """Watches over one connection. All times are in the rules' monotonic seconds.
+    """Watches one connection. All times are in the rules' monotonic seconds.
 
-    ``begun_at``: when something was last sent that was meant for this client alone, as the state at
-    the beginning of a subscription.
+    ``begun_at``: when data were last sent to this client alone, for instance the state at the
+    beginning of a subscription.
     """
 
     __slots__ = (
@@ -38,7 +38,7 @@ class Liveness:
         "_pinged_at",
         "_quiet_since",
         "_rules",
-        "_said",
+        "_sent_message",
         "_since",
         "_stuck_since",
         "begun_at",
@@ -48,7 +48,7 @@ class Liveness:
         self._peer = peer
         self._rules = rules
         self._asked = b""
-        self._said = False
+        self._sent_message = False
         self._backlog = 0
         self._since = self.begun_at = rules.clock()
         self._expires_at: float | None = None
@@ -58,18 +58,18 @@ class Liveness:
     def judge(
         self, now: float, *, is_known: bool, is_asking: bool, is_writable: bool
     ) -> CloseCode | None:
-        """Return the code to end the connection with, None if it goes on.
+        """Return the code to close the connection with; None: it goes on.
 
         Args:
             now: monotonic seconds.
-            is_known: it is known who the client is.
-            is_asking: something of the client is pending, perhaps another token.
+            is_known: the client is authenticated.
+            is_asking: an action of the client is pending, perhaps with another token.
             is_writable: the client can take data.
         """
         if not is_known and not is_asking and now - self._since >= self._rules.auth_timeout:
             return CloseCode.REFUSED
         left = self.seconds_left()
-        # While another token is being looked at, the old one holds.
+        # While another token is being verified, the old one stays valid.
         if left is not None and left <= 0 and not is_asking:
             return CloseCode.TOKEN_EXPIRED
         return self.judge_answer(now) if is_writable else self.judge_progress(now)
@@ -78,7 +78,7 @@ class Liveness:
         """Return the seconds since the connection began."""
         return now - self._since
 
-    # Is its token valid?
+    # The token
 
     def note_expiry(self, expires_at: float | None) -> None:
         """Note when the client's token expires, in seconds since 1970; None: never."""
@@ -94,29 +94,29 @@ class Liveness:
         return None if self._expires_at is None else self._expires_at - self._rules.now()
 
     def take_expiry_notice(self) -> float | None:
-        """Return the seconds left if the client is to be told now; once for each token."""
+        """Return the seconds left if the client is to be notified now; once for each token."""
         if self._rules.now() < self._expiry_notice_at:
             return None
         self._expiry_notice_at = math.inf
         return self.seconds_left()
 
-    # Is it there?
+    # Whether the client is alive
 
     def ask(self) -> None:
-        """Ask the client whether it is there; the answer goes to :meth:`is_answer`."""
-        self._asked = self._asked or secrets.token_bytes(8)  # one answer is for all who ask
+        """Ping the client; :meth:`is_answer` recognises the answer."""
+        self._asked = self._asked or secrets.token_bytes(8)  # one pong answers all who ask
         self._peer.ping(self._asked)
 
     def is_answer(self, payload: bytes) -> bool:
-        """Return whether a pong is what was asked for."""
+        """Return whether a pong answers :meth:`ask`."""
         answers = bool(self._asked) and payload == self._asked
         if answers:
             self._asked = b""
         return answers
 
     def judge_answer(self, now: float) -> CloseCode | None:
-        """Ping a client that has been silent; return the code to end with if it stays so."""
-        # While it wasn't listened to, it couldn't say anything.
+        """Ping a silent client. Return the code to close with if it doesn't answer in time."""
+        # While the client lagged, nothing was read from it: count its silence from the end of that.
         heard_at = max(self._peer.heard_at, self.begun_at)
         if self._pinged_at > heard_at:
             late = now - self._pinged_at >= self._rules.ping_timeout
@@ -127,21 +127,21 @@ class Liveness:
         return None
 
     def delivered_before(self) -> float:
-        """Return the time before which all that was sent has reached the client.
+        """Return a time: updates sent before it have reached the client.
 
-        Something of the client came after that.
+        The client sent something afterwards, at least a second later.
         """
         return self._peer.heard_at - PROOF_SECONDS
 
-    # Does it take what it is sent?
+    # Whether the client takes its data
 
     def hold(self, now: float) -> None:
-        """Note that it can't take anything now."""
+        """Note that the client can't take data now."""
         self._stuck_since = now
         self._backlog = self._peer.backlog()
 
     def judge_progress(self, now: float) -> CloseCode | None:
-        """Return the code to end with if it has taken nothing for too long."""
+        """Return the code to close with if the client has taken no data for too long."""
         backlog = self._peer.backlog()
         if backlog != self._backlog:
             self._backlog, self._stuck_since = backlog, now
@@ -149,17 +149,17 @@ class Liveness:
             return CloseCode.TOO_SLOW
         return None
 
-    # Has it heard of us?
+    # Whether the client needs a heartbeat
 
     def note_said(self) -> None:
-        """Note that something was said to it."""
-        self._said = True
+        """Note that a message was sent to the client."""
+        self._sent_message = True
 
     def is_silent(self, now: float, shown: Iterable[Subscription]) -> bool:
-        """Return whether nothing was said to it for long, nor shown in its views."""
+        """Return whether the client was sent nothing for long, neither messages nor updates."""
         since, self._checked_at = self._checked_at, now
-        if self._said or any(one.view.shown_at >= since for one in shown):
-            self._said = False
+        if self._sent_message or any(one.view.shown_at >= since for one in shown):
+            self._sent_message = False
             self._quiet_since = now
             return False
         return now - self._quiet_since >= self._rules.heartbeat_ms / 1000 - EARLY_SECONDS

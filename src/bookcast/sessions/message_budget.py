@@ -1,4 +1,4 @@
-"""How much a client may still say."""
+"""Limits on how many messages and publications a client may send."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from bookcast.sessions.base import SessionRules
 ABUSE_SECONDS: Final = BURST_SECONDS
 MESSAGE_ABUSE: Final = 10.0
 PUBLISH_ABUSE: Final = 20.0
-"""A client abuses a rate when more than so many times that were refused in ABUSE_SECONDS."""
+"""A client abuses a rate if more than this times the rate were refused in ABUSE_SECONDS."""
 
 
 class MessageBudget:
-    """Charges one client for its messages and publications, each at a rate of its own.
+    """Charges one client for its messages and publications, each at its own rate.
 
-    Call it for each of them.
+    Call it once for each message, and once for each publication.
     """
 
     __slots__ = ("_messages", "_publications", "_rules", "is_abused")
 
     def __init__(self, rules: SessionRules) -> None:
         self._rules = rules
-        # Most clients say little and publish nothing.
+        # Most clients send few messages and publish nothing, so these are made when needed.
         self._messages: _Charged | None = None
         self._publications: _Charged | None = None
         self.is_abused = False
-        """Whether the client goes on as if nothing had been refused to it."""
+        """Whether the client goes on sending though it has been refused many times."""
 
     def __call__(self, publication: bool) -> InvalidInput | None:  # noqa: FBT001 - a kind
-        """Charge for a message; return the refusal when there have been too many."""
+        """Charge for one message. Return the refusal if there have been too many."""
         rules = self._rules
         if publication:
             charged = self._publications = self._publications or _Charged()
@@ -56,7 +56,7 @@ class MessageBudget:
 
 
 class _Charged(TokenBucket):
-    """A bucket that knows how often it was found empty lately."""
+    """A token bucket that counts how often it was found empty lately."""
 
     __slots__ = ("_refused",)
 
@@ -65,6 +65,6 @@ class _Charged(TokenBucket):
         self._refused: Window | None = None
 
     def refuse(self, now: float) -> int:
-        """Count one that is refused, and return how many were in ABUSE_SECONDS."""
+        """Count a refusal. Return how many there were in the last ABUSE_SECONDS."""
         self._refused = self._refused or Window(ABUSE_SECONDS)
         return self._refused.add(now)

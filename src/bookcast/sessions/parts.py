@@ -1,4 +1,4 @@
-"""What all sessions of a node share. ``S`` is the class of the sessions themselves."""
+"""What all sessions of a node share. ``S`` is the class of the sessions."""
 
 from __future__ import annotations
 
@@ -21,38 +21,39 @@ S_contra = TypeVar("S_contra", contravariant=True)
 
 
 class SessionHost(Protocol[S_contra]):
-    """Who is connected."""
+    """The registry of connected clients."""
 
     def identify(self, session: S_contra, principal: Principal) -> None:
-        """Take note of who a client is.
+        """Note a client's principal.
 
         Raises:
-            InvalidInput: when that principal has connections enough.
+            InvalidInput: if that principal has too many connections already.
         """
 
 
 class Ownership(Protocol[S_contra]):
-    """Where sessions find what they left behind."""
+    """Finds the sessions that clients left behind."""
 
     def enter(self, session: S_contra) -> None:
         """Look for what a client left behind."""
 
     def answered(self, session: S_contra) -> None:
-        """Take note that a client that was asked whether it is there is."""
+        """Note that a client answered the ping that asked whether it is alive."""
 
     def reclaim(
         self, token: str, session: S_contra, restore: Callable[[SavedSubscriptions], None]
     ) -> bool | Awaitable[bool]:
-        """Resume the session of a token in a new connection, wherever it was.
+        """Resume the session of a token in a new connection, whichever node had it.
 
-        ``restore`` is given what it saw. Returns False if that principal has no such session.
+        ``restore`` is called with what the client saw. Returns False if the principal has no such
+        session.
 
         Raises:
-            InvalidInput: when nobody can tell now.
+            InvalidInput: if the other nodes can't be asked now.
         """
 
     def changed(self, session: S_contra) -> None:
-        """Take note that a client sees something else than before."""
+        """Note that a client's subscriptions have changed."""
 
 
 class SessionParts(msgspec.Struct, Generic[S], frozen=True):
@@ -60,12 +61,12 @@ class SessionParts(msgspec.Struct, Generic[S], frozen=True):
 
     Attributes:
         hub: shows topics to clients.
-        engine: opens topics, and has what is known of them.
-        frame: makes WebSocket frames of texts.
-        home: who is connected.
-        ownership: where sessions find what they left behind.
-        gate: who somebody is, and what they may do.
-        refusals: counts who was refused what.
+        engine: opens topics, and has their logs.
+        frame: makes WebSocket frames from texts.
+        home: the registry of connected clients.
+        ownership: finds the sessions that clients left behind.
+        gate: authenticates clients, and returns their rights.
+        refusals: counts refusals by reason.
         rules: limits and times.
     """
 

@@ -1,4 +1,4 @@
-"""One client: its protocol, its outbox, and the hub's views that it sees."""
+"""One client's session: its protocol, its outbox, and its views in the hub."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from bookcast.protocol.v1.connection import V1Connection
 from bookcast.sessions import pending
 from bookcast.sessions.base import ClientTransport, PublishAll
 from bookcast.sessions.liveness import Liveness
-from bookcast.sessions.log_text import shown, without_secrets
+from bookcast.sessions.log_redaction import shown, without_secrets
 from bookcast.sessions.lost import LostSession
 from bookcast.sessions.message_budget import MessageBudget
 from bookcast.sessions.outbox import Outbox
@@ -46,16 +46,16 @@ logger = logging.getLogger(__name__)
 
 
 class Session:
-    """Performs what the protocol decides on, in the order that :mod:`pending` keeps.
+    """A client's session. It performs its protocol's actions, in the order of :mod:`pending`.
 
     Args:
-        client_id: as the client connected.
-        principal: who it is, None as long as nobody knows.
+        client_id: the client's id, from its address.
+        principal: the client's principal; None before it has authenticated.
         peer: its WebSocket.
         write: sends bytes at once.
-        address: where it connects from.
-        speaks_v1: it speaks ``bookcast.v1``, else the base protocol.
-        deflate: it can take compressed messages.
+        address: where the client connects from.
+        speaks_v1: the client speaks ``bookcast.v1``, else the base protocol.
+        deflate: the client can take compressed messages.
         parts: what all sessions share.
     """
 
@@ -93,15 +93,15 @@ class Session:
     ) -> None:
         self.client_id = client_id
         self.number = 0
-        """The number of its connection at this node."""
+        """The number of the connection at this node."""
         self.address = address
         self.principal = principal
         self.outbox = Outbox(write, self._may_see)
         self._peer = peer
         self.parts = parts
         self.token = secrets.token_urlsafe(16) if speaks_v1 else ""
-        """The secret that it may be resumed with; a base client has none."""
-        # Two names and no tuple: every idle connection has them.
+        """The secret with which the session may be resumed; a base client has none."""
+        # Two strings instead of a tuple save memory: every idle connection has them.
         self._key = self._key_before = ""
         self._liveness = Liveness(peer, parts.rules)
         self._budget = MessageBudget(parts.rules)
@@ -126,17 +126,18 @@ class Session:
         self._symbols: Sequence[str] = ()
         self.pending: pending.Queue = pending.NOTHING_PENDING
         """The actions that wait; see :mod:`pending`."""
-        # What the client asked for no more while it may still be given it; None: it can't be.
+        # Topics that the client unsubscribed from while it may still be given its earlier session.
+        # None: it can't be given one any more.
         self._declined: set[Topic] | None = None
         self.is_connected = True
-        """Whether the client is there."""
+        """Whether the client is connected."""
         self._liveness.note_expiry(principal.expires_at if principal is not None else None)
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What its session is found by, its own first; empty until it is known who the client is.
+        """The keys of the session, its own first; empty until the client is authenticated.
 
-        There are two where it goes on with a session of another token.
+        There are two if it resumes the session of another token.
         """
         return tuple(key for key in (self._key, self._key_before) if key)
 
@@ -145,7 +146,7 @@ class Session:
         self._key, self._key_before = (*keys, "", "")[:2]
 
     def fields(self, topic: Topic | None = None) -> dict[str, object]:
-        """Return what a line of the log tells of this client, and of a topic."""
+        """Return the client's fields in log lines, with those of a topic."""
         fields: dict[str, object] = {"client_id": self.client_id, "connection": self.number}
         if topic is not None:
             fields |= {"channel": topic.channel, "symbol": topic.symbol}
@@ -153,7 +154,7 @@ class Session:
 
     @property
     def principal_id(self) -> str:
-        """Who it is, for the log; empty as long as nobody knows."""
+        """The principal's id, for the log; empty before the client has authenticated."""
         if self.principal is None:
             return ""
         return ANYONE if self.principal.kind == ANYONE else self.principal.id
@@ -165,27 +166,27 @@ class Session:
 
     @property
     def id(self) -> tuple[str, str]:
-        """Whose session it is, and the client's id."""
+        """The principal's id, and the client's id."""
         return (self.principal.id if self.principal is not None else "", self.client_id)
 
     @property
     def subscription_count(self) -> int:
-        """How many topics this client sees."""
+        """Number of topics that the client is subscribed to."""
         return len(self._connection.subscriptions)
 
     @property
     def backlog(self) -> int:
-        """How many bytes wait in this process for the client to take."""
+        """Number of bytes that wait in this process to be sent."""
         return self._peer.backlog()
 
     def _may_see(self, topic: Topic) -> bool:
         rights = self._connection.rights
         return rights is not None and rights.allows("read", topic)
 
-    # What the client says
+    # Messages from the client
 
     def open(self, symbols: Sequence[str]) -> None:
-        """Begin with these symbols, as if the client had subscribed to each."""
+        """Welcome the client, and subscribe it to the symbols in its address."""
         self._symbols = symbols
         pending.add(self, self._connection.welcome())
         if self.principal is not None:
@@ -193,14 +194,14 @@ class Session:
         self.outbox.flush()
 
     def receive(self, data: bytes) -> None:
-        """Act on one text message of the client. Answers wait for the outbox's next flush."""
+        """Act on one text message. Answers wait for the outbox's next flush."""
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("message received: %r", without_secrets(data), extra=self.fields())
         pending.add(self, self._connection.receive(data))
         self._end_abuse()
 
     def refuse(self, refusal: InvalidInput) -> None:
-        """Send a client that is not let in the reason."""
+        """Send a client that isn't let in the reason."""
         pending.add(self, self._connection.refuse(refusal))
         self.outbox.flush()
 
@@ -217,13 +218,13 @@ class Session:
             self._peer.end(CloseCode.POLICY)
 
     def receive_pong(self, payload: bytes) -> None:
-        """Take note that the client is there, if that is what it was asked."""
+        """Note that the client is alive, if the pong answers the challenge."""
         if self._liveness.is_answer(payload):
             self.parts.ownership.answered(self)
 
     @property
     def has_to_wait(self) -> bool:
-        """Whether :meth:`work` has something to do."""
+        """Whether actions are pending, so that :meth:`work` has something to do."""
         return bool(self.pending)
 
     @property
@@ -232,13 +233,13 @@ class Session:
         return self.outbox.writable and not pending.blocks(self.pending)
 
     def work(self, publish: PublishAll) -> Coroutine[Any, Any, None]:
-        """Perform what is pending."""
+        """Perform the pending actions."""
         return pending.run(self, publish)
 
-    # Who the client is
+    # Authentication
 
     def authenticate(self, action: Authenticate, *, asked_for_keys: bool = False) -> bool:
-        """Verify a credential, and answer. Return False if the keys have to be asked for first."""
+        """Verify a credential, and answer. Return False if the keys have to be fetched first."""
         if not self.is_connected:
             return True
         before = self.id
@@ -278,15 +279,15 @@ class Session:
             self._enter()
 
     def _enter(self) -> None:
-        # What was left behind of a symbol in the address is more than its newest book, if every
-        # book counts: then the symbols wait for :meth:`has_entered`.
+        # With lossless books, the earlier session has more of a symbol than its newest book. So the
+        # symbols in the address wait for :meth:`has_entered`.
         if not self.parts.rules.terms.keeps_all:
             self._open_symbols()
         self.parts.ownership.enter(self)
 
     def has_entered(self) -> None:
-        """Take note that what the client left behind has been looked for."""
-        is_run = bool(self.pending)  # already, and what is appended with it
+        """Note that the search for the client's earlier session is over."""
+        is_run = bool(self.pending)  # the queue is being run, and so is what is appended now
         self._open_symbols()
         if self.pending and not is_run:
             self._peer.go_on()
@@ -297,7 +298,7 @@ class Session:
             pending.add(self, self._connection.open(symbols))
 
     def renew(self) -> None:
-        """Look again at who the client is: keys, secrets or rights have changed."""
+        """Look up the client's principal again: keys, secrets or rights have changed."""
         if self.principal is None or not self.is_connected:
             return
         principal = self.parts.gate.renewed(self.principal)
@@ -311,19 +312,19 @@ class Session:
             self._entitle(principal, enter=False)
             self.outbox.flush()
 
-    # Coming and going
+    # Earlier and later connections of the client
 
     def challenge(self) -> None:
-        """Ask the client whether it is there; the answer goes to :meth:`receive_pong`."""
+        """Ping the client to learn whether it is alive; see :meth:`receive_pong`."""
         self._liveness.ask()
 
     def lose(self, code: CloseCode = CloseCode.HEARTBEAT_MISSED) -> None:
-        """End the connection: nobody answers any more, or its session goes on elsewhere."""
+        """Close the connection: the client is dead, or another connection has its session."""
         self._peer.end(code)
 
     @property
     def expects(self) -> bool:
-        """Whether it may still get what an earlier connection of the client had."""
+        """Whether the client may still be given the session of an earlier connection."""
         return self._declined is not None
 
     @expects.setter
@@ -335,19 +336,22 @@ class Session:
 
     @property
     def declined(self) -> Collection[Topic]:
-        """What the client asked for no more, while it may still get what it had before."""
+        """Topics that the client unsubscribed from while it may still be given its session."""
         return self._declined or ()
 
     def leave_behind(self, delivered_before: float) -> LostSession:
-        """End, and return what the client saw; updates sent before that time have reached it."""
+        """End the session, and return what the client leaves behind.
+
+        ``delivered_before``: updates sent before this time have reached the client.
+        """
         if self._liveness.begun_at > delivered_before:
-            delivered_before = -math.inf  # what it was shown when that began was sent to it alone
+            delivered_before = -math.inf  # a later start or catch-up went to this client alone
         self._end()
         left = self.parts.hub.disconnect(self.outbox, delivered_before)
         return LostSession(
             self.keys,
             {
-                # What it had asked for may still have waited to be shown.
+                # A subscription may not have reached the hub yet: its topic is still being read.
                 topic: (spec, left[topic][0] if topic in left else None)
                 for topic, spec in self._connection.subscriptions.items()
             },
@@ -358,7 +362,7 @@ class Session:
         )
 
     def close(self) -> None:
-        """End all subscriptions, and say no more."""
+        """End the session and all its subscriptions."""
         self._end()
         self.perform_now(self._connection.close())
 
@@ -369,35 +373,35 @@ class Session:
         self.outbox.writable = False
 
     def delivered_before(self) -> float:
-        """Return the time before which all that was sent has reached the client."""
+        """Return a time: updates sent before it have reached the client."""
         return self._liveness.delivered_before()
 
     def go_on_with(self, seen: SavedSubscriptions) -> None:
-        """Go on with what an earlier connection of the same client saw, wherever it was."""
+        """Go on with the subscriptions of an earlier connection, from whichever node."""
         assert isinstance(self._connection, BaseConnection)
         self.perform_now(self._connection.adopt(seen, self.declined))
         self.outbox.flush()
 
     def seen(self) -> SavedSubscriptions:
-        """Return what is shown to the client, and how; what it has is known when it is lost."""
+        """Return the client's subscriptions, without cursors: those are known when it is lost."""
         return {topic: (spec, None) for topic, spec in self._connection.subscriptions.items()}
 
-    # What the client can take
+    # Back-pressure and silence
 
     def hold(self, now: float) -> None:
-        """Send nothing more: the client can't take it. ``now``: monotonic seconds."""
+        """Send nothing more: the client can't take data. ``now``: monotonic seconds."""
         self.outbox.writable = False
         self._liveness.hold(now)
         self.parts.hub.hold(self.outbox)
 
     def catch_up(self) -> None:
-        """Send the newest of what the client missed: it can take data again."""
+        """Send the client what it missed: it can take data again."""
         self.outbox.writable = True
         self._liveness.begun_at = self.parts.rules.clock()
         self.parts.hub.catch_up(self.outbox)
 
     def check(self, now: float) -> None:
-        """End what is stuck, and break a long silence; call it regularly, in monotonic seconds."""
+        """Close a dead or slow client, or send a heartbeat. Call it regularly; monotonic s."""
         verdict = self._liveness.judge(
             now,
             is_known=self.principal is not None,
@@ -409,16 +413,16 @@ class Session:
         if verdict is not None:
             self._peer.end(verdict)
         elif self.outbox.writable and isinstance(self._connection, V1Connection):
-            self._speak_up(now, self._connection)
+            self._send_due(now, self._connection)
 
     def go_away(self, seconds: float) -> None:
-        """Announce when to come back, where the client's protocol has a message for it."""
+        """Announce when to come back, if the client's protocol has a message for that."""
         if isinstance(self._connection, V1Connection) and self.outbox.writable:
             self.say(self._connection.going_away(seconds))
             self.outbox.flush()
 
-    def _speak_up(self, now: float, connection: V1Connection) -> None:
-        """Send what nobody asked for: that a token expires, and that the server is there."""
+    def _send_due(self, now: float, connection: V1Connection) -> None:
+        """Send what is due: the notice that the token expires, or a heartbeat."""
         left = self._liveness.take_expiry_notice()
         if left is not None:
             self.say(connection.expiring(left))
@@ -427,7 +431,7 @@ class Session:
             self.say(connection.heartbeat())
             self.outbox.flush()
 
-    # What the protocol decides
+    # The protocol's actions
 
     def perform_now(self, actions: Iterable[Action]) -> None:
         """Perform actions ahead of what is pending."""
@@ -437,12 +441,12 @@ class Session:
             )
 
     def still_asks_for(self, action: Action) -> bool:
-        """Return False if the client lost the right to all topics of an action meanwhile."""
+        """Return False if the client has lost the right to all topics of an action meanwhile."""
         topics = pending.topics_of(action)
         return not topics or any(topic in self._connection.subscriptions for topic in topics)
 
     def perform(self, action: Action, opened: Sequence[Interest]) -> None:
-        """Perform one action. ``opened``: an interest in each topic that it begins to show."""
+        """Perform one action. ``opened``: an interest in each topic that it subscribes to."""
         match action:
             case Send(message, refusal):
                 self.say(message, refusal)

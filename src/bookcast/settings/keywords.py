@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal, TypedDict
 
 Names = list[str] | tuple[str, ...]
-"""A list, for instance of symbols."""
+"""A list of names, for instance of symbols."""
 
 
 class Keywords(TypedDict, total=False):
-    """What :func:`bookcast.serve` takes. ``port`` is short for ``websocket_port``."""
+    """The keywords of :func:`bookcast.serve`. ``port`` is short for ``websocket_port``."""
 
     environment: Literal["development", "production"]
     host: str

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
+from bookcast.background import Periodic
 from bookcast.errors import BookcastError
 from bookcast.settings import FROM_FILE, Loaded, Settings, check, describe, with_source
+from bookcast.timing import Times
 
 logger = logging.getLogger(__name__)
-
-LOOK_SECONDS: Final = 0.4
-"""How often files are looked at. One that has changed is read when it stays the same for so long:
-it may be in the middle of being written."""
-
-RETRY_SECONDS: Final = 2.0
-"""How soon what could not be taken over is tried again."""
 
 FILES: Final = (
     "auth_api_keys_file",
@@ -33,8 +29,27 @@ FILES: Final = (
 VALUES: Final = ("auth_jwt_secret", "redis_url", "log_level")
 """Settings whose value may change."""
 
+
+class RotationTimes(Times, frozen=True, kw_only=True):
+    """Intervals of reading the settings again.
+
+    Attributes:
+        look_seconds: how often files are looked at. One that has changed is read when it stays the
+            same for so long: it may be in the middle of being written.
+        retry_seconds: how soon what could not be taken over is tried again, at the next look.
+    """
+
+    LONGER: ClassVar = (("retry_seconds", 1, "look_seconds"),)
+
+    look_seconds: float = 0.4
+    retry_seconds: float = 2.0
+
+
 Apply = Callable[[Settings], Awaitable[None]]
 """Takes new settings over: all of them, or raises BookcastError and changes nothing."""
+
+Signatures = list[tuple[int, ...] | None]
+"""What changes with the content of each file; None for one that isn't there."""
 
 
 class Rotated(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,42 +71,58 @@ class Rotation:
     ``read`` reads them from everywhere they may stand, ``apply`` takes them over.
     """
 
-    def __init__(self, loaded: Loaded, read: Callable[[], Loaded], apply: Apply) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        read: Callable[[], Loaded],
+        apply: Apply,
+        times: RotationTimes | None = None,
+    ) -> None:
         self._loaded = loaded
         self._read = read
         self._apply = apply
-        self._asked = asyncio.Event()
+        self._times = times or RotationTimes()
+        self._looking = Periodic(self._look, self._times.look_seconds, "rotation")
+        self._asked = False
+        self._tried_at = 0.0
+        # The files as they were when they were read, and when they were looked at.
+        self._known: Signatures = []
+        self._seen: Signatures = []
         self.state = Rotated(fixed=_fixed(loaded))
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Look at the files, which are as they were read, for the length of a block."""
+        await self._take_note()
+        self._looking.start()
+        try:
+            yield
+        finally:
+            await self._looking.close()
 
     def ask(self) -> None:
         """Read the settings again soon, whether or not a file has changed."""
-        self._asked.set()
+        self._asked = True
+        self._looking.trigger()
 
-    async def run(self) -> None:
-        """Look at the files and wait to be asked, until cancelled."""
-        read = seen = await asyncio.to_thread(signatures, watched(self._loaded))
-        tried_at = 0.0
-        loop = asyncio.get_running_loop()
-        while True:
-            asked = await self._wait()
-            before, seen = seen, await asyncio.to_thread(signatures, watched(self._loaded))
-            settled = seen != read and seen == before
-            again = self.state.detail is not None and loop.time() - tried_at >= RETRY_SECONDS
-            if asked or settled or again:
-                paths, tried_at = watched(self._loaded), loop.time()
-                await self.reload()
-                read = seen
-                if watched(self._loaded) != paths:
-                    read = seen = await asyncio.to_thread(signatures, watched(self._loaded))
+    async def _look(self) -> None:
+        asked, self._asked = self._asked, False
+        now = asyncio.get_running_loop().time()
+        before, self._seen = self._seen, await self._signatures()
+        settled = self._seen != self._known and self._seen == before
+        again = self.state.detail is not None and now - self._tried_at >= self._times.retry_seconds
+        if asked or settled or again:
+            paths, self._tried_at = watched(self._loaded), now
+            await self.reload()
+            self._known = self._seen
+            if watched(self._loaded) != paths:
+                await self._take_note()
 
-    async def _wait(self) -> bool:
-        try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                await self._asked.wait()
-        except TimeoutError:
-            return False
-        self._asked.clear()
-        return True
+    async def _take_note(self) -> None:
+        self._known = self._seen = await self._signatures()
+
+    async def _signatures(self) -> Signatures:
+        return await asyncio.to_thread(signatures, watched(self._loaded))
 
     async def reload(self) -> None:
         """Read the settings and take over what may change. What can't be used changes nothing."""
@@ -134,8 +165,8 @@ def watched(loaded: Loaded) -> list[str]:
     return sorted({*secrets, *(path for path in named if path is not None)})
 
 
-def signatures(paths: Iterable[str]) -> list[tuple[int, ...] | None]:
-    """Return what changes with the content of each file; None for one that isn't there."""
+def signatures(paths: Iterable[str]) -> Signatures:
+    """Take the signature of each file."""
     return [_signature(path) for path in paths]
 
 

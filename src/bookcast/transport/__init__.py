@@ -1,1 +1,1 @@
-"""WebSockets on sockets: listening, handshake, frames, and flow control."""
+"""WebSockets on sockets: listening, handshakes, frames and back-pressure."""

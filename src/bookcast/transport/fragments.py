@@ -1,4 +1,4 @@
-"""A message that comes in fragments."""
+"""A WebSocket message that comes in fragments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _UTF8: Final = codecs.getincrementaldecoder("utf-8")
 
 
 class Assembly:
-    """What of a message has come, text or not; a fault in a text is found in its fragment."""
+    """The fragments of a message so far. A fault in a text's encoding is found in its fragment."""
 
     __slots__ = ("_decoder", "_fragments", "is_text")
 
@@ -22,7 +22,7 @@ class Assembly:
         """Add a fragment.
 
         Raises:
-            UnicodeDecodeError: when a text can't be UTF-8 any more.
+            UnicodeDecodeError: when a text message can't be UTF-8 any more.
         """
         if self._decoder is not None:
             self._decoder.decode(fragment, last)
@@ -32,5 +32,5 @@ class Assembly:
         return len(self._fragments)
 
     def whole(self) -> bytes:
-        """Return the message."""
+        """Return the whole message."""
         return b"".join(self._fragments)

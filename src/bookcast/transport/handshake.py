@@ -1,4 +1,4 @@
-"""A WebSocket's handshake: who asks, for what, and whether they are let in."""
+"""WebSocket handshakes: who the client is, what it asks for, and whether it is let in."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from bookcast.errors import ERRORS, IN_BAND, InvalidInput, brief
 from bookcast.limits import Full, Refusals, Seats, retry_after, too_many_of
 from bookcast.observability.throttle import WarningThrottle
 from bookcast.protocol.v1.messages import SUBPROTOCOL
-from bookcast.sessions.registry import Registry
+from bookcast.sessions.connections import Registry
 from bookcast.transport.frames import SharedDeflate
 
 logger = logging.getLogger(__name__)
-# Handshakes as the WebSocket library sees them, with their tokens: only when asked for by name.
+# The WebSocket library logs whole handshakes, with their tokens: only if enabled by name.
 wire_logger = logging.getLogger(f"{__name__}.wire")
 wire_logger.setLevel(logging.WARNING)
 
@@ -35,13 +35,19 @@ PATH: Final = "/ws/"
 MAX_CLIENT_ID_LENGTH: Final = 128
 
 BASE_SUBPROTOCOL: Final = "bookcast.base"
-"""The base protocol by name: a browser that offers a token must be answered with another name."""
+"""The base protocol's name. A browser that offers a token needs another name in the answer."""
 
 
 class Admission(NamedTuple):
-    """Somebody who is let in, under an id, beginning with symbols.
+    """A client that is let in.
 
-    ``refusal``: only to be told why not. ``seat``: what to give back in the end.
+    Attributes:
+        caller: the client's address and principal.
+        client_id: the client's id, from its address.
+        symbols: the symbols in its address.
+        speaks_v1: it speaks ``bookcast.v1``, else the base protocol.
+        refusal: it is let in only to be sent this error; None: it may stay.
+        seat: the key of its seat, released when the connection ends.
     """
 
     caller: Caller
@@ -56,12 +62,14 @@ class HandshakeHandler:
     """Decides on handshakes.
 
     Args:
-        gate: says who somebody is.
-        registry: who is there already.
-        addresses: the connections that each address has.
-        refusals: counts who wasn't let in.
-        full: refuses those for whom there is no room.
-        max_connections: of all; 0: no limit.
+        gate: authenticates callers.
+        registry: the clients that are connected.
+        addresses: counts the connections of each address.
+        refusals: counts refusals by reason.
+        full: makes the refusal when there is no room.
+        max_connections: bound of all connections; 0: no limit.
+        deflate: offer compression.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -86,7 +94,7 @@ class HandshakeHandler:
         self._warnings = WarningThrottle(clock)
 
     def protocol(self) -> ServerProtocol:
-        """Make what reads one handshake."""
+        """Return a protocol object that reads one handshake."""
         return ServerProtocol(
             extensions=[SharedDeflate()] if self._deflate else None,
             subprotocols=[Subprotocol(SUBPROTOCOL), Subprotocol(BASE_SUBPROTOCOL)],
@@ -95,16 +103,16 @@ class HandshakeHandler:
         )
 
     async def ask_for_keys(self) -> None:
-        """Ask whoever signs tokens for the keys."""
+        """Fetch the token issuer's keys."""
         await self._gate.ask_for_keys()
 
     def admit(
         self, server: ServerProtocol, request: Request, peer: str
     ) -> tuple[Admission | None, Response]:
-        """Decide on a request, and answer it.
+        """Decide on a request. Return the admission, None if it is refused, and the response.
 
         Raises:
-            UnknownKey: when that is to be tried again after asking for the keys.
+            UnknownKey: try again after fetching the token issuer's keys.
         """
         try:
             admission = self._admit(request, peer)
@@ -124,7 +132,7 @@ class HandshakeHandler:
         return admission, response
 
     def leave(self, seat: str | None) -> None:
-        """Release the seat of a connection that is gone."""
+        """Release the seat of a connection that has ended."""
         if seat is not None:
             self.addresses.leave(seat)
 
@@ -142,10 +150,10 @@ class HandshakeHandler:
         return response
 
     def _warn_of_subprotocols(self, request: Request, peer: str) -> None:
-        """Log that a client offers subprotocols of which none is spoken here.
+        """Log that a client offers only subprotocols that this server doesn't have.
 
-        It is answered with none, and browsers then close. Their names aren't logged: some clients
-        put a token there.
+        The response then names none, and a browser closes the connection. The offered names aren't
+        logged: some clients put a token there.
         """
         offered = [name for name in _offered(request) if name]
         spoken = (SUBPROTOCOL, BASE_SUBPROTOCOL)
@@ -161,10 +169,10 @@ class HandshakeHandler:
             )
 
     def _admit(self, request: Request, peer: str) -> Admission:
-        """Return who asks, for what, and whether they may.
+        """Return the admission of a client.
 
         Raises:
-            InvalidInput: when they may not connect, or not like this.
+            InvalidInput: the client is refused.
         """
         path, _, query = request.path.partition("?")
         prefix, _, name = path.rpartition("/")
@@ -213,7 +221,7 @@ def _offered(request: Request) -> list[str]:
 
 
 def _speaks_v1(offered: Sequence[str], asked: dict[str, list[str]]) -> bool:
-    """Return which protocol is spoken. Some tools can't set a subprotocol."""
+    """Return whether the client asks for ``bookcast.v1``. Some tools can't set a subprotocol."""
     protocols = asked.get("protocol", [])
     if protocols not in ([], [SUBPROTOCOL]):
         raise InvalidInput(
@@ -225,7 +233,7 @@ def _speaks_v1(offered: Sequence[str], asked: dict[str, list[str]]) -> bool:
 
 
 def _select_subprotocol(_server: ServerProtocol, offered: Sequence[Any]) -> Any:
-    """Answer with a protocol that is offered, never with a token."""
+    """Return an offered protocol's name for the answer, never a token."""
     for name in (SUBPROTOCOL, BASE_SUBPROTOCOL):
         if name in offered:
             return name

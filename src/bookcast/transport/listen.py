@@ -1,4 +1,4 @@
-"""Binds the port on every address of a host name, or says in one sentence why it can't be."""
+"""Binds the port on every address of a host name, or explains in one sentence why it can't."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _FAULTS = {
 
 
 async def listen(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
-    """Bind the port on every address that the host name stands for.
+    """Bind the port on every address of the host name.
 
-    ``shared``: other processes listen on it as well, and the system spreads connections over them.
+    ``shared``: other processes listen on it too; the kernel spreads connections over them.
 
     Raises:
-        StartupError: in one sentence that says what to do.
+        StartupError: the port can't be bound; the message says what to do.
     """
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
@@ -42,7 +42,7 @@ async def listen(host: str, port: int, *, shared: bool = False) -> list[socket.s
                     family=family,
                     backlog=2048,
                     reuse_port=shared,
-                    # Every address of the machine means those of IPv4 as well.
+                    # "::" stands for every address of the machine, those of IPv4 too.
                     dualstack_ipv6=address[0] == "::" and socket.has_dualstack_ipv6(),
                 )
             )
@@ -60,7 +60,7 @@ async def listen(host: str, port: int, *, shared: bool = False) -> list[socket.s
 
 
 def unresolvable(host: str, error: Exception) -> StartupError:
-    """Return the error for a host name that stands for no address."""
+    """Return the error for a host name that can't be resolved."""
     return StartupError(
         f"HOST is {host!r}, which can't be resolved: {error}; set it to 127.0.0.1, to 0.0.0.0 "
         "for every address, or to a name of this machine"
@@ -68,7 +68,7 @@ def unresolvable(host: str, error: Exception) -> StartupError:
 
 
 def open_files() -> int:
-    """Return how many files and connections this process may have open."""
+    """Return how many files and connections this process may have open at once."""
     try:
         import resource  # noqa: PLC0415 - not on every platform
     except ImportError:

@@ -1,4 +1,4 @@
-"""What the kernel is told of a client's connection, and what it tells."""
+"""Options of a client's TCP connection, and what the kernel reports about it."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import socket
 from typing import Final
 
 HIGH_WATER: Final = 32 * 1024
-"""With so many bytes waiting in this process, a client counts as unable to take more."""
+"""A client that has this many bytes waiting in this process can't take data."""
 
 NOT_SENT_LOW_WATER: Final = 16 * 1024
-"""So many unsent bytes may wait in the kernel; by default megabytes would hide a slow client."""
+"""Bound of unsent bytes in the kernel; by default, megabytes there would hide a slow client."""
 
 KEEP_ALIVE_SECONDS: Final = 20
-"""The kernel asks a peer of whom nothing is heard this often."""
+"""The kernel probes a silent connection this often."""
 
 TCP_INFO_UNACKED: Final = 24
-"""Where Linux's struct tcp_info has the number of segments that nobody has acknowledged."""
+"""Offset of the number of unacknowledged segments in Linux's struct tcp_info."""
 
 TCP_CLOSE_WAIT: Final = 8
-"""Its first byte, when the other side has closed and nothing else has happened."""
+"""Its first byte if the client has closed its side and nothing else has happened."""
 
 
 def is_acknowledged(transport: asyncio.Transport) -> bool:
-    """Return whether the other side's kernel has all that was sent.
+    """Return whether the client's kernel has acknowledged all sent bytes.
 
-    When it closes its side then, its program has read all of it: with something unread, the
-    connection would have been reset instead. Where the kernel doesn't tell: no.
+    If the client closes its side then, its program has read them all: with unread bytes its kernel
+    would have reset the connection instead. False if this kernel doesn't report it.
     """
     sock = transport.get_extra_info("socket")
     if not hasattr(socket, "TCP_INFO") or transport.get_write_buffer_size() or sock is None:
@@ -35,14 +35,15 @@ def is_acknowledged(transport: asyncio.Transport) -> bool:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_UNACKED + 4)
     except OSError:
         return False
-    # What is written after the other side has closed resets the connection, unseen until the end.
+    # If bytes are written after the client has closed, the connection is reset, and this state is
+    # gone.
     return info[0] == TCP_CLOSE_WAIT and not any(info[TCP_INFO_UNACKED:])
 
 
 def make_slowness_visible(transport: asyncio.Transport, give_up: float) -> None:
     """Make the transport report a slow client after tens of frames instead of megabytes.
 
-    ``give_up``: seconds after which the kernel ends a connection whose other side takes nothing.
+    ``give_up``: the kernel ends a connection if the client takes no data for this many seconds.
     """
     transport.set_write_buffer_limits(high=HIGH_WATER)
     sock = transport.get_extra_info("socket")

@@ -1,7 +1,7 @@
-"""One WebSocket on one transport: handshake, frames in, frames out, flow control.
+"""One WebSocket on one transport: handshake, frames in, frames out, back-pressure.
 
-An ``asyncio.Protocol`` that uvicorn hands an upgraded connection to, over websockets' sans-I/O
-protocol. It holds the transport itself: no task, queue or ASGI call per connection.
+An ``asyncio.Protocol`` to which uvicorn passes an upgraded connection. It uses websockets' sans-I/O
+protocol and owns the transport: there is no task, queue or ASGI call per connection.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import asyncio
 import logging
 import typing
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Final, cast
 
 import msgspec
 from websockets.exceptions import PayloadTooBig
@@ -26,43 +26,41 @@ from bookcast.errors import CLOSE_REASONS, FINAL, IN_BAND, CloseCode
 from bookcast.hub.hub import Hub
 from bookcast.ingest.schemas import PublishedUpdate
 from bookcast.sessions.base import ClientTransport, Outcomes, PublishFrom
-from bookcast.sessions.registry import Registry
+from bookcast.sessions.connections import Registry
 from bookcast.sessions.session import Session
 from bookcast.transport.fragments import Assembly
 from bookcast.transport.frames import Framer
 from bookcast.transport.handshake import Admission, HandshakeHandler
 from bookcast.transport.socket_options import is_acknowledged, make_slowness_visible
 
-T = TypeVar("T")
-
 logger = logging.getLogger(__name__)
-# Handshakes and frames, as the WebSocket library sees them: debug only, and only when asked for.
+# The WebSocket library's log of frames: only for debugging, and only if enabled by name.
 wire_logger = logging.getLogger(f"{__name__}.wire")
 wire_logger.setLevel(logging.WARNING)
 
 MAX_FRAGMENTS: Final = 128
-"""Frames of one message. The library bounds a message's bytes, but not a flood of empty frames."""
+"""Bound of a message's frames. The library bounds a message's bytes, not its empty frames."""
 
 CLOSE_SECONDS: Final = 1.0
-"""How long a client has to answer our close frame, or to close after its own was answered."""
+"""How long a client has to answer our close frame, or to close after we answered its own."""
 
 TOO_SLOW_SECONDS: Final = 10.0
-"""How long a client that was too slow has to take what waits, and our close frame behind it."""
+"""How long a slow client has to take the waiting data and our close frame behind them."""
 
 MAX_WAITING_BYTES: Final = 64 * 1024
-"""So much of what a publisher sends may wait for the next flush."""
+"""At most this many bytes of a publisher wait for the next flush."""
 
 LOST: Final = 1006
 """The code of a connection that ended without a close frame (RFC 6455, 7.1.5)."""
 
 GOODBYES: Final = frozenset({1000, 1001, 1005})
-"""Codes of a client's own close that end its session for good; 1005 stands for no code.
+"""Codes of a client's own close frame that end its session for good; 1005 stands for no code.
 
-With any other it drops a socket and means to come back, as watchdogs do: that is a loss.
+A client that closes with any other code means to come back, as watchdogs do: that is a loss.
 """
 
 MAX_INBOX: Final = 256
-"""So many messages wait while an earlier publication of the client is under way."""
+"""At most this many messages wait while an earlier publication of the client is in progress."""
 
 
 class Begin(typing.Protocol):
@@ -79,15 +77,18 @@ class Begin(typing.Protocol):
         speaks_v1: bool,
         deflate: bool,
     ) -> Session:
-        """Make it; see :class:`Session`."""
+        """Return the session; see :class:`Session`."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """What every connection of a server shares.
+    """What all connections of a server share.
 
-    ``begin`` makes a client's session. ``publish`` publishes for a connection, and
-    ``lose_publisher`` is told when that is gone. ``publishing_waits``: whether ``publish`` may wait
-    for something. ``clock`` gives the hub's monotonic seconds.
+    Attributes:
+        begin: makes a client's session.
+        publish: publishes updates of a connection.
+        lose_publisher: is called with a connection that has published and has ended.
+        slow_timeout: seconds after which a client that takes no data is closed.
+        clock: the hub's monotonic seconds.
     """
 
     hub: Hub
@@ -98,7 +99,6 @@ class Endpoint(msgspec.Struct, frozen=True):
     framer: Framer
     publish: PublishFrom
     lose_publisher: Callable[[Hashable], None]
-    publishing_waits: bool
     slow_timeout: float
     clock: Callable[[], float]
     loop: asyncio.AbstractEventLoop
@@ -106,23 +106,23 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Frames(Protocol):
-    """The library's reading and writing of frames, but for what comes between fragments."""
+    """The library's frame protocol, with one bound for all frames of a message together."""
 
     def __init__(self, max_message_bytes: int) -> None:
-        # As a limit for messages, the library would count what a message has used against pings
-        # as well. So it holds for each frame here, and below for a message's frames together.
+        # The library's limit for messages would count a message's earlier fragments against pings
+        # too. So the library's limit here is for each frame, and recv_frame adds a message's up.
         super().__init__(SERVER, state=OPEN, max_size=(None, max_message_bytes), logger=wire_logger)
-        self.id = _NO_ID  # a random one for each would be kept, and nobody asks for it
+        self.id = _NO_ID  # nobody reads the id: share one instead of making one per connection
 
     def recv_frame(self, frame: Frame) -> None:
-        """Take a frame.
+        """Accept a frame.
 
         Raises:
-            PayloadTooBig: when a message is, together with its earlier fragments.
+            PayloadTooBig: the frame and the message's earlier fragments are too large together.
         """
         if frame.opcode is Opcode.CLOSE:
-            # The message will never be whole. The library would call that a fault, and answer a
-            # goodbye with a protocol error.
+            # The message will never be complete. The library would take that for a protocol error,
+            # and answer a client's goodbye with it.
             self.current_size = None
         elif frame.opcode is Opcode.CONT and self.current_size is not None:
             left = (self.max_fragment_size or 0) - self.current_size
@@ -134,7 +134,7 @@ class Frames(Protocol):
 class WebSocket(asyncio.Protocol):
     """One client's connection.
 
-    ``peer``: the address at the other end; ``proxied``: as a proxy says.
+    ``peer``: the address at the other end; ``proxied``: whether a proxy is in between.
     """
 
     __slots__ = (
@@ -142,12 +142,12 @@ class WebSocket(asyncio.Protocol):
         "_assembly",
         "_connections",
         "_endpoint",
-        "_had_all_at",
         "_inbox",
         "_peer",
         "_protocol",
         "_proxied",
         "_publishes",
+        "_received_all_at",
         "_seat",
         "_session",
         "_transport",
@@ -163,7 +163,7 @@ class WebSocket(asyncio.Protocol):
         self._connections = connections
         self._peer = self._address = peer
         self._proxied = proxied
-        self._had_all_at = 0.0
+        self._received_all_at = 0.0
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._protocol: Protocol | None = None
         self._session: Session | None = None
@@ -171,43 +171,44 @@ class WebSocket(asyncio.Protocol):
         self._publishes = False
         self._waiting: bytearray | None = None
         self._working: asyncio.Task[None] | None = None
-        # Messages not yet acted on, and whether each is text.
+        # Received messages that wait, and whether each is text.
         self._inbox: list[tuple[bytes, bool]] = []
         self._assembly: Assembly | None = None
         self.heard_at = endpoint.clock()
 
-    # asyncio's side
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take over a transport from the HTTP side."""
+        """Take over a transport from the HTTP server."""
         self._transport = cast("asyncio.Transport", transport)
-        # Before anything is written: else the HTTP side would be told that the client is slow.
+        # Before anything is written: else the HTTP server would be notified that the client is
+        # slow.
         self._transport.set_protocol(self)
         self._connections.add(self)
-        # Later than our own word to it, which has a reason in it.
+        # The kernel's timeout comes after our own close frame, which names a reason.
         give_up = self._endpoint.slow_timeout + TOO_SLOW_SECONDS
         make_slowness_visible(self._transport, give_up)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes from the client: first its handshake, then its frames."""
+        """Accept bytes from the client: first its handshake, then its frames."""
         self.heard_at = self._endpoint.clock()
         if self._protocol is None:
             if self._working is None:
                 self._handshake(data)
-            else:  # behind a handshake that waits for keys
+            else:  # frames that follow a handshake that waits for keys
                 self._waiting = (self._waiting or bytearray()) + data
         elif self._waiting is not None or (self._publishes and self._endpoint.hub.is_resting()):
-            self._let_wait(data)  # behind what waits already, or it would overtake that
+            self._keep_for_flush(data)  # keep the order: earlier bytes wait already
         else:
             self._receive(self._protocol, data)
 
     def eof_received(self) -> None:
-        """The client closed its side; note whether it had everything."""
+        """The client has closed its side; note whether it had received everything."""
         if not self._proxied and is_acknowledged(self._transport):
-            self._had_all_at = self._endpoint.clock()
+            self._received_all_at = self._endpoint.clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Clean up after the transport is gone."""
+        """Clean up after the transport is closed."""
         self._connections.discard(self)
         self._receive_waiting()
         if exc is not None:
@@ -215,19 +216,21 @@ class WebSocket(asyncio.Protocol):
         if self._publishes:
             self._endpoint.lose_publisher(self)
         if self._session is not None:
-            self._end_session(delivered_before=self._had_all_at or self._session.delivered_before())
+            self._end_session(
+                delivered_before=self._received_all_at or self._session.delivered_before()
+            )
         seat, self._seat = self._seat, None
         self._endpoint.reception.leave(seat)
 
     def pause_writing(self) -> None:
-        """The client takes no more: send nothing, and listen to nothing, until it does."""
+        """The client takes no more data: send nothing and read nothing until it does."""
         if self._session is not None:
             self._session.hold(self._endpoint.clock())
             self._transport.pause_reading()
             logger.debug("client is slow: holding back", extra=self._fields())
 
     def resume_writing(self) -> None:
-        """The client takes data again: give it the newest of what it missed."""
+        """The client takes data again: send it the newest of what it missed."""
         if self._session is None or self._transport.is_closing():
             return
         logger.debug("client takes data again: catching up", extra=self._fields())
@@ -240,10 +243,10 @@ class WebSocket(asyncio.Protocol):
         if session is not None and session.outbox.writable and len(self._inbox) <= MAX_INBOX:
             self._transport.resume_reading()
 
-    # uvicorn's side
+    # Called by uvicorn
 
     def shutdown(self) -> None:
-        """End the connection because the server stops."""
+        """Close the connection: the server stops."""
         self.end(CloseCode.RESTART)
 
     # The handshake
@@ -264,7 +267,7 @@ class WebSocket(asyncio.Protocol):
                 response = server.reject(503, "Tokens can't be checked now; try again\n")
             server.send_response(response)
         answer = b"".join(server.data_to_send())
-        # The library answers nothing to what isn't a handshake at all.
+        # The library returns no answer to bytes that aren't a handshake at all.
         self._transport.write(answer or server.reject(400, "Not a handshake\n").serialize())
         if server.state is OPEN and admission is not None:
             self._begin(server, admission)
@@ -273,7 +276,7 @@ class WebSocket(asyncio.Protocol):
         self._transport.close()
 
     async def _handshake_later(self, data: bytes) -> None:
-        """Try again when whoever signs tokens has been asked for the keys."""
+        """Try the handshake again, after fetching the token issuer's keys."""
         await self._endpoint.reception.ask_for_keys()
         self._working = None
         if not self._transport.is_closing():
@@ -286,7 +289,7 @@ class WebSocket(asyncio.Protocol):
         self._seat = admission.seat
         self._address = admission.caller.address
         self._proxied = self._proxied or admission.caller.proxied
-        # The handshake's state is a few kilobytes that nobody needs again.
+        # A new protocol object: the one of the handshake keeps kilobytes that are no longer needed.
         self._protocol = Frames(endpoint.max_message_bytes)
         self._protocol.extensions = server.extensions
         session = self._session = endpoint.begin(
@@ -310,10 +313,10 @@ class WebSocket(asyncio.Protocol):
 
     # Frames in
 
-    def _let_wait(self, data: bytes) -> None:
-        """Keep what a publisher sends for the next flush, with which it would go out anyway.
+    def _keep_for_flush(self, data: bytes) -> None:
+        """Keep a publisher's bytes until the next flush, which would send its updates anyway.
 
-        Read together, many publications cost a third of what they cost one by one.
+        Many publications read together cost a third of the same ones read one by one.
         """
         if self._waiting is None:
             self._waiting = bytearray()
@@ -330,14 +333,14 @@ class WebSocket(asyncio.Protocol):
     def _receive(self, protocol: Protocol, data: bytes) -> None:
         protocol.receive_data(data)
         if protocol.state is OPEN:
-            self._write_answers(protocol)  # a pong is late behind what else came with its ping
+            self._write_answers(protocol)  # a pong shouldn't wait for the messages behind its ping
         self._take_events(protocol)
         self._process()
         if protocol.state is not OPEN:
             if self._session is not None:
                 self._session.outbox.flush()
-            said = protocol.close_rcvd
-            if said is not None and said.code in GOODBYES:
+            close = protocol.close_rcvd
+            if close is not None and close.code in GOODBYES:
                 self._end_session(delivered_before=None)
             elif self._session is not None:
                 self._end_session(delivered_before=self._session.delivered_before())
@@ -348,7 +351,7 @@ class WebSocket(asyncio.Protocol):
     def _take_events(self, protocol: Protocol) -> None:
         for event in protocol.events_received():
             if self._session is None:
-                return  # it has been said goodbye to
+                return  # the session has ended
             if not isinstance(event, Frame):
                 continue
             if event.opcode is Opcode.PONG:
@@ -365,7 +368,7 @@ class WebSocket(asyncio.Protocol):
                 return
 
     def _assemble(self, frame: Frame) -> None:
-        """Take a frame of a message, and the message when that is its last."""
+        """Add a frame to its message; if it is the last, put the message into the inbox."""
         data = bytes(frame.data)
         if frame.opcode is not Opcode.CONT:
             is_text = frame.opcode is Opcode.TEXT
@@ -376,14 +379,14 @@ class WebSocket(asyncio.Protocol):
                 return
             self._assembly = Assembly(is_text=is_text)
         assembly = self._assembly
-        assert assembly is not None  # the library knows what may go on
+        assert assembly is not None  # the library accepts a continuation only after a beginning
         assembly.add(data, last=frame.fin)
         if frame.fin:
             self._inbox.append((assembly.whole(), assembly.is_text))
             self._assembly = None
 
     def _process(self) -> None:
-        """Act on what the client said, for as long as it takes our answers."""
+        """Act on received messages, while the client takes our answers."""
         session = self._session
         if session is None or self._working is not None:
             return
@@ -415,9 +418,9 @@ class WebSocket(asyncio.Protocol):
             del self._inbox[:done]
 
     def _work(self, session: Session) -> bool:
-        """Perform what is pending, and return whether that is done.
+        """Perform what is pending. Return whether it is done.
 
-        It is done here as far as nothing waits. The rest becomes a task.
+        It is performed here up to the first wait. The rest becomes a task.
         """
         session.outbox.flush()
         work = session.work(self._publish)
@@ -429,20 +432,14 @@ class WebSocket(asyncio.Protocol):
         self._working.add_done_callback(self._go_on_after)
         return False
 
-    def _publish(
-        self, updates: Sequence[PublishedUpdate], rights: Rights, principal: str
-    ) -> Outcomes | Awaitable[Outcomes]:
-        self._publishes = True
-        publishing = self._publish_here(updates, rights, principal)
-        return publishing if self._endpoint.publishing_waits else run_through(publishing)
-
-    async def _publish_here(
+    async def _publish(
         self, updates: Sequence[PublishedUpdate], rights: Rights, principal: str
     ) -> Outcomes:
+        self._publishes = True
         try:
             return await self._endpoint.publish(updates, rights, principal, self)
         finally:
-            if self not in self._connections:  # it was lost meanwhile
+            if self not in self._connections:  # the connection was lost meanwhile
                 self._endpoint.lose_publisher(self)
 
     def _go_on_after(self, work: asyncio.Task[None]) -> None:
@@ -461,7 +458,7 @@ class WebSocket(asyncio.Protocol):
     # Frames out
 
     def _write_answers(self, protocol: Protocol) -> None:
-        """Write what the protocol answers by itself: pongs and close frames."""
+        """Write the protocol's own answers: pongs and close frames."""
         chunks = protocol.data_to_send()
         if not chunks or self._transport.is_closing():
             return
@@ -469,22 +466,22 @@ class WebSocket(asyncio.Protocol):
         if answers:
             self._transport.write(answers)
         if chunks[-1] == SEND_EOF:
-            # Closing at once, with bytes of the client's unread, would reset the connection and
-            # take our close frame from the client. So: no more from us, then a while for the
-            # client to see that.
+            # If the socket were closed now, with unread bytes of the client, the kernel would reset
+            # the connection, and the client would lose our close frame. So send an end of file, and
+            # leave the client time to read the close frame.
             self._transport.write_eof()
             self._close_soon()
 
     def go_on(self) -> None:
-        """Do what the session has to do without the client having said anything."""
+        """Run what is pending in the session, though no message has come from the client."""
         self._process()
 
     def backlog(self) -> int:
-        """Return how many bytes wait in this process for the client to take."""
+        """Return how many bytes wait in this process to be sent."""
         return self._transport.get_write_buffer_size()
 
     def ping(self, payload: bytes) -> None:
-        """Ask the client whether it is there."""
+        """Send a WebSocket ping."""
         protocol = self._protocol
         if protocol is not None and protocol.state is OPEN:
             protocol.send_ping(payload)
@@ -503,17 +500,17 @@ class WebSocket(asyncio.Protocol):
             self._close_soon(TOO_SLOW_SECONDS if code is CloseCode.TOO_SLOW else CLOSE_SECONDS)
 
     def _delivered_before(self, code: CloseCode) -> float | None:
-        """Return the time before which all that was sent has come; None: no session is kept."""
+        """Return a time: updates sent before it have reached the client. None: the session ends."""
         if self._session is None or code in FINAL:
             return None
         return self._session.delivered_before()
 
     def _close_soon(self, seconds: float = CLOSE_SECONDS) -> None:
-        self._transport.resume_reading()  # or the client's goodbye would go unheard
+        self._transport.resume_reading()  # so that the client's close frame is read
         self._endpoint.loop.call_later(seconds, self._transport.abort)
 
     def _end_session(self, *, delivered_before: float | None) -> None:
-        """Send nothing after a close frame, and free or keep what the session holds."""
+        """End the session: nothing is sent after a close frame."""
         session, self._session = self._session, None
         if session is None:
             return
@@ -522,7 +519,7 @@ class WebSocket(asyncio.Protocol):
         self._endpoint.registry.leave(session, delivered_before=delivered_before)
         code, closed_by = _end_of(self._protocol)
         logger.log(
-            # Of who is refused, the log tells the number alone.
+            # A refused client has no number, and is logged at debug level only.
             logging.INFO if session.number else logging.DEBUG,
             "connection closed",
             extra={
@@ -551,13 +548,3 @@ def _end_of(protocol: Protocol | None) -> tuple[int, str]:
         if protocol.close_rcvd is not None:
             return int(protocol.close_rcvd.code), "client"
     return LOST, "network"
-
-
-def run_through(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a coroutine that waits for nothing, without a task of its own."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return cast("T", end.value)
-    coroutine.close()
-    raise AssertionError(f"{coroutine} waits")

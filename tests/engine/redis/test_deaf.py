@@ -13,7 +13,7 @@ from bookcast.backplane.pulse import PulseTimes
 from bookcast.cluster.demand.redis import DemandTimes
 from bookcast.engine.redis.engine import RedisRules
 from bookcast.engine.redis.times import EngineTimes
-from bookcast.model.log import LogRules
+from bookcast.model.topic_log import LogRules
 from bookcast.model.topics import Symbol, Topic
 from tests.backplane.links import KEYS
 from tests.engine.nodes import (

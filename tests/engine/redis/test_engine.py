@@ -15,7 +15,7 @@ from bookcast.cluster.election.redis import ElectionTimes
 from bookcast.engine.redis.engine import RedisRules
 from bookcast.engine.redis.times import EngineTimes
 from bookcast.errors import FencedError, InvalidInput
-from bookcast.model.log import LogRules
+from bookcast.model.topic_log import LogRules
 from bookcast.model.topics import Symbol, Topic
 from bookcast.model.updates import Idempotency, Position, Publication
 from tests.backplane.links import KEYS

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bookcast.engine.redis.gap_detector import GapDetector, KnownTopic
 from bookcast.engine.redis.records import Unreadable
-from bookcast.model.log import LogRules
+from bookcast.model.topic_log import LogRules
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Update
 from tests.budget import examples

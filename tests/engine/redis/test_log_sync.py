@@ -12,7 +12,7 @@ from bookcast.engine.redis.batch_publisher import BatchPublisher
 from bookcast.engine.redis.log_sync import LogSync
 from bookcast.engine.redis.records import Unreadable
 from bookcast.engine.redis.times import EngineTimes
-from bookcast.model.log import LogRules
+from bookcast.model.topic_log import LogRules
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Publication, Update
 from tests.backplane.links import KEYS, link

@@ -1,7 +1,7 @@
 from bookcast.engine.interests import Interests
 from bookcast.engine.redis.outage import OutageMode
 from bookcast.model.cursor import Cursor
-from bookcast.model.log import LogRules, TopicLog
+from bookcast.model.topic_log import LogRules, TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Publication, Update
 from tests.support import AAPL, CANDLES, QUOTE, TRADES, TSLA, candle, trades, update

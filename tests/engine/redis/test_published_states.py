@@ -1,10 +1,10 @@
-"""States that this node has published, told again when Redis has lost them."""
+"""States that this node has published_states, told again when Redis has lost them."""
 
 from __future__ import annotations
 
 import pytest
 
-from bookcast.engine.redis import published_states as published
+from bookcast.engine.redis import published_states
 from bookcast.engine.redis.published_states import PublishedStates
 from bookcast.model.market_data import Quote
 from bookcast.model.topics import Symbol, Topic
@@ -92,7 +92,7 @@ async def test_all_topics_have_their_turn(
     redis_url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A few at a time; after a loss all at once."""
-    monkeypatch.setattr(published, "TOGETHER", 3)
+    monkeypatch.setattr(published_states, "TOGETHER", 3)
     topics = [Topic("quote", Symbol(f"US.S{number}")) for number in range(20)]
     async with node(redis_url) as one:
         await one.engine.publish([Publication(topic, Quote(last=1)) for topic in topics])
@@ -110,7 +110,7 @@ async def test_of_too_many_those_published_longest_ago_are_forgotten(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory is bounded."""
-    monkeypatch.setattr(published, "MAX_TOPICS", 2)
+    monkeypatch.setattr(published_states, "MAX_TOPICS", 2)
     async with node(redis_url) as one:
         kept = states(one)
         for topic in (AAPL, TSLA, AAPL, QUOTE):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bookcast.engine.redis import topic_notes as notes
+from bookcast.engine.redis import topic_notes
 from bookcast.errors import InvalidInput
 from bookcast.model.market_data import Quote
 from bookcast.model.topics import Symbol, Topic
@@ -38,7 +38,7 @@ async def test_many_topics_are_noted_a_part_at_a_time(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of them, whatever shard they are in."""
-    monkeypatch.setattr(notes, "TOGETHER", 7)
+    monkeypatch.setattr(topic_notes, "TOGETHER", 7)
     topics = [Topic("quote", Symbol(f"US.S{number}")) for number in range(40)]
     async with nodes(redis_url, "one", "two") as (one, other):
         await other.follow(*topics)

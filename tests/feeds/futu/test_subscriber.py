@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from bookcast.feeds.futu import calls, subscriber
+from bookcast.feeds.futu.times import FutuTimes
 from bookcast.model.market_data import Candle, Trades
 from bookcast.model.topics import Symbol, Topic
 from bookcast.model.updates import Publication
@@ -146,13 +147,12 @@ async def test_a_refusal_names_the_missing_right(opend: Controller, run_feed: Ru
 
 
 async def test_an_opend_without_an_answer_about_rights_or_quota_serves_all_the_same(
-    opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
+    opend: Controller, run_feed: RunFeed
 ) -> None:
     """Not every OpenD knows every request; it isn't asked for ever."""
-    monkeypatch.setattr(subscriber, "QUICK_SECONDS", 0.02)
     opend.ignore(USER_INFO, SUB_INFO)
     opend.refuse(US_TSLA="unknown stock")
-    async with run_feed(opend.port) as running:
+    async with run_feed(opend.port, times=FutuTimes(quick_seconds=0.02)) as running:
         for topic in (AAPL, TSLA, MSFT):
             running.feed.want(topic)
         await held(opend, "US.AAPL:2", "US.MSFT:2")

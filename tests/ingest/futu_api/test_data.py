@@ -13,7 +13,7 @@ from bookcast.feeds.futu.tape import Tape
 from bookcast.ingest.futu_api import data, rows
 from bookcast.ingest.futu_api.read import read_vendor_form
 from bookcast.ingest.futu_api.words import market_time
-from bookcast.ingest.parse import Rules
+from bookcast.ingest.publication import Rules
 from bookcast.model.market_data import (
     Candle,
     DetailedLevel,

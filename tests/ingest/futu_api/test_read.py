@@ -5,7 +5,7 @@ import pytest
 
 from bookcast.errors import InvalidInput
 from bookcast.ingest.futu_api.read import MAX_ROWS, read_vendor_form
-from bookcast.ingest.parse import Rules
+from bookcast.ingest.publication import Rules
 from bookcast.model.market_data import Brokers, Candle, Trades
 from bookcast.model.updates import Publication
 

@@ -1,1 +1,1 @@
-"""The engine of many nodes, and its parts."""
+"""The engine of a cluster, on Redis, and its parts."""

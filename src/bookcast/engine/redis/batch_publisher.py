@@ -1,4 +1,4 @@
-"""Publishes in Redis: what comes while a call is under way goes together in the next one."""
+"""Publishes in Redis. Publications that arrive during a call go together in the next call."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ from bookcast.model.updates import Position, Publication, Update
 logger = logging.getLogger(__name__)
 
 MAX_TOGETHER: Final = 4096
-"""So many publications go together at most: they wait for each other's answer."""
+"""At most so many publications go together, since each waits for the answer of all."""
 
 
 FRESH: Final = 2
-"""The argument that names what begins an epoch in a call."""
+"""Index of the argument that becomes part of the names of new epochs."""
 
 REDIS: Final = 5
-"""The argument that tells what Redis was asked before, where it is asked once more: one that has
-forgotten that would do it twice."""
+"""Index of the argument with the replication id of the first attempt. It is set only in a retry,
+so that a different master refuses the retry instead of publishing twice."""
 
 
 class _Batch(msgspec.Struct):
-    """What somebody publishes together, under the fence of whoever runs the feed, or none.
+    """Publications of one :meth:`BatchPublisher.publish` call.
 
-    ``late``: where it was published before.
+    ``fence``: the feed's fencing token, or None. ``late``: the position under which the state was
+    published before.
     """
 
     publications: Sequence[Publication]
@@ -52,7 +53,7 @@ class _Batch(msgspec.Struct):
 
 
 class _Entry(msgspec.Struct):
-    """One publication in a call: its batch, and where in it."""
+    """One publication in a script call: its batch, and its index there."""
 
     batch: _Batch
     index: int
@@ -63,7 +64,7 @@ class _Entry(msgspec.Struct):
 
 
 class _ShardCall(msgspec.Struct):
-    """One script call: runs of topics of one shard. ``number``: of the producer in that shard."""
+    """One script call: runs of topics of one shard, with their keys and arguments."""
 
     keys: list[str]
     arguments: list[str | bytes | float]
@@ -71,15 +72,17 @@ class _ShardCall(msgspec.Struct):
 
 
 class BatchPublisher:
-    """Gives positions. One batch of calls is under way at a time, which keeps each topic in order.
+    """Publishes with ``publish.lua``, which gives the positions.
+
+    One round of calls runs at a time, which keeps each topic in order.
 
     Args:
-        link: the way to Redis.
-        node: this process, unlike all others.
-        history_size: so many updates are kept where every one counts.
-        keeps_books: so many books are kept as well.
-        form: the format that records are written in now.
-        published: is told each state that was published, its place, and how it is written.
+        link: calls scripts in Redis.
+        node: the id of this process.
+        history_size: so many trades or final candles are kept per topic.
+        keeps_books: books are kept in the history too.
+        form: returns the format in which records are written now.
+        published: called for each published state with its topic, position and record.
         clock: seconds since 1970.
     """
 
@@ -114,12 +117,19 @@ class BatchPublisher:
         restored: Callable[[Topic], bool],
         late: Update | None = None,
     ) -> asyncio.Future[list[Position]]:
-        """Publish in order, and behind what was published before; the outcome is the positions.
+        """Publish in order, after everything published before.
 
-        ``fence``: of whoever runs the feed. ``restored``: whether this is the first of a topic
-        after the engine was away. ``late``: this is what was published then, and what somebody has
-        published since stands instead. The outcome may be an EngineAwayError: it can't be done now,
-        or nobody knows whether it was; or a FencedError: another node runs the feed.
+        Args:
+            publications: what to publish.
+            fence: the feed's fencing token; None: they don't come from the feed.
+            restored: returns whether this is a topic's first publication since an outage.
+            late: the update in which this state was published before. The state is dropped if
+                Redis has a newer one.
+
+        Returns:
+            A future of the positions. It may fail with EngineAwayError: it can't be published now,
+            or nobody knows whether it was; with FencedError: another node runs the feed; or with
+            KeyConflictError.
         """
         server_ms = round(self._clock() * 1000, 3) if late is None else late.server_ms
         form = self._form()
@@ -139,11 +149,11 @@ class BatchPublisher:
             )
         )
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="committer")
+            self._task = asyncio.create_task(self._run(), name="batch publisher")
         return outcome
 
     async def close(self) -> None:
-        """End; publications that wait are cancelled."""
+        """Stop. Waiting publications are cancelled."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -175,7 +185,7 @@ class BatchPublisher:
             id(batch): [None] * len(batch.publications) for batch in batches
         }
         calls = self._calls(batches)
-        # A call that is made once more has the number that it had: it isn't done twice.
+        # A retry carries the number of the first attempt, so that it isn't executed twice.
         answers = await asyncio.gather(
             *(self._call(call) for call in calls),
             return_exceptions=True,
@@ -186,7 +196,7 @@ class BatchPublisher:
             of_call = {id(entry.batch) for run in call.runs for entry in run}
             if not isinstance(answer, BaseException):
                 _note(call, answer, positions)
-                self._tell(call, positions)
+                self._report_published(call, positions)
                 done |= of_call
                 continue
             error = _expected(answer)
@@ -203,8 +213,10 @@ class BatchPublisher:
             except KeyConflictError as conflict:
                 batch.outcome.set_exception(conflict)
 
-    def _tell(self, call: _ShardCall, positions: dict[int, list[Position | None]]) -> None:
-        """Report the newest states of a call. One that came late may not have been taken."""
+    def _report_published(
+        self, call: _ShardCall, positions: dict[int, list[Position | None]]
+    ) -> None:
+        """Report the newest states of a call, but for a late one that Redis didn't take."""
         for run in call.runs:
             batch, index = run[-1].batch, run[-1].index
             publication = batch.publications[index]
@@ -227,7 +239,7 @@ class BatchPublisher:
         )
         return answer
 
-    # What is called
+    # Building the script calls
 
     def _calls(self, batches: list[_Batch]) -> list[_ShardCall]:
         by_topic: dict[tuple[int, bool, Topic], list[_Entry]] = {}
@@ -238,7 +250,7 @@ class BatchPublisher:
                 key = (shard_of(topic), fenced, topic)
                 by_topic.setdefault(key, []).append(_Entry(batch, index))
         self._number += 1
-        fresh = f"{self._node}-{self._number}"  # with a letter more for what the feed publishes
+        fresh = f"{self._node}-{self._number}"  # the feed's call has a suffix
         calls = []
         together = sorted(by_topic.items(), key=lambda item: item[0][:2])
         for (shard, fenced), of_shard in groupby(together, key=lambda item: item[0][:2]):
@@ -258,7 +270,7 @@ class BatchPublisher:
                 ],
                 [
                     self._number,
-                    # Of two, the older one is refused, and with it what came with it.
+                    # With two different tokens the lower one counts, so the whole call is refused.
                     min(fences) if fences else "",
                     f"{fresh}f" if fenced else fresh,
                     self._history_size,
@@ -282,7 +294,7 @@ class BatchPublisher:
         call.arguments += [
             name_of(topic),
             channel,
-            _resumes(run[0]),
+            _continuity(run[0]),
             run[-1].batch.server_ms,
             letters.upper() if run[0].publication.once is not None else letters,
         ]
@@ -292,7 +304,7 @@ class BatchPublisher:
         call.runs.append(run)
 
     def _letters(self, topic: Topic, run: list[_Entry]) -> str:
-        """Return for each whether it is lossless; in most channels none is."""
+        """Return a letter per publication: "h" if it is kept in the history, else "s"."""
         if topic.channel not in LOSSLESS and not self._keeps_books:
             return "s" * len(run)
         kept = (is_kept(one.publication.data, books_too=self._keeps_books) for one in run)
@@ -307,7 +319,7 @@ def _expected(error: BaseException) -> Exception:
 
 
 def _worst(errors: Sequence[Exception], *, some_done: bool) -> Exception:
-    """Return what a batch failed with: where some of it was done, not that nothing was."""
+    """Return the error of a batch. It is unsure where some of the batch was published."""
     for error in errors:
         if isinstance(error, FencedError):
             return error
@@ -317,9 +329,10 @@ def _worst(errors: Sequence[Exception], *, some_done: bool) -> Exception:
 
 
 def _runs(entries: list[_Entry]) -> list[list[_Entry]]:
-    """Cut where what came before is lost: there a new epoch begins.
+    """Split a topic's publications into runs.
 
-    What is to be done once stands alone: it may be left out.
+    A run ends where a new epoch begins. A publication with an idempotency key is a run of its own,
+    since the script may leave it out.
     """
     runs: list[list[_Entry]] = []
     for entry in entries:
@@ -336,8 +349,8 @@ def _runs(entries: list[_Entry]) -> list[list[_Entry]]:
     return runs
 
 
-def _resumes(entry: _Entry) -> str:
-    """Return how the first of a run continues what is known, as the script expects it."""
+def _continuity(entry: _Entry) -> str:
+    """Return the script's argument for how a run continues its topic."""
     if (late := entry.batch.late) is not None:
         return f"o{late.epoch} {late.seq}"
     return "r" if entry.publication.breaks else ""
@@ -346,9 +359,9 @@ def _resumes(entry: _Entry) -> str:
 def _note(
     call: _ShardCall, answer: list[bytes], positions: dict[int, list[Position | None]]
 ) -> None:
-    """Take the positions out of an answer: epoch and last seq of each run.
+    """Store the positions of an answer, which has the epoch and last seq of each run.
 
-    Where its key was used for something else, a publication has none.
+    A publication whose key was used for other content gets none.
     """
     for run, epoch, last in zip(call.runs, answer[::2], answer[1::2], strict=True):
         if not epoch:

@@ -1,7 +1,7 @@
-"""The engine of many nodes: positions, snapshots, histories and demand in Redis.
+"""The engine of a cluster: positions, snapshots, histories and demand are in Redis.
 
-What this node wants it mirrors, so that subscribers never wait for Redis. While Redis is away, the
-node goes on for its own clients under an epoch of its own.
+A node keeps a copy of each topic that it wants, so that subscribers never wait for Redis. While
+Redis is away, the node publishes for its own clients under an epoch of its own.
 """
 
 from __future__ import annotations
@@ -28,25 +28,28 @@ from bookcast.engine.redis.times import EngineTimes
 from bookcast.engine.redis.topic_directory import Directory
 from bookcast.engine.redis.topic_notes import TopicNotes
 from bookcast.errors import EngineAwayError, InvalidInput
-from bookcast.model.log import LogRules, TopicLog
 from bookcast.model.market_data import LOSSLESS, is_lossless
+from bookcast.model.topic_log import LogRules, TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Publication, PublisherGone, Update
 
 logger = logging.getLogger(__name__)
 
 CLOCKS_MS: Final = 5000.0
-"""Clocks of nodes may differ by so much."""
+"""The clocks of nodes may differ by so many milliseconds."""
 
 RETRY_SECONDS: Final = 1.0
-"""After so long a publisher that was refused may try again."""
+"""A refused publisher may retry after so many seconds."""
 
 
 class RedisRules(msgspec.Struct, frozen=True):
-    """What holds for a node. ``local``: what is published while Redis is away goes to its clients.
+    """The rules of a node.
 
-    ``history_size``: so many updates Redis keeps where every one counts. ``logs``: the bounds of
-    what this node keeps.
+    Attributes:
+        history_size: so many trades or final candles Redis keeps per topic.
+        logs: the bounds of this node's logs.
+        local: while Redis is away, publications from outside go to this node's clients instead of
+            being refused.
     """
 
     history_size: int = 1000
@@ -55,18 +58,18 @@ class RedisRules(msgspec.Struct, frozen=True):
 
 
 class RedisEngine(Engine):
-    """Keeps everything in Redis, for the nodes of a cluster.
+    """Stores everything in Redis, for the nodes of a cluster.
 
-    Each part has one duty: ``batch_publisher`` publishes, ``log_sync`` follows what is published,
-    and ``outage`` goes on while Redis is away. The backend calls :meth:`begin_outage` and
+    Each part has one duty: ``batch_publisher`` publishes, ``log_sync`` follows topics, and
+    ``outage`` takes over while Redis is away. The backend calls :meth:`begin_outage` and
     :meth:`end_outage`.
 
     Args:
-        plane: the way to Redis.
-        members: the nodes.
-        rules: what holds for this node.
-        times: how often it looks at Redis.
-        patience: seconds that somebody waits for what is known of a topic.
+        plane: the connection to Redis.
+        members: the nodes of the cluster.
+        rules: the rules of this node.
+        times: how often the engine compares itself with Redis.
+        patience: seconds that a caller waits for a topic to be read.
         clock: seconds since 1970.
     """
 
@@ -125,21 +128,21 @@ class RedisEngine(Engine):
             interests=self._interests,
             notice=lambda log: self._notice(log),  # noqa: PLW0108 - attached later
         )
-        # What is wanted here, and since when, in milliseconds since 1970.
+        # The topics wanted on this node, and since when, in milliseconds since 1970.
         self._wanted_since: dict[Topic, float] = {}
         self._work = BackgroundTasks()
         self._auditing = Periodic(self.audit, times.audit, "audit")
         plane.subscriber.listen_to_others(self._log_sync.hear)
 
-    # Coming and going
+    # Start and stop
 
     async def start(self) -> None:
-        """Begin; when Redis can't be reached, without it."""
+        """Start. It doesn't fail when Redis can't be reached."""
         await self.count_topics()
         self._auditing.start()
 
     async def stop(self) -> None:
-        """End: nothing is followed any more, and what isn't published yet is given up."""
+        """Stop. Topics are followed no more, and waiting publications are cancelled."""
         await self._auditing.close()
         await self._work.end()
         await self._log_sync.close()
@@ -155,12 +158,13 @@ class RedisEngine(Engine):
     async def publish(
         self, publications: Sequence[Publication], *, fence: int | None = None
     ) -> list[Position]:
-        """Publish in Redis; while it is away, for this node's clients alone, or not at all.
+        """Publish in Redis; while it is away, to this node's clients alone, or not at all.
 
         Raises:
-            InvalidInput: when Redis is away, unless this comes from the feed or the rules say so.
+            InvalidInput: when Redis is away, unless these come from the feed (``fence`` is set) or
+                ``rules.local`` is set.
             FencedError: when another node runs the feed by now.
-            KeyConflictError: when a key was used before for something else; the rest is published.
+            KeyConflictError: when a key was used before for other content; the rest is published.
         """
         reason, unsure = self._breaker.reason, False
         if not self._outage_mode.is_active:
@@ -171,7 +175,7 @@ class RedisEngine(Engine):
                 reason, unsure = str(error), error.unsure
         if fence is None and not self._rules.local:
             raise _unavailable(reason, unsure=unsure)
-        if not self._outage_mode.is_active:  # it is back already
+        if not self._outage_mode.is_active:  # Redis is back already
             return await self._commit(publications, fence)
         return await self._outage_mode.publish(publications, from_feed=fence is not None)
 
@@ -199,13 +203,13 @@ class RedisEngine(Engine):
     # Subscribing
 
     async def prepare(self, topics: Sequence[Topic]) -> None:
-        """Follow topics, and read what Redis knows of them."""
+        """Follow topics, and load their updates from Redis."""
         await self._log_sync.prepare(topics)
 
     def open(
         self, topics: Sequence[Topic]
     ) -> Sequence[Interest] | asyncio.Future[Sequence[Interest]]:
-        """Want topics; those that aren't followed are read first, while Redis is there."""
+        """Open interests. Topics that aren't followed are read first, unless Redis is away."""
         if self._log_sync.has(topics) or self._link.is_away:
             return [self._interests.open(topic) for topic in topics]
         return asyncio.create_task(self._read_and_open(topics), name="open")
@@ -215,17 +219,17 @@ class RedisEngine(Engine):
         return [self._interests.open(topic) for topic in topics]
 
     def open_now(self, topic: Topic, *, reads: bool = False) -> Interest:
-        """Want a topic; what Redis knows of it may come later."""
+        """Open an interest at once; the topic's updates in Redis may arrive later."""
         return self._interests.open(topic, reads=reads)
 
     def want(self, topic: Topic) -> Want | None:
-        """Return by whom on this node a topic is wanted, None when by nobody."""
+        """Return what on this node wants a topic, or None."""
         return self._interests.want(topic)
 
     def _follow(self, topic: Topic) -> TopicLog:
         self._log_sync.want(topic)
         log = self._log_sync.gap_detector.log(topic)
-        assert log is not None  # it is followed now
+        assert log is not None  # the line above follows it
         return log
 
     def _on_change(self, topic: Topic, want: Want | None) -> None:
@@ -264,7 +268,7 @@ class RedisEngine(Engine):
         return newest
 
     def gone(self, topic: Topic) -> PublisherGone | None:
-        """Return, as far as is known here, whether the publisher of what is newest is gone."""
+        """Return whether the publisher of the newest update is gone, as this node knows it."""
         return (
             self._outage_mode.gone(topic)
             if topic in self._outage_mode
@@ -272,20 +276,20 @@ class RedisEngine(Engine):
         )
 
     async def find_gone(self, topic: Topic) -> PublisherGone | None:
-        """Return the same also of a topic that isn't followed here."""
+        """Return the same, also for a topic that this node doesn't follow."""
         if topic in self._log_sync.gap_detector or self._outage_mode.is_active:
             return self.gone(topic)
         return await self._notes.find_gone(topic)
 
     async def abandon(self, places: Mapping[Topic, Position], reason: str) -> None:
-        """Note in Redis whose publisher is gone, and tell the other nodes."""
+        """Note in Redis that the publisher of these positions is gone, and notify all nodes."""
         if self._outage_mode.is_active:
             await self._outage_mode.abandon(places, reason)
         else:
             await self._notes.abandon(places, reason)
 
     async def remove(self, topic: Topic) -> bool:
-        """Forget a topic in Redis and at all nodes.
+        """Remove a topic from Redis and from all nodes.
 
         Raises:
             InvalidInput: when Redis is away.
@@ -305,21 +309,21 @@ class RedisEngine(Engine):
             self._removed(topic)
 
     async def past(self, topic: Topic) -> Sequence[Update]:
-        """Return what is known of a topic, oldest first."""
+        """Return the known updates of a topic, oldest first."""
         if topic in self._outage_mode:
             return await self._outage_mode.past(topic)
-        if topic in self._outage_mode.diverged:  # its log has what was published here alone
+        if topic in self._outage_mode.diverged:  # the log has this node's own updates
             return await self._past_in_redis(topic)
         await self._log_sync.prepare([topic])
         log = self._log_sync.gap_detector.log(topic)
         return log.past() if log is not None else []
 
     def fed_elsewhere(self, topic: Topic) -> Sequence[Update] | Awaitable[Sequence[Update]]:
-        """Return what feeds have published of a topic, where every update counts."""
+        """Return the known updates of an event channel; nothing for a state."""
         return self.past(topic) if topic.channel in LOSSLESS else ()
 
     async def _refill(self, topic: Topic) -> None:
-        """Put back into a topic's log what Redis kept while this node went on alone."""
+        """Put Redis's history back into a log in which this node's own updates had replaced it."""
         past, log = await self._past_in_redis(topic), self._log_sync.gap_detector.log(topic)
         if log is not None:
             log.refill(past)
@@ -328,7 +332,7 @@ class RedisEngine(Engine):
         try:
             found = await self._log_sync.ask(topic)
         except EngineAwayError as error:
-            logger.debug("what was before of %s can't be read: %s", topic, error)
+            logger.debug("the history of %s can't be read: %s", topic, error)
             return []
         past = [one for one in found.history if isinstance(one, Update)]
         if isinstance(found.newest, Update) and found.newest.position not in {
@@ -338,7 +342,7 @@ class RedisEngine(Engine):
         return past
 
     async def pages(self) -> AsyncIterator[Sequence[Head]]:
-        """Return the position of every topic; while Redis is away, of those that are wanted."""
+        """Return the position of every topic; while Redis is away, only of topics known here."""
         listed = False
         if not self._outage_mode.is_active:
             try:
@@ -348,7 +352,7 @@ class RedisEngine(Engine):
             except EngineAwayError as error:
                 logger.debug("topics can't be listed: %s", error)
         if listed:
-            return  # nothing twice, even where the rest can't be read
+            return  # a topic is never listed twice, even where the other pages can't be read
         gap_detector = self._log_sync.gap_detector
         known = {
             update.topic: Head(update.topic, update.position, update.server_ms)
@@ -359,7 +363,7 @@ class RedisEngine(Engine):
         yield list(known.values())
 
     async def count_topics(self) -> int:
-        """Count the topics in Redis; while it is away, those that were published here meanwhile."""
+        """Return the number of topics in Redis; while it is away, of those published here since."""
         if self._outage_mode.is_active:
             return len(await self._outage_mode.heads())
         try:
@@ -369,21 +373,21 @@ class RedisEngine(Engine):
             return self._directory.known
 
     async def unknown(self, topics: Collection[Topic]) -> set[Topic]:
-        """Return the topics of which nothing was ever published.
+        """Return those of the given topics that were never published.
 
-        While Redis is away, those of which nothing was published here meanwhile; when nobody can
-        tell, none.
+        While Redis is away, it returns those not published on this node since. If Redis can't be
+        asked, it returns none.
         """
         if self._outage_mode.is_active:
             return {topic for topic in topics if topic not in self._outage_mode}
         try:
             return await self._directory.unknown(topics)
         except EngineAwayError as error:
-            logger.debug("topics can't be looked for: %s", error)
+            logger.debug("topics can't be looked up: %s", error)
             return set()
 
     def status(self) -> EngineStatus:
-        """Return whether Redis is there, and hears this node."""
+        """Return whether Redis answers, and whether this node receives its messages."""
         state, detail = "connected", self._unreadable.trouble
         if self._breaker.is_open:
             state, detail = "away", self._breaker.reason
@@ -399,7 +403,7 @@ class RedisEngine(Engine):
 
     @property
     def counting(self) -> Sequence[object]:
-        """The parts that count something."""
+        """The parts that have counters."""
         return (
             self._link,
             self._breaker,
@@ -410,10 +414,10 @@ class RedisEngine(Engine):
             self._members,
         )
 
-    # What Redis tells
+    # Updates from Redis
 
     def read_again(self) -> None:
-        """Read in the background what may have been said while nobody listened."""
+        """Read all topics again in the background: messages may have been lost."""
         self._log_sync.read_again()
 
     def _show(
@@ -421,7 +425,7 @@ class RedisEngine(Engine):
         updates: Sequence[Update | Unreadable],
         first: bool,  # noqa: FBT001 - a callback
     ) -> None:
-        """Append what is new to the logs; ``first``: nothing was known of the topic before."""
+        """Append new updates to the logs. ``first``: the topic had no position here before."""
         for update in updates:
             log = self._log_sync.gap_detector.log(update.topic)
             if log is None:
@@ -429,7 +433,8 @@ class RedisEngine(Engine):
             wanted_since = self._wanted_since.get(update.topic)
             if isinstance(update, Unreadable):
                 log.skip(update.position)
-                # What couldn't be read before somebody asked matters only while it is the newest.
+                # An unreadable update from before the topic was wanted matters only if it is the
+                # newest.
                 if wanted_since is not None and (not first or update is updates[-1]):
                     self._note_unreadable(update.topic, update.position)
                 continue
@@ -443,54 +448,54 @@ class RedisEngine(Engine):
                 log.flush_unread()
                 continue
             if first and shown.server_ms < wanted_since - CLOCKS_MS and is_lossless(shown.data):
-                # It couldn't be read before somebody asked, and was before they did.
+                # It was published before the topic was wanted, but could only be read now.
                 shown = msgspec.structs.replace(shown, backfill=True)
             log.append(shown)
             self._notice(log)
 
     async def audit(self) -> None:
-        """Compare what Redis has with what this node knows, and put right what differs."""
+        """Compare Redis with this node, and repair differences."""
         try:
             self._unreadable.check()
             await self._log_sync.audit()
             await self._published.audit()
             await self._directory.count()
         except EngineAwayError as error:
-            logger.debug("no audit: %s", error)
+            logger.debug("the audit failed: %s", error)
         except Exception:
             logger.exception("an audit met a fault of ours")
 
-    # Redis away, and back
+    # Outages
 
     def begin_outage(self) -> None:
-        """Go on without Redis, under an epoch of this node's own."""
+        """Begin an outage: publish without Redis, under an epoch of this node's own."""
         self._outage_mode.begin()
 
     def end_outage(self) -> Sequence[tuple[Update, bool]]:
-        """Go on with Redis, which may be asked from now on.
+        """End the outage: Redis may be called from now on.
 
         Returns:
-            The newest states that were published here meanwhile, and whether the feed did that;
-            see :meth:`republish`.
+            The newest states that this node published in the outage, each with whether it came from
+            the feed. Pass them to :meth:`republish`.
         """
         return self._outage_mode.end(self._log_sync.gap_detector.follows)
 
     def republish(
         self, left: Sequence[tuple[Update, bool]], fence: int | None
     ) -> list[asyncio.Future[list[Position]]]:
-        """Publish in Redis the newest states that were published here alone.
+        """Publish in Redis the states that only this node has.
 
-        ``fence``: under which this node runs the feed; None: somebody else does by now, whose word
-        counts.
+        ``fence``: the fencing token of this node's feed. None: another node runs the feed by now,
+        so states of this node's feed are left out.
         """
         return [
-            self._hand_in(update, fence if fed else None)
+            self._republish_state(update, fence if fed else None)
             for update, fed in left
             if fence is not None or not fed
         ]
 
-    def _hand_in(self, update: Update, fence: int | None) -> asyncio.Future[list[Position]]:
-        """Publish a state of this node, unless somebody has published a newer one meanwhile."""
+    def _republish_state(self, update: Update, fence: int | None) -> asyncio.Future[list[Position]]:
+        """Publish a state of this node, unless Redis has a newer one by now."""
         state = Publication(
             update.topic, update.data, update.exchange_ms, update.feed_ms, breaks=True
         )
@@ -507,31 +512,31 @@ class RedisEngine(Engine):
         return outcome
 
     async def _restore(self, states: Sequence[Update]) -> None:
-        """Publish again what Redis has lost. It was taken once, whoever runs the feed by now."""
-        await _settled([self._hand_in(update, None) for update in states])
+        """Publish lost states again. They need no fence: Redis accepted them before."""
+        await _await_outcomes([self._republish_state(update, None) for update in states])
 
     async def catch_up(self, handed_in: Sequence[asyncio.Future[list[Position]]] = ()) -> None:
-        """Read all logs again once what this node said was handed in, then audit.
+        """Wait until this node's states are published, then read all topics again and audit.
 
-        What Redis has is shown instead of what this node said.
+        From then on, clients see the state in Redis instead of this node's own.
         """
-        await _settled(handed_in)
-        # The subscription may have outlived that, or not: what is missing is read in any case.
+        await _await_outcomes(handed_in)
+        # Whether or not the subscription survived the outage, all topics are read.
         await self._log_sync.read_all()
         for topic in tuple(self._outage_mode.diverged):
-            # Redis has nothing newer, but what this node said wasn't taken.
+            # Redis has nothing newer, but didn't accept this node's state: show Redis's again.
             newest = self._log_sync.gap_detector.newest(topic)
             if newest is not None and not is_lossless(newest.data):
                 self._show([newest], False)  # noqa: FBT003 - the callback's
-        await self.audit()  # it may have lost what it had said before, too
+        await self.audit()  # Redis may also have lost older updates
         try:
             await self._published.audit_all()
         except EngineAwayError as error:
-            logger.debug("what Redis has lost can't be told now: %s", error)
+            logger.debug("lost states can't be published again now: %s", error)
 
 
 def _unavailable(reason: str, *, unsure: bool) -> InvalidInput:
-    """Return, in words, why something can't be published, and whether that is sure."""
+    """Return the refusal of a publication. ``unsure``: it may have been published all the same."""
     what = (
         "nobody knows whether this was published: with an idempotency key it can be sent again"
         if unsure
@@ -545,12 +550,14 @@ def _unavailable(reason: str, *, unsure: bool) -> InvalidInput:
     )
 
 
-async def _settled(handed_in: Sequence[asyncio.Future[list[Position]]]) -> None:
-    """Wait until states were handed in, as far as they can be."""
+async def _await_outcomes(handed_in: Sequence[asyncio.Future[list[Position]]]) -> None:
+    """Wait until all publications have an outcome, and log those that failed."""
     if not handed_in:
         return
     done, _ = await asyncio.wait(handed_in)
     errors = [one.exception() for one in done if not one.cancelled()]
     failed = [error for error in errors if error is not None]
     if failed:
-        logger.warning("%d states of this node can't be handed in: %s", len(failed), failed[0])
+        logger.warning(
+            "%d states of this node can't be published in Redis: %s", len(failed), failed[0]
+        )

@@ -1,6 +1,6 @@
-"""What one node knows of the topics it wants: whether it has all of them, in order.
+"""Compares the positions of updates with what this node has, and detects gaps. Does no I/O.
 
-It does no I/O. Messages may be lost, come twice or late; what is missing is read again.
+Pub/sub messages may be lost, duplicated or late. A topic with a gap is read again from Redis.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from bookcast.engine.redis.records import Unreadable
-from bookcast.model.log import TopicLog
 from bookcast.model.market_data import is_lossless
+from bookcast.model.topic_log import TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Update
 from bookcast.observability.counter import as_gauge
 
 
 def is_news(head: Position, place: Position | None) -> bool:
-    """Return whether Redis is at a position after which more is known of the topic."""
+    """Return whether ``head``, Redis's position, has updates that a node at ``place`` lacks."""
     return place is None or (head != place and not place.is_past(head))
 
 
 class KnownTopic(msgspec.Struct, frozen=True):
-    """What was read of a topic: its newest update, and history, oldest first.
+    """A topic as read from Redis: its newest update, and its history, oldest first.
 
-    The history is what came after the place that was asked for, or the newest of it.
+    The history begins after the position that was asked for, or is the newest part.
     """
 
     newest: Update | Unreadable | None
@@ -33,10 +33,11 @@ class KnownTopic(msgspec.Struct, frozen=True):
 
 
 class _Topic:
-    """One topic, known up to ``place``; ``newest`` is the last update that could be read.
+    """A followed topic.
 
-    ``log`` is what this node shows, which may be something else: see :class:`GapDetector`.
-    ``waiting``: what came while the topic was being read; None: it isn't being read.
+    ``place`` is the last position that this node has of Redis, ``newest`` the last update that it
+    could decode. ``log`` is what clients are shown, which may differ: see :class:`GapDetector`.
+    ``waiting``: updates that arrive while the topic is being read; None: it isn't being read.
     """
 
     __slots__ = ("log", "newest", "place", "waiting")
@@ -49,14 +50,14 @@ class _Topic:
 
 
 class GapDetector:
-    """Follows topics, from what is read of them and from what is told.
+    """Tracks up to which position this node has each topic, from pub/sub messages and from reads.
 
-    It knows how far this node has what Redis has, never by the logs: while Redis is away, a log
-    shows what this node published alone, and what Redis was told again it doesn't show twice.
+    It never uses the log for that. While Redis is away, the log has this node's own updates; and a
+    state that was published again in Redis isn't appended twice.
 
     Args:
-        most_waiting: so many updates are kept that come while a topic is being read.
-        log_of: finds or makes the log of a topic.
+        most_waiting: so many updates are kept while a topic is being read.
+        log_of: returns or makes the log of a topic.
     """
 
     def __init__(self, most_waiting: int, log_of: Callable[[Topic], TopicLog]) -> None:
@@ -65,7 +66,7 @@ class GapDetector:
         self._topics: dict[Topic, _Topic] = {}
 
     def __contains__(self, topic: Topic) -> bool:
-        """Return whether anything is known here of a topic."""
+        """Return whether a topic is followed, and isn't being read now."""
         known = self._topics.get(topic)
         return known is not None and known.waiting is None
 
@@ -74,26 +75,26 @@ class GapDetector:
         return len(self._topics)
 
     def topics(self) -> list[Topic]:
-        """List the topics that are followed."""
+        """Return the followed topics."""
         return list(self._topics)
 
     def follow(self, topic: Topic) -> bool:
-        """Begin to follow a topic: it has to be read. False: it is followed already."""
+        """Begin to follow a topic; the caller must read it then. False: it is followed already."""
         if topic in self._topics:
             return False
         self._topics[topic] = _Topic(self._log_of(topic))
         return True
 
     def follows(self, topic: Topic) -> bool:
-        """Return whether a topic is followed, whatever is known of it."""
+        """Return whether a topic is followed, read already or not."""
         return topic in self._topics
 
     def forget(self, topic: Topic) -> None:
-        """Follow a topic no more."""
+        """Stop following a topic."""
         self._topics.pop(topic, None)
 
     def remove(self, topic: Topic) -> bool:
-        """Know nothing of a topic any more, but follow it. False: nothing was known of it."""
+        """Clear a removed topic, but keep following it. False: it had no position."""
         known = self._topics.get(topic)
         if known is None or known.place is None:
             return False
@@ -102,34 +103,34 @@ class GapDetector:
         return True
 
     def position(self, topic: Topic) -> Position | None:
-        """Return the last position that is known of a topic."""
+        """Return the last position of Redis that this node has of a topic."""
         known = self._topics.get(topic)
         return known.place if known is not None else None
 
     def newest(self, topic: Topic) -> Update | None:
-        """Return the newest update of a topic that could be read."""
+        """Return the newest update of a topic that could be decoded."""
         known = self._topics.get(topic)
         return known.newest if known is not None else None
 
     def log(self, topic: Topic) -> TopicLog | None:
-        """Return the log of a topic that is followed."""
+        """Return the log of a followed topic."""
         known = self._topics.get(topic)
         return known.log if known is not None else None
 
     def hear(
         self, topic: Topic, updates: Sequence[Update | Unreadable]
     ) -> tuple[list[Update | Unreadable], bool]:
-        """Take what subscribers are told, consecutive updates. One that can't be read is missing.
+        """Process consecutive updates of a pub/sub message. An unreadable one counts as missing.
 
         Returns:
-            What of it is new, and whether the topic has to be read because something is missing.
-            What comes until it has been read waits for that.
+            The new updates, and whether the caller must read the topic because of a gap. Updates
+            that arrive before it has been read wait for that.
         """
         known = self._topics.get(topic)
         if known is None:
             return [], False
         if known.waiting is not None:
-            # Of too many, the oldest will most likely be in what is read; else it is read again.
+            # Past the bound the oldest are dropped: the read most likely has them, else it repeats.
             known.waiting = [*known.waiting, *updates][-self._most_waiting :]
             return [], False
         place = known.place
@@ -144,13 +145,13 @@ class GapDetector:
                 return [], False
             continues = updates[0].position.seq == place.seq + 1
         if not continues or any(isinstance(update, Unreadable) for update in updates):
-            known.waiting = []  # what came before it is read, will be in that
+            known.waiting = []  # the read will contain these updates
             return [], True
         self._take(known, updates)
         return list(updates), False
 
     def must_read(self, topic: Topic) -> bool:
-        """Note that a topic is to be read; False: it is being read already, or isn't followed."""
+        """Mark a topic as being read. False: it is being read already, or isn't followed."""
         known = self._topics.get(topic)
         if known is None or known.waiting is not None:
             return False
@@ -158,19 +159,19 @@ class GapDetector:
         return True
 
     def give_up(self, topic: Topic) -> None:
-        """Leave a topic as it is: it can't be read. The next update shows what is missing."""
+        """Note that reading a topic failed. Its next update will reveal the gap."""
         known = self._topics.get(topic)
         if known is not None:
             known.waiting = None
 
     def read(self, topic: Topic, found: KnownTopic) -> tuple[list[Update | Unreadable], bool]:
-        """Take what was read of a topic after its :meth:`position`, and what came meanwhile.
+        """Process a topic as read after its :meth:`position`, then the updates that waited for it.
 
-        What can't be read here either is passed over: there is no other place to read it from.
+        Updates that can't be decoded here either are skipped: there is no other source for them.
 
         Returns:
-            What of it is new, and whether it has to be read once more. What Redis was told again
-            isn't new, although it has another place.
+            The new updates, and whether the topic must be read once more. A state that was
+            published again in Redis isn't new, although its position is.
         """
         known = self._topics.get(topic)
         if known is None:
@@ -183,13 +184,13 @@ class GapDetector:
             news
             and before is not None
             and isinstance(news[0], Update)
-            and _is_told_again(before, news[0])
+            and _is_republished(before, news[0])
         ):
             del news[0]
         for update in waiting:
             at = known.place
             if at is not None and at.epoch != update.position.epoch:
-                # From before this was read, or after? Whoever reads once more, knows.
+                # It may be older or newer than the read: another read shows which.
                 known.waiting = []
                 return news, True
             more, missing = self.hear(topic, [update])
@@ -201,7 +202,7 @@ class GapDetector:
     def _newer(self, known: _Topic, found: KnownTopic) -> list[Update | Unreadable]:
         newest, at = found.newest, known.place
         if newest is None or not is_news(newest.position, at):
-            return []  # or Redis has lost what came after it
+            return []  # nothing newer, or Redis lost updates that this node has
         if at is not None and at.epoch == newest.position.epoch:
             past = [update for update in found.history if update.position.seq > at.seq]
         else:
@@ -217,8 +218,8 @@ class GapDetector:
                 known.newest = update
 
 
-def _is_told_again(before: Update, update: Update) -> bool:
-    """Return whether an update is the state that was known before, which Redis had lost."""
+def _is_republished(before: Update, update: Update) -> bool:
+    """Return whether an update is the state known before, published again because Redis lost it."""
     return (
         not is_lossless(update.data)
         and update.position.epoch != before.position.epoch

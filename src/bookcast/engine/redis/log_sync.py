@@ -1,4 +1,4 @@
-"""Follows topics in Redis: what is known of them is at hand, and nothing is missing for long."""
+"""Follows topics in Redis: keeps their logs in step with it, and repairs what pub/sub lost."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from bookcast.engine.redis.gap_detector import GapDetector, KnownTopic, is_news
 from bookcast.engine.redis.records import Unreadable
 from bookcast.engine.redis.times import EngineTimes
 from bookcast.errors import EngineAwayError
-from bookcast.model.log import TopicLog
 from bookcast.model.market_data import LOSSLESS, is_lossless
+from bookcast.model.topic_log import TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, PublisherGone, Update
 from bookcast.observability.counter import counter
@@ -28,32 +28,32 @@ from bookcast.observability.counter import counter
 logger = logging.getLogger(__name__)
 
 REMOVED: Final = "removed"
-"""What Redis notes of a topic that somebody has removed."""
+"""Redis's note beside a removed topic."""
 
 TOGETHER: Final = 200
-"""So many states are told again together; then what is live has its turn."""
+"""So many states are published again in one step. Live updates get a turn after each step."""
 
 _Places = Mapping[Topic, Position | None]
 
 
 class LogSync:
-    """Keeps a mirror of topics. Pub/sub loses messages without a word: here they are missed.
+    """Follows topics by pub/sub, and finds what it lost by comparing positions with Redis.
 
     Args:
-        link: the way to Redis.
-        subscriber: tells what is said on channels.
-        history_size: so many updates are read where every one counts.
-        log_of: finds or makes the log of a topic.
-        patience: seconds that somebody waits for what is known of a topic.
-        show: is given what is new, oldest first, and whether it is the first that is known here.
-        restore: tells Redis states that it has lost.
-        is_wanted: tells whether somebody wants a topic now.
-        unreadable: is told what other nodes wrote and this one can't read.
-        removed: is told that somebody has removed a topic.
-        is_diverged: tells whether this node shows now what it has published alone, instead of what
-            Redis says.
-        forgotten: is told that a topic isn't followed any more.
-        times: how long it waits.
+        link: calls scripts in Redis.
+        subscriber: receives the messages of channels.
+        history_size: so many updates of a history are read.
+        log_of: returns or makes the log of a topic.
+        patience: seconds that a caller waits for a topic to be read.
+        show: called with new updates, oldest first, and whether they are the topic's first here.
+        restore: publishes states again that Redis has lost.
+        is_wanted: returns whether a topic is wanted now.
+        unreadable: counts what other nodes wrote and this one can't read.
+        removed: called when a topic was removed.
+        is_diverged: returns whether a topic's log has this node's own updates now, instead of
+            Redis's.
+        forgotten: called when a topic isn't followed any more.
+        times: the intervals.
     """
 
     repaired = counter(
@@ -94,27 +94,27 @@ class LogSync:
         self._is_diverged = is_diverged
         self._forgotten = forgotten
         self._work = BackgroundTasks()
-        self._gives_back = False
-        # Followed, though nobody wants them now: since when.
+        self._is_restoring = False
+        # Topics that are followed though nothing wants them, and since when.
         self._idle: dict[Topic, float] = {}
         self._preparing: dict[Topic, asyncio.Future[None]] = {}
         self.gone: dict[Topic, PublisherGone] = {}
-        """Topics whose publisher is gone, as far as is known."""
+        """Topics whose publisher is gone, as far as this node knows."""
         self.gap_detector = GapDetector(history_size, log_of)
-        """What is known."""
+        """Tracks which updates this node has."""
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Cancel reads that are under way."""
         await self._work.end()
 
     def has(self, topics: Iterable[Topic]) -> bool:
-        """Return whether what Redis knows of topics is at hand, or can't be read now."""
+        """Return whether all topics are followed, and none of them is still being read first."""
         return all(
             self.gap_detector.follows(topic) and topic not in self._preparing for topic in topics
         )
 
     async def prepare(self, topics: Sequence[Topic]) -> None:
-        """Follow topics, and have at hand what Redis knows of them, unless that takes too long."""
+        """Follow topics, and wait until they are read, for ``patience`` at most."""
         now = time.monotonic()
         for topic in self._idle.keys() & set(topics):
             self._idle[topic] = now
@@ -124,7 +124,7 @@ class LogSync:
             await asyncio.wait(waited, timeout=self._patience)
 
     def want(self, topic: Topic) -> None:
-        """Somebody wants a topic."""
+        """Follow a topic that is wanted from now on."""
         self._follow_new([topic])
         self._idle.pop(topic, None)
 
@@ -139,14 +139,14 @@ class LogSync:
             self._work.begin(self._follow(new), "follow")
 
     def release(self, topic: Topic) -> None:
-        """Nobody wants it any more."""
+        """Note that a topic isn't wanted any more: it is followed for ``linger`` from now on."""
         self._idle[topic] = time.monotonic()
 
     async def ask(self, topic: Topic, after: Position | None = None) -> KnownTopic:
-        """Ask Redis what came after a place.
+        """Return a topic's newest update in Redis, and its history after a position.
 
         Raises:
-            EngineAwayError: when it can't be asked.
+            EngineAwayError: when Redis can't be asked.
         """
         state, history, _ = self._link.keys.topic(topic)
         found = await self._link.call(
@@ -165,16 +165,16 @@ class LogSync:
         return KnownTopic(newest, past)
 
     def hear(self, channel: str, message: bytes) -> None:
-        """Take what Redis tells of a topic on its channel. What can't be read is read again."""
+        """Process a message of a topic's channel. If it can't be decoded, the topic is read."""
         try:
             run = records.read_run(message)
         except ValueError as error:
             self._hear_unreadable(channel, error)
             return
         if self._is_diverged(run.topic):
-            return  # it is read when Redis is back, from where this node was
+            return  # it will be read from its last position when Redis is back
         news, missing = self.gap_detector.hear(run.topic, run.updates())
-        self._show(news, False)  # noqa: FBT003 - it was known already
+        self._show(news, False)  # noqa: FBT003 - not the first
         if missing:
             self._repair([run.topic], "a message is missing, can't be read, or begins an epoch")
 
@@ -187,25 +187,25 @@ class LogSync:
         )
 
     def read_again(self) -> None:
-        """Read all topics: what was said meanwhile is lost."""
+        """Read all topics in the background: messages may have been lost."""
         self._work.begin(self.read_all(), "read")
 
     async def read_all(self) -> None:
-        """Read all topics, but for those that are being read anyway."""
+        """Read all topics except those that are being read already."""
         await self._read(
             [one for one in self.gap_detector.topics() if self.gap_detector.must_read(one)]
         )
 
     async def audit(self) -> None:
-        """Compare what Redis has with what is known, and let go of what nobody wants.
+        """Compare positions with Redis, repair gaps, and drop topics that nothing wants.
 
         Raises:
             EngineAwayError: when Redis can't be asked.
         """
-        await self._let_go()
+        await self._drop_unwanted()
         places = {topic: self.gap_detector.position(topic) for topic in self.gap_detector.topics()}
         heads = await self.look(places)
-        self._give_back_later(heads, places)
+        self._restore_lost_later(heads, places)
         behind = [
             topic
             for topic, head in heads.items()
@@ -213,7 +213,7 @@ class LogSync:
         ]
         if not behind:
             return
-        # Most of it is on its way.
+        # Most of the missing updates are still on their way.
         await asyncio.sleep(self._times.arrival)
         missing = [
             topic
@@ -222,22 +222,24 @@ class LogSync:
             and is_news(head, self.gap_detector.position(topic))
             and self.gap_detector.must_read(topic)
         ]
-        self._repair(missing, "Redis has what this node was never told")
+        self._repair(missing, "Redis has updates that this node never received")
 
-    # What Redis has lost
+    # States that Redis has lost
 
-    def _give_back_later(self, heads: _Places, places: _Places) -> None:
+    def _restore_lost_later(self, heads: _Places, places: _Places) -> None:
         lost = self._lost(heads, places)
-        if lost and not self._gives_back:
-            logger.warning("Redis has lost what it had said of %d topics: told again", len(lost))
-            self._gives_back = True
-            self._work.begin(self._give_back(lost), "gives back")
+        if lost and not self._is_restoring:
+            logger.warning(
+                "Redis has lost the states of %d topics: they are published again", len(lost)
+            )
+            self._is_restoring = True
+            self._work.begin(self._restore_lost(lost), "restoring lost states")
 
     def _lost(self, heads: _Places, places: _Places) -> list[Topic]:
-        """Name the topics of which Redis has less than was known here before it was asked.
+        """Return the topics whose state Redis has lost: its position is before this node's.
 
-        Of what counts one by one the next begins anew: it isn't told twice. A candle that isn't
-        final would take the place of those before it.
+        Events aren't published again; their next publication begins a new epoch. Nor is a forming
+        candle, where Redis has an older position of it: it would replace the candles before it.
         """
         return [
             topic
@@ -249,8 +251,8 @@ class LogSync:
             and not is_lossless(newest.data)
         ]
 
-    async def _give_back(self, topics: list[Topic]) -> None:
-        """Publish again what Redis has lost; each node begins at another topic."""
+    async def _restore_lost(self, topics: list[Topic]) -> None:
+        """Publish lost states again, in random order, since other nodes do the same."""
         random.shuffle(topics)
         try:
             for at in range(0, len(topics), TOGETHER):
@@ -263,9 +265,9 @@ class LogSync:
                 self.given_back += len(states)
                 await self._restore(states)
         except EngineAwayError as error:
-            logger.debug("what Redis has lost can't be told now: %s", error)
+            logger.debug("lost states can't be published again now: %s", error)
         finally:
-            self._gives_back = False
+            self._is_restoring = False
 
     # Reading
 
@@ -292,7 +294,7 @@ class LogSync:
             self._work.begin(self._read(topics), "repair")
 
     async def _read(self, topics: Sequence[Topic]) -> None:
-        """Read topics that the mirror waits for, until nothing is missing."""
+        """Read topics that the gap detector waits for, until they have no gap."""
         await asyncio.gather(*(self._read_one(topic) for topic in topics))
 
     async def _read_one(self, topic: Topic) -> None:
@@ -306,7 +308,7 @@ class LogSync:
                 self.gap_detector.give_up(topic)  # until Redis is back
                 return
             except Exception:
-                self.gap_detector.give_up(topic)  # what comes next may be readable
+                self.gap_detector.give_up(topic)  # the next update may be readable
                 raise
             news, missing = self.gap_detector.read(topic, found)
             for one in news:
@@ -315,9 +317,10 @@ class LogSync:
             self._show(news, place is None)
 
     async def look(self, topics: Iterable[Topic]) -> _Places:
-        """Ask Redis where topics stand, and act on what it has noted of them.
+        """Read the positions of topics and act on Redis's notes beside them.
 
-        None where it knows nothing of one.
+        Returns:
+            The position of each topic; None where Redis has none.
 
         Raises:
             EngineAwayError: when Redis can't be asked.
@@ -335,7 +338,7 @@ class LogSync:
         return {topic: head for topic, (head, _) in heads.items()}
 
     async def notes(self, topics: Iterable[Topic]) -> Mapping[Topic, tuple[Position | None, str]]:
-        """Ask Redis where topics stand, and what is noted of each.
+        """Return each topic's position in Redis, and the note beside it; "" if there is none.
 
         Raises:
             EngineAwayError: when Redis can't be asked.
@@ -357,7 +360,7 @@ class LogSync:
             )
         }
 
-    async def _let_go(self) -> None:
+    async def _drop_unwanted(self) -> None:
         now = time.monotonic()
         idle = [
             topic

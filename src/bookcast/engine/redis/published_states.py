@@ -1,4 +1,4 @@
-"""The newest states that this node has published: told again when Redis has lost them."""
+"""The newest states that this node published. It publishes them again when Redis lost them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from bookcast.model.updates import Position, Update
 logger = logging.getLogger(__name__)
 
 MAX_TOPICS: Final = 100_000
-"""So many topics are kept; of more, those that were published longest ago are forgotten."""
+"""So many topics are stored. With more, those published longest ago are dropped."""
 
 TOGETHER: Final = 200
-"""So many states are told again together; then what is live has its turn."""
+"""So many states are published again in one step. Live updates get a turn after each step."""
 
 AT_ONCE: Final = 1000
-"""So many topics are compared with Redis by one audit, in turn."""
+"""So many topics one audit compares with Redis; the next audit takes the next ones."""
 
 
 class _State(NamedTuple):
@@ -32,13 +32,14 @@ class _State(NamedTuple):
 
 
 class PublishedStates:
-    """Keeps states as they were written. Those that are followed here the follower tells again.
+    """Stores the encoded states, and compares them with Redis.
+
+    It leaves topics that this node follows to :class:`LogSync`.
 
     Args:
-        log_sync: knows where topics stand in Redis.
-        restore: tells Redis states that it has lost.
-        grace: seconds that others have to tell again what is missing; they may have something
-            newer.
+        log_sync: reads the positions of topics in Redis.
+        restore: publishes lost states again.
+        grace: seconds for which other nodes may publish a missing state first; theirs may be newer.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class PublishedStates:
         return len(self._states)
 
     def note(self, topic: Topic, position: Position, written: bytes) -> None:
-        """Note what this node has published."""
+        """Store a state that this node has published."""
         self._states.pop(topic, None)
         self._states[topic] = _State(position, written)
         if len(self._states) > MAX_TOPICS:
@@ -70,7 +71,7 @@ class PublishedStates:
         self._missing_since.pop(topic, None)
 
     async def audit(self, count: int = AT_ONCE) -> None:
-        """Compare the topics whose turn it is with Redis, and tell again what it has lost.
+        """Compare the next topics with Redis, and publish again the states that it lost.
 
         Raises:
             EngineAwayError: when Redis can't be asked.
@@ -86,7 +87,7 @@ class PublishedStates:
             self._restoring = False
 
     async def audit_all(self) -> None:
-        """Compare all of them: Redis may have lost everything."""
+        """Compare all topics: Redis may have lost everything."""
         await self.audit(len(self._states))
 
     async def _audit(self, topics: Sequence[Topic]) -> None:
@@ -96,23 +97,25 @@ class PublishedStates:
         for topic, place in places.items():
             state = self._states.get(topic)
             if state is None or state.position != place:
-                continue  # removed, or published meanwhile
+                continue  # removed or published during the call
             head = heads[topic]
             if head is not None and is_news(head, place):
-                self.forget(topic)  # somebody else has published since
+                self.forget(topic)  # another node has published since
                 continue
-            self.note(topic, *state)  # its next turn comes after all others'
+            self.note(topic, *state)  # moves to the end: the others come first
             if self._is_missing(topic, place, head):
                 found = read(topic, place, state.written)
                 if not isinstance(found, Unreadable):
                     lost.append(found)
         if lost:
-            logger.warning("Redis has lost %d states of this node: told again", len(lost))
+            logger.warning(
+                "Redis has lost %d states of this node: they are published again", len(lost)
+            )
             self._log_sync.given_back += len(lost)
             await self._restore(lost)
 
     def _is_missing(self, topic: Topic, place: Position, head: Position | None) -> bool:
-        """Return whether Redis has lost a state that nobody who follows the topic tells again."""
+        """Return whether Redis lost a state, and no follower published it again in time."""
         if (head is not None and not place.is_past(head)) or topic in self._log_sync.gap_detector:
             self._missing_since.pop(topic, None)
             return False

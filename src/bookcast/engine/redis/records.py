@@ -1,4 +1,4 @@
-"""How updates are written in Redis: names of topics, and what travels as bytes."""
+"""Encodes updates for Redis and decodes them: the records, and the messages of pub/sub."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bookcast.model.updates import Position, Publication, Update
 
 
 class _Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """A publication without its topic. The data are read when the topic tells what they are."""
+    """A publication without its topic. ``data`` is decoded by the type of the topic's channel."""
 
     data: msgspec.Raw
     server_ms: float
@@ -36,7 +36,7 @@ class _Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
 
 
 class _WrittenBook(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """A book: levels may have four elements, and JSON as published is no MessagePack."""
+    """A book. ``detailed``: some levels have single orders. ``published``: JSON as it was sent."""
 
     bids: tuple[Level, ...]
     asks: tuple[Level, ...]
@@ -65,15 +65,18 @@ _decoders: Final[dict[Channel, msgspec.msgpack.Decoder[Any]]] = {
 def encode(
     publication: Publication, server_ms: float, *, restored: bool = False, form: int = NEWEST
 ) -> bytes:
-    """Write what a publication says, without its topic and place.
+    """Return a publication as bytes, without its topic and position.
 
-    ``restored``: the first after the engine was away; see :class:`Update`. ``form``: the format;
-    see :mod:`bookcast.backplane.formats`.
+    Args:
+        publication: what to encode.
+        server_ms: when it arrived, in ms since 1970.
+        restored: it is the topic's first update since Redis was away; see :class:`Update`.
+        form: the format; see :mod:`bookcast.backplane.formats`.
     """
     data = data_for(publication.data, form)
     written: Any = data
     if isinstance(data, Book):
-        # As its source wrote it: any node makes of it what this one does, also an earlier release.
+        # Levels as the source wrote them, so that a node of any release derives the same book.
         bids, asks = data.as_written()
         kinds = {*map(type, bids), *map(type, asks)}
         written = _WrittenBook(
@@ -95,10 +98,10 @@ def encode(
 
 
 def decode(topic: Topic, position: Position, text: bytes) -> Update:
-    """Read an update.
+    """Return the update that the bytes encode.
 
     Raises:
-        msgspec.MsgspecError: when the bytes are nothing that :func:`encode` has written.
+        msgspec.MsgspecError: when the bytes aren't a record that this release can read.
     """
     record = _record.decode(text)
     data = _read_book(record.data) if topic.channel == "orderbook" else None
@@ -115,7 +118,7 @@ def decode(topic: Topic, position: Position, text: bytes) -> Update:
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """The place of an update that this node can't read. ``why`` is the decoder's reason."""
+    """The position of an update that this node can't decode. ``why`` is the decoder's reason."""
 
     topic: Topic
     position: Position
@@ -123,7 +126,7 @@ class Unreadable(msgspec.Struct, frozen=True):
 
 
 def read(topic: Topic, position: Position, text: bytes) -> Update | Unreadable:
-    """Read an update, whatever wrote it."""
+    """Return the decoded update, or :class:`Unreadable` where it can't be decoded."""
     try:
         return decode(topic, position, text)
     except Exception as error:  # noqa: BLE001 - other releases may write anything
@@ -140,21 +143,21 @@ def _read_book(text: msgspec.Raw) -> Book:
 
 
 def _levels(levels: tuple[DetailedLevel, ...]) -> tuple[Level, ...]:
-    """Return levels as they were: a book may have some without a count of orders."""
+    """Return levels without single orders as plain levels, as they were before encoding."""
     return tuple(
         level if level.details else Level(level.price, level.size, level.orders) for level in levels
     )
 
 
 class Run(NamedTuple):
-    """Updates of one topic that were published together: consecutive, up to ``last``."""
+    """Consecutive updates of one topic, published together. ``last``: the last position."""
 
     topic: Topic
     last: Position
     records: Sequence[bytes]
 
     def updates(self) -> list[Update | Unreadable]:
-        """Read them, oldest first."""
+        """Return the decoded updates, oldest first."""
         epoch, first = self.last.epoch, self.last.seq - len(self.records) + 1
         return [
             read(self.topic, Position(epoch, first + index), text)
@@ -163,10 +166,10 @@ class Run(NamedTuple):
 
 
 def read_run(message: bytes) -> Run:
-    """Read what ``publish.lua`` tells subscribers: a line of text, then the records.
+    """Parse a pub/sub message of ``publish.lua``: a header line, then the records.
 
     Raises:
-        ValueError: when it is nothing of the kind.
+        ValueError: when the message has another form.
     """
     head, _, body = message.partition(b"\n")
     name, epoch, seq, *lengths = head.decode().split("\t")

@@ -1,4 +1,4 @@
-"""How often the engine looks at Redis, and how long it waits for what is on its way."""
+"""How often the engine compares itself with Redis, and how long it waits for messages."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from bookcast.timing import Times
 
 
 class EngineTimes(Times, frozen=True, kw_only=True):
-    """Of the engine on Redis, in seconds.
+    """The intervals of the Redis engine, in seconds.
 
-    ``audit``: how often what Redis has is compared with what this node knows. ``arrival``: what
-    Redis has and this node hasn't may be on its way for so long. ``grace``: what Redis has lost is
-    told again by whoever follows the topic, within one audit; what is still missing after this is
-    told by the node that published it. ``linger``: what nobody wants any more is followed for so
-    long.
+    Attributes:
+        audit: how often Redis's positions are compared with this node's.
+        arrival: how long an update that Redis has may still be on its way to this node.
+        grace: how long the publishing node waits before it publishes a lost state again. Nodes that
+            follow the topic do so first, within one audit.
+        linger: how long a topic is followed after nothing wants it any more.
     """
 
     LONGER: ClassVar = (("grace", 1, "audit"),)

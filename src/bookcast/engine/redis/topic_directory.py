@@ -1,4 +1,4 @@
-"""Which topics there are in Redis, read a page at a time."""
+"""Lists the topics in Redis, a page at a time."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from bookcast.model.topics import Topic
 from bookcast.model.updates import Position
 
 PAGE: Final = 300
-"""Topics that one call asks for: neither Redis nor this process is held up by more."""
+"""So many topics are read by one call. More would block Redis or this process for too long."""
 
 
 class Directory:
-    """Reads the names of topics and where they stand. Every method raises EngineAwayError."""
+    """Reads the names and positions of topics. Its async methods raise EngineAwayError."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self.known = 0
-        """How many topics there are, as far as this node has heard."""
+        """How many topics Redis has, as far as this node knows."""
 
     def note(self, positions: Sequence[Position | None]) -> None:
-        """Note what was published: topics are new whose first update that is."""
+        """Count new topics: those whose published position is the first, with seq 1."""
         self.known += sum(one is not None and one.seq == 1 for one in positions)
 
     async def pages(self) -> AsyncIterator[list[Head]]:
-        """Read where all topics stand, some at a time."""
+        """Yield the positions of all topics, a page at a time."""
         found = 0
         for shard in range(SHARDS):
             cursor = b"0"
@@ -47,7 +47,7 @@ class Directory:
         self.known = found
 
     async def count(self) -> int:
-        """Count the topics."""
+        """Return the number of topics."""
         sizes = await asyncio.gather(
             *(
                 self._link.call("directory_size", [self._link.keys.directory(shard)])
@@ -58,7 +58,7 @@ class Directory:
         return self.known
 
     async def unknown(self, topics: Collection[Topic]) -> set[Topic]:
-        """Return those of some topics of which nothing was ever published."""
+        """Return those of the given topics that were never published."""
         shards: dict[int, list[Topic]] = {}
         for topic in topics:
             shards.setdefault(shard_of(topic), []).append(topic)

@@ -1,4 +1,4 @@
-"""What is noted of topics in Redis: whose publisher is gone, and what somebody has removed."""
+"""Notes beside topics in Redis: that a topic's publisher is gone, or that it was removed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ logger = logging.getLogger(__name__)
 
 
 TOGETHER: Final = 1000
-"""So many topics are noted together; then what is live has its turn."""
+"""So many topics are noted in one step. Live updates get a turn after each step."""
 
 
 class TopicNotes:
-    """Notes it there, and lets all nodes look. Who doesn't hear of it sees it in an audit."""
+    """Writes the notes, and asks all nodes to read them.
+
+    A node that can't be asked sees a note in its next audit.
+    """
 
     def __init__(self, link: Link, members: Members, log_sync: LogSync) -> None:
         self._link = link
@@ -33,7 +36,7 @@ class TopicNotes:
         members.handlers["look"] = self._answer_look
 
     async def find_gone(self, topic: Topic) -> PublisherGone | None:
-        """Return whether the publisher of a topic's newest update is gone, as Redis knows it."""
+        """Return Redis's note that the publisher of the newest update is gone, or None."""
         try:
             head, note = (await self._log_sync.notes([topic]))[topic]
         except EngineAwayError:
@@ -41,13 +44,13 @@ class TopicNotes:
         return PublisherGone(head, note) if head is not None and note else None
 
     async def abandon(self, places: Mapping[Topic, Position], reason: str) -> None:
-        """Note whose publisher is gone, where nobody has published since."""
+        """Note that the publisher of these positions is gone, where no update came after them."""
         topics = list(places)
         for at in range(0, len(topics), TOGETHER):
             some = topics[at : at + TOGETHER]
             if not await self._abandon(some, places, reason):
                 return
-            await self._let_all_look(some)
+            await self._ask_all_to_look(some)
 
     async def _abandon(
         self, topics: Sequence[Topic], places: Mapping[Topic, Position], reason: str
@@ -60,15 +63,15 @@ class TopicNotes:
                 *(self._note_gone(of_shard, places, reason) for of_shard in shards.values())
             )
         except EngineAwayError as error:
-            logger.debug("Redis isn't told that a publisher is gone: %s", error)
+            logger.debug("can't note in Redis that a publisher is gone: %s", error)
             return False
         return True
 
     async def remove(self, topic: Topic) -> bool:
-        """Remove a topic; False when there was none.
+        """Remove a topic. Return False when there was none.
 
         Raises:
-            EngineAwayError: when that can't be done now.
+            EngineAwayError: when Redis is away.
         """
         state, history, _ = self._link.keys.topic(topic)
         known = await self._link.call(
@@ -77,7 +80,7 @@ class TopicNotes:
             [name_of(topic), KEEP_SECONDS],
             again=True,
         )
-        await self._let_all_look([topic])
+        await self._ask_all_to_look([topic])
         return bool(known)
 
     async def _note_gone(
@@ -87,7 +90,7 @@ class TopicNotes:
         states = [self._link.keys.topic(topic).state for topic in topics]
         await self._link.call("abandon", states, [reason, *places_of])
 
-    async def _let_all_look(self, topics: Sequence[Topic]) -> None:
+    async def _ask_all_to_look(self, topics: Sequence[Topic]) -> None:
         names = "\n".join(map(name_of, topics)).encode()
         others = [node for node in self._members.living if node != self._members.id]
         await asyncio.gather(
@@ -98,5 +101,5 @@ class TopicNotes:
         try:
             await self._log_sync.look(topics_of(names.split(b"\n")))
         except EngineAwayError as error:
-            logger.debug("topics can't be looked at: %s", error)
+            logger.debug("notes of topics can't be read: %s", error)
         return b""

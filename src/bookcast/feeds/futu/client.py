@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any, Final, Literal
 
 from bookcast import backoff
@@ -19,9 +19,7 @@ from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.feeds.futu import link
 from bookcast.feeds.futu.account import NOTIFY, Account
 from bookcast.feeds.futu.directory import Directory
-from bookcast.feeds.futu.endings import TURN_SECONDS
 from bookcast.feeds.futu.endpoints import Endpoint, resolve
-from bookcast.feeds.futu.hints import hints
 from bookcast.feeds.futu.inbox import Inbox
 from bookcast.feeds.futu.link import Link, Lost
 from bookcast.feeds.futu.market_watch import MarketWatch
@@ -30,6 +28,8 @@ from bookcast.feeds.futu.pushes import Pushes
 from bookcast.feeds.futu.quota import Pools, in_words, units_of
 from bookcast.feeds.futu.subscriber import Subscriber
 from bookcast.feeds.futu.subscriptions import SubscriptionPlanner
+from bookcast.feeds.futu.symbol_hints import hints
+from bookcast.feeds.futu.times import FutuTimes
 from bookcast.feeds.futu.topics import SUBTYPES, not_asked_for, request_group
 from bookcast.model.feed_state import FeedState, Security
 from bookcast.model.market_data import Data
@@ -49,12 +49,7 @@ MAX_THROWS: Final = 10
 """So many times in a row is forgiven."""
 
 ATTEMPTS: Final = 5
-ATTEMPT_SECONDS: Final = 1.0
-"""So often, and after so long each time, an OpenD that doesn't answer is tried beside."""
-
-FIRST_PUSH_SECONDS: Final = 5.0
-"""What OpenD has of a topic, or what is traded although its market is said to be closed, comes
-within this after it was subscribed."""
+"""So often an OpenD that doesn't answer is tried beside."""
 
 MAX_FOUND: Final = 50
 """So many securities a search gives at most."""
@@ -73,6 +68,7 @@ class FutuFeed(Feed):
         session: which hours of US stocks count, as ``Common.Session``.
         detailed: ask for the single orders of a book.
         firm: the broker whose data are asked for, as in calls.FIRMS; 0 leaves that to OpenD.
+        times: how often OpenD is asked for what, and how long it may take.
     """
 
     name = "futu"
@@ -89,12 +85,14 @@ class FutuFeed(Feed):
         session: int = 0,
         detailed: bool = False,
         firm: int = 0,
+        times: FutuTimes | None = None,
     ) -> None:
         super().__init__(publish)
         self._endpoints = tuple(endpoints)
         self._key = key
         self._account = Account()
         self._firm = firm
+        self._times = times or FutuTimes()
         self._planner = SubscriptionPlanner(
             min_subscription_seconds,
             linger_seconds=linger_seconds,
@@ -104,7 +102,9 @@ class FutuFeed(Feed):
             random=random.random,
         )
         self._inbox = Inbox()
-        self._pushes = Pushes(self._inbox, self._account.market, us_session=session)
+        self._pushes = Pushes(
+            self._inbox, self._account.market, us_session=session, times=self._times
+        )
         self._directory = Directory()
         self._subscriber = Subscriber(
             self._planner, self._pushes, self._account, session=session, detailed=detailed
@@ -204,7 +204,8 @@ class FutuFeed(Feed):
         if closed is None or not self._pushes.rhythm.is_quiet(topic):
             return None
         since = self._planner.held_since(topic)
-        if since is not None and asyncio.get_running_loop().time() < since + FIRST_PUSH_SECONDS:
+        now = asyncio.get_running_loop().time()
+        if since is not None and now < since + self._times.first_push_seconds:
             return None
         return "closed", closed
 
@@ -319,10 +320,14 @@ class FutuFeed(Feed):
         attempts: set[asyncio.Task[Link]] = set()
         try:
             for _ in range(ATTEMPTS):
-                connecting = link.connect(address, port, self._take, self._key, self._firm)
+                connecting = link.connect(
+                    address, port, self._take, self._key, firm=self._firm, times=self._times
+                )
                 attempts.add(asyncio.create_task(connecting))
                 done, attempts = await asyncio.wait(
-                    attempts, timeout=ATTEMPT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    attempts,
+                    timeout=self._times.attempt_seconds,
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
                 if done:
                     first, *others = done
@@ -341,16 +346,16 @@ class FutuFeed(Feed):
             await self._subscriber.begin(opened)
             self._state, self._detail = "connected", None
             logger.info("connected to OpenD at %s", endpoint)
-            async with asyncio.TaskGroup() as tasks:
-                for part in (
-                    self._subscriber.run(opened),
-                    self._subscriber.check(opened),
-                    self._market_watch.run(opened),
-                    self._poller.run(opened),
-                    self._end_sessions(),
-                    self._wait_for_the_end(opened),
+            async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+                for periodic in (
+                    *self._market_watch.periodics(opened),
+                    *self._poller.periodics(opened),
+                    opened.periodic(self._end_sessions, self._times.endings_seconds, "endings"),
                 ):
-                    tasks.create_task(part)
+                    periodic.start()
+                    stack.push_async_callback(periodic.close)
+                tasks.create_task(self._subscriber.run(opened))
+                tasks.create_task(self._wait_for_the_end(opened))
         except* Lost as group:
             raise _first(group) from None
         finally:
@@ -362,17 +367,15 @@ class FutuFeed(Feed):
     async def _wait_for_the_end(self, opened: Link) -> None:
         raise Lost(await asyncio.shield(opened.lost))
 
-    async def _end_sessions(self) -> None:
-        while True:
-            await asyncio.sleep(TURN_SECONDS)
-            self._pushes.end_sessions(self._planner.held)
+    async def _end_sessions(self, _opened: Link) -> None:
+        self._pushes.end_sessions(self._planner.held)
 
     def _take(self, protocol: int, body: bytes) -> None:
         if protocol == NOTIFY:
             rights = dict(self._account.rights)
             with self._noting_trouble():
                 if self._account.take_notification(body):
-                    self._subscriber.look.set()
+                    self._subscriber.check()
             if self._account.rights != rights:
                 self._planner.retry_refused(asyncio.get_running_loop().time())
         else:

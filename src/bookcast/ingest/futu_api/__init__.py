@@ -1,4 +1,4 @@
-"""What futu-api hands to a callback, read as a publication.
+"""Data as futu-api passes them to a callback, read as publications.
 
-Publishers may pass it on as it is: the dict of an order book, the rows of a DataFrame.
+Publishers may pass them on unchanged: the dict of an order book, the rows of a DataFrame.
 """

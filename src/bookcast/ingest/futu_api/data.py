@@ -1,7 +1,7 @@
-"""futu-api's rows as the data of the model.
+"""futu-api's rows as the model's data.
 
-What a field means is what the Futu feed says it means: a price of 0 is none, times are those of the
-market, and candles and minutes are dated by their end.
+The rules are those of the Futu feed: a price of 0 means no price, times are in the market's time
+zone, and candles and minutes are dated by their end.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from datetime import date
 from typing import Any, Final
 
 from bookcast.feeds.futu.candles import LENGTHS
-from bookcast.feeds.futu.conditions import CONDITIONS, updates_last
 from bookcast.feeds.futu.decode import identity, price, repaired
 from bookcast.feeds.futu.hours import MINUTE_MS, Calendar, period_date
-from bookcast.feeds.futu.statuses import HALTS, STATUSES
+from bookcast.feeds.futu.security_status import HALTS, STATUSES
+from bookcast.feeds.futu.trade_conditions import CONDITIONS, updates_last
 from bookcast.ingest.futu_api.rows import (
     Identity,
     VendorAsk,
@@ -56,16 +56,16 @@ from bookcast.model.numbers import Number, bounds, whole
 from bookcast.model.topics import Period, Symbol
 
 _GREY_MARKETS: Final[dict[int, GreyMarket]] = {5: "pending", 6: "trading", 7: "ended"}
-"""What a security's status says of its grey market."""
+"""The grey market's state that a security's status stands for."""
 
 
 def book(given: VendorBook) -> Book:
-    """Read both sides of a book. Base clients get it in the shape of the feed's books."""
+    """Return both sides of a book. Base clients get it in the form of the feed's books."""
     return Book.of(_side(given.bids, highest_first=True), _side(given.asks, highest_first=False))
 
 
 def book_time(given: VendorBook, symbol: Symbol, prefix: str) -> Number | None:
-    """Return when Futu got a book from the exchange, as the feed does: the later of both sides."""
+    """Return when Futu got a book from the exchange: the later time of both sides, as the feed."""
     times = [
         market_time(time, symbol, f"{prefix}{name}")
         for name in ("svr_recv_time_bid", "svr_recv_time_ask")
@@ -75,7 +75,7 @@ def book_time(given: VendorBook, symbol: Symbol, prefix: str) -> Number | None:
 
 
 def quote(given: VendorQuote, prefix: str) -> Quote:
-    """Read a quote."""
+    """Return a quote of the model."""
     status = number_of(SECURITY_STATUSES, given.sec_status, f"{prefix}sec_status")
     dark = word(DARK_STATUSES, given.dark_status, f"{prefix}dark_status", None)
     return Quote(
@@ -104,7 +104,7 @@ def quote(given: VendorQuote, prefix: str) -> Quote:
 
 
 def quote_time(given: VendorQuote, symbol: Symbol, prefix: str) -> Number | None:
-    """Return the time of a quote, which has its day and its time in two columns."""
+    """Return the time of a quote. Its date and its time may be in two columns."""
     if given.update_time is not None:
         return market_time(given.update_time, symbol, f"{prefix}update_time")
     if given.data_date is None or given.data_time is None:
@@ -113,7 +113,7 @@ def quote_time(given: VendorQuote, symbol: Symbol, prefix: str) -> Number | None
 
 
 def trade(given: VendorTicker, symbol: Symbol, prefix: str, now_ms: float) -> Trade:
-    """Read a trade; one without a time happened now."""
+    """Return a trade of the model; one without a time happened now."""
     number = number_of(TICKER_TYPES, given.type, f"{prefix}type")
     condition = CONDITIONS.get(number)
     return Trade(
@@ -134,7 +134,7 @@ def trade(given: VendorTicker, symbol: Symbol, prefix: str, now_ms: float) -> Tr
 def candle(
     given: VendorCandle, symbol: Symbol, period: Period, prefix: str, *, final: bool
 ) -> Candle:
-    """Read a candle. futu-api dates it by its label, which of minutes and hours is the end."""
+    """Return a candle of the model. futu-api dates minutes and hours by their end."""
     high, low = bounds(given.high, given.low, (given.open, given.close))
     return Candle(
         time=whole(_begin(given, symbol, period, prefix)),
@@ -150,17 +150,17 @@ def candle(
 
 
 def bidder(given: VendorBid) -> Broker:
-    """Read a broker who buys."""
+    """Return a broker of the buying side."""
     return _broker(given, "bid")
 
 
 def asker(given: VendorAsk) -> Broker:
-    """Read a broker who sells."""
+    """Return a broker of the selling side."""
     return _broker(given, "ask")
 
 
 def time_point(given: VendorTimePoint, symbol: Symbol, prefix: str) -> TimePoint:
-    """Read a minute of the day's line, which futu-api dates by its end."""
+    """Return a minute of the day's price line, which futu-api dates by its end."""
     return TimePoint(
         time=whole(market_time(given.time, symbol, f"{prefix}time") - MINUTE_MS),
         price=whole(given.cur_price),
@@ -172,7 +172,7 @@ def time_point(given: VendorTimePoint, symbol: Symbol, prefix: str) -> TimePoint
 
 
 def _side(levels: Sequence[VendorLevel], *, highest_first: bool) -> tuple[Level, ...]:
-    """Read a side, best first. A price of 0 is none: orders at market have no level."""
+    """Return a side, best first. A level with price 0 is left out: it is for market orders."""
     read = [_level(level) for level in levels if level.volume and level.price]
     prices = [level.price for level in read]
     in_order = prices == sorted(set(prices), reverse=highest_first)
@@ -188,7 +188,7 @@ def _level(given: VendorLevel) -> Level:
 
 
 def _extended(given: VendorQuote, part: str) -> ExtendedQuote | None:
-    """Read the hours around the usual ones: without a price there is no change of it."""
+    """Return the values of extended hours; without a price, its changes are unknown too."""
     values = {
         name: getattr(given, f"{part}_{column}")
         for name, column in (
@@ -279,5 +279,5 @@ def _identity(given: Identity) -> int | str:
 
 
 def _price(given: Number | None) -> Number | None:
-    """Return a price; futu-api writes 0 where there is none."""
+    """Return a price; futu-api writes 0 for no price."""
     return None if given is None else price(given)

@@ -1,4 +1,4 @@
-"""Reads what futu-api handed to a callback as publications."""
+"""Reads what futu-api passes to a callback as publications."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bookcast.ingest.futu_api import data, rows
 from bookcast.ingest.futu_api.recognise import in_vendor_form, without_absent
 from bookcast.ingest.futu_api.words import BOOK_TYPES, K_TYPES, word
 from bookcast.ingest.json_input import read
-from bookcast.ingest.parse import Rules, check_prices, parse_channel, parse_period
+from bookcast.ingest.publication import Rules, check_prices, parse_channel, parse_period
 from bookcast.model.market_data import Brokers, Candle, Trade, Trades
 from bookcast.model.numbers import Number
 from bookcast.model.topics import Channel, Period, Symbol, Topic, parse_symbol
 from bookcast.model.updates import Publication
 
 MAX_ROWS: Final = 1000
-"""So many rows are taken at once: more than futu-api ever pushes or is asked for."""
+"""At most this many rows are taken at once: more than futu-api ever pushes or returns."""
 
 _ONE: Final = {channel: msgspec.json.Decoder(kind) for channel, kind in rows.VENDOR.items()}
 _MANY: Final = {
@@ -32,7 +32,7 @@ _SIDES: Final = {"bid": "bid_broker_id", "ask": "ask_broker_id"}
 
 
 class _Row(NamedTuple):
-    """A row, the path that its fields' paths begin with, and its symbol."""
+    """A row, the prefix of its fields' paths in errors, and its symbol."""
 
     given: Any
     prefix: str
@@ -54,15 +54,15 @@ def read_vendor_form(
     now_ms: float,
     period: str | None = None,
 ) -> list[Publication] | None:
-    """Return the publications of what futu-api handed over; None when it isn't in its form.
+    """Return the publications of data from futu-api; None if the data aren't in its form.
 
     Args:
-        channel: where it is published.
-        requested_symbol: the symbol that was named beside it; None: the one of its ``code`` counts.
-        source: JSON text as bytes, or what a JSON reader gives.
-        rules: what holds for everything published here.
-        now_ms: when trades happened that don't say so.
-        period: of candles, where it was named beside them.
+        channel: the channel.
+        requested_symbol: the symbol beside the data; None: that of their ``code`` counts.
+        source: JSON text as bytes, or what a JSON reader returns.
+        rules: rules for everything that is published.
+        now_ms: the time of trades that have none.
+        period: of candles, if it is given beside the data.
 
     Raises:
         InvalidInput: with the path of the wrong field.
@@ -97,7 +97,7 @@ def read_vendor_form(
 
 
 def _symbol(requested_symbol: str | None, row: Any, prefix: str, market: str) -> Symbol:
-    """Return the symbol of a row: the one that was named, or its code."""
+    """Return the symbol of a row: the one given beside the data, or its ``code``."""
     codes = {f"{prefix}code": row.code}
     if isinstance(row, rows.VendorBrokers):
         for side in ("bid", "ask"):
@@ -128,7 +128,7 @@ def _symbol(requested_symbol: str | None, row: Any, prefix: str, market: str) ->
 
 
 def no_symbol() -> InvalidInput:
-    """Make the error for a publication that names no symbol."""
+    """Return the error for a publication without a symbol."""
     return InvalidInput(
         "invalid_symbol",
         "Name the symbol, over HTTP in the address: ?symbol=AAPL. Only what futu-api hands over "
@@ -162,7 +162,7 @@ def _quotes(given: Sequence[_Row], _context: _Context) -> Iterator[Publication]:
 
 
 def _trades(given: Sequence[_Row], context: _Context) -> Iterator[Publication]:
-    """Publish the trades of each symbol together, as the feed does."""
+    """Yield the trades of each symbol as one publication, as the feed does."""
     tapes: dict[Symbol, list[Trade]] = {}
     times: dict[Symbol, Number | None] = {}
     for row, prefix, symbol in given:
@@ -174,7 +174,7 @@ def _trades(given: Sequence[_Row], context: _Context) -> Iterator[Publication]:
 
 
 def _candles(given: Sequence[_Row], context: _Context) -> Iterator[Publication]:
-    """Publish candles, oldest first; of each series all but the newest are final."""
+    """Yield candles, oldest first; in each series all but the newest are final."""
     series: dict[Topic, dict[Number, Candle]] = {}
     for row, prefix, symbol in given:
         check_prices(row, prefix)
@@ -190,7 +190,7 @@ def _candles(given: Sequence[_Row], context: _Context) -> Iterator[Publication]:
 
 
 def _period(k_type: str | None, period: str | None, prefix: str) -> Period:
-    """Return the period of a candle, which its row tells, or what was named beside it."""
+    """Return the period of a candle: that of its row, or the one given beside the data."""
     beside = period and parse_period("candles", K_TYPES.get(period.upper(), period))
     if k_type is None:
         return parse_period("candles", beside)  # type: ignore[return-value] # it is one
@@ -214,9 +214,9 @@ def _brokers(given: Sequence[_Row], _context: _Context) -> Iterator[Publication]
 
 
 def _queues(form: Any) -> Any:
-    """Return the rows of brokers under ``bid`` and ``ask``, however they were handed over.
+    """Return the rows of brokers under ``bid`` and ``ask``, in whichever form they came.
 
-    They may be both tables in a list, or rows of either side, which their columns tell.
+    They may be a list of both tables, or rows of either side, recognised by their columns.
     """
     if not form or (isinstance(form, dict) and not set(_SIDES.values()) & form.keys()):
         return form
@@ -232,12 +232,12 @@ def _queues(form: Any) -> Any:
 
 
 def _is_of(row: Mapping[str, Any], side: str, column: str) -> bool:
-    """Return whether a row belongs to a side; one that tells no side is read, and refused."""
+    """Return whether a row belongs to a side. A row of neither side is refused when it is read."""
     return column in row or (side == "bid" and not set(_SIDES.values()) & row.keys())
 
 
 def _time_points(given: Sequence[_Row], _context: _Context) -> Iterator[Publication]:
-    """Publish the minutes in which there was something."""
+    """Yield the minutes that have data."""
     filled = [row for row in given if not row.given.is_blank]
     if not filled:
         raise InvalidInput("invalid_data", "is_blank: there are only minutes without data")

@@ -1,6 +1,6 @@
 """futu-api's dicts and rows as Structs: their types check them, and document them.
 
-The fields are named as futu-api names them. Columns that bookcast has no use for are ignored.
+The fields have futu-api's names. Columns that bookcast doesn't use are ignored.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from bookcast.ingest.schemas import Count, Price, Size, Whole
 from bookcast.model.topics import Channel
 
 When = str | Size
-"""A time as futu-api writes it, in the market's own time. ISO 8601 with an offset is taken too, and
-milliseconds since 1970."""
+"""A time as futu-api writes it, in the market's time zone. ISO 8601 with an offset and milliseconds
+since 1970 are taken too."""
 
 
 Identity = int | float | str
-"""What tells things apart. futu-api's sequences and order ids may be larger than 2^53."""
+"""An id. futu-api's sequences and order ids may be larger than 2^53."""
 
 
 class VendorLevel(NamedTuple):
@@ -32,7 +32,7 @@ class VendorLevel(NamedTuple):
 
 
 class VendorBook(msgspec.Struct, frozen=True, rename={"bids": "Bid", "asks": "Ask"}):
-    """What ``OrderBookHandlerBase`` and ``get_order_book`` hand over."""
+    """A book of ``OrderBookHandlerBase`` or ``get_order_book``."""
 
     bids: list[VendorLevel]
     asks: list[VendorLevel]
@@ -128,7 +128,7 @@ class VendorTicker(msgspec.Struct, frozen=True):
 class VendorCandle(msgspec.Struct, frozen=True):
     """A row of ``CurKlineHandlerBase`` and ``get_cur_kline``; ``time_key`` is the candle's label.
 
-    ``k_type`` may stand beside the data instead.
+    ``k_type`` may be given beside the data instead.
     """
 
     time_key: When
@@ -155,7 +155,7 @@ class VendorBid(msgspec.Struct, frozen=True):
 
 
 class VendorAsk(msgspec.Struct, frozen=True):
-    """A row of the second one."""
+    """A row of the second table."""
 
     ask_broker_id: Identity
     ask_broker_pos: Count
@@ -166,7 +166,7 @@ class VendorAsk(msgspec.Struct, frozen=True):
 
 
 class VendorBrokers(msgspec.Struct, frozen=True):
-    """Both tables of the brokers in the queues."""
+    """Both tables of the broker queues."""
 
     bid: list[VendorBid]
     ask: list[VendorAsk]
@@ -194,4 +194,4 @@ VENDOR: Final[Mapping[Channel, type[msgspec.Struct]]] = {
     "brokers": VendorBrokers,
     "timeframe": VendorTimePoint,
 }
-"""What futu-api hands over in each channel."""
+"""The type of futu-api's data in each channel."""

@@ -1,4 +1,4 @@
-"""futu-api's words as ours, and the times that it writes."""
+"""futu-api's words in bookcast's terms, and the times that it writes."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ K_TYPES: Final[Mapping[str, Period]] = {
     "K_QUARTER": "1Q",
     "K_YEAR": "1Y",
 }
-"""``KLType``."""
+"""Periods by ``KLType``."""
 
 SIDES: Final[Mapping[str, Literal["buy", "sell", "neutral"]]] = {
     "BUY": "buy",
     "SELL": "sell",
     "NEUTRAL": "neutral",
 }
-"""``TickerDirect``."""
+"""Sides by ``TickerDirect``."""
 
 TICKER_TYPES: Final = (
     *("UNKNOWN", "AUTO_MATCH", "LATE", "NON_AUTO_MATCH", "INTER_AUTO_MATCH"),
@@ -49,7 +49,7 @@ TICKER_TYPES: Final = (
     *("ODD_LOT_CROSS_MARKET", "DERIVATIVELY_PRICED", "REOPENINGP_RICED", "CLOSING_PRICED"),
     *("COMPREHENSIVE_DELAY_PRICE", "OVERSEAS"),
 )
-"""``TickerType``, each at the place of its number in ``Qot_Common.TickerType``."""
+"""``TickerType``: the index of each word is its number in ``Qot_Common.TickerType``."""
 
 SECURITY_STATUSES: Final = (
     *("N/A", "NORMAL", "LISTING", "PURCHASING", "SUBSCRIBING", "BEFORE_DARK_TRADE_OPEING"),
@@ -59,32 +59,32 @@ SECURITY_STATUSES: Final = (
     *("RECOVERABLE_CIRCUIT_BREAKER", "UNRECOVERABLE_CIRCUIT_BREAKER", "AFTER_COMBINATION"),
     "AFTER_TRANSACTION",
 )
-"""``SecurityStatus``, in the same way."""
+"""``SecurityStatus``: the index of each word is its number."""
 
 DARK_STATUSES: Final[Mapping[str, GreyMarket]] = {"TRADING": "trading", "END": "ended"}
-"""``DarkStatus``."""
+"""Grey markets by ``DarkStatus``."""
 
 STYLES: Final[Mapping[str, OptionStyle]] = {
     "AMERICAN": "american",
     "EUROPEAN": "european",
     "BERMUDA": "bermudan",
 }
-"""``OptionAreaType``."""
+"""Option styles by ``OptionAreaType``."""
 
 PUSH_TYPES: Final[Mapping[str, bool]] = {"REALTIME": False, "BYDISCONN": True, "CACHE": True}
-"""``PushDataType``, and whether such a trade happened before the feed began to listen."""
+"""By ``PushDataType``: whether such a trade happened before the feed subscribed."""
 
 BOOK_TYPES: Final[Mapping[str, str]] = {"NORMAL": "", "ODD": "odd"}
-"""``OrderBookType``, and the variant of the topic."""
+"""Variants of the topic by ``OrderBookType``."""
 
 T = TypeVar("T")
 
 
 def word(words: Mapping[str, T], given: str | None, path: str, default: T) -> T:
-    """Return what a word of futu-api means, in any letter case; ``default`` where there is none.
+    """Return the meaning of a futu-api word in any letter case; ``default`` if it is absent.
 
     Raises:
-        InvalidInput: when futu-api has no such word there.
+        InvalidInput: futu-api has no such word for this field.
     """
     if given is None:
         return default
@@ -95,16 +95,16 @@ def word(words: Mapping[str, T], given: str | None, path: str, default: T) -> T:
 
 
 def number_of(words: tuple[str, ...], given: str | None, path: str) -> int:
-    """Return the number of a word of futu-api in ``Qot_Common``; 0 where there is none.
+    """Return the number of a futu-api word in ``Qot_Common``; 0 if it is absent.
 
     Raises:
-        InvalidInput: when futu-api has no such word there.
+        InvalidInput: futu-api has no such word for this field.
     """
     return word({name: number for number, name in enumerate(words)}, given, path, 0)
 
 
 def unknown_word(words: Iterable[str], given: str, path: str) -> InvalidInput:
-    """Make the error for a word that futu-api doesn't have there."""
+    """Return the error for a word that futu-api doesn't have for this field."""
     return InvalidInput(
         "invalid_data",
         f"{path} can't be {quoted(given)}; it is one of {', '.join(words)}",
@@ -113,10 +113,10 @@ def unknown_word(words: Iterable[str], given: str, path: str) -> InvalidInput:
 
 
 def market_time(given: str | Number, symbol: Symbol, path: str) -> Number:
-    """Return a time in ms since 1970; text without an offset is in the time of the market.
+    """Return a time in ms since 1970; text without an offset is in the market's time zone.
 
     Raises:
-        InvalidInput: when it is no time.
+        InvalidInput: the value isn't a time.
     """
     if not isinstance(given, str):
         return moment(given, path)
@@ -135,5 +135,5 @@ def market_time(given: str | Number, symbol: Symbol, path: str) -> Number:
 
 
 def zone_of(symbol: Symbol) -> str:
-    """Return the time zone of the market of a symbol."""
+    """Return the time zone of a symbol's market."""
     return TIME_ZONES.get(symbol.partition(".")[0], "Asia/Hong_Kong")

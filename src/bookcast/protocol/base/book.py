@@ -1,4 +1,4 @@
-"""The order book as base clients see it: as its publisher wrote it, or shaped like Futu's."""
+"""The order book as base clients get it: as its publisher wrote it, or in Futu's form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _levels: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def encode_update(requested_symbol: str, update: Update, depth: int | None = None) -> bytes:
-    """Write a book the way base clients see it, with so many levels on each side."""
+    """Return the message of a book for base clients, with at most ``depth`` levels on each side."""
     return _encoder.encode(
         messages.OrderbookUpdate(
             symbol=requested_symbol,
@@ -28,9 +28,9 @@ def encode_update(requested_symbol: str, update: Update, depth: int | None = Non
 
 
 def as_published(update: Update, depth: int | None = None) -> msgspec.Raw:
-    """Return the book as its publisher wrote it, or that of a feed in the shape of Futu's levels.
+    """Return the book as its publisher wrote it; a feed's book in the form of Futu's levels.
 
-    ``depth``: only so many levels on each side.
+    ``depth``: at most this many levels on each side; None: all.
     """
     book = update.data
     assert isinstance(book, Book)
@@ -40,9 +40,9 @@ def as_published(update: Update, depth: int | None = None) -> msgspec.Raw:
 
 
 def with_whole_numbers(update: Update, depth: int | None = None) -> msgspec.Raw:
-    """Return the book in its publisher's shape, with whole prices and sizes as integers.
+    """Return the book in its publisher's form, with whole prices and sizes as integers.
 
-    ``depth``: only so many levels on each side.
+    ``depth``: at most this many levels on each side; None: all.
     """
     book = update.data
     assert isinstance(book, Book)
@@ -57,7 +57,7 @@ def with_whole_numbers(update: Update, depth: int | None = None) -> msgspec.Raw:
 
 
 def _rewritten(text: msgspec.Raw, level: Level) -> Any:
-    """Return a published level with the figures of the model in place of its own."""
+    """Return a published level with the model's numbers in place of its own."""
     if bytes(text).startswith(b"["):
         figures = [level.price, level.size, level.orders]
         return figures[: len(_levels.decode(text))]
@@ -82,7 +82,7 @@ def _in_futus_shape(update: Update, sides: Sides, depth: int | None) -> msgspec.
 
 
 def _cut(published: msgspec.Raw, depth: int) -> msgspec.Raw:
-    """Leave out levels past a depth; all else stays as it was, digit by digit."""
+    """Remove levels beyond a depth. The remaining text stays the same, digit by digit."""
     fields: dict[str, Any] = _fields.decode(published)
     for side in ("bids", "asks"):
         fields[side] = _levels.decode(fields[side])[:depth]

@@ -1,4 +1,4 @@
-"""Reads what a client of the base protocol said."""
+"""Reads the commands of base clients."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _commands: Final[dict[str, msgspec.json.Decoder[messages.Command]]] = {
 
 
 class UnknownAction(InvalidInput):
-    """The action is not one of the protocol's. The wording is part of the base protocol."""
+    """The action isn't one of the protocol's. The message is part of the base protocol."""
 
     def __init__(self) -> None:
         super().__init__("invalid_message", "Unknown action", path="action")
 
 
 def decode_command(data: bytes | str) -> messages.Command:
-    """Read what a client said.
+    """Return the command that a client sent.
 
     Raises:
         UnknownAction: for an action that doesn't exist.
-        InvalidInput: for anything else that is wrong, with a sentence that names the place.
+        InvalidInput: for anything else that is wrong; its message names the place.
     """
     try:
         action = _head.decode(data).action

@@ -1,4 +1,4 @@
-"""The base protocol of one client. Feed it what the client said; do, in order, what it returns."""
+"""The base protocol of one client: call it with each message, perform the returned actions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from bookcast.protocol.names import BASE
 from bookcast.protocol.subscriptions import ConnectionRules, SavedSubscriptions, Subscriptions
 
 Charge = Callable[[bool], InvalidInput | None]
-"""Charges a client for a message, True: for a publication. Returns the refusal when it has said too
-much.
+"""Charges the client's message budget for a message; True: for a publication.
+
+Returns the refusal if the client has sent too many, else None.
 """
 
 
@@ -29,20 +30,20 @@ def no_charge(_publication: bool) -> InvalidInput | None:  # noqa: FBT001 - a ki
 
 
 def unauthenticated() -> InvalidInput:
-    """Return the refusal of a client that hasn't said who it is."""
+    """Return the refusal of a client that isn't authenticated yet."""
     return InvalidInput(
         "unauthenticated", "First authenticate: {'action':'authenticate','token':…}"
     )
 
 
 class BaseConnection:
-    """What one client of the base protocol has asked for.
+    """The state of one client of the base protocol: what it has subscribed to.
 
     Args:
-        terms: what holds for every connection.
-        rights: what the client may do. None: nobody knows yet who it is.
-        deflate: it takes compressed messages.
-        charge: charges it for each message.
+        terms: the rules of every connection.
+        rights: what the client may do. None: the client isn't authenticated yet.
+        deflate: the client takes compressed messages.
+        charge: charges the client for each message.
     """
 
     __slots__ = ("_charge", "subscriptions")
@@ -68,7 +69,7 @@ class BaseConnection:
         return []
 
     def open(self, symbols: Sequence[str]) -> list[Action]:
-        """Begin with these symbols, as if the client had subscribed to each."""
+        """Subscribe to the symbols in the client's address, as if it had sent them."""
         actions: list[Action] = []
         for symbol in symbols:
             try:
@@ -78,11 +79,11 @@ class BaseConnection:
         return actions
 
     def refuse(self, error: InvalidInput) -> list[Action]:
-        """Answer that something which the client sent was wrong."""
+        """Return the actions that answer an error of the client."""
         return [Send(_refusal(error), error)]
 
     def receive(self, data: bytes | str) -> list[Action]:
-        """Decide on one text message. Bad input is answered, never raised."""
+        """Return the actions for one text message. Bad input is answered, never raised."""
         refusal = self._charge(False)  # noqa: FBT003 - no publication
         if refusal is not None:
             return self.refuse(refusal)
@@ -109,7 +110,7 @@ class BaseConnection:
                 return [Unsubscribe(topic), Send(messages.UnsubscriptionConfirmed(symbol))]
 
     def _subscribe(self, symbol: str) -> Subscribe:
-        """Subscribe to a symbol's books. Once more is as good as once, and shows the book again."""
+        """Subscribe to a symbol's books. Subscribing again sends the book again."""
         topic = self.subscriptions.topic(symbol)
         view = self.subscriptions.open(topic, self._asked(symbol))
         confirmed = messages.SubscriptionConfirmed(symbol)
@@ -121,13 +122,14 @@ class BaseConnection:
         lossless = subscriptions.terms.keeps_all
         return ViewSpec(BASE, symbol, deflate=subscriptions.deflate, lossless=lossless)
 
-    def adopt(self, parked: SavedSubscriptions, declined: Collection[Topic]) -> list[Action]:
-        """Go on with what an earlier connection saw, but for what this one asked for or declined.
+    def adopt(self, saved: SavedSubscriptions, declined: Collection[Topic]) -> list[Action]:
+        """Return the actions that go on with what an earlier connection was subscribed to.
 
-        Nothing is confirmed: the client doesn't know that it was gone for us.
+        Topics that this connection has subscribed to already, or has declined, are left out.
+        Nothing is confirmed: the client doesn't know that the server took it for lost.
         """
         restored: list[tuple[Topic, ViewSpec, Cursor | None]] = []
-        for topic, (seen, last) in parked.items():
+        for topic, (seen, last) in saved.items():
             if topic in self.subscriptions or topic in declined:
                 continue
             try:
@@ -138,7 +140,7 @@ class BaseConnection:
         return [Restore(restored)] if restored else []
 
     def entitle(self, rights: Rights) -> list[Action]:
-        """Take over the client's rights: what they no longer hold for ends, with a reason."""
+        """Replace the client's rights. Subscriptions that they don't cover end, with a reason."""
         actions: list[Action] = []
         changes = self.subscriptions.entitle(
             rights, lambda view: self._asked(view.requested_symbol)

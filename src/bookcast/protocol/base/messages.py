@@ -1,6 +1,6 @@
-"""The base protocol's messages: what a client may say, and what it is told.
+"""The base protocol's messages: the client's commands, and the server's answers and data.
 
-These fields exactly, in this order; front ends in the field rely on them.
+The fields and their order are fixed: front ends in use rely on them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Subscribe(msgspec.Struct, frozen=True, tag_field="action", tag="subscribe"
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, tag_field="action", tag="unsubscribe"):
-    """Asks for no more of them."""
+    """Ends a subscription."""
 
     symbol: str
 
@@ -27,7 +27,7 @@ class Ping(msgspec.Struct, frozen=True, tag_field="action", tag="ping"):
 
 
 class Authenticate(msgspec.Struct, frozen=True, tag_field="action", tag="authenticate"):
-    """Presents a token, where the server asks for one; elsewhere the action is unknown."""
+    """Presents a token, if the server asks for one; otherwise the action is unknown."""
 
     token: str
 
@@ -41,7 +41,7 @@ Command = Subscribe | Unsubscribe | Ping | Authenticate
 class SubscriptionConfirmed(
     msgspec.Struct, frozen=True, tag_field="type", tag="subscription_confirmed"
 ):
-    """The symbol's books come from now on. The symbol is spelled as the client spelled it."""
+    """The symbol's books follow. The symbol is written as the client wrote it."""
 
     symbol: str
 
@@ -49,13 +49,13 @@ class SubscriptionConfirmed(
 class UnsubscriptionConfirmed(
     msgspec.Struct, frozen=True, tag_field="type", tag="unsubscription_confirmed"
 ):
-    """The symbol's books come no more."""
+    """No more books of the symbol follow."""
 
     symbol: str
 
 
 class OrderbookUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="orderbook_update"):
-    """A book: ``data`` as published, ``timestamp`` the server's, ISO 8601 UTC."""
+    """A book: ``data`` as it was published; ``timestamp`` is the server's, ISO 8601 in UTC."""
 
     symbol: str
     data: msgspec.Raw

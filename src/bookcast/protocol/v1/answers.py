@@ -1,4 +1,4 @@
-"""The words of ``bookcast.v1`` for what becomes of a client's message."""
+"""The answers of ``bookcast.v1`` to a client's messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec import UNSET
 from bookcast.errors import InvalidInput, brief
 from bookcast.hub.hub import DeliveryReport
 from bookcast.hub.view_spec import ViewSpec
-from bookcast.ingest.parse import parse_channel
+from bookcast.ingest.publication import parse_channel
 from bookcast.ingest.unknown_fields import unknown_fields
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position
@@ -22,23 +22,23 @@ from bookcast.protocol.v1 import messages as v1
 from bookcast.protocol.v1.ignored import MAX_IGNORED
 
 MAX_SYMBOLS: Final = 1000
-"""So many symbols one message may name, or as many as there may be subscriptions."""
+"""A message may name at most this many symbols, or as many as ``MAX_SUBSCRIPTIONS`` if more."""
 
 
 def most_symbols(terms: ConnectionRules) -> int:
-    """Return how many symbols one message may name: each is answered by itself."""
+    """Return how many symbols one message may name. It is bounded: each gets its own answer."""
     return max(MAX_SYMBOLS, terms.max_subscriptions)
 
 
 def seen_as(view: ViewSpec) -> v1.SeenAs:
-    """Write how a client sees a topic."""
+    """Return how a client sees a topic, as v1 messages have it."""
     return v1.SeenAs(view.depth, "delta" if view.delta else "full", view.interval_ms)
 
 
 def subscribed(
     topic: Topic, view: ViewSpec, position: Position | None, id_: v1.Id
 ) -> v1.SubscriptionConfirmed:
-    """Write that a topic comes from now on, beginning with a position."""
+    """Return the confirmation that a topic follows, beginning at a position."""
     return v1.SubscriptionConfirmed(
         id=id_,
         **topic_fields(topic, view.requested_symbol),
@@ -48,12 +48,12 @@ def subscribed(
 
 
 def listed(topic: Topic, view: ViewSpec) -> v1.Listed:
-    """Write one subscription of a list."""
+    """Return one subscription of a list."""
     return v1.Listed(**topic_fields(topic, view.requested_symbol), view=seen_as(view))
 
 
 def why(topic: Topic, command: v1.Why, word: DeliveryReport) -> v1.WhyMessage:
-    """Write what became of a topic's updates, and what limits them."""
+    """Return the message that says what became of a topic's updates, and what limits them."""
     tally = word.tally
     known = tally.sent + tally.gapped + tally.unchanged + word.queued
     return v1.WhyMessage(
@@ -82,7 +82,7 @@ def _limit(word: DeliveryReport) -> v1.LimitedBy:
 
 
 def published(command: v1.Publish, position: Position) -> v1.PublishedMessage:
-    """Write where a publication has its place, and what of its data nothing reads."""
+    """Return the position of a publication, and the fields of its data that nothing reads."""
     channel = parse_channel(command.channel)
     unknown = unknown_fields(channel, command.data, MAX_IGNORED)
     return v1.PublishedMessage(
@@ -105,7 +105,7 @@ def refusal(
     channel: str | msgspec.UnsetType = UNSET,
     symbol: str | msgspec.UnsetType = UNSET,
 ) -> Send:
-    """Send what was wrong, and with what."""
+    """Return the action that sends an error: what was wrong, and with which topic."""
     return Send(error_of(error, id_, channel, symbol), error)
 
 
@@ -115,7 +115,7 @@ def error_of(
     channel: str | msgspec.UnsetType = UNSET,
     symbol: str | msgspec.UnsetType = UNSET,
 ) -> v1.ErrorMessage:
-    """Write what was wrong, and with what."""
+    """Return the error message: what was wrong, and with which topic."""
     return v1.ErrorMessage(
         id=id_,
         code=error.code,
@@ -127,6 +127,6 @@ def error_of(
 
 
 def _named(given: object, known: str | None) -> str | msgspec.UnsetType:
-    """Return what an error is about: as the client wrote it, or as the error says it."""
+    """Return a name for an error message: as the client wrote it, else as the error has it."""
     named = known if given is UNSET else given
     return brief(named) if isinstance(named, str) else UNSET

@@ -1,4 +1,4 @@
-"""Reads the commands of ``bookcast.v1``, and finds what in them can't be understood."""
+"""Reads the commands of ``bookcast.v1``, and finds the fields that can't be read."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from bookcast.protocol.v1.ignored import MAX_IGNORED
 
 
 class ReadCommand(NamedTuple):
-    """A command as it was read.
+    """A command that was read.
 
-    ``ignored``: names of unknown fields. ``faults``: errors of positions that can't be read.
+    Attributes:
+        command: the command.
+        ignored: names of unknown fields.
+        faults: errors of positions that can't be read.
     """
 
     command: v1.Command
@@ -27,7 +30,7 @@ class ReadCommand(NamedTuple):
 
 
 class CommandTarget(NamedTuple):
-    """What a message that can't be read is about, as far as it shows.
+    """What an unreadable message is about, as far as its fields show.
 
     ``ignored``: the names of unknown fields.
     """
@@ -57,18 +60,18 @@ _CHANNELS: Final = {
     for field in msgspec.structs.fields(kind)
     if field.name == "channel"
 }
-"""The channel of a command that names none."""
+"""The default channel of each command that has one."""
 
 
 def _strict(kind: _Known, *fields: Any) -> _Known:
-    """Make a type of commands that refuses unknown fields."""
+    """Return a type of the command that refuses unknown fields."""
     name = kind.__name__
     return msgspec.defstruct(name, fields, bases=(kind,), frozen=True, forbid_unknown_fields=True)
 
 
-# A command without unknown fields is read in one go.
-_Held: Final = _strict(v1.HeldPosition)
-_Positions: Any = list[_Held]  # type: ignore[valid-type] # made here
+# A command without unknown fields is decoded in one pass.
+_Position: Final = _strict(v1.HeldPosition)
+_Positions: Any = list[_Position]  # type: ignore[valid-type] # made here
 _Since: Any = _strict(v1.Since) | None
 _FIELDS: Final[dict[_Known, list[Any]]] = {
     v1.Resume: [("positions", _Positions, [])],
@@ -80,14 +83,14 @@ _strict_command: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(
 _head: Final = msgspec.json.Decoder(_Head)
 _fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items: Final = msgspec.json.Decoder(list[msgspec.Raw])
-_held: Final = msgspec.json.Decoder(v1.HeldPosition)
+_position: Final = msgspec.json.Decoder(v1.HeldPosition)
 
 
 def read_command(data: bytes | str) -> ReadCommand:
-    """Read what a client said.
+    """Return the command that a client sent.
 
     Raises:
-        InvalidInput: with a sentence that names the place.
+        InvalidInput: the message can't be read; the error names the place.
     """
     try:
         return ReadCommand(_strict_command.decode(data))
@@ -100,12 +103,12 @@ def read_command(data: bytes | str) -> ReadCommand:
     except msgspec.ValidationError as error:
         raise json_input.invalid("invalid_message", error, "The message", _Head) from None
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        # A fault in its fields is reported before a fault in its JSON.
+        # An error in a field is reported rather than an error in the JSON text.
         raise json_input.bad_json(data, error, "invalid_message") from None
 
 
 def _read_leniently(data: bytes) -> ReadCommand:
-    """Read a command without its unknown fields and the positions that can't be read."""
+    """Return a command without its unknown fields and its unreadable positions."""
     action = _head.decode(data).action
     kind = _KINDS.get(action)
     if kind is None:
@@ -129,8 +132,8 @@ def _read_leniently(data: bytes) -> ReadCommand:
 
 
 def _unknown(kind: _Known, fields: Mapping[str, Any]) -> list[str]:
-    """Return the names of the fields that are unknown, those in ``since`` as well."""
-    known = frozenset(("action", *kind.__struct_fields__))  # there may be thousands to look up
+    """Return the names of unknown fields, including those in ``since``."""
+    known = frozenset(("action", *kind.__struct_fields__))  # a set: there may be thousands of names
     unknown = [name for name in fields if name not in known]
     if "since" in known:
         since = fields.get("since")
@@ -143,32 +146,32 @@ def _unknown(kind: _Known, fields: Mapping[str, Any]) -> list[str]:
 
 
 def _named(names: Sequence[str]) -> tuple[str, ...]:
-    """Return as many names, and as much of each, as an answer may have."""
+    """Return as many names, and as much of each, as an answer may contain."""
     return tuple(brief(name) for name in names[:MAX_IGNORED])
 
 
 def _readable_positions(
     raw: msgspec.Raw, faults: list[InvalidInput]
 ) -> tuple[msgspec.Raw, list[str]]:
-    """Return the positions that can be read, and the names of their unknown fields.
+    """Return the readable positions, and the names of their unknown fields.
 
-    ``faults`` gets what is wrong with the others.
+    The errors of the other positions are appended to ``faults``.
     """
     try:
         items = _items.decode(raw)
     except msgspec.ValidationError:
-        return raw, []  # no list: the fault of the whole
+        return raw, []  # it isn't a list: the decoder of the whole command reports that
     readable, ignored = [], []
     for index, item in enumerate(items):
         place = f"positions[{index}]"
         try:
-            _held.decode(item)
+            _position.decode(item)
         except msgspec.ValidationError as error:
             faults.append(_fault(place, error, item))
             continue
         readable.append(item)
         names = _fields.decode(item)
-        ignored += [f"{place}.{name}" for name in names if name not in _Held.__struct_fields__]
+        ignored += [f"{place}.{name}" for name in names if name not in _Position.__struct_fields__]
     return msgspec.Raw(msgspec.json.encode(readable)), ignored
 
 
@@ -199,7 +202,7 @@ def aim_of(data: bytes | str) -> CommandTarget:
 
 
 def _readable(data: bytes | str) -> dict[str, Any]:
-    """Return the fields of a JSON text, also of one with numbers that JSON doesn't have."""
+    """Return the fields of a JSON object, even if it has numbers that JSON doesn't allow."""
     try:
         said = msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, ValueError):

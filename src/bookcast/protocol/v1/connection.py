@@ -1,4 +1,4 @@
-"""``bookcast.v1`` of one client. Feed it what the client said; do, in order, what it returns."""
+"""``bookcast.v1`` of one client: call it with each message, perform the returned actions."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ from bookcast.protocol.v1.ignored import name_ignored
 from bookcast.protocol.v1.resumption import check_since, go_on_since, resume
 
 Act = Callable[[Any, Topic, str], Sequence[Action]]
-"""Does what a command asks for, with one of the symbols that it names."""
+"""Returns the actions of a command for one of its symbols."""
 
 
 class V1Connection:
-    """What one client of ``bookcast.v1`` has asked for.
+    """The state of one client of ``bookcast.v1``: what it has subscribed to.
 
     Args:
-        terms: what holds for every connection.
-        client_id: as the client connected.
-        session: the token that it may resume with.
-        deflate: it takes compressed messages.
-        heartbeat_ms: after so long a silence it hears a heartbeat.
-        authenticate_within_ms: for so long it may go without saying who it is.
+        terms: the rules of every connection.
+        client_id: the client's id, from its address.
+        session: the token with which the client may resume this session.
+        deflate: the client takes compressed messages.
+        heartbeat_ms: after this much silence the server sends a heartbeat.
+        authenticate_within_ms: the client must authenticate within this time.
         now: seconds since 1970.
-        rights: what the client may do. None: nobody knows yet who it is.
-        charge: charges it for each message.
+        rights: what the client may do. None: the client isn't authenticated yet.
+        charge: charges the client for each message.
     """
 
     __slots__ = (
@@ -93,10 +93,10 @@ class V1Connection:
     def _time(self) -> float:
         return milliseconds(self._now())
 
-    # What nobody asked for
+    # Messages that the client didn't ask for
 
     def welcome(self) -> list[Action]:
-        """Welcome the client."""
+        """Return the welcome message."""
         welcome = v1.Welcome(
             v1.SUBPROTOCOL,
             self._client_id,
@@ -108,26 +108,26 @@ class V1Connection:
         return [Send(welcome)]
 
     def open(self, symbols: Sequence[str]) -> Sequence[Action]:
-        """Begin with these symbols, as if the client had subscribed to them."""
+        """Subscribe to the symbols in the client's address, as if it had sent them."""
         try:
             return self._subscribe(v1.Subscribe(symbols=list(symbols))) if symbols else []
         except InvalidInput as error:
             return self.refuse(error)
 
     def heartbeat(self) -> Message:
-        """Return the message that breaks a long silence."""
+        """Return the heartbeat, which ends a long silence."""
         return v1.Heartbeat(self._time())
 
     def expiring(self, seconds: float) -> Message:
-        """Return the message that asks for another token."""
+        """Return the message that asks for another token, ``seconds`` before this one expires."""
         return v1.TokenExpiring(max(0.0, milliseconds(seconds)))
 
     def going_away(self, seconds: float) -> Message:
-        """Return the message that says when to come back, since the server ends."""
+        """Return the message that the server ends, and after how long the client may come back."""
         return v1.GoingAway(round(seconds * 1000))
 
     def entitle(self, rights: Rights) -> list[Action]:
-        """Take over the client's rights: what they no longer hold for ends, with a reason."""
+        """Replace the client's rights. Subscriptions that they don't cover end, with a reason."""
         actions: list[Action] = []
         for topic, before, now in self.subscriptions.entitle(rights, lambda view: view):
             if isinstance(now, InvalidInput):
@@ -142,10 +142,10 @@ class V1Connection:
         """End all subscriptions."""
         return self.subscriptions.close()
 
-    # What the client says
+    # Messages from the client
 
     def receive(self, data: bytes | str) -> Sequence[Action]:
-        """Decide on one text message. Bad input is answered, never raised."""
+        """Return the actions for one text message. Bad input is answered, never raised."""
         try:
             said = read_command(data)
         except InvalidInput as error:
@@ -154,11 +154,11 @@ class V1Connection:
         return name_ignored(self._answer(said), said.ignored)
 
     def refuse(self, error: InvalidInput, id_: v1.Id = UNSET) -> list[Action]:
-        """Answer that something which the client sent was wrong."""
+        """Return the actions that answer an error of the client."""
         return [refusal(error, id_)]
 
     def _refuse_unread(self, error: InvalidInput, aim: CommandTarget) -> list[Action]:
-        """Refuse what can't be read, for each of the symbols that it names."""
+        """Refuse an unreadable message, once for each symbol that it names."""
         too_much = self._charge(False)  # noqa: FBT003 - no publication
         if too_much is not None:
             return self.refuse(too_much, aim.id)
@@ -185,9 +185,9 @@ class V1Connection:
                 return [_authenticate(command)]
             case _ if self.rights is None:
                 raise unauthenticated()
-        return self._obey(said)
+        return self._execute(said)
 
-    def _obey(self, said: ReadCommand) -> Sequence[Action]:
+    def _execute(self, said: ReadCommand) -> Sequence[Action]:
         actions: Sequence[Action] = []
         match command := said.command:
             case v1.Subscribe():
@@ -233,7 +233,7 @@ class V1Connection:
         command: v1.Subscribe | v1.Unsubscribe,
         symbols: Sequence[tuple[str, Any]],
     ) -> Sequence[Action]:
-        """Act on each symbol; each goes well or wrong by itself."""
+        """Act on each symbol; an error in one doesn't affect the others."""
         actions: list[Action] = []
         for place, symbol in symbols:
             try:
@@ -243,7 +243,7 @@ class V1Connection:
         return actions
 
     def _symbols(self, command: v1.Subscribe | v1.Unsubscribe) -> list[tuple[str, Any]]:
-        """Return what a message names, each once, with its place."""
+        """Return each symbol that a message names, once, with its place in the message."""
         one, many = command.symbol, command.symbols
         if (one is UNSET) == (many is UNSET):
             raise InvalidInput(
@@ -251,7 +251,7 @@ class V1Connection:
             )
         if not isinstance(many, list):
             return [("symbol", one)]
-        # Each is answered by itself: short questions must not make endless answers.
+        # Each symbol gets its own answer: bound how many answers one short message makes.
         most = answers.most_symbols(self.subscriptions.terms)
         if not 1 <= len(many) <= most:
             fault = f"at most {most} at once, not {len(many)}" if many else "the list is empty"
@@ -286,7 +286,7 @@ def _text(symbol: Any, place: str) -> str:
     """Return a symbol of a list.
 
     Raises:
-        InvalidInput: when it isn't text.
+        InvalidInput: if it isn't text.
     """
     if isinstance(symbol, str):
         return symbol
@@ -296,7 +296,7 @@ def _text(symbol: Any, place: str) -> str:
 
 
 def _check_view(command: v1.Subscribe, topic: Topic) -> None:
-    """Refuse what has no meaning in a channel, instead of leaving it out silently."""
+    """Refuse options that have no meaning in a channel, rather than ignore them silently."""
     books, events = topic.channel == "orderbook", topic.channel in {"trades", "candles"}
     for name, wrong, where in (
         ("depth", command.depth is not None and not books, "order books"),

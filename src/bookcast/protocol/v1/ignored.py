@@ -21,38 +21,38 @@ from bookcast.protocol.actions import (
 )
 
 MAX_IGNORED: Final = 10
-"""So many ignored fields an answer names."""
+"""An answer names at most this many ignored fields."""
 
 
 def name_ignored(actions: Sequence[Action], names: Sequence[str]) -> Sequence[Action]:
-    """Return actions whose answers to the client name what was ignored."""
+    """Return the same actions, with answers that name the ignored fields."""
     return [_named(action, list(names)) for action in actions] if names else actions
 
 
 def _named(action: Action, names: list[str]) -> Action:
-    def say(message: Message) -> Message:
+    def with_names(message: Message) -> Message:
         if "ignored" not in message.__struct_fields__:
             return message
         others = getattr(message, "ignored", UNSET)
         more = [] if others is UNSET else others
         return msgspec.structs.replace(message, ignored=[*names, *more][:MAX_IGNORED])
 
-    def saying(answer: Callable[..., Message]) -> Any:
-        return lambda *given: say(answer(*given))
+    def naming(answer: Callable[..., Message]) -> Any:
+        return lambda *given: with_names(answer(*given))
 
     match action:
         case Send(message):
-            action = action._replace(message=say(message))
+            action = action._replace(message=with_names(message))
         case Subscribe(confirm=confirm) if confirm is not None:
-            action = action._replace(confirm=saying(confirm))
+            action = action._replace(confirm=naming(confirm))
         case Restore(answer=answer) if answer is not None:
-            action = action._replace(answer=saying(answer))
+            action = action._replace(answer=naming(answer))
         case Explain(answer=answer):
-            action = action._replace(answer=saying(answer))
+            action = action._replace(answer=naming(answer))
         case Publish(answer=answer, refuse=refuse) | Authenticate(answer=answer, refuse=refuse):
-            action = action._replace(answer=saying(answer), refuse=saying(refuse))
+            action = action._replace(answer=naming(answer), refuse=naming(refuse))
         case Resume(restore=restore, refuse=refuse):
             action = action._replace(
-                restore=lambda parked: name_ignored(restore(parked), names), refuse=saying(refuse)
+                restore=lambda saved: name_ignored(restore(saved), names), refuse=naming(refuse)
             )
     return action

@@ -1,6 +1,6 @@
-"""The messages of ``bookcast.v1``: what a client may say, and what it is told.
+"""The messages of ``bookcast.v1``: the client's commands, and the server's answers and data.
 
-Times are milliseconds since 1970. ``ts`` tells when the exchange, the feed and the server saw an
+Times are milliseconds since 1970. ``ts`` is when the exchange, the feed and the server saw an
 update; null where unknown. Levels are ``[price, size]`` or ``[price, size, orders]``, best first.
 """
 
@@ -29,12 +29,13 @@ Id = (
     | None
     | UnsetType
 )
-"""What a client may put into any message, to find it in the answers: short text, or a whole number.
+"""A client may put an id into any message; the answers repeat it. It is short text, or a whole
+number.
 
-It is echoed as it was sent, 1.0 too."""
+It is repeated as it was sent, 1.0 too."""
 
 Names = list[Annotated[Any, Meta(extra_json_schema={"type": "string"})]]
-"""Symbols. Each is checked by itself: what isn't text among them spoils no other."""
+"""Symbols. Each is checked separately: one that isn't text doesn't affect the others."""
 
 
 ErrorCode = Annotated[str, Meta(extra_json_schema={"enum": list(ERRORS)})]
@@ -47,19 +48,19 @@ MAX_HISTORY = 10_000
 
 
 class Since(msgspec.Struct, frozen=True):
-    """A position that a client has everything up to."""
+    """A position: the client has everything up to it."""
 
     epoch: str
     seq: Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class Subscribe(msgspec.Struct, frozen=True, tag_field="action", tag="subscribe"):
-    """Asks for symbols of a channel. Each one is confirmed, or refused, by itself.
+    """Subscribes to symbols of a channel. Each symbol is confirmed or refused separately.
 
-    ``depth``: levels of a book on each side; ``mode``: whole books, or what changed in them;
-    ``interval_ms``: at most one message in so many milliseconds; ``period``: of candles;
-    ``variant``: ``odd`` for the book of odd lots; ``history``: so many past trades or candles
-    first; ``since``: what came after this position first, of one symbol.
+    ``depth``: levels of a book on each side; ``mode``: whole books, or deltas; ``interval_ms``: at
+    most one message in this many milliseconds; ``period``: of candles; ``variant``: ``odd`` for the
+    book of odd lots; ``history``: begin with this many past trades or candles; ``since``: a
+    position, for one symbol: begin with what came after it.
     """
 
     symbol: str | UnsetType = UNSET
@@ -76,7 +77,7 @@ class Subscribe(msgspec.Struct, frozen=True, tag_field="action", tag="subscribe"
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, tag_field="action", tag="unsubscribe"):
-    """Asks for no more of them."""
+    """Ends the subscriptions to symbols of a channel."""
 
     symbol: str | UnsetType = UNSET
     symbols: Names | UnsetType = UNSET
@@ -93,13 +94,13 @@ class Ping(msgspec.Struct, frozen=True, tag_field="action", tag="ping"):
 
 
 class ListSubscriptions(msgspec.Struct, frozen=True, tag_field="action", tag="list"):
-    """Asks what this connection is subscribed to."""
+    """Asks for the subscriptions of this connection."""
 
     id: Id = UNSET
 
 
 class Resync(msgspec.Struct, frozen=True, tag_field="action", tag="resync"):
-    """Asks for the whole state once more, for instance after a checksum that didn't agree."""
+    """Asks for the whole state again, for instance after a checksum that didn't match."""
 
     symbol: str
     channel: ChannelName = "orderbook"
@@ -119,9 +120,9 @@ class Why(msgspec.Struct, frozen=True, tag_field="action", tag="why"):
 
 
 class Publish(msgspec.Struct, frozen=True, tag_field="action", tag="publish"):
-    """Publishes data of a channel, in the shapes that ``POST /broadcast/{channel}`` takes.
+    """Publishes data of a channel, in the same form as ``POST /broadcast/{channel}``.
 
-    With an ``idempotency_key`` it can be sent again, and is published once.
+    With an ``idempotency_key`` it may be sent again, and is published once.
     """
 
     channel: ChannelName
@@ -133,7 +134,7 @@ class Publish(msgspec.Struct, frozen=True, tag_field="action", tag="publish"):
 
 
 class HeldPosition(msgspec.Struct, frozen=True):
-    """What a client has of a topic: everything up to this."""
+    """A client's position in a topic: the client has everything up to it."""
 
     channel: ChannelName
     symbol: str
@@ -144,9 +145,9 @@ class HeldPosition(msgspec.Struct, frozen=True):
 
 
 class Resume(msgspec.Struct, frozen=True, tag_field="action", tag="resume"):
-    """Asks to go on with an earlier session, given its token and what the client has of it.
+    """Asks to go on with an earlier session, by its token and the client's positions.
 
-    What isn't named in ``positions`` goes on with the newest state.
+    A topic that ``positions`` doesn't name goes on with the newest state.
     """
 
     session: str
@@ -177,11 +178,11 @@ Command = (
 # To a client
 
 Ignored = list[str] | UnsetType
-"""Fields of the message answered that aren't known, at most 10."""
+"""Unknown fields of the client's message, at most 10."""
 
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer begins with: the ``id`` of the message that it answers."""
+    """The first field of every answer: the ``id`` of the message that it answers."""
 
     id: Id = UNSET
 
@@ -196,7 +197,7 @@ class _OfTopic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _AnswerOfTopic(_Answer, frozen=True, kw_only=True):
-    """What an answer about a topic begins with."""
+    """The first fields of an answer about a topic."""
 
     channel: Channel
     symbol: str
@@ -205,7 +206,7 @@ class _AnswerOfTopic(_Answer, frozen=True, kw_only=True):
 
 
 class _Update(msgspec.Struct, frozen=True):
-    """What every update begins with: its topic, its position, and when it was seen."""
+    """The first fields of every update: its topic, its position, and when it was seen."""
 
     channel: Channel
     symbol: str
@@ -215,10 +216,11 @@ class _Update(msgspec.Struct, frozen=True):
 
 
 class Welcome(msgspec.Struct, frozen=True, tag_field="type", tag="welcome"):
-    """The first message. After ``heartbeat_ms`` of silence there is a heartbeat.
+    """The first message. After ``heartbeat_ms`` of silence the server sends a heartbeat.
 
-    ``session`` is the secret that this session may be resumed with. ``authenticate_within_ms``: a
-    token has to be presented within that, before anything else.
+    ``session`` is the secret with which the client may resume this session.
+    ``authenticate_within_ms``: the client must present a token within this time, before anything
+    else.
     """
 
     protocol: str
@@ -230,7 +232,7 @@ class Welcome(msgspec.Struct, frozen=True, tag_field="type", tag="welcome"):
 
 
 class SeenAs(msgspec.Struct, frozen=True):
-    """How a subscription shows its topic. ``depth`` null: all levels."""
+    """The view of a subscription. ``depth`` null: all levels."""
 
     depth: int | None
     mode: Literal["full", "delta"]
@@ -240,10 +242,10 @@ class SeenAs(msgspec.Struct, frozen=True):
 class SubscriptionConfirmed(
     _AnswerOfTopic, frozen=True, tag_field="type", tag="subscription_confirmed", kw_only=True
 ):
-    """The topic comes from now on, beginning with this position; null when nothing is known yet.
+    """Updates of the topic follow, from this position on; null when nothing is known yet.
 
-    For trades it is the first ``prev_seq``, unless a gap goes on from there. ``recovered``, in
-    answer to ``since``: whether everything after that position follows.
+    For trades the position is the first ``prev_seq``, unless a gap comes first. ``recovered``, if
+    the client sent ``since``: whether everything after that position follows.
     """
 
     view: SeenAs
@@ -256,15 +258,15 @@ class SubscriptionConfirmed(
 class UnsubscriptionConfirmed(
     _AnswerOfTopic, frozen=True, tag_field="type", tag="unsubscription_confirmed", kw_only=True
 ):
-    """The topic comes no more."""
+    """No more updates of the topic follow."""
 
     ignored: Ignored = UNSET
 
 
 class BookLevel(NamedTuple):
-    """A level of a book: ``[price, size]``, then ``orders`` and ``details`` where they are known.
+    """A level of a book: ``[price, size]``, then ``orders`` and ``details`` if they are known.
 
-    ``orders`` counts the orders of that price, ``details`` lists their ids and sizes.
+    ``orders`` is the number of orders at that price; ``details`` lists their ids and sizes.
     """
 
     price: Number
@@ -274,14 +276,14 @@ class BookLevel(NamedTuple):
 
 
 class Sides(msgspec.Struct, frozen=True):
-    """Levels of both sides, best first; in a delta, those of size 0 are gone."""
+    """Levels of both sides, best first; in a delta, a level of size 0 is removed."""
 
     bids: list[BookLevel]
     asks: list[BookLevel]
 
 
 class OrderbookUpdate(_Update, frozen=True, tag_field="type", tag="orderbook_update"):
-    """A whole book, as deep as the view."""
+    """A whole book, to the depth of the view."""
 
     channel: Literal["orderbook"]
     data: Sides
@@ -289,9 +291,10 @@ class OrderbookUpdate(_Update, frozen=True, tag_field="type", tag="orderbook_upd
 
 
 class OrderbookDelta(_Update, frozen=True, tag_field="type", tag="orderbook_delta"):
-    """What changed since ``prev_seq``, the last that this client was sent of this view.
+    """What changed since ``prev_seq``, the last update that this client was sent in this view.
 
-    ``checksum``: CRC-32 of the best 10 bids, then asks, after the change, as ``price:size;`` each.
+    ``checksum``: CRC-32 of the best 10 bids, then the best 10 asks, after the change, each written
+    as ``price:size;``.
     """
 
     channel: Literal["orderbook"]
@@ -316,14 +319,14 @@ class TradeMessage(_Update, frozen=True, tag_field="type", tag="trade"):
 
 
 class QuoteUpdate(_Update, frozen=True, tag_field="type", tag="quote_update"):
-    """The newest quote; figures that are unknown are absent."""
+    """The newest quote; unknown values are absent."""
 
     channel: Literal["quote"]
     data: Quote
 
 
 class CandleUpdate(_Update, frozen=True, tag_field="type", tag="candle_update"):
-    """A candle: each final one, and the newest state of the one that is forming."""
+    """A candle: every final one, and the newest state of the forming one."""
 
     channel: Literal["candles"]
     period: PeriodName
@@ -331,24 +334,24 @@ class CandleUpdate(_Update, frozen=True, tag_field="type", tag="candle_update"):
 
 
 class BrokersUpdate(_Update, frozen=True, tag_field="type", tag="brokers_update"):
-    """The brokers in the queues."""
+    """The broker queues of both sides."""
 
     channel: Literal["brokers"]
     data: Brokers
 
 
 class TimeframeUpdate(_Update, frozen=True, tag_field="type", tag="timeframe_update"):
-    """The newest minute of the day's line."""
+    """The newest minute of the day's price line."""
 
     channel: Literal["timeframe"]
     data: TimePoint
 
 
 class Quota(msgspec.Struct, frozen=True):
-    """What OpenD lets an account subscribe. ``next_free_ms``: in how long some may come free.
+    """A quota of OpenD's account. ``next_free_ms``: when some may become free; null: unknown.
 
-    ``pool``: ``stock`` counts subscriptions, ``option`` chains of options and kinds of data,
-    ``sf_book`` Hong Kong securities with a book or a broker queue.
+    ``pool``: ``stock`` counts subscriptions; ``option`` counts chains of options and kinds of data;
+    ``sf_book`` counts Hong Kong securities with a book or a broker queue.
     """
 
     pool: QuotaPool
@@ -358,12 +361,12 @@ class Quota(msgspec.Struct, frozen=True):
 
 
 class StatusMessage(_OfTopic, frozen=True, tag_field="type", tag="status", kw_only=True):
-    """How a topic stands, sent when that changes, and at the beginning unless it is live.
+    """The status of a topic. Sent when it changes, and at the beginning unless it is live.
 
-    ``age_ms``: how long ago the newest update came. ``source``: the feed it comes from, or
-    ``snapshot`` where that may only ask, which it does every ``every_ms``. ``quota``: of what a
-    subscription waits for. ``did_you_mean``: symbols of the feed that may have been meant instead
-    of one that it lacks, the likeliest first.
+    ``age_ms``: the age of the newest update. ``source``: the feed that the topic comes from, or
+    ``snapshot`` if the feed polls it, every ``every_ms``. ``quota``: the quota that the
+    subscription waits for. ``did_you_mean``: symbols of the feed that may be meant instead of one
+    that the feed lacks, the likeliest first.
     """
 
     state: State
@@ -376,7 +379,7 @@ class StatusMessage(_OfTopic, frozen=True, tag_field="type", tag="status", kw_on
 
 
 class GapMessage(_OfTopic, frozen=True, tag_field="type", tag="gap", kw_only=True):
-    """These updates, from and to inclusive, won't come; null where unknown."""
+    """These updates, ``from_seq`` to ``to_seq`` inclusive, won't come; null where unknown."""
 
     epoch: str
     from_seq: int | None
@@ -388,10 +391,10 @@ LimitedBy = Literal["none", "interval", "slow", "rate", "quota", "right"]
 
 
 class WhyMessage(_AnswerOfTopic, frozen=True, tag_field="type", tag="why", kw_only=True):
-    """What became of the updates of a topic since this client subscribed.
+    """What became of a topic's updates since this client subscribed.
 
-    ``queued`` ones wait, ``conflated`` ones were replaced by newer ones, ``unchanged`` ones changed
-    nothing that this view shows.
+    ``queued`` updates wait; ``conflated`` updates were replaced by newer ones; ``unchanged``
+    updates changed nothing that this view shows.
     """
 
     received: int
@@ -420,10 +423,10 @@ class ListMessage(_Answer, frozen=True, tag_field="type", tag="list", kw_only=Tr
 
 
 class Restored(_OfTopic, frozen=True, kw_only=True):
-    """A subscription that goes on. ``recovered``: nothing is missing, and none will be repeated.
+    """A subscription that goes on. ``recovered``: nothing is missing, and nothing is repeated.
 
-    The position is the client's own where it is, else the newest one, which is null when nothing
-    is known yet.
+    The position is the client's own if it still counts, else the newest one; null when nothing is
+    known yet.
     """
 
     view: SeenAs
@@ -433,9 +436,10 @@ class Restored(_OfTopic, frozen=True, kw_only=True):
 
 
 class NotRestored(msgspec.Struct, frozen=True, kw_only=True):
-    """One that doesn't go on, and the error code that says why.
+    """A subscription that doesn't go on, and the error code that says why.
 
-    ``message``: what is wrong with a position that can't be read; it may name no topic.
+    ``message``: what is wrong with a position that can't be read. Such a position may name no
+    topic.
     """
 
     channel: str | UnsetType = UNSET
@@ -447,7 +451,7 @@ class NotRestored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resumed(_Answer, frozen=True, tag_field="type", tag="resumed", kw_only=True):
-    """The session goes on; what was missed follows. ``session`` is the token for the next time."""
+    """The session goes on; missed updates follow. ``session`` is the token for the next time."""
 
     session: str
     restored: list[Restored]
@@ -456,20 +460,20 @@ class Resumed(_Answer, frozen=True, tag_field="type", tag="resumed", kw_only=Tru
 
 
 class Authenticated(_Answer, frozen=True, tag_field="type", tag="authenticated", kw_only=True):
-    """The token is good, for so long; null: for good."""
+    """The token is valid for this long; null: it doesn't expire."""
 
     expires_in_ms: float | None
     ignored: Ignored = UNSET
 
 
 class GoingAway(msgspec.Struct, frozen=True, tag_field="type", tag="going_away"):
-    """The server ends: come back in so long, and resume. It closes this connection about then."""
+    """The server ends. Come back after this time and resume; the connection closes about then."""
 
     reconnect_in_ms: int
 
 
 class TokenExpiring(msgspec.Struct, frozen=True, tag_field="type", tag="token_expiring"):
-    """The token expires in so long; present another one, or be closed with 4010."""
+    """The token expires in this time: present another one, or be closed with 4010."""
 
     in_ms: float
 
@@ -477,7 +481,7 @@ class TokenExpiring(msgspec.Struct, frozen=True, tag_field="type", tag="token_ex
 class ErrorMessage(_Answer, frozen=True, tag_field="type", tag="error", kw_only=True):
     """What was wrong with a command: a code for programs, a sentence for people.
 
-    ``did_you_mean``: symbols that may have been meant instead of one that the feed is refused, the
+    ``did_you_mean``: symbols that may be meant instead of one that the feed can't get, the
     likeliest first.
     """
 
@@ -491,7 +495,7 @@ class ErrorMessage(_Answer, frozen=True, tag_field="type", tag="error", kw_only=
 
 
 class PublishedMessage(_Answer, frozen=True, tag_field="type", tag="published", kw_only=True):
-    """The publication has its place."""
+    """The publication is accepted, at this position."""
 
     channel: Channel
     symbol: str
@@ -501,14 +505,14 @@ class PublishedMessage(_Answer, frozen=True, tag_field="type", tag="published", 
 
 
 class Pong(_Answer, frozen=True, tag_field="type", tag="pong", kw_only=True):
-    """The server is there."""
+    """The answer to a ping."""
 
     server_time: float
     ignored: Ignored = UNSET
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag_field="type", tag="heartbeat"):
-    """The server is there, though it has had nothing to say for a while."""
+    """Sent after a silence, so that the client knows that the server is alive."""
 
     server_time: float
 

@@ -1,4 +1,4 @@
-"""Resuming in ``bookcast.v1`` from positions that the client names, with or without a session."""
+"""Resuming in ``bookcast.v1``: from positions that the client names, with or without a session."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def resume(
     command: v1.Resume,
     faults: Sequence[InvalidInput] = (),
 ) -> Resume:
-    """Decide on a client's wish to go on with an earlier session.
+    """Return the action that goes on with an earlier session.
 
     Args:
-        subscriptions: of the connection that it has now.
-        session: the token by which this one may be resumed.
+        subscriptions: those of the client's connection now.
+        session: the token with which this new session may be resumed.
         command: what the client asks for.
-        faults: its positions that can't be read.
+        faults: errors of positions that can't be read.
 
     Raises:
-        InvalidInput: when it names too many positions.
+        InvalidInput: if the client names too many positions.
     """
     most = most_symbols(subscriptions.terms)
     if len(command.positions) + len(faults) > most:
         raise InvalidInput("invalid_message", f"positions: at most {most}", path="positions")
-    held: dict[Topic, v1.HeldPosition] = {}
+    positions: dict[Topic, v1.HeldPosition] = {}
     refused = [_unreadable(fault) for fault in faults]
     for one in command.positions:
         try:
@@ -50,10 +50,10 @@ def resume(
         except InvalidInput as error:
             refused.append(_unreadable(error.about(one.channel, one.symbol)))
         else:
-            held[topic] = one
+            positions[topic] = one
 
-    def restore(parked: SavedSubscriptions) -> list[Action]:
-        going_on = _go_on(subscriptions, parked, held, refused)
+    def restore(saved: SavedSubscriptions) -> list[Action]:
+        going_on = _go_on(subscriptions, saved, positions, refused)
 
         def answer(places: Sequence[Placement]) -> Message:
             restored = [
@@ -69,44 +69,47 @@ def resume(
 
 def _go_on(
     subscriptions: Subscriptions,
-    parked: SavedSubscriptions,
-    held: Mapping[Topic, v1.HeldPosition],
+    saved: SavedSubscriptions,
+    positions: Mapping[Topic, v1.HeldPosition],
     refused: list[v1.NotRestored],
 ) -> list[tuple[Topic, ViewSpec, Cursor | None]]:
-    """Subscribe anew to what an earlier connection saw, and return what of it the client has.
+    """Subscribe again to what an earlier connection saw. Return the cursor of each topic.
 
-    ``refused`` gets what doesn't go on.
+    Topics that can't go on are appended to ``refused``.
     """
     going_on: list[tuple[Topic, ViewSpec, Cursor | None]] = []
-    for topic, (seen, last) in parked.items():
+    for topic, (seen, last) in saved.items():
         asked = seen._replace(protocol=V1, deflate=subscriptions.deflate)
         try:
             view = subscriptions.open(topic, asked)
         except InvalidInput as error:
             refused.append(_not_restored(topic, seen.requested_symbol, error.code))
             continue
-        place = Position(held[topic].epoch, held[topic].seq) if topic in held else None
+        place = (
+            Position(positions[topic].epoch, positions[topic].seq) if topic in positions else None
+        )
         if view.depth != seen.depth and topic.channel not in LOSSLESS:
-            place = None  # having other levels of a book, it doesn't have this one
+            place = None  # the client has other levels of the book, so it lacks this one
         has = Cursor(place) if place is not None else None
-        # What was sent last may never have arrived, so the client's own position counts. Its book
-        # is known only if that is what was sent last, and the view is the same as before.
+        # What the server sent last may not have arrived, so the client's own position counts. The
+        # server knows the client's book only if that position is the last one it sent, and the
+        # view is the same as before.
         if has is not None and last is not None and has.position == last.position and view == seen:
             has = last
         going_on.append((topic, view, has))
     refused += [
         _not_restored(topic, one.symbol, "not_subscribed")
-        for topic, one in held.items()
-        if topic not in parked
+        for topic, one in positions.items()
+        if topic not in saved
     ]
     return going_on
 
 
 def check_since(command: v1.Subscribe, symbol_count: int) -> None:
-    """Check what a client may ask for together with a position.
+    """Check the options that a client combines with a position.
 
     Raises:
-        InvalidInput: for more than one symbol, or a history as well.
+        InvalidInput: for more than one symbol, or together with ``history``.
     """
     if command.since is None:
         return
@@ -129,7 +132,7 @@ def check_since(command: v1.Subscribe, symbol_count: int) -> None:
 def go_on_since(show: Subscribe, since: v1.Since) -> Restore:
     """Show a topic from a position that the client has, instead of from the newest on.
 
-    The client's book isn't known here, so deltas begin after a whole book.
+    This server doesn't know the client's book, so a whole book comes before deltas.
     """
 
     def answer(places: Sequence[Placement]) -> Message:
