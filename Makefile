@@ -10,7 +10,7 @@ comma := ,
 SERVED := src/bookcast/web/index.html src/bookcast/script/client.js
 
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo test check fix bench conformance prove prove-clients screenshots wheel lock clean
+.PHONY: help packages setup demo quick test check npm-tests python-tests fuzz fix bench conformance prove prove-clients screenshots wheel lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,12 +23,13 @@ setup: .venv/.installed $(SERVED) ## .venv/bin/bookcast with every extra, the pa
 demo: setup ## serve a simulated market, with the live page
 	$(BIN)/bookcast demo $(if $(PORT),--port $(PORT))
 
-test: packages setup check ## everything: lint, types, contracts, unit, browser and end-to-end tests
-	npm --prefix web test --silent
-	npm --prefix $(CLIENT) test --silent
+quick: setup ## the tests that need no Redis, process or browser, in parallel: under a minute, while you work
+	$(BIN)/python -m pytest -m "not redis and not process and not browser and not soak" -p no:schemathesis --numprocesses 2 --no-cov --quiet
+
+test: packages setup ## everything: lint, types, contracts, unit, browser and end-to-end tests
 	# By themselves: they look how long things take on three nodes.
 	$(BIN)/python -m pytest tests/history --numprocesses 1 --quiet
-	$(BIN)/python -m pytest --ignore tests/history --numprocesses 2 --cov --cov-report=term:skip-covered
+	@scripts/beside .venv/check.log $(MAKE) check npm-tests -- $(MAKE) --no-print-directory python-tests
 
 check: setup ## lint, types, and the contracts between layers
 	$(BIN)/ruff format --check --quiet src tests examples scripts benchmarks
@@ -37,6 +38,16 @@ check: setup ## lint, types, and the contracts between layers
 	$(BIN)/lint-imports --no-logo >.venv/contracts.log 2>&1 || { cat .venv/contracts.log; exit 1; }
 	npm --prefix web run --silent lint
 	npm --prefix $(CLIENT) run --silent lint
+
+npm-tests: setup
+	npm --prefix web test --silent
+	npm --prefix $(CLIENT) test --silent
+
+python-tests: packages setup
+	@$(BIN)/python -m pytest --ignore tests/history --numprocesses 2 --cov --cov-report=term:skip-covered
+
+fuzz: packages setup ## random tests with many times their examples; BUDGET=40, ARGS="tests/fuzz -k codec"
+	BOOKCAST_FUZZ=$(or $(BUDGET),10) $(BIN)/python -m pytest -m hypothesis --timeout 3600 --numprocesses 2 --no-cov $(ARGS)
 
 fix: setup ## format, and mend what can be mended by itself
 	$(BIN)/ruff format src tests examples scripts benchmarks
