@@ -10,7 +10,7 @@ comma := ,
 SERVED := src/bookcast/web/index.html src/bookcast/script/client.js
 
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo quick test check npm-tests python-tests fuzz fix bench conformance prove prove-clients screenshots wheel lock clean
+.PHONY: help packages setup demo compiled quick test check npm-tests python-tests fuzz fix bench conformance prove prove-clients screenshots wheel lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,10 +23,14 @@ setup: .venv/.installed $(SERVED) ## .venv/bin/bookcast with every extra, the pa
 demo: setup ## serve a simulated market, with the live page
 	$(BIN)/bookcast demo $(if $(PORT),--port $(PORT))
 
-quick: setup ## the tests that need no Redis, process or browser, in parallel: under a minute, while you work
+# Modules are compiled once, and not by each process that a test starts.
+compiled: setup
+	@$(BIN)/python -m compileall -q src tests
+
+quick: compiled ## the tests that need no Redis, process or browser, in parallel: under a minute, while you work
 	$(BIN)/python -m pytest -m "not redis and not process and not browser and not soak" -p no:schemathesis --numprocesses 2 --no-cov --quiet
 
-test: packages setup ## everything: lint, types, contracts, unit, browser and end-to-end tests
+test: packages compiled ## everything: lint, types, contracts, unit, browser and end-to-end tests
 	# By themselves: they look how long things take on three nodes.
 	$(BIN)/python -m pytest tests/history --numprocesses 1 --quiet
 	@scripts/beside .venv/check.log $(MAKE) check npm-tests -- $(MAKE) --no-print-directory python-tests
@@ -43,10 +47,10 @@ npm-tests: setup
 	npm --prefix web test --silent
 	npm --prefix $(CLIENT) test --silent
 
-python-tests: packages setup
+python-tests: packages compiled
 	@$(BIN)/python -m pytest --ignore tests/history --numprocesses 2 --cov --cov-report=term:skip-covered
 
-fuzz: packages setup ## random tests with many times their examples; BUDGET=40, ARGS="tests/fuzz -k codec"
+fuzz: packages compiled ## random tests with many times their examples; BUDGET=40, ARGS="tests/fuzz -k codec"
 	BOOKCAST_FUZZ=$(or $(BUDGET),10) $(BIN)/python -m pytest -m hypothesis --timeout 3600 --numprocesses 2 --no-cov $(ARGS)
 
 fix: setup ## format, and mend what can be mended by itself

@@ -19,6 +19,7 @@ from tests.markers import (
     pytest_configure,
     pytest_ignore_collect,
     pytest_runtest_call,
+    pytest_runtest_setup,
 )
 from tests.support import missing
 
@@ -28,6 +29,7 @@ __all__ = [
     "pytest_configure",
     "pytest_ignore_collect",
     "pytest_runtest_call",
+    "pytest_runtest_setup",
 ]
 
 

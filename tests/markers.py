@@ -59,10 +59,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(name)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Begin to count a test's processes, those of its fixtures as well."""
+    _started.clear()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that has started a process without a word."""
-    _started.clear()
     result = yield
     if _started and not {"redis", "process", "browser"} & {one.name for one in item.iter_markers()}:
         pytest.fail(f"starts {_started[0]}: give it pytest.mark.process", pytrace=False)
@@ -79,6 +84,9 @@ def markers_of(item: pytest.Item) -> set[str]:
         for definitions in info.name2fixturedefs.values():
             for definition in definitions:
                 found |= needs(definition.func)
+        # One suite for both twins: that in memory needs no Redis.
+        if "memory" in getattr(getattr(item, "callspec", None), "params", {}).values():
+            found.discard("redis")
     return found
 
 
@@ -113,7 +121,8 @@ def _needs(first: Any) -> frozenset[str]:
 def _sign(one: Any) -> str | None:
     """Return the marker that something stands for."""
     name = one.__name__ if isinstance(one, ModuleType) else getattr(one, "__module__", None)
-    if name == "tests.fakes.redis_server" and getattr(one, "__name__", "") == "RedisServer":
+    is_server = name == "tests.fakes.redis_server" and one.__name__ == "RedisServer"
+    if is_server or name == "redis-server":
         return "redis"
     if name == "subprocess" or one in (
         asyncio.create_subprocess_exec,
@@ -161,6 +170,9 @@ def _used_by(one: Any) -> Iterator[Any]:
                 continue
         for code in _codes(one.__code__):
             yield from _named(code, one.__globals__)
+            asked_for = {text for text in code.co_consts if isinstance(text, str)}
+            if "getfixturevalue" in code.co_names and asked_for & {"redis_url", "redis_server"}:
+                yield ModuleType("redis-server")
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

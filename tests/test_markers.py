@@ -70,6 +70,10 @@ def uses_a_redis() -> None:
         pass
 
 
+def asks_for_a_fixture(request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue("redis_url")
+
+
 class InAClass:
     def method(self) -> None:
         uses_a_redis()
@@ -103,6 +107,7 @@ def draws(_number: int) -> None:
         (imports_by_itself, {"process"}),
         (makes_an_opend, {"process"}),
         (uses_a_redis, {"redis"}),
+        (asks_for_a_fixture, {"redis"}),
         (uses_a_class, {"redis"}),
         (InAClass().method, {"redis"}),
         (opens_a_browser, {"browser"}),
@@ -125,6 +130,18 @@ def test_a_test_with_the_fixture_of_redis_is_marked(
     """By the fixture alone."""
     assert redis_url
     assert marked(request) == {"redis"}
+
+
+@pytest.fixture(params=["memory", "redis"])
+def twin(request: pytest.FixtureRequest) -> str:
+    if request.param == "redis":
+        request.getfixturevalue("redis_url")
+    return str(request.param)
+
+
+def test_the_twin_in_memory_needs_no_redis(twin: str, request: pytest.FixtureRequest) -> None:
+    """Of a suite that runs on both."""
+    assert marked(request) == ({"redis"} if twin == "redis" else set())
 
 
 def test_a_test_with_nothing_of_it_is_not_marked(request: pytest.FixtureRequest) -> None:

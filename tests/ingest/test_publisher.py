@@ -38,7 +38,7 @@ async def test_a_publication_is_told_its_place(caplog: pytest.LogCaptureFixture)
         0,
     )
     assert "orderbook:US.AAPL seq 1 published, 0 want it here" in caplog.text
-    assert "nobody wants it now" in caplog.text
+    assert "nobody wants this topic now" in caplog.text
 
 
 async def test_a_refused_publication_is_counted_and_logged(
