@@ -7,10 +7,10 @@ that fails when it runs: a test without the marker may not start a process.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import subprocess
 import sys
+from asyncio import create_subprocess_exec, create_subprocess_shell
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -85,7 +85,8 @@ def markers_of(item: pytest.Item) -> set[str]:
             for definition in definitions:
                 found |= needs(definition.func)
         # One suite for both twins: that in memory needs no Redis.
-        if "memory" in getattr(getattr(item, "callspec", None), "params", {}).values():
+        values = getattr(getattr(item, "callspec", None), "params", {}).values()
+        if any(isinstance(value, str) and value == "memory" for value in values):
             found.discard("redis")
     return found
 
@@ -124,10 +125,7 @@ def _sign(one: Any) -> str | None:
     is_server = name == "tests.fakes.redis_server" and one.__name__ == "RedisServer"
     if is_server or name == "redis-server":
         return "redis"
-    if name == "subprocess" or one in (
-        asyncio.create_subprocess_exec,
-        asyncio.create_subprocess_shell,
-    ):
+    if name == "subprocess" or one is create_subprocess_exec or one is create_subprocess_shell:
         # What is only a name or an exception of that module starts nothing.
         is_error = isinstance(one, type) and issubclass(one, BaseException)
         return None if is_error else "process"
