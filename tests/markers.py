@@ -25,8 +25,11 @@ MARKERS = {
     "soak": "runs the same lines thousands of times, or for long",
 }
 
-FOLDERS = {"fuzz": "soak", "history": "soak", "e2e": "process"}
+FOLDERS = {"fuzz": "soak", "history": "soak", "conformance": "soak", "e2e": "process"}
 """All tests in these have a marker, so they needn't be read where it is left out."""
+
+MANY = 200
+"""A longer table holds values and no functions."""
 
 _started: list[str] = []
 
@@ -116,6 +119,9 @@ def _needs(first: Any) -> frozenset[str]:
             found.add(sign)
         elif _is_ours(one):
             waiting += _used_by(one)
+        elif type(one) in {dict, list, tuple} and len(one) <= MANY:
+            # A table of functions, for instance by the name of a twin.
+            waiting += one.values() if isinstance(one, dict) else one
     return frozenset(found)
 
 

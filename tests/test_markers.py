@@ -74,6 +74,14 @@ def asks_for_a_fixture(request: pytest.FixtureRequest) -> None:
     request.getfixturevalue("redis_url")
 
 
+TABLE = {"one": [plain], "other": [runs]}
+
+
+def uses_a_table() -> None:
+    for function in TABLE["other"]:
+        function()
+
+
 class InAClass:
     def method(self) -> None:
         uses_a_redis()
@@ -106,6 +114,7 @@ def draws(_number: int) -> None:
         (runs_by_a_module, {"process"}),
         (imports_by_itself, {"process"}),
         (makes_an_opend, {"process"}),
+        (uses_a_table, {"process"}),
         (uses_a_redis, {"redis"}),
         (asks_for_a_fixture, {"redis"}),
         (uses_a_class, {"redis"}),
@@ -171,7 +180,7 @@ def test_a_process_without_the_marker_fails_the_test(tmp_path: Path) -> None:
         f"import pytest\npytestmark = pytest.mark.process\n{HIDDEN}"
     )
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:schemathesis", str(tmp_path)],
         cwd=tmp_path,
         env={**unmeasured(), "PYTHONPATH": str(ROOT)},
         capture_output=True,

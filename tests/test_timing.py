@@ -97,6 +97,7 @@ def test_settings_and_own_names_are_no_patched_intervals(code: str) -> None:
     assert patched_intervals(code) == []
 
 
+@pytest.mark.soak
 def test_no_test_patches_an_interval() -> None:
     """Whoever needs others passes a class of Times, which knows what goes together."""
     found = {

@@ -2,10 +2,13 @@
 
 import ast
 
+import pytest
 from scripts.tracing import Move
 from scripts.walks import Walk, follow, package_of, table, walk_setting
 
 from tests.support import ROOT
+
+pytestmark = pytest.mark.soak
 
 SOURCE = ROOT / "src" / "bookcast"
 

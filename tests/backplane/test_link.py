@@ -124,6 +124,7 @@ async def test_silence_lasts_no_longer_than_the_timeout(tmp_path: Path) -> None:
             assert breaker.is_open
 
 
+@pytest.mark.soak
 async def test_nobody_misses_the_answer_of_a_name_server_that_came_too_late() -> None:
     """Its failure is no fault of ours, whenever the connection was given up."""
     loop = asyncio.get_running_loop()

@@ -744,6 +744,7 @@ async def test_a_fault_while_publishing_closes_with_1011(
     assert "out of order" in caplog.text
 
 
+@pytest.mark.soak
 async def test_a_client_that_takes_nothing_is_closed_as_too_slow() -> None:
     """When it reads again at last, it finds why."""
     async with serve(port=0, slow_timeout=0.3) as server:
