@@ -48,7 +48,7 @@ def _logging_as_it_was() -> Iterator[None]:
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    """Give a server on a free port in the test's own event loop, without a feed."""
+    """Yield a server without a feed, on a free port in the test's own event loop."""
     async with serve(port=0) as running:
         yield running
 
@@ -64,6 +64,6 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
-    """Give the URL of a Redis with nothing in it."""
+    """Return the URL of an empty Redis."""
     redis_server.cli("FLUSHALL")
     return redis_server.url

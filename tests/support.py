@@ -57,7 +57,7 @@ def missing(reason: str) -> NoReturn:
 
 
 def registry_of(server: Server) -> Registry:
-    """Give the registry of a running server."""
+    """Return the registry of a running server."""
     return server.parts.registry
 
 
@@ -83,7 +83,7 @@ def candle(volume: int, *, final: bool = False) -> Candle:
 
 
 def published_book(publication: Publication) -> Book:
-    """Give the book of a publication."""
+    """Return the book of a publication."""
     assert isinstance(publication.data, Book)
     return publication.data
 
@@ -166,7 +166,7 @@ class Replica:
         self.place = (message["epoch"], message["seq"])
 
     def sides(self) -> tuple[list[list[float]], list[list[float]]]:
-        """Give both sides, best level first."""
+        """Return both sides, best level first."""
         return (
             [self.bids[price] for price in sorted(self.bids, reverse=True)],
             [self.asks[price] for price in sorted(self.asks)],
@@ -306,7 +306,7 @@ def _when(call: tuple[float, Callable[[], None]]) -> float:
 
 
 def websockets_of(server: Server) -> list[WebSocket]:
-    """Give the WebSockets that a server holds."""
+    """Return the open WebSockets of a server."""
     connections = server.parts.http.server_state.connections
     return [connection for connection in connections if isinstance(connection, WebSocket)]
 
@@ -344,7 +344,7 @@ class Client:
         return await self.ask({"action": "subscribe", "symbol": symbol})
 
     async def silent(self) -> bool:
-        """Tell whether nothing came before the answer to a ping."""
+        """Return whether no message arrived before the answer to a ping."""
         answer = await self.ask({"action": "ping"})
         return bool(answer == {"type": "pong"})
 
@@ -427,7 +427,7 @@ class Command:
 
 
 def unmeasured() -> dict[str, str]:
-    """Give the environment of a process whose lines aren't counted: it does much, or waits."""
+    """Return the environment of a process without coverage: it does much, or waits."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 

@@ -32,7 +32,7 @@ def seconds(text: str) -> float:
 
 
 def instructions(name: str) -> list[str]:
-    """Give the arguments of an instruction, with continued lines joined."""
+    """Return the arguments of an instruction, with continued lines joined."""
     text = DOCKERFILE.replace("\\\n", " ")
     return re.findall(rf"^{name}\s+(.*)$", text, re.MULTILINE)
 

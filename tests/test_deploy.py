@@ -60,7 +60,7 @@ def named_in(text: str) -> set[str]:
 
 
 def unknown(names: Iterable[str]) -> set[str]:
-    """Give those of some names that are neither settings nor files with a setting in them."""
+    """Return the names that are neither settings nor files that contain a setting."""
     return {name for name in names if not {name, name.removesuffix("_FILE")} & SETTINGS}
 
 
@@ -85,7 +85,7 @@ class Node(ThreadingHTTPServer):
         return f"{own_address()}:{self.server_port}"
 
     def handle_error(self, *_arguments: Any) -> None:
-        """Say nothing: who looks for a node hangs up when it has seen enough."""
+        """Ignore errors: a caller that looks for a node hangs up when it has seen enough."""
 
 
 class _Answer(BaseHTTPRequestHandler):
@@ -264,7 +264,7 @@ def test_a_sticky_proxy_leads_a_client_back_to_its_node(
     more = [*STICKY[kind], *more_nodes(kind, *addresses)]
 
     def where() -> dict[str, int]:
-        """Tell which node each client was led to."""
+        """Return the number of the node that each client was routed to."""
         for node in nodes:
             node.asked.clear()
         assert asked(proxy, *[f"{client}?symbols={time.time()}" for client in clients])
@@ -332,7 +332,7 @@ UNIT_SETTINGS = settings_in((DEPLOY / "bookcast.env").read_text())
 
 
 def of_unit(name: str) -> list[str]:
-    """Give the values of a directive, in their order."""
+    """Return the values of a directive, in their order."""
     return re.findall(rf"^{name}=(.*)$", UNIT, re.MULTILINE)
 
 
@@ -383,7 +383,7 @@ POD_SETTINGS = settings_in((KUBERNETES / "base" / "bookcast.env").read_text())
 
 
 def the(kind: str, name: str = "bookcast") -> Any:
-    """Give the object of this kind and name."""
+    """Return the object of this kind and name."""
     [found] = [one for one in OBJECTS if (one["kind"], one["metadata"]["name"]) == (kind, name)]
     return found
 
