@@ -31,13 +31,13 @@ CLIENT, PROXY = "198.51.100.7", "10.0.0.1"
 
 @cache
 def rsa_key(_name: str = "one") -> rsa.RSAPrivateKey:
-    """Give the same key for the same name."""
+    """Return an RSA key; the same name always gets the same key."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 @cache
 def ec_key(_name: str = "one") -> ec.EllipticCurvePrivateKey:
-    """Give the same key for the same name."""
+    """Return an EC key; the same name always gets the same key."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
@@ -93,14 +93,14 @@ def tokens(
 
 
 def refusal(function: Callable[..., object], *arguments: Any, **options: Any) -> InvalidInput:
-    """Give what a call is refused with, which must be something that can be told."""
+    """Return the refusal that a call raises; its code and message must be fit for a client."""
     with pytest.raises(InvalidInput) as caught:
         function(*arguments, **options)
     return told(caught.value)
 
 
 def told(error: InvalidInput) -> InvalidInput:
-    """Give a refusal that has a known code, and a message that can be sent."""
+    """Return the refusal, which must have a known code and a message that can be encoded."""
     assert error.code in ERRORS
     assert error.message.encode()
     return error
