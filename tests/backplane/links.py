@@ -22,7 +22,7 @@ KEYS = Keys()
 async def link(
     url: str, *, patience: float = 1.0, max_connections: int = 16, ca_file: str | None = None
 ) -> AsyncIterator[tuple[Link, Breaker]]:
-    """Give a link, and the breaker that it tells of failures."""
+    """Yield a link, and the breaker that it reports failures to."""
     breaker = Breaker(time.monotonic, random.random)
     made = Link(LinkSettings(url, patience, max_connections, ca_file), breaker)
     try:
