@@ -54,7 +54,7 @@ class Wanted:
         await self.demand.follow(self)
 
     def now(self) -> set[Topic]:
-        """Give what the feed takes for wanted; nothing may be told twice."""
+        """Return the topics that the feed has as wanted; no change may be reported twice."""
         return {topic for topic, what in self.ranks().items() if what == "wanted"}
 
     def ranks(self) -> dict[Topic, str]:
@@ -68,7 +68,7 @@ class Wanted:
 
 @asynccontextmanager
 async def two(url: str) -> AsyncIterator[tuple[Wanted, Wanted]]:
-    """Give two nodes' demand."""
+    """Yield the demand of two nodes."""
     async with plane(url) as made:
         living = ["one", "two"]
         one, other = Wanted(made, "one", living), Wanted(made, "two", living)

@@ -50,7 +50,7 @@ class Candidate:
 
 @asynccontextmanager
 async def two(url: str) -> AsyncIterator[tuple[Candidate, Candidate, Breaker]]:
-    """Give one who runs the feed, another, and the breaker before both."""
+    """Yield a candidate that leads, another one, and the breaker that both use."""
     async with plane(url) as made:
         one, other = Candidate(made, "one"), Candidate(made, "two")
         await one.start()
@@ -62,7 +62,7 @@ async def two(url: str) -> AsyncIterator[tuple[Candidate, Candidate, Breaker]]:
 
 
 async def turns(count: int = 3) -> None:
-    """Let everybody look at the lock so often."""
+    """Wait until every candidate has looked at the lock `count` times."""
     await asyncio.sleep(TIMES.renewal * count)
 
 
