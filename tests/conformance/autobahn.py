@@ -1,4 +1,4 @@
-"""Lets the Autobahn|Testsuite try out the production WebSocket.
+"""Runs the Autobahn|Testsuite against the production WebSocket.
 
 ``python -m tests.conformance.autobahn`` installs the suite, runs it and prints a table. It is
 written for Python 2.7: name one with ``--python`` or ``PYTHON27``, or have ``python2.7`` on the
@@ -70,7 +70,7 @@ def python_with_suite() -> str | None:
 
 
 def _does(python: str, program: str) -> bool:
-    """Tell whether a Python runs a program; what is set for another Python doesn't count (-E)."""
+    """Return whether a Python runs a program; -E ignores settings made for another Python."""
     done = subprocess.run([python, "-E", "-c", program], capture_output=True, check=False)
     return done.returncode == 0
 
