@@ -54,7 +54,7 @@ BLOCKS = [
 
 
 def of_kind(kind: str) -> Any:
-    """Give each block of a kind to a test."""
+    """Return a parametrization that runs a test once for each block of a kind."""
     found = [block for block in BLOCKS if block.kind == kind]
     assert found, kind
     return pytest.mark.parametrize("block", found, ids=[block.place for block in found])

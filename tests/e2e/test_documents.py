@@ -75,13 +75,13 @@ KINDS = {
 
 
 def kind_of(block: Block) -> str:
-    """Tell what a block is."""
+    """Return the kind of a block, or an empty string if it has none."""
     fitting = (kind for kind, sign in KINDS.items() if re.search(sign, block.text, re.MULTILINE))
     return next(fitting, "")
 
 
 def of_kind(*kinds: str) -> Any:
-    """Give each block of these kinds to a test."""
+    """Return a parametrization that runs a test once for each block of these kinds."""
     found = [block for block in BLOCKS if kind_of(block) in kinds]
     assert found, kinds
     return pytest.mark.parametrize("block", found, ids=[block.place for block in found])

@@ -22,7 +22,7 @@ BOOK = {"code": "US.AAPL", "bids": [[189.5, 300, 4]], "asks": [[189.6, 100, 2]]}
 
 @pytest.fixture
 def opend() -> Iterator[Controller]:
-    """Give a simulated OpenD."""
+    """Yield a simulated OpenD."""
     controller = Controller()
     yield controller
     controller.close()
@@ -30,7 +30,7 @@ def opend() -> Iterator[Controller]:
 
 @pytest.fixture
 async def server(opend: Controller) -> AsyncIterator[Server]:
-    """Give a server that it feeds."""
+    """Yield a server that the simulated OpenD feeds."""
     async with serve(port=0, feed="futu", futu_port=opend.port) as running:
         yield running
 
@@ -42,7 +42,7 @@ async def subscribed(ws: Client, symbol: str = "AAPL", **more: Any) -> Any:
 
 
 async def until(ws: Client, kind: str, **fields: Any) -> Any:
-    """Give the next message of a type that has these fields, and pass over others."""
+    """Return the next message of this type with these fields; skip all messages before it."""
     async with asyncio.timeout(PATIENCE):
         while True:
             message = await ws.hear()

@@ -23,7 +23,7 @@ TOLD_SECONDS = 6.0
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """Give a Redis to break."""
+    """Yield a Redis that the test may break."""
     with RedisServer(tmp_path) as server:
         yield server
 

@@ -63,19 +63,19 @@ WITH_PROXY_PROTOCOL = "    # server node1 127.0.0.1:8002 send-proxy-v2  # by PRO
 
 
 def own_address() -> str:
-    """Give a loopback address that no other process of the tests listens on."""
+    """Return a loopback address that no other test process listens on."""
     number = os.getpid()
     return f"127.{64 + (number >> 16) % 128}.{number >> 8 & 255}.{number & 255}"
 
 
 def free_port() -> int:
-    """Give a port of our own address: what others do on theirs doesn't take it away."""
+    """Return a free port of our own address, where no other process can take it."""
     with socket.create_server((own_address(), 0)) as server:
         return int(server.getsockname()[1])
 
 
 def outside() -> str:
-    """Give an address that no client had before, so that what the last one had doesn't count."""
+    """Return an address that no client used before: limits per address start afresh."""
     number = next(_numbers)
     return f"127.1.{number >> 8}.{number & 255}"
 
@@ -111,7 +111,7 @@ class Proxy(NamedTuple):
     logs: Sequence[Path]
 
     def log(self) -> str:
-        """Give all that it has logged."""
+        """Return everything that the proxy has logged."""
         return "".join(path.read_text() for path in self.logs if path.exists())
 
     @asynccontextmanager
@@ -169,7 +169,7 @@ def token_of(who: str, *, seconds: float = 3600, scope: str = "read publish admi
 
 
 def environ(**more: str) -> dict[str, str]:
-    """Give the settings that the samples name."""
+    """Return the settings that the samples name."""
     return {
         "ENVIRONMENT": "production",
         "REDIS_URL": "memory://",
@@ -206,7 +206,7 @@ def serving(port: int = 0, **more: str) -> Iterator[tuple[Command, list[str]]]:
 
 
 def address_of(served: Command) -> str:
-    """Give where a server listens, as proxies are told it."""
+    """Return the host and port that a server listens on, in the form that proxies expect."""
     return served.http_url.removeprefix("http://")
 
 
@@ -392,7 +392,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 async def refusal_of(connecting: AbstractAsyncContextManager[Client]) -> int:
-    """Give the HTTP status that a handshake was refused with."""
+    """Return the HTTP status with which a handshake was refused."""
     with pytest.raises(InvalidStatus) as refused:
         async with connecting:
             pass
@@ -504,7 +504,7 @@ async def test_no_header_of_the_client_changes_its_address(
 
 
 def forgeries(address: str) -> list[list[tuple[str, str]]]:
-    """Give headers by which somebody may claim an address."""
+    """Return headers with which a caller may claim to have an address."""
     return [
         [("X-Forwarded-For", address)],
         [("X-Forwarded-For", address), ("x-forwarded-for", f"{address}, {address}")],

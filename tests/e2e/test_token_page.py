@@ -17,7 +17,7 @@ from .conftest import PageServer
 
 @pytest.fixture
 def guarded() -> Iterator[PageServer]:
-    """Give a server that serves nobody without a token."""
+    """Yield a server that requires a token from every client."""
     server = PageServer({"AUTH_MODE": "jwt", "AUTH_JWT_SECRET": SECRET, "AUTH_TIMEOUT": "0.5"})
     server.start()
     try:
