@@ -148,11 +148,11 @@ class EngineNode:
         )
 
     def positions(self, topic: Topic) -> list[Position]:
-        """Give the positions of what was delivered of a topic."""
+        """Return the positions of the delivered updates of a topic."""
         return [update.position for update in self.delivered if update.topic == topic]
 
     def seqs(self, topic: Topic) -> list[int]:
-        """Give the numbers of what was delivered of a topic."""
+        """Return the sequence numbers of the delivered updates of a topic."""
         return [position.seq for position in self.positions(topic)]
 
     async def has(self, topic: Topic, position: Position) -> None:
@@ -279,7 +279,7 @@ def trade(topic: Topic, *sizes: int) -> list[Publication]:
 
 
 def sizes(updates: Iterable[Update]) -> list[float]:
-    """Give what trades and books of :func:`trade` and :func:`books` tell."""
+    """Return the sizes in updates made by :func:`trade` and :func:`books`."""
     found: list[float] = []
     for update in updates:
         if isinstance(update.data, Trades):

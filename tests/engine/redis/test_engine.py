@@ -38,7 +38,7 @@ from tests.support import AAPL, CANDLES, PATIENCE, QUOTE, TRADES, TSLA, candle, 
 
 @pytest.fixture
 async def two(redis_url: str) -> AsyncIterator[list[EngineNode]]:
-    """Give two nodes, of which the first runs the feed."""
+    """Yield two nodes; the first one runs the feed."""
     async with nodes(redis_url, "one", "two") as running:
         yield running
 

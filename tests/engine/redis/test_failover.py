@@ -28,7 +28,7 @@ node = functools.partial(
 
 @pytest.fixture
 def replica(tmp_path: Path, server: RedisServer) -> Iterator[RedisServer]:
-    """Give a Redis that has what the first one has."""
+    """Yield a replica of the first Redis."""
     with RedisServer(tmp_path / "replica", config=[f"replicaof {HOST} {server.port}"]) as running:
         yield running
 
@@ -45,7 +45,7 @@ async def in_step(server: RedisServer, replica: RedisServer) -> None:
 async def take_over(
     server: RedisServer, replica: RedisServer, name: FaultyProxy, *nodes: EngineNode
 ) -> None:
-    """Let the first one die, and the replica have its name; wait until nodes are there."""
+    """Kill the first Redis, move its name to the replica, and wait until the nodes are back."""
     server.kill()
     for each in nodes:
         await each.away()  # else it may find only now and then that its connections are dead
@@ -57,7 +57,7 @@ async def take_over(
 
 @asynccontextmanager
 async def named(server: RedisServer) -> AsyncIterator[tuple[FaultyProxy, EngineNode, EngineNode]]:
-    """Give a name for a Redis that can move, and two nodes that know no other."""
+    """Yield a name for a Redis that can move, and two nodes that connect by this name only."""
     async with FaultyProxy(server.port) as name:
         url = f"redis://{HOST}:{name.port}/0"
         async with (

@@ -20,7 +20,7 @@ def states(running: EngineNode) -> PublishedStates:
 
 
 def impatient(running: EngineNode) -> PublishedStates:
-    """Have what is missing told again without waiting for others."""
+    """Return a node's states, changed to republish a missing state without a grace period."""
     found = states(running)
     found._grace = 0.0
     return found
