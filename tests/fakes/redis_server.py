@@ -27,7 +27,7 @@ its server is down; so is the port of a cluster's bus, which is 10000 higher."""
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on at the moment."""
+    """Return a port that nothing listens on at the moment."""
     for port in random.sample(PORTS, 100):
         try:
             socket.create_server((HOST, port)).close()
@@ -142,7 +142,7 @@ class RedisServer:
         return False
 
     def _answers(self) -> bool:
-        """Tell whether it answers, and not somebody else who has had the port before it."""
+        """Return whether this Redis answers, not another process that had the port before it."""
         try:
             with self.client(timeout=1.0) as client:
                 ready = client.execute_command("PING")
@@ -179,18 +179,18 @@ class RedisServer:
         self.start()
 
     def pause(self) -> None:
-        """Let it hang: the kernel still accepts for it, but nothing is read or answered."""
+        """Stop the process: the kernel still accepts connections, but nothing answers."""
         assert self.process.poll() is None
         self.process.send_signal(signal.SIGSTOP)
         # The signal is only on its way; what was asked before it arrives would be answered.
         os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Continue the stopped process."""
         self.process.send_signal(signal.SIGCONT)
 
     def client(self, timeout: float = PATIENCE) -> redis.Redis:
-        """Give a client that doesn't retry; whoever asks for it closes it."""
+        """Return a client that doesn't retry; the caller must close it."""
         options: dict[str, Any] = {"ssl_ca_certs": str(self.ca_file)} if self._tls else {}
         return redis.Redis.from_url(
             self.url,

@@ -27,7 +27,7 @@ def _programs() -> None:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
-    """Give a Redis without options."""
+    """Yield a Redis without options."""
     with RedisServer(tmp_path) as running:
         yield running
 

@@ -77,7 +77,7 @@ class Vendor:
         return str(data)
 
     def heard(self, kind: str) -> list[Any]:
-        """Give the pushes of a kind so far, as the vendor's own handlers parse them."""
+        """Return the pushes of a kind so far, as the vendor's own handlers parse them."""
         return list(self.ask(f"heard[{kind!r}]"))
 
     def close(self) -> None:

@@ -171,7 +171,7 @@ def fill_snapshot(made: Any, store: Store, snapshot: Json) -> None:
 
 
 def _head(message: Any, store: Store, code: str, said: Json | None = None) -> None:
-    """Say which security it is about, and its name if there is one."""
+    """Fill in the security and, if it has one, its name."""
     name_security(message.security, code)
     name = (said or {}).get("name") or store.name(code)
     if name:
@@ -277,7 +277,7 @@ def _zone(market: str) -> ZoneInfo:
 
 
 def local_time(code: str, moment: float) -> datetime:
-    """Give a time in the zone of a code's market."""
+    """Return a moment as a time in the zone of a code's market."""
     return datetime.fromtimestamp(moment, _zone(code.partition(".")[0]))
 
 

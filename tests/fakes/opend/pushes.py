@@ -81,7 +81,7 @@ class Pushes:
         self._store.brokers[code] = brokers
 
     def first(self, key: Key, connection: Connection) -> Iterator[tuple[int, bytes]]:
-        """Give what is stored of one subscription: all trades, and the newest of all the rest."""
+        """Yield one subscription's stored pushes: all trades, the newest of every other kind."""
         (code, subtype), store = key, self._store
         match subtype:
             case SubType.ORDER_BOOK | SubType.ORDER_BOOK_ODD:

@@ -28,11 +28,11 @@ class NoSeal:
     """Bodies as they are."""
 
     def seal(self, body: bytes) -> bytes:
-        """Give it back."""
+        """Return the body unchanged."""
         return body
 
     def open(self, sealed: bytes) -> bytes:
-        """Give it back."""
+        """Return the body unchanged."""
         return sealed
 
 
