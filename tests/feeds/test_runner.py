@@ -88,7 +88,7 @@ def leaders(servers: Sequence[Server]) -> list[Server]:
 
 @pytest.fixture
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every server have a feed of this kind."""
+    """Make every server run a quiet feed instead of its own."""
     monkeypatch.setattr("bookcast.compose.feeds_of", lambda _settings, publish: [Quiet(publish)])
 
 

@@ -48,7 +48,7 @@ def candle_of(publication: Publication) -> Candle:
 
 
 def shown(publications: list[Publication]) -> list[tuple[Any, ...]]:
-    """Give each candle's beginning in minutes after noon, its volume, and the marks it has."""
+    """Return each candle's beginning in minutes after noon, its volume, and its marks."""
     found = []
     for publication in publications:
         candle = candle_of(publication)
@@ -427,7 +427,7 @@ class Market:
         self.delivered: list[tuple[int, int, bool, bool]] = []
 
     def trade(self, size: int, *, minutes: int) -> None:
-        """Let a trade happen, some minutes after the last one; OpenD pushes what it changes."""
+        """Add a trade some minutes after the last one; OpenD pushes the candles it changes."""
         minute = max(self.candles) + minutes
         self.candles[minute] = self.candles.get(minute, 0) + size
         if self.connected:

@@ -18,7 +18,7 @@ def entry(address: str) -> Any:
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Give a table of names; an error in it is raised."""
+    """Return the host table that name resolution uses; an error in it is raised."""
     table: dict[str, Any] = {}
 
     def getaddrinfo(host: str, *_: object, **__: object) -> Any:

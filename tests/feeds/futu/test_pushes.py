@@ -72,7 +72,7 @@ class World:
 
 @pytest.fixture
 def world() -> World:
-    """Give pushes and their inbox."""
+    """Return a world with pushes and their inbox."""
     return World()
 
 
@@ -121,7 +121,7 @@ def pushed_candle(minute: int, period: int = 1, volume: int = 1) -> Any:
 
 
 def ids_of(publications: list[Publication]) -> list[Any]:
-    """Give the numbers of all trades."""
+    """Return the ids of all trades."""
     found: list[Any] = []
     for publication in publications:
         assert isinstance(publication.data, Trades)

@@ -66,7 +66,7 @@ def planner(
 
 
 def meet(plans: SubscriptionPlanner, now: float) -> None:
-    """Have OpenD subscribe whatever the planner asks for."""
+    """Make every subscription that the planner asks for, as OpenD would."""
     while action := plans.next_action(now):
         assert isinstance(action, Subscribe)
         plans.done(action, now)
@@ -436,7 +436,7 @@ class Refused(Exception):
 
 
 def units_in_world(topic: Topic) -> frozenset[tuple[QuotaPool, object]]:
-    """Give what a topic takes of the account's pools, by the vendor's documents."""
+    """Return the units that a topic costs in the account's pools, by the vendor's documents."""
     code = topic.symbol.partition(".")[2]
     if len(code) > 10:  # an option: its underlying and expiry are before C or P
         return frozenset({("option", (re.split("[CP]", code)[0], topic.channel))})
@@ -467,7 +467,7 @@ class World:
         self.stubborn: set[Topic] = set()
 
     def free(self) -> Units:
-        """Give what costs us nothing: others have it, or our last connection had it lately."""
+        """Return the units that cost us nothing: others, or a closed connection, have them."""
         closed = {t for t, since in self.closed.items() if self.now < since + MINIMUM}
         return all_units(self.others | closed)
 
@@ -478,7 +478,7 @@ class World:
         return self.limits[pool] - sum(unit[0] == pool for unit in self.used())
 
     def amounts(self) -> dict[QuotaPool, Amount]:
-        """Give what GetSubInfo tells: nothing of the Hong Kong securities."""
+        """Return what GetSubInfo answers: it says nothing about the Hong Kong securities."""
         return {
             pool: Amount(sum(unit[0] == pool for unit in self.used()), max(0, self.left(pool)))
             for pool in self.limits
@@ -545,7 +545,7 @@ class Play:
         self.plans.told(world.amounts(), self.others, world.now)
 
     def cost(self, topics: Iterable[Topic]) -> Counter[QuotaPool]:
-        """Give what topics take beside what is had, as far as was told."""
+        """Return the units that topics add to the known ones, by pool."""
         new = all_units(topics) - self.counted - all_units(self.plans.held)
         return Counter(pool for pool, _ in new)
 
@@ -575,7 +575,7 @@ class Play:
         return all_units(topics) - all_units(self.plans.held) - all_units(self.others)
 
     def missing(self) -> set[Topic]:
-        """Give what is wanted, not had, and not refused for now."""
+        """Return the topics that are wanted, not subscribed, and not refused at present."""
         return self._not_had({t for t in self.wanted if self.wants(t)} | self.pinned)
 
     def _not_had(self, topics: set[Topic]) -> set[Topic]:
@@ -717,7 +717,7 @@ class Play:
             assert not read or not all(self.may_go(topic) for topic in read), "reads have too much"
 
     def could_free(self, pool: QuotaPool, *, pinned: bool) -> bool:
-        """Tell whether all who have some unit may go, for a pinned topic or for any."""
+        """Return whether all holders of some unit may go, for a pinned topic or for any topic."""
         world = self.world
         holders: dict[object, list[Topic]] = {}
         for topic in world.own:

@@ -41,7 +41,7 @@ def tickers(*sequences: int, **more: Any) -> list[Any]:
 
 
 def shown(publications: list[Publication]) -> list[tuple[Any, ...]]:
-    """Give the numbers of each publication's trades, and ``backfill`` and ``breaks`` where set."""
+    """Return each publication's trade ids, with ``backfill`` and ``breaks`` where they are set."""
     found = []
     for publication in publications:
         assert publication.topic == TRADES
