@@ -74,7 +74,7 @@ def close_code(answer: bytes) -> int:
 
 @asynccontextmanager
 async def besieged(**settings: Any) -> AsyncIterator[Server]:
-    """Give a server, and see that it serves afterwards."""
+    """Yield a server, and check at the end that it still serves."""
     async with serve(port=0, **settings) as server:
         yield server
         if settings.get("auth_mode") is None:
@@ -150,7 +150,7 @@ def garbage(dice: random.Random) -> bytes:
 
 
 async def chatter(port: int, dice: random.Random, protocol: str, count: int) -> None:
-    """Say so much nonsense on one connection, and hear what is answered."""
+    """Send `count` nonsense messages on one connection, and read all answers."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(handshake(f"/ws/flood{protocol}"))
     await reader.readuntil(b"\r\n\r\n")
@@ -218,7 +218,7 @@ async def be_served(url: str, waits: list[float]) -> None:
 
 
 def memory(pid: int) -> int:
-    """Tell how many bytes of a process are in memory."""
+    """Return the resident memory of a process in bytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 

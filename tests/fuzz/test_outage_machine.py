@@ -76,7 +76,7 @@ class OutageEngine(MemoryEngine):
             log.flush_unread()
 
     async def end_outage(self) -> None:
-        """Let Redis be back: it is told the newest states, in new epochs."""
+        """End the outage: the newest states are published to Redis, in new epochs."""
         for state, _ in self.outage_mode.end(lambda _topic: True):
             await self.publish([Publication(state.topic, state.data, breaks=True)])
 

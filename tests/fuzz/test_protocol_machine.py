@@ -204,7 +204,7 @@ class Caller:
         return sum(moment <= until for moment, _ in self.pending)
 
     def receive(self, count: int | None = None) -> None:
-        """Let so much of what is on its way arrive, or all."""
+        """Receive the first `count` messages on their way, or all of them."""
         came, self.pending = self.pending[:count], self.pending[len(self.pending[:count]) :]
         for _, line in came:
             self.hear(json.loads(line))
