@@ -50,26 +50,26 @@ class RedisAtHand:
         self._be_there()
 
     def hang(self) -> None:
-        """Let it answer nothing."""
+        """Make Redis hang: it answers nothing."""
         self._be_gone()
         self._let_expire()
         self.server.pause()
         self._hangs = True
 
     def go_on(self) -> None:
-        """Let it answer again, with what it had."""
+        """Make Redis answer again, with the data that it had."""
         if self._hangs:
             self._hangs = False
             self.server.resume()
             self._be_there()
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the placeholder sockets."""
         self._be_gone()
         self._nobody.close()
 
     def _let_expire(self) -> None:
-        """Let short-lived keys end, as they would while Redis hangs: nobody can renew them."""
+        """Delete short-lived keys: they expire while Redis hangs, as no node can renew them."""
         with self.server.client() as client:
             for key in client.scan_iter():
                 if KEPT_MS < client.pttl(key) <= SHORT_LIVED_MS:
