@@ -108,11 +108,11 @@ class Client(ABC):
 
     @abstractmethod
     def place(self, topic: str) -> Place | int | None:
-        """Tell how far it has a topic: its position, or the number of a base client's book."""
+        """Return how far it is in a topic: a position, or the book number of a base client."""
 
     @abstractmethod
     async def _begin(self) -> None:
-        """Say what is to be said first."""
+        """Send the first messages of a connection."""
 
     @abstractmethod
     async def _hear(self, message: Any) -> None:

@@ -50,7 +50,7 @@ class V1Client(Client):
         self._unconfirmed: set[str] = set()
 
     def place(self, topic: str) -> Place | None:
-        """Tell how far it has a topic."""
+        """Return the position that the client has reached in a topic."""
         return self._places.get(topic)
 
     async def _begin(self) -> None:
@@ -169,7 +169,7 @@ class BaseClient(Client):
         """So many seconds it has been connected since the last book."""
 
     def place(self, topic: str) -> int | None:
-        """Tell the number of the newest book."""
+        """Return the number of the newest book."""
         return self._numbers.get(topic)
 
     async def _begin(self) -> None:

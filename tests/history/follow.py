@@ -42,12 +42,12 @@ class Stretch:
         self.gaps: list[tuple[int, int]] = []
 
     def has(self, id_: str, seq: int) -> bool:
-        """Tell whether a trade was received, wherever it stood, or its seq reported as lost."""
+        """Return whether a trade was received, at any place, or its seq was reported as lost."""
         return id_ in self.ids or any(first <= seq <= last for first, last in self.gaps)
 
 
 def is_ours(topic: str) -> bool:
-    """Tell whether the publishers of the run publish a topic, and not the feed."""
+    """Return whether the publishers of the run, and not the feed, publish a topic."""
     return ".SIM" not in topic
 
 

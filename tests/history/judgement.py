@@ -56,15 +56,15 @@ class Judgement:
         self.excused.append(Violation(kind, who, topic, at, detail))
 
     def was_redis_away(self, since: float, until: float) -> bool:
-        """Tell whether some node couldn't reach Redis, or Redis had lost something."""
+        """Return whether some node couldn't reach Redis, or Redis had lost data."""
         return self.was(FAULTS_OF_REDIS | FAULTS_OF_LINKS, since, until)
 
     def had_redis_forgotten(self, since: float, until: float) -> bool:
-        """Tell whether Redis had forgotten something, maybe sessions too."""
+        """Return whether Redis had lost data, which may include sessions."""
         return self.was(LOSSES_OF_REDIS, since, until)
 
     def was(self, kinds: Iterable[str], since: float, until: float) -> bool:
-        """Tell whether there was a fault of these kinds at some time between."""
+        """Return whether a fault of these kinds overlaps this time span."""
         return any(
             fault.at <= until and fault.until >= since
             for fault in self.history.faults

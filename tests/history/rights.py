@@ -114,7 +114,7 @@ class _Walk:
             yield "not told that its token expires", "", f"at {held.until:.3f}"
 
     def _was_held_up(self, since: float, until: float) -> bool:
-        """Tell whether the client reads slowly, or a node hung, so that things come late."""
+        """Return whether messages may be late: the client reads slowly, or a node hung."""
         return "slow" in self._track.name or self._judgement.was(
             {"node paused"}, since - SLACK, until
         )

@@ -50,7 +50,7 @@ class Story:
         self.now += 1
 
     def client(self, *topics: str, base: bool = False, depth: int | None = None) -> Listener:
-        """Let a client connect."""
+        """Connect a client, and return its listener."""
         self._numbers += 1
         name = f"c{self._numbers}"
         track = Track(name, "base" if base else "v1", list(topics), [], depth)

@@ -42,7 +42,7 @@ class Wallet:
         self._count = 0
 
     def widen(self) -> None:
-        """Let all tokens be for all symbols from now on."""
+        """Issue tokens for all symbols from now on."""
         self._narrow = None
 
     def issue(self) -> Token:
