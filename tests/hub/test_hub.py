@@ -105,13 +105,13 @@ class World:
     def resume(
         self, outbox: RecordingOutbox, topic: Topic, spec: ViewSpec, since: Since, **options: bool
     ) -> Placement:
-        """Let a client go on from what it has."""
+        """Subscribe a client that continues after what it already has."""
         place = self.hub.subscribe(outbox, self.interests.open(topic), spec, since, **options)
         self.hub.start(outbox, [topic])
         return place
 
     def fill_up(self, outbox: RecordingOutbox) -> None:
-        """Let the next write find the client full, as a transport does."""
+        """Make the client's buffer full at the next write, as a transport does."""
 
         def full() -> None:
             outbox.on_write = lambda: None
@@ -785,7 +785,7 @@ def test_what_is_lost_of_an_epoch_goes_with_the_word_that_it_is_over() -> None:
 
 
 def past(*seqs: int) -> list[Update]:
-    """Give trades from before anybody asked."""
+    """Return trades that happened before the first subscription."""
     return [msgspec.structs.replace(update(seq, TRADES), backfill=True) for seq in seqs]
 
 
@@ -885,7 +885,7 @@ steps = st.lists(
 
 
 def come_back(world: World, place: Position, topic: Topic) -> RecordingOutbox:
-    """Let a client come back that has all up to a place."""
+    """Resume a client's subscription after a position; it must recover."""
     outbox = RecordingOutbox()
     assert world.resume(outbox, topic, SPEC, Cursor(place)) == (place, True)
     outbox.flush()
