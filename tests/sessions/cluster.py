@@ -36,7 +36,7 @@ class Between:
         self.members: dict[str, Members] = {}
 
     async def hop(self) -> None:
-        """Let a message take its time."""
+        """Wait for as long as a message between nodes may take."""
         await asyncio.sleep(self.chance.uniform(0, HOP_SECONDS))
 
     def is_away(self, node: str) -> bool:
@@ -167,7 +167,7 @@ class Members:
             return None
 
     async def tell(self, node: str, method: str, body: bytes) -> None:
-        """Tell a node, which may never hear it."""
+        """Send a message to a node; it may get lost."""
         try:
             await self.ask(node, method, body, 1.0)
         except EngineAwayError:

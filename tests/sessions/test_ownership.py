@@ -142,7 +142,7 @@ PLAYS: Final = st.lists(
 
 
 def play(cluster: Cluster, steps: list[tuple[str, int, int]]) -> None:
-    """Let things happen, then let everybody come back, and look what they are shown."""
+    """Run the steps, reconnect every client, and check what each one receives."""
     for name, who, at in steps:
         getattr(cluster, name)(who, at)
         cluster.timer.loop.settle()

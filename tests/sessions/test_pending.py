@@ -53,7 +53,7 @@ class World(SessionWorld):
         return [Position("e", number) for number, _ in enumerate(updates, 1)]
 
     def hold_outcomes(self) -> asyncio.Future[Outcomes]:
-        """Let publications wait for what is returned, as they do with an engine in Redis."""
+        """Make publications wait for the returned future, as an engine in Redis does."""
         self.engine.waits = True  # type: ignore[misc] # of this one alone
         self.outcome = asyncio.get_running_loop().create_future()
         return self.outcome

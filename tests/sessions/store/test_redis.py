@@ -25,14 +25,14 @@ BOTH: SavedSubscriptions = {**SEEN, **OTHERS}
 
 
 class Members:
-    """Tells nobody: what it would say may get lost."""
+    """Cluster members that send nothing: every message is lost."""
 
     def __init__(self, id_: str) -> None:
         self.id = id_
         self.handlers: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
 
     async def tell(self, node: str, method: str, body: bytes) -> None:
-        """Say nothing."""
+        """Send nothing."""
 
 
 class House:
@@ -80,7 +80,7 @@ class House:
 async def houses(
     url: str, times: SessionTimes | None = None
 ) -> AsyncIterator[tuple[House, House, Breaker]]:
-    """Give two nodes, the second of which may take what the first has, and the first's breaker."""
+    """Yield two nodes, the second of which may take the first one's sessions, and a breaker."""
     times = times or SessionTimes()
     async with link(url) as (here, breaker), link(url) as (there, _):
         one, two = (
