@@ -42,7 +42,7 @@ async def guarded(**settings: Any) -> AsyncIterator[Server]:
 
 
 async def refused(url: str, **options: Any) -> tuple[int, str, Any]:
-    """Give status, sentence and headers of a handshake that is refused."""
+    """Return status, sentence and headers of a refused handshake."""
     with pytest.raises(websockets.exceptions.InvalidStatus) as caught:
         async with connect(url, **options):
             pass
