@@ -55,7 +55,7 @@ async def server() -> AsyncIterator[Server]:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """Run a Redis for all tests of this process, which leave it as they found it."""
+    """Yield a Redis for all tests of this process; a test must leave it as it was."""
     if shutil.which("redis-server") is None:
         missing("no redis-server on the PATH: install it to test with Redis")
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:

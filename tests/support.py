@@ -62,7 +62,7 @@ def registry_of(server: Server) -> Registry:
 
 
 def update(seq: int, topic: Topic = AAPL, epoch: str = "e") -> Update:
-    """Make an update whose data tell its number: the best bid's size, a trade's, a volume."""
+    """Return an update whose data contain its number: the best bid's size, a trade's, a volume."""
     data: dict[str, Data] = {
         "orderbook": Book(bids=(Level(100, seq),), asks=(Level(101, 1),)),
         "trades": trades(seq),
@@ -199,7 +199,7 @@ def js(number: float) -> str:
 
 
 class Deliveries:
-    """Wants topics of an engine, and notes what is shown of them: what is known, and what comes."""
+    """Wants topics of an engine, and records all updates: the known ones, and the new ones."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -239,7 +239,7 @@ class Deliveries:
 
 
 class NumberRenderer:
-    """Shows an update as its spelling and number, a gap and a status in a word."""
+    """Renders an update as requested symbol and number, a gap and a status as a word."""
 
     def __init__(self) -> None:
         self.rendered = 0
@@ -274,7 +274,7 @@ class NumberRenderer:
 
 
 class ManualTimer:
-    """A clock that stands still and a ``call_later`` that fires only when told to."""
+    """A clock that stands still; its ``call_later`` fires only when a test moves the clock."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -419,7 +419,7 @@ class Command:
         raise AssertionError(f"no {pattern!r} in the log:\n{''.join(self.log)}")
 
     def end(self, signal_number: int) -> tuple[int, float]:
-        """Send a signal; give the exit code and the seconds that the end took."""
+        """Send a signal; return the exit code and the seconds that the end took."""
         began = time.monotonic()
         self.process.send_signal(signal_number)
         code = self.process.wait(PATIENCE)

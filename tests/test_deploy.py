@@ -49,7 +49,7 @@ certificate_files = test_proxies.certificate
 
 
 def settings_in(text: str) -> dict[str, str]:
-    """Read a file of settings, as systemd, Kustomize and .env have them."""
+    """Read a settings file in the format of systemd, Kustomize and .env."""
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
 
@@ -68,7 +68,7 @@ def unknown(names: Iterable[str]) -> set[str]:
 
 
 class Node(ThreadingHTTPServer):
-    """What a proxy sees of a node, so that a test decides how it is."""
+    """A node as a proxy sees it; a test decides how it behaves."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -81,7 +81,7 @@ class Node(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Where it listens, as proxies are told it."""
+        """Its host and port, in the form that proxies expect."""
         return f"{own_address()}:{self.server_port}"
 
     def handle_error(self, *_arguments: Any) -> None:
@@ -169,12 +169,12 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 def asked(proxy: Proxy, *clients: str) -> list[int]:
-    """Ask for the WebSocket of each of these clients, and give the answers."""
+    """Request the WebSocket of each of these clients, and return the answers."""
     return [proxy.request("GET", f"/ws/{client}").status_code for client in clients]
 
 
 def publish(proxy: Proxy) -> int:
-    """Publish something from inside, and give the answer."""
+    """Publish something from inside, and return the answer."""
     target = "/broadcast/orderbook?symbol=AAPL"
     return proxy.request("POST", target, source=INSIDE, json={}).status_code
 
@@ -570,7 +570,7 @@ def test_the_autoscaler_goes_by_a_number_that_there_is(bookcast_server: ServerTh
     numbers = httpx.get(f"{bookcast_server.http_url}/metrics", trust_env=False).text
     assert re.search(rf"^{name} ", numbers, re.MULTILINE)
     assert spec["minReplicas"] > 1
-    # What it decides must not be undone by applying the Deployment again.
+    # Applying the Deployment again must not undo what the autoscaler decided.
     assert "replicas" not in the("Deployment")["spec"]
     down = spec["behavior"]["scaleDown"]
     [policy] = down["policies"]

@@ -27,7 +27,7 @@ STEPS = st.lists(st.tuples(st.floats(0, 30), st.integers(1, 12)), max_size=60)
 
 
 class Tank:
-    """A bucket as everybody draws it: it holds some, and fills up again."""
+    """A reference model of a token bucket: it starts full and refills."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
