@@ -1,4 +1,4 @@
-"""Keys, tokens and requests of those who want in."""
+"""Keys, tokens and requests for the tests of authentication."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def sign(
     key_id: str | None = None,
     **more: Any,
 ) -> str:
-    """Make the token of Alice, or of somebody else."""
+    """Return a token of Alice, or of another principal."""
     said = {"sub": "alice", "exp": int(time.time()) + 120, **(claims or {}), **more}
     headers = None if key_id is None else {"kid": key_id}
     return jwt.encode(
@@ -76,7 +76,7 @@ def coded(part: bytes) -> str:
 
 
 def sign_by_hand(header: Any, claims: Any, secret: bytes = SECRET.encode()) -> str:
-    """Make a token that no library would make."""
+    """Return a token that no library would make."""
     body = f"{coded(json.dumps(header).encode())}.{coded(json.dumps(claims).encode())}"
     return f"{body}.{coded(hmac.new(secret, body.encode(), hashlib.sha256).digest())}"
 
@@ -84,7 +84,7 @@ def sign_by_hand(header: Any, claims: Any, secret: bytes = SECRET.encode()) -> s
 def tokens(
     keys: dict[str, Keys] | None = None, *, rights: RightsFile | None = None, **options: Any
 ) -> Tokens:
-    """Make what checks tokens; those signed with the secret, when nothing else is said."""
+    """Return a token checker; by default it accepts tokens signed with the secret."""
     return Tokens(
         keys or keys_of(secret=SECRET, public_key_file=None, jwks=None),
         rights=rights or RightsFile(),
@@ -114,7 +114,7 @@ def auth_request(
     page: bool = True,
     query: Mapping[str, str] | None = None,
 ) -> AuthRequest:
-    """Knock with these headers, one or several of a name, and this query."""
+    """Return an auth request with these headers, one or several of a name, and this query."""
     said = {
         name.lower(): [values] if isinstance(values, str) else list(values)
         for name, values in {"Host": "stream.example.com", **(headers or {})}.items()
@@ -129,7 +129,7 @@ def auth_request(
 
 
 def gate(refusals: Refusals | None = None, **settings: Any) -> Gate:
-    """Make the gate of a server in production that believes tokens signed with the secret."""
+    """Return the gate of a production server that accepts tokens signed with the secret."""
     given = {"environment": "production", "auth_mode": "jwt", "max_connections_per_address": 0}
     if settings.get("auth_mode", "jwt") == "jwt" and "auth_jwks_url" not in settings:
         given["auth_jwt_secret"] = SECRET

@@ -300,7 +300,7 @@ def test_cookies_count_only_when_asked_for(keys_file: str) -> None:
     assert entrance.admit(auth_request(headers=headers)).principal is None
 
 
-# A proxy that says who it is
+# A proxy that names the user
 
 
 def behind(
@@ -311,7 +311,7 @@ def behind(
     page: bool = True,
     more: Mapping[str, str] | None = None,
 ) -> AuthRequest:
-    """Come through a proxy that writes who somebody is."""
+    """Make a request through a proxy that names the user."""
     headers: dict[str, str | Sequence[str]] = {"X-Forwarded-For": CLIENT, **(more or {})}
     if users is not None:
         headers["X-Forwarded-User"] = users
@@ -657,7 +657,7 @@ def test_a_list_of_names_holds_behind_a_proxy_too(peer: str) -> None:
 
 
 def publishing() -> tuple[Gate, list[int]]:
-    """Make a gate whose issuer publishes a key, and counts the questions."""
+    """Return a gate whose issuer publishes a key, and counts how often it is asked."""
     entrance = gate(auth_jwks_url="http://localhost/keys", auth_cookie="session")
     asked: list[int] = []
 

@@ -33,7 +33,7 @@ RETRY_SECONDS = JwksTimes().retry_seconds
 
 
 class Issuer:
-    """Whoever publishes keys: says what it has, or fails, when it is told to answer."""
+    """A source of published keys: it answers with its keys, or fails when the test wants that."""
 
     def __init__(self, *keys: dict[str, Any], times: JwksTimes | None = None) -> None:
         self.keys: Any = list(keys)
@@ -424,7 +424,7 @@ def test_keys_come_from_nowhere_else(url: str) -> None:
 
 
 class Pages:
-    """What a server on loopback answers: a status, headers and a text for every path."""
+    """A server on loopback: a status, headers and a text for every path."""
 
     def __init__(self) -> None:
         self.pages: dict[str, tuple[int, dict[str, str], str]] = {}

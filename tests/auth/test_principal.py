@@ -34,7 +34,7 @@ def of_symbols(*patterns: str) -> Rights:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Match slowly and surely: what of the text can be left after each part of the pattern."""
+    """Match slowly but correctly: what can be left of the text after each part of the pattern?"""
     ends = {0}
     for part in pattern:
         if part == "*":

@@ -46,7 +46,7 @@ def tokens_of_pem(folder: Path, key: Any, secret: str | None = None) -> Tokens:
     return tokens(keys_of(secret=secret, public_key_file=str(path), jwks=None))
 
 
-# Whose it is
+# The principal
 
 
 def test_a_token_signed_with_the_secret_is_believed() -> None:
@@ -153,7 +153,7 @@ def test_a_token_says_whose_it_is(subject: Any) -> None:
     assert error.code == "invalid_token"
 
 
-# When it holds
+# The time of validity
 
 
 def test_an_expired_token_has_a_code_of_its_own() -> None:
@@ -423,7 +423,7 @@ def test_where_one_issuer_is_believed_it_goes_without_saying() -> None:
     assert tokens(issuer="https://a").verify(sign(iss="https://a")).id == "jwt:alice"
 
 
-# What they may do
+# Rights
 
 
 @pytest.mark.parametrize(
@@ -590,7 +590,7 @@ def pem_of(key: Any) -> bytes:
 
 
 def unknown_curve() -> bytes:
-    """Write a key on a curve that nobody knows."""
+    """Return a key on a curve that no library knows."""
     der = ec_key().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     known, unknown = bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d030106")
     text = base64.encodebytes(der.replace(known, unknown))
