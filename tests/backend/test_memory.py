@@ -1,4 +1,4 @@
-"""What a single node stands on."""
+"""The backend of a single node."""
 
 from bookcast.backend.memory import MemoryBackend
 from bookcast.cluster.members.base import Node

@@ -1,4 +1,4 @@
-"""What a node of several stands on, and the order in which it and Redis agree again."""
+"""The backend of one of several nodes, and the order of its recovery after an outage of Redis."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support import AAPL, PATIENCE, eventually
 
 
 def watched(running: EngineNode, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Note in which order things are done when Redis is back."""
+    """Record the order in which a node recovers when Redis is back."""
     made, noted = running.backend, []
 
     def watch(owner: Any, name: str, called: str) -> None:
