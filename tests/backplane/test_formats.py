@@ -1,4 +1,4 @@
-"""What an earlier format can't hold is left out, and what a later one adds is ignored."""
+"""An earlier format leaves out what it can't express; a later format's additions are ignored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way to Redis: calls together, what is asked once more, and what went wrong in words."""
+"""The link to Redis: pipelined calls, retries, and errors in plain words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node's pulse, with a clock and answers at hand."""
+"""A node's pulse, with a clock and answers that the test controls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMES = PulseTimes(pulse=0.01, deaf=3.0, living=3.5)
 
 
 class Heart:
-    """A pulse, and what came of it."""
+    """A pulse, and a record of its results."""
 
     def __init__(self, made: Backplane) -> None:
         self.plane = made

@@ -1,4 +1,4 @@
-"""Listening at Redis."""
+"""Subscribing to channels of Redis."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support import PATIENCE, eventually
 
 
 class Listener:
-    """What was heard, and how often everything was subscribed anew."""
+    """A record of the received messages, and of how often all channels were subscribed again."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, bytes]] = []
@@ -39,7 +39,7 @@ class Listener:
 
 @asynccontextmanager
 async def listener(url: str) -> AsyncIterator[Listener]:
-    """Listen on one channel always."""
+    """Yield a listener on one channel."""
     async with link(url, patience=0.5) as (made, _):
         made_listener = Listener()
         made_listener.subscriber = Subscriber(made, made_listener.note)

@@ -1,4 +1,4 @@
-"""What other nodes wrote and this one can't read: told, and no flood."""
+"""Records of other nodes that this one can't read: they are reported, without a flood of logs."""
 
 from __future__ import annotations
 
