@@ -101,7 +101,7 @@ async def play(changes: list[tuple[str, int, Topic]]) -> None:
 
 
 def known(feed: Feed) -> dict[str, str]:
-    """Return what a feed takes for wanted; nothing may be told twice."""
+    """Return the topics that a feed has as wanted; no change may be reported twice."""
     found: dict[str, str] = {}
     for told in feed.told:
         what, symbol = told.split()
@@ -111,7 +111,7 @@ def known(feed: Feed) -> dict[str, str]:
 
 
 def all_of(wanted: list[dict[Topic, str]], living: set[int]) -> dict[str, str]:
-    """Return what nodes want together."""
+    """Return the topics that all nodes want together."""
     found: dict[str, str] = {}
     for number in living:
         for topic, what in wanted[number].items():

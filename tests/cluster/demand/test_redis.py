@@ -1,4 +1,4 @@
-"""What all nodes want together."""
+"""The demand of all nodes together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SELDOM = DemandTimes(look=1000.0)
 
 
 def members(name: str, living: Iterable[str]) -> Members:
-    """Make a node that knows these."""
+    """Return the members of a cluster, as one node knows them."""
     network = MemoryNetwork()
     for other in living:
         MemoryMembers(partial(Node, other, "group"), network)
@@ -33,7 +33,7 @@ def members(name: str, living: Iterable[str]) -> Members:
 
 
 class Wanted:
-    """What one node's feed is told."""
+    """The demand of a node, and what its feed is notified of."""
 
     def __init__(
         self, made: Backplane, name: str, living: Iterable[str], times: DemandTimes = TIMES
@@ -58,7 +58,7 @@ class Wanted:
         return {topic for topic, what in self.ranks().items() if what == "wanted"}
 
     def ranks(self) -> dict[Topic, str]:
-        """Return what it takes for wanted, and what for wanted by reads alone."""
+        """Return the feed's topics with their rank: wanted by subscribers, or by reads alone."""
         found: dict[Topic, str] = {}
         for what, topic in self.told:
             assert found.get(topic, "unwanted") != what
@@ -78,7 +78,7 @@ async def two(url: str) -> AsyncIterator[tuple[Wanted, Wanted]]:
 
 
 def told(server: RedisServer, node: str) -> int:
-    """Count what a node has told."""
+    """Return the number of topics in a node's demand in Redis."""
     return int(server.cli("SCARD", KEYS.demand(node)))
 
 

@@ -12,7 +12,7 @@ from tests.support import eventually
 
 
 class Runner:
-    """Who runs the feed; to begin may take a while."""
+    """A runner of the feed; its start may take a while."""
 
     def __init__(self) -> None:
         self.told: list[str] = []

@@ -20,7 +20,7 @@ TIMES = ElectionTimes(lock=0.3, renewal=0.02)
 
 
 class Candidate:
-    """Who may run the feed, and what became of that."""
+    """A node that may run the feed, and a record of its terms as the leader."""
 
     def __init__(self, made: Backplane, name: str) -> None:
         self.told: list[str] = []
@@ -112,7 +112,7 @@ async def test_a_lock_that_nobody_renews_is_taken(redis_url: str) -> None:
     """Its holder was stopped, perhaps; once it goes on, it learns that it is over."""
     async with two(redis_url) as (one, other, _):
         before = await one.leads()
-        await one.election._changing.acquire()  # it stands still
+        await one.election._changing.acquire()  # the node hangs
         assert await other.leads() > before
         assert one.fence == before
         one.election._changing.release()
@@ -136,7 +136,7 @@ async def test_a_lock_that_is_lost_is_taken_again_under_its_number(
     """Nobody else has had it since, so the feed needn't end."""
     async with two(redis_url) as (one, other, _):
         other.now = -1.0
-        other.election._away_until = 0.0  # it gives way, as after Redis was away
+        other.election._away_until = 0.0  # it resigns, as after an outage of Redis
         fence = await one.leads()
         for command in (("DEL", KEYS.lock), ("FLUSHALL",)):
             redis_server.cli(*command)
@@ -160,7 +160,7 @@ async def test_who_comes_back_after_another_begins_anew(
         one = Candidate(made, "one")
         await one.start()
         before = await one.leads()
-        # Meanwhile another had it, and has died.
+        # Meanwhile another node led, and has died.
         redis_server.cli("SET", KEYS.lock_number, before + 5)
         redis_server.cli("DEL", KEYS.lock)
         await eventually(lambda: len(one.told) == 3, "a new beginning")
@@ -184,7 +184,7 @@ async def test_while_redis_is_away_the_feed_goes_on(
         breaker.succeed()
         await turns()
         assert (one.fence, other.fence) == (fence, None)
-        other.now = TIMES.precedence + 0.1  # nobody said a word
+        other.now = TIMES.precedence + 0.1  # no node was told of it
         await other.leads()
         one.election._changing.release()
         await eventually(lambda: one.told[-1] == "lost", "the end of the first")

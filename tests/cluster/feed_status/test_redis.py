@@ -1,4 +1,4 @@
-"""The board of notices."""
+"""The feed's status, as every node knows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes of one process, which can be lost as others are."""
+"""Nodes of one process, which can die as nodes of other processes do."""
 
 import asyncio
 from functools import partial

@@ -1,4 +1,4 @@
-"""Other nodes: who lives, and what they answer."""
+"""Other nodes: which are alive, and what they answer."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ async def test_nodes_write_what_all_who_live_can_read(
     """One that announces nothing reads the oldest format; they decide anew as nodes come and go."""
     async with plane(redis_url) as made:
         one, other = alone(made, "one"), alone(made, "two")
-        assert one.form == OLDEST  # as long as nobody is known
+        assert one.form == OLDEST  # as long as no other node is known
         for each in (one, other, one):
             await each.say()
         assert (one.form, other.form) == (NEWEST, NEWEST)
