@@ -39,7 +39,7 @@ _RUN: Final = "import sys; from autobahntestsuite.wstest import run; sys.exit(ru
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What the suite says of one case: of what happened in it, and of how it was closed."""
+    """The suite's result of one case: its behaviour, and how the connection was closed."""
 
     case: str
     behavior: str
@@ -52,7 +52,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def failed(self) -> bool:
-        """Whether anything isn't as the RFC asks."""
+        """Whether the behaviour or the close breaks the RFC."""
         return self.behavior not in GOOD or self.closing not in GOOD
 
 
@@ -76,7 +76,7 @@ def _does(python: str, program: str) -> bool:
 
 
 def install(python: str, folder: Path) -> str:
-    """Install the suite into a virtual environment, unless it is there, and give its Python."""
+    """Install the suite into a virtual environment unless it exists; return its Python."""
     environment = folder / "env"
     installed = environment / "bin" / "python"
     if not (environment / ".installed").exists():
@@ -145,7 +145,7 @@ def outcomes_of(index: bytes) -> list[Outcome]:
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
-    """Count the outcomes of each group, and list all that aren't simply right."""
+    """Count the outcomes of each group, and list all that aren't plain passes."""
     counts: dict[int, Counter[str]] = {}
     remarkable = []
     for outcome in outcomes:
