@@ -1,4 +1,4 @@
-"""What every engine must hold; each engine runs through the same tests."""
+"""The contract of every engine; each engine runs through the same tests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -50,7 +50,7 @@ BACKENDS: dict[str, Callable[[pytest.FixtureRequest], Backend]] = {
 
 
 class Node:
-    """What an engine is attached to."""
+    """An engine and the parts that it is attached to."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -83,7 +83,7 @@ class Node:
         await asyncio.wait_for(heard.wait(), PATIENCE)
 
     async def follows(self, topic: Topic) -> None:
-        """Want a topic, and wait until it is followed."""
+        """Want a topic, and wait until the node follows it."""
         await self.deliveries.follow(topic)
 
 
@@ -248,7 +248,7 @@ async def test_what_is_past_stays_marked(node: Node) -> None:
 
 
 def keyed(topic: Topic, size: int, key: bytes = b"k" * 16, content: bytes = b"") -> Publication:
-    """Make a publication with a key; its content is told by its size, unless given."""
+    """Return a publication with an idempotency key; its size identifies its content."""
     data = trades(size) if topic.channel == "trades" else book(size)
     return Publication(topic, data, once=Idempotency(key, content or f"{size:016}".encode()))
 

@@ -1,4 +1,4 @@
-"""What the nodes of a cluster promise each other, in memory and in Redis."""
+"""The contract between the nodes of a cluster, in memory and in Redis."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class World(ABC):
         """Cut a node off, as when it dies."""
 
     async def join(self, name: str) -> Members:
-        """Make a node that says something of itself."""
+        """Return a node that has joined with data about itself."""
         self.said[name] = Node(name, "group", worker=len(self.said), connections=5)
         return await self.make(name)
 

@@ -1,4 +1,4 @@
-"""What every session store must hold; each runs through the same tests, with three nodes."""
+"""The contract of every session store; each runs through the same tests, with three nodes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TIMES = SessionTimes()
 
 
 class Told:
-    """Members that tell each other at once."""
+    """Members that deliver their messages to each other at once."""
 
     def __init__(self, id_: str, others: dict[str, Told]) -> None:
         self.id = id_
@@ -37,7 +37,7 @@ class Told:
 
 
 class Node:
-    """A store, and what it says has become of its holders."""
+    """A store, and a record of what it reports of its sessions."""
 
     def __init__(self, store: SessionStore) -> None:
         self.store = store
@@ -61,7 +61,7 @@ class Node:
         return claim if isinstance(claim, Claim) else await claim
 
     async def knows(self, holder: Holder) -> None:
-        """Wait until a session is found by all nodes."""
+        """Wait until every node finds a session."""
         if isinstance(self.store, RedisSessionStore):
             persister = self.store.persister
             await eventually(lambda: persister.is_idle, inspect.getsource(self.knows))
