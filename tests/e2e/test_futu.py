@@ -36,7 +36,7 @@ async def server(opend: Controller) -> AsyncIterator[Server]:
 
 
 async def subscribed(ws: Client, symbol: str = "AAPL", **more: Any) -> Any:
-    """Subscribe as a bookcast.v1 client, and give the confirmation."""
+    """Subscribe as a bookcast.v1 client, and return the confirmation."""
     await ws.say({"action": "subscribe", "symbol": symbol, **more})
     return await until(ws, "subscription_confirmed")
 

@@ -1,4 +1,4 @@
-"""The log of a real process: nobody can fill it, and nobody has to read it."""
+"""The log of a real process: no client can fill it, and it works without a reader."""
 
 import asyncio
 import contextlib

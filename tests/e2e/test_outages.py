@@ -1,4 +1,4 @@
-"""What clients are told when something that data come through is away."""
+"""What clients are sent when a part of the data's way is unreachable."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 async def status(client: Client, state: str) -> Any:
-    """Hear a status; give it."""
+    """Return the next status."""
     while True:
         message = await client.hear()
         if message["type"] == "status" and message["state"] == state:

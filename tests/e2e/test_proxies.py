@@ -1,4 +1,4 @@
-"""The samples in deploy/, run by the real nginx and HAProxy before a real bookcast."""
+"""The samples in deploy/, run by the real nginx and HAProxy in front of a real bookcast."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def outside() -> str:
 
 
 def substitute(text: str, *pairs: tuple[str, str]) -> str:
-    """Replace each of these texts, which must be there."""
+    """Replace each of these texts; every one must be present."""
     for old, new in pairs:
         assert old in text, old
         text = text.replace(old, new)
@@ -97,12 +97,12 @@ class Certificate(NamedTuple):
 
     @property
     def trusted(self) -> ssl.SSLContext:
-        """Trust it."""
+        """Return a TLS context that trusts the certificate."""
         return ssl.create_default_context(cafile=str(self.certificate))
 
 
 class Proxy(NamedTuple):
-    """A running proxy, and where it logs."""
+    """A running proxy, and the paths of its logs."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -124,7 +124,7 @@ class Proxy(NamedTuple):
         token: str | None = "",
         **options: Any,
     ) -> AsyncIterator[Client]:
-        """Connect a client from an address, with a token of alice's unless told otherwise."""
+        """Connect a client from an address, with a token of alice by default."""
         subprotocols = [protocol]
         if token is not None:
             subprotocols.append(f"bearer.{token or token_of('alice')}")
@@ -189,7 +189,7 @@ def environ(**more: str) -> dict[str, str]:
 
 @contextmanager
 def serving(port: int = 0, **more: str) -> Iterator[tuple[Command, list[str]]]:
-    """Run the server; give its log as well, read to its end once it has ended."""
+    """Run the server; yield its log as well, complete once the server has ended."""
     with command("serve", "--port", str(port), environ=environ(**more)) as served:
         assert served.process.stderr is not None
         stream = served.process.stderr
@@ -221,7 +221,7 @@ def publish(served: Command, symbol: str = "AAPL") -> None:
 
 
 class Place(NamedTuple):
-    """What a sample is to have instead of what is the reader's to change."""
+    """The values with which a sample's placeholders are filled."""
 
     folder: Path
     certificate: Certificate
@@ -231,7 +231,7 @@ class Place(NamedTuple):
 
 
 def nginx(place: Place, more: Substitutions) -> list[str]:
-    """Write nginx's configuration, and give the command that runs it in the foreground."""
+    """Write nginx's configuration, and return the command that runs it in the foreground."""
     folder, certificate = place.folder, place.certificate
     temporary = "".join(
         f"    {kind}_temp_path {folder}/{kind};\n"
@@ -259,7 +259,7 @@ def nginx(place: Place, more: Substitutions) -> list[str]:
 
 
 def haproxy(place: Place, more: Substitutions, kind: str) -> list[str]:
-    """Write HAProxy's configuration, and give the command that runs it in the foreground."""
+    """Write HAProxy's configuration, and return the command that runs it in the foreground."""
     text = SAMPLES["haproxy"]
     if "PROXY" in kind:
         header = "    http-request set-header X-Forwarded-For %[src]  # by header"
@@ -334,7 +334,7 @@ def _wait_until_it_listens(proxy: Proxy) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _programs() -> None:
-    """Look whether everything is there."""
+    """Check that every program is installed."""
     for name in ("nginx", "haproxy", "openssl"):
         if shutil.which(name) is None:
             missing(f"no {name} on the PATH: install it to test the samples in deploy/")
@@ -400,12 +400,12 @@ async def refusal_of(connecting: AbstractAsyncContextManager[Client]) -> int:
 
 
 async def logged(log: list[str], text: str) -> None:
-    """Wait until something is logged."""
+    """Wait until a text is logged."""
     await eventually(lambda: any(text in line for line in list(log)), text)
 
 
 async def receive_book(proxy: Proxy, served: Command, symbol: str, **options: Any) -> None:
-    """Receive a book through the proxy that is published around it."""
+    """Receive through the proxy a book that is published without the proxy."""
     async with proxy.connect(**options) as client:
         assert client.connection.subprotocol == options.get("protocol", "bookcast.v1")
         await client.say({"action": "subscribe", "symbol": symbol})

@@ -1,4 +1,4 @@
-"""The live page of a server that asks for tokens."""
+"""The live page of a server that requires tokens."""
 
 from __future__ import annotations
 
