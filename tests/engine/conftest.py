@@ -1,4 +1,4 @@
-"""A Redis to break, and nodes that notice sooner than they would."""
+"""A Redis to break, and nodes that detect an outage faster than in production."""
 
 from __future__ import annotations
 

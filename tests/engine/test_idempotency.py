@@ -1,4 +1,4 @@
-"""How long keys are kept, and how many: the same in memory and in Redis."""
+"""How long and how many idempotency keys are kept: the same in memory and in Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who on this node wants a topic."""
+"""Which clients of this node want a topic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support import AAPL, TSLA, update
 
 
 class World:
-    """Interests, and what they tell of whom wants what."""
+    """Interests, and a record of the demand that they report."""
 
     def __init__(self) -> None:
         self.told: list[tuple[Topic, str | None]] = []

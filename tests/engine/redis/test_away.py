@@ -1,4 +1,4 @@
-"""Redis can't be reached, or can't do its work; and is back again."""
+"""Redis is unreachable or can't do its work, and recovers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.support import AAPL, CANDLES, PATIENCE, QUOTE, TRADES, TSLA, candle, 
 
 
 class Fault(NamedTuple):
-    """What is done to a Redis, and how that ends."""
+    """A fault of Redis, and how it ends."""
 
     begin: Callable[[RedisServer], object]
     end: Callable[[RedisServer], object]
@@ -153,7 +153,7 @@ async def test_a_redis_that_was_started_anew_begins_new_epochs(
             await other.has(AAPL, after[1])
             print_, book = (position.seq for position in after)
             assert print_ == (3 if persist else 1)
-            assert book in ({2} if persist else {1, 2})  # the one before was told again, or not yet
+            assert book in ({2} if persist else {1, 2})  # book 1: not yet republished
             assert {one_.epoch for one_ in after}.isdisjoint(one_.epoch for one_ in before)
             assert sorted(sizes(other.delivered)) == [1, 1, 2, 2, 3]
 

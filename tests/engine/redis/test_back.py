@@ -1,4 +1,4 @@
-"""What becomes of a node that Redis was away for, and what it leaves behind."""
+"""What a node does after an outage of Redis, and what it leaves behind."""
 
 from __future__ import annotations
 

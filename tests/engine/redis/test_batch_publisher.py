@@ -1,4 +1,4 @@
-"""Publishing: what comes while a call is under way goes together in the next one."""
+"""Publishing: what arrives during a call goes together into the next call."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ async def test_many_topics_of_any_name_go_in_one_call(made: Link) -> None:
 def hand_in(
     one: BatchPublisher, size: int, *, at: float, place: Position = ELSEWHERE
 ) -> asyncio.Future[list[Position]]:
-    """Publish what was published before, at some time and place."""
+    """Publish data again that was published before at some place and time."""
     [state] = books(AAPL, size)
     late = Update(AAPL, place, state.data, server_ms=at)
     return one.publish([state], None, restored=lambda _topic: False, late=late)

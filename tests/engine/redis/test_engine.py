@@ -1,4 +1,4 @@
-"""Several nodes that share a Redis which is well. See also the files beside this one."""
+"""Several nodes that share a healthy Redis. See also the files beside this one."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ async def test_who_ran_the_feed_before_can_publish_nothing_more(two: list[Engine
     election._changing.release()
     await eventually(lambda: one.lost == 1, "the old one to end its feed")
     assert one.elected is None
-    [position] = await one.engine.publish(books(AAPL, 1))  # as anybody may
+    [position] = await one.engine.publish(books(AAPL, 1))  # as any node may
     assert position.seq == 1
     [position] = await other.engine.publish(books(AAPL, 2), fence=other.fence)
     assert position.seq == 2

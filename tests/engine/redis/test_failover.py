@@ -1,4 +1,4 @@
-"""A replica takes over from a Redis that dies, or becomes one."""
+"""A replica takes over from a master that dies, or a master becomes a replica."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def replica(tmp_path: Path, server: RedisServer) -> Iterator[RedisServer]:
 
 
 async def in_step(server: RedisServer, replica: RedisServer) -> None:
-    """Wait until the replica has everything."""
+    """Wait until the replica has all data."""
 
     def has_all() -> bool:
         return "up" in replica.cli("INFO", "replication") and server.cli("WAIT", 1, 50) == "1"

@@ -1,4 +1,4 @@
-"""What a node knows of a topic, whatever becomes of the messages."""
+"""What a node knows of a topic, whatever happens to the messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLENTY = 1000
 
 
 def followed(topic: Topic = TRADES, *seqs: int, size: int = PLENTY) -> GapDetector:
-    """Make a mirror that has read a topic with this history."""
+    """Return a gap detector that has read a topic with this history."""
     gap_detector = GapDetector(size, LogRules().log_of)
     assert gap_detector.follow(topic)
     gap_detector.read(topic, known(topic, *seqs))
@@ -167,14 +167,14 @@ def test_what_redis_was_told_again_is_no_news_but_has_another_place() -> None:
 
 
 class Read(NamedTuple):
-    """A read that is under way: asked after a position, answered by then or not yet."""
+    """A read in progress: the position it was requested after, and its answer, if there is one."""
 
     after: Position | None
     found: KnownTopic | None
 
 
 class World:
-    """A publisher, messages under way, and a mirror that reads when it has to."""
+    """A publisher, messages in transit, and a gap detector that reads when it has to."""
 
     def __init__(self, topic: Topic, size: int) -> None:
         self.topic, self.size = topic, size
@@ -207,7 +207,7 @@ class World:
         self.messages.append(message)
 
     def begin_anew(self, *, from_one: bool) -> None:
-        """Begin another epoch with the next update."""
+        """Begin a new epoch with the next update."""
         if self.newest is not None and self.newest.position.epoch == self.epochs[-1]:
             epoch = f"{len(self.epochs) + 1}-e"
             self.epochs.append(epoch)
@@ -231,7 +231,7 @@ class World:
             self.reading = Read(self.gap_detector.position(self.topic), None)
 
     def answer(self) -> None:
-        """What ``read.lua`` does."""
+        """Answer a read as ``read.lua`` does."""
         if self.reading is None or self.reading.found is not None:
             return
         after = self.reading.after
@@ -248,7 +248,7 @@ class World:
             self.deliver(news, missing=missing)
 
     def audit(self) -> None:
-        """Compare what there is with what is known."""
+        """Compare the true state with what the node knows."""
         newest = self.newest.position if self.newest is not None else None
         if newest != self.gap_detector.position(self.topic) and self.gap_detector.must_read(
             self.topic
@@ -256,13 +256,13 @@ class World:
             self.deliver([], missing=True)
 
     def reconnect(self) -> None:
-        """Lose all that is under way."""
+        """Lose all messages in transit."""
         self.messages.clear()
         if self.gap_detector.must_read(self.topic):
             self.deliver([], missing=True)
 
     def give_up(self) -> None:
-        """Be refused an answer."""
+        """Refuse the answer to a read."""
         if self.reading is not None:
             self.reading = None
             self.gap_detector.give_up(self.topic)

@@ -21,7 +21,7 @@ from tests.support import AAPL, QUOTE, TRADES, TSLA, eventually, trades, update
 
 
 class Reader:
-    """Somebody who follows topics, and somebody else who publishes."""
+    """A node that follows topics, and another one that publishes."""
 
     def __init__(self) -> None:
         self.shown: list[tuple[Update, bool]] = []

@@ -8,7 +8,7 @@ from tests.support import AAPL, CANDLES, QUOTE, TRADES, TSLA, candle, trades, up
 
 
 class Node:
-    """Somebody who shows topics while Redis is away, in logs that it had before."""
+    """A node that publishes locally while Redis is unreachable, in logs that it had before."""
 
     def __init__(self) -> None:
         self.logs: dict[Topic, TopicLog] = {}
@@ -106,7 +106,7 @@ async def test_what_is_not_shown_any_more_needs_no_word_of_the_outage() -> None:
     await node.publish(1)
     await node.publish(1, topic=TSLA)
     node.outage_mode.forget(AAPL)
-    assert node.outage_mode.diverged == {AAPL, TSLA}  # its log still has what was said here
+    assert node.outage_mode.diverged == {AAPL, TSLA}  # its log still has what was published here
     node.outage_mode.end(lambda topic: topic == TSLA)
     assert node.outage_mode.diverged == {TSLA}
     node.outage_mode.forget(TSLA)

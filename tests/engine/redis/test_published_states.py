@@ -1,4 +1,4 @@
-"""States that this node has published_states, told again when Redis has lost them."""
+"""States that this node has published, republished when Redis has lost them."""
 
 from __future__ import annotations
 

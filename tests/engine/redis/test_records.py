@@ -1,4 +1,4 @@
-"""What travels as bytes: nothing is lost on the way, whatever it is."""
+"""Records in bytes: encoding and decoding loses nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is noted of topics: whose publisher is gone, and what somebody has removed."""
+"""Notes on topics: whose publisher is gone, and which were removed."""
 
 from __future__ import annotations
 
