@@ -1,4 +1,4 @@
-"""A client that speaks OpenD's protocol by itself: for what the vendor's can't be made to do."""
+"""A client of OpenD's protocol: for what the vendor's client can't be made to do."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class RedisServer:
         raise AssertionError(f"Redis doesn't start:\n{self._log()}")
 
     def _started(self) -> bool:
-        """Start it on its port; give False where somebody else has it."""
+        """Start it on its port; return False if another process has the port."""
         ports = f"port 0\ntls-port {self.port}" if self._tls else f"port {self.port}"
         file = self._folder / "redis.conf"
         file.write_text("\n".join([ports, *self._config, ""]))
@@ -202,7 +202,7 @@ class RedisServer:
         )
 
     def cli(self, *arguments: str | bytes | float) -> str:
-        """Run a command on a connection of its own; give the reply as redis-cli prints it."""
+        """Run a command on its own connection; return the reply as redis-cli prints it."""
         with self.client() as client:
             # As it comes, not as the client's makers think is nicer.
             client.response_callbacks.clear()

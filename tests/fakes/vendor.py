@@ -71,7 +71,7 @@ class Vendor:
         return data
 
     def refusal(self, method: str, *arguments: Any) -> str:
-        """Call a method of the context that must fail, and give what it says."""
+        """Call a method of the context that must fail, and return its error text."""
         code, data = self.ask(f"context.{method}({', '.join(map(repr, arguments))})")
         assert code == -1, data
         return str(data)

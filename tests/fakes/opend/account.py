@@ -77,7 +77,7 @@ class Account:
         self._states_asked: deque[float] = deque()
 
     def open(self, connection: int) -> dict[Key, float]:
-        """Take a connection in, and give what it holds: since when."""
+        """Add a connection; return its table of subscriptions with the time each began."""
         self.held[connection] = {}
         return self.held[connection]
 

@@ -191,11 +191,11 @@ class Controller:
         self._tell("drop", within_frame=within_frame)
 
     def stop_listening(self) -> None:
-        """Be gone."""
+        """Stop the listener and cut all connections, as if the process were gone."""
         self._tell("stop_listening")
 
     def listen(self) -> None:
-        """Be back, on the same port."""
+        """Listen again, on the same port."""
         self._tell("listen")
 
     def mute(self, *, muted: bool = True) -> None:
@@ -241,7 +241,7 @@ class Controller:
         return [(protocol, body) for protocol, body in self._tell("recorded")]
 
     def clear_recorded(self) -> None:
-        """Forget those."""
+        """Forget the recorded requests."""
         self._tell("clear_recorded")
 
     def close(self) -> None:

@@ -145,7 +145,7 @@ class Market:
             self._opend.store.quotes[code] = walk.quote(time.time())
 
     async def run(self) -> None:
-        """Move for ever."""
+        """Move the market until cancelled."""
         while True:
             await asyncio.sleep(1 / self._rate)
             now = time.time()

@@ -1,4 +1,4 @@
-"""Writes what the store knows into the vendor's messages, for answers and pushes alike."""
+"""Writes the store's data into the vendor's messages, for answers and pushes alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes to subscribers: as it is pushed, and what is stored when they subscribe."""
+"""Pushes to subscribers: each when it happens, and the stored ones after a subscription."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ REALTIME, CACHE = 1, 3
 
 
 class Pushes:
-    """Stores what is pushed, and writes it to whoever subscribed it."""
+    """Stores each push, and writes it to its subscribers."""
 
     def __init__(self, opend: OpenD) -> None:
         self._opend = opend

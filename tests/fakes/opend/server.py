@@ -1,4 +1,4 @@
-"""The simulated OpenD: its connections, what it knows, and what it is told to do wrong."""
+"""The simulated OpenD: its connections, its data, and the faults that a test requests."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class OpenD:
 
     @property
     def encrypts(self) -> bool:
-        """Whether clients have to."""
+        """Whether clients must encrypt."""
         return isinstance(self.seal, RsaSeal)
 
     async def listen(self) -> None:
