@@ -27,7 +27,7 @@ from tests.support import AAPL, TRADES, connect, eventually, nodes, published_bo
 
 
 class Quiet(Feed):
-    """A feed that publishes what it is told to, and notes what it hears."""
+    """A feed that publishes only when a test says so, and records its calls."""
 
     name = "quiet"
 

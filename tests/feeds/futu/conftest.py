@@ -31,7 +31,7 @@ SOON_CLOSED = FutuTimes(first_push_seconds=0.5)
 
 
 class Running:
-    """A feed that runs, and what it published: all, and the newest of each symbol."""
+    """A running feed, all its publications, and the newest one of each symbol."""
 
     def __init__(self, ports: Sequence[int], host: str, **more: Any) -> None:
         self.newest: dict[str, Publication] = {}

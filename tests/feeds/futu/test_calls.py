@@ -71,7 +71,7 @@ class Compared:
         return [body for number, body in self._opend.recorded() if number == protocol]
 
     def asked(self, expression: str, protocols: set[int]) -> list[tuple[int, str]]:
-        """Return what an expression makes the vendor's package send, of some ids."""
+        """Return the requests of some ids that an expression makes the vendor's package send."""
         self._opend.clear_recorded()
         self._vendor.ask(expression)
         return [one for one in self._opend.recorded() if one[0] in protocols]

@@ -145,7 +145,7 @@ async def test_a_code_that_opend_does_not_have_is_not_found(opend: Controller) -
     opend.define(*UNUSUAL)
     link = await linked(opend)
     directory = Directory()
-    await directory.search(link, "US.", 5, lambda _symbol: None)  # has the lists
+    await directory.search(link, "US.", 5, lambda _symbol: None)  # OpenD has the lists
     asked = opend.requests().count(STATIC_INFO)
     for _ in range(3):
         assert await directory.search(link, "US.AAPL260914C1", 5, lambda _symbol: None) == []

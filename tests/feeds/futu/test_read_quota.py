@@ -1,4 +1,4 @@
-"""What reads alone may take of the quota."""
+"""The share of the quota that reads alone may use."""
 
 from __future__ import annotations
 

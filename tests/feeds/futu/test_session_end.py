@@ -52,7 +52,7 @@ class Watch:
         self.series.push([line], self.ms(now))
 
     def look(self, now: str, state: MarketState | None = None) -> bool:
-        """Return whether the candle has ended when somebody looks now."""
+        """Return whether the candle has ended by now."""
         self.state = state or self.state
         at = self.ms(now)
         self.endings.look(self.topic.symbol, at)

@@ -248,7 +248,7 @@ def test_a_pinned_topic_takes_the_place_of_the_newest_that_is_not() -> None:
     probe = copy.deepcopy(plans)
     assert probe.next_action(61) == Unsubscribe((B,))
     plans.want(B)
-    assert plans.next_action(61) == Unsubscribe((B,))  # newly wanted, thus the newest
+    assert plans.next_action(61) == Unsubscribe((B,))  # wanted again, so it is the newest
     plans.done(Unsubscribe((B,)), 61)
     plans.told({"stock": Amount(2, 1)}, {A, C})
     assert plans.next_action(61) == Subscribe((D,))
@@ -432,7 +432,7 @@ def test_what_opend_has_lost_is_subscribed_again() -> None:
 
 
 class Refused(Exception):
-    """OpenD won't; it does nothing of what was asked."""
+    """OpenD refuses a request; it does nothing of it."""
 
 
 def units_in_world(topic: Topic) -> frozenset[tuple[QuotaPool, object]]:
@@ -520,8 +520,8 @@ class Play:
         self.linger = linger
         self.pinned = frozenset(pinned)
         self.wanted: dict[Topic, float | None] = {}  # since when it isn't, None while it is
-        self.read: set[Topic] = set()  # what reads alone want
-        self.for_reads: set[Topic] = set()  # what they wanted since a subscriber did
+        self.read: set[Topic] = set()  # what only reads want
+        self.for_reads: set[Topic] = set()  # only reads wanted it since a subscriber
         sf_securities = limits.get("sf_book")
         pools = (
             Pools(partial(units_of, sf=True), sf_securities=sf_securities)
@@ -556,7 +556,7 @@ class Play:
         return topic in self.pinned or self.wanted.get(topic, 0.0) is None
 
     def lingers(self, topic: Topic) -> bool:
-        """Return whether a subscriber has left a topic a moment ago."""
+        """Return whether the last subscriber has left a topic only a moment ago."""
         since = self.wanted.get(topic)
         return since is not None and self.world.now < since + self.linger
 
@@ -668,7 +668,7 @@ class Play:
         self.tell()
 
     def look(self) -> None:
-        """Nothing is left undone that could be done, and the next time is the right one."""
+        """Check that nothing possible is left undone, and that the next time is the right one."""
         plans, world, now = self.plans, self.world, self.world.now
         held = set(plans.held)
         assert held >= set(world.own)

@@ -359,7 +359,7 @@ class Market:
     def subscribe(self, cached: int) -> None:
         """Begin, be pushed what OpenD has kept, and ask for the newest."""
         if self.filling:
-            return  # the answer is still on its way
+            return  # the answer is still in transit
         self.tape.begin()
         self.pushed = cached
         self.connected = self.filling = True
