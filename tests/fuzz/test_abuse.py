@@ -1,4 +1,4 @@
-"""Floods, bombs and half sentences: the server still serves, says what it refused, and stays small.
+"""Floods, bombs and half requests: the server still serves, reports refusals, stays small.
 
 What a client of ours gets meanwhile it gets in time.
 """
@@ -42,7 +42,7 @@ of 64 bytes a message, or of one kilobyte a connection, would be more."""
 
 
 async def talk(port: int, first: bytes = b"", then: bytes = b"") -> bytes:
-    """Connect, send, after the head of the answer send more, and give all that comes."""
+    """Connect, send, send more after the answer's head, and return all that arrives."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answer = b""
     try:
@@ -84,7 +84,7 @@ async def besieged(**settings: Any) -> AsyncIterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _without_a_fault(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Nothing that comes from outside is a fault of ours."""
+    """Check that no input from outside is logged as a fault of the server."""
     caplog.set_level(logging.INFO)
     yield
     assert "Traceback" not in caplog.text
@@ -92,7 +92,7 @@ def _without_a_fault(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 async def refusals(server: Server) -> dict[str, int]:
-    """Read what was refused, where people and machines look."""
+    """Return the refusals that /stats counts, which must equal those of /metrics."""
     async with httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http:
         counts: dict[str, int] = (await http.get("/stats")).json()["refusals"]
         numbers = (await http.get("/metrics")).text
@@ -171,7 +171,7 @@ async def chatter(port: int, dice: random.Random, protocol: str, count: int) -> 
 
 
 async def auth_request(port: int, data: bytes) -> None:
-    """Connect, send it, and go away without a word."""
+    """Connect, send the request, and leave without a close frame."""
     with contextlib.suppress(ConnectionError):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         sock = writer.get_extra_info("socket")
@@ -199,7 +199,7 @@ async def flood(port: int, dice: random.Random, share: float) -> None:
 
 
 async def be_served(url: str, waits: list[float]) -> None:
-    """Publish a book now and then, and see how long it takes to come."""
+    """Publish a book now and then, and measure how long it takes to arrive."""
     async with connect(url + "good?protocol=bookcast.v1&symbols=AAPL") as client:
         size = 0
         while True:
@@ -250,7 +250,7 @@ async def test_a_hundred_thousand_malformed_inputs_leave_no_trace() -> None:
     assert after - before < FLAT
 
 
-# What has happened to others
+# Faults that other servers had
 
 
 @pytest.mark.parametrize(

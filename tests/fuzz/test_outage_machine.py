@@ -1,4 +1,4 @@
-"""Outages in every order: what a node's clients are shown of what it publishes meanwhile."""
+"""Outages in every order: what a node's clients receive of what it publishes meanwhile."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOPICS: Final = (AAPL, TRADES, CANDLES)
 
 
 class OutageEngine(MemoryEngine):
-    """Stands for Redis and a node that goes on by itself while it is away."""
+    """An engine that stands for Redis, and for a node that publishes locally in an outage."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(log_of=self._log_of_node, **options)
@@ -129,14 +129,14 @@ class OutageMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.engine.outage_mode.is_active)
     @rule()
     def begin_outage(self) -> None:
-        """Redis is away."""
+        """Redis becomes unreachable."""
         self.flush()
         self.engine.outage_mode.begin()
 
     @precondition(lambda self: self.engine.outage_mode.is_active)
     @rule()
     def end_outage(self) -> None:
-        """Redis is back."""
+        """Redis is reachable again."""
         self.flush()
         run_through(self.engine.end_outage())
         self.flush()
