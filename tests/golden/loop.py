@@ -104,7 +104,7 @@ class Listener:
 
 
 class ScriptedLoop(asyncio.SelectorEventLoop):
-    """asyncio's own loop, with a selector and listeners that the script has in its hand."""
+    """asyncio's own loop, with a selector and listeners that the script controls."""
 
     def __init__(self) -> None:
         self.selector = ScriptedSelector()

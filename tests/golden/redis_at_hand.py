@@ -1,4 +1,4 @@
-"""The Redis of a scenario, and how the loop knows that nothing of it is on its way."""
+"""The Redis of a scenario, and how the loop knows that no reply of it is in transit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ other, what was asked of it before has been answered too."""
 
 
 class RedisAtHand:
-    """Takes Redis away and gives it back, and sets the loop's barrier accordingly.
+    """Stops and starts Redis for a scenario, and sets the loop's barrier accordingly.
 
     The kernel delivers on the loopback in order, so whatever was sent before the barrier's own
     bytes has come when those have.
@@ -40,12 +40,12 @@ class RedisAtHand:
         self._be_there()
 
     def stop(self) -> None:
-        """End it, with all that it has."""
+        """Stop Redis; its data is lost."""
         self._be_gone()
         self.server.stop()
 
     def start(self) -> None:
-        """Start it again, on the same port and empty."""
+        """Start Redis again, on the same port and empty."""
         self.server.start()
         self._be_there()
 
