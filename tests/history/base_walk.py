@@ -1,4 +1,4 @@
-"""What a client of the base protocol may be shown, whose books have no positions."""
+"""Which books, having no positions, a client of the base protocol may receive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client as people write them: it stays connected, and shows its tokens."""
+"""A client as people write them: it stays connected, and sends its tokens."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Client(ABC):
         self._hurried.set()
 
     async def stop(self) -> None:
-        """End, without goodbye; raises what went wrong meanwhile."""
+        """Stop without a goodbye; raise what went wrong meanwhile."""
         assert self._task is not None
         failed = self._task.done()
         self._task.cancel()
@@ -120,7 +120,7 @@ class Client(ABC):
 
     @abstractmethod
     async def _tend(self) -> None:
-        """Do what is to be done again and again while it is connected."""
+        """Do the periodic work of a connected client."""
 
     def _write(self, what: Happening, **more: Any) -> None:
         self.track.events.append(Event(self._clock(), what, node=self._node, **more))
@@ -159,7 +159,7 @@ class Client(ABC):
             await asyncio.sleep(seconds)
 
     async def _connect(self) -> bool:
-        """Be connected until that ends; tell whether there was a connection at all."""
+        """Stay connected until the connection ends; return whether there was one at all."""
         sock = socket.socket()
         sock.setblocking(False)
         if self._slow:

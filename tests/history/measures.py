@@ -1,4 +1,4 @@
-"""What a history says in numbers: how late things came, and how long clients were without."""
+"""A history in numbers: delays, and how long clients were without data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOTICED_SECONDS = 6.0
 
 
 class Outage(msgspec.Struct, frozen=True):
-    """A client that lost its node. ``noticed``: seconds until its connection was lost.
+    """A client's outage after the loss of its node. ``noticed``: seconds until the loss.
 
     ``without``: from then until it got data again, apart from its own waits (``waited``); None: it
     never did, although something was published after the loss.

@@ -1,4 +1,4 @@
-"""Publishers: one thing after the other, through the balancer and around it, written down."""
+"""Publishers: one publication after the other, through the balancer and around it, recorded."""
 
 from __future__ import annotations
 

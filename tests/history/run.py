@@ -134,7 +134,7 @@ class Run:
             if connected and all(map(self._has_all(last), self.clients)):
                 converged = self.clock() - published_at
             await asyncio.sleep(0.02)
-        # What comes now would be too much.
+        # More messages from here on would be too many.
         await asyncio.sleep(0.3)
         return converged
 

@@ -18,7 +18,7 @@ CANDLES = "candles:P0"
 
 
 class Story:
-    """Builds a history in which all went well, unless told otherwise."""
+    """A builder of histories in which everything works, unless a test adds a fault."""
 
     def __init__(self, *modes: Mode) -> None:
         self.history = History(1, modes=frozenset(modes))
@@ -69,7 +69,7 @@ class Story:
 
 
 class Listener:
-    """Writes down what one client is told."""
+    """A recorder of what one client receives."""
 
     def __init__(self, story: Story, track: Track) -> None:
         self._story = story

@@ -1,4 +1,4 @@
-"""Tokens of clients and publishers: how long they hold, and what they are for."""
+"""Tokens of clients and publishers: how long they are valid, and for which symbols."""
 
 from __future__ import annotations
 
