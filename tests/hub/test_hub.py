@@ -33,7 +33,7 @@ V1 = ViewSpec("v1", "AAPL")
 
 
 class World:
-    """A hub with a stopped clock, and the logs of an engine that notes what is wanted."""
+    """A hub with a stopped clock, and an engine's logs that record the demand."""
 
     def __init__(
         self,
