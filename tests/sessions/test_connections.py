@@ -569,7 +569,7 @@ def test_places_are_compared_by_number_within_one_epoch() -> None:
     assert resumed["restored"][0]["seq"] is None
 
 
-# What the reviews found
+# Bugs that reviews found
 
 
 async def test_another_interval_loses_no_trade_and_repeats_none() -> None:

@@ -7,7 +7,7 @@ from tests.support import ManualTimer
 
 
 class Client:
-    """The other side, as far as a watch sees it."""
+    """A client, as far as the liveness check sees it."""
 
     def __init__(self) -> None:
         self.heard_at = 1000.0

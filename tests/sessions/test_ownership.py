@@ -1,4 +1,4 @@
-"""Sessions among several nodes, in thousands of interleavings: none is lost, none is had twice."""
+"""Sessions among several nodes, in thousands of interleavings: no loss, no duplicate."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Cluster(Nodes):
         return peer
 
     def drop(self, who: int, _at: int) -> None:
-        """A connection is cut, and the server isn't told."""
+        """A connection is cut, but the server doesn't notice."""
         connection = self.owners[who].connection
         if connection is None:
             return

@@ -24,7 +24,7 @@ Outcomes = list[Position | InvalidInput]
 
 
 class World(SessionWorld):
-    """One client of v1, reads that can be held, and a publisher that notes its batches."""
+    """A v1 client, reads that a test can delay, and a publisher that records its batches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class World(SessionWorld):
         ]
 
     def hold_reads(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Read every topic first that is opened from now on."""
+        """From now on, read every topic first that is opened."""
 
         def open_later(topics: Sequence[Topic]) -> asyncio.Future[Sequence[Interest]]:
             self.asked.append(list(topics))

@@ -39,7 +39,7 @@ async def _publishes_nothing(*_args: object) -> list[Any]:
 
 
 class ClientTransport:
-    """A client that writes plain texts to a list, and answers pings when it is told to."""
+    """A client that keeps plain texts in a list, and answers pings when a test says so."""
 
     def __init__(self, world: SessionWorld) -> None:
         self.world = world
@@ -63,7 +63,7 @@ class ClientTransport:
             self._leave(None if code in FINAL else self.session.delivered_before())
 
     def go_on(self) -> None:
-        """Do what the session has to do, which waits for nothing here."""
+        """Do the pending work of the session; it waits for nothing here."""
 
     def pong(self) -> None:
         """Answer the newest ping."""
@@ -72,7 +72,7 @@ class ClientTransport:
         self.world.timer.loop.settle()
 
     def vanish(self, *, read_all: bool = False) -> None:
-        """Be lost without a goodbye."""
+        """Drop the connection without a goodbye."""
         self._leave(self.world.timer.now + 1 if read_all else self.session.delivered_before())
 
     def goodbye(self) -> None:

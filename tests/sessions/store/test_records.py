@@ -1,4 +1,4 @@
-"""The records of sessions: only the owner's last word counts, and all that a client saw is read."""
+"""Records of sessions: only the owner's last write counts, and all a client saw is read."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_what_an_owner_of_before_says_late_is_refused(redis_url: str) -> N
         await one.end(KEY, before)
         claim = await one.claim(KEY)
         assert (claim.kind, claim.data) == ("taken", b"after")
-        # The same node again, but what it said before it had lost it is as late as ever.
+        # The same node again, but what it sent before it lost the session is still too late.
         assert await one.save(KEY, before, b"late", live=False) == 0
         assert await one.save(KEY, claim.generation, b"now", live=False) == claim.generation
 
@@ -74,7 +74,7 @@ async def test_a_session_whose_client_is_connected_is_taken_by_force_alone(redis
         assert await one.touch(KEY, generation)
         claim = await other.claim(KEY, mark=ANY)
         assert (claim.kind, claim.data) == ("taken", b"data")
-        # Whoever took it has its client: nobody takes it away without asking.
+        # The node that took it has its client: no other node takes it without asking.
         assert (await one.claim(KEY)).kind == "live"
 
 

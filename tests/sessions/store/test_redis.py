@@ -1,4 +1,4 @@
-"""Sessions are written to Redis as they change and end, and let go when another node has them."""
+"""Sessions are saved to Redis as they change and end, and released when another node has them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Members:
 
 
 class House:
-    """One node's store, and what it says has become of its holders."""
+    """A node's store, and a record of what it reports of its sessions."""
 
     def __init__(self, records: SessionRecords, id_: str, times: SessionTimes) -> None:
         self.records = records
@@ -68,7 +68,7 @@ class House:
         return claim if isinstance(claim, Claim) else await claim
 
     async def found(self, client_id: str = "me") -> SavedSubscriptions | None:
-        """Take a session as it was saved; None: there is none."""
+        """Return a session as it was saved; None if there is none."""
         claim = await self.claim(Client(self.key(client_id)))
         if claim.state == "live":
             again = self.store.claim(self.key(client_id), Client("x"), mark=claim.mark)
