@@ -116,7 +116,7 @@ async def test_without_redis_it_begins_all_the_same(server: RedisServer) -> None
 async def test_an_end_takes_what_this_node_wants_with_it(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """Nobody has to wait until it counts as dead."""
+    """The other nodes needn't wait until it counts as dead."""
     async with node(redis_url, "one") as one:
         await one.follow(AAPL)
         await eventually(lambda: redis_server.cli("EXISTS", KEYS.demand("one")) == "1", "the wish")
