@@ -60,7 +60,7 @@ async def heart(redis_url: str) -> AsyncIterator[Heart]:
 
 
 async def test_it_beats_again_and_again(heart: Heart) -> None:
-    """Whatever comes of it, also a fault of ours; and soon when it is told to."""
+    """It goes on after any failure, also one of ours, and beats at once on request."""
     await heart.pulse.beat()
     assert heart.said == 1
     heart.pulse.start()
@@ -123,6 +123,6 @@ async def test_who_doesnt_hear_their_own_pulse_subscribes_anew(heart: Heart) -> 
 
 @pytest.mark.parametrize("wrong", [{"pulse": 1.5}, {"deaf": 2.0}, {"living": 1.0}])
 def test_a_pulse_may_get_lost(wrong: dict[str, float]) -> None:
-    """Nobody counts as deaf or dead for that."""
+    """A single lost pulse makes no node count as deaf or dead."""
     with pytest.raises(ValueError, match="must be longer than 2 times pulse"):
         PulseTimes(**wrong)
