@@ -25,7 +25,7 @@ class Feed:
 
 
 async def test_a_change_reaches_the_feed_in_the_same_turn() -> None:
-    """No task, no delay; what isn't news isn't told."""
+    """There is no task and no delay; an unchanged demand isn't reported."""
     demand, feed = MemoryDemand(), Feed()
     demand.want(AAPL)
     await demand.follow(feed)

@@ -37,7 +37,7 @@ async def test_a_single_node_has_the_feed_when_it_is_started() -> None:
 
 
 async def test_a_single_node_that_is_refused_begins_anew() -> None:
-    """Under the next number, since nobody else takes it."""
+    """It takes the next fencing token, since no other node does."""
     election, runner = MemoryElection(), Runner()
     await election.start(runner)
     await election.note_fenced(1)

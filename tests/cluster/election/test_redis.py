@@ -69,7 +69,7 @@ async def turns(count: int = 3) -> None:
 async def test_the_lock_is_renewed_for_as_long_as_its_holder_lives(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """Under one number; nobody else gets it."""
+    """The fencing token stays the same, and no other node gets the lock."""
     async with two(redis_url) as (one, other, _):
         fence = one.fence
         assert redis_server.cli("GET", KEYS.lock) == f"{fence} one"
@@ -99,7 +99,7 @@ async def test_every_shard_is_fenced_before_the_feed_begins(
 async def test_who_resigns_is_followed_at_once(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next one has a higher number, and is told of it."""
+    """The next leader has a higher fencing token, and its runner is notified."""
     async with two(redis_url) as (one, other, _):
         before = await one.leads()
         await one.election.resign()
@@ -133,7 +133,7 @@ async def test_who_is_refused_ends_its_feed(redis_url: str) -> None:
 async def test_a_lock_that_is_lost_is_taken_again_under_its_number(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """Nobody else has had it since, so the feed needn't end."""
+    """No other node has led since, so the feed needn't stop."""
     async with two(redis_url) as (one, other, _):
         other.now = -1.0
         other.election._away_until = 0.0  # it resigns, as after an outage of Redis
@@ -173,7 +173,7 @@ async def test_who_comes_back_after_another_begins_anew(
 async def test_while_redis_is_away_the_feed_goes_on(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """Afterwards whoever had it has the first word, for a while."""
+    """Afterwards the former leader has precedence for a while."""
     async with two(redis_url) as (one, other, breaker):
         fence = await one.leads()
         await one.election._changing.acquire()
@@ -193,7 +193,7 @@ async def test_while_redis_is_away_the_feed_goes_on(
 async def test_a_fault_of_the_feed_does_not_end_the_looking(
     redis_url: str, caplog: pytest.LogCaptureFixture, redis_server: RedisServer
 ) -> None:
-    """The log tells."""
+    """The error is logged."""
     async with plane(redis_url) as made:
         one = Candidate(made, "one")
         one.before_gain = lambda: 1 / 0

@@ -34,7 +34,7 @@ async def test_a_single_node_is_in_no_cluster() -> None:
 
 @pytest.mark.parametrize("lost", ["turn", ""])
 async def test_a_message_can_be_lost_on_its_way(lost: str) -> None:
-    """A question or its answer; nobody is told, so the patience of whoever asks runs out."""
+    """The caller isn't notified of a lost request or answer, so its timeout expires."""
     network = MemoryNetwork()
     one, _ = node("one", network), node("two", network)
     network.loses = lambda sender, receiver, method: (

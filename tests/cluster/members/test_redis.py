@@ -67,7 +67,7 @@ async def test_who_was_forgotten_is_told(redis_url: str, redis_server: RedisServ
 
 
 async def test_while_redis_is_away_nobody_answers(redis_url: str) -> None:
-    """And nobody is waited for."""
+    """The caller doesn't wait for an answer."""
     async with node(redis_url, "one") as one:
         one.backend._plane.breaker.fail("gone")
         asked = members_of(one)
@@ -79,7 +79,7 @@ async def test_while_redis_is_away_nobody_answers(redis_url: str) -> None:
 
 
 async def test_a_node_asks_itself_also_while_redis_is_away(redis_url: str) -> None:
-    """There is nobody between."""
+    """The request doesn't go through Redis."""
     async with node(redis_url, "one") as one:
         asked = members_of(one)
 
@@ -136,7 +136,7 @@ async def test_nodes_write_what_all_who_live_can_read(
 async def test_a_node_whose_word_cant_be_read_lives_all_the_same(
     redis_url: str, redis_server: RedisServer, said: bytes | str
 ) -> None:
-    """Nobody knows what it reads, so it is written to in the oldest format."""
+    """Its formats are unknown, so records are written in the oldest one."""
     async with plane(redis_url) as made:
         log = made.unreadable
         one = RedisMembers(made, lambda: Node("one", "group"), PulseTimes())
