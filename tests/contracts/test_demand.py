@@ -179,7 +179,7 @@ async def test_what_this_node_wants_reaches_its_feed_at_once(
 async def test_what_any_node_subscribes_is_no_read(
     world: World, three: tuple[Feed, Feed, Feed]
 ) -> None:
-    """Whoever reads it beside; when the last subscriber leaves, the reads count."""
+    """Other nodes may read it too; when the last subscriber leaves, the reads count."""
     one, other, _ = three
     one.demand.want_to_read(AAPL)
     other.demand.want_to_read(TSLA)
@@ -250,7 +250,7 @@ async def test_what_a_node_wanted_ends_with_it(
 async def test_of_many_changes_the_last_counts(
     world: World, three: tuple[Feed, Feed, Feed]
 ) -> None:
-    """However often somebody changes their mind."""
+    """The number of changes doesn't matter."""
     one, other, _ = three
     await one.follow()
     for _ in range(50):

@@ -123,7 +123,7 @@ async def another(runners: list[Runner], *before: Runner) -> Runner:
 
 
 async def test_one_node_runs_the_feed(three: list[Runner]) -> None:
-    """Under a number; the others have none, and were told nothing."""
+    """It has a fencing token; the other nodes have none and got no call."""
     fence = await three[0].leads()
     assert fence > 0
     assert [one.election.fence for one in three] == [fence, None, None]

@@ -239,7 +239,7 @@ async def test_what_resumes_begins_a_new_epoch_of_its_topic_alone(node: Node) ->
 
 
 async def test_what_is_past_stays_marked(node: Node) -> None:
-    """So that whoever delivers it can tell."""
+    """The mark reaches every receiver."""
     await node.follows(TRADES)
     await node.engine.publish([Publication(TRADES, trades(1), backfill=True)])
     await node.engine.publish([Publication(TRADES, trades(2))])
@@ -304,7 +304,7 @@ async def test_keys_hold_for_what_is_published_at_once(node: Node) -> None:
 
 
 async def test_a_topic_whose_publisher_is_gone_is_known(node: Node) -> None:
-    """Until somebody publishes again; and not where somebody has already."""
+    """It is marked until the next publication, unless there was one already."""
     await node.follows(AAPL)
     await node.follows(TSLA)
     positions = await node.engine.publish([Publication(one, book(1)) for one in (AAPL, TSLA)])
@@ -322,7 +322,7 @@ async def test_a_topic_whose_publisher_is_gone_is_known(node: Node) -> None:
 
 @pytest.mark.parametrize("topic", [AAPL, TRADES, CANDLES])
 async def test_a_topic_can_be_removed(node: Node, topic: Topic) -> None:
-    """As if nobody had ever published it; whoever does begins a new epoch."""
+    """It is as if it had never been published; the next publication begins a new epoch."""
     data: dict[Topic, Data] = {
         AAPL: book(1),
         TRADES: trades(1),

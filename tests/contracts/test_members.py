@@ -128,7 +128,7 @@ async def test_a_node_answers_what_it_is_asked(two: tuple[Members, Members]) -> 
 
 
 async def test_an_answer_may_ask_something_itself(two: tuple[Members, Members]) -> None:
-    """Even whoever asks."""
+    """It may even ask the node that asked."""
     one, other = two
 
     async def ask_back(body: bytes) -> bytes:
@@ -141,7 +141,7 @@ async def test_an_answer_may_ask_something_itself(two: tuple[Members, Members]) 
 async def test_who_cannot_answer_is_waited_for_no_longer_than_is_right(
     two: tuple[Members, Members], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not at all, where nobody listens or knows what is asked."""
+    """If no node listens or none knows the method, there is no wait at all."""
     one, other = two
     never = asyncio.Event()
 
@@ -164,7 +164,7 @@ async def test_who_cannot_answer_is_waited_for_no_longer_than_is_right(
 
 
 async def test_who_is_dead_is_not_waited_for(world: World, two: tuple[Members, Members]) -> None:
-    """Nobody listens where it was."""
+    """No node listens on its channel."""
     one, other = two
     other.handlers["turn"] = turned
     await world.lose(other)
@@ -173,7 +173,7 @@ async def test_who_is_dead_is_not_waited_for(world: World, two: tuple[Members, M
 
 
 async def test_a_node_can_be_told_something(two: tuple[Members, Members]) -> None:
-    """Without an answer; whoever isn't there, hears nothing."""
+    """There is no answer; an absent node doesn't get the message."""
     one, other = two
     heard: list[bytes] = []
 
