@@ -32,7 +32,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_ends_the_command_cleanly_and_soon(number: signal.Signals) -> None:
-    """Clients are told, the exit code is 0, and no traceback is logged."""
+    """Clients are notified, the exit code is 0, and no traceback is logged."""
     with command("serve", "--port", "0", "--feed", "simulator") as served:
         async with connect(served.http_url.replace("http", "ws") + "/ws/me") as client:
             await client.subscribe("US.AAPL")
@@ -117,7 +117,7 @@ def test_a_taken_port_is_one_sentence_and_code_2() -> None:
 
 
 def test_production_does_not_start_open_by_accident() -> None:
-    """It must be told so in words."""
+    """An open server must be set explicitly."""
     result = run("serve", environ={"ENVIRONMENT": "production"})
     assert result.returncode == 2
     assert "AUTH_MODE=none" in result.stderr
