@@ -127,7 +127,7 @@ async def test_the_feed_goes_on_for_its_own_node_and_then_for_all(
 async def test_a_redis_that_was_started_anew_begins_new_epochs(
     tmp_path: Path, persist: bool
 ) -> None:
-    """It may have lost what it had said last. Where it knows the numbers, they go on."""
+    """It may have lost its last updates; if it has the numbers, they continue."""
     with RedisServer(tmp_path, persist=persist) as server:
         async with (
             node(server.url, "one", patience=TIMEOUT) as one,
@@ -298,7 +298,7 @@ def data_of(topic: Topic, *numbers: int) -> list[Trades | Candle]:
 async def test_what_was_before_an_outage_is_kept_again_after_it(
     server: RedisServer, topic: Topic
 ) -> None:
-    """What the node published alone took its place meanwhile; nobody is shown it twice."""
+    """The node's own updates had replaced it meanwhile; no client gets it twice."""
     rules = RedisRules(local=True)
     async with (
         node(server.url, "one", patience=TIMEOUT, rules=rules) as one,

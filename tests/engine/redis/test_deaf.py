@@ -52,7 +52,7 @@ async def test_a_subscription_that_is_killed_loses_no_trade(tmp_path: Path) -> N
 
 
 async def test_a_subscriber_that_is_too_slow_for_redis_loses_no_trade(tmp_path: Path) -> None:
-    """Redis cuts it off without a word when too much waits for it."""
+    """Redis cuts its connection silently when too much data waits for it."""
     limit = "client-output-buffer-limit pubsub 64kb 0 0"
     with RedisServer(tmp_path, config=[limit]) as server:
         async with node(server.url, "one") as one, node(server.url, "two") as other:

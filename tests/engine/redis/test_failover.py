@@ -72,7 +72,7 @@ async def named(server: RedisServer) -> AsyncIterator[tuple[FaultyProxy, EngineN
 async def test_what_a_replica_has_not_got_is_told_again_and_never_numbered_twice(
     server: RedisServer, replica: RedisServer
 ) -> None:
-    """Quiet books too: whoever asks afterwards gets the newest."""
+    """This includes quiet books: a later reader gets the newest one."""
     async with named(server) as (name, one, other):
         await one.engine.publish(
             [*books(AAPL, 1), *books(TSLA, 1), *trade(TRADES, 1)], fence=one.fence
@@ -128,7 +128,7 @@ async def test_a_redis_that_becomes_a_replica_is_left(
 async def test_a_replica_alone_is_no_redis_to_publish_in(
     server: RedisServer, replica: RedisServer
 ) -> None:
-    """It says so, and this node goes on by itself."""
+    """It refuses writes, and this node enters outage mode."""
     async with node(replica.url, "one", patience=TIMEOUT, hears=False) as one:
         await one.away()
         assert "is a replica, and takes no writes" in (one.engine.status().detail or "")
@@ -173,7 +173,7 @@ async def publish_when_back(node: EngineNode, publications: list[Publication]) -
 
 
 async def test_a_failback_numbers_nothing_twice(server: RedisServer, replica: RedisServer) -> None:
-    """The first one is the same process, but lacks what it had said: it took the other's data."""
+    """The first Redis is the same process, but copied the other's data and lacks its last updates."""
     async with named(server) as (name, one, other):
         await one.engine.publish(trade(TRADES, 1))
         await in_step(server, replica)
@@ -202,7 +202,7 @@ async def test_a_failback_numbers_nothing_twice(server: RedisServer, replica: Re
 async def test_what_a_replica_that_is_taken_to_lacks_of_demand_is_told_again(
     server: RedisServer, replica: RedisServer
 ) -> None:
-    """Although nobody has lost a connection that listens, and no call has failed."""
+    """This works although no subscription was lost and no call has failed."""
     async with named(server) as (name, one, other):
         await eventually(lambda: TSLA in one.wanted, "the demand")
         await in_step(server, replica)
@@ -217,7 +217,7 @@ async def test_what_a_replica_that_is_taken_to_lacks_of_demand_is_told_again(
 
 
 async def test_an_older_epoch_that_redis_has_again_wins_nothing(tmp_path: Path) -> None:
-    """It kept a book from before it began anew once; trades of then aren't told again either."""
+    """Redis has an older book again; trades from then aren't sent again either."""
     with RedisServer(tmp_path, config=["save 3600 1"]) as server:
         async with (
             node(server.url, "one", patience=TIMEOUT) as one,

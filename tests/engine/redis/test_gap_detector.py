@@ -72,7 +72,7 @@ def test_what_continues_is_news() -> None:
 
 
 def test_what_came_before_is_no_news() -> None:
-    """A message that comes twice changes nothing, one that overlaps tells what is new in it."""
+    """A duplicate changes nothing; of an overlapping message only the new part counts."""
     gap_detector = followed(TRADES, 1, 2, 3)
     assert gap_detector.hear(TRADES, updates(2, 3)) == ([], False)
     assert gap_detector.hear(TRADES, updates(3, 4)) == (updates(4), False)
@@ -101,7 +101,7 @@ def test_what_comes_while_it_is_read_waits() -> None:
 
 
 def test_an_epoch_that_began_while_it_was_read_makes_it_read_once_more() -> None:
-    """Nobody can tell which of both is the newer one."""
+    """It is unknown which of both epochs is the newer one."""
     gap_detector = GapDetector(PLENTY, LogRules().log_of)
     gap_detector.follow(TRADES)
     gap_detector.hear(TRADES, updates(2, epoch="1-f"))
