@@ -173,7 +173,7 @@ async def publish_when_back(node: EngineNode, publications: list[Publication]) -
 
 
 async def test_a_failback_numbers_nothing_twice(server: RedisServer, replica: RedisServer) -> None:
-    """The first Redis is the same process, but copied the other's data and lacks its last updates."""
+    """The first Redis is the same process, but has the other's data, without its own last ones."""
     async with named(server) as (name, one, other):
         await one.engine.publish(trade(TRADES, 1))
         await in_step(server, replica)
