@@ -68,9 +68,9 @@ afterAll(() => {
 
 test("the tarball has the modules, their types and the script, and nothing else", () => {
   const names = run("tar", ["-tzf", tarball], folder).trim().split("\n");
-  const outside = names.filter((name) => !/^package\/dist\/[a-z]+(\.d\.ts|\.js)$/.test(name));
+  const outside = names.filter((name) => !/^package\/dist\/(react\/)?[a-z]+(\.d\.ts|\.js)$/.test(name));
   expect(outside.sort()).toEqual(["package/LICENSE", "package/README.md", "package/package.json"]);
-  for (const name of ["index", "testing", "bookcast"]) {
+  for (const name of ["index", "testing", "react/index", "bookcast"]) {
     expect(names).toContain(`package/dist/${name}.js`);
     expect(names).toContain(`package/dist/${name}.d.ts`);
   }
@@ -86,9 +86,11 @@ test("the types are right, for all who can load ES modules", { timeout: PATIENCE
   run(tool("attw"), [tarball, "--no-emoji"], HERE);
 });
 
-test("it needs no other package", () => {
+test("it needs no other package, but React where its hooks are used", () => {
   const manifest = JSON.parse(readFileSync(join(HERE, "package.json"), "utf8")) as Record<string, unknown>;
-  for (const kind of ["dependencies", "peerDependencies", "optionalDependencies"]) expect(manifest[kind]).toBeUndefined();
+  for (const kind of ["dependencies", "optionalDependencies"]) expect(manifest[kind]).toBeUndefined();
+  expect(manifest["peerDependencies"]).toEqual({ react: "^18.0.0 || ^19.0.0" });
+  expect(manifest["peerDependenciesMeta"]).toEqual({ react: { optional: true } });
 });
 
 const PROGRAM = `
@@ -164,7 +166,7 @@ async function bundled(source: string): Promise<number> {
       write: false,
       target: "es2022",
       modulePreload: false,
-      rollupOptions: { input: entry, preserveEntrySignatures: "strict" },
+      rollupOptions: { input: entry, preserveEntrySignatures: "strict", external: ["react"] },
     },
   });
   const { output } = made as unknown as { output: [{ code: string }] };
@@ -174,6 +176,13 @@ async function bundled(source: string): Promise<number> {
 test("everything together takes at most 10 KB in a page", { timeout: PATIENCE }, async () => {
   const all = JSON.stringify(join(HERE, "dist", "index.js"));
   expect(await bundled(`export * from ${all};`)).toBeLessThanOrEqual(10 * KB);
+});
+
+test("the hooks take at most 2 KB more, and leave React to the page", { timeout: PATIENCE }, async () => {
+  const [all, hooks] = ["index.js", "react/index.js"].map((name) => JSON.stringify(join(HERE, "dist", name)));
+  const more = (await bundled(`export * from ${all}; export * from ${hooks};`)) - (await bundled(`export * from ${all};`));
+  expect(more).toBeGreaterThan(0);
+  expect(more).toBeLessThanOrEqual(2 * KB);
 });
 
 test("the script takes at most 12 KB, and needs nothing else", () => {
