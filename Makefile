@@ -84,7 +84,7 @@ clean: ## leave only what git knows
 	npm --prefix $* ci --silent --no-audit --no-fund
 	@touch $@
 
-src/bookcast/web/index.html: web/node_modules/.installed $(WEB_SOURCES) $(wildcard web/*.ts web/tsconfig*.json)
+src/bookcast/web/index.html: web/node_modules/.installed $(WEB_SOURCES) $(CLIENT_SOURCES) $(wildcard web/*.ts web/tsconfig*.json)
 	npm --prefix web run --silent build
 	@touch $@
 
