@@ -10,7 +10,7 @@ comma := ,
 SERVED := src/bookcast/web/index.html src/bookcast/script/client.js
 
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo test check fix bench conformance prove prove-clients screenshots wheel lock clean
+.PHONY: help packages setup demo test check fix bench conformance prove prove-clients dashboard screenshots wheel lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,7 +58,10 @@ prove-clients: packages setup ## half an hour of lies, kills, hangs, frozen tabs
 	BOOKCAST_FROZEN_SECONDS=$(or $(FROZEN_SECONDS),1$(comma)30$(comma)120) BOOKCAST_HEAP_SECONDS=$(or $(HEAP_SECONDS),600) \
 	npm --prefix $(CLIENT) run prove
 
-screenshots: setup ## the pictures of the page in docs/images
+dashboard: setup ## the example in React, for a server on port 8002 (bookcast demo)
+	npm --prefix $(CLIENT) run --silent dashboard
+
+screenshots: setup ## the pictures in docs/images
 	$(BIN)/python -m scripts.screenshots
 
 wheel: setup ## dist/bookcast-*.whl, with the page and the client in it
