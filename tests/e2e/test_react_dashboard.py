@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, WebSocket, async_playwright, expect
+from playwright.async_api import Page, ViewportSize, WebSocket, async_playwright, expect
 from scripts import dashboard
 
 from tests.auth.keyring import SECRET, sign
@@ -24,7 +24,7 @@ STEADY = 40_000
 
 MOST_LINES = 40
 LONGEST_LINE = 150
-PHONE = {"width": 390, "height": 844}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 TOPICS = [
     "orderbook HK.00700",
     "orderbook US.AAPL",

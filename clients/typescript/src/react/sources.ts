@@ -2,7 +2,7 @@
 
 import type { Bookcast, CandleItem, Trades } from "../client.js";
 import type { BookcastError } from "../errors.js";
-import type { Candle, Trade } from "../messages.js";
+import type { Trade } from "../messages.js";
 import type { Gap } from "../position.js";
 import { valueOf } from "../queue.js";
 import type { Subscription } from "../subscription.js";
@@ -10,7 +10,7 @@ import type { Source } from "./feed.js";
 
 /** The newest candles, oldest first; the last one may be forming. `gap`: what is missing among them. */
 export interface Candles {
-  readonly candles: readonly Candle[];
+  readonly candles: readonly CandleItem[];
   readonly gap?: Gap;
 }
 
@@ -41,7 +41,7 @@ export const ofTrades: SourceOf<Trades> = ofList(
 
 /** The newest candles, each as it is now. */
 export const ofCandles: SourceOf<CandleItem> = ofList(
-  (past: readonly Candle[], { gap: _, ...candle }) =>
+  (past: readonly CandleItem[], candle) =>
     // One that is corrected may be followed by others.
     [...past.filter(({ time }) => time !== candle.time), candle].sort((one, other) => one.time - other.time),
   (candles, gap): Candles => ({ candles, ...gap }),

@@ -1,3 +1,4 @@
+// @vitest-environment node
 import { expect, it } from "vitest";
 import { BookcastError } from "../../src/errors.js";
 import { CONNECTING, failed, isSame, isShallowlySame, type AnyResult } from "../../src/react/result.js";

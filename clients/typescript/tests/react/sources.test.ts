@@ -1,3 +1,4 @@
+// @vitest-environment node
 import { expect, it } from "vitest";
 import type { Trades } from "../../src/index.js";
 import { ofCandles, ofTrades, type Candles } from "../../src/react/sources.js";
