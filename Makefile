@@ -10,7 +10,7 @@ comma := ,
 SERVED := src/bookcast/web/index.html src/bookcast/script/client.js
 
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo quick test check npm-tests python-tests fuzz fix bench conformance prove prove-clients screenshots wheel lock clean
+.PHONY: help packages setup demo quick test check npm-tests python-tests fuzz fix bench conformance prove prove-clients dashboard screenshots wheel lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,9 +27,10 @@ quick: setup ## the tests that need no Redis, process or browser, in parallel: u
 	$(BIN)/python -m pytest -m "not redis and not process and not browser and not soak" -p no:schemathesis --numprocesses 2 --no-cov --quiet
 
 test: packages setup ## everything: lint, types, contracts, unit, browser and end-to-end tests
-	# By themselves: they look how long things take on three nodes.
+	# By themselves: they look how long things take.
+	@$(MAKE) --no-print-directory npm-tests
 	$(BIN)/python -m pytest tests/history --numprocesses 1 --quiet
-	@scripts/beside .venv/check.log $(MAKE) check npm-tests -- $(MAKE) --no-print-directory python-tests
+	@scripts/beside .venv/check.log $(MAKE) check -- $(MAKE) --no-print-directory python-tests
 
 check: setup ## lint, types, and the contracts between layers
 	$(BIN)/ruff format --check --quiet src tests examples scripts benchmarks
@@ -69,7 +70,10 @@ prove-clients: packages setup ## half an hour of lies, kills, hangs, frozen tabs
 	BOOKCAST_FROZEN_SECONDS=$(or $(FROZEN_SECONDS),1$(comma)30$(comma)120) BOOKCAST_HEAP_SECONDS=$(or $(HEAP_SECONDS),600) \
 	npm --prefix $(CLIENT) run prove
 
-screenshots: setup ## the pictures of the page in docs/images
+dashboard: setup ## the example in React, for a server on port 8002 (bookcast demo)
+	npm --prefix $(CLIENT) run --silent dashboard
+
+screenshots: setup ## the pictures in docs/images
 	$(BIN)/python -m scripts.screenshots
 
 wheel: setup ## dist/bookcast-*.whl, with the page and the client in it
@@ -95,7 +99,7 @@ clean: ## leave only what git knows
 	npm --prefix $* ci --silent --no-audit --no-fund
 	@touch $@
 
-src/bookcast/web/index.html: web/node_modules/.installed $(WEB_SOURCES) $(wildcard web/*.ts web/tsconfig*.json)
+src/bookcast/web/index.html: web/node_modules/.installed $(WEB_SOURCES) $(CLIENT_SOURCES) $(wildcard web/*.ts web/tsconfig*.json)
 	npm --prefix web run --silent build
 	@touch $@
 
