@@ -39,16 +39,15 @@ def command_of(
     Raises:
         Refused: when JSON has no words for it, with the place.
     """
+    about = {"channel": str(channel), "symbol": symbol}
     if channel not in CHANNELS:
+        words = ", ".join(CHANNELS)
         raise Refused(
-            "unknown_channel",
-            f"channel: {channel!r} isn't one of {', '.join(CHANNELS)}",
-            final=True,
+            "unknown_channel", f"channel: {channel!r} isn't one of {words}", final=True, **about
         )
     code: Literal["invalid_book", "invalid_data"] = (
         "invalid_book" if channel == "orderbook" else "invalid_data"
     )
-    about = {"channel": channel, "symbol": symbol}
     try:
         if isinstance(data, str | bytes):
             msgspec.json.decode(data)

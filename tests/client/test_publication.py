@@ -1,0 +1,67 @@
+import datetime
+import json
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bookcast.client import Refused
+from bookcast.client.publication import command_of
+
+NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
+
+
+def data_of(command: dict[str, Any]) -> Any:
+    """Return the data as the server reads them."""
+    return json.loads(bytes(command["data"]))
+
+
+@pytest.mark.parametrize(
+    ("data", "sent"),
+    [
+        ({"last": np.float64(1.5)}, {"last": 1.5}),
+        ({"last": np.float32(189.9)}, {"last": 189.9}),
+        ({"last": Decimal("1.50")}, {"last": 1.5}),
+        ({"last": 1, "timestamp": NOON}, {"last": 1, "timestamp": "2026-01-02T12:00:00+00:00"}),
+        (pd.DataFrame({"last": [1.5]}), [{"last": 1.5}]),
+        ('{"last": 1.50}', {"last": 1.5}),
+        (b'{"last": 1}', {"last": 1}),
+    ],
+)
+def test_data_are_what_a_program_has(data: Any, sent: Any) -> None:
+    """Numbers, dates and tables of others, and JSON text."""
+    assert data_of(command_of("A", data, "quote", None, None)) == sent
+
+
+def test_what_isnt_given_isnt_sent() -> None:
+    """A symbol may be in the data."""
+    command = command_of(None, {"code": "HK.00700"}, "candles", "1m", "key")
+    assert {name: value for name, value in command.items() if name != "data"} == {
+        "action": "publish",
+        "channel": "candles",
+        "period": "1m",
+        "idempotency_key": "key",
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "channel", "code", "place"),
+    [
+        ({"trades": [{"price": float("nan")}]}, "trades", "invalid_data", r"trades\[0\].price: NaN"),
+        ({"bids": [[float("inf"), 1]], "asks": []}, "orderbook", "invalid_book", r"bids\[0\]\[0\]"),
+        ({"last": object()}, "quote", "invalid_data", "JSON"),
+        ("{last: 1}", "quote", "invalid_json", "JSON"),
+        (b"\xff", "quote", "invalid_json", "JSON"),
+        ({"last": 1}, "qoute", "unknown_channel", "'qoute' isn't one of orderbook"),
+    ],
+)
+def test_what_json_has_no_words_for_is_refused_with_its_place(
+    data: Any, channel: Any, code: str, place: str
+) -> None:
+    """Before anything is sent."""
+    with pytest.raises(Refused, match=place) as refused:
+        command_of("A", data, channel, None, None)
+    assert (refused.value.code, refused.value.final) == (code, True)
+    assert refused.value.symbol == "A"
