@@ -27,7 +27,9 @@ def test_without_an_id_it_is_one_that_nobody_else_has() -> None:
     assert random_id() != random_id()
 
 
-@pytest.mark.parametrize("url", ["host:8002", "", "ftp://host", "ws://", "ws://host:port", "/ws/me"])
+@pytest.mark.parametrize(
+    "url", ["host:8002", "", "ftp://host", "ws://", "ws://host:port", "/ws/me"]
+)
 def test_what_names_no_server_is_refused(url: str) -> None:
     """With an example of what does."""
     with pytest.raises(ValueError, match=r"wss://host/prefix.*not"):

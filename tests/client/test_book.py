@@ -64,7 +64,9 @@ def test_a_book_is_cut_to_its_best_levels() -> None:
     assert BOOK.cut(None) is BOOK
 
 
-@pytest.mark.parametrize("name", ["pairs", "lists", "levels", "dicts", "floats", "numpy", "decimals"])
+@pytest.mark.parametrize(
+    "name", ["pairs", "lists", "levels", "dicts", "floats", "numpy", "decimals"]
+)
 def test_a_checksum_takes_levels_in_any_form(name: str) -> None:
     """Numbers count by their value: 134.0 is 134."""
     forms = {

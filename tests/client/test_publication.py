@@ -49,7 +49,12 @@ def test_what_isnt_given_isnt_sent() -> None:
 @pytest.mark.parametrize(
     ("data", "channel", "code", "place"),
     [
-        ({"trades": [{"price": float("nan")}]}, "trades", "invalid_data", r"trades\[0\].price: NaN"),
+        (
+            {"trades": [{"price": float("nan")}]},
+            "trades",
+            "invalid_data",
+            r"trades\[0\].price: NaN",
+        ),
         ({"bids": [[float("inf"), 1]], "asks": []}, "orderbook", "invalid_book", r"bids\[0\]\[0\]"),
         ({"last": object()}, "quote", "invalid_data", "JSON"),
         ("{last: 1}", "quote", "invalid_json", "JSON"),
