@@ -146,14 +146,24 @@ class FakeSocket:
 
     def send(self, text: bytes) -> None:
         """Send a message, if it is open."""
-        self.server.later(lambda: self.peer and self.peer.hear(text.decode()))
+
+        def arrive() -> None:
+            if self.peer is not None:
+                self.peer.hear(text.decode())
+
+        self.server.later(arrive)
 
     def close(self, code: int) -> None:
         """Let it go."""
         self.events = None
         self.close_code = code
         peer, self.peer = self.peer, None
-        self.server.later(lambda: peer and self.server.forget(peer, code))
+
+        def arrive() -> None:
+            if peer is not None:
+                self.server.forget(peer, code)
+
+        self.server.later(arrive)
 
     def end(self, code: int, reason: str) -> None:
         """Lose the connection."""
@@ -425,9 +435,11 @@ class FakeServer:
         if topic.is_log:
             self._start_log(connection, topic, view, since, command["history"], confirm)
         else:
-            newest, recovered = topic.newest, since and since["epoch"] == topic.epoch
-            confirm(*((topic.epoch, newest.seq) if newest else (None, None)), recovered)
-            has_it = recovered and newest and since["seq"] == newest.seq and view.mode == "full"
+            newest = topic.newest
+            recovered = None if since is None else since["epoch"] == topic.epoch
+            confirm(topic.epoch if newest else None, newest.seq if newest else None, recovered)
+            has_it = since and newest and recovered and since["seq"] == newest.seq
+            has_it = has_it and view.mode == "full"
             if newest is not None and not has_it:
                 self._show(connection, topic, view, newest)
         if topic.newest is None or topic.status is not None:
@@ -435,7 +447,7 @@ class FakeServer:
         if code:
             connection.say(self._refusal(name["channel"], name["symbol"]))
 
-    def _start_log(
+    def _start_log(  # noqa: PLR0917 - one call
         self,
         connection: Connection,
         topic: Topic,
@@ -447,7 +459,7 @@ class FakeServer:
         epoch = topic.epoch
         view.last = Place(since["epoch"], since["seq"]) if since else None
         if topic.newest is None:
-            confirm(None, None, since and since["epoch"] == epoch)
+            confirm(None, None, None if since is None else since["epoch"] == epoch)
             return
         if since is None:
             entries = topic.log[-history:] if history else []
@@ -591,6 +603,7 @@ class FakeServer:
         connection.say(message)
 
     def _status(self, topic: Topic) -> dict[str, Any]:
+        usual: dict[str, Any]
         if topic.newest is None:
             usual = {"age_ms": None, "state": "pending", "reason": "nothing has been published yet"}
         else:

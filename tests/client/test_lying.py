@@ -46,25 +46,18 @@ def step_of(number: int) -> Do:
     """Return the step that a number stands for: one draw for each, since drawing takes long."""
     dice = random.Random(number)
     kind = dice.choice(KINDS)
-    match kind:
-        case "publish":
-            count = dice.randint(1, 14)
-            return Do(kind, [(dice.randint(1, PRICES), dice.randint(0, 3)) for _ in range(count)])
-        case "trade":
-            return Do(kind, dice.randint(1, 3))
-        case "lie":
-            return Do(kind, (dice.choice(LIES), dice.randint(0, 2)))
-        case "pass":
-            return Do(kind, dice.choice((10, 400, 3_000, 15_000)))
-        case "sleep":
-            return Do(kind, 30_000)
-        case "drop":
-            return Do(kind, dice.choice((1006, 1012, 4008)))
-        case "swallow":
-            return Do(kind, dice.choice((500, 8_000, 40_000)))
-        case "open":
-            return Do(kind, dice.randint(1, 10))
-    return Do(kind)
+    changes = [(dice.randint(1, PRICES), dice.randint(0, 3)) for _ in range(dice.randint(1, 14))]
+    what = {
+        "publish": changes,
+        "trade": dice.randint(1, 3),
+        "lie": (dice.choice(LIES), dice.randint(0, 2)),
+        "pass": dice.choice((10, 400, 3_000, 15_000)),
+        "sleep": 30_000,
+        "drop": dice.choice((1006, 1012, 4008)),
+        "swallow": dice.choice((500, 8_000, 40_000)),
+        "open": dice.randint(1, 10),
+    }
+    return Do(kind, what.get(kind))
 
 
 class LyingRelay:
@@ -139,7 +132,7 @@ class Play:
         self.newest: dict[str, Any] = {}
         self.sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self.books: list[tuple[int, Subscription[Book]]] = []
-        # Beyond the ten levels that a checksum covers, nothing shows in which view a delta was sent.
+        # Beyond the ten levels of a checksum nothing shows in which view a delta was sent.
         self.depths: set[int] = set()
         self.failures: list[Exception] = []
         self.open(depth)

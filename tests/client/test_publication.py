@@ -1,4 +1,4 @@
-import datetime
+import datetime as dt
 import json
 from decimal import Decimal
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from bookcast.client import Refused
 from bookcast.client.publication import command_of
 
-NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
+NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
 
 
 def data_of(command: dict[str, Any]) -> Any:

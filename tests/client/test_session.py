@@ -300,7 +300,7 @@ def test_a_fixed_token_that_has_expired_ends_the_client(
 
 
 def test_the_clocks_are_compared(world: World) -> None:
-    """By each pong and heartbeat: a message that travelled longer makes the server's look slower."""
+    """A message that travelled longer makes the server's look slower."""
     session = world.client._session
     world.pass_time()
     world.server.say(type="pong", server_time=world.now() + 500)

@@ -100,7 +100,7 @@ class Collected(Generic[T]):
         try:
             async for item in source:
                 self.items.append(item)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, a test looks at it
             self.error = error
         else:
             self.ended = True

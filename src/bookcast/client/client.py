@@ -267,7 +267,7 @@ class Client:
     async def publish(
         self, updates: Sequence[Publication], /, *, wait: float = 0
     ) -> list[Position | BookcastClientError]: ...
-    async def publish(  # type: ignore[misc] # the overloads name their first argument each
+    async def publish(
         self,
         symbol: str | Sequence[Publication] | None,
         data: Any = None,
@@ -361,10 +361,8 @@ class Client:
         return self._subscribe(Name(channel, symbol, period), view)
 
     def _subscribe(self, name: Name, view: View) -> Subscription[Any]:
-        if not isinstance(name.symbol, str) or not name.symbol:
-            raise ValueError(f"symbol: text such as 'US.AAPL', not {name.symbol!r}")
         session = self._session
-        topic = session.wire.topic(name)
+        topic = session.wire.topic(name._replace(symbol=_symbol(name.symbol)))
         subscription: Subscription[Any] = Subscription(topic, view, self._max_buffered)
         topic.join(subscription)
         if self._is_closed:
@@ -461,10 +459,16 @@ def connect(
     )
 
 
-def _whole(name: str, value: int, least: int, most: int) -> int:
+def _whole(name: str, value: Any, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ValueError(f"{name}: a whole number from {least} to {most}, not {value!r}")
     return value
+
+
+def _symbol(symbol: Any) -> str:
+    if not isinstance(symbol, str) or not symbol:
+        raise ValueError(f"symbol: text such as 'US.AAPL', not {symbol!r}")
+    return symbol
 
 
 def _depth(depth: int | None) -> int | None:

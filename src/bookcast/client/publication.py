@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NotRequired, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 import msgspec
 
@@ -39,15 +39,14 @@ def command_of(
     Raises:
         Refused: when JSON has no words for it, with the place.
     """
-    about = {"channel": str(channel), "symbol": symbol}
+
+    def refused(code: str, message: str) -> Refused:
+        return Refused(code, message, final=True, channel=str(channel), symbol=symbol)
+
     if channel not in CHANNELS:
         words = ", ".join(CHANNELS)
-        raise Refused(
-            "unknown_channel", f"channel: {channel!r} isn't one of {words}", final=True, **about
-        )
-    code: Literal["invalid_book", "invalid_data"] = (
-        "invalid_book" if channel == "orderbook" else "invalid_data"
-    )
+        raise refused("unknown_channel", f"channel: {channel!r} isn't one of {words}")
+    code = "invalid_book" if channel == "orderbook" else "invalid_data"
     try:
         if isinstance(data, str | bytes):
             msgspec.json.decode(data)
@@ -55,15 +54,11 @@ def command_of(
         else:
             text = _encode(plain(data, code))
     except InvalidInput as error:
-        raise Refused(error.code, error.message, final=True, **about) from None
-    except msgspec.DecodeError as error:
-        raise Refused(
-            "invalid_json", f"The data aren't JSON: {error}", final=True, **about
-        ) from None
+        raise refused(error.code, error.message) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise refused("invalid_json", f"The data aren't JSON: {error}") from None
     except TypeError as error:
-        raise Refused(
-            code, f"The data can't be written as JSON: {error}", final=True, **about
-        ) from None
+        raise refused(code, f"The data can't be written as JSON: {error}") from None
     given = {"symbol": symbol, "period": period, "idempotency_key": idempotency_key}
     return {
         "action": "publish",
