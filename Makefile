@@ -18,7 +18,7 @@ help: ## what there is
 packages:
 	@PYTHON=$(PYTHON) scripts/debian-packages chromium=chromium nginx=nginx haproxy=haproxy openssl=openssl redis-server=redis-server
 
-setup: .venv/.installed $(SERVED) ## .venv/bin/bookcast with every extra, the page, and the client
+setup: .venv/.installed $(SERVED) ## .venv/bin/bookcast with what FEED=futu needs, the page, and the client
 
 demo: setup ## serve a simulated market, with the live page
 	$(BIN)/bookcast demo $(if $(PORT),--port $(PORT))

@@ -8,7 +8,7 @@ import pytest
 
 import bookcast
 from bookcast.client import BookcastClientError, Client, Position, Refused, Stopped, connect
-from tests.support import PATIENCE
+from tests.support import PATIENCE, eventually
 
 from .world import World
 
@@ -17,7 +17,8 @@ BOOK = {"bids": [[10, 5]], "asks": [[11, 6]]}
 
 def test_publishing_returns_the_position(world: World) -> None:
     """It waits for the first attempt to connect."""
-    published = world.begin(world.client.publish("A", {"trades": [{"price": 1, "size": 1}]}, channel="trades"))  # fmt: skip
+    data: Any = {"trades": [{"price": 1, "size": 1}]}
+    published = world.begin(world.client.publish("A", data, channel="trades"))
     world.pass_time()
     assert published.result() == Position("fake-1", 1)
 
@@ -190,9 +191,7 @@ async def test_a_second_connection_under_an_id_in_use_doesnt_disturb_the_first(
                 assert (await client.order_book("A").next()).bids[0].price == 10
         tapes = [client.trades("A") for client in (one, other)]
         for client, tape in zip((one, other), tapes, strict=True):
-            async with asyncio.timeout(PATIENCE):
-                while tape.state == "connecting":
-                    await asyncio.sleep(0.01)
+            await eventually(lambda tape=tape: tape.state != "connecting", "a subscription")  # type: ignore[misc] # mypy can't infer a lambda's default
             assert client.state == "open"
         bookcast_server.publish("A", {"trades": [{"price": 1, "size": 1}]}, channel="trades")
         for tape in tapes:

@@ -233,7 +233,7 @@ async def test_a_proxy_that_swallows_everything_for_a_while_costs_nothing() -> N
     server = Server(HEARTBEAT_MS="1000")
     await server.start()
     try:
-        async with FaultyProxy(server.port) as proxy:
+        async with FaultyProxy(server.port) as proxy:  # noqa: SIM117 - its port is known then
             async with watching(f"http://127.0.0.1:{proxy.port}", "US.A") as (client, [watch]):
                 load = Load(server, ("US.A",), 50)
                 for _ in range(SWALLOWS):

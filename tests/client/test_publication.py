@@ -35,11 +35,23 @@ def test_data_are_what_a_program_has(data: Any, sent: Any) -> None:
     assert data_of(command_of("A", data, "quote", None, None)) == sent
 
 
+def test_a_symbol_may_be_in_the_data() -> None:
+    """As the code that futu-api hands over, in one place or in each row."""
+    rows = pd.DataFrame({"code": ["HK.00700", "HK.00700"], "price": [1, 2]})
+    for data in ({"code": "HK.00700"}, rows, '[{"code": "HK.00700"}]'):
+        assert command_of(None, data, "trades", None, None)["symbol"] == "HK.00700"
+    for data in ({"last": 1}, [], [{"code": "A"}, {"code": "B"}], {"code": 700}, "7"):
+        with pytest.raises(Refused, match="Name a symbol") as refused:
+            command_of(None, data, "trades", None, None)
+        assert refused.value.code == "invalid_symbol"
+
+
 def test_what_isnt_given_isnt_sent() -> None:
-    """A symbol may be in the data."""
-    command = command_of(None, {"code": "HK.00700"}, "candles", "1m", "key")
+    """The server has values of its own."""
+    command = command_of("HK.00700", {}, "candles", "1m", "key")
     assert {name: value for name, value in command.items() if name != "data"} == {
         "action": "publish",
+        "symbol": "HK.00700",
         "channel": "candles",
         "period": "1m",
         "idempotency_key": "key",

@@ -50,10 +50,10 @@ async def test_it_may_be_taken_where_a_loop_runs(url: str) -> None:
 
 def test_where_nothing_comes_it_says_why(url: str) -> None:
     """Within the time that it was given."""
-    with pytest.raises(BookcastClientError, match="0.5 s: pending: ") as error:
+    with pytest.raises(BookcastClientError, match=r"0\.5 s: pending: ") as error:
         bookcast.snapshot("NOBODY", url=url, timeout=0.5)
     assert (error.value.code, error.value.symbol) == ("no_data", "NOBODY")
-    with pytest.raises(BookcastClientError, match="connecting: .*[Rr]efused"):
+    with pytest.raises(BookcastClientError, match=r"connecting: .*[Rr]efused"):
         bookcast.snapshot("A", url="ws://127.0.0.1:9", timeout=0.2)
 
 

@@ -84,11 +84,12 @@ async def test_a_plain_function_is_called_in_a_thread() -> None:
         threads.append(threading.get_ident())
         return "plain"
 
-    async def coming() -> str:
-        return "coming"
+    class Coming:
+        async def __call__(self) -> str:
+            return "coming"
 
     clock = Clock(asyncio.get_running_loop())
-    functions: list[Any] = [plain, lambda: coming()]
+    functions: list[Any] = [plain, Coming()]
     for function, expected in zip(functions, ["plain", "coming"], strict=True):
         tokens = Tokens(function, clock, lambda error, _pause: None)
         assert await tokens.renew() == expected

@@ -59,8 +59,7 @@ async def test_messages_go_both_ways_in_order_and_the_goodbye_has_its_code() -> 
     async def handler(connection: ServerConnection) -> None:
         assert connection.subprotocol == "bookcast.v1"
         await connection.send("x" * 2_000_000)
-        async for message in connection:
-            heard.append(message)
+        heard.extend([message async for message in connection])
         codes.append(connection.close_code)
 
     async with peer(handler) as (address, _):
@@ -89,7 +88,8 @@ async def test_a_close_of_the_servers_is_told_with_its_reason() -> None:
             connection.transport.abort()
 
     async with peer(handler) as (address, _):
-        for word, end in ((b"close", (4501, "taken over")), (b"abort", (1006, "the connection was lost"))):  # fmt: skip
+        ends = {b"close": (4501, "taken over"), b"abort": (1006, "the connection was lost")}
+        for word, end in ends.items():
             sockets, told = WebSockets(asyncio.get_running_loop()), Told()
             socket = sockets.open(address, told)
             await eventually(lambda told=told: bool(told.all), "the opening")  # type: ignore[misc] # mypy can't infer a lambda's default

@@ -49,16 +49,19 @@ def command_of(
     code = "invalid_book" if channel == "orderbook" else "invalid_data"
     try:
         if isinstance(data, str | bytes):
-            msgspec.json.decode(data)
+            value = msgspec.json.decode(data)
             text = data.encode() if isinstance(data, str) else data
         else:
-            text = _encode(plain(data, code))
+            value = plain(data, code)
+            text = _encode(value)
     except InvalidInput as error:
         raise refused(error.code, error.message) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise refused("invalid_json", f"The data aren't JSON: {error}") from None
     except TypeError as error:
         raise refused(code, f"The data can't be written as JSON: {error}") from None
+    if symbol is None and (symbol := _code_in(value)) is None:
+        raise refused("invalid_symbol", "Name a symbol: the data have no one 'code' of futu-api's")
     given = {"symbol": symbol, "period": period, "idempotency_key": idempotency_key}
     return {
         "action": "publish",
@@ -66,3 +69,11 @@ def command_of(
         "data": msgspec.Raw(text),
         **{name: value for name, value in given.items() if value is not None},
     }
+
+
+def _code_in(value: Any) -> str | None:
+    """Return the one code that futu-api names in what it hands over."""
+    rows = value if isinstance(value, list) else [value]
+    codes = {row.get("code") for row in rows if isinstance(row, dict)}
+    code = codes.pop() if len(codes) == 1 else None
+    return code if isinstance(code, str) else None
