@@ -1,4 +1,4 @@
-"""Take the pictures of the live page that the documents show.
+"""Takes the screenshots of the live page for the documents.
 
 python -m scripts.screenshots        writes docs/images/page-{desktop,phone}.png
 """
@@ -17,11 +17,11 @@ import bookcast
 IMAGES: Final = Path(__file__).parent.parent / "docs" / "images"
 SIZES: Final = {"desktop": (1280, 800), "phone": (390, 844)}
 SECONDS: Final = 45
-"""Long enough for the line of the middle price to have a shape."""
+"""The page runs for so long, so that its chart of the middle price has a visible line."""
 
 
 async def main() -> None:
-    """Show a simulated market for a while, then take a picture at each size."""
+    """Show a simulated market for a while, then take a screenshot at each size."""
     async with bookcast.serve(port=0, feed="simulator") as server, async_playwright() as tools:
         browser = await tools.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]

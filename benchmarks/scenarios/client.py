@@ -14,7 +14,7 @@ from pathlib import Path
 
 import machine
 from bookcast.client.book import Book, change_book
-from bookcast.protocol.messages_v1 import BookLevel, Sides
+from bookcast.protocol.v1.messages import BookLevel, Sides
 from measure import Bench
 from rows import Mark, Row
 

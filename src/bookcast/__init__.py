@@ -16,7 +16,9 @@ from bookcast.version import __version__
 if TYPE_CHECKING:
     from bookcast import client
     from bookcast.client import checksum, snapshot
-    from bookcast.data import (
+    from bookcast.errors import BookcastError, InvalidInput, SettingError, StartupError
+    from bookcast.in_thread import ServerThread, serve_in_thread
+    from bookcast.ingest.data import (
         BookData,
         BrokersData,
         CandleData,
@@ -24,9 +26,7 @@ if TYPE_CHECKING:
         TimePointData,
         TradesData,
     )
-    from bookcast.errors import BookcastError, InvalidInput, SettingError, StartupError
-    from bookcast.in_thread import ServerThread, serve_in_thread
-    from bookcast.publisher import Published
+    from bookcast.ingest.publisher import Published
     from bookcast.server import Server, serve
 
 __all__ = [
@@ -53,7 +53,7 @@ __all__ = [
 
 _HOMES = {
     "bookcast.client": ("checksum", "snapshot"),
-    "bookcast.data": (
+    "bookcast.ingest.data": (
         "BookData",
         "BrokersData",
         "CandleData",
@@ -63,7 +63,7 @@ _HOMES = {
     ),
     "bookcast.errors": ("BookcastError", "InvalidInput", "SettingError", "StartupError"),
     "bookcast.in_thread": ("ServerThread", "serve_in_thread"),
-    "bookcast.publisher": ("Published",),
+    "bookcast.ingest.publisher": ("Published",),
     "bookcast.server": ("Server", "serve"),
 }
 

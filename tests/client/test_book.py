@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import bookcast
 from bookcast.client.book import EMPTY, FRAMES, Book, change_book, checksum
-from bookcast.model import Level
-from bookcast.protocol.messages_v1 import BookLevel, Sides
+from bookcast.model.market_data import Level
+from bookcast.protocol.v1.messages import BookLevel, Sides
 from tests.support import ROOT, Replica
 
 BIDS, ASKS = [BookLevel(10, 5), BookLevel(9, 4)], [BookLevel(11, 6, 2), BookLevel(12, 7)]

@@ -3,7 +3,7 @@ import pytest
 import bookcast
 from bookcast.client import BookcastClientError, Refused, Stopped
 from bookcast.client.errors import no_answer, refusal
-from bookcast.protocol.messages_v1 import ErrorMessage
+from bookcast.protocol.v1.messages import ErrorMessage
 
 
 def test_a_refusal_says_what_the_server_said() -> None:

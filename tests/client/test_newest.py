@@ -2,8 +2,9 @@ from typing import Any
 
 from bookcast.client.book import Book
 from bookcast.client.newest import Newest
-from bookcast.model import Position, Quote
-from bookcast.protocol import messages_v1 as v1
+from bookcast.model.market_data import Quote
+from bookcast.model.updates import Position
+from bookcast.protocol.v1 import messages as v1
 
 TS = (None, None, 0.0)
 

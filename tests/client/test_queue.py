@@ -7,7 +7,7 @@ from bookcast.client.errors import Stopped
 from bookcast.client.gaps import Gap
 from bookcast.client.queue import Item, Queue
 from bookcast.client.subscription import Trades
-from bookcast.model import Trade
+from bookcast.model.market_data import Trade
 from tests.support import PATIENCE
 
 

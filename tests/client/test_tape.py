@@ -4,8 +4,9 @@ import pytest
 
 from bookcast.client.gaps import Gap
 from bookcast.client.tape import Tape
-from bookcast.model import Candle, Position, Trade
-from bookcast.protocol import messages_v1 as v1
+from bookcast.model.market_data import Candle, Trade
+from bookcast.model.updates import Position
+from bookcast.protocol.v1 import messages as v1
 
 TS = (None, None, 0.0)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bookcast.model import Symbol, Topic
+from bookcast.model.topics import Symbol, Topic
 from bookcast.sessions.base import SessionRules
 from bookcast.sessions.session import Session
 from tests.sessions.cluster import HOP_SECONDS, TTL, Connection, Node, Nodes

@@ -23,7 +23,7 @@ export const TAKEN_OVER = 4501;
 /** The connection was closed: not authenticated. */
 export const REFUSED = 4503;
 
-/** Whether a client should stay away after this close code, instead of coming back by itself. */
+/** Whether a client should not reconnect after this close code. */
 export function isFinal(code: number): boolean {
   return [1008].includes(code) || (code >= 4500 && code < 5000);
 }

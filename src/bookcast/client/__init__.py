@@ -14,10 +14,12 @@ from bookcast.client.gaps import Gap
 from bookcast.client.line import LineState, LineStatus
 from bookcast.client.publication import Publication
 from bookcast.client.snapshot import snapshot
-from bookcast.client.subscription import GappedCandle, Subscription, SubscriptionState, Trades
+from bookcast.client.subscription import GappedCandle, Subscription, Trades
 from bookcast.client.tokens import GetToken
-from bookcast.model import Brokers, Candle, Position, Quote, TimePoint, Trade
-from bookcast.protocol.messages_v1 import BookLevel
+from bookcast.client.topic import SubscriptionState
+from bookcast.model.market_data import Brokers, Candle, Quote, TimePoint, Trade
+from bookcast.model.updates import Position
+from bookcast.protocol.v1.messages import BookLevel
 
 __all__ = [
     "Book",

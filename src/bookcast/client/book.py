@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from bookcast.hub.delta import number_text
-from bookcast.model import CHECKSUM_LEVELS
-from bookcast.protocol.messages_v1 import BookLevel, Sides
+from bookcast.model.book_delta import number_text
+from bookcast.model.market_data import CHECKSUM_LEVELS
+from bookcast.protocol.v1.messages import BookLevel, Sides
 
 Levels = tuple[BookLevel, ...]
 

@@ -19,19 +19,20 @@ from bookcast.client.session import Session
 from bookcast.client.subscription import (
     GappedCandle,
     Subscription,
-    SubscriptionState,
     Trades,
 )
 from bookcast.client.tokens import GetToken
-from bookcast.client.topic import Name
+from bookcast.client.topic import Name, SubscriptionState
 from bookcast.client.view import Mode, View
 from bookcast.client.websocket import Opener, WebSockets
-from bookcast.model import PERIODS, Brokers, Channel, Period, Position, Quote, TimePoint
-from bookcast.protocol.messages_v1 import MAX_DEPTH, MAX_HISTORY, MAX_INTERVAL_MS, WhyMessage
-from bookcast.protocol.messages_v1 import Why as AskWhy
+from bookcast.model.market_data import Brokers, Quote, TimePoint
+from bookcast.model.topics import PERIODS, Channel, Period
+from bookcast.model.updates import Position
+from bookcast.protocol.v1.messages import MAX_DEPTH, MAX_HISTORY, MAX_INTERVAL_MS, WhyMessage
+from bookcast.protocol.v1.messages import Why as AskWhy
 
 if TYPE_CHECKING:
-    from bookcast.data import (
+    from bookcast.ingest.data import (
         BookInput,
         BrokersInput,
         CandleInput,
@@ -200,7 +201,8 @@ class Client:
     def subscriptions(self) -> list[Subscription[Any]]:
         """Return all subscriptions that aren't closed."""
         topics = self._begun.wire.topics.values() if self._begun is not None else ()
-        return [subscription for topic in topics for subscription in topic.subscriptions]
+        everyone = [one for topic in topics for one in topic.subscriptions]
+        return [one for one in everyone if isinstance(one, Subscription)]
 
     @overload
     async def publish(
@@ -286,7 +288,7 @@ class Client:
             symbol: None where futu-api's ``code`` is in the data. Or a list of updates, each a dict
                 with ``symbol``, ``channel``, ``data``, ``period`` and ``idempotency_key``; then an
                 error takes the place of the position of each that wasn't published.
-            data: what the channel takes, see :mod:`bookcast.data`; JSON text as well.
+            data: what the channel takes, see :mod:`bookcast.ingest.data`; JSON text as well.
             channel: of the data.
             period: of candles.
             idempotency_key: with the same key the same data are published once, however often.

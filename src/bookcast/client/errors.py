@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bookcast.errors import ERRORS, BookcastError, ErrorKind
-from bookcast.protocol.messages_v1 import ErrorMessage
+from bookcast.protocol.v1.messages import ErrorMessage
 
 _UNKNOWN = ErrorKind(400, "Unknown to this release")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from bookcast.client.book import EMPTY, Book, change_book
-from bookcast.model import Position
-from bookcast.protocol import messages_v1 as v1
+from bookcast.model.updates import Position
+from bookcast.protocol.v1 import messages as v1
 
 Verdict = Literal["new", "old", "broken"]
 """``old``: nothing new. ``broken``: it doesn't follow what is known: the server must be asked."""

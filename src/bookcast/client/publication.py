@@ -8,8 +8,8 @@ import msgspec
 
 from bookcast.client.errors import Refused
 from bookcast.errors import InvalidInput
-from bookcast.model import CHANNELS, Channel, Period
-from bookcast.protocol.plain import plain
+from bookcast.ingest.python_input import plain
+from bookcast.model.topics import CHANNELS, Channel, Period
 
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from bookcast.client.clock import Clock
 from bookcast.client.errors import BookcastClientError, Refused, Stopped, no_answer, refusal
 from bookcast.client.line import Line, LineStatus
+from bookcast.client.listeners import call_all
 from bookcast.client.tokens import GetToken
 from bookcast.client.topic import Name
 from bookcast.client.websocket import Opener
-from bookcast.client.wire import Wire
+from bookcast.client.wire import Failed, Wire
 from bookcast.errors import CloseCode
-from bookcast.protocol import messages_v1 as v1
+from bookcast.protocol.v1 import messages as v1
 
 logger = logging.getLogger("bookcast.client")
 
@@ -28,13 +29,6 @@ RESUME_WITHIN: Final = 60_000.0
 """A session that can't be resumed for so long is given up."""
 RENEW_AGAIN_IN: Final = 5.0
 RESUME_AGAIN_IN: Final = 1.0
-
-
-class Failed(Protocol):
-    """An error is the answer, or there is none: in time, or because the connection is gone."""
-
-    def __call__(self, error: BookcastClientError, /, *, is_gone: bool) -> None:
-        """Take the error."""
 
 
 class _Question(NamedTuple):
@@ -90,6 +84,19 @@ class Session:
         self._refusal: BookcastClientError | None = None
 
     # For the wire and the client
+
+    @property
+    def status(self) -> LineStatus:
+        """How the line stands."""
+        return self.line.status
+
+    def send(self, command: object) -> None:
+        """Say something that needs no answer."""
+        self.line.send(command)
+
+    def check(self) -> None:
+        """See whether the peer is there: it should have answered."""
+        self.line.check()
 
     def question(self, command: Any, answered: Callable[[Any], None], failed: Failed) -> None:
         """Ask something that has one answer. ``command``: a Struct, or a dict."""
@@ -372,15 +379,6 @@ class Session:
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-
-
-def call_all(listeners: list[Callable[..., object]], *told: object) -> None:
-    """Call listeners. What one of them raises stops neither the others nor the client."""
-    for listener in list(listeners):
-        try:
-            listener(*told)
-        except Exception:
-            logger.exception("a listener of the program's failed")
 
 
 _HANDLERS: Final[dict[type, Callable[[Session, Any], None]]] = {

@@ -12,7 +12,8 @@ from bookcast.client.client import DEFAULT_URL, Client, connect
 from bookcast.client.errors import BookcastClientError
 from bookcast.client.subscription import GappedCandle, Subscription, Trades
 from bookcast.client.tokens import GetToken
-from bookcast.model import CHANNELS, Brokers, Channel, Period, Quote, TimePoint
+from bookcast.model.market_data import Brokers, Quote, TimePoint
+from bookcast.model.topics import CHANNELS, Channel, Period
 
 HISTORY: Final = 100
 """So many of the newest trades a look at them has."""

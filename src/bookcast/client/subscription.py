@@ -6,32 +6,20 @@ import asyncio
 import math
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Generic, Literal, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 import msgspec
 
 from bookcast.client.errors import BookcastClientError, Stopped
 from bookcast.client.gaps import Gap, join_gaps
+from bookcast.client.listeners import call_all
 from bookcast.client.queue import Item, Queue
-from bookcast.client.session import call_all
 from bookcast.client.tape import Batch
-from bookcast.client.topic import Topic
+from bookcast.client.topic import SubscriptionState, Topic
 from bookcast.client.view import View
-from bookcast.model import Candle, Channel, Period, Position, Trade
-
-SubscriptionState = Literal[
-    "connecting",
-    "pending",
-    "syncing",
-    "live",
-    "stale",
-    "halted",
-    "closed",
-    "feed_down",
-    "refused",
-]
-"""``connecting``: the line is down; ``syncing``: the newest isn't proven; ``refused``: nothing
-comes. The rest is the server's word."""
+from bookcast.model.market_data import Candle, Trade
+from bookcast.model.topics import Channel, Period
+from bookcast.model.updates import Position
 
 V = TypeVar("V")
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from bookcast.client.gaps import Gap
 from bookcast.client.newest import Verdict
-from bookcast.model import Candle, Position, Trade
-from bookcast.protocol import messages_v1 as v1
+from bookcast.model.market_data import Candle, Trade
+from bookcast.model.updates import Position
+from bookcast.protocol.v1 import messages as v1
 
 EventUpdate = v1.TradeMessage | v1.CandleUpdate
 

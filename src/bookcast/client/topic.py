@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from functools import reduce
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
+from bookcast.client.clock import Clock
 from bookcast.client.errors import BookcastClientError
 from bookcast.client.gaps import Gap
 from bookcast.client.newest import Newest
-from bookcast.client.tape import Tape
+from bookcast.client.tape import Batch, Tape
 from bookcast.client.view import View, is_same, levels, union
-from bookcast.model import Channel, Period, Position
-from bookcast.protocol import messages_v1 as v1
+from bookcast.model.topics import Channel, Period
+from bookcast.model.updates import Position
+from bookcast.protocol.v1 import messages as v1
 
-if TYPE_CHECKING:
-    from bookcast.client.subscription import Subscription, SubscriptionState
-    from bookcast.client.wire import Wire
+SubscriptionState = Literal[
+    "connecting",
+    "pending",
+    "syncing",
+    "live",
+    "stale",
+    "halted",
+    "closed",
+    "feed_down",
+    "refused",
+]
+"""``connecting``: the line is down; ``syncing``: the newest isn't proven; ``refused``: nothing
+comes. The rest is the server's word."""
 
 
 class Name(NamedTuple):
@@ -32,6 +44,55 @@ class Name(NamedTuple):
         """Return the topic that a message is about."""
         period, variant = getattr(message, "period", None), getattr(message, "variant", None)
         return cls(message.channel, message.symbol, period or None, variant or None)
+
+
+class Watcher(Protocol):
+    """What a topic needs of a subscription."""
+
+    view: View
+    position: Position | None
+    waits_for_history: bool
+    value: Any
+
+    def show(self, value: Any, position: Position) -> None:
+        """Show a newer state."""
+
+    def take(self, batch: Batch) -> None:
+        """Take trades or a candle."""
+
+    def miss(self, gap: Gap) -> None:
+        """Note that something won't come."""
+
+    def refuse(self, error: BookcastClientError) -> None:
+        """Note that it is refused."""
+
+    def accept(self, history: int) -> None:
+        """Note that it is accepted, with so much history."""
+
+    def state_may_have_changed(self) -> None:
+        """Tell a change of the state, where there is one."""
+
+
+class Asker(Protocol):
+    """What a topic needs of the wire."""
+
+    clock: Clock
+
+    @property
+    def clock_offset(self) -> float:
+        """How much later the server's clock is than this side's."""
+
+    def line_state(self) -> tuple[SubscriptionState, str | None] | None:
+        """Return how all subscriptions stand while the session isn't up."""
+
+    def wanted_differs(self, topic: Topic) -> None:
+        """Say soon what a topic is wanted for."""
+
+    def ask_again(self, topic: Topic) -> None:
+        """Ask for the whole state, or for what came after a position."""
+
+    def note(self, text: str, name: Name) -> None:
+        """Log what was decided."""
 
 
 FIRST_PAUSE: Final = 2_000.0
@@ -53,7 +114,7 @@ class Topic:
         narrowing: the timer after which its view narrows.
     """
 
-    def __init__(self, name: Name, wire: Wire) -> None:
+    def __init__(self, name: Name, wire: Asker) -> None:
         self.name = name
         self.wire = wire
         self.data: Newest | Tape = (
@@ -61,7 +122,7 @@ class Topic:
             if name.channel in ("trades", "candles")
             else Newest()
         )
-        self.subscriptions: list[Subscription[Any]] = []
+        self.subscriptions: list[Watcher] = []
         self.asked: View | None = None
         self.is_up = False
         self.turn = 0
@@ -112,7 +173,7 @@ class Topic:
         """Return whether it comes over the wire as slowly as a subscription wants it."""
         return (self.asked.interval_ms if self.asked is not None else 0) >= interval_ms
 
-    def join(self, subscription: Subscription[Any]) -> None:
+    def join(self, subscription: Watcher) -> None:
         """Show it to one more subscription, beginning with what is known."""
         self.subscriptions.append(subscription)
         data, history = self.data, subscription.view.history
@@ -132,12 +193,12 @@ class Topic:
             subscription.refuse(self.refusal)
         self.wire.wanted_differs(self)
 
-    def leave(self, subscription: Subscription[Any]) -> None:
+    def leave(self, subscription: Watcher) -> None:
         """Show it to one subscription less."""
         self.subscriptions.remove(subscription)
         self.wire.wanted_differs(self)
 
-    def state_of(self, subscription: Subscription[Any]) -> tuple[SubscriptionState, str | None]:
+    def state_of(self, subscription: Watcher) -> tuple[SubscriptionState, str | None]:
         """Return how it stands for a subscription, and why."""
         if self.refusal is not None:
             return "refused", self.refusal.message
@@ -166,7 +227,7 @@ class Topic:
         self._mend()
         self._is_known = True
         self.refusal = None
-        self.updated_at = update.ts[2] - self.wire.session.clock_offset
+        self.updated_at = update.ts[2] - self.wire.clock_offset
         if self._status is not None and self._status.state in ("pending", "stale"):
             self._status = None
         if isinstance(data, Tape):
@@ -247,7 +308,7 @@ class Topic:
         Args:
             what: doesn't follow it.
         """
-        self.wire.session.note(f"{what} doesn't follow {self.data.position}", self.name)
+        self.wire.note(f"{what} doesn't follow {self.data.position}", self.name)
         self._is_broken = True
         if isinstance(self.data, Newest):
             self.data.expected = True
@@ -295,7 +356,7 @@ class Topic:
         count = max(len(value.bids), len(value.asks))
         return self.asked if count > levels(self._confirmed) else self._confirmed
 
-    def _show_to(self, subscription: Subscription[Any]) -> None:
+    def _show_to(self, subscription: Watcher) -> None:
         position = self.data.position
         assert isinstance(self.data, Newest)
         # A book of too few levels isn't what it asked for.

@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 from bookcast.client.address import is_local
 from bookcast.client.errors import Refused
 from bookcast.errors import ERRORS
-from bookcast.protocol.messages_v1 import SUBPROTOCOL
+from bookcast.protocol.v1.messages import SUBPROTOCOL
 
 CLOSE_WITHIN: Final = 2.0
 """Seconds that a peer has to answer a close frame."""

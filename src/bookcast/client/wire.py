@@ -6,21 +6,19 @@ It is sent when a connection is up and when it changes; nothing is queued while 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from bookcast.client.clock import Clock
 from bookcast.client.errors import BookcastClientError, Refused
+from bookcast.client.line import LineStatus
 from bookcast.client.tape import Tape
-from bookcast.client.topic import Name, Topic
+from bookcast.client.topic import Name, SubscriptionState, Topic
 from bookcast.client.view import View, is_same, union
-from bookcast.model import Position
-from bookcast.protocol import messages_v1 as v1
-
-if TYPE_CHECKING:
-    from bookcast.client.session import Session
-    from bookcast.client.subscription import SubscriptionState
+from bookcast.model.updates import Position
+from bookcast.protocol.v1 import messages as v1
 
 LINGER: Final = 5_000.0
 """A view narrows after so long, since whoever closed it may want it again."""
@@ -32,11 +30,43 @@ RATE: Final = 40
 SECOND: Final = 1_000.0
 
 
+class Failed(Protocol):
+    """An error is the answer, or there is none: in time, or because the connection is gone."""
+
+    def __call__(self, error: BookcastClientError, /, *, is_gone: bool) -> None:
+        """Take the error."""
+
+
+class Speaker(Protocol):
+    """What the wire needs of a session."""
+
+    clock_offset: float
+
+    @property
+    def status(self) -> LineStatus:
+        """How the line stands."""
+
+    def question(self, command: Any, answered: Callable[[Any], None], failed: Failed) -> None:
+        """Ask something that has one answer."""
+
+    def send(self, command: object) -> None:
+        """Say something that needs no answer."""
+
+    def check(self) -> None:
+        """See whether the peer is there: it should have answered."""
+
+    def failed(self, error: BookcastClientError) -> None:
+        """Tell of an error that nobody waits for."""
+
+    def note(self, text: str, name: Name | None = None) -> None:
+        """Log what was decided."""
+
+
 class Wire:
     """All topics of a client."""
 
-    def __init__(self, session: Session, clock: Clock) -> None:
-        self.session = session
+    def __init__(self, session: Speaker, clock: Clock) -> None:
+        self._session = session
         self.clock = clock
         self.topics: dict[Name, Topic] = {}
         self._changed: dict[Topic, None] = {}
@@ -46,11 +76,20 @@ class Wire:
         self._turn = 0
         self._pace: asyncio.TimerHandle | None = None
 
+    @property
+    def clock_offset(self) -> float:
+        """How much later the server's clock is than this side's."""
+        return self._session.clock_offset
+
+    def note(self, text: str, name: Name) -> None:
+        """Log what was decided."""
+        self._session.note(text, name)
+
     def line_state(self) -> tuple[SubscriptionState, str | None] | None:
         """Return how all subscriptions stand while the session isn't up."""
         if self._is_up:
             return None
-        status = self.session.line.status
+        status = self._session.status
         return "refused" if status.state == "stopped" else "connecting", status.reason
 
     def topic(self, name: Name) -> Topic:
@@ -109,7 +148,7 @@ class Wire:
                 self._ask_anew(topic)
 
         # There is no other answer, but the state.
-        self.session.question(v1.Resync(**_named(topic.name)), lambda _answer: None, failed)
+        self._session.question(v1.Resync(**_named(topic.name)), lambda _answer: None, failed)
 
     def state_may_have_changed(self) -> None:
         """Have each subscription look."""
@@ -157,8 +196,8 @@ class Wire:
 
     def _refused(self, topic: Topic, error: BookcastClientError) -> None:
         """Note that a topic is refused: for good, for now, or until it is asked for again."""
-        self.session.note(error.message, topic.name)
-        self.session.failed(error)
+        self._session.note(error.message, topic.name)
+        self._session.failed(error)
         if not error.final and error.code != "feed_refused":
             pause = (error.retry_after or 1) * SECOND
             topic.not_before = self.clock.now() + pause
@@ -171,8 +210,8 @@ class Wire:
     def _unsubscribe(self, topic: Topic) -> None:
         """Say that a topic isn't wanted. What comes until that is confirmed is on its way."""
         topic.asked = None
-        self.session.note("unsubscribing", topic.name)
-        self.session.line.send(v1.Unsubscribe(**_named(topic.name)))
+        self._session.note("unsubscribing", topic.name)
+        self._session.send(v1.Unsubscribe(**_named(topic.name)))
 
     def _ask_anew(self, topic: Topic) -> None:
         topic.asked = None
@@ -232,14 +271,14 @@ class Wire:
         turn = self._turn
         self._said += 1
         topic.asked = view._replace(history=max(view.history, topic.history))
-        self.session.note(f"subscribing after {since}" if since else "subscribing", name)
+        self._session.note(f"subscribing after {since}" if since else "subscribing", name)
 
         def answered(told: v1.SubscriptionConfirmed) -> None:
             # Answers come in order: one to an earlier question that is late doesn't count.
             if topic.wanted is None or turn < topic.turn:
                 return
             topic.turn = turn
-            self.session.note(f"confirmed at {told.seq} of {told.epoch}", name)
+            self._session.note(f"confirmed at {told.seq} of {told.epoch}", name)
             recovered = None if since is None else told.recovered is True
             topic.confirm(_position(told), recovered=recovered, view=view)
             self.wanted_differs(topic)  # more may be wanted than when it was asked
@@ -249,7 +288,7 @@ class Wire:
             if is_gone:
                 return
             if error.code == "no_answer":
-                self.session.line.check()
+                self._session.check()
                 self._ask_anew(topic)
             else:
                 self._refused(topic, error)
@@ -262,7 +301,7 @@ class Wire:
             history=view.history,
             since=v1.Since(since.epoch, since.seq) if since is not None else None,
         )
-        self.session.question(command, answered, failed)
+        self._session.question(command, answered, failed)
 
 
 def _named(name: Name) -> dict[str, Any]:
