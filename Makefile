@@ -53,10 +53,12 @@ conformance: setup ## the Autobahn WebSocket suite; needs a Python 2.7: ARGS="--
 prove: packages setup ## faults on three nodes, and what clients saw of them; ARGS="--seconds 300 --seed 7"
 	$(BIN)/python -m tests.history $(ARGS)
 
-prove-clients: packages setup ## half an hour of lies, kills, hangs, frozen tabs and updates, and what the client shows; RUNS=, KILLS=, …
+prove-clients: packages setup ## an hour of lies, kills, hangs, frozen tabs and updates, and what the clients show; RUNS=, KILLS=, …
 	BOOKCAST_RUNS=$(or $(RUNS),10000) BOOKCAST_KILLS=$(or $(KILLS),100) BOOKCAST_SWALLOWS=$(or $(SWALLOWS),15) \
 	BOOKCAST_FROZEN_SECONDS=$(or $(FROZEN_SECONDS),1$(comma)30$(comma)120) BOOKCAST_HEAP_SECONDS=$(or $(HEAP_SECONDS),600) \
 	npm --prefix $(CLIENT) run prove
+	BOOKCAST_RUNS=$(or $(RUNS),10000) BOOKCAST_KILLS=$(or $(KILLS),100) BOOKCAST_SWALLOWS=$(or $(SWALLOWS),15) \
+	$(BIN)/python -m pytest tests/client/test_lying.py tests/client/test_faults.py --numprocesses 1 --capture no --quiet
 
 screenshots: setup ## the pictures of the page in docs/images
 	$(BIN)/python -m scripts.screenshots

@@ -12,7 +12,7 @@ from tests.support import PATIENCE, eventually
 
 from .world import World
 
-BOOK = {"bids": [[10, 5]], "asks": [[11, 6]]}
+BOOK: Any = {"bids": [[10, 5]], "asks": [[11, 6]]}
 
 
 def test_publishing_returns_the_position(world: World) -> None:
