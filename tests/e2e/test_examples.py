@@ -84,10 +84,29 @@ def test_the_readmes_script_and_notebook_run(capfd: pytest.CaptureFixture[str]) 
 async def test_the_readmes_program_runs(capfd: pytest.CaptureFixture[str]) -> None:
     """Its books come; it goes on for a while."""
     names: dict[str, Any] = {}
-    exec(program("asyncio.run(main())").replace("asyncio.run(main())", ""), names)
+    exec(program("async with bookcast.serve").replace("asyncio.run(main())", ""), names)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(names["main"](), 1)
     assert "watch AAPL at http://127.0.0.1:" in capfd.readouterr().out
+
+
+async def test_the_readmes_client_shows_books(
+    bookcast_server: ServerThread, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As they are published."""
+    bookcast_server.publish("US.AAPL", {"bids": [[10, 5]], "asks": [[11, 6]]})
+    names: dict[str, Any] = {}
+    text = program("client.connect").replace("http://localhost:8002", bookcast_server.http_url)
+    exec(text.replace("asyncio.run(main())", ""), names)
+    running = asyncio.ensure_future(names["main"]())
+    printed = ""
+    while not printed:
+        await asyncio.wait([running], timeout=0.05)
+        assert not running.done()
+        printed = capfd.readouterr().out
+    running.cancel()
+    await asyncio.wait([running])
+    assert printed == "10 11\n"
 
 
 def test_the_readmes_test_passes(bookcast_server: ServerThread) -> None:
