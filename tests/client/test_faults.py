@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from bookcast.client import Client, Gap, Subscription, Trades, connect
+from bookcast.client import Client, Gap, Subscription, Trades
+from bookcast.client.clock import Clock
 from bookcast.client.session import Session
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.support import command, eventually
@@ -156,7 +157,9 @@ def subscribed(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, str]]]:
 @asynccontextmanager
 async def watching(url: str, *symbols: str) -> AsyncIterator[tuple[Client, list[Watch]]]:
     """Watch trades and books."""
-    async with connect(url) as client:
+    # A server that starts takes long enough: who comes back needn't wait much longer.
+    clock = Clock(asyncio.get_running_loop(), chance=lambda: random.random() / 10)
+    async with Client(url, clock=clock) as client:
         watches = [Watch(client.trades(symbol)) for symbol in symbols]
         books = [client.order_book(symbol, depth=10) for symbol in symbols]
         await patiently(lambda: all(one.state != "connecting" for one in client.subscriptions()))
