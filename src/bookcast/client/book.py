@@ -36,14 +36,9 @@ class Book(msgspec.Struct, frozen=True):
 
     def checksum(self) -> int:
         """Return the CRC-32 of the best ten levels of both sides, as the server computes it."""
-        text = "".join(
-            [
-                f"{number_text(level[0])}:{number_text(level[1])};"
-                for side in (self.bids, self.asks)
-                for level in side[:CHECKSUM_LEVELS]
-            ]
-        )
-        return zlib.crc32(text.encode())
+        texts = LevelTexts()
+        texts.change(self)
+        return texts.checksum(self)
 
     def frame(self, package: str | None = None) -> Any:
         """Return a DataFrame with a row for each level: its side, place, price, size and orders.
@@ -67,6 +62,35 @@ class Book(msgspec.Struct, frozen=True):
         names = ("side", "level", "price", "size", "orders")
         columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
         return import_module(found).DataFrame(columns)
+
+
+class LevelTexts:
+    """The levels of a book as its checksum has them: of most, the text stays as it was."""
+
+    def __init__(self) -> None:
+        self._bids: dict[float, str] = {}
+        self._asks: dict[float, str] = {}
+
+    def change(self, data: Book | Sides) -> None:
+        """Write the levels that have changed; a whole book changes none."""
+        for texts, levels in ((self._bids, data.bids), (self._asks, data.asks)):
+            for level in levels:
+                price, size = level[0], level[1]
+                if size:
+                    texts[price] = f"{number_text(price)}:{number_text(size)};"
+                else:
+                    texts.pop(price, None)
+
+    def checksum(self, book: Book) -> int:
+        """Return the checksum of the book that all changes together make."""
+        bids, asks = self._bids, self._asks
+        text = "".join(
+            [
+                *[bids[level[0]] for level in book.bids[:CHECKSUM_LEVELS]],
+                *[asks[level[0]] for level in book.asks[:CHECKSUM_LEVELS]],
+            ]
+        )
+        return zlib.crc32(text.encode())
 
 
 EMPTY: Final = Book((), ())

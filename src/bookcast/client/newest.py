@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from bookcast.client.book import EMPTY, Book, change_book
+from bookcast.client.book import EMPTY, Book, LevelTexts, change_book
 from bookcast.model.updates import Position
 from bookcast.protocol.v1 import messages as v1
 
@@ -27,6 +27,7 @@ class Newest:
         self.position: Position | None = None
         self.expected = True
         self._epochs: set[str] = set()
+        self._texts = LevelTexts()
 
     def receive(self, update: StateUpdate) -> Verdict:
         """Take an update, if it follows what is known and is proven."""
@@ -45,7 +46,9 @@ class Newest:
         if update.prev_seq != held.seq:
             return "broken"
         book = change_book(self.value, update.data)
-        if book is None or book.checksum() != update.checksum:
+        # After one that isn't proven only a whole book is taken, which begins them anew.
+        self._texts.change(update.data)
+        if book is None or self._texts.checksum(book) != update.checksum:
             return "broken"
         self.value = book
         self.position = Position(update.epoch, update.seq)
@@ -67,6 +70,9 @@ class Newest:
         elif held is not None and not self.expected and epoch in self._epochs:
             # An epoch from before may be back, or a message was late: only the server knows.
             return "broken"
+        if is_book:
+            self._texts = LevelTexts()
+            self._texts.change(value)
         self.value = value
         self.position = Position(epoch, seq)
         self.expected = False
