@@ -109,10 +109,9 @@ class RedisSessionStore(MemorySessionStore):
         self._unsure.discard(holder)
         self.persister.save(holder)
 
-    def release(self, holder: Holder) -> None:
-        """Remove a holder from its keys, and remove its records."""
+    def _drop(self, holder: Holder, *, but: str = "") -> None:
         self._unsure.discard(holder)
-        super().release(holder)
+        super()._drop(holder, but=but)
 
     def _let_go(self, key: str) -> None:
         super()._let_go(key)
@@ -189,7 +188,6 @@ class RedisSessionStore(MemorySessionStore):
 
     def _give_up(self, taken: str, holder: Holder) -> None:
         """Give up a session that another node has taken by one of its keys."""
-        self._unsure.discard(holder)
         # The node that took it by another key follows to the first key, whose record is whole.
         for key in (taken, holder.keys[0]):
             self._lose(key, holder)
