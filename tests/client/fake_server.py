@@ -154,7 +154,7 @@ class FakeSocket:
         self.server.later(arrive)
 
     def close(self, code: int) -> None:
-        """Let it go."""
+        """Close the connection."""
         self.events = None
         self.close_code = code
         peer, self.peer = self.peer, None
@@ -289,7 +289,7 @@ class FakeServer:
         return self.publish(symbol, data, channel="trades")
 
     def status(self, symbol: str, state: str, reason: str | None = None, **name: Any) -> None:
-        """Say how a topic stands."""
+        """Set the status of a topic, and send it to the subscribers."""
         topic = self._topic(name_of({"symbol": symbol, **name}))
         topic.status = {"state": state} | ({"reason": reason} if reason else {})
         for connection in self._connections:
@@ -327,7 +327,7 @@ class FakeServer:
             topic.log = []
 
     def say(self, **message: Any) -> None:
-        """Tell all clients something."""
+        """Send a message to all clients."""
         for connection in list(self._connections):
             connection.say(message)
 

@@ -136,7 +136,7 @@ class Load:
 
 @pytest.fixture
 def subscribed(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, str]]]:
-    """Give what was subscribed to on each connection."""
+    """Return the subscriptions of each connection."""
     connections: list[list[tuple[str, str]]] = [[]]
     opened, question = Session.opened, Session.question
 

@@ -63,7 +63,7 @@ class Bench:
         return BEGINNING + (self.seconds + self.slept) * 1000
 
     def advance(self, milliseconds: float) -> None:
-        """Let time pass, with everything that happens meanwhile."""
+        """Move the clock, and run everything that happens meanwhile."""
         end = self.seconds + milliseconds / 1000
         self.loop.settle()
         while self.loop.due <= end:

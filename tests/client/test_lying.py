@@ -76,7 +76,7 @@ class LyingRelay:
             pass_on()
 
     def stop(self) -> None:
-        """Tell the truth from now on; what was held back never comes."""
+        """Pass messages on unchanged from now on; those that were delayed never arrive."""
         self.lies.clear()
         self.held.clear()
         self.loses_next_up = self.swallows = False
@@ -184,7 +184,7 @@ class Play:
         self.traded += [(one, *place, was_subscribed) for one in ids]
 
     def do(self, step: Do) -> None:
-        """Let something happen."""
+        """Perform one random event."""
         match step.kind:
             case "publish":
                 self.publish(step.what)
@@ -220,7 +220,7 @@ class Play:
         assert self.failures == []
 
     def finish(self) -> None:
-        """Tell the truth from now on, and see that everything is as it should be."""
+        """Pass messages on unchanged from now on, and check the final state."""
         self.relay.stop()
         self.world.pass_time(120_000)
         self.publish([(MIDDLE, 1_000), (MIDDLE + 1, 1_000)])  # what nobody could miss

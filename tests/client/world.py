@@ -53,11 +53,11 @@ class World:
         return BEGINNING + (self.seconds + self.slept) * 1000
 
     def sleep(self, milliseconds: float) -> None:
-        """Let the machine sleep: time passes, and no timer fires."""
+        """Put the machine to sleep: time passes, and no timer fires."""
         self.slept += milliseconds / 1000
 
     def pass_time(self, milliseconds: float = 0) -> None:
-        """Let so much time pass, with everything that happens meanwhile."""
+        """Move the clock by this time, and run everything that happens meanwhile."""
         end = self.seconds + milliseconds / 1000
         self.loop.settle()
         while self.loop.due <= end:
