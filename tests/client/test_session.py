@@ -1,4 +1,4 @@
-"""What of a session outlives a connection: subscriptions, positions, tokens."""
+"""What outlives a connection: subscriptions, positions, tokens."""
 
 import asyncio
 from collections.abc import Callable

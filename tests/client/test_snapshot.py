@@ -1,4 +1,4 @@
-"""One look, from anywhere."""
+"""A snapshot, from any thread or loop."""
 
 import asyncio
 from typing import Any
