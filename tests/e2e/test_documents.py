@@ -218,7 +218,7 @@ def test_a_server_beside_the_shell_takes_the_token_that_is_printed(block: Block)
 
 @of_kind("removal")
 def test_a_topic_is_removed(block: Block) -> None:
-    """Nobody is served its book any more; once more, there is none to remove."""
+    """No client gets its book any more; a second removal finds none."""
     if shutil.which("curl") is None:
         missing("no curl on the PATH")
     with running("bookcast serve") as served:

@@ -97,7 +97,7 @@ async def test_every_channel_reaches_its_clients(opend: Controller, server: Serv
 async def test_what_is_special_about_a_symbol_reaches_its_clients(
     opend: Controller, server: Server
 ) -> None:
-    """Options, grey markets, odd lots, single orders of brokers; what is 0 is told as 0."""
+    """Options, grey markets, odd lots and brokers' single orders arrive; 0 is sent as 0."""
     greeks = {"delta": 0, "gamma": 0.01, "vega": 0.2, "theta": -0.05, "rho": 0}
     async with connect(server.ws_url + "me?protocol=bookcast.v1") as ws:
         option, share = "US.AAPL260914C332500", "HK.00700"
@@ -224,7 +224,7 @@ async def test_a_hint_names_only_what_the_client_may_see(opend: Controller) -> N
 
 
 async def test_a_future_of_hong_kong_is_one_topic_under_both_its_names(opend: Controller) -> None:
-    """Each client sees its own spelling and needs a right to either; OpenD has it once."""
+    """Each client sees the name that it used and needs a right to either; OpenD has it once."""
     code = "HK.HSImain"
     async with serve(
         port=0, feed="futu", futu_port=opend.port, auth_mode="jwt", auth_jwt_secret=SECRET

@@ -682,7 +682,7 @@ async def test_nobody_names_themselves_to_a_server_that_believes_the_proxy(
 async def test_an_unknown_proxy_makes_all_look_like_one_and_the_log_says_so(
     kind: str, certificate: Certificate, tmp_path: Path
 ) -> None:
-    """Naming the setting that tells them apart."""
+    """The log names the setting that separates the clients."""
     with (
         serving(TRUSTED_PROXIES="") as (served, log),
         before(address_of(served), kind, tmp_path, certificate) as proxy,

@@ -47,7 +47,7 @@ async def test_a_signal_ends_the_command_cleanly_and_soon(number: signal.Signals
 
 
 async def test_standard_files_that_are_closed_are_not_missed() -> None:
-    """Whoever starts a service may leave none of them open."""
+    """A service manager may open none of them."""
     closing = ("sh", "-c", 'exec "$0" -m bookcast "$@" <&- >&-', sys.executable)
     with command("serve", "--port", "0", prefix=closing) as served:
         async with connect(served.http_url.replace("http", "ws") + "/ws/me") as client:
@@ -131,7 +131,7 @@ def test_the_environment_configures_the_command() -> None:
 
 
 def test_the_demo_says_first_what_to_open() -> None:
-    """Under the name that people know this machine by, also where nobody looks at a terminal."""
+    """The address uses this machine's usual name, also if the output is no terminal."""
     with command("demo", "--port", "0") as running:
         port = running.http_url.rpartition(":")[2]
         assert running.log[0] == f"open http://localhost:{port}/\n"
