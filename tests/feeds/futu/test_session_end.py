@@ -188,7 +188,7 @@ def test_a_market_that_trades_longer_than_usual_has_not_ended() -> None:
 
 
 def test_a_morning_is_over_in_the_afternoon() -> None:
-    """Of a symbol that nobody has traded since."""
+    """This holds for a symbol without a trade since."""
     watch = Watch("HK.00700", "5m", "08 14:00")
     watch.push("08 11:40", "08 14:00")
     assert not watch.look("08 14:00:09")
