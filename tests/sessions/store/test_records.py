@@ -29,7 +29,7 @@ def records_of(link: Link, node: str) -> SessionRecords:
 
 
 async def test_a_session_is_kept_and_taken(redis_url: str) -> None:
-    """With its data, once; its owner before is told."""
+    """It is taken once, with its data, and its earlier owner is notified."""
     async with link(redis_url) as (made, _):
         one, other = records_of(made, "one"), records_of(made, "two")
         assert (await other.claim(KEY)).kind == "none"
@@ -98,7 +98,7 @@ async def test_sessions_last_as_long_as_they_are_to(
 
 
 async def test_a_new_session_under_an_old_key_is_another_one(redis_url: str) -> None:
-    """So what was said of the old one doesn't touch it."""
+    """Late writes about the old one don't affect it."""
     async with link(redis_url) as (made, _):
         one, other = records_of(made, "one"), records_of(made, "two")
         first = await one.save(KEY, 0, b"first", live=False)
