@@ -164,7 +164,7 @@ def test_the_image_has_what_make_builds() -> None:
     for file in (app.PAGE / "index.html", client_script.FILE):
         place = str(file.relative_to(ROOT))
         assert any(place.startswith(target) for target in copied), place
-        # One that was built on the machine of whoever builds the image stays out of it.
+        # A page that was built on the builder's machine stays out of the image.
         assert f"{file.parent.relative_to(ROOT)}/" in IGNORED
 
 
