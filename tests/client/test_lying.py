@@ -223,7 +223,7 @@ class Play:
         """Pass messages on unchanged from now on, and check the final state."""
         self.relay.stop()
         self.world.pass_time(120_000)
-        self.publish([(MIDDLE, 1_000), (MIDDLE + 1, 1_000)])  # what nobody could miss
+        self.publish([(MIDDLE, 1_000), (MIDDLE + 1, 1_000)])  # the final updates, which must arrive
         self.server.trade("X", {"id": "last"})
         self.world.pass_time(120_000)
         for depth, book in self.books:
