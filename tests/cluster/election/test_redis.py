@@ -184,7 +184,7 @@ async def test_while_redis_is_away_the_feed_goes_on(
         breaker.succeed()
         await turns()
         assert (one.fence, other.fence) == (fence, None)
-        other.now = TIMES.precedence + 0.1  # no node was told of it
+        other.now = TIMES.precedence + 0.1  # no node was notified
         await other.leads()
         one.election._changing.release()
         await eventually(lambda: one.told[-1] == "lost", "the end of the first")
