@@ -68,7 +68,7 @@ class Node:
         )
 
     async def settled(self, delivered: int) -> None:
-        """Wait for so many updates, and for all that the engine was told before to come."""
+        """Wait for so many updates, and until the engine has handled all earlier calls."""
         await eventually(lambda: len(self.delivered) >= delivered, f"{delivered} updates")
         # What a node says to itself comes behind all that was published.
         members = self.backend.cluster.members
