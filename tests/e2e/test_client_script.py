@@ -81,7 +81,7 @@ def prefixed(page_server: PageServer, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def wait_until_open(port: int) -> None:
-    """Wait until somebody listens."""
+    """Wait until a server listens."""
     deadline = time.monotonic() + PATIENCE
     while True:
         with contextlib.suppress(ConnectionRefusedError), socket.create_connection((HOST, port)):

@@ -198,7 +198,7 @@ def test_a_command_serves(block: Block, tmp_path: Path) -> None:
                 assert served.publish(token) == 200
             elif "AUTH_JWKS_URL" in text:
                 assert served.publish() == 401
-                # Its issuer is nobody's.
+                # Its issuer doesn't exist.
                 assert served.publish(sign()) == 401
             else:
                 assert served.publish() == 200

@@ -1,4 +1,4 @@
-"""From a simulated OpenD to WebSocket clients, and what they are told when it can't give."""
+"""From a simulated OpenD to WebSocket clients, and what they are sent when OpenD fails."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ async def hold_many(
         ("nginx", UNTRUSTED),  # which has no checks of its own, but sends /readyz on
         ("HAProxy", PRODUCTION),
         ("HAProxy", UNTRUSTED),
-        # Where it isn't trusted, its PROXY header is no HTTP: no check can pass, and the log tells.
+        # An untrusted proxy's PROXY header is no HTTP: all checks fail, and the log says so.
         ("HAProxy with PROXY v2", PRODUCTION),
     ],
 )
