@@ -96,7 +96,7 @@ class EngineNode:
         """The fencing token under which the feed was started."""
         return self.fences[-1]
 
-    # What its feed is told
+    # The calls that its feed gets
 
     def want(self, topic: Topic) -> None:
         """Note that subscribers of some node want a topic."""
