@@ -145,7 +145,7 @@ class FaultyProxy:
             self._accepts = False
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
-            # Bound without listening, it refuses, and nobody else gets the port.
+            # Bound without listening, it refuses, and no other process gets the port.
             self._bind()
 
     def accept(self) -> None:
@@ -211,7 +211,7 @@ class FaultyProxy:
     def _joined(self, task: asyncio.Task[None]) -> None:
         del self._links[task]
         if not task.cancelled():
-            task.result()  # a fault of the proxy's own is told in the test that met it
+            task.result()  # an error of the proxy itself fails the test
 
     async def _join(self, link: Link) -> None:
         """Pass bytes on between a client and the target until both are done, or one is gone."""
@@ -300,7 +300,7 @@ class FaultyProxy:
 
 
 def _still_open(writer: asyncio.StreamWriter) -> asyncio.StreamWriter:
-    """Return a writer whose peer hasn't reset it; uvloop tells that as a RuntimeError."""
+    """Return a writer whose peer hasn't reset it; uvloop reports a reset as a RuntimeError."""
     if writer.is_closing():
         raise ConnectionResetError
     return writer

@@ -252,7 +252,7 @@ class RedisCluster:
 
     @property
     def url(self) -> str:
-        """Where the first node is, which tells of the others."""
+        """The address of the first node, which names the others."""
         return self.nodes[0].url
 
     def start(self) -> None:

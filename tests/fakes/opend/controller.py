@@ -149,7 +149,7 @@ class Controller:
         self._tell("set_quota", total=total)
 
     def set_option_quota(self, total: int | None) -> None:
-        """Change the options' quota, None for an OpenD that tells nothing of it; it is notified."""
+        """Change the options' quota (None: OpenD doesn't report it), and notify clients."""
         self._tell("set_option_quota", total=total)
 
     def set_states(self, states: dict[str, int]) -> None:

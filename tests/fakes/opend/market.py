@@ -1,4 +1,4 @@
-"""A market that moves by itself, for trying things by hand: every subscribed channel of it."""
+"""A moving market, for trying things by hand: every subscribed channel of it."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class Market:
             opend.store.securities[code]["name"] = name
 
     def invent(self, code: str) -> None:
-        """Make up a code that nobody knew."""
+        """Make up a security for an unknown code."""
         if code not in self._walks:
             walk = self._walks[code] = Walk(code)
             market, _, name = code.partition(".")

@@ -201,7 +201,7 @@ def _fill_prices(basic: Any, said: Json) -> None:
 
 
 def _fill_session(session: Any, said: Json, prev_close: float) -> None:
-    """Write the hours around the usual ones; what isn't said isn't set."""
+    """Write the hours around the usual ones; a missing value isn't set."""
     for key, field in (
         ("last", "price"),
         ("high", "highPrice"),

@@ -110,7 +110,7 @@ class Pushes:
                     yield PUSH_KL, self._body(PUSH_KL, fill_candles, code, period, candles)
 
     def _send(self, key: Key, protocol: int, fill: Callable[..., None], *what: Any) -> None:
-        """Push to whoever subscribed; made in any case, so that what can't be pushed is told."""
+        """Push to all subscribers; the push is built even without any, to find bad data."""
         body = self._body(protocol, fill, *what)
         for connection in self._opend.receivers(key):
             connection.push(protocol, body)
