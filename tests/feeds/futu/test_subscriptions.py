@@ -512,7 +512,7 @@ class World:
 
 
 class Play:
-    """A planner in that world, and somebody who does what it says, as the subscriber does."""
+    """A planner in that world, and a subscriber that does what the planner says."""
 
     def __init__(
         self, limits: Mapping[QuotaPool, int], linger: float, pinned: tuple[Topic, ...]
