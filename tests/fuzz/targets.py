@@ -198,7 +198,7 @@ def _http() -> tuple[asyncio.AbstractEventLoop, Callable[[bool], HttpProtocol]]:
 
 
 def _feed(data: bytes, *, trusted: bool) -> None:
-    """The first byte tells into what pieces the rest is cut."""
+    """Feed data in pieces; the first byte chooses how the rest is cut."""
     loop, connect = _http()
 
     async def talk() -> None:

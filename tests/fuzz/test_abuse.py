@@ -113,7 +113,7 @@ WORDS: Final = (
 
 
 def nonsense(dice: random.Random) -> bytes:
-    """Make one frame of a message that can't be meant, and that a connection survives."""
+    """Return one frame of a senseless message that a connection survives."""
     kind = dice.randrange(7)
     if kind == 0:
         return masked_frame(BINARY, dice.randbytes(dice.randrange(40)))
@@ -132,7 +132,7 @@ def nonsense(dice: random.Random) -> bytes:
 
 
 def garbage(dice: random.Random) -> bytes:
-    """Make the bytes of a connection that comes to nothing."""
+    """Return the bytes of a connection that fails."""
     whole = handshake("/ws/flood")
     path = dice.randbytes(5).hex().encode()
     return dice.choice(
@@ -184,7 +184,7 @@ async def auth_request(port: int, data: bytes) -> None:
 
 
 async def flood(port: int, dice: random.Random, share: float) -> None:
-    """Send a share of all of it, some at a time."""
+    """Send a share of all messages, several connections at a time."""
     each = MESSAGES // CONNECTIONS
     talks = round(CONNECTIONS * share)
     for first in range(0, talks, 10):
@@ -317,7 +317,7 @@ async def test_a_head_that_is_too_large_is_refused_before_it_is_read(head: bytes
     """With 431, and the limit's name."""
     async with besieged() as server:
         answer = await talk(server.port, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n" + head)
-        # Whoever sends on and on may find the connection reset instead.
+        # A client that sends on and on may get a reset instead.
         assert answer.startswith(b"HTTP/1.1 431 ") or (answer == b"" and len(head) > 100_000)
         assert (await refusals(server))["header_too_large"] == 1
 

@@ -165,7 +165,7 @@ class Caller:
         return not self.peer.session.outbox.writable
 
     def take(self, data: bytes) -> None:
-        """What the server writes is on its way; nothing of it may be somebody else's."""
+        """Put what the server writes in transit; all of it must be for this client."""
         for line in data.splitlines():
             # By message: how many share a write depends on the order of sets.
             self.pending.append((self.machine.world.timer.now, line))
@@ -410,7 +410,7 @@ class ProtocolMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(not one.held for one in self.callers))
     @rule(data=st.data(), right=st.sampled_from(RIGHTS), nonsense=st.booleans())
     def authenticate(self, data: st.DataObject, right: Right, nonsense: bool) -> None:
-        """A client shows a token: its first, another of its own, somebody else's, or nonsense."""
+        """A client sends a token: its first, another of its own, another client's, or nonsense."""
         caller = self.some(data, lambda one: not one.held)
         if caller is None:
             return
