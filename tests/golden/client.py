@@ -125,7 +125,7 @@ class Transport(asyncio.Transport):
 
 
 class Client:
-    """A WebSocket client. It answers pings and closes by itself while ``answers`` is true."""
+    """A WebSocket client. It answers pings and closes while ``answers`` is true."""
 
     def __init__(
         self,

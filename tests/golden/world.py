@@ -160,7 +160,7 @@ class World:
         deflate: bool = False,
         query: str = "",
     ) -> Client:
-        """Connect a client; its id is its name unless said otherwise."""
+        """Connect a client; by default its id is its name."""
         extra = list(headers)
         if v1:
             extra.append("Sec-WebSocket-Protocol: bookcast.v1")

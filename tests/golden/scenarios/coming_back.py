@@ -229,7 +229,7 @@ async def two_tabs_first_is_dead(world: World) -> None:
     await node.publish("AAPL", book(3))
     await node.publish("TSLA", book(2))
     await third.say("ping")
-    # v1 clients have tokens: ids of theirs may be the same.
+    # v1 clients have tokens: their ids may be equal.
     for name in ("v", "w"):
         one = await world.join(name, node, client_id="a")
         await one.say("subscribe", symbol="AAPL", depth=1)
