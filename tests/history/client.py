@@ -40,7 +40,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Client(ABC):
-    """Stays connected through the balancer until told to stop.
+    """A client that stays connected through the balancer until it is stopped.
 
     Args:
         track: where it writes down what happens.

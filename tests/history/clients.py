@@ -25,7 +25,7 @@ LOOK_SECONDS = 0.5
 
 
 class V1Client(Client):
-    """Speaks bookcast.v1.
+    """A client of bookcast.v1.
 
     ``subscriptions`` are its subscribe messages; with ``tells``, a message brings its first token.
     """
@@ -159,7 +159,7 @@ class V1Client(Client):
 
 
 class BaseClient(Client):
-    """Speaks the base protocol: it subscribes once, and trusts that the server remembers."""
+    """A client of the base protocol: it subscribes once, and relies on the server's memory."""
 
     def __init__(self, track: Track, **more: Any) -> None:
         super().__init__(track, **more)

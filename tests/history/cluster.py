@@ -218,7 +218,7 @@ def _signal(pids: Iterable[int], number: int) -> None:
 
 
 def _runs(pid: int) -> bool:
-    """Return whether a process is there, and more than an entry that nobody has asked for."""
+    """Return whether a process exists and isn't a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""What is found wrong in a history, and what its faults excuse."""
+"""What is wrong in a history, and what its faults excuse."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Judgement:
         self.violations.append(Violation(kind, who, topic, at, detail))
 
     def excuse(self, kind: str, who: str, topic: str, at: float, detail: str) -> None:
-        """Note what would be one without a fault."""
+        """Note what would be a violation without a fault."""
         self.excused.append(Violation(kind, who, topic, at, detail))
 
     def was_redis_away(self, since: float, until: float) -> bool:
@@ -73,6 +73,6 @@ class Judgement:
 
 
 def name(attempt: Attempt) -> str:
-    """Name a publication: what, and when it was under way."""
+    """Return the name of a publication: what it is, and when it was sent."""
     what = attempt.id or f"{attempt.topic.partition(':')[0]} {attempt.number}"
     return f"{what} ({attempt.began:.3f}-{attempt.ended:.3f})"

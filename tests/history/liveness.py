@@ -1,4 +1,4 @@
-"""Whether clients who are connected are told what is published, when nothing is broken."""
+"""Whether connected clients receive what is published, while nothing is broken."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _quiet(track: Track) -> dict[str, list[Span]]:
     for event in track.events:
         match event.what:
             case "opened":
-                # A base client that is back may find that its session is lost, and isn't told.
+                # A base client that reconnects isn't notified if its session is lost.
                 known = first or track.protocol == "v1"
                 heard_at = dict.fromkeys(track.topics, event.at) if known else {}
                 first = False

@@ -1,4 +1,4 @@
-"""One run: a cluster, publishers, clients, faults; then peace, until everybody has everything."""
+"""One run: a cluster, publishers, clients, faults; then quiet, until every client has all data."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Story:
     def published(
         self, topic: str, number: int, *, epoch: str = "e", outcome: Outcome = "ok", **more: Any
     ) -> Attempt:
-        """Publish the trade or book of a number, at that seq unless told otherwise."""
+        """Publish the trade or book of a number, by default at that seq."""
         self.now += more.pop("after", 0.1)
         seq = more.pop("seq", number)
         attempt = Attempt("p0", topic, self.now, self.now + 0.05, outcome)

@@ -46,7 +46,7 @@ class Wallet:
         self._narrow = None
 
     def issue(self) -> Token:
-        """Make the next token."""
+        """Return the next token."""
         self._count += 1
         symbols = self._narrow if self._count % 2 == 0 else None
         claims: dict[str, object] = {"sub": self._name, "exp": time.time() + LIFETIME}
@@ -56,7 +56,7 @@ class Wallet:
 
 
 def publishing(name: str, *, may: bool = True) -> str:
-    """Make a publisher's token; one that ``may`` not publish is good for reading alone."""
+    """Return a publisher's token; with ``may`` false it only allows reading."""
     scope = "read publish" if may else "read"
     return _sign({"sub": name, "exp": time.time() + PUBLISHER_LIFETIME, "scope": scope})
 
