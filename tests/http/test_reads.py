@@ -160,7 +160,7 @@ async def test_what_creates_no_demand(opend: Controller) -> None:
         assert not opend.held()
         for site in ("same-origin", "same-site", "none"):
             await http.get("/quotes/AAPL", headers={**mine, "Sec-Fetch-Site": site})
-        assert not opend.held()  # somebody has published it just now
+        assert not opend.held()  # a publisher has published it just now
         await asyncio.sleep(0.7)
         await http.get("/quotes/AAPL", headers={**mine, "Sec-Fetch-Site": "same-site"})
         await eventually(lambda: len(opend.held()) == 1, "the subscription")
