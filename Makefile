@@ -10,7 +10,7 @@ comma := ,
 SERVED := src/bookcast/web/index.html src/bookcast/script/client.js
 
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo compiled quick test check npm-tests python-tests fuzz fix bench conformance prove prove-clients screenshots wheel lock clean
+.PHONY: help packages setup demo compiled quick test check npm-tests python-tests fuzz fix bench conformance prove prove-clients dashboard screenshots wheel lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,7 +18,7 @@ help: ## what there is
 packages:
 	@PYTHON=$(PYTHON) scripts/debian-packages chromium=chromium nginx=nginx haproxy=haproxy openssl=openssl redis-server=redis-server
 
-setup: .venv/.installed $(SERVED) ## .venv/bin/bookcast with every extra, the page, and the client
+setup: .venv/.installed $(SERVED) ## .venv/bin/bookcast with what FEED=futu needs, the page, and the client
 
 demo: setup ## serve a simulated market, with the live page
 	$(BIN)/bookcast demo $(if $(PORT),--port $(PORT))
@@ -31,9 +31,10 @@ quick: compiled ## the tests that need no Redis, process or browser, in parallel
 	$(BIN)/python -m pytest -m "not redis and not process and not browser and not soak" -p no:schemathesis --numprocesses 2 --no-cov --quiet
 
 test: packages compiled ## everything: lint, types, contracts, unit, browser and end-to-end tests
-	# By themselves: they look how long things take on three nodes.
+	# By themselves: they look how long things take.
+	@$(MAKE) --no-print-directory npm-tests
 	$(BIN)/python -m pytest tests/history --numprocesses 1 --quiet
-	@scripts/beside .venv/check.log $(MAKE) check npm-tests -- $(MAKE) --no-print-directory python-tests
+	@scripts/beside .venv/check.log $(MAKE) check -- $(MAKE) --no-print-directory python-tests
 
 check: setup ## lint, types, and the contracts between layers
 	$(BIN)/ruff format --check --quiet src tests examples scripts benchmarks
@@ -68,12 +69,17 @@ conformance: setup ## the Autobahn WebSocket suite; needs a Python 2.7: ARGS="--
 prove: packages setup ## faults on three nodes, and what clients saw of them; ARGS="--seconds 300 --seed 7"
 	$(BIN)/python -m tests.history $(ARGS)
 
-prove-clients: packages setup ## half an hour of lies, kills, hangs, frozen tabs and updates, and what the client shows; RUNS=, KILLS=, …
+prove-clients: packages setup ## an hour of lies, kills, hangs, frozen tabs and updates, and what the clients show; RUNS=, KILLS=, …
 	BOOKCAST_RUNS=$(or $(RUNS),10000) BOOKCAST_KILLS=$(or $(KILLS),100) BOOKCAST_SWALLOWS=$(or $(SWALLOWS),15) \
 	BOOKCAST_FROZEN_SECONDS=$(or $(FROZEN_SECONDS),1$(comma)30$(comma)120) BOOKCAST_HEAP_SECONDS=$(or $(HEAP_SECONDS),600) \
 	npm --prefix $(CLIENT) run prove
+	BOOKCAST_RUNS=$(or $(RUNS),10000) BOOKCAST_KILLS=$(or $(KILLS),100) BOOKCAST_SWALLOWS=$(or $(SWALLOWS),15) \
+	$(BIN)/python -m pytest tests/client/test_lying.py tests/client/test_faults.py --numprocesses 1 --capture no --quiet
 
-screenshots: setup ## the pictures of the page in docs/images
+dashboard: setup ## the example in React, for a server on port 8002 (bookcast demo)
+	npm --prefix $(CLIENT) run --silent dashboard
+
+screenshots: setup ## the pictures in docs/images
 	$(BIN)/python -m scripts.screenshots
 
 wheel: setup ## dist/bookcast-*.whl, with the page and the client in it
@@ -91,6 +97,8 @@ clean: ## leave only what git knows
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	# As pip does for all others: else the first import takes twice as long, or each one.
+	$(BIN)/python -m compileall -q src/bookcast
 	@touch $@
 
 # One rule for the page and for the client.
@@ -99,7 +107,7 @@ clean: ## leave only what git knows
 	npm --prefix $* ci --silent --no-audit --no-fund
 	@touch $@
 
-src/bookcast/web/index.html: web/node_modules/.installed $(WEB_SOURCES) $(wildcard web/*.ts web/tsconfig*.json)
+src/bookcast/web/index.html: web/node_modules/.installed $(WEB_SOURCES) $(CLIENT_SOURCES) $(wildcard web/*.ts web/tsconfig*.json)
 	npm --prefix web run --silent build
 	@touch $@
 

@@ -6,6 +6,7 @@ import http.server
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,12 @@ from tests.support import PATIENCE, ROOT, Command, command, missing
 from .site import Site
 
 PACKAGE = ROOT / "clients" / "typescript"
+BORROWED = [
+    *("ws", "@types/ws", "@types/node", "undici-types"),
+    *("react", "react-dom", "scheduler", "@types/react", "@types/react-dom", "csstype"),
+]
+"""Packages that are installed beside the client, in place of what a registry would give."""
+
 SERVER, TOKENS = "localhost:8002", "localhost:3000"
 
 
@@ -54,7 +61,7 @@ BLOCKS = [
 
 
 def of_kind(kind: str) -> Any:
-    """Give each block of a kind to a test."""
+    """Return a parametrization that runs a test once for each block of a kind."""
     found = [block for block in BLOCKS if block.kind == kind]
     assert found, kind
     return pytest.mark.parametrize("block", found, ids=[block.place for block in found])
@@ -62,7 +69,7 @@ def of_kind(kind: str) -> Any:
 
 def test_every_block_is_run() -> None:
     """A new kind needs a test of its own."""
-    assert {block.kind for block in BLOCKS} == {"sh", "ts", "html"}
+    assert {block.kind for block in BLOCKS} == {"sh", "ts", "tsx", "html", "python"}
 
 
 def run(*arguments: str | Path, cwd: Path) -> str:
@@ -108,17 +115,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         archive.extractall(folder, filter="data")
     (folder / "package").rename(folder / "node_modules" / "@bookcast" / "client")
     (folder / "node_modules" / "@types").mkdir()
-    for name in ("ws", "@types/ws", "@types/node", "undici-types"):
+    for name in BORROWED:
         (folder / "node_modules" / name).symlink_to(modules / name)
     (folder / "package.json").write_text('{"type": "module"}')
     for number, block in enumerate(typescript()):
         (folder / f"block{number}.ts").write_text(block.text)
+    for number, block in enumerate(of_react()):
+        (folder / f"react{number}.tsx").write_text(block.text)
     (folder / "node20.js").write_text(
         'import { WebSocket } from "ws";\nglobalThis.WebSocket ??= WebSocket;\n'
     )
     options = ["--strict", "--exactOptionalPropertyTypes", "--noUncheckedIndexedAccess"]
     target = ["--target", "es2022", "--module", "nodenext", "--types", "node", "--skipLibCheck"]
-    run(modules / ".bin" / "tsc", *options, *target, *folder.glob("block*.ts"), cwd=folder)
+    sources = sorted([*folder.glob("block*.ts"), *folder.glob("react*.tsx")])
+    run(modules / ".bin" / "tsc", *options, *target, "--jsx", "react-jsx", *sources, cwd=folder)
     return folder
 
 
@@ -127,16 +137,21 @@ def typescript() -> list[Block]:
     return [block for block in BLOCKS if block.kind == "ts"]
 
 
+def of_react() -> list[Block]:
+    """Return the blocks with components, in their order."""
+    return [block for block in BLOCKS if block.kind == "tsx"]
+
+
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Command]:
-    """A server that serves everybody."""
+    """Yield a server that requires no token."""
     with command("demo", "--port", "0") as running:
         yield running
 
 
 @pytest.fixture
 def server(block: Block, demo: Command) -> Iterator[Command]:
-    """The server that a block speaks to: it asks for tokens where the block has some."""
+    """Return the server for a block: it requires tokens if the block has one."""
     if TOKENS not in block.text:
         yield demo
         return
@@ -158,7 +173,7 @@ class _Issuer(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def issuer() -> Iterator[str]:
-    """Somebody who issues tokens; the address."""
+    """Yield the address of a server that issues tokens."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Issuer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"127.0.0.1:{server.server_port}"
@@ -175,9 +190,25 @@ def test_a_program_prints_what_it_is_for(
     text = (project / f"block{number}.js").read_text()
     text = text.replace(f"http://{SERVER}", server.http_url).replace(TOKENS, issuer)
     (project / f"run{number}.js").write_text(text)
+    check_prints(["node", "--import", "./node20.js", f"run{number}.js"], project, lines_of(block))
+
+
+@of_kind("python")
+def test_a_python_program_prints_what_it_is_for(
+    block: Block, tmp_path: Path, server: Command, issuer: str
+) -> None:
+    """Until its first lines are there."""
+    text = block.text.replace(f"http://{SERVER}", server.http_url).replace(TOKENS, issuer)
+    (tmp_path / "program.py").write_text(text)
+    count = len(re.findall(r"\bprint\(", text))
+    check_prints([sys.executable, "-u", "program.py"], tmp_path, count)
+
+
+def check_prints(command: list[str], folder: Path, count: int) -> None:
+    """Run a program until it has printed so many lines, none of them of an error."""
     process = subprocess.Popen(
-        ["node", "--import", "./node20.js", f"run{number}.js"],
-        cwd=project,
+        command,
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -187,17 +218,38 @@ def test_a_program_prints_what_it_is_for(
     assert process.stdout is not None
     with process.stdout as lines:
         # Most go on for as long as there is a market.
-        printed = [line for _, line in zip(range(lines_of(block)), lines, strict=False)]
+        printed = [line for _, line in zip(range(count), lines, strict=False)]
     process.terminate()
     process.wait(PATIENCE)
     timer.cancel()
-    assert len(printed) == lines_of(block), printed
+    assert len(printed) == count, printed
     assert not any("rror" in line for line in printed), printed
 
 
 def lines_of(block: Block) -> int:
     """Return how many lines a block prints at least: one for each place that prints no error."""
     return block.text.count("console.log(")
+
+
+@of_kind("tsx")
+def test_components_show_live_data(
+    block: Block, project: Path, page: Page, site: Site, server: Command
+) -> None:
+    """Type-checked as strictly as can be, bundled, and rendered in a real browser."""
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    source = project / f"react{of_react().index(block)}.js"
+    esbuild = PACKAGE / "node_modules" / ".bin" / "esbuild"
+    script = run(esbuild, "--bundle", "--format=esm", source, cwd=project)
+    script = script.replace(f"http://{SERVER}", server.http_url).replace("</script", "<\\/script")
+    page.goto(site.serve(f'<!doctype html><body></body><script type="module">{script}</script>'))
+    body = page.locator("body")
+    expect(body).to_contain_text("open", timeout=PATIENCE * 1000)
+    expect(body).to_contain_text(
+        re.compile(r"[\d.]+ / [\d.]+, \d+ ms old"), timeout=PATIENCE * 1000
+    )
+    expect(body.locator("li").first).to_have_text(re.compile(r"^\d+ at [\d.]+$"))
+    assert faults == []
 
 
 @of_kind("html")

@@ -71,13 +71,13 @@ class Vendor:
         return data
 
     def refusal(self, method: str, *arguments: Any) -> str:
-        """Call a method of the context that must fail, and give what it says."""
+        """Call a method of the context that must fail, and return its error text."""
         code, data = self.ask(f"context.{method}({', '.join(map(repr, arguments))})")
         assert code == -1, data
         return str(data)
 
     def heard(self, kind: str) -> list[Any]:
-        """Give the pushes of a kind so far, as the vendor's own handlers parse them."""
+        """Return the pushes of a kind so far, as the vendor's own handlers parse them."""
         return list(self.ask(f"heard[{kind!r}]"))
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ def _main(port: str, rsa_key_file: str = "") -> None:
     names = {"futu": futu, "context": context, "heard": _listen(futu, context)}
     for line in sys.stdin:
         answer = eval(json.loads(line), names)
-        print(json.dumps(answer, default=_plain), flush=True)  # noqa: T201 - the channel
+        print(json.dumps(answer, default=_plain), flush=True)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ RATE = 80.0
 
 @pytest.fixture(scope="module", autouse=True)
 def _programs() -> None:
-    """Look whether everything is there."""
+    """Check that every program is installed."""
     if names := missing_programs():
         missing(f"not on the PATH: {', '.join(names)}; install them to test several nodes")
 
@@ -60,11 +60,11 @@ async def perform_steps(
 
 def say(text: str) -> None:
     """Print what was measured."""
-    print(text)  # noqa: T201 - to compare machines by
+    print(text)
 
 
 def require(result: Result, holds: bool) -> None:
-    """Fail with the faults and the logs unless something holds."""
+    """Fail with the faults and the logs unless a condition holds."""
     if not holds:
         pytest.fail(result.explain())
 
