@@ -30,8 +30,8 @@ demo: setup ## serve a simulated market, with the live page
 compiled: setup
 	@$(BIN)/python -m compileall -q src tests
 
-quick: compiled ## the tests that need no Redis, process or browser, in parallel: under a minute, while you work
-	$(BIN)/python -m pytest -m "not redis and not process and not browser and not soak" -p no:schemathesis --numprocesses 2 --no-cov --quiet
+quick: compiled ## the tests that need no Redis, server, process or browser, in parallel: under a minute, while you work
+	$(BIN)/python -m pytest -m "not redis and not process and not browser and not socket and not soak" -p no:schemathesis --numprocesses 2 --no-cov --quiet
 
 test: packages compiled ## everything: lint, types, contracts, unit, browser and end-to-end tests
 	# By themselves: they look how long things take.

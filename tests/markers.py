@@ -22,6 +22,7 @@ MARKERS = {
     "redis": "needs a redis-server",
     "process": "starts another program: a server, a fake OpenD, nginx, node",
     "browser": "needs Chromium",
+    "socket": "runs a whole server on a port, in this process",
     "soak": "runs the same lines thousands of times, or for long",
 }
 
@@ -135,6 +136,8 @@ def _sign(one: Any) -> str | None:
         # What is only a name or an exception of that module starts nothing.
         is_error = isinstance(one, type) and issubclass(one, BaseException)
         return None if is_error else "process"
+    if name in {"bookcast.server", "bookcast.in_thread", "bookcast.testing"}:
+        return "socket"
     if isinstance(name, str) and name.split(".")[0] == "playwright":
         return "browser"
     return None

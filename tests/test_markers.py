@@ -82,6 +82,11 @@ def uses_a_table() -> None:
         function()
 
 
+async def runs_a_server() -> None:
+    async with support.nodes("", 1):
+        pass
+
+
 class InAClass:
     def method(self) -> None:
         uses_a_redis()
@@ -115,6 +120,7 @@ def draws(_number: int) -> None:
         (imports_by_itself, {"process"}),
         (makes_an_opend, {"process"}),
         (uses_a_table, {"process"}),
+        (runs_a_server, {"socket"}),
         (uses_a_redis, {"redis"}),
         (asks_for_a_fixture, {"redis"}),
         (uses_a_class, {"redis"}),
