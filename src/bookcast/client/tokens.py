@@ -112,6 +112,7 @@ class Tokens:
 async def _in_thread(function: Callable[[], object]) -> object:
     """Call a function in a thread that no program has to wait for when it ends."""
     outcome: Future[object] = Future()
+    outcome.set_running_or_notify_cancel()  # who doesn't wait any more can't stop it
 
     def work() -> None:
         try:
