@@ -4,6 +4,7 @@ WORKDIR /build/web
 COPY web/package.json web/package-lock.json web/.npmrc ./
 RUN npm ci --no-audit --no-fund
 COPY web/ ./
+COPY clients/typescript/src/ /build/clients/typescript/src/
 RUN npm run build
 
 # The client for script tags.

@@ -1,6 +1,6 @@
 """Generates TypeScript from the server's types: message types, close codes, error codes.
 
-python -m scripts.client_types        writes them for clients/typescript and for the page
+python -m scripts.client_types        writes them for clients/typescript, of which the page is built
 """
 
 from __future__ import annotations
@@ -262,7 +262,6 @@ def files() -> dict[Path, str]:
     return {
         CLIENT / "messages.ts": messages(),
         CLIENT / "codes.ts": close_codes() + error_codes(),
-        ROOT / "web" / "src" / "closecodes.ts": close_codes(),
     }
 
 

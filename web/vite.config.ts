@@ -1,10 +1,19 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
+const client = fileURLToPath(new URL("../clients/typescript/src", import.meta.url));
 const server = process.env["BOOKCAST_URL"] ?? "http://127.0.0.1:8002";
 
 export default defineConfig({
   // Relative addresses: the page also works below a path of a reverse proxy.
   base: "./",
+  // The page is built of the client's sources: both are of one release.
+  resolve: {
+    alias: [
+      { find: /^@bookcast\/client$/, replacement: `${client}/index.ts` },
+      { find: /^@bookcast\/client\/(\w+)$/, replacement: `${client}/$1.ts` },
+    ],
+  },
   build: {
     outDir: "../src/bookcast/web",
     emptyOutDir: true,

@@ -22,6 +22,12 @@ from tests.support import PATIENCE, ROOT, Command, command, missing
 from .site import Site
 
 PACKAGE = ROOT / "clients" / "typescript"
+BORROWED = [
+    *("ws", "@types/ws", "@types/node", "undici-types"),
+    *("react", "react-dom", "scheduler", "@types/react", "@types/react-dom", "csstype"),
+]
+"""Packages that are installed beside the client, in place of what a registry would give."""
+
 SERVER, TOKENS = "localhost:8002", "localhost:3000"
 
 
@@ -63,7 +69,7 @@ def of_kind(kind: str) -> Any:
 
 def test_every_block_is_run() -> None:
     """A new kind needs a test of its own."""
-    assert {block.kind for block in BLOCKS} == {"sh", "ts", "html", "python"}
+    assert {block.kind for block in BLOCKS} == {"sh", "ts", "tsx", "html", "python"}
 
 
 def run(*arguments: str | Path, cwd: Path) -> str:
@@ -109,23 +115,31 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         archive.extractall(folder, filter="data")
     (folder / "package").rename(folder / "node_modules" / "@bookcast" / "client")
     (folder / "node_modules" / "@types").mkdir()
-    for name in ("ws", "@types/ws", "@types/node", "undici-types"):
+    for name in BORROWED:
         (folder / "node_modules" / name).symlink_to(modules / name)
     (folder / "package.json").write_text('{"type": "module"}')
     for number, block in enumerate(typescript()):
         (folder / f"block{number}.ts").write_text(block.text)
+    for number, block in enumerate(of_react()):
+        (folder / f"react{number}.tsx").write_text(block.text)
     (folder / "node20.js").write_text(
         'import { WebSocket } from "ws";\nglobalThis.WebSocket ??= WebSocket;\n'
     )
     options = ["--strict", "--exactOptionalPropertyTypes", "--noUncheckedIndexedAccess"]
     target = ["--target", "es2022", "--module", "nodenext", "--types", "node", "--skipLibCheck"]
-    run(modules / ".bin" / "tsc", *options, *target, *folder.glob("block*.ts"), cwd=folder)
+    sources = sorted([*folder.glob("block*.ts"), *folder.glob("react*.tsx")])
+    run(modules / ".bin" / "tsc", *options, *target, "--jsx", "react-jsx", *sources, cwd=folder)
     return folder
 
 
 def typescript() -> list[Block]:
     """Return the blocks in TypeScript, in their order."""
     return [block for block in BLOCKS if block.kind == "ts"]
+
+
+def of_react() -> list[Block]:
+    """Return the blocks with components, in their order."""
+    return [block for block in BLOCKS if block.kind == "tsx"]
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +229,27 @@ def check_prints(command: list[str], folder: Path, count: int) -> None:
 def lines_of(block: Block) -> int:
     """Return how many lines a block prints at least: one for each place that prints no error."""
     return block.text.count("console.log(")
+
+
+@of_kind("tsx")
+def test_components_show_live_data(
+    block: Block, project: Path, page: Page, site: Site, server: Command
+) -> None:
+    """Type-checked as strictly as can be, bundled, and rendered in a real browser."""
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    source = project / f"react{of_react().index(block)}.js"
+    esbuild = PACKAGE / "node_modules" / ".bin" / "esbuild"
+    script = run(esbuild, "--bundle", "--format=esm", source, cwd=project)
+    script = script.replace(f"http://{SERVER}", server.http_url).replace("</script", "<\\/script")
+    page.goto(site.serve(f'<!doctype html><body></body><script type="module">{script}</script>'))
+    body = page.locator("body")
+    expect(body).to_contain_text("open", timeout=PATIENCE * 1000)
+    expect(body).to_contain_text(
+        re.compile(r"[\d.]+ / [\d.]+, \d+ ms old"), timeout=PATIENCE * 1000
+    )
+    expect(body.locator("li").first).to_have_text(re.compile(r"^\d+ at [\d.]+$"))
+    assert faults == []
 
 
 @of_kind("html")

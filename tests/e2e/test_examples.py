@@ -224,7 +224,7 @@ def test_a_callback_of_futu_api_publishes_to_a_server(bookcast_server: ServerThr
 
 def test_every_link_of_the_documents_leads_somewhere() -> None:
     """To a file of the tree that is not empty."""
-    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
             if "://" not in link:
                 assert (document.parent / link).stat().st_size > 0, f"{document.name}: {link}"

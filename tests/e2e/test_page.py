@@ -8,7 +8,7 @@ from playwright.sync_api import ConsoleMessage, Error, Page, expect
 
 from .conftest import PageServer
 
-STEADY = 15_000
+STEADY = 30_000
 """Milliseconds within which a lost connection is back: longer than the longest backoff."""
 
 
@@ -58,6 +58,45 @@ def test_first_visit_shows_a_live_ladder(page: Page, page_server: PageServer) ->
     expect(page.locator("#spread-points")).to_have_text(re.compile(r"^[\d.]+ bp$"))
     expect(page.locator("#rate")).to_have_text(re.compile(r"^\d"))
     assert errors == []
+
+
+def test_every_panel_says_what_it_shows(page: Page, page_server: PageServer) -> None:
+    """Ladder, trades, quote and status have their names and the symbol, and live data."""
+    page.goto(f"{page_server.url}/#US.AAPL")
+    expect_live_ladder(page, "US.AAPL")
+    quote = page.locator("[data-panel=quote][data-symbol='US.AAPL']")
+    expect(quote).to_have_text(re.compile(r"Last\s+[\d,]+\.\d\d+\s"))
+    trades = page.locator("[data-panel=trades][data-symbol='US.AAPL'] li")
+    expect(trades.nth(1)).to_have_text(re.compile(r"^\d\d:\d\d:\d\d[\d,]+\.\d+"))
+    status = page.locator("[data-panel=status][data-symbol='US.AAPL']")
+    expect(status).to_have_text(re.compile(r"^\s*Live\s+Updated \d\.\d s ago\s*$"))
+    page.get_by_role("option", name="US.MSFT").click()
+    expect_live_ladder(page, "US.MSFT")
+    for panel in ("ladder", "trades", "quote", "status"):
+        expect(page.locator(f"[data-panel={panel}]")).to_have_attribute("data-symbol", "US.MSFT")
+    expect(page.locator("[data-panel=trades] li").nth(1)).to_be_visible()
+
+
+def test_the_quote_tells_its_change_and_session(page: Page, page_server: PageServer) -> None:
+    """Of a symbol that somebody publishes, with its name; the status says what it waits for."""
+    page.goto(f"{page_server.url}/#MY.OWN")
+    status = page.locator("[data-panel=status]")
+    expect(status).to_contain_text("Waiting")
+    expect(page.locator("#reason")).not_to_be_empty()
+    figures = {"last": 9.5, "prev_close": 10, "session": "closing_auction", "name": "My Own"}
+    page.request.post(f"{page_server.url}/broadcast/quote?symbol=MY.OWN", data=figures)
+    quote = page.locator("[data-panel=quote]")
+    expect(quote).to_contain_text("9.50")
+    expect(quote).to_contain_text("\u22120.50 (\u22125.00%)")
+    expect(quote).to_contain_text("Closing auction")
+    expect(page.locator("#symbol-about")).to_have_text("My Own")
+    page.request.post(
+        f"{page_server.url}/broadcast/orderbook?symbol=MY.OWN", data={"bids": [[9, 1]], "asks": []}
+    )
+    expect(status).to_contain_text(re.compile(r"Live\s+Updated"))
+    trades = {"trades": [{"price": 9.5, "size": 70, "side": "sell"}]}
+    page.request.post(f"{page_server.url}/broadcast/trades?symbol=MY.OWN", data=trades)
+    expect(page.locator("[data-panel=trades] li[data-side=sell]")).to_contain_text("9.50")
 
 
 def test_best_levels_stand_beside_the_spread(page: Page, page_server: PageServer) -> None:

@@ -5,9 +5,6 @@ export type Freshness = "fresh" | "aging" | "old";
 export const AGING_AFTER = 5_000;
 export const OLD_AFTER = 30_000;
 
-/** Clocks of two machines differ a little: a lag below this says nothing. */
-const CLOCK_NOISE = 2_000;
-
 export function formatAge(milliseconds: number): string {
   const seconds = Math.max(0, milliseconds) / 1000;
   if (seconds < 9.95) return `${seconds.toFixed(1)} s ago`;
@@ -22,14 +19,4 @@ export function formatAge(milliseconds: number): string {
 export function freshnessOf(milliseconds: number): Freshness {
   if (milliseconds >= OLD_AFTER) return "old";
   return milliseconds >= AGING_AFTER ? "aging" : "fresh";
-}
-
-/**
- * How old a book already was when it came: a newcomer's first book may be from hours ago.
- * `skew` is this machine's clock minus the server's; null while it isn't known.
- */
-export function ageOnArrival(serverMs: number | null, now: number, skew: number | null): number {
-  if (serverMs === null || skew === null) return 0;
-  const lag = now - skew - serverMs;
-  return lag < CLOCK_NOISE ? 0 : lag;
 }

@@ -1,5 +1,6 @@
-/** Order books: reads any level shape a publisher may use, and derives what the ladder shows. */
+/** Order books, and what the ladder shows of them. */
 
+import type { Book as ProvenBook, BookLevel } from "@bookcast/client";
 import { decimalsOf } from "./number";
 
 export interface Level {
@@ -25,30 +26,9 @@ export interface Spread {
   readonly mid: number | null;
 }
 
-/** Reads the `data` of an `orderbook_update`. What isn't a level is left out, never guessed. */
-export function parseBook(data: unknown): Book {
-  const sides = isRecord(data) ? data : {};
-  return { bids: parseSide(sides["bids"]), asks: parseSide(sides["asks"]) };
-}
-
-/** Reads `[price, size]`, `[price, size, orders]` or `{price, size|volume, orders?}`. */
-export function parseLevel(raw: unknown): Level | null {
-  let price: number | null;
-  let size: number | null;
-  let orders: number | null;
-  if (Array.isArray(raw)) {
-    price = finite(raw[0]);
-    size = finite(raw[1]);
-    orders = finite(raw[2]);
-  } else if (isRecord(raw)) {
-    price = finite(raw["price"]);
-    size = finite(raw["size"] ?? raw["volume"]);
-    orders = finite(raw["orders"]);
-  } else {
-    return null;
-  }
-  // A size of zero says that nothing stands at the price.
-  return price === null || size === null || size === 0 ? null : { price, size, orders };
+/** The client's book, in this page's words. */
+export function bookOf({ bids, asks }: ProvenBook): Book {
+  return { bids: bids.map(levelOf), asks: asks.map(levelOf) };
 }
 
 /** Sums sizes from the best level outwards. */
@@ -92,21 +72,6 @@ export function bidShare(bidSize: number, askSize: number): number | null {
   return total > 0 ? bidSize / total : null;
 }
 
-function parseSide(raw: unknown): Level[] {
-  if (!Array.isArray(raw)) return [];
-  const levels: Level[] = [];
-  for (const item of raw) {
-    const level = parseLevel(item);
-    if (level !== null) levels.push(level);
-  }
-  return levels;
-}
-
-function finite(value: unknown): number | null {
-  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
-  return typeof number === "number" && Number.isFinite(number) ? number : null;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
+function levelOf([price, size, orders]: BookLevel): Level {
+  return { price, size, orders: orders ?? null };
 }

@@ -1,29 +1,22 @@
 /** Wires the page: the chosen symbol, the connection, and what people press. */
 
+import { Bookcast, type LineStatus, type Quote } from "@bookcast/client";
+import { REFUSED, TOKEN_EXPIRED } from "@bookcast/client/codes";
 import { hashFromSymbol, socketAddress, symbolFromHash } from "./address";
-import { Connection, type Clock, type State } from "./connection";
+import { Live } from "./live";
 import { Market } from "./market";
 import { element, recall, remember, setData, setText, tabStorage } from "./page";
 import { Picker } from "./picker";
+import { describeQuote } from "./quote";
 import { consoleSnippet, copyText } from "./snippet";
-import { REFUSED, TOKEN_EXPIRED } from "./closecodes";
-import { adviseOn, describeState } from "./status";
+import { adviseOn, describeLine } from "./status";
 import { Refusal, fetchSymbols } from "./symbols";
-import { bringsToken, headersFor, protocolsFor, takeToken } from "./token";
+import { Tape, TAPE_LENGTH } from "./tape";
+import { bringsToken, headersFor, takeToken } from "./token";
 
 const SYMBOLS_EVERY = 30_000;
 const TICK_EVERY = 100;
 const DEPTHS = ["10", "20", "all"];
-
-const clock: Clock = {
-  now: () => performance.now(),
-  after(milliseconds, callback) {
-    const timer = setTimeout(callback, milliseconds);
-    return () => {
-      clearTimeout(timer);
-    };
-  },
-};
 
 const readToken = (): string | null =>
   takeToken(location, tabStorage(), (address) => {
@@ -34,9 +27,9 @@ let token = readToken();
 /** What the server said last on this connection: it explains a close that follows. */
 let said: string | null = null;
 let chosen: string | null = null;
-let skew: number | null = null;
 
-const market = new Market(() => clock.now());
+const market = new Market(() => performance.now());
+const tape = new Tape(element("tape"));
 const picker = new Picker({
   input: element("symbol-input", HTMLInputElement),
   list: element("symbol-list"),
@@ -46,27 +39,33 @@ const picker = new Picker({
   },
   search: (query) => fetchSymbols(query, fetch, headersFor(token)),
 });
-const connection = new Connection({
-  // A name of its own for each load of the page: two tabs never share a session.
-  open: () => new WebSocket(address, protocolsFor(token)),
-  clock,
-  random: Math.random,
-  onState: (state) => {
-    if (state.kind === "connecting") said = null;
-    showState(state);
-    market.setLive(state.kind === "live");
-    if (state.kind === "live") void loadSymbols();
+const live = new Live(
+  {
+    // A name of its own for each connection: two tabs never share a session.
+    open: () => {
+      const held = token;
+      const options = { clientId: `page-${randomId()}`, getToken: held === null ? undefined : () => held };
+      return new Bookcast(new URL(".", document.baseURI).href, options);
+    },
+    onLine: (line) => {
+      if (line.state === "connecting") said = null;
+      showLine(line);
+      if (line.state === "open") void loadSymbols();
+    },
+    onBook: (book) => {
+      market.update(book);
+    },
+    onQuote: showQuote,
+    onTrades: ({ trades, gap }) => {
+      tape.add(trades, gap);
+    },
+    onError: ({ message }) => {
+      said = message;
+      showProblem(`The server says: ${message}`);
+    },
   },
-  onMessage: (message) => {
-    if (message.type === "book" && message.symbol === chosen) {
-      market.update(message.book, message.serverMs, skew);
-    } else if (message.type === "error") {
-      said = message.message;
-      showProblem(`The server says: ${message.message}`);
-    }
-  },
-});
-const address = socketAddress(document.baseURI, `page-${randomId()}`);
+  TAPE_LENGTH,
+);
 
 function choose(symbol: string | null): void {
   if (symbol !== null && location.hash !== hashFromSymbol(symbol)) location.hash = hashFromSymbol(symbol);
@@ -74,26 +73,37 @@ function choose(symbol: string | null): void {
   const consoleAddress = socketAddress(document.baseURI, "my-console");
   setText(element("snippet"), consoleSnippet(consoleAddress, symbol ?? "US.AAPL"));
   if (symbol === chosen) return;
-  if (chosen !== null) connection.unsubscribe(chosen);
   chosen = symbol;
   market.show(symbol);
+  tape.clear();
+  showQuote(undefined);
   showProblem(null);
-  if (symbol !== null) connection.subscribe(symbol);
+  for (const panel of document.querySelectorAll<HTMLElement>("[data-panel]")) setData(panel, "symbol", symbol ?? "");
+  live.show(symbol);
+  tick();
+}
+
+function showQuote(quote: Quote | undefined): void {
+  const { last, change, direction, session, name } = describeQuote(quote);
+  setText(element("quote-last"), last);
+  setText(element("quote-change"), change);
+  setData(element("quote-change"), "direction", direction);
+  setText(element("quote-session"), session);
+  setText(element("symbol-about"), name);
 }
 
 async function loadSymbols(): Promise<void> {
   try {
     const listing = await fetchSymbols("", fetch, headersFor(token));
-    skew = listing.skew;
     picker.setKnown(listing.symbols);
     market.setListed(listing.symbols);
     const first = listing.symbols[0];
     if (chosen === null && first !== undefined) choose(first);
   } catch (error) {
-    if (error instanceof Refusal && error.status === 401 && connection.state.kind === "live") {
+    if (error instanceof Refusal && error.status === 401 && live.line.state === "open") {
       // Sooner than the connection is closed for it.
       said = error.message;
-      connection.refuse(error.code === "token_expired" ? TOKEN_EXPIRED : REFUSED, error.message);
+      live.refuse(error.code === "token_expired" ? TOKEN_EXPIRED : REFUSED, error.message);
     } else if (error instanceof Refusal && error.status === 403 && chosen === null && said !== error.message) {
       // Without a list nothing is chosen, so that nothing else would be said.
       said = error.message;
@@ -103,13 +113,11 @@ async function loadSymbols(): Promise<void> {
   }
 }
 
-function showState(state: State): void {
-  const status = describeState(state, clock.now(), navigator.onLine);
-  setData(element("connection"), "tone", status.tone);
-  setText(element("connection-text"), status.text);
-  setText(element("connection-announcement"), status.announcement);
-  element("retry").hidden = state.kind !== "waiting" && state.kind !== "refused";
-  if (state.kind === "refused") showProblem(adviseOn(state.code, state.reason, token !== null, said));
+function showLine(line: LineStatus): void {
+  const { state, code = 0, reason = "" } = line;
+  setText(element("connection-announcement"), showCountdown(line));
+  element("retry").hidden = state !== "waiting" && state !== "stopped";
+  if (state === "stopped") showProblem(adviseOn(code, reason, token !== null, said));
 }
 
 function showProblem(text: string | null): void {
@@ -137,7 +145,7 @@ for (const input of document.querySelectorAll<HTMLInputElement>("input[name=dept
 
 element("retry").addEventListener("click", () => {
   showProblem(null);
-  connection.retry();
+  live.connect();
 });
 element("problem-dismiss").addEventListener("click", () => {
   showProblem(null);
@@ -170,39 +178,34 @@ window.addEventListener("hashchange", () => {
   if (bringsToken(location.hash)) {
     token = readToken();
     showProblem(null);
-    connection.reconnect();
+    live.connect();
   }
   const symbol = symbolFromHash(location.hash);
   if (symbol !== null) choose(symbol);
 });
-window.addEventListener("online", () => {
-  connection.wake();
-});
-window.addEventListener("offline", () => {
-  // A server on this machine is still there: ask rather than assume.
-  connection.wake();
-});
-document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "visible") connection.wake();
-});
 
 setInterval(() => {
-  if (document.hidden) return;
-  market.tick();
-  showCountdown();
+  if (!document.hidden) tick();
 }, TICK_EVERY);
 setInterval(() => {
-  if (!document.hidden && connection.state.kind === "live") void loadSymbols();
+  if (!document.hidden && live.line.state === "open") void loadSymbols();
 }, SYMBOLS_EVERY);
 
-function showCountdown(): void {
-  const status = describeState(connection.state, clock.now(), navigator.onLine);
-  setData(element("connection"), "tone", status.tone);
-  setText(element("connection-text"), status.text);
+function tick(): void {
+  market.tick(live.book);
+  showCountdown(live.line);
   const caption = market.caption;
   const title = [caption, chosen, "bookcast"].filter((part) => part !== null).join(" \u00b7 ");
   if (document.title !== title) document.title = title;
 }
 
+/** Shows how the connection stands; returns what a screen reader announces of it. */
+function showCountdown(line: LineStatus): string {
+  const { tone, text, announcement } = describeLine(line, Date.now(), navigator.onLine);
+  setData(element("connection"), "tone", tone);
+  setText(element("connection-text"), text);
+  return announcement;
+}
+
 choose(symbolFromHash(location.hash));
-connection.start();
+live.connect();

@@ -1,11 +1,13 @@
-/** One symbol's book as the page shows it: ladder, spread, figures, age. */
+/** One symbol's book as the page shows it: ladder, spread, figures, how it stands and its age. */
 
-import { ageOnArrival, formatAge, freshnessOf } from "./age";
-import { bidShare, priceDecimals, spreadOf, type Book, type Spread } from "./book";
+import type { Book as ProvenBook, SubscriptionState } from "@bookcast/client";
+import { formatAge, freshnessOf } from "./age";
+import { bidShare, bookOf, priceDecimals, spreadOf, type Book, type Spread } from "./book";
 import { Ladder } from "./ladder";
 import { decimalsOf, formatBasisPoints, formatFixed, formatMid, formatSize } from "./number";
 import { element, setData, setText } from "./page";
 import { formatRate, Rate } from "./rate";
+import { describeState, isPresent } from "./status";
 import { Trend } from "./trend";
 
 const NONE = "\u2013";
@@ -17,6 +19,14 @@ const MOST_SIZE_DECIMALS = 4;
 const DRAW_EVERY = 25;
 const TREND_EVERY = 250;
 const SPREAD_LABELS = { none: "Spread", normal: "Spread", locked: "Locked", crossed: "Crossed" } as const;
+
+/** How the symbol stands, by the server's word. */
+export interface Standing {
+  readonly state: SubscriptionState;
+  readonly reason: string | undefined;
+  /** How old its newest book is. */
+  readonly ageMs: number | undefined;
+}
 
 export class Market {
   readonly #now: () => number;
@@ -31,7 +41,6 @@ export class Market {
   #listed: readonly string[] | null = null;
   #book: Book | null = null;
   #spread: Spread | null = null;
-  #updated = 0;
   #trendAt = 0;
   #depth = 10;
   #levels = 0;
@@ -59,15 +68,12 @@ export class Market {
     this.#center = true;
     setText(element("symbol-name"), symbol ?? NONE);
     this.#schedule();
-    this.tick();
   }
 
   /** Takes a book; it is drawn with the next frame, the newest one only. */
-  update(book: Book, serverMs: number | null, skew: number | null): void {
-    const now = this.#now();
-    this.#book = book;
-    this.#updated = now - ageOnArrival(serverMs, Date.now(), skew);
-    this.#rate.count(now);
+  update(book: ProvenBook): void {
+    this.#book = bookOf(book);
+    this.#rate.count(this.#now());
     this.#schedule();
   }
 
@@ -83,30 +89,30 @@ export class Market {
     this.#schedule();
   }
 
-  /** What shows is the present only while the connection is live. */
-  setLive(live: boolean): void {
-    this.#root.classList.toggle("detached", !live);
-    if (!live) this.#rate.reset();
-  }
-
-  /** Writes what changes by time alone. Call a few times a second. */
-  tick(): void {
+  /** Writes how the symbol stands, and what changes by time alone. Call a few times a second. */
+  tick(standing: Standing | undefined): void {
     const now = this.#now();
-    const line = element("age-line");
-    if (this.#book === null) {
-      setText(element("age"), this.#symbol === null ? "" : "No book yet");
-      setData(line, "freshness", "fresh");
-      setText(element("blank"), this.#blank());
-    } else {
-      const age = now - this.#updated;
-      setText(element("age"), `Updated ${formatAge(age)}`);
-      setData(line, "freshness", freshnessOf(age));
-    }
+    this.#stand(standing);
+    const ageMs = this.#book === null ? undefined : standing?.ageMs;
+    setText(element("age"), ageMs !== undefined ? `Updated ${formatAge(ageMs)}` : this.#symbol === null ? "" : "No book yet");
+    setData(element("age-line"), "freshness", freshnessOf(ageMs ?? 0));
+    if (this.#book === null) setText(element("blank"), this.#blank());
     setText(element("rate"), formatRate(this.#rate.perSecond(now)));
     if (now - this.#trendAt >= TREND_EVERY) {
       this.#trendAt = now;
       this.#drawTrend(now);
     }
+  }
+
+  /** What shows is the present only where the server says so. */
+  #stand({ state, reason = "" }: Partial<Standing> = {}): void {
+    const { tone, words } = state === undefined ? { tone: "busy", words: "" } : describeState(state);
+    setText(element("state"), words);
+    setData(element("state"), "tone", tone);
+    setText(element("reason"), reason);
+    const isDetached = state !== undefined && !isPresent(state);
+    this.#root.classList.toggle("detached", isDetached);
+    if (isDetached) this.#rate.reset();
   }
 
   /** The mid as the title bar shows it. */

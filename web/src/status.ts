@@ -1,7 +1,7 @@
-/** What a person is told about the connection. */
+/** What a person is told about the connection, and about how a symbol stands. */
 
-import { REFUSED, TOKEN_EXPIRED } from "./closecodes";
-import type { State } from "./connection";
+import type { LineStatus, SubscriptionState } from "@bookcast/client";
+import { REFUSED, TOKEN_EXPIRED } from "@bookcast/client/codes";
 
 export type Tone = "good" | "busy" | "bad";
 
@@ -18,6 +18,29 @@ const TITLES = new Map<number, string>([
   [REFUSED, "Token needed"],
 ]);
 
+const STATES: Record<SubscriptionState, readonly [tone: Tone, words: string]> = {
+  live: ["good", "Live"],
+  stale: ["busy", "Stale"],
+  pending: ["busy", "Waiting"],
+  halted: ["busy", "Halted"],
+  closed: ["busy", "Market closed"],
+  syncing: ["busy", "Syncing"],
+  connecting: ["busy", "Connecting"],
+  feed_down: ["bad", "Feed down"],
+  refused: ["bad", "Refused"],
+};
+
+/** How a symbol stands, in words. */
+export function describeState(state: SubscriptionState): { tone: Tone; words: string } {
+  const [tone, words] = STATES[state];
+  return { tone, words };
+}
+
+/** Whether what shows is the present, as far as anybody knows. */
+export function isPresent(state: SubscriptionState): boolean {
+  return ["live", "stale", "halted", "closed", "pending"].includes(state);
+}
+
 /** What a person can do about a refusal. `said`: the server's own sentence, if there was one. */
 export function adviseOn(code: number, reason: string, hasToken: boolean, said: string | null): string {
   const words = said ?? reason;
@@ -29,22 +52,24 @@ export function adviseOn(code: number, reason: string, hasToken: boolean, said: 
     : `This server asks for a token. ${how("your token")}; whoever runs the server can make one with \u201cbookcast token\u201d.`;
 }
 
-export function describeState(state: State, now: number, online: boolean): Status {
-  switch (state.kind) {
-    case "live":
+/** How the connection stands at a time, in milliseconds since 1970. */
+export function describeLine(line: LineStatus, now: number, online: boolean): Status {
+  const { state, retryAt = now, code = 0, reason = "" } = line;
+  switch (state) {
+    case "open":
       return say("good", "Live", "Connection live");
     case "connecting":
       return online
         ? say("busy", "Connecting\u2026", "Connecting")
         : say("bad", "Offline, connecting\u2026", "Offline");
     case "waiting": {
-      const seconds = Math.max(1, Math.ceil((state.until - now) / 1000));
+      const seconds = Math.max(1, Math.ceil((retryAt - now) / 1000));
       return online
         ? say("busy", `Reconnecting in ${seconds} s`, "Connection lost, reconnecting")
         : say("bad", `Offline, next try in ${seconds} s`, "Offline");
     }
-    case "refused":
-      return say("bad", TITLES.get(state.code) ?? "Closed by the server", `Closed by the server: ${state.reason}`);
+    case "stopped":
+      return say("bad", TITLES.get(code) ?? "Closed by the server", `Closed by the server: ${reason}`);
   }
 }
 

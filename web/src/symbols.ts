@@ -6,8 +6,6 @@ export interface Listing {
   readonly symbols: readonly string[];
   /** What the symbols stand for, of those that the server can tell. */
   readonly names: ReadonlyMap<string, string>;
-  /** This machine's clock minus the server's, from the answer's Date; null if there was none. */
-  readonly skew: number | null;
 }
 
 /** The server's answer when it gives no list: its status, the code and the sentence of its problem. */
@@ -35,14 +33,8 @@ export async function fetchSymbols(
     cache: "no-store",
   });
   if (!response.ok) throw new Refusal(response.status, await response.json().catch(() => null));
-  const served = Date.parse(response.headers.get("date") ?? "");
   const raw: unknown = await response.json();
-  return {
-    symbols: parseSymbols(raw),
-    names: parseNames(raw),
-    // The header has whole seconds: half a second is the fairest guess of the rest.
-    skew: Number.isNaN(served) ? null : Date.now() - served - 500,
-  };
+  return { symbols: parseSymbols(raw), names: parseNames(raw) };
 }
 
 export function parseSymbols(raw: unknown): string[] {

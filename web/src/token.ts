@@ -32,11 +32,6 @@ export function takeToken(place: Place, shelf: Shelf | null, clean: (address: st
   return token === "" ? null : token;
 }
 
-/** What a WebSocket offers as subprotocols; undefined for none. */
-export function protocolsFor(token: string | null): string[] | undefined {
-  return token === null ? undefined : ["bookcast.base", `bearer.${token}`];
-}
-
 export function headersFor(token: string | null): Record<string, string> {
   return token === null ? {} : { authorization: `Bearer ${token}` };
 }

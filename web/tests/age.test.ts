@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { ageOnArrival, formatAge, freshnessOf } from "../src/age";
+import { formatAge, freshnessOf } from "../src/age";
 
 it.each([
   [-5, "0.0 s ago"],
@@ -16,12 +16,4 @@ it.each([
 
 it("becomes urgent with time", () => {
   expect([0, 5_000, 30_000].map(freshnessOf)).toEqual(["fresh", "aging", "old"]);
-});
-
-it("knows how old a book was when it came, with the clocks' difference taken out", () => {
-  expect(ageOnArrival(100_000, 160_000, 0)).toBe(60_000);
-  expect(ageOnArrival(100_000, 160_000, 60_000)).toBe(0);
-  expect(ageOnArrival(100_000, 101_500, 0)).toBe(0);
-  expect(ageOnArrival(null, 160_000, 0)).toBe(0);
-  expect(ageOnArrival(100_000, 160_000, null)).toBe(0);
 });

@@ -1,35 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { bidShare, cumulate, parseBook, parseLevel, priceDecimals, spreadOf } from "../src/book";
+import { bidShare, bookOf, cumulate, priceDecimals, spreadOf } from "../src/book";
 
 const level = (price: number, size = 1) => ({ price, size, orders: null });
 
-describe("parseLevel", () => {
-  it.each([
-    [[190.01, 300], { price: 190.01, size: 300, orders: null }],
-    [[190.01, 300, 4], { price: 190.01, size: 300, orders: 4 }],
-    [{ price: 190.01, size: 300 }, { price: 190.01, size: 300, orders: null }],
-    [{ price: 190.01, volume: 300, orders: 4 }, { price: 190.01, size: 300, orders: 4 }],
-    [{ price: "0.5", size: "1e3" }, { price: 0.5, size: 1000, orders: null }],
-  ])("reads %j", (raw, expected) => {
-    expect(parseLevel(raw)).toEqual(expected);
-  });
-
-  it.each([null, 7, "x", [], [1], { price: 1 }, { size: 1 }, [NaN, 1], ["", 1], [1, 0]])("leaves out %j", (raw) => {
-    expect(parseLevel(raw)).toBeNull();
-  });
-});
-
-describe("parseBook", () => {
-  it("makes an empty book of anything that isn't one", () => {
-    for (const raw of [null, 3, "x", {}, { bids: "no", asks: null }]) {
-      expect(parseBook(raw)).toEqual({ bids: [], asks: [] });
-    }
-  });
-
-  it("keeps the order of the levels and leaves out the broken ones", () => {
-    const book = parseBook({ bids: [[2, 1], "broken", [1, 1]], asks: [] });
-    expect(book.bids.map(({ price }) => price)).toEqual([2, 1]);
-  });
+it("knows how many orders stand at a price, where somebody counts them", () => {
+  const book = bookOf({ bids: [[190.01, 300, 4, [[7, 300]]], [190, 1]], asks: [] });
+  expect(book).toEqual({ bids: [{ price: 190.01, size: 300, orders: 4 }, level(190)], asks: [] });
 });
 
 describe("spreadOf", () => {

@@ -51,17 +51,16 @@ it("reads the list of symbols in any state", () => {
 });
 
 describe("fetchSymbols", () => {
-  it("asks for a text and takes the clocks' difference from the answer", async () => {
+  it("asks for a text", async () => {
     let asked: unknown;
     const get = (address: unknown) => {
       asked = address;
-      return Promise.resolve(Response.json({ symbols: [{ symbol: "US.AAPL" }] }, { headers: { date: new Date().toUTCString() } }));
+      return Promise.resolve(Response.json({ symbols: [{ symbol: "US.AAPL" }] }));
     };
     const listing = await fetchSymbols("a&b", get);
     expect(asked).toBe("symbols?q=a%26b");
     expect(listing.symbols).toEqual(["US.AAPL"]);
     expect(listing.names.size).toBe(0);
-    expect(Math.abs(listing.skew ?? Infinity)).toBeLessThan(2_000);
   });
 
   it("fails where the server does", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { headersFor, protocolsFor, takeToken } from "../src/token";
+import { headersFor, takeToken } from "../src/token";
 
 function shelf(): { getItem(key: string): string | null; setItem(key: string, value: string): void } {
   const kept = new Map<string, string>();
@@ -22,12 +22,10 @@ describe("a token in the address", () => {
     const place = { hash: "", pathname: "/", search: "" };
     expect(takeToken(place, null, () => undefined)).toBeNull();
     expect(takeToken({ ...place, hash: "#token=" }, null, () => undefined)).toBeNull();
-    expect(protocolsFor(null)).toBeUndefined();
     expect(headersFor(null)).toEqual({});
   });
 
-  it("goes into a subprotocol, beside the one that is spoken, and a header", () => {
-    expect(protocolsFor("t")).toEqual(["bookcast.base", "bearer.t"]);
+  it("goes into a header", () => {
     expect(headersFor("t")).toEqual({ authorization: "Bearer t" });
   });
 });

@@ -13,7 +13,7 @@ export function socketAddress(url: string | undefined, clientId: string | undefi
     // it is none
   }
   if (!/^wss?:$/.test(address?.protocol ?? "") || address === undefined) {
-    throw new TypeError(`Name the server, for instance "wss://host/prefix", not ${url}`);
+    throw new TypeError(`Name the server, as "wss://host/prefix", not ${url}`);
   }
   const [, prefix = "", given] = /^(.*?)(?:\/ws(?:\/([^/]*))?)?\/?$/.exec(address.pathname) ?? [];
   const id = clientId === undefined ? given || randomId() : encodeURIComponent(clientId);

@@ -109,7 +109,7 @@ export class Bookcast {
   constructor(url?: string, options: BookcastOptions = {}, surroundings: Platform = platform) {
     const { clientId, getToken, WebSocket = ownWebSocket(), maxBuffered = 10_000, debug } = options;
     if (WebSocket === undefined) {
-      throw new TypeError('There is no WebSocket here: pass { WebSocket }, for instance of "ws"');
+      throw new TypeError('There is no WebSocket here: pass { WebSocket } of "ws"');
     }
     this.#platform = surroundings;
     this.#maxBuffered = whole("maxBuffered", maxBuffered, 1, Infinity);

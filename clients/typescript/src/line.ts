@@ -143,7 +143,7 @@ export class Line {
     // A server that goes away gave each client its own moment.
     const pause = held > 0 ? held + Math.min(delay, FIRST_DELAY) : this.#leaving && first ? 0 : delay;
     this.#wait(pause, reason, code);
-    this.#connectIn(pause);
+    if (this.status.state === "waiting") this.#connectIn(pause); // who was told may have stopped it
   }
 
   /** The connection is of use now. `quietMs`: after so long a silence its peer is pinged. */
@@ -215,6 +215,7 @@ export class Line {
     this.#leaving = false;
     const { code, reason } = this.status;
     this.#change({ state: "connecting", code, reason });
+    if (this.status.state !== "connecting") return; // who was told has stopped it
     if (this.tokens === undefined) this.#open();
     else {
       this.#withToken(this.tokens.current(), () => {

@@ -50,6 +50,10 @@ export class Subscription<V> implements AsyncIterable<V> {
   position: Position | undefined;
   /** @internal It gets nothing before the history that it asked for. */
   waitsForHistory = false;
+  /** @internal Takes what comes before the first loop, and between two of them. */
+  idle: Queue<V> | undefined;
+  /** @internal Why it was refused last, if nothing came since. */
+  error: BookcastError | undefined;
   /** @internal */
   readonly source: Source;
   /** Fulfilled with the first value; rejected when there won't be one. */
@@ -58,8 +62,6 @@ export class Subscription<V> implements AsyncIterable<V> {
   readonly #maxBuffered: number;
   readonly #events = new Emitter<SubscriptionEvents<V>>();
   readonly #queues = new Set<Queue<V>>();
-  /** Takes what comes before the first loop, and between two of them. */
-  #idle: Queue<V> | undefined;
   #settle!: (error?: Error) => void;
   #shownAt = -Infinity;
   #cancelPace: (() => void) | undefined;
@@ -67,7 +69,6 @@ export class Subscription<V> implements AsyncIterable<V> {
   readonly #items: Item<V>[] = [];
   #last: Item<V> | undefined;
   #gap: Gap | undefined;
-  #error: BookcastError | undefined;
   #isClosed = false;
   #listens = false;
   #told: string | undefined;
@@ -86,7 +87,7 @@ export class Subscription<V> implements AsyncIterable<V> {
       };
     });
     this.ready.catch(() => undefined); // who doesn't await it isn't told twice
-    if (this.#isLossless) this.#idle = this.#queue();
+    if (this.#isLossless) this.idle = this.#queue();
   }
 
   get state(): SubscriptionState {
@@ -120,7 +121,7 @@ export class Subscription<V> implements AsyncIterable<V> {
     // Who listens doesn't loop: nothing has to wait for a loop.
     if (name === "update") {
       this.#listens = true;
-      this.#idle = undefined;
+      this.idle = undefined;
     }
     return this.#events.on(name, listener);
   }
@@ -130,10 +131,10 @@ export class Subscription<V> implements AsyncIterable<V> {
    * Waits while the line is down. Ends after `close`, and throws a `BookcastError` after a refusal.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<V> {
-    const queue = this.#idle ?? this.#queue();
-    this.#idle = undefined;
+    const queue = this.idle ?? this.#queue();
+    this.idle = undefined;
     if (!this.#isLossless && this.#last !== undefined) queue.push(this.#last);
-    if (this.#isClosed || this.#error !== undefined) queue.end(this.#error);
+    if (this.#isClosed || this.error !== undefined) queue.end(this.error);
     else this.#queues.add(queue);
     return this.#loop(queue);
   }
@@ -143,10 +144,10 @@ export class Subscription<V> implements AsyncIterable<V> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#stopPace();
-    this.#settle(new BookcastError("closed", "closed by its user", { final: true }));
+    this.#settle(new BookcastError("closed", "closed", { final: true }));
     for (const queue of this.#queues) queue.end();
     this.#queues.clear();
-    this.#idle = undefined;
+    this.idle = undefined;
     this.source.leave(this);
   }
 
@@ -182,7 +183,7 @@ export class Subscription<V> implements AsyncIterable<V> {
   /** @internal The server or the line refuses it. */
   refuse(error: BookcastError): void {
     if (this.#isClosed) return;
-    this.#error = error;
+    this.error = error;
     this.#settle(error);
     const queues = [...this.#queues];
     this.#queues.clear();
@@ -193,7 +194,7 @@ export class Subscription<V> implements AsyncIterable<V> {
 
   /** @internal It is accepted, perhaps after a refusal, and so much history has been asked for. */
   accept(history: number): void {
-    this.#error = undefined;
+    this.error = undefined;
     if (this.view.history <= history) this.waitsForHistory = false;
   }
 
@@ -229,17 +230,17 @@ export class Subscription<V> implements AsyncIterable<V> {
     } finally {
       // The next loop goes on where this one was left.
       const wasLast = this.#queues.delete(queue) && this.#queues.size === 0;
-      if (wasLast && this.#isLossless && !this.#listens) this.#idle = queue;
+      if (wasLast && this.#isLossless && !this.#listens) this.idle = queue;
     }
   }
 
   #deliver(item: Item<V>): void {
     if (this.#isClosed) return;
     this.#last = item;
-    this.#error = undefined; // it comes after all
+    this.error = undefined; // it comes after all
     this.value = valueOf(item);
     this.#settle();
-    this.#idle?.push(item);
+    this.idle?.push(item);
     for (const queue of this.#queues) queue.push(item);
     this.#events.emit("update", this.value, this);
     this.stateMayHaveChanged();

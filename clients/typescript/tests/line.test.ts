@@ -261,6 +261,23 @@ describe("a line", () => {
     expect(platform.timerCount).toBe(0);
   });
 
+  it.each(["waiting", "connecting"])("stays stopped when it is stopped by who is told that it is %s", async (state) => {
+    let stop = (): void => undefined;
+    const { line, platform } = make({
+      changed: (status) => {
+        if (status.state === state) stop();
+      },
+    });
+    latest().onopen?.({});
+    stop = () => {
+      line.stop();
+    };
+    latest().onclose?.({ code: 1006 });
+    await platform.advance(600_000);
+    expect([line.status.state, HandSocket.all.length]).toEqual(["stopped", 1]);
+    expect(platform.timerCount).toBe(0);
+  });
+
   it("passes over what can't be read", () => {
     const received = vi.fn();
     make({ received });

@@ -1,10 +1,11 @@
 /** The package as its users get it: the tarball, its types, its size. */
 
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
@@ -19,9 +20,10 @@ const PATIENCE = 120_000;
 let folder: string;
 let tarball: string;
 
-function run(command: string, args: string[], cwd: string): string {
+/** The runner has to hear of a test while a compiler takes its time, so nothing here blocks. */
+async function run(command: string, args: string[], cwd: string): Promise<string> {
   try {
-    return execFileSync(command, args, { cwd, encoding: "utf8", stdio: "pipe" });
+    return (await promisify(execFile)(command, args, { cwd, encoding: "utf8" })).stdout;
   } catch (error) {
     const { stdout, stderr } = error as { stdout: string; stderr: string };
     throw new Error(`${command} ${args.join(" ")}\n${stdout}${stderr}`, { cause: error });
@@ -42,20 +44,20 @@ const STRICT = {
   noEmit: true,
 };
 
-function compile(files: string[], options: Record<string, unknown>): void {
+async function compile(files: string[], options: Record<string, unknown>): Promise<void> {
   const config = { files, compilerOptions: { ...STRICT, ...options } };
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
-  run(tool("tsc"), [], folder);
+  await run(tool("tsc"), [], folder);
 }
 
-beforeAll(() => {
+beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "bookcast-client-"));
-  const packed = run("npm", ["pack", "--json", "--silent", "--pack-destination", folder], HERE);
+  const packed = await run("npm", ["pack", "--json", "--silent", "--pack-destination", folder], HERE);
   const [{ filename }] = JSON.parse(packed.slice(packed.indexOf("[\n"))) as [{ filename: string }];
   tarball = join(folder, filename);
   // An empty project installs it, and borrows what speaks from Node 20.
   writeFileSync(join(folder, "package.json"), '{ "private": true, "type": "module" }');
-  run("npm", ["install", "--offline", "--no-audit", "--no-fund", "--no-save", tarball], folder);
+  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", "--no-save", tarball], folder);
   mkdirSync(join(folder, "node_modules", "@types"));
   for (const name of ["ws", "@types/ws", "@types/node", "undici-types"]) {
     symlinkSync(join(HERE, "node_modules", name), join(folder, "node_modules", name));
@@ -66,11 +68,11 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("the tarball has the modules, their types and the script, and nothing else", () => {
-  const names = run("tar", ["-tzf", tarball], folder).trim().split("\n");
-  const outside = names.filter((name) => !/^package\/dist\/[a-z]+(\.d\.ts|\.js)$/.test(name));
+test("the tarball has the modules, their types and the script, and nothing else", async () => {
+  const names = (await run("tar", ["-tzf", tarball], folder)).trim().split("\n");
+  const outside = names.filter((name) => !/^package\/dist\/(react\/)?[a-z]+(\.d\.ts|\.js)$/.test(name));
   expect(outside.sort()).toEqual(["package/LICENSE", "package/README.md", "package/package.json"]);
-  for (const name of ["index", "testing", "bookcast"]) {
+  for (const name of ["index", "testing", "react/index", "bookcast"]) {
     expect(names).toContain(`package/dist/${name}.js`);
     expect(names).toContain(`package/dist/${name}.d.ts`);
   }
@@ -81,14 +83,16 @@ test("publint has no complaint", { timeout: PATIENCE }, async () => {
   expect(messages.map((message) => formatMessage(message, pkg))).toEqual([]);
 });
 
-test("the types are right, for all who can load ES modules", { timeout: PATIENCE }, () => {
+test("the types are right, for all who can load ES modules", { timeout: PATIENCE }, async () => {
   // As .attw.json says.
-  run(tool("attw"), [tarball, "--no-emoji"], HERE);
+  await run(tool("attw"), [tarball, "--no-emoji"], HERE);
 });
 
-test("it needs no other package", () => {
+test("it needs no other package, but React where its hooks are used", () => {
   const manifest = JSON.parse(readFileSync(join(HERE, "package.json"), "utf8")) as Record<string, unknown>;
-  for (const kind of ["dependencies", "peerDependencies", "optionalDependencies"]) expect(manifest[kind]).toBeUndefined();
+  for (const kind of ["dependencies", "optionalDependencies"]) expect(manifest[kind]).toBeUndefined();
+  expect(manifest["peerDependencies"]).toEqual({ react: "^18.0.0 || ^19.0.0" });
+  expect(manifest["peerDependenciesMeta"]).toEqual({ react: { optional: true } });
 });
 
 const PROGRAM = `
@@ -120,12 +124,12 @@ export async function show(client: Bookcast): Promise<number | undefined> {
 }
 `;
 
-test("an empty strict project can use it", { timeout: PATIENCE }, () => {
+test("an empty strict project can use it", { timeout: PATIENCE }, async () => {
   writeFileSync(join(folder, "program.ts"), PROGRAM);
-  compile(["program.ts"], { types: [] });
+  await compile(["program.ts"], { types: [] });
 });
 
-test("Node 20 can use it with the package ws, and knows nothing of pages", { timeout: PATIENCE }, () => {
+test("Node 20 can use it with the package ws, and knows nothing of pages", { timeout: PATIENCE }, async () => {
   writeFileSync(
     join(folder, "node.ts"),
     `
@@ -149,9 +153,9 @@ try {
 }
 `,
   );
-  compile(["program.ts", "node.ts"], { lib: ["ES2022"], types: ["node"], noEmit: false });
-  expect(run("node", ["node.js"], folder)).toBe("connecting\n");
-  expect(run("node", ["bare.mjs"], folder)).toMatch(/no WebSocket.*ws/);
+  await compile(["program.ts", "node.ts"], { lib: ["ES2022"], types: ["node"], noEmit: false });
+  expect(await run("node", ["node.js"], folder)).toBe("connecting\n");
+  expect(await run("node", ["bare.mjs"], folder)).toMatch(/no WebSocket.*ws/);
 });
 
 async function bundled(source: string): Promise<number> {
@@ -164,7 +168,7 @@ async function bundled(source: string): Promise<number> {
       write: false,
       target: "es2022",
       modulePreload: false,
-      rollupOptions: { input: entry, preserveEntrySignatures: "strict" },
+      rollupOptions: { input: entry, preserveEntrySignatures: "strict", external: ["react"] },
     },
   });
   const { output } = made as unknown as { output: [{ code: string }] };
@@ -174,6 +178,13 @@ async function bundled(source: string): Promise<number> {
 test("everything together takes at most 10 KB in a page", { timeout: PATIENCE }, async () => {
   const all = JSON.stringify(join(HERE, "dist", "index.js"));
   expect(await bundled(`export * from ${all};`)).toBeLessThanOrEqual(10 * KB);
+});
+
+test("the hooks take at most 2 KB more, and leave React to the page", { timeout: PATIENCE }, async () => {
+  const [all, hooks] = ["index.js", "react/index.js"].map((name) => JSON.stringify(join(HERE, "dist", name)));
+  const more = (await bundled(`export * from ${all}; export * from ${hooks};`)) - (await bundled(`export * from ${all};`));
+  expect(more).toBeGreaterThan(0);
+  expect(more).toBeLessThanOrEqual(2 * KB);
 });
 
 test("the script takes at most 12 KB, and needs nothing else", () => {
