@@ -1,4 +1,4 @@
-"""How much random tests may do: little while somebody waits, much by command (``make fuzz``)."""
+"""How much random tests may do: little in a usual run, much by command (``make fuzz``)."""
 
 from __future__ import annotations
 

@@ -65,14 +65,14 @@ def _logging_as_it_was() -> Iterator[None]:
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    """Give a server on a free port in the test's own event loop, without a feed."""
+    """Yield a server without a feed, on a free port in the test's own event loop."""
     async with serve(port=0) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """Run a Redis for all tests of this process, which leave it as they found it."""
+    """Yield a Redis for all tests of this process; a test must leave it as it was."""
     if shutil.which("redis-server") is None:
         missing("no redis-server on the PATH: install it to test with Redis")
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
@@ -81,6 +81,6 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
-    """Give the URL of a Redis with nothing in it."""
+    """Return the URL of an empty Redis."""
     redis_server.cli("FLUSHALL")
     return redis_server.url

@@ -1,4 +1,4 @@
-"""Marks each test by what it needs, as its code says: see ``MARKERS``.
+"""Marks each test by what its code needs: see ``MARKERS``.
 
 The code of a test, of its fixtures, and of all that these use in ``tests`` is looked through for
 signs of a Redis, another process or a browser. So nobody has to remember a marker. What escapes
@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail a test that has started a process without a word."""
+    """Fail a test that starts a process without being marked for it."""
     _started.clear()
     result = yield
     if _started and not {"redis", "process", "browser"} & {one.name for one in item.iter_markers()}:

@@ -52,7 +52,7 @@ class StillLoop(asyncio.BaseEventLoop):
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Be the loop that tasks are begun in, though it runs only in :meth:`settle`."""
+        """Be the running loop while tasks are created, though it runs only in :meth:`settle`."""
         outer = asyncio._get_running_loop()
         asyncio._set_running_loop(self)
         try:
@@ -75,7 +75,7 @@ class StillLoop(asyncio.BaseEventLoop):
         """There are none."""
 
     def _write_to_self(self) -> None:
-        """Nobody else wakes it."""
+        """Do nothing: no other thread wakes this loop."""
 
     def __del__(self) -> None:
         """It holds nothing that has to be closed."""

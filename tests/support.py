@@ -57,12 +57,12 @@ def missing(reason: str) -> NoReturn:
 
 
 def registry_of(server: Server) -> Registry:
-    """Give the registry of a running server."""
+    """Return the registry of a running server."""
     return server.parts.registry
 
 
 def update(seq: int, topic: Topic = AAPL, epoch: str = "e") -> Update:
-    """Make an update whose data tell its number: the best bid's size, a trade's, a volume."""
+    """Return an update whose data contain its number: the best bid's size, a trade's, a volume."""
     data: dict[str, Data] = {
         "orderbook": Book(bids=(Level(100, seq),), asks=(Level(101, 1),)),
         "trades": trades(seq),
@@ -83,7 +83,7 @@ def candle(volume: int, *, final: bool = False) -> Candle:
 
 
 def published_book(publication: Publication) -> Book:
-    """Give the book of a publication."""
+    """Return the book of a publication."""
     assert isinstance(publication.data, Book)
     return publication.data
 
@@ -166,7 +166,7 @@ class Replica:
         self.place = (message["epoch"], message["seq"])
 
     def sides(self) -> tuple[list[list[float]], list[list[float]]]:
-        """Give both sides, best level first."""
+        """Return both sides, best level first."""
         return (
             [self.bids[price] for price in sorted(self.bids, reverse=True)],
             [self.asks[price] for price in sorted(self.asks)],
@@ -199,7 +199,7 @@ def js(number: float) -> str:
 
 
 class Deliveries:
-    """Wants topics of an engine, and notes what is shown of them: what is known, and what comes."""
+    """Wants topics of an engine, and records all updates: the known ones, and the new ones."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -239,7 +239,7 @@ class Deliveries:
 
 
 class NumberRenderer:
-    """Shows an update as its spelling and number, a gap and a status in a word."""
+    """Renders an update as requested symbol and number, a gap and a status as a word."""
 
     def __init__(self) -> None:
         self.rendered = 0
@@ -274,7 +274,7 @@ class NumberRenderer:
 
 
 class ManualTimer:
-    """A clock that stands still and a ``call_later`` that fires only when told to."""
+    """A clock that stands still; its ``call_later`` fires only when a test moves the clock."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -306,7 +306,7 @@ def _when(call: tuple[float, Callable[[], None]]) -> float:
 
 
 def websockets_of(server: Server) -> list[WebSocket]:
-    """Give the WebSockets that a server holds."""
+    """Return the open WebSockets of a server."""
     connections = server.parts.http.server_state.connections
     return [connection for connection in connections if isinstance(connection, WebSocket)]
 
@@ -344,7 +344,7 @@ class Client:
         return await self.ask({"action": "subscribe", "symbol": symbol})
 
     async def silent(self) -> bool:
-        """Tell whether nothing came before the answer to a ping."""
+        """Return whether no message arrived before the answer to a ping."""
         answer = await self.ask({"action": "ping"})
         return bool(answer == {"type": "pong"})
 
@@ -419,7 +419,7 @@ class Command:
         raise AssertionError(f"no {pattern!r} in the log:\n{''.join(self.log)}")
 
     def end(self, signal_number: int) -> tuple[int, float]:
-        """Send a signal; give the exit code and the seconds that the end took."""
+        """Send a signal; return the exit code and the seconds that the end took."""
         began = time.monotonic()
         self.process.send_signal(signal_number)
         code = self.process.wait(PATIENCE)
@@ -427,7 +427,7 @@ class Command:
 
 
 def unmeasured() -> dict[str, str]:
-    """Give the environment of a process whose lines aren't counted: it does much, or waits."""
+    """Return the environment of a process without coverage: it does much, or waits."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 

@@ -7,7 +7,7 @@ from tests.support import eventually
 
 
 async def test_a_fault_is_told_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody waits for the work, so the log has to tell."""
+    """The task isn't awaited, so the log has to report it."""
     work = BackgroundTasks()
 
     async def fail() -> None:
@@ -112,7 +112,7 @@ async def test_a_trigger_doesnt_wait_for_the_interval() -> None:
 
 @pytest.mark.parametrize("kind", ["periodic", "coalescer"])
 async def test_a_fault_doesnt_end_the_runs(kind: str, caplog: pytest.LogCaptureFixture) -> None:
-    """The log tells of each."""
+    """Each fault is logged."""
     counted = Counted()
     counted.fails = True
     periodic, coalescer = Periodic(counted.run, 0.001, "looking"), Coalescer(counted.run, "looking")

@@ -32,7 +32,7 @@ def seconds(text: str) -> float:
 
 
 def instructions(name: str) -> list[str]:
-    """Give the arguments of an instruction, with continued lines joined."""
+    """Return the arguments of an instruction, with continued lines joined."""
     text = DOCKERFILE.replace("\\\n", " ")
     return re.findall(rf"^{name}\s+(.*)$", text, re.MULTILINE)
 
@@ -164,7 +164,7 @@ def test_the_image_has_what_make_builds() -> None:
     for file in (app.PAGE / "index.html", client_script.FILE):
         place = str(file.relative_to(ROOT))
         assert any(place.startswith(target) for target in copied), place
-        # One that was built on the machine of whoever builds the image stays out of it.
+        # A page that was built on the builder's machine stays out of the image.
         assert f"{file.parent.relative_to(ROOT)}/" in IGNORED
 
 

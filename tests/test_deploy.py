@@ -49,7 +49,7 @@ certificate_files = test_proxies.certificate
 
 
 def settings_in(text: str) -> dict[str, str]:
-    """Read a file of settings, as systemd, Kustomize and .env have them."""
+    """Read a settings file in the format of systemd, Kustomize and .env."""
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
 
@@ -60,7 +60,7 @@ def named_in(text: str) -> set[str]:
 
 
 def unknown(names: Iterable[str]) -> set[str]:
-    """Give those of some names that are neither settings nor files with a setting in them."""
+    """Return the names that are neither settings nor files that contain a setting."""
     return {name for name in names if not {name, name.removesuffix("_FILE")} & SETTINGS}
 
 
@@ -68,7 +68,7 @@ def unknown(names: Iterable[str]) -> set[str]:
 
 
 class Node(ThreadingHTTPServer):
-    """What a proxy sees of a node, so that a test decides how it is."""
+    """A node as a proxy sees it; a test decides how it behaves."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -81,11 +81,11 @@ class Node(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Where it listens, as proxies are told it."""
+        """Its host and port, in the form that proxies expect."""
         return f"{own_address()}:{self.server_port}"
 
     def handle_error(self, *_arguments: Any) -> None:
-        """Say nothing: who looks for a node hangs up when it has seen enough."""
+        """Ignore errors: a caller that looks for a node hangs up when it has seen enough."""
 
 
 class _Answer(BaseHTTPRequestHandler):
@@ -169,12 +169,12 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 def asked(proxy: Proxy, *clients: str) -> list[int]:
-    """Ask for the WebSocket of each of these clients, and give the answers."""
+    """Request the WebSocket of each of these clients, and return the answers."""
     return [proxy.request("GET", f"/ws/{client}").status_code for client in clients]
 
 
 def publish(proxy: Proxy) -> int:
-    """Publish something from inside, and give the answer."""
+    """Publish something from inside, and return the answer."""
     target = "/broadcast/orderbook?symbol=AAPL"
     return proxy.request("POST", target, source=INSIDE, json={}).status_code
 
@@ -264,7 +264,7 @@ def test_a_sticky_proxy_leads_a_client_back_to_its_node(
     more = [*STICKY[kind], *more_nodes(kind, *addresses)]
 
     def where() -> dict[str, int]:
-        """Tell which node each client was led to."""
+        """Return the number of the node that each client was routed to."""
         for node in nodes:
             node.asked.clear()
         assert asked(proxy, *[f"{client}?symbols={time.time()}" for client in clients])
@@ -332,7 +332,7 @@ UNIT_SETTINGS = settings_in((DEPLOY / "bookcast.env").read_text())
 
 
 def of_unit(name: str) -> list[str]:
-    """Give the values of a directive, in their order."""
+    """Return the values of a directive, in their order."""
     return re.findall(rf"^{name}=(.*)$", UNIT, re.MULTILINE)
 
 
@@ -383,7 +383,7 @@ POD_SETTINGS = settings_in((KUBERNETES / "base" / "bookcast.env").read_text())
 
 
 def the(kind: str, name: str = "bookcast") -> Any:
-    """Give the object of this kind and name."""
+    """Return the object of this kind and name."""
     [found] = [one for one in OBJECTS if (one["kind"], one["metadata"]["name"]) == (kind, name)]
     return found
 
@@ -570,7 +570,7 @@ def test_the_autoscaler_goes_by_a_number_that_there_is(bookcast_server: ServerTh
     numbers = httpx.get(f"{bookcast_server.http_url}/metrics", trust_env=False).text
     assert re.search(rf"^{name} ", numbers, re.MULTILINE)
     assert spec["minReplicas"] > 1
-    # What it decides must not be undone by applying the Deployment again.
+    # Applying the Deployment again must not undo what the autoscaler decided.
     assert "replicas" not in the("Deployment")["spec"]
     down = spec["behavior"]["scaleDown"]
     [policy] = down["policies"]

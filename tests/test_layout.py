@@ -1,4 +1,4 @@
-"""The tree keeps its own rules."""
+"""Rules that the source tree keeps."""
 
 import ast
 import re

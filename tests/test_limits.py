@@ -27,7 +27,7 @@ STEPS = st.lists(st.tuples(st.floats(0, 30), st.integers(1, 12)), max_size=60)
 
 
 class Tank:
-    """A bucket as everybody draws it: it holds some, and fills up again."""
+    """A reference model of a token bucket: it starts full and refills."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
@@ -184,7 +184,7 @@ def test_seats_are_taken_and_given_back() -> None:
 
 
 def test_a_few_may_sit_beyond_the_limit() -> None:
-    """As many as are said, and no more."""
+    """Exactly the given number may."""
     seats = Seats(1)
     assert seats.take("a")
     assert not seats.take("a")
@@ -216,7 +216,7 @@ def test_seats_count_right(steps: list[tuple[str, bool]], limit: int) -> None:
 
 
 def test_leaving_twice_gives_no_seat_away() -> None:
-    """Nobody has less than none."""
+    """The count never goes below zero."""
     seats = Seats(1)
     seats.leave("a")
     assert seats.count("a") == 0
@@ -271,7 +271,7 @@ def test_a_window_counts_what_happened_lately(pauses: list[float]) -> None:
 def test_refusals_are_told_once_a_minute_with_their_number(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """However many there were; nothing is said where there was none."""
+    """All of the minute count; without any, nothing is logged."""
     refusals = Refusals()
     with caplog.at_level("INFO", "bookcast.limits"):
         refusals.report(0)

@@ -280,7 +280,7 @@ async def test_without_redis_sessions_end_with_the_process() -> None:
 
 
 async def test_a_second_word_ends_a_drain() -> None:
-    """Nobody waits for the rest."""
+    """The drain doesn't wait for the rest of its time."""
     async with serve(port=0, drain_seconds=600) as server, connect(server.ws_url + "me") as client:
         assert await client.silent()
         hurry = asyncio.Event()

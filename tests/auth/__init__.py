@@ -1,1 +1,1 @@
-"""Tests of who comes in, and what they may do."""
+"""Tests of authentication and of rights."""

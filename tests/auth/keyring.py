@@ -1,4 +1,4 @@
-"""Keys, tokens and requests of those who want in."""
+"""Keys, tokens and requests for the tests of authentication."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ CLIENT, PROXY = "198.51.100.7", "10.0.0.1"
 
 @cache
 def rsa_key(_name: str = "one") -> rsa.RSAPrivateKey:
-    """Give the same key for the same name."""
+    """Return an RSA key; the same name always gets the same key."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 @cache
 def ec_key(_name: str = "one") -> ec.EllipticCurvePrivateKey:
-    """Give the same key for the same name."""
+    """Return an EC key; the same name always gets the same key."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
@@ -62,7 +62,7 @@ def sign(
     key_id: str | None = None,
     **more: Any,
 ) -> str:
-    """Make the token of Alice, or of somebody else."""
+    """Return a token of Alice, or of another principal."""
     said = {"sub": "alice", "exp": int(time.time()) + 120, **(claims or {}), **more}
     headers = None if key_id is None else {"kid": key_id}
     return jwt.encode(
@@ -76,7 +76,7 @@ def coded(part: bytes) -> str:
 
 
 def sign_by_hand(header: Any, claims: Any, secret: bytes = SECRET.encode()) -> str:
-    """Make a token that no library would make."""
+    """Return a token that no library would make."""
     body = f"{coded(json.dumps(header).encode())}.{coded(json.dumps(claims).encode())}"
     return f"{body}.{coded(hmac.new(secret, body.encode(), hashlib.sha256).digest())}"
 
@@ -84,7 +84,7 @@ def sign_by_hand(header: Any, claims: Any, secret: bytes = SECRET.encode()) -> s
 def tokens(
     keys: dict[str, Keys] | None = None, *, rights: RightsFile | None = None, **options: Any
 ) -> Tokens:
-    """Make what checks tokens; those signed with the secret, when nothing else is said."""
+    """Return a token checker; by default it accepts tokens signed with the secret."""
     return Tokens(
         keys or keys_of(secret=SECRET, public_key_file=None, jwks=None),
         rights=rights or RightsFile(),
@@ -93,14 +93,14 @@ def tokens(
 
 
 def refusal(function: Callable[..., object], *arguments: Any, **options: Any) -> InvalidInput:
-    """Give what a call is refused with, which must be something that can be told."""
+    """Return the refusal that a call raises; its code and message must be fit for a client."""
     with pytest.raises(InvalidInput) as caught:
         function(*arguments, **options)
     return told(caught.value)
 
 
 def told(error: InvalidInput) -> InvalidInput:
-    """Give a refusal that has a known code, and a message that can be sent."""
+    """Return the refusal, which must have a known code and a message that can be encoded."""
     assert error.code in ERRORS
     assert error.message.encode()
     return error
@@ -114,7 +114,7 @@ def auth_request(
     page: bool = True,
     query: Mapping[str, str] | None = None,
 ) -> AuthRequest:
-    """Knock with these headers, one or several of a name, and this query."""
+    """Return an auth request with these headers, one or several of a name, and this query."""
     said = {
         name.lower(): [values] if isinstance(values, str) else list(values)
         for name, values in {"Host": "stream.example.com", **(headers or {})}.items()
@@ -129,7 +129,7 @@ def auth_request(
 
 
 def gate(refusals: Refusals | None = None, **settings: Any) -> Gate:
-    """Make the gate of a server in production that believes tokens signed with the secret."""
+    """Return the gate of a production server that accepts tokens signed with the secret."""
     given = {"environment": "production", "auth_mode": "jwt", "max_connections_per_address": 0}
     if settings.get("auth_mode", "jwt") == "jwt" and "auth_jwks_url" not in settings:
         given["auth_jwt_secret"] = SECRET

@@ -40,7 +40,7 @@ def test_networks_contain_the_addresses_in_them(address: str, contained: bool) -
 
 
 def test_no_networks_are_false() -> None:
-    """So that a list that isn't set can be told apart."""
+    """An unset list is falsy, so it can be distinguished."""
     assert not Networks([])
     assert PROXIES
     assert not Networks([]).contains("127.0.0.1")
@@ -88,7 +88,7 @@ def test_an_address_is_read_whatever_it_wears(written: str, address: str | None)
 @given(HEADER)
 @example("::ffff:0:0%")
 def test_any_text_is_an_address_or_none(text: str) -> None:
-    """What is given is an address in its one spelling."""
+    """Any text is parsed to an address in its canonical form, or to None."""
     address = plain(text)
     if address is not None:
         assert str(ipaddress.ip_address(address)) == address
@@ -122,7 +122,7 @@ def test_the_client_is_the_last_who_is_no_trusted_proxy(
 
 @pytest.mark.parametrize("junk", ["unknown", "", "203.0.113", "10.0.0.2 10.0.0.3", "203.0.113.7;"])
 def test_junk_is_nobodys_address(junk: str) -> None:
-    """Who is left is the proxy that wrote it, and never somebody before it."""
+    """The address is then the proxy's that wrote the junk, never one before it."""
     assert client_address("10.0.0.1", [f"203.0.113.7, {junk}"], PROXIES) in {"10.0.0.1", ""}
 
 
@@ -158,7 +158,7 @@ def test_ipv6_addresses_of_one_network_count_as_one(
 
 @pytest.mark.parametrize("text", ["", "unknown", "a:b", ":", "1.2.3.4:5"])
 def test_what_is_no_address_is_its_own_neighbourhood(text: str) -> None:
-    """Nothing that somebody is called makes counting them fail."""
+    """Counting works for any text that names a caller."""
     assert neighbourhood(text) == text
 
 

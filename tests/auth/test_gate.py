@@ -213,7 +213,7 @@ def test_tokens_in_addresses_can_be_forbidden() -> None:
 
 @pytest.mark.parametrize("mode", ["jwt", "keys", "none"])
 def test_an_api_key_doesnt_belong_into_an_address(keys_file: str, mode: str) -> None:
-    """It doesn't expire, so that whoever reads a log could use it."""
+    """Keys don't expire, so a reader of a log could use it."""
     entrance = gate(auth_mode=mode, auth_api_keys_file=keys_file)
     assert refusal(entrance.admit, auth_request(query={"token": KEY})).code == "invalid_token"
 
@@ -300,7 +300,7 @@ def test_cookies_count_only_when_asked_for(keys_file: str) -> None:
     assert entrance.admit(auth_request(headers=headers)).principal is None
 
 
-# A proxy that says who it is
+# A proxy that names the user
 
 
 def behind(
@@ -311,7 +311,7 @@ def behind(
     page: bool = True,
     more: Mapping[str, str] | None = None,
 ) -> AuthRequest:
-    """Come through a proxy that writes who somebody is."""
+    """Make a request through a proxy that names the user."""
     headers: dict[str, str | Sequence[str]] = {"X-Forwarded-For": CLIENT, **(more or {})}
     if users is not None:
         headers["X-Forwarded-User"] = users
@@ -361,7 +361,7 @@ def test_nobody_else_says_who_they_are(caplog: pytest.LogCaptureFixture) -> None
 
 @pytest.mark.parametrize("mode", ["none", "jwt"])
 def test_a_proxys_header_counts_in_no_other_mode(mode: str) -> None:
-    """Where nobody looks at it."""
+    """The other modes never read the header."""
     entrance = gate(auth_mode=mode, trusted_proxies=[PROXY])
     principal = entrance.admit(behind()).principal
     assert principal is None or principal.kind == ANYONE
@@ -374,7 +374,7 @@ def test_a_proxy_names_one(users: str | list[str]) -> None:
 
 
 def test_a_proxy_may_name_nobody() -> None:
-    """Who has no other credential stays nobody."""
+    """Without another credential the caller has no principal."""
     assert proxied().admit(behind(users=None)).principal is None
 
 
@@ -476,7 +476,7 @@ def test_keys_and_tokens_are_taken_side_by_side(keys_file: str) -> None:
 
 
 def test_one_name_recognised_in_three_ways_is_three_principals(keys_file: str) -> None:
-    """A session isn't found by somebody else of that name."""
+    """A session isn't found by another principal of that name."""
     entrance = gate(auth_api_keys_file=keys_file)
     ids = {
         entrance.verify(KEY).id,
@@ -512,7 +512,7 @@ def test_networks_may_publish_and_watch_without_a_token(peer: str, scopes: set[s
 @pytest.mark.parametrize("header", FORWARDED)
 @pytest.mark.parametrize("mode", ["jwt", "none"])
 def test_an_unknown_proxy_lends_nobody_its_networks_rights(header: str, mode: str) -> None:
-    """Else everybody who comes through it could publish; nor does its word on addresses count."""
+    """Otherwise all its callers could publish; its forwarded addresses don't count either."""
     entrance = gate(auth_mode=mode, publish_allow=["127.0.0.1"], admin_allow=["127.0.0.1"])
     assert "publish" in scopes_of(entrance, auth_request("127.0.0.1"))
     for peer, value in (("127.0.0.1", CLIENT), (CLIENT, "127.0.0.1"), ("127.0.0.1", "127.0.0.1")):
@@ -657,7 +657,7 @@ def test_a_list_of_names_holds_behind_a_proxy_too(peer: str) -> None:
 
 
 def publishing() -> tuple[Gate, list[int]]:
-    """Make a gate whose issuer publishes a key, and counts the questions."""
+    """Return a gate whose issuer publishes a key, and counts how often it is asked."""
     entrance = gate(auth_jwks_url="http://localhost/keys", auth_cookie="session")
     asked: list[int] = []
 
@@ -746,7 +746,7 @@ def test_the_settings_say_what_a_token_must_say(
 
 
 def test_a_development_server_is_open_unless_told_otherwise() -> None:
-    """Nobody needs a token to try it."""
+    """No client needs a token to try it."""
     entrance = Gate.of(from_keywords(), Refusals())
     assert entrance.is_open
     assert principal_of(entrance, auth_request("127.0.0.1")).rights == EVERYTHING
@@ -785,7 +785,7 @@ def test_a_token_for_an_audience_is_taken_where_its_client_is_asked_for() -> Non
 
 
 def test_keys_and_rights_that_change_are_looked_at_again(tmp_path: Path) -> None:
-    """Who has a key that is gone is nobody; who has one that is there has the rights of now."""
+    """A removed key has no principal; a key that still exists has its present rights."""
     keys, rights = tmp_path / "keys.toml", tmp_path / "rights.toml"
     (one, digest), (other, other_digest) = make_key(), make_key()
     settings: dict[str, Any] = {

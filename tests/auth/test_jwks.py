@@ -33,7 +33,7 @@ RETRY_SECONDS = JwksTimes().retry_seconds
 
 
 class Issuer:
-    """Whoever publishes keys: says what it has, or fails, when it is told to answer."""
+    """A source of published keys: it answers with its keys, or fails when the test wants that."""
 
     def __init__(self, *keys: dict[str, Any], times: JwksTimes | None = None) -> None:
         self.keys: Any = list(keys)
@@ -87,7 +87,7 @@ async def test_a_token_is_checked_with_the_key_that_it_names() -> None:
 
 
 async def test_a_token_may_name_no_key_where_only_one_fits() -> None:
-    """Where several do, nobody tries them all."""
+    """If several keys fit, they aren't all tried."""
     issuer = Issuer(jwk(rsa_key("one"), None), CURVE)
     await issuer.jwks.refresh()
     verify = checks(issuer.jwks).verify
@@ -186,7 +186,7 @@ async def test_what_isnt_understood_of_a_set_is_passed_over(odd: Any) -> None:
 
 
 async def test_nothing_is_known_at_first() -> None:
-    """Somebody has to ask."""
+    """The first token makes the cache ask the issuer."""
     issuer = Issuer(ONE)
     assert issuer.jwks.fault
     with pytest.raises(UnknownKey):
@@ -231,7 +231,7 @@ async def test_made_up_keys_are_asked_for_now_and_then_only() -> None:
 
 
 async def test_all_wait_for_the_same_answer() -> None:
-    """Meanwhile those whose key is known don't, and others are told to wait as well."""
+    """Meanwhile a known key needs no wait, and a new key is still unknown."""
     issuer = Issuer(ONE)
     await issuer.jwks.refresh()
     issuer.keys.append(TWO)
@@ -289,7 +289,7 @@ async def test_who_comes_just_after_the_answer_asks_no_second_time() -> None:
 async def test_the_keys_known_hold_while_their_issuer_is_away(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is said why, and no new ones can be checked."""
+    """The log says why, and no new keys can be checked."""
     issuer = Issuer(ONE)
     await issuer.jwks.refresh()
     issuer.fault = OSError("connection refused")
@@ -321,7 +321,7 @@ async def test_without_keys_tokens_cant_be_checked_now() -> None:
 
 
 async def test_a_new_key_cant_be_checked_while_the_issuer_is_away() -> None:
-    """Nobody knows whether there is one, so its client is told to come back."""
+    """It is unknown whether the key exists, so its client is asked to come back."""
     issuer = Issuer(ONE)
     await issuer.jwks.refresh()
     issuer.fault = OSError("connection refused")
@@ -424,7 +424,7 @@ def test_keys_come_from_nowhere_else(url: str) -> None:
 
 
 class Pages:
-    """What a server on loopback answers: a status, headers and a text for every path."""
+    """A server on loopback: a status, headers and a text for every path."""
 
     def __init__(self) -> None:
         self.pages: dict[str, tuple[int, dict[str, str], str]] = {}
@@ -464,7 +464,7 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pages]:
 
 
 async def test_keys_come_over_http_and_may_change(pages: Pages) -> None:
-    """A token signed with a new key is let in at once, though nobody announced it."""
+    """A token signed with a new key is accepted at once, without an announcement."""
     pages.publish(ONE)
     entrance = gate(auth_jwks_url=f"{pages.url}/keys")
     assert entrance.jwks is not None
@@ -499,7 +499,7 @@ async def test_keys_come_over_http_and_may_change(pages: Pages) -> None:
 async def test_another_answer_over_http_is_a_fault(
     pages: Pages, status: int, headers: dict[str, str], text: str
 ) -> None:
-    """What was known stays known, and nobody is sent elsewhere."""
+    """The known keys stay, and no redirect is followed."""
     pages.publish(ONE)
     jwks = Jwks(f"{pages.url}/keys")
     await jwks.refresh()

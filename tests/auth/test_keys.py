@@ -55,7 +55,7 @@ def test_keys_are_made_at_random() -> None:
 
 
 def test_a_key_is_for_publishing(tmp_path: Path) -> None:
-    """When nothing else is said, for all symbols."""
+    """By default it may publish all symbols."""
     principal = keys_in(tmp_path, f'[keys.feeder]\nsha256 = "{DIGEST}"').find("bck_one")
     assert principal is not None
     assert principal.rights.scopes == {"publish"}
@@ -81,7 +81,7 @@ def test_a_key_may_have_other_rights(tmp_path: Path) -> None:
 @given(st.text())
 @example("\ud800")
 def test_no_other_text_is_a_key(text: str) -> None:
-    """Whatever somebody says."""
+    """Any other text is refused."""
     keys = ApiKeys({})
     assert keys.find(text) is None
 
@@ -121,7 +121,7 @@ def test_keys_that_stand_in_no_table_are_refused(tmp_path: Path, text: str) -> N
 
 
 def test_one_key_cant_be_two_principals(tmp_path: Path) -> None:
-    """Nobody could say whose rights it has."""
+    """It would be unclear whose rights it has."""
     text = f'[keys.a]\nsha256 = "{DIGEST}"\n[keys.b]\nsha256 = "{DIGEST.upper()}"\nscope = "admin"'
     with pytest.raises(SettingError, match=r"keys\.b"):
         keys_in(tmp_path, text)
@@ -160,7 +160,7 @@ def test_what_is_written_for_a_key_reads_back(tmp_path: Path, name: str) -> None
 
 
 def test_the_most_special_rights_come_first(tmp_path: Path) -> None:
-    """Those of a principal, then what is said of all."""
+    """Those of a principal count before the defaults."""
     rights = rights_in(
         tmp_path,
         """
@@ -210,6 +210,6 @@ def test_a_file_of_rights_that_cant_be_meant_is_refused(
     "text", ["principals = 3", "[[principals]]\nname = 'alice'\nmax_depth = 3"]
 )
 def test_principals_that_stand_in_no_table_are_refused(tmp_path: Path, text: str) -> None:
-    """Their restrictions would be lost without a word."""
+    """Their restrictions would be lost silently."""
     with pytest.raises(SettingError, match="principals"):
         rights_in(tmp_path, text)

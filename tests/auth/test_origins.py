@@ -250,7 +250,7 @@ def test_what_a_browser_shows_by_itself_is_for_pages_known_by_name(
 
 @pytest.mark.parametrize("host", [None, ""])
 def test_without_a_host_no_page_is_the_servers_own(host: str | None) -> None:
-    """Nothing equals what wasn't said."""
+    """A missing Host equals no origin."""
     policy = OriginPolicy.of(from_keywords(environment="production", auth_mode="none"))
     assert not allows(policy, "https://evil.example", host)
     assert not allows_strictly(policy, "https://evil.example", host)

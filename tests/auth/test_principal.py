@@ -34,7 +34,7 @@ def of_symbols(*patterns: str) -> Rights:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Match slowly and surely: what of the text can be left after each part of the pattern."""
+    """Match slowly but correctly: what can be left of the text after each part of the pattern?"""
     ends = {0}
     for part in pattern:
         if part == "*":
@@ -77,7 +77,7 @@ def test_what_cant_be_meant_is_refused(said: Any, words: str) -> None:
 
 
 def test_a_grant_is_read() -> None:
-    """What isn't said is left open."""
+    """Absent fields leave no restriction."""
     said = {"symbols": ["US.*"], "channels": ["trades"], "max_depth": None, "min_interval_ms": 0}
     grant = read_grant(said, "the claim")
     assert grant == Grant(
@@ -201,7 +201,7 @@ PATTERN_SIGNS = st.sampled_from("AB.*?*?|[]()\\^$+{}é")
 @example(["US..*"], "US..A")
 @example(["US.***?"], "US.A")
 def test_a_symbol_is_allowed_when_a_pattern_matches(patterns: list[str], symbol: str) -> None:
-    """As somebody would find out sign by sign."""
+    """The result equals that of a match character by character."""
     expected = any(matches(pattern, symbol) for pattern in patterns)
     assert of_symbols(*patterns).allows_symbol(Symbol(symbol)) is expected
 
@@ -287,7 +287,7 @@ def test_who_isnt_asked_is_anyone() -> None:
 
 
 def test_a_grant_is_written_without_what_it_leaves_open() -> None:
-    """So that a file has only what was said."""
+    """A file has only the fields that were set."""
     assert msgspec.to_builtins(Grant(scope="read", max_depth=None)) == {
         "scope": "read",
         "max_depth": None,

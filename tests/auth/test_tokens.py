@@ -46,11 +46,11 @@ def tokens_of_pem(folder: Path, key: Any, secret: str | None = None) -> Tokens:
     return tokens(keys_of(secret=secret, public_key_file=str(path), jwks=None))
 
 
-# Whose it is
+# The principal
 
 
 def test_a_token_signed_with_the_secret_is_believed() -> None:
-    """It says whose it is and until when; nobody asks for more."""
+    """It names its principal and its expiry; nothing else is required."""
     until = int(time.time()) + 120
     principal = tokens().verify(sign(exp=until))
     assert (principal.id, principal.expires_at) == ("jwt:alice", until)
@@ -153,7 +153,7 @@ def test_a_token_says_whose_it_is(subject: Any) -> None:
     assert error.code == "invalid_token"
 
 
-# When it holds
+# The time of validity
 
 
 def test_an_expired_token_has_a_code_of_its_own() -> None:
@@ -304,7 +304,7 @@ def test_a_token_brings_no_key_of_its_own(tmp_path: Path) -> None:
     ],
 )
 def test_a_header_that_isnt_understood_is_refused(header: dict[str, Any]) -> None:
-    """In words that can be told, though the sender chose some of them."""
+    """The refusal is fit for a client, though the sender chose some of its words."""
     token = sign_by_hand({"alg": "HS256", **header}, {"sub": "alice"})
     assert refusal(tokens().verify, token).code == "invalid_token"
 
@@ -327,7 +327,7 @@ def test_a_token_has_a_length() -> None:
 @example(f"{coded(b'null')}.e30.")
 @example(f"{coded(bytes([255]))}.e30.")
 def test_no_garbage_is_a_token(text: str) -> None:
-    """It is refused, in a way that can be told."""
+    """It is refused with a message that is fit for a client."""
     assert refusal(tokens().verify, text).code == "invalid_token"
 
 
@@ -359,7 +359,7 @@ CLAIMS = st.fixed_dictionaries(
 @example({}, {"sub": "alice", "bookcast": {"channels": ["\ud800"]}})
 @example({}, {"sub": "alice", "exp": 10**400})
 def test_whatever_an_issuer_signs_is_understood_or_refused(header: Any, claims: Any) -> None:
-    """Never anything else, whether it is a fault of theirs or an attack."""
+    """No other outcome is possible, for a mistake as for an attack."""
     token = sign_by_hand({**header, "alg": "HS256"}, claims)
     try:
         principal = tokens().verify(token)
@@ -385,7 +385,7 @@ def test_whatever_an_issuer_signs_is_understood_or_refused(header: Any, claims: 
     ],
 )
 def test_where_any_issuer_is_believed_each_has_its_own_people(one: Any, other: Any) -> None:
-    """Nobody becomes somebody else's by choosing a clever name."""
+    """No user becomes another issuer's user by choosing a clever name."""
     ids = {
         tokens().verify(sign(sub=subject, iss=issuer if issuer is not None else ...)).id
         for issuer, subject in (one, other)
@@ -423,7 +423,7 @@ def test_where_one_issuer_is_believed_it_goes_without_saying() -> None:
     assert tokens(issuer="https://a").verify(sign(iss="https://a")).id == "jwt:alice"
 
 
-# What they may do
+# Rights
 
 
 @pytest.mark.parametrize(
@@ -590,7 +590,7 @@ def pem_of(key: Any) -> bytes:
 
 
 def unknown_curve() -> bytes:
-    """Write a key on a curve that nobody knows."""
+    """Return a key on a curve that no library knows."""
     der = ec_key().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     known, unknown = bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d030106")
     text = base64.encodebytes(der.replace(known, unknown))
@@ -758,7 +758,7 @@ def test_a_token_of_ours_names_the_last_secret_of_several(tmp_path: Path) -> Non
 
 
 def test_a_token_of_our_own_making_is_believed() -> None:
-    """It begins now and lasts as long as was said."""
+    """It is valid from now on, for the requested time."""
     before = int(time.time())
     claims = {"sub": "bob", "scope": "publish"}
     token = mint(claims, lifetime=60, secret=SECRET, private_key_file=None)

@@ -12,6 +12,6 @@ from tests.fakes.redis_server import RedisServer
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
-    """Give a Redis to break."""
+    """Yield a Redis that the test may break."""
     with RedisServer(tmp_path) as running:
         yield running

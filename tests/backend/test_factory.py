@@ -1,4 +1,4 @@
-"""The backend that the settings name."""
+"""The backend that the settings select."""
 
 from __future__ import annotations
 

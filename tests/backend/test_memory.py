@@ -1,4 +1,4 @@
-"""What a single node stands on."""
+"""The backend of a single node."""
 
 from bookcast.backend.memory import MemoryBackend
 from bookcast.cluster.members.base import Node
@@ -6,7 +6,7 @@ from bookcast.model.topic_log import LogRules
 
 
 async def test_it_is_there_from_the_beginning() -> None:
-    """Nothing of it can be away, or has to be told anything."""
+    """No part of it can be unreachable or needs a notification."""
     backend = MemoryBackend(myself=lambda: Node("me", "us"), rules=LogRules(5))
     backend.attach(away=lambda: None)
     assert backend.is_reached

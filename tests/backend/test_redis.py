@@ -1,4 +1,4 @@
-"""What a node of several stands on, and the order in which it and Redis agree again."""
+"""The backend of one of several nodes, and the order of its recovery after an outage of Redis."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support import AAPL, PATIENCE, eventually
 
 
 def watched(running: EngineNode, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Note in which order things are done when Redis is back."""
+    """Record the order in which a node recovers when Redis is back."""
     made, noted = running.backend, []
 
     def watch(owner: Any, name: str, called: str) -> None:
@@ -116,7 +116,7 @@ async def test_without_redis_it_begins_all_the_same(server: RedisServer) -> None
 async def test_an_end_takes_what_this_node_wants_with_it(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """Nobody has to wait until it counts as dead."""
+    """The other nodes needn't wait until it counts as dead."""
     async with node(redis_url, "one") as one:
         await one.follow(AAPL)
         await eventually(lambda: redis_server.cli("EXISTS", KEYS.demand("one")) == "1", "the wish")

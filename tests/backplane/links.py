@@ -1,4 +1,4 @@
-"""Links to a Redis, for tests of what is built on them."""
+"""Links to a Redis, for tests of the parts that use them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEYS = Keys()
 async def link(
     url: str, *, patience: float = 1.0, max_connections: int = 16, ca_file: str | None = None
 ) -> AsyncIterator[tuple[Link, Breaker]]:
-    """Give a link, and the breaker that it tells of failures."""
+    """Yield a link, and the breaker that it reports failures to."""
     breaker = Breaker(time.monotonic, random.random)
     made = Link(LinkSettings(url, patience, max_connections, ca_file), breaker)
     try:
@@ -33,7 +33,7 @@ async def link(
 
 @asynccontextmanager
 async def plane(url: str, *, patience: float = 1.0) -> AsyncIterator[Backplane]:
-    """Make a way to Redis. Whoever needs its subscriber starts it."""
+    """Yield a backplane; a test that needs its subscriber starts it."""
     async with link(url, patience=patience) as (made, breaker):
         subscriber = Subscriber(made)
         yield Backplane(made, subscriber, breaker, UnreadableLog())

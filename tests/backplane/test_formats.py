@@ -1,4 +1,4 @@
-"""What an earlier format can't hold is left out, and what a later one adds is ignored."""
+"""An earlier format leaves out what it can't express; a later format's additions are ignored."""
 
 from __future__ import annotations
 
@@ -82,6 +82,6 @@ def test_parts_that_only_a_later_release_knows_are_ignored() -> None:
 
 @pytest.mark.parametrize("nonsense", [b"", b"x", encode({"a": 1}), encode(["futu", "melting"])])
 def test_what_no_feed_says_is_refused(nonsense: bytes) -> None:
-    """Nobody guesses what it means."""
+    """An unknown value is never guessed."""
     with pytest.raises(msgspec.MsgspecError):
         read_supply(nonsense)

@@ -1,4 +1,4 @@
-"""Names of keys: what one script reaches is in one slot of a Cluster."""
+"""Names of keys: all keys of one script are in one slot of a Redis Cluster."""
 
 from redis.crc import key_slot
 

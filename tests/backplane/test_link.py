@@ -1,4 +1,4 @@
-"""The way to Redis: calls together, what is asked once more, and what went wrong in words."""
+"""The link to Redis: pipelined calls, retries, and errors in plain words."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_the_place_has_no_password(url: str, place: str) -> None:
 
 
 async def test_a_password_is_used(tmp_path: Path) -> None:
-    """One that is wrong, or missing, is told in words."""
+    """A wrong or missing one is reported in words."""
     with RedisServer(tmp_path, password="p@ss w/rd") as server:
         async with link(server.url) as (made, _):
             assert await fence(made, 1) == 0
@@ -215,7 +215,7 @@ async def test_tls_is_trusted_by_its_certificate(tmp_path: Path) -> None:
 
 
 async def test_a_full_redis_is_told_in_words(tmp_path: Path) -> None:
-    """Although the library takes the first word away."""
+    """The message is complete, although the library drops its first word."""
     with RedisServer(tmp_path) as server:
         async with link(server.url) as (made, _):
             await fence(made, 1)

@@ -33,6 +33,6 @@ def test_shards_are_all_used() -> None:
 
 
 def test_topics_of_channels_that_only_a_later_release_has_are_left_out() -> None:
-    """Nobody here could do anything with them."""
+    """This release can do nothing with them."""
     names = [name_of(one).encode() for one in (AAPL, CANDLES)]
     assert topics_of([*names, b"options::US.A", b"nonsense", b""]) == [AAPL, CANDLES]

@@ -1,4 +1,4 @@
-"""A node's pulse, with a clock and answers at hand."""
+"""A node's pulse, with a clock and answers that the test controls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMES = PulseTimes(pulse=0.01, deaf=3.0, living=3.5)
 
 
 class Heart:
-    """A pulse, and what came of it."""
+    """A pulse, and a record of its results."""
 
     def __init__(self, made: Backplane) -> None:
         self.plane = made
@@ -60,7 +60,7 @@ async def heart(redis_url: str) -> AsyncIterator[Heart]:
 
 
 async def test_it_beats_again_and_again(heart: Heart) -> None:
-    """Whatever comes of it, also a fault of ours; and soon when it is told to."""
+    """It goes on after any failure, also one of ours, and beats at once on request."""
     await heart.pulse.beat()
     assert heart.said == 1
     heart.pulse.start()
@@ -123,6 +123,6 @@ async def test_who_doesnt_hear_their_own_pulse_subscribes_anew(heart: Heart) -> 
 
 @pytest.mark.parametrize("wrong", [{"pulse": 1.5}, {"deaf": 2.0}, {"living": 1.0}])
 def test_a_pulse_may_get_lost(wrong: dict[str, float]) -> None:
-    """Nobody counts as deaf or dead for that."""
+    """A single lost pulse makes no node count as deaf or dead."""
     with pytest.raises(ValueError, match="must be longer than 2 times pulse"):
         PulseTimes(**wrong)

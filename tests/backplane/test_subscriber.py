@@ -1,4 +1,4 @@
-"""Listening at Redis."""
+"""Subscribing to channels of Redis."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support import PATIENCE, eventually
 
 
 class Listener:
-    """What was heard, and how often everything was subscribed anew."""
+    """A record of the received messages, and of how often all channels were subscribed again."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, bytes]] = []
@@ -39,7 +39,7 @@ class Listener:
 
 @asynccontextmanager
 async def listener(url: str) -> AsyncIterator[Listener]:
-    """Listen on one channel always."""
+    """Yield a listener on one channel."""
     async with link(url, patience=0.5) as (made, _):
         made_listener = Listener()
         made_listener.subscriber = Subscriber(made, made_listener.note)
@@ -53,7 +53,7 @@ async def listener(url: str) -> AsyncIterator[Listener]:
 async def test_what_is_said_on_its_channels_is_heard(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """In order, as the bytes that it was, and not what is said elsewhere or before."""
+    """Messages arrive in order, byte for byte; those of other channels or earlier times don't."""
     async with listener(redis_url) as one:
         await one.well()
         assert one.subscriber.trouble is None
@@ -78,7 +78,7 @@ async def test_what_is_said_on_its_channels_is_heard(
 async def test_a_lost_connection_is_made_anew_with_all_channels(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """And that is told, since what was said meanwhile is lost."""
+    """The listener is notified, since messages in between are lost."""
     async with listener(redis_url) as one:
         await one.well()
         await one.subscriber.subscribe(["more"], PATIENCE)
@@ -91,7 +91,7 @@ async def test_a_lost_connection_is_made_anew_with_all_channels(
 
 
 async def test_a_connection_can_be_given_up(redis_url: str, redis_server: RedisServer) -> None:
-    """When somebody knows that it is dead, however well it looks."""
+    """The caller may know that it is dead, however well it looks."""
     async with listener(redis_url) as one:
         one.subscriber.reconnect("too early")
         await one.well()
@@ -105,7 +105,7 @@ async def test_a_connection_can_be_given_up(redis_url: str, redis_server: RedisS
 async def test_a_message_that_cannot_be_read_takes_no_other_with_it(
     redis_url: str, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log tells."""
+    """The error is logged."""
     async with listener(redis_url) as one:
         await one.well()
         redis_server.cli("PUBLISH", "always", "bad")
@@ -116,7 +116,7 @@ async def test_a_message_that_cannot_be_read_takes_no_other_with_it(
 
 
 async def test_while_redis_is_away_channels_are_kept_for_later(tmp_path: Path) -> None:
-    """Nobody waits longer than he has patience."""
+    """A caller waits no longer than its timeout."""
     with RedisServer(tmp_path) as server:
         server.kill()
         async with listener(server.url) as one:

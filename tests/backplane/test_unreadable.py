@@ -1,4 +1,4 @@
-"""What other nodes wrote and this one can't read: told, and no flood."""
+"""Records of other nodes that this one can't read: they are reported, without a flood of logs."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def test_what_cant_be_read_is_passed_over(
 async def test_a_message_that_was_damaged_is_read_from_the_log(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """Nothing is missing then, and no gap is told."""
+    """No update is missing then, and no gap is reported."""
     async with nodes(redis_url, "one", "two") as (one, other):
         await one.follow(TRADES)
         await other.engine.publish(trade(TRADES, 1))
@@ -141,7 +141,7 @@ async def test_a_message_that_was_damaged_is_read_from_the_log(
 async def test_of_a_topic_whose_newest_cant_be_read_the_last_that_can_is_shown(
     redis_url: str,
 ) -> None:
-    """Whoever comes later is told that there is more."""
+    """A later subscriber gets a gap for the unreadable rest."""
     async with nodes(redis_url, "one", "two") as (one, other):
         await other.engine.publish(books(AAPL, 1))
         await other.follow(AAPL)

@@ -99,7 +99,7 @@ async def test_workers_share_the_port_and_one_runs_the_feed(redis_url: str) -> N
             assert (await client.hear())["type"] == "subscription_confirmed"
             assert (await client.hear())["type"] == "orderbook_update"
             wait_for(lambda: health(url)["connections"] == 1)
-            # The other one hears of it with its next pulse.
+            # The other process learns of it with its next pulse.
             wait_for(
                 lambda: (
                     [node["leads"] for node in read(url + "/stats")["cluster"]["nodes"]].count(True)

@@ -10,7 +10,7 @@ from .world import World
 
 @pytest.fixture
 def make_world() -> Iterator[Callable[..., World]]:
-    """Make worlds; see :class:`World`."""
+    """Return a function that makes worlds; see :class:`World`."""
     worlds: list[World] = []
 
     def make(**options: Any) -> World:
@@ -26,5 +26,5 @@ def make_world() -> Iterator[Callable[..., World]]:
 
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
-    """Make the usual one."""
+    """Return a world with the default options."""
     return make_world()

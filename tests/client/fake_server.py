@@ -55,7 +55,7 @@ def changed(before: Levels, after: Levels, *, falling: bool) -> Levels:
 
 @dataclass
 class Place:
-    """What a client was sent last."""
+    """The last position that a client was sent."""
 
     epoch: str
     seq: int
@@ -64,7 +64,7 @@ class Place:
 
 @dataclass
 class View:
-    """How a client sees a topic."""
+    """A client's view of a topic."""
 
     depth: int | None
     mode: str
@@ -87,7 +87,7 @@ class Entry:
 
 @dataclass
 class Topic:
-    """What is published."""
+    """A published topic."""
 
     name: dict[str, Any]
     epoch: str
@@ -103,7 +103,7 @@ class Topic:
         return self.name["channel"] in LOGS
 
     def gap(self, first: int | None, last: int | None, reason: str) -> dict[str, Any]:
-        """Return the message that tells a gap."""
+        """Return the message that reports a gap."""
         return {
             "type": "gap",
             **self.name,
@@ -114,7 +114,7 @@ class Topic:
         }
 
     def missed(self, epoch: str, seq: int) -> tuple[dict[str, Any] | None, list[Entry]]:
-        """Return what came after a position, and what of it isn't kept."""
+        """Return a gap for lost updates, if any, and the updates after a position."""
         if self.newest is None:
             return None, []
         if epoch != self.epoch:
@@ -124,7 +124,7 @@ class Topic:
 
 
 def key_of(told: dict[str, Any]) -> Key:
-    """Return what tells topics apart."""
+    """Return the key that identifies a topic."""
     return told["channel"], told["symbol"], told.get("period") or told.get("variant") or ""
 
 
@@ -154,7 +154,7 @@ class FakeSocket:
         self.server.later(arrive)
 
     def close(self, code: int) -> None:
-        """Let it go."""
+        """Close the connection."""
         self.events = None
         self.close_code = code
         peer, self.peer = self.peer, None
@@ -258,7 +258,7 @@ class FakeServer:
 
     @property
     def subscribed(self) -> list[str]:
-        """Return the topics that somebody is subscribed to."""
+        """Return the topics that clients are subscribed to."""
         keys = {key for connection in self._connections for key in connection.views}
         return sorted(" ".join(filter(None, key)) for key in keys)
 
@@ -289,7 +289,7 @@ class FakeServer:
         return self.publish(symbol, data, channel="trades")
 
     def status(self, symbol: str, state: str, reason: str | None = None, **name: Any) -> None:
-        """Say how a topic stands."""
+        """Set the status of a topic, and send it to the subscribers."""
         topic = self._topic(name_of({"symbol": symbol, **name}))
         topic.status = {"state": state} | ({"reason": reason} if reason else {})
         for connection in self._connections:
@@ -327,14 +327,14 @@ class FakeServer:
             topic.log = []
 
     def say(self, **message: Any) -> None:
-        """Tell all clients something."""
+        """Send a message to all clients."""
         for connection in list(self._connections):
             connection.say(message)
 
     # What it does
 
     def later(self, callback: Callable[[], object]) -> None:
-        """Do something in a moment: that is how long a message takes."""
+        """Do something after the time that a message takes."""
         self._loop.call_soon(callback)
 
     def forget(self, connection: Connection, code: int, *, is_ours: bool = False) -> None:
@@ -343,7 +343,7 @@ class FakeServer:
             self._sessions[connection.session] = connection.views
 
     def receive(self, connection: Connection, text: str) -> None:
-        """Act on a message."""
+        """Handle a message."""
         if connection not in self._connections:
             return
         command = json.loads(text)
@@ -542,7 +542,7 @@ class FakeServer:
     def _go_on(
         self, connection: Connection, topic: Topic, view: View, had: dict[str, Any] | None
     ) -> tuple[dict[str, Any], Callable[[], None]]:
-        """Return how a subscription goes on, and what sends what was missed."""
+        """Return how a subscription resumes, and a function that sends the missed updates."""
         newest = topic.newest
         is_same = had is not None and had["epoch"] == topic.epoch
         gap, entries = (None, topic.log)

@@ -1,4 +1,4 @@
-"""What a program asks of a client."""
+"""The calls that a program makes on a client."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The real server, killed under load, and behind a proxy that swallows everything for a while.
+"""The real server, killed under load, and behind a proxy that drops everything for a while.
 
 ``BOOKCAST_KILLS`` and ``BOOKCAST_SWALLOWS`` say how often.
 """
@@ -31,7 +31,7 @@ SYMBOLS = ("US.A", "US.B", "HK.00700")
 
 
 class Traded(NamedTuple):
-    """A trade that was published for sure."""
+    """A trade that was certainly published."""
 
     id: str
     epoch: str
@@ -56,7 +56,7 @@ class Server:
         self._running = await asyncio.to_thread(self._stack.enter_context, running)
 
     async def kill(self, signal_number: int = signal.SIGKILL) -> None:
-        """End it, as a crash or as somebody who stops it."""
+        """End it, by a crash or by a regular stop."""
         await asyncio.to_thread(self._running.end, signal_number)
 
     async def close(self) -> None:
@@ -65,7 +65,7 @@ class Server:
         await self._http.aclose()
 
     async def publish(self, channel: str, symbol: str, data: Any) -> dict[str, Any] | None:
-        """Publish over HTTP; None when that failed, or when nobody knows."""
+        """Publish over HTTP; return None if it failed or the outcome is unknown."""
         address = f"{self.url}/broadcast/{channel}?symbol={symbol}"
         try:
             answer = await self._http.post(address, json=data)
@@ -90,7 +90,7 @@ class Watch:
             self.ids += [str(trade.id) for trade in message.trades]
 
     def judge(self, published: list[Traded]) -> int:
-        """See that each trade came once, or is told to be missing. Return how many are missing."""
+        """Check that each trade arrived once or is reported missing; return the missing count."""
         assert len(set(self.ids)) == len(self.ids)
         came = set(self.ids)
         missing = [one for one in published if one.id not in came]
@@ -129,14 +129,14 @@ class Load:
             await asyncio.sleep(self._pause)
 
     async def stop(self) -> None:
-        """Publish no more."""
+        """Stop publishing."""
         self._is_over = True
         await asyncio.gather(*self._tasks)
 
 
 @pytest.fixture
 def subscribed(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, str]]]:
-    """Give what was subscribed to on each connection."""
+    """Return the subscriptions of each connection."""
     connections: list[list[tuple[str, str]]] = [[]]
     opened, question = Session.opened, Session.question
 
@@ -169,7 +169,7 @@ async def watching(url: str, *symbols: str) -> AsyncIterator[tuple[Client, list[
 
 
 async def patiently(condition: Callable[[], bool]) -> None:
-    """Wait for a client that has to come back first."""
+    """Wait for a client that first has to reconnect."""
     for _ in range(3):
         try:
             return await eventually(condition, "the client is back")
@@ -179,7 +179,7 @@ async def patiently(condition: Callable[[], bool]) -> None:
 
 
 async def surely(attempt: Callable[[], Awaitable[Any]]) -> Any:
-    """Do something until it succeeds."""
+    """Repeat an action until it succeeds."""
     for _ in range(100):
         if (result := await attempt()) is not None:
             return result

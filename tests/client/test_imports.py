@@ -1,4 +1,4 @@
-"""What importing the client brings with it, and what that costs."""
+"""Which modules an import of the client loads, and what that costs."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""How a connection is lost and comes back, on a clock and with sockets that tests move by hand."""
+"""How a connection is lost and re-established, on a clock and with sockets that tests control."""
 
 import json
 from typing import Any
@@ -32,7 +32,7 @@ class HandSocket:
 
 
 class Bench:
-    """A line, its protocol, and its surroundings."""
+    """A line, its protocol, and its platform."""
 
     def __init__(self, *, opened: bool = True) -> None:
         self.seconds = self.slept = 0.0
@@ -63,7 +63,7 @@ class Bench:
         return BEGINNING + (self.seconds + self.slept) * 1000
 
     def advance(self, milliseconds: float) -> None:
-        """Let time pass, with everything that happens meanwhile."""
+        """Move the clock, and run everything that happens meanwhile."""
         end = self.seconds + milliseconds / 1000
         self.loop.settle()
         while self.loop.due <= end:

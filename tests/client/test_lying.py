@@ -1,4 +1,4 @@
-"""A relay that loses, repeats, spoils and reorders, between the client and a server of many epochs.
+"""A relay between client and server that loses, repeats, corrupts and reorders messages.
 
 ``BOOKCAST_RUNS`` says how many runs there are.
 """
@@ -28,7 +28,7 @@ LIES = ("lose", "repeat", "spoil", "hold", "spoil a number")
 
 
 class Do(NamedTuple):
-    """What happens next."""
+    """The next event."""
 
     kind: str
     what: Any = None
@@ -61,7 +61,7 @@ def step_of(number: int) -> Do:
 
 
 class LyingRelay:
-    """Treats the next messages as it is told to; each lie lets some through first."""
+    """A relay that falsifies messages as a test requests; each fault lets some pass first."""
 
     def __init__(self) -> None:
         self.lies: list[list[Any]] = []
@@ -70,13 +70,13 @@ class LyingRelay:
         self.swallows = False
 
     def release(self) -> None:
-        """Pass on what was held back."""
+        """Pass on the delayed messages."""
         held, self.held = self.held, []
         for pass_on in held:
             pass_on()
 
     def stop(self) -> None:
-        """Tell the truth from now on; what was held back never comes."""
+        """Pass messages on unchanged from now on; those that were delayed never arrive."""
         self.lies.clear()
         self.held.clear()
         self.loses_next_up = self.swallows = False
@@ -157,7 +157,7 @@ class Play:
             self.failures.append(failure)
 
     def check(self, depth: int, book: Subscription[Book]) -> None:
-        """See that a book is one that was published, or it says that it isn't sure."""
+        """Check that a book was published, or that its state says that it is unverified."""
         if book.value is None or book.state in {"syncing", "connecting"}:
             return
         truth = self.published[book.epoch, book.seq]
@@ -184,7 +184,7 @@ class Play:
         self.traded += [(one, *place, was_subscribed) for one in ids]
 
     def do(self, step: Do) -> None:
-        """Let something happen."""
+        """Perform one random event."""
         match step.kind:
             case "publish":
                 self.publish(step.what)
@@ -220,10 +220,10 @@ class Play:
         assert self.failures == []
 
     def finish(self) -> None:
-        """Tell the truth from now on, and see that everything is as it should be."""
+        """Pass messages on unchanged from now on, and check the final state."""
         self.relay.stop()
         self.world.pass_time(120_000)
-        self.publish([(MIDDLE, 1_000), (MIDDLE + 1, 1_000)])  # what nobody could miss
+        self.publish([(MIDDLE, 1_000), (MIDDLE + 1, 1_000)])  # the final updates, which must arrive
         self.server.trade("X", {"id": "last"})
         self.world.pass_time(120_000)
         for depth, book in self.books:
@@ -235,7 +235,7 @@ class Play:
         assert self.seen.ended
 
     def judge(self, items: list[Trades]) -> None:
-        """See that each trade after the first that came came once, or was told to be missing."""
+        """Check that each trade after the first one arrived once, or was reported as missing."""
         ids = [trade.id for item in items for trade in item.trades]
         gaps = [item.gap for item in items if item.gap is not None]
         assert ids[-1] == "last"

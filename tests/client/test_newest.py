@@ -16,7 +16,7 @@ def whole(seq: int, *bids: tuple[float, float], epoch: str = "e") -> v1.Orderboo
 
 
 def delta(prev: int, seq: int, *bids: tuple[float, float], proof: Any = None) -> v1.OrderbookDelta:
-    """Make a change, whose proof is that of the book of ``proof``."""
+    """Return a delta, whose checksum is that of the book of ``proof``."""
     levels = [v1.BookLevel(*one) for one in bids]
     checksum = Book(tuple(v1.BookLevel(*one) for one in proof or bids), ()).checksum()
     return v1.OrderbookDelta("orderbook", "A", "e", seq, TS, prev, checksum, v1.Sides(levels, []))

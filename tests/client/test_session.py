@@ -1,4 +1,4 @@
-"""What of a session outlives a connection: subscriptions, positions, tokens."""
+"""What outlives a connection: subscriptions, positions, tokens."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ BOOK = {"bids": [[10, 5]], "asks": [[11, 6]]}
 
 
 def good(token: str) -> float | str:
-    """Say that a token is good for 20 s."""
+    """Answer that a token is valid for 20 s."""
     return 20_000 if token.startswith("good") else "invalid_token"
 
 

@@ -1,4 +1,4 @@
-"""One look, from anywhere."""
+"""A snapshot, from any thread or loop."""
 
 import asyncio
 from typing import Any
@@ -13,7 +13,7 @@ CANDLE = {"time": 1_767_225_600_000, "open": 1, "high": 2, "low": 1, "close": 2,
 
 @pytest.fixture
 def url(bookcast_server: bookcast.ServerThread) -> str:
-    """Give the address of a server that knows something."""
+    """Yield the address of a server that has data."""
     publish: Any = bookcast_server.publish
     publish("A", {"bids": [[10, 5], [9, 1]], "asks": [[11, 6]]})
     publish("A", {"last": 10.5}, channel="quote")

@@ -1,4 +1,4 @@
-"""What a program holds."""
+"""The subscription object of a program."""
 
 import asyncio
 from collections.abc import Callable

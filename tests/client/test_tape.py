@@ -24,7 +24,7 @@ def candle(seq: int, *, final: bool, epoch: str = "e") -> v1.CandleUpdate:
 
 
 def gap(first: int | None, last: int | None, epoch: str = "e", reason: Any = "overflow") -> Any:
-    """Make the server's word of a gap."""
+    """Return the server's message about a gap."""
     return v1.GapMessage(
         channel="trades", symbol="A", epoch=epoch, from_seq=first, to_seq=last, reason=reason
     )

@@ -19,7 +19,7 @@ class Bench:
         self.tokens = Tokens(get_token, clock, lambda error, _pause: self.errors.append(error))
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Move the clock."""
         end = self.seconds + seconds
         self.loop.settle()
         while self.loop.due <= end:

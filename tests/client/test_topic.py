@@ -1,4 +1,4 @@
-"""How what is known of a topic is kept proven, and how it stands."""
+"""How the data of a topic are kept verified, and its state."""
 
 from collections.abc import Callable
 from typing import Any

@@ -18,7 +18,7 @@ from tests.support import PATIENCE, eventually
 
 
 class Told:
-    """What a socket told."""
+    """A record of a socket's events."""
 
     def __init__(self) -> None:
         self.all: list[Any] = []
@@ -44,7 +44,7 @@ class Told:
 async def peer(
     handler: Callable[[ServerConnection], Any], **options: Any
 ) -> AsyncIterator[tuple[str, Server]]:
-    """Run a server; give its address."""
+    """Run a server; yield its address."""
     options = {"subprotocols": ["bookcast.v1"], **options}
     async with serve(handler, "127.0.0.1", 0, **options) as server:
         [listener] = server.sockets

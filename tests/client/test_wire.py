@@ -1,4 +1,4 @@
-"""What is wanted of the server, and what is said of it."""
+"""The subscriptions at the server, and its messages about them."""
 
 from bookcast.client import GappedCandle
 

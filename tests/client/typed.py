@@ -1,4 +1,4 @@
-"""Programs that a type checker has to find the faults of.
+"""Programs whose faults a type checker has to find.
 
 It is never run. mypy reads it with all other tests, and fails where it finds no fault that is to be
 ignored (``warn_unused_ignores``), or another one.
@@ -9,7 +9,7 @@ from bookcast.client import Book, GappedCandle, Position, Subscription, Trades
 
 
 async def right() -> None:
-    """Programs that are as they should be."""
+    """Correct programs."""
     async with bookcast.client.connect("ws://host", client_id="me", token="t") as client:
         book: Subscription[Book] = client.order_book("US.AAPL", depth=10, mode="full")
         async for one in book:

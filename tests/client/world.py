@@ -20,7 +20,7 @@ BEGINNING = 1_800_000_000_000.0
 
 
 class World:
-    """All of it. The constructor's options are the client's, and those of :class:`FakeServer`."""
+    """A client, a server and a clock. The options are the client's and :class:`FakeServer`'s."""
 
     def __init__(
         self,
@@ -53,11 +53,11 @@ class World:
         return BEGINNING + (self.seconds + self.slept) * 1000
 
     def sleep(self, milliseconds: float) -> None:
-        """Let the machine sleep: time passes, and no timer fires."""
+        """Put the machine to sleep: time passes, and no timer fires."""
         self.slept += milliseconds / 1000
 
     def pass_time(self, milliseconds: float = 0) -> None:
-        """Let so much time pass, with everything that happens meanwhile."""
+        """Move the clock by this time, and run everything that happens meanwhile."""
         end = self.seconds + milliseconds / 1000
         self.loop.settle()
         while self.loop.due <= end:
@@ -66,11 +66,11 @@ class World:
         self.seconds = end
 
     def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Begin something that the program does."""
+        """Start something that the program does."""
         return self.loop.create_task(work)
 
     def sent(self, action: str) -> list[dict[str, Any]]:
-        """Return the commands of one kind that came to the server."""
+        """Return the commands of one kind that the server received."""
         return [command for command in self.server.received if command["action"] == action]
 
     def collect(self, subscription: Subscription[T]) -> Collected[T]:
@@ -80,7 +80,7 @@ class World:
         return collected
 
     def end(self) -> None:
-        """Close the client, and see that nothing is left of it."""
+        """Close the client, and check that nothing is left of it."""
         self.begin(self.client.close())
         self.pass_time()
         assert not [timer for timer in self.loop._scheduled if not timer.cancelled()]  # type: ignore[attr-defined] # the loop's own list
@@ -88,7 +88,7 @@ class World:
 
 
 class Collected(Generic[T]):
-    """What an iteration gave, and how it ended."""
+    """The values of an iteration, and how it ended."""
 
     def __init__(self) -> None:
         self.items: list[T] = []

@@ -1,4 +1,4 @@
-"""What a node does when it begins and ends to run the feed."""
+"""What a node does when it starts and stops running the feed."""
 
 from bookcast.backend.memory import MemoryBackend
 from bookcast.cluster.feed_leadership import FeedLeadership
@@ -8,7 +8,7 @@ from tests.support import AAPL, TSLA
 
 
 class Feed:
-    """What a feed is told, in order."""
+    """A feed that records the calls it gets, in order."""
 
     def __init__(self) -> None:
         self.told: list[str] = []

@@ -1,1 +1,1 @@
-"""What others agreed on: the WebSocket protocol, and a suite that tries it out."""
+"""Standards: the WebSocket protocol, and a suite that tests conformance."""

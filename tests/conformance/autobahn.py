@@ -1,4 +1,4 @@
-"""Lets the Autobahn|Testsuite try out the production WebSocket.
+"""Runs the Autobahn|Testsuite against the production WebSocket.
 
 ``python -m tests.conformance.autobahn`` installs the suite, runs it and prints a table. It is
 written for Python 2.7: name one with ``--python`` or ``PYTHON27``, or have ``python2.7`` on the
@@ -39,7 +39,7 @@ _RUN: Final = "import sys; from autobahntestsuite.wstest import run; sys.exit(ru
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What the suite says of one case: of what happened in it, and of how it was closed."""
+    """The suite's result of one case: its behaviour, and how the connection was closed."""
 
     case: str
     behavior: str
@@ -52,7 +52,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def failed(self) -> bool:
-        """Whether anything isn't as the RFC asks."""
+        """Whether the behaviour or the close breaks the RFC."""
         return self.behavior not in GOOD or self.closing not in GOOD
 
 
@@ -70,13 +70,13 @@ def python_with_suite() -> str | None:
 
 
 def _does(python: str, program: str) -> bool:
-    """Tell whether a Python runs a program; what is set for another Python doesn't count (-E)."""
+    """Return whether a Python runs a program; -E ignores settings made for another Python."""
     done = subprocess.run([python, "-E", "-c", program], capture_output=True, check=False)
     return done.returncode == 0
 
 
 def install(python: str, folder: Path) -> str:
-    """Install the suite into a virtual environment, unless it is there, and give its Python."""
+    """Install the suite into a virtual environment unless it exists; return its Python."""
     environment = folder / "env"
     installed = environment / "bin" / "python"
     if not (environment / ".installed").exists():
@@ -145,7 +145,7 @@ def outcomes_of(index: bytes) -> list[Outcome]:
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
-    """Count the outcomes of each group, and list all that aren't simply right."""
+    """Count the outcomes of each group, and list all that aren't plain passes."""
     counts: dict[int, Counter[str]] = {}
     remarkable = []
     for outcome in outcomes:

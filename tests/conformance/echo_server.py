@@ -45,7 +45,7 @@ def echo_session(framer: Framer, *, deflate: bool) -> type[Session]:
         __slots__ = ()
 
         def open(self, _symbols: object) -> None:
-            """Begin without a word."""
+            """Send nothing at the start."""
 
         def receive(self, data: bytes) -> None:
             """Send a text back."""

@@ -93,7 +93,7 @@ class Wire:
         self._writer.write(b"".join(frames))
 
     async def trickle(self, data: bytes) -> None:
-        """Send data byte by byte, each for itself."""
+        """Send data byte by byte, each in its own segment."""
         for index in range(len(data)):
             self._writer.write(data[index : index + 1])
             # The transport writes at once, and the server, in this loop, gets its turn.
@@ -115,11 +115,11 @@ class Wire:
         return Heard(head & 15, payload, head & (RSV1 | RSV2 | RSV3))
 
     async def closed(self) -> None:
-        """See that nothing more comes but the end."""
+        """Check that no data arrives before the end of the connection."""
         assert await asyncio.wait_for(self._reader.read(), PATIENCE) == b""
 
     async def refused(self, code: int) -> None:
-        """See that the server says nothing but goodbye, with this code, and hangs up."""
+        """Check that the server sends only a close frame with this code, and closes."""
         heard = await self.hear()
         assert heard.code == code, heard
         # A server may hang up without an answer, or wait for one.
@@ -128,12 +128,12 @@ class Wire:
         await self.closed()
 
     async def alive(self) -> None:
-        """See that nothing waits to be read, and the connection works."""
+        """Check that no data waits to be read, and that the connection works."""
         self.send(frame(TEXT, b"still there?"))
         assert await self.hear() == Heard(TEXT, b"still there?")
 
     def drop(self) -> None:
-        """Be gone without a word."""
+        """Drop the connection without a close frame."""
         self._writer.transport.abort()
 
 
@@ -157,5 +157,5 @@ def deflated(data: bytes, *, bits: int = 15, end: int = zlib.Z_SYNC_FLUSH) -> by
 
 
 def inflated(data: bytes) -> bytes:
-    """Decompress a message as a client does that remembers nothing; see RFC 7692, 7.2.2."""
+    """Decompress a message as a client without context takeover; see RFC 7692, 7.2.2."""
     return zlib.decompressobj(wbits=-15).decompress(data + b"\x00\x00\xff\xff")

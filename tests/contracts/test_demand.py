@@ -1,4 +1,4 @@
-"""What all nodes want together, in memory and in Redis."""
+"""The demand of all nodes together, in memory and in Redis."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support import AAPL, PATIENCE, QUOTE, TSLA, eventually
 
 
 class Feed:
-    """The feed of a node, and what it was told."""
+    """The feed of a node, and the demand it was notified of."""
 
     def __init__(self, demand: Demand) -> None:
         self.demand = demand
@@ -41,7 +41,7 @@ class Feed:
         await self.demand.follow(self)
 
     def ranks(self) -> dict[Topic, str]:
-        """Return what it takes for wanted, and by whom; nothing may be told twice."""
+        """Return the wanted topics and who wants them; no change may be reported twice."""
         found: dict[Topic, str] = {}
         for what, topic in self.told:
             assert found.get(topic, "unwanted") != what
@@ -49,28 +49,28 @@ class Feed:
         return {topic: what for topic, what in found.items() if what != "unwanted"}
 
     def wanted(self) -> set[Topic]:
-        """Return what subscribers want."""
+        """Return the topics that subscribers want."""
         return {topic for topic, what in self.ranks().items() if what == "wanted"}
 
     async def has(self, ranks: dict[Topic, str]) -> None:
-        """Wait until this is what is wanted."""
+        """Wait until exactly these topics are wanted."""
         await eventually(lambda: self.ranks() == ranks, f"{ranks}, not {self.ranks()}")
 
 
 class World(ABC):
-    """Nodes that want something of one feed."""
+    """Nodes that have demand for one feed."""
 
     @abstractmethod
     async def make(self, name: str) -> Demand:
-        """Make the demand of a node."""
+        """Return the demand of a node."""
 
     @abstractmethod
     async def lose(self, name: str, demand: Demand) -> None:
-        """Make a node count as dead: what it wanted is forgotten."""
+        """Make a node count as dead: its demand is forgotten."""
 
     @abstractmethod
     async def settled(self, name: str, count: int) -> None:
-        """Wait until others can know that a node wants so many things."""
+        """Wait until other nodes can know that a node wants `count` topics."""
 
 
 class InMemory(World):
@@ -100,7 +100,7 @@ class InRedis(World):
 
     async def make(self, name: str) -> Demand:
         plane = await self._planes.make()
-        # Nobody's pulse goes on here.
+        # No node's pulse goes on here.
         times = PulseTimes(living=600.0)
         members = RedisMembers(plane, lambda: Node(name, "group"), times)
         demand = RedisDemand(plane, members, DemandTimes(look=0.05), living=times.living)
@@ -179,7 +179,7 @@ async def test_what_this_node_wants_reaches_its_feed_at_once(
 async def test_what_any_node_subscribes_is_no_read(
     world: World, three: tuple[Feed, Feed, Feed]
 ) -> None:
-    """Whoever reads it beside; when the last subscriber leaves, the reads count."""
+    """Other nodes may read it too; when the last subscriber leaves, the reads count."""
     one, other, _ = three
     one.demand.want_to_read(AAPL)
     other.demand.want_to_read(TSLA)
@@ -250,7 +250,7 @@ async def test_what_a_node_wanted_ends_with_it(
 async def test_of_many_changes_the_last_counts(
     world: World, three: tuple[Feed, Feed, Feed]
 ) -> None:
-    """However often somebody changes their mind."""
+    """The number of changes doesn't matter."""
     one, other, _ = three
     await one.follow()
     for _ in range(50):

@@ -16,11 +16,11 @@ from tests.contracts.twins import TWINS, Planes, listen, twin
 from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, eventually
 
-TIMES = ElectionTimes(lock=600.0, renewal=0.05)  # nobody waits for its end
+TIMES = ElectionTimes(lock=600.0, renewal=0.05)  # no caller waits for its end
 
 
 class Runner:
-    """The feed of a node, and what it was told."""
+    """The feed of a node, and a record of its starts and stops."""
 
     def __init__(self, election: Election) -> None:
         self.election = election
@@ -49,11 +49,11 @@ class World(ABC):
 
     @abstractmethod
     async def make(self, name: str) -> Election:
-        """Make the election of a node."""
+        """Return the election of a node."""
 
     @abstractmethod
     async def lose(self, election: Election) -> None:
-        """Make a node that runs the feed count as dead: it has stood still for too long."""
+        """Make the leader count as dead, as if it had hung for too long."""
 
 
 class InMemory(World):
@@ -97,7 +97,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
 
 @pytest.fixture
 async def three(world: World) -> AsyncIterator[list[Runner]]:
-    """Make three nodes, of which the first runs the feed."""
+    """Yield three nodes; the first one runs the feed."""
     runners = [Runner(await world.make(name)) for name in ("one", "two", "three")]
     for runner in runners:
         await runner.election.start(runner)
@@ -108,12 +108,12 @@ async def three(world: World) -> AsyncIterator[list[Runner]]:
 
 
 def running(runners: list[Runner]) -> list[Runner]:
-    """Return who runs the feed, as far as they know."""
+    """Return the nodes that consider themselves leaders."""
     return [one for one in runners if one.is_running]
 
 
 async def another(runners: list[Runner], *before: Runner) -> Runner:
-    """Wait until somebody else runs the feed."""
+    """Wait until a different node runs the feed."""
 
     def found() -> bool:
         return any(one not in before for one in running(runners))
@@ -123,7 +123,7 @@ async def another(runners: list[Runner], *before: Runner) -> Runner:
 
 
 async def test_one_node_runs_the_feed(three: list[Runner]) -> None:
-    """Under a number; the others have none, and were told nothing."""
+    """It has a fencing token; the other nodes have none and got no call."""
     fence = await three[0].leads()
     assert fence > 0
     assert [one.election.fence for one in three] == [fence, None, None]

@@ -1,4 +1,4 @@
-"""What every engine must hold; each engine runs through the same tests."""
+"""The contract of every engine; each engine runs through the same tests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -50,7 +50,7 @@ BACKENDS: dict[str, Callable[[pytest.FixtureRequest], Backend]] = {
 
 
 class Node:
-    """What an engine is attached to."""
+    """An engine and the parts that it is attached to."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -68,7 +68,7 @@ class Node:
         )
 
     async def settled(self, delivered: int) -> None:
-        """Wait for so many updates, and for all that the engine was told before to come."""
+        """Wait for so many updates, and until the engine has handled all earlier calls."""
         await eventually(lambda: len(self.delivered) >= delivered, f"{delivered} updates")
         # What a node says to itself comes behind all that was published.
         members = self.backend.cluster.members
@@ -83,7 +83,7 @@ class Node:
         await asyncio.wait_for(heard.wait(), PATIENCE)
 
     async def follows(self, topic: Topic) -> None:
-        """Want a topic, and wait until it is followed."""
+        """Want a topic, and wait until the node follows it."""
         await self.deliveries.follow(topic)
 
 
@@ -239,7 +239,7 @@ async def test_what_resumes_begins_a_new_epoch_of_its_topic_alone(node: Node) ->
 
 
 async def test_what_is_past_stays_marked(node: Node) -> None:
-    """So that whoever delivers it can tell."""
+    """The mark reaches every receiver."""
     await node.follows(TRADES)
     await node.engine.publish([Publication(TRADES, trades(1), backfill=True)])
     await node.engine.publish([Publication(TRADES, trades(2))])
@@ -248,7 +248,7 @@ async def test_what_is_past_stays_marked(node: Node) -> None:
 
 
 def keyed(topic: Topic, size: int, key: bytes = b"k" * 16, content: bytes = b"") -> Publication:
-    """Make a publication with a key; its content is told by its size, unless given."""
+    """Return a publication with an idempotency key; its size identifies its content."""
     data = trades(size) if topic.channel == "trades" else book(size)
     return Publication(topic, data, once=Idempotency(key, content or f"{size:016}".encode()))
 
@@ -304,7 +304,7 @@ async def test_keys_hold_for_what_is_published_at_once(node: Node) -> None:
 
 
 async def test_a_topic_whose_publisher_is_gone_is_known(node: Node) -> None:
-    """Until somebody publishes again; and not where somebody has already."""
+    """It is marked until the next publication, unless there was one already."""
     await node.follows(AAPL)
     await node.follows(TSLA)
     positions = await node.engine.publish([Publication(one, book(1)) for one in (AAPL, TSLA)])
@@ -322,7 +322,7 @@ async def test_a_topic_whose_publisher_is_gone_is_known(node: Node) -> None:
 
 @pytest.mark.parametrize("topic", [AAPL, TRADES, CANDLES])
 async def test_a_topic_can_be_removed(node: Node, topic: Topic) -> None:
-    """As if nobody had ever published it; whoever does begins a new epoch."""
+    """It is as if it had never been published; the next publication begins a new epoch."""
     data: dict[Topic, Data] = {
         AAPL: book(1),
         TRADES: trades(1),

@@ -1,4 +1,4 @@
-"""What the node that runs the feed says of it to all others, in memory and in Redis."""
+"""The status that the leader publishes of its feed, in memory and in Redis."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support import eventually
 
 
 class World(ABC):
-    """Nodes that read what one of them posts."""
+    """Nodes that read what one of them publishes."""
 
     @abstractmethod
     async def make(self) -> FeedStatusBoard:
@@ -27,7 +27,7 @@ class World(ABC):
 
     @abstractmethod
     def elect(self, fence: int) -> None:
-        """Elect a node under a number."""
+        """Elect a node under a fencing token."""
 
 
 class InMemory(World):

@@ -1,4 +1,4 @@
-"""What the nodes of a cluster promise each other, in memory and in Redis."""
+"""The contract between the nodes of a cluster, in memory and in Redis."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class World(ABC):
         """Cut a node off, as when it dies."""
 
     async def join(self, name: str) -> Members:
-        """Make a node that says something of itself."""
+        """Return a node that has joined with data about itself."""
         self.said[name] = Node(name, "group", worker=len(self.said), connections=5)
         return await self.make(name)
 
@@ -128,7 +128,7 @@ async def test_a_node_answers_what_it_is_asked(two: tuple[Members, Members]) -> 
 
 
 async def test_an_answer_may_ask_something_itself(two: tuple[Members, Members]) -> None:
-    """Even whoever asks."""
+    """It may even ask the node that asked."""
     one, other = two
 
     async def ask_back(body: bytes) -> bytes:
@@ -141,7 +141,7 @@ async def test_an_answer_may_ask_something_itself(two: tuple[Members, Members]) 
 async def test_who_cannot_answer_is_waited_for_no_longer_than_is_right(
     two: tuple[Members, Members], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not at all, where nobody listens or knows what is asked."""
+    """If no node listens or none knows the method, there is no wait at all."""
     one, other = two
     never = asyncio.Event()
 
@@ -164,7 +164,7 @@ async def test_who_cannot_answer_is_waited_for_no_longer_than_is_right(
 
 
 async def test_who_is_dead_is_not_waited_for(world: World, two: tuple[Members, Members]) -> None:
-    """Nobody listens where it was."""
+    """No node listens on its channel."""
     one, other = two
     other.handlers["turn"] = turned
     await world.lose(other)
@@ -173,7 +173,7 @@ async def test_who_is_dead_is_not_waited_for(world: World, two: tuple[Members, M
 
 
 async def test_a_node_can_be_told_something(two: tuple[Members, Members]) -> None:
-    """Without an answer; whoever isn't there, hears nothing."""
+    """There is no answer; an absent node doesn't get the message."""
     one, other = two
     heard: list[bytes] = []
 

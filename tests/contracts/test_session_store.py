@@ -1,4 +1,4 @@
-"""What every session store must hold; each runs through the same tests, with three nodes."""
+"""The contract of every session store; each runs through the same tests, with three nodes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TIMES = SessionTimes()
 
 
 class Told:
-    """Members that tell each other at once."""
+    """Members that deliver their messages to each other at once."""
 
     def __init__(self, id_: str, others: dict[str, Told]) -> None:
         self.id = id_
@@ -37,7 +37,7 @@ class Told:
 
 
 class Node:
-    """A store, and what it says has become of its holders."""
+    """A store, and a record of what it reports of its sessions."""
 
     def __init__(self, store: SessionStore) -> None:
         self.store = store
@@ -61,7 +61,7 @@ class Node:
         return claim if isinstance(claim, Claim) else await claim
 
     async def knows(self, holder: Holder) -> None:
-        """Wait until a session is found by all nodes."""
+        """Wait until every node finds a session."""
         if isinstance(self.store, RedisSessionStore):
             persister = self.store.persister
             await eventually(lambda: persister.is_idle, inspect.getsource(self.knows))
@@ -101,14 +101,14 @@ async def redis_nodes(url: str) -> AsyncIterator[list[Node]]:
 
 
 async def test_what_nobody_has_is_free(nodes: list[Node]) -> None:
-    """For whoever asks, without a doubt."""
+    """A claim of it gets a certain answer."""
     one, *_ = nodes
     assert await one.claim(one.key(), Client(one.key())) == Claim("free")
 
 
 @pytest.mark.parametrize("at", [0, 1])
 async def test_what_a_lost_client_left_is_the_claimers(nodes: list[Node], at: int) -> None:
-    """Once, at whichever node; nobody else finds it then."""
+    """It is found once, at any node; a second claim finds nothing."""
     here, there, third = nodes[0], nodes[at], nodes[2]
     client = Client(here.key())
     here.store.hold(client)
@@ -212,7 +212,7 @@ async def test_what_a_holder_sees_now_is_what_another_node_finds(nodes: list[Nod
 
 @pytest.mark.parametrize("at", [0, 1])
 async def test_a_session_is_found_by_both_its_tokens(nodes: list[Node], at: int) -> None:
-    """Whoever has one takes it from the connection that has it; then neither finds it any more."""
+    """A claim with either token takes it from its connection; then neither token finds it."""
     here, there, third = nodes[0], nodes[at], nodes[2]
     for shown in ("own", "before"):
         client = Client(here.token("own"), here.token("before"), token="own")

@@ -25,7 +25,7 @@ TWINS: Final = ("memory", "redis")
 
 @asynccontextmanager
 async def backplane(url: str) -> AsyncIterator[Backplane]:
-    """Make a node's way to Redis; its subscriber is started by whoever has said what it hears."""
+    """Return a node's backplane; the caller registers handlers, then starts its subscriber."""
     breaker = Breaker(time.monotonic, random.random)
     link = Link(LinkSettings(url), breaker)
     subscriber = Subscriber(link)
@@ -37,19 +37,19 @@ async def backplane(url: str) -> AsyncIterator[Backplane]:
 
 
 class Planes:
-    """The ways to Redis of several nodes, until the end of a test."""
+    """The backplanes of several nodes; they are closed at the end of a test."""
 
     def __init__(self, url: str, stack: AsyncExitStack) -> None:
         self._url = url
         self._stack = stack
 
     async def make(self) -> Backplane:
-        """Make the way of one more node."""
+        """Return the backplane of one more node."""
         return await self._stack.enter_async_context(backplane(self._url))
 
 
 async def listen(plane: Backplane) -> None:
-    """Start a subscriber, and wait until it hears."""
+    """Start a subscriber, and wait until it receives messages."""
     plane.subscriber.start()
     await eventually(lambda: plane.subscriber.trouble is None, "a subscription")
 

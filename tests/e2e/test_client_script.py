@@ -81,7 +81,7 @@ def prefixed(page_server: PageServer, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def wait_until_open(port: int) -> None:
-    """Wait until somebody listens."""
+    """Wait until a server listens."""
     deadline = time.monotonic() + PATIENCE
     while True:
         with contextlib.suppress(ConnectionRefusedError), socket.create_connection((HOST, port)):
@@ -113,7 +113,7 @@ def test_a_page_of_another_port_gets_books_before_and_after_a_restart(
     assert set(levels[0]) == {"price", "volume", "orders"}
     page_server.stop()
     page.wait_for_function("client.line.state !== 'open'")
-    # What is no longer wanted doesn't come back with the connection.
+    # A symbol that was unsubscribed doesn't come back with the connection.
     page.evaluate("client.unsubscribe('US.MSFT'); client.subscribe('US.NVDA')")
     before: dict[str, int] = page.evaluate(
         "Object.fromEntries(Object.entries(books).map(([symbol, all]) => [symbol, all.length]))"

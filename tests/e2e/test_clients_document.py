@@ -61,7 +61,7 @@ BLOCKS = [
 
 
 def of_kind(kind: str) -> Any:
-    """Give each block of a kind to a test."""
+    """Return a parametrization that runs a test once for each block of a kind."""
     found = [block for block in BLOCKS if block.kind == kind]
     assert found, kind
     return pytest.mark.parametrize("block", found, ids=[block.place for block in found])
@@ -144,14 +144,14 @@ def of_react() -> list[Block]:
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Command]:
-    """A server that serves everybody."""
+    """Yield a server that requires no token."""
     with command("demo", "--port", "0") as running:
         yield running
 
 
 @pytest.fixture
 def server(block: Block, demo: Command) -> Iterator[Command]:
-    """The server that a block speaks to: it asks for tokens where the block has some."""
+    """Return the server for a block: it requires tokens if the block has one."""
     if TOKENS not in block.text:
         yield demo
         return
@@ -173,7 +173,7 @@ class _Issuer(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def issuer() -> Iterator[str]:
-    """Somebody who issues tokens; the address."""
+    """Yield the address of a server that issues tokens."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Issuer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"127.0.0.1:{server.server_port}"

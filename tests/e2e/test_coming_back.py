@@ -113,7 +113,7 @@ def client_page(page: Page, server: PageServer) -> Page:
 
 
 def sessions(server: PageServer) -> Any:
-    """Return how many clients are connected, and how many sessions wait."""
+    """Return the number of connected clients, and of sessions that wait."""
     return httpx.get(f"{server.url}/stats", trust_env=False).json()["sessions"]
 
 

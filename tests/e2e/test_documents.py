@@ -76,13 +76,13 @@ KINDS = {
 
 
 def kind_of(block: Block) -> str:
-    """Tell what a block is."""
+    """Return the kind of a block, or an empty string if it has none."""
     fitting = (kind for kind, sign in KINDS.items() if re.search(sign, block.text, re.MULTILINE))
     return next(fitting, "")
 
 
 def of_kind(*kinds: str) -> Any:
-    """Give each block of these kinds to a test."""
+    """Return a parametrization that runs a test once for each block of these kinds."""
     found = [block for block in BLOCKS if kind_of(block) in kinds]
     assert found, kinds
     return pytest.mark.parametrize("block", found, ids=[block.place for block in found])
@@ -198,7 +198,7 @@ def test_a_command_serves(block: Block, tmp_path: Path) -> None:
                 assert served.publish(token) == 200
             elif "AUTH_JWKS_URL" in text:
                 assert served.publish() == 401
-                # Its issuer is nobody's.
+                # Its issuer doesn't exist.
                 assert served.publish(sign()) == 401
             else:
                 assert served.publish() == 200
@@ -218,7 +218,7 @@ def test_a_server_beside_the_shell_takes_the_token_that_is_printed(block: Block)
 
 @of_kind("removal")
 def test_a_topic_is_removed(block: Block) -> None:
-    """Nobody is served its book any more; once more, there is none to remove."""
+    """No client gets its book any more; a second removal finds none."""
     if shutil.which("curl") is None:
         missing("no curl on the PATH")
     with running("bookcast serve") as served:

@@ -1,4 +1,4 @@
-"""From a simulated OpenD to WebSocket clients, and what they are told when it can't give."""
+"""From a simulated OpenD to WebSocket clients, and what they are sent when OpenD fails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BOOK = {"code": "US.AAPL", "bids": [[189.5, 300, 4]], "asks": [[189.6, 100, 2]]}
 
 @pytest.fixture
 def opend() -> Iterator[Controller]:
-    """Give a simulated OpenD."""
+    """Yield a simulated OpenD."""
     controller = Controller()
     yield controller
     controller.close()
@@ -30,19 +30,19 @@ def opend() -> Iterator[Controller]:
 
 @pytest.fixture
 async def server(opend: Controller) -> AsyncIterator[Server]:
-    """Give a server that it feeds."""
+    """Yield a server that the simulated OpenD feeds."""
     async with serve(port=0, feed="futu", futu_port=opend.port) as running:
         yield running
 
 
 async def subscribed(ws: Client, symbol: str = "AAPL", **more: Any) -> Any:
-    """Subscribe as a bookcast.v1 client, and give the confirmation."""
+    """Subscribe as a bookcast.v1 client, and return the confirmation."""
     await ws.say({"action": "subscribe", "symbol": symbol, **more})
     return await until(ws, "subscription_confirmed")
 
 
 async def until(ws: Client, kind: str, **fields: Any) -> Any:
-    """Give the next message of a type that has these fields, and pass over others."""
+    """Return the next message of this type with these fields; skip all messages before it."""
     async with asyncio.timeout(PATIENCE):
         while True:
             message = await ws.hear()
@@ -97,7 +97,7 @@ async def test_every_channel_reaches_its_clients(opend: Controller, server: Serv
 async def test_what_is_special_about_a_symbol_reaches_its_clients(
     opend: Controller, server: Server
 ) -> None:
-    """Options, grey markets, odd lots, single orders of brokers; what is 0 is told as 0."""
+    """Options, grey markets, odd lots and brokers' single orders arrive; 0 is sent as 0."""
     greeks = {"delta": 0, "gamma": 0.01, "vega": 0.2, "theta": -0.05, "rho": 0}
     async with connect(server.ws_url + "me?protocol=bookcast.v1") as ws:
         option, share = "US.AAPL260914C332500", "HK.00700"
@@ -224,7 +224,7 @@ async def test_a_hint_names_only_what_the_client_may_see(opend: Controller) -> N
 
 
 async def test_a_future_of_hong_kong_is_one_topic_under_both_its_names(opend: Controller) -> None:
-    """Each client sees its own spelling and needs a right to either; OpenD has it once."""
+    """Each client sees the name that it used and needs a right to either; OpenD has it once."""
     code = "HK.HSImain"
     async with serve(
         port=0, feed="futu", futu_port=opend.port, auth_mode="jwt", auth_jwt_secret=SECRET

@@ -1,4 +1,4 @@
-"""The log of a real process: nobody can fill it, and nobody has to read it."""
+"""The log of a real process: no client can fill it, and it works without a reader."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ def serving(**environ: str) -> Any:
 
 
 async def test_each_connection_leaves_one_short_line_with_its_fields() -> None:
-    """Whoever closed it; 300 bytes at most, so that a busy day fills no disk."""
+    """This holds whichever side closed it; 300 bytes at most, so a busy day fills no disk."""
     with serving(**OPEN) as served:
         async with connect(ws(served, "stays"), **V1) as stays:
             async with connect(ws(served, "leaves")) as leaves:

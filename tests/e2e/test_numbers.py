@@ -1,4 +1,4 @@
-"""Whole numbers, from whoever publishes them to whoever reads them."""
+"""Whole numbers, from every kind of publisher to every kind of reader."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ PUBLISHED: list[tuple[str, bytes, str]] = [
 
 
 async def raw(client: Client, kind: str) -> str:
-    """Hear the text of the next message of a kind."""
+    """Return the text of the next message of a type."""
     while True:
         text = await asyncio.wait_for(client.connection.recv(), PATIENCE)
         if f'"type":"{kind}"' in str(text):
@@ -70,7 +70,7 @@ async def raw(client: Client, kind: str) -> str:
 
 
 async def newest(url: str, path: str) -> str:
-    """Return what a newcomer is shown first of what was published under a path."""
+    """Return the first state that a new client gets of what was published under a path."""
     address = urlsplit(path)
     channel, query = address.path.rpartition("/")[2], parse_qs(address.query)
     more = {"period": query["period"][0]} if "period" in query else {}

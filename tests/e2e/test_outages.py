@@ -1,4 +1,4 @@
-"""What clients are told when something that data come through is away."""
+"""What clients are sent when a part of the data's way is unreachable."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ TOLD_SECONDS = 6.0
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """Give a Redis to break."""
+    """Yield a Redis that the test may break."""
     with RedisServer(tmp_path) as server:
         yield server
 
 
 async def status(client: Client, state: str) -> Any:
-    """Hear a status; give it."""
+    """Return the next status."""
     while True:
         message = await client.hear()
         if message["type"] == "status" and message["state"] == state:
@@ -98,7 +98,7 @@ async def test_what_a_nodes_own_feed_has_stays_live_without_redis(redis: RedisSe
 async def test_who_waits_for_a_publisher_that_is_gone_hears_of_it(
     redis_url: str, url: str, clean: bool
 ) -> None:
-    """At every node, until somebody publishes again; base clients hear nothing."""
+    """Every node reports it until the next publication; base clients get no message."""
     where = redis_url if url == "redis" else "memory://"
     async with nodes(where, 2 if url == "redis" else 1, feed="none") as servers:
         one, other = servers[0], servers[-1]
@@ -174,7 +174,7 @@ async def test_a_state_that_nobody_watches_survives_an_emptied_redis(
 async def test_a_topic_that_was_removed_stays_away(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """Also when Redis is emptied, whoever had it; until somebody publishes again."""
+    """It stays removed when Redis is emptied, until the next publication."""
     async with (
         nodes(redis_url, 2, feed="none") as (one, other),
         v1(other, "a") as client,

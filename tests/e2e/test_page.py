@@ -178,7 +178,7 @@ def test_ladder_comes_back_after_a_server_crash(page: Page, page_server: PageSer
 
 
 def test_server_errors_are_shown(page: Page, page_server: PageServer) -> None:
-    """What the server refuses is told in its own words, and can be dismissed."""
+    """The page shows the server's own words, and the user can dismiss them."""
     page.goto(f"{page_server.url}/#HK.")
     expect(page.get_by_role("alert")).to_contain_text("The server says:")
     page.get_by_role("button", name="Dismiss").click()

@@ -1,4 +1,4 @@
-"""The samples of deploy/ find a node well that has all connections it may have."""
+"""The samples of deploy/ consider a node healthy that has its maximum of connections."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ BUSY: Substitutions = [("timeout connect 2s", "timeout connect 2s\n    timeout c
 async def hold_many(
     open_one: Callable[[], contextlib.AbstractAsyncContextManager[Client]], count: int = CLIENTS
 ) -> None:
-    """Open many connections at once, whether or not they are let in, and hold them a while."""
+    """Open many connections at once, accepted or not, and keep them for a while."""
 
     async def one() -> None:
         with contextlib.suppress(Exception):
@@ -67,7 +67,7 @@ async def hold_many(
         ("nginx", UNTRUSTED),  # which has no checks of its own, but sends /readyz on
         ("HAProxy", PRODUCTION),
         ("HAProxy", UNTRUSTED),
-        # Where it isn't trusted, its PROXY header is no HTTP: no check can pass, and the log tells.
+        # An untrusted proxy's PROXY header is no HTTP: all checks fail, and the log says so.
         ("HAProxy with PROXY v2", PRODUCTION),
     ],
 )
@@ -93,7 +93,7 @@ def test_a_node_stays_in_service_with_130_clients_of_one_address(
 
 @contextlib.contextmanager
 def composed(upstream: str, folder: Path) -> Iterator[tuple[int, Path]]:
-    """Run the balancer of compose.yaml before a node."""
+    """Run the balancer of compose.yaml in front of a node."""
     port = free_port()
     text = substitute(
         (ROOT / "deploy" / "haproxy-compose.cfg").read_text(),

@@ -65,7 +65,7 @@ PROVIDERS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 
 @pytest.fixture
 def keys() -> Iterator[str]:
-    """Publish the issuer's keys, and give where."""
+    """Publish the issuer's keys; yield the address."""
     text = json.dumps({"keys": [jwk(rsa_key(), "one", use="sig")]}).encode()
 
     class Handler(BaseHTTPRequestHandler):
@@ -106,7 +106,7 @@ def token_of(claims: dict[str, Any]) -> str:
 
 
 async def told(server: Server, token: str) -> tuple[Any, int, str]:
-    """Subscribe and ask for a book; give the answer, the status and the sentence."""
+    """Subscribe and ask for a book; return the answer, the status and the error text."""
     bearer = {"Authorization": f"Bearer {token}"}
     async with connect(
         server.ws_url + "me", subprotocols=["bookcast.v1"], additional_headers=bearer

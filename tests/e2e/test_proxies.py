@@ -1,4 +1,4 @@
-"""The samples in deploy/, run by the real nginx and HAProxy before a real bookcast."""
+"""The samples in deploy/, run by the real nginx and HAProxy in front of a real bookcast."""
 
 from __future__ import annotations
 
@@ -63,25 +63,25 @@ WITH_PROXY_PROTOCOL = "    # server node1 127.0.0.1:8002 send-proxy-v2  # by PRO
 
 
 def own_address() -> str:
-    """Give a loopback address that no other process of the tests listens on."""
+    """Return a loopback address that no other test process listens on."""
     number = os.getpid()
     return f"127.{64 + (number >> 16) % 128}.{number >> 8 & 255}.{number & 255}"
 
 
 def free_port() -> int:
-    """Give a port of our own address: what others do on theirs doesn't take it away."""
+    """Return a free port of our own address, where no other process can take it."""
     with socket.create_server((own_address(), 0)) as server:
         return int(server.getsockname()[1])
 
 
 def outside() -> str:
-    """Give an address that no client had before, so that what the last one had doesn't count."""
+    """Return an address that no client used before: limits per address start afresh."""
     number = next(_numbers)
     return f"127.1.{number >> 8}.{number & 255}"
 
 
 def substitute(text: str, *pairs: tuple[str, str]) -> str:
-    """Replace each of these texts, which must be there."""
+    """Replace each of these texts; every one must be present."""
     for old, new in pairs:
         assert old in text, old
         text = text.replace(old, new)
@@ -97,12 +97,12 @@ class Certificate(NamedTuple):
 
     @property
     def trusted(self) -> ssl.SSLContext:
-        """Trust it."""
+        """Return a TLS context that trusts the certificate."""
         return ssl.create_default_context(cafile=str(self.certificate))
 
 
 class Proxy(NamedTuple):
-    """A running proxy, and where it logs."""
+    """A running proxy, and the paths of its logs."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -111,7 +111,7 @@ class Proxy(NamedTuple):
     logs: Sequence[Path]
 
     def log(self) -> str:
-        """Give all that it has logged."""
+        """Return everything that the proxy has logged."""
         return "".join(path.read_text() for path in self.logs if path.exists())
 
     @asynccontextmanager
@@ -124,7 +124,7 @@ class Proxy(NamedTuple):
         token: str | None = "",
         **options: Any,
     ) -> AsyncIterator[Client]:
-        """Connect a client from an address, with a token of alice's unless told otherwise."""
+        """Connect a client from an address, with a token of alice by default."""
         subprotocols = [protocol]
         if token is not None:
             subprotocols.append(f"bearer.{token or token_of('alice')}")
@@ -169,7 +169,7 @@ def token_of(who: str, *, seconds: float = 3600, scope: str = "read publish admi
 
 
 def environ(**more: str) -> dict[str, str]:
-    """Give the settings that the samples name."""
+    """Return the settings that the samples name."""
     return {
         "ENVIRONMENT": "production",
         "REDIS_URL": "memory://",
@@ -189,7 +189,7 @@ def environ(**more: str) -> dict[str, str]:
 
 @contextmanager
 def serving(port: int = 0, **more: str) -> Iterator[tuple[Command, list[str]]]:
-    """Run the server; give its log as well, read to its end once it has ended."""
+    """Run the server; yield its log as well, complete once the server has ended."""
     with command("serve", "--port", str(port), environ=environ(**more)) as served:
         assert served.process.stderr is not None
         stream = served.process.stderr
@@ -206,7 +206,7 @@ def serving(port: int = 0, **more: str) -> Iterator[tuple[Command, list[str]]]:
 
 
 def address_of(served: Command) -> str:
-    """Give where a server listens, as proxies are told it."""
+    """Return the host and port that a server listens on, in the form that proxies expect."""
     return served.http_url.removeprefix("http://")
 
 
@@ -221,7 +221,7 @@ def publish(served: Command, symbol: str = "AAPL") -> None:
 
 
 class Place(NamedTuple):
-    """What a sample is to have instead of what is the reader's to change."""
+    """The values with which a sample's placeholders are filled."""
 
     folder: Path
     certificate: Certificate
@@ -231,7 +231,7 @@ class Place(NamedTuple):
 
 
 def nginx(place: Place, more: Substitutions) -> list[str]:
-    """Write nginx's configuration, and give the command that runs it in the foreground."""
+    """Write nginx's configuration, and return the command that runs it in the foreground."""
     folder, certificate = place.folder, place.certificate
     temporary = "".join(
         f"    {kind}_temp_path {folder}/{kind};\n"
@@ -259,7 +259,7 @@ def nginx(place: Place, more: Substitutions) -> list[str]:
 
 
 def haproxy(place: Place, more: Substitutions, kind: str) -> list[str]:
-    """Write HAProxy's configuration, and give the command that runs it in the foreground."""
+    """Write HAProxy's configuration, and return the command that runs it in the foreground."""
     text = SAMPLES["haproxy"]
     if "PROXY" in kind:
         header = "    http-request set-header X-Forwarded-For %[src]  # by header"
@@ -334,7 +334,7 @@ def _wait_until_it_listens(proxy: Proxy) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _programs() -> None:
-    """Look whether everything is there."""
+    """Check that every program is installed."""
     for name in ("nginx", "haproxy", "openssl"):
         if shutil.which(name) is None:
             missing(f"no {name} on the PATH: install it to test the samples in deploy/")
@@ -392,7 +392,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 async def refusal_of(connecting: AbstractAsyncContextManager[Client]) -> int:
-    """Give the HTTP status that a handshake was refused with."""
+    """Return the HTTP status with which a handshake was refused."""
     with pytest.raises(InvalidStatus) as refused:
         async with connecting:
             pass
@@ -400,12 +400,12 @@ async def refusal_of(connecting: AbstractAsyncContextManager[Client]) -> int:
 
 
 async def logged(log: list[str], text: str) -> None:
-    """Wait until something is logged."""
+    """Wait until a text is logged."""
     await eventually(lambda: any(text in line for line in list(log)), text)
 
 
 async def receive_book(proxy: Proxy, served: Command, symbol: str, **options: Any) -> None:
-    """Receive a book through the proxy that is published around it."""
+    """Receive through the proxy a book that is published without the proxy."""
     async with proxy.connect(**options) as client:
         assert client.connection.subprotocol == options.get("protocol", "bookcast.v1")
         await client.say({"action": "subscribe", "symbol": symbol})
@@ -504,7 +504,7 @@ async def test_no_header_of_the_client_changes_its_address(
 
 
 def forgeries(address: str) -> list[list[tuple[str, str]]]:
-    """Give headers by which somebody may claim an address."""
+    """Return headers with which a caller may claim to have an address."""
     return [
         [("X-Forwarded-For", address)],
         [("X-Forwarded-For", address), ("x-forwarded-for", f"{address}, {address}")],
@@ -682,7 +682,7 @@ async def test_nobody_names_themselves_to_a_server_that_believes_the_proxy(
 async def test_an_unknown_proxy_makes_all_look_like_one_and_the_log_says_so(
     kind: str, certificate: Certificate, tmp_path: Path
 ) -> None:
-    """Naming the setting that tells them apart."""
+    """The log names the setting that separates the clients."""
     with (
         serving(TRUSTED_PROXIES="") as (served, log),
         before(address_of(served), kind, tmp_path, certificate) as proxy,

@@ -120,7 +120,7 @@ async def test_a_revoked_key_ends_its_connections_and_no_others() -> None:
 
 
 async def test_a_secret_is_rotated_without_anybody_noticing() -> None:
-    """The new one beside the old one, then alone; who still has the old one's token is closed."""
+    """First both secrets are valid, then only the new one; a client with an old token is closed."""
     path = "secrets.toml"
     write(path, f'[secrets]\nold = "{OLD}"\n')
     with serving(AUTH_MODE="jwt", AUTH_JWT_SECRETS_FILE="secrets.toml") as served:

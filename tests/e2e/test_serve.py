@@ -32,7 +32,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_ends_the_command_cleanly_and_soon(number: signal.Signals) -> None:
-    """Clients are told, the exit code is 0, and no traceback is logged."""
+    """Clients are notified, the exit code is 0, and no traceback is logged."""
     with command("serve", "--port", "0", "--feed", "simulator") as served:
         async with connect(served.http_url.replace("http", "ws") + "/ws/me") as client:
             await client.subscribe("US.AAPL")
@@ -47,7 +47,7 @@ async def test_a_signal_ends_the_command_cleanly_and_soon(number: signal.Signals
 
 
 async def test_standard_files_that_are_closed_are_not_missed() -> None:
-    """Whoever starts a service may leave none of them open."""
+    """A service manager may open none of them."""
     closing = ("sh", "-c", 'exec "$0" -m bookcast "$@" <&- >&-', sys.executable)
     with command("serve", "--port", "0", prefix=closing) as served:
         async with connect(served.http_url.replace("http", "ws") + "/ws/me") as client:
@@ -117,7 +117,7 @@ def test_a_taken_port_is_one_sentence_and_code_2() -> None:
 
 
 def test_production_does_not_start_open_by_accident() -> None:
-    """It must be told so in words."""
+    """An open server must be set explicitly."""
     result = run("serve", environ={"ENVIRONMENT": "production"})
     assert result.returncode == 2
     assert "AUTH_MODE=none" in result.stderr
@@ -131,7 +131,7 @@ def test_the_environment_configures_the_command() -> None:
 
 
 def test_the_demo_says_first_what_to_open() -> None:
-    """Under the name that people know this machine by, also where nobody looks at a terminal."""
+    """The address uses this machine's usual name, also if the output is no terminal."""
     with command("demo", "--port", "0") as running:
         port = running.http_url.rpartition(":")[2]
         assert running.log[0] == f"open http://localhost:{port}/\n"

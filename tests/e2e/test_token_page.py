@@ -1,4 +1,4 @@
-"""The live page of a server that asks for tokens."""
+"""The live page of a server that requires tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .conftest import PageServer
 
 @pytest.fixture
 def guarded() -> Iterator[PageServer]:
-    """Give a server that serves nobody without a token."""
+    """Yield a server that requires a token from every client."""
     server = PageServer({"AUTH_MODE": "jwt", "AUTH_JWT_SECRET": SECRET, "AUTH_TIMEOUT": "0.5"})
     server.start()
     try:

@@ -1,4 +1,4 @@
-"""Releases beside each other on one Redis, and the way back."""
+"""Releases side by side on one Redis, and the way back to an earlier one."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def watch(client: Client, channel: str = "trades", **more: object) -> Any:
 
 
 async def heard(client: Client, last: int) -> list[int]:
-    """Hear trades up to one; a gap is none."""
+    """Receive trades up to a given one; a gap counts as none."""
     numbers: list[int] = []
     while not numbers or numbers[-1] < last:
         message = await client.hear()
@@ -126,7 +126,7 @@ async def healthy(node: Command) -> None:
 
 
 def ended(node: Command) -> str:
-    """End a node, and return what it logged since it served."""
+    """End a node, and return the log that it wrote since it served."""
     assert node.process.stderr is not None
     code, _ = node.end(signal.SIGTERM)
     log = node.process.stderr.read()
@@ -238,7 +238,7 @@ async def test_a_later_release_writes_what_this_one_reads(nodes: Nodes) -> None:
 
 
 async def told(client: Client, last: int) -> tuple[int, list[int]]:
-    """Hear trades up to one, and how many gaps tell of some that can't be read."""
+    """Receive trades up to a given one, and count the gaps that report unreadable ones."""
     numbers: list[int] = []
     gaps = 0
     while not numbers or numbers[-1] < last:

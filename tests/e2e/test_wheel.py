@@ -66,7 +66,7 @@ def test_an_installed_wheel_serves_the_demo_and_its_page_without_node(
 
 
 def test_the_source_archive_has_what_was_built_and_its_sources(tmp_path: Path) -> None:
-    """So that a wheel made of it needs no Node, and whoever has one can build it again."""
+    """A wheel can be made of it without Node, and rebuilt with Node."""
     run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path)
     [archive] = tmp_path.glob("*.tar.gz")
     with tarfile.open(archive) as opened:

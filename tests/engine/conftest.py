@@ -1,4 +1,4 @@
-"""A Redis to break, and nodes that notice sooner than they would."""
+"""A Redis to break, and nodes that detect an outage faster than in production."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.fakes.redis_server import RedisServer
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
-    """Give a Redis to break."""
+    """Yield a Redis that the test may break."""
     with RedisServer(tmp_path) as running:
         yield running
 
 
 @pytest.fixture
 async def two(server: RedisServer) -> AsyncIterator[list[EngineNode]]:
-    """Give two nodes; the first has the feed."""
+    """Yield two nodes; the first one runs the feed."""
     async with quick_nodes(server.url, "one", "two", patience=TIMEOUT) as running:
         yield running

@@ -44,7 +44,7 @@ TIMEOUT = 0.5
 
 
 class EngineNode:
-    """A backend on Redis, and what it is attached to."""
+    """A backend on Redis, and the parts that it is attached to."""
 
     def __init__(self, backend: RedisBackend, *, feeds: bool = True) -> None:
         self.backend = backend
@@ -83,49 +83,49 @@ class EngineNode:
 
     @property
     def id(self) -> str:
-        """Its name among the nodes."""
+        """The node's id in the cluster."""
         return self.cluster.members.id
 
     @property
     def elected(self) -> int | None:
-        """The fence under which it runs the feed now; None: it doesn't."""
+        """The fencing token of the node's leadership; None if it isn't the leader."""
         return self.cluster.election.fence
 
     @property
     def fence(self) -> int:
-        """Under which it runs the feed, as its feed was told."""
+        """The fencing token under which the feed was started."""
         return self.fences[-1]
 
-    # What its feed is told
+    # The calls that its feed gets
 
     def want(self, topic: Topic) -> None:
-        """Some node wants a topic."""
+        """Note that subscribers of some node want a topic."""
         self.wanted.add(topic)
 
     def want_to_read(self, topic: Topic) -> None:
-        """Reads alone want a topic."""
+        """Note that only reads want a topic."""
 
     def release(self, topic: Topic) -> None:
-        """No node wants a topic."""
+        """Note that no node wants a topic any more."""
         self.wanted.discard(topic)
 
     async def run_feed(self, fence: int) -> None:
-        """Run the feed."""
+        """Start the feed."""
         self.fences.append(fence)
 
     async def stop_feed(self) -> None:
-        """Run it no more."""
+        """Stop the feed."""
         self.lost += 1
 
     def _return(self) -> None:
         self.returned += 1
 
     async def leads(self) -> None:
-        """Wait until it runs the feed."""
+        """Wait until this node runs the feed."""
         await eventually(lambda: self.elected is not None and bool(self.fences), "leadership")
 
     async def hears(self) -> None:
-        """Wait until Redis tells it what is said, and it has heard all that was said before."""
+        """Wait until this node receives messages from Redis, and has received all earlier ones."""
         await eventually(lambda: self.engine.status().state == "connected", "a subscription")
         heard = asyncio.Event()
 
@@ -135,24 +135,24 @@ class EngineNode:
 
         self.cluster.members.handlers["hears"] = hear
         async with asyncio.timeout(PATIENCE):
-            while not heard.is_set():  # a word may be lost with a connection
+            while not heard.is_set():  # a message may be lost with a connection
                 await self.cluster.members.tell(self.id, "hears", b"")
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(heard.wait(), 0.5)
 
     async def follow(self, *topics: Topic) -> None:
-        """Want topics, and wait until they are followed."""
+        """Want topics, and wait until the node follows them."""
         await self.deliveries.follow(*topics)
         await eventually(
             lambda: all(one in self.engine._log_sync.gap_detector for one in topics), "the mirror"
         )
 
     def positions(self, topic: Topic) -> list[Position]:
-        """Give the positions of what was delivered of a topic."""
+        """Return the positions of the delivered updates of a topic."""
         return [update.position for update in self.delivered if update.topic == topic]
 
     def seqs(self, topic: Topic) -> list[int]:
-        """Give the numbers of what was delivered of a topic."""
+        """Return the sequence numbers of the delivered updates of a topic."""
         return [position.seq for position in self.positions(topic)]
 
     async def has(self, topic: Topic, position: Position) -> None:
@@ -162,15 +162,15 @@ class EngineNode:
         )
 
     async def away(self) -> None:
-        """Wait until it has noticed that Redis is away."""
+        """Wait until the node has noticed that Redis is unreachable."""
         await eventually(lambda: self.engine.is_away, "the breaker")
 
     async def back(self) -> None:
-        """Wait until it has noticed that Redis is back."""
+        """Wait until the node has noticed that Redis is reachable again."""
         await eventually(lambda: not self.engine.is_away, "Redis to be back")
 
     async def die(self) -> None:
-        """End without a word."""
+        """End abruptly, without telling other nodes."""
         self.dead = True
         backend, engine = self.backend, self.engine
         await backend._members.pulse.close()
@@ -246,7 +246,7 @@ async def nodes(
     times: RedisTimes = SECONDS,
     patience: float = 5.0,
 ) -> AsyncIterator[list[EngineNode]]:
-    """Run several nodes, of which the first runs the feed."""
+    """Run several nodes, of which the first one runs the feed."""
     async with AsyncExitStack() as stack:
         running: list[EngineNode] = []
         for name in names:
@@ -264,7 +264,7 @@ quick_nodes = functools.partial(nodes, times=QUICKER)
 
 
 def book(size: int) -> Book:
-    """Make a book that tells its number."""
+    """Return a book that contains its number."""
     return Book(bids=(Level(1, size),), asks=())
 
 
@@ -279,7 +279,7 @@ def trade(topic: Topic, *sizes: int) -> list[Publication]:
 
 
 def sizes(updates: Iterable[Update]) -> list[float]:
-    """Give what trades and books of :func:`trade` and :func:`books` tell."""
+    """Return the sizes in updates made by :func:`trade` and :func:`books`."""
     found: list[float] = []
     for update in updates:
         if isinstance(update.data, Trades):
@@ -290,7 +290,7 @@ def sizes(updates: Iterable[Update]) -> list[float]:
 
 
 async def written_by_another(link: Link, topic: Topic, *written: bytes) -> None:
-    """Publish bytes that some other release may have written."""
+    """Publish bytes that another release may have written."""
     shard = shard_of(topic)
     state, history, channel = link.keys.topic(topic)
     producer = secrets.token_hex(4)
@@ -313,10 +313,10 @@ async def written_by_another(link: Link, topic: Topic, *written: bytes) -> None:
 
 
 def kill_subscriptions(server: RedisServer) -> int:
-    """Cut all connections that listen."""
+    """Cut all connections that are subscribed to channels."""
     return int(server.cli("CLIENT", "KILL", "TYPE", "pubsub") or 0)
 
 
 def tasks_begun(before: set[asyncio.Task[object]]) -> set[str]:
-    """Name the tasks that run now and didn't then."""
+    """Return the names of the running tasks that weren't running then."""
     return {task.get_name() for task in asyncio.all_tasks() - before}

@@ -1,4 +1,4 @@
-"""How long keys are kept, and how many: the same in memory and in Redis."""
+"""How long and how many idempotency keys are kept: the same in memory and in Redis."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_redis_keeps_them_by_the_same_rules() -> None:
 
 
 def fill(server: RedisServer, count: int, age_ms: int) -> None:
-    """Let Redis have keys of this age, of the shard of TRADES."""
+    """Store `count` idempotency keys of this age in Redis, in the shard of TRADES."""
     kept, times = KEYS.once(shard_of(TRADES))
     at = time.time() * 1000 - age_ms
     with server.client() as client, client.pipeline() as pipeline:

@@ -1,4 +1,4 @@
-"""Who on this node wants a topic."""
+"""Which clients of this node want a topic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support import AAPL, TSLA, update
 
 
 class World:
-    """Interests, and what they tell of whom wants what."""
+    """Interests, and a record of the demand that they report."""
 
     def __init__(self) -> None:
         self.told: list[tuple[Topic, str | None]] = []
@@ -44,7 +44,7 @@ def test_what_subscribers_and_reads_want_is_the_subscribers() -> None:
 
 
 def test_whoever_goes_on_with_a_topic_opens_before_the_other_closes() -> None:
-    """So nobody is told that it isn't wanted."""
+    """So the demand never ends in between."""
     world = World()
     old = world.interests.open(AAPL)
     new = old.share()
@@ -64,7 +64,7 @@ def test_all_of_a_topic_share_its_log() -> None:
 
 
 def test_what_was_kept_for_readers_alone_goes_with_the_last() -> None:
-    """A log nobody reads is its newest update."""
+    """A log without readers keeps only its newest update."""
     world = World()
     interest = world.interests.open(AAPL)
     assert isinstance(interest.log, StateLog)

@@ -1,1 +1,1 @@
-"""Stand-ins for what can't be had, speaking the real protocols."""
+"""Simulated counterparts that speak the real protocols."""

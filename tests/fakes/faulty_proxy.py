@@ -1,4 +1,4 @@
-"""A TCP proxy that does to connections what networks do, when told to."""
+"""A TCP proxy that breaks connections as networks do, when a test says so."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Held = tuple[float, bytes | None]
 
 
 class Way:
-    """What is done to bytes that go in one direction, on all connections together."""
+    """One direction of the traffic: what is done to its bytes, on all connections together."""
 
     def __init__(self) -> None:
         self.stalled = False
@@ -44,7 +44,7 @@ class Way:
 
 
 class Loss:
-    """An answer that is to be lost, and the link that it will come on once it was asked for."""
+    """An answer that will be lost, and the link that it comes on once it was requested."""
 
     def __init__(self, request: Predicate, answer: Predicate) -> None:
         self.request = request
@@ -71,7 +71,7 @@ class Link:
                 each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         for writer in self.writers:
             writer.transport.abort()
-        if not self.joined:  # or whoever joins it closes it
+        if not self.joined:  # or the task that joins it closes it
             self.client.close()
 
 
@@ -145,7 +145,7 @@ class FaultyProxy:
             self._accepts = False
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
-            # Bound without listening, it refuses, and nobody else gets the port.
+            # Bound without listening, it refuses, and no other process gets the port.
             self._bind()
 
     def accept(self) -> None:
@@ -157,22 +157,22 @@ class FaultyProxy:
             asyncio.get_running_loop().add_reader(self._socket, self._take)
 
     def stall(self, direction: Direction = "both") -> None:
-        """Take bytes, as many as are held, and pass nothing on: no bytes, no end, no reset."""
+        """Accept bytes up to the buffer limit and pass nothing on: no bytes, no end, no reset."""
         for way in self._which(direction):
             way.stalled = True
 
     def flow(self, direction: Direction = "both") -> None:
-        """Pass on what was held, and what comes."""
+        """Pass on the bytes that were kept back, and all that arrive."""
         for way in self._which(direction):
             way.stalled = False
 
     def delay(self, seconds: float, direction: Direction = "both") -> None:
-        """Pass everything on so much later than it came."""
+        """Pass everything on this many seconds after it arrived."""
         for way in self._which(direction):
             way.delay = seconds
 
     def throttle(self, bytes_per_second: float = math.inf, direction: Direction = "both") -> None:
-        """Pass on only so much, on all connections together."""
+        """Pass on only so many bytes a second, on all connections together."""
         for way in self._which(direction):
             way.rate, way.free_at = bytes_per_second, 0.0
 
@@ -190,7 +190,7 @@ class FaultyProxy:
             link.asked = link.answered = b""
 
     def _which(self, direction: Direction) -> Iterable[Way]:
-        # Whoever waits looks again at what there is to wait for.
+        # Each waiting task checks again what it has to wait for.
         self._changed.set()
         self._changed = asyncio.Event()
         return self._ways.values() if direction == "both" else [self._ways[direction]]
@@ -211,7 +211,7 @@ class FaultyProxy:
     def _joined(self, task: asyncio.Task[None]) -> None:
         del self._links[task]
         if not task.cancelled():
-            task.result()  # a fault of the proxy's own is told in the test that met it
+            task.result()  # an error of the proxy itself fails the test
 
     async def _join(self, link: Link) -> None:
         """Pass bytes on between a client and the target until both are done, or one is gone."""
@@ -269,7 +269,7 @@ class FaultyProxy:
                 await writer.drain()
 
     async def _turn(self, way: Way, came: float) -> None:
-        """Wait until what came then may be passed on."""
+        """Wait until the bytes that arrived at this time may be passed on."""
         while True:
             due = math.inf if way.stalled else max(came + way.delay, way.free_at)
             seconds = due - time.monotonic()
@@ -280,7 +280,7 @@ class FaultyProxy:
                     await self._changed.wait()
 
     def _is_lost(self, link: Link, direction: str, chunk: bytes) -> bool:
-        """Note a chunk where an answer is to be lost, and tell whether it belongs to that."""
+        """Note a chunk while an answer is to be lost; return whether the chunk belongs to it."""
         loss = self._loss
         if loss is None:
             return False
@@ -300,14 +300,14 @@ class FaultyProxy:
 
 
 def _still_open(writer: asyncio.StreamWriter) -> asyncio.StreamWriter:
-    """Return a writer whose peer hasn't reset it; uvloop tells that as a RuntimeError."""
+    """Return a writer whose peer hasn't reset it; uvloop reports a reset as a RuntimeError."""
     if writer.is_closing():
         raise ConnectionResetError
     return writer
 
 
 async def _hold(reader: asyncio.StreamReader, held: asyncio.Queue[Held]) -> None:
-    """Read as long as there is room; its end too is passed on in its turn."""
+    """Read as long as there is room; the end of the stream is passed on in order too."""
     chunk: bytes | None = b"-"
     while chunk:
         try:

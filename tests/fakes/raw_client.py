@@ -1,4 +1,4 @@
-"""A client that speaks OpenD's protocol by itself: for what the vendor's can't be made to do."""
+"""A client of OpenD's protocol: for what the vendor's client can't be made to do."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class RawClient:
         return answer
 
     def greet(self, encryption: int = -1) -> Any:
-        """Say InitConnect with a Common.PacketEncAlgo."""
+        """Send InitConnect with a Common.PacketEncAlgo, and return the answer."""
 
         def fill(c2s: Any) -> None:
             c2s.clientVer, c2s.clientID, c2s.recvNotify = 1, "raw", False

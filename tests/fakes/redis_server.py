@@ -27,7 +27,7 @@ its server is down; so is the port of a cluster's bus, which is 10000 higher."""
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on at the moment."""
+    """Return a port that nothing listens on at the moment."""
     for port in random.sample(PORTS, 100):
         try:
             socket.create_server((HOST, port)).close()
@@ -118,7 +118,7 @@ class RedisServer:
         raise AssertionError(f"Redis doesn't start:\n{self._log()}")
 
     def _started(self) -> bool:
-        """Start it on its port; give False where somebody else has it."""
+        """Start it on its port; return False if another process has the port."""
         ports = f"port 0\ntls-port {self.port}" if self._tls else f"port {self.port}"
         file = self._folder / "redis.conf"
         file.write_text("\n".join([ports, *self._config, ""]))
@@ -142,7 +142,7 @@ class RedisServer:
         return False
 
     def _answers(self) -> bool:
-        """Tell whether it answers, and not somebody else who has had the port before it."""
+        """Return whether this Redis answers, not another process that had the port before it."""
         try:
             with self.client(timeout=1.0) as client:
                 ready = client.execute_command("PING")
@@ -179,18 +179,18 @@ class RedisServer:
         self.start()
 
     def pause(self) -> None:
-        """Let it hang: the kernel still accepts for it, but nothing is read or answered."""
+        """Stop the process: the kernel still accepts connections, but nothing answers."""
         assert self.process.poll() is None
         self.process.send_signal(signal.SIGSTOP)
         # The signal is only on its way; what was asked before it arrives would be answered.
         os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Continue the stopped process."""
         self.process.send_signal(signal.SIGCONT)
 
     def client(self, timeout: float = PATIENCE) -> redis.Redis:
-        """Give a client that doesn't retry; whoever asks for it closes it."""
+        """Return a client that doesn't retry; the caller must close it."""
         options: dict[str, Any] = {"ssl_ca_certs": str(self.ca_file)} if self._tls else {}
         return redis.Redis.from_url(
             self.url,
@@ -202,7 +202,7 @@ class RedisServer:
         )
 
     def cli(self, *arguments: str | bytes | float) -> str:
-        """Run a command on a connection of its own; give the reply as redis-cli prints it."""
+        """Run a command on its own connection; return the reply as redis-cli prints it."""
         with self.client() as client:
             # As it comes, not as the client's makers think is nicer.
             client.response_callbacks.clear()
@@ -252,7 +252,7 @@ class RedisCluster:
 
     @property
     def url(self) -> str:
-        """Where the first node is, which tells of the others."""
+        """The address of the first node, which names the others."""
         return self.nodes[0].url
 
     def start(self) -> None:

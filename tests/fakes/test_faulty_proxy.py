@@ -60,7 +60,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 @pytest.fixture
 async def target() -> AsyncIterator[tuple[Target, int]]:
-    """Give a target and its port."""
+    """Yield a target and its port."""
     target = Target()
     server = await asyncio.start_server(target.serve, HOST, 0, limit=2**24)
     async with server:
@@ -69,7 +69,7 @@ async def target() -> AsyncIterator[tuple[Target, int]]:
 
 @pytest.fixture
 async def proxy(target: tuple[Target, int]) -> AsyncIterator[FaultyProxy]:
-    """Give a proxy before the target."""
+    """Yield a proxy in front of the target."""
     async with FaultyProxy(target[1]) as running:
         yield running
 

@@ -40,7 +40,7 @@ POINT = {"time": T, "price": 3, "average": 2.5, "prev_close": 2, "volume": 5}
 
 @pytest.fixture(scope="session")
 def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give an RSA key as OpenD wants it."""
+    """Return the file of an RSA key in the format of OpenD."""
     file = tmp_path_factory.mktemp("rsa") / "key"
     file.write_bytes(RSA.generate(1024).export_key(pkcs=1))
     return file
@@ -48,7 +48,7 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def opend(request: pytest.FixtureRequest) -> Iterator[Controller]:
-    """Give a simulated OpenD, with the options that the test names."""
+    """Yield a simulated OpenD, with the options that the test names."""
     controller = Controller(**getattr(request, "param", {}))
     yield controller
     controller.close()
@@ -56,7 +56,7 @@ def opend(request: pytest.FixtureRequest) -> Iterator[Controller]:
 
 @pytest.fixture
 def vendor(opend: Controller, tmp_path: Path) -> Iterator[Vendor]:
-    """Give the vendor's client, connected."""
+    """Yield the vendor's client, connected."""
     client = Vendor(opend.port, tmp_path)
     client.wait()
     yield client
@@ -65,7 +65,7 @@ def vendor(opend: Controller, tmp_path: Path) -> Iterator[Vendor]:
 
 @pytest.fixture
 def raw(opend: Controller) -> Iterator[RawClient]:
-    """Give a client of our own, connected."""
+    """Yield our own raw client, connected."""
     with RawClient(opend.port) as client:
         yield client
 

@@ -1,4 +1,4 @@
-"""The Redis servers of the tests, which must break in just the way they are told to."""
+"""The Redis servers of the tests, which must break exactly as a test says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support import missing
 
 @pytest.fixture(scope="module", autouse=True)
 def _programs() -> None:
-    """Look whether everything is there."""
+    """Check that every program is installed."""
     for name in ("redis-server", "redis-cli", "openssl"):
         if shutil.which(name) is None:
             missing(f"no {name} on the PATH: install it to test with Redis")
@@ -27,13 +27,13 @@ def _programs() -> None:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
-    """Give a Redis without options."""
+    """Yield a Redis without options."""
     with RedisServer(tmp_path) as running:
         yield running
 
 
 def ask(port: int, *, timeout: float) -> bytes:
-    """Send a PING, and give what comes within the time."""
+    """Send a PING, and return what arrives in time."""
     with socket.create_connection((HOST, port), timeout=timeout) as connection:
         connection.sendall(b"PING\r\n")
         return connection.recv(100)

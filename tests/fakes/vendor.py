@@ -71,13 +71,13 @@ class Vendor:
         return data
 
     def refusal(self, method: str, *arguments: Any) -> str:
-        """Call a method of the context that must fail, and give what it says."""
+        """Call a method of the context that must fail, and return its error text."""
         code, data = self.ask(f"context.{method}({', '.join(map(repr, arguments))})")
         assert code == -1, data
         return str(data)
 
     def heard(self, kind: str) -> list[Any]:
-        """Give the pushes of a kind so far, as the vendor's own handlers parse them."""
+        """Return the pushes of a kind so far, as the vendor's own handlers parse them."""
         return list(self.ask(f"heard[{kind!r}]"))
 
     def close(self) -> None:

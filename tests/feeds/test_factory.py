@@ -20,5 +20,5 @@ def test_the_feed_is_the_one_that_is_named(name: str, kind: type) -> None:
 
 
 def test_without_a_feed_there_is_none() -> None:
-    """Publishers alone."""
+    """Only publishers publish."""
     assert feeds_of(from_keywords(), publish) == []

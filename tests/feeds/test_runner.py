@@ -27,7 +27,7 @@ from tests.support import AAPL, TRADES, connect, eventually, nodes, published_bo
 
 
 class Quiet(Feed):
-    """A feed that publishes what it is told to, and notes what it hears."""
+    """A feed that publishes only when a test says so, and records its calls."""
 
     name = "quiet"
 
@@ -88,7 +88,7 @@ def leaders(servers: Sequence[Server]) -> list[Server]:
 
 @pytest.fixture
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every server have a feed of this kind."""
+    """Make every server run a quiet feed instead of its own."""
     monkeypatch.setattr("bookcast.compose.feeds_of", lambda _settings, publish: [Quiet(publish)])
 
 
@@ -99,7 +99,7 @@ def feed_of(server: Server) -> Quiet:
 
 
 async def test_on_a_single_node_the_feed_simply_runs() -> None:
-    """It hears what is wanted, and says how it can supply it."""
+    """It gets the demand, and reports how it can supply each topic."""
     backend = MemoryBackend(myself=lambda: Node("me", "us"))
     engine, cluster, made = backend.engine, backend.cluster, []
 
@@ -138,7 +138,7 @@ async def test_on_a_single_node_the_feed_simply_runs() -> None:
 
 @pytest.mark.usefixtures("_quiet")
 async def test_one_node_runs_the_feed_for_all(redis_url: str) -> None:
-    """What others want reaches it, and they know how it can supply that."""
+    """It gets the demand of other nodes, and they know how it can supply it."""
     async with nodes(redis_url, 3) as servers:
         await until(lambda: len(leaders(servers)) == 1)
         [leader] = leaders(servers)
@@ -183,7 +183,7 @@ def lacks(server: Server, symbol: str) -> bool:
 
 
 async def test_what_the_feed_lacks_is_told_at_every_node(redis_url: str) -> None:
-    """Each client is told of what it may see; a base client hears nothing."""
+    """Each client gets the symbols that it may see; a base client gets no message."""
     settings = {
         "auth_mode": "jwt",
         "auth_jwt_secret": SECRET,
@@ -228,7 +228,7 @@ async def test_a_feed_that_has_more_than_it_names_lacks_nothing(redis_url: str) 
 
 
 async def test_what_the_feed_lacks_it_may_not_serve(redis_url: str) -> None:
-    """Also where only another node has a feed: nobody asks for it, or waits."""
+    """This holds if only another node has a feed: nothing is requested, and no read waits."""
     simulated = {"feed": "simulator", "simulator_symbols": ["AAPL"]}
     async with (
         serve(port=0, redis_url=redis_url, **simulated),  # type: ignore[arg-type] # settings of many types
@@ -262,7 +262,7 @@ async def test_a_notice_that_cant_be_read_is_as_if_there_were_none(redis_url: st
 async def test_another_node_takes_over_and_goes_on_where_the_first_one_ended(
     redis_url: str,
 ) -> None:
-    """Its feed is told of the trades that are published already."""
+    """Its feed gets the trades that are published already."""
     async with nodes(redis_url, 2) as servers:
         await until(lambda: len(leaders(servers)) == 1)
         [leader] = leaders(servers)

@@ -15,7 +15,7 @@ from tests.support import eventually, published_book
 
 
 async def nowhere(_publications: Sequence[Publication]) -> None:
-    """Take what is published and forget it."""
+    """Discard a publication."""
 
 
 def market(*symbols: str, seed: int = 1) -> Simulator:
@@ -113,7 +113,7 @@ def test_it_serves_the_symbols_it_has() -> None:
 
 
 class Clock:
-    """Time that passes only while somebody sleeps."""
+    """A clock that moves only while a task sleeps."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -7,7 +7,7 @@ from tests.support import AAPL, TSLA, eventually
 
 
 class Fickle(Feed):
-    """A feed that fails as often as told, then runs."""
+    """A feed that fails a given number of times, then runs."""
 
     name = "fickle"
 
@@ -19,7 +19,7 @@ class Fickle(Feed):
         self.demand: list[tuple[str, Topic]] = []
 
     async def _publish(self, _publications: object) -> None:
-        """Go nowhere."""
+        """Discard a publication."""
 
     async def run(self) -> None:
         self.runs += 1

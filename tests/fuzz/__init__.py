@@ -1,1 +1,1 @@
-"""Everything that nobody would send, sent."""
+"""Tests that send what no sensible client would send."""

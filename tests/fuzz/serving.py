@@ -1,4 +1,4 @@
-"""The command in a process of its own, whose log is read all the time."""
+"""The command in its own process, whose log is read all the time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support import Command, command
 
 @contextmanager
 def serving(**settings: str) -> Iterator[Command]:
-    """Serve on a free port. A log that nobody reads would hold the server up when it is full."""
+    """Serve on a free port. If the log weren't read, a full pipe would block the server."""
     environ = {name.upper(): value for name, value in settings.items()}
     arguments = ("serve", "--port", "0", "--log-level", "info")
     with command(*arguments, environ=environ, measured=False) as running:

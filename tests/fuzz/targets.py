@@ -1,4 +1,4 @@
-"""What is fed with arbitrary bytes: each target may refuse its input, and do nothing else."""
+"""Fuzz targets: each may refuse its input of arbitrary bytes, and do nothing else."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def _receive(connection: BaseConnection | V1Connection, data: bytes) -> None:
 
 
 def receive_base(data: bytes) -> None:
-    """Whatever a base client says is answered with what can be written."""
+    """Each message of a base client gets an answer that can be written."""
     _receive(BaseConnection(ConnectionRules(takes_tokens=True)), data)
 
 
 def receive_v1(data: bytes) -> None:
-    """Whatever a client of bookcast.v1 says is answered with what can be written."""
+    """Each message of a bookcast.v1 client gets an answer that can be written."""
     connection = V1Connection(
         ConnectionRules(),
         client_id="me",
@@ -128,7 +128,7 @@ def decode_batch(data: bytes) -> None:
 
 
 class FakeTransport(asyncio.Transport):
-    """Keeps what is written, until it is closed."""
+    """A transport that keeps what is written, until it is closed."""
 
     def __init__(self) -> None:
         super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
@@ -198,7 +198,7 @@ def _http() -> tuple[asyncio.AbstractEventLoop, Callable[[bool], HttpProtocol]]:
 
 
 def _feed(data: bytes, *, trusted: bool) -> None:
-    """The first byte tells into what pieces the rest is cut."""
+    """Feed data in pieces; the first byte chooses how the rest is cut."""
     loop, connect = _http()
 
     async def talk() -> None:

@@ -1,4 +1,4 @@
-"""Floods, bombs and half sentences: the server still serves, says what it refused, and stays small.
+"""Floods, bombs and half requests: the server still serves, reports refusals, stays small.
 
 What a client of ours gets meanwhile it gets in time.
 """
@@ -42,7 +42,7 @@ of 64 bytes a message, or of one kilobyte a connection, would be more."""
 
 
 async def talk(port: int, first: bytes = b"", then: bytes = b"") -> bytes:
-    """Connect, send, after the head of the answer send more, and give all that comes."""
+    """Connect, send, send more after the answer's head, and return all that arrives."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answer = b""
     try:
@@ -74,7 +74,7 @@ def close_code(answer: bytes) -> int:
 
 @asynccontextmanager
 async def besieged(**settings: Any) -> AsyncIterator[Server]:
-    """Give a server, and see that it serves afterwards."""
+    """Yield a server, and check at the end that it still serves."""
     async with serve(port=0, **settings) as server:
         yield server
         if settings.get("auth_mode") is None:
@@ -84,7 +84,7 @@ async def besieged(**settings: Any) -> AsyncIterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _without_a_fault(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Nothing that comes from outside is a fault of ours."""
+    """Check that no input from outside is logged as a fault of the server."""
     caplog.set_level(logging.INFO)
     yield
     assert "Traceback" not in caplog.text
@@ -92,7 +92,7 @@ def _without_a_fault(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 async def refusals(server: Server) -> dict[str, int]:
-    """Read what was refused, where people and machines look."""
+    """Return the refusals that /stats counts, which must equal those of /metrics."""
     async with httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http:
         counts: dict[str, int] = (await http.get("/stats")).json()["refusals"]
         numbers = (await http.get("/metrics")).text
@@ -113,7 +113,7 @@ WORDS: Final = (
 
 
 def nonsense(dice: random.Random) -> bytes:
-    """Make one frame of a message that can't be meant, and that a connection survives."""
+    """Return one frame of a senseless message that a connection survives."""
     kind = dice.randrange(7)
     if kind == 0:
         return masked_frame(BINARY, dice.randbytes(dice.randrange(40)))
@@ -132,7 +132,7 @@ def nonsense(dice: random.Random) -> bytes:
 
 
 def garbage(dice: random.Random) -> bytes:
-    """Make the bytes of a connection that comes to nothing."""
+    """Return the bytes of a connection that fails."""
     whole = handshake("/ws/flood")
     path = dice.randbytes(5).hex().encode()
     return dice.choice(
@@ -150,7 +150,7 @@ def garbage(dice: random.Random) -> bytes:
 
 
 async def chatter(port: int, dice: random.Random, protocol: str, count: int) -> None:
-    """Say so much nonsense on one connection, and hear what is answered."""
+    """Send `count` nonsense messages on one connection, and read all answers."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(handshake(f"/ws/flood{protocol}"))
     await reader.readuntil(b"\r\n\r\n")
@@ -171,7 +171,7 @@ async def chatter(port: int, dice: random.Random, protocol: str, count: int) -> 
 
 
 async def auth_request(port: int, data: bytes) -> None:
-    """Connect, send it, and go away without a word."""
+    """Connect, send the request, and leave without a close frame."""
     with contextlib.suppress(ConnectionError):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         sock = writer.get_extra_info("socket")
@@ -184,7 +184,7 @@ async def auth_request(port: int, data: bytes) -> None:
 
 
 async def flood(port: int, dice: random.Random, share: float) -> None:
-    """Send a share of all of it, some at a time."""
+    """Send a share of all messages, several connections at a time."""
     each = MESSAGES // CONNECTIONS
     talks = round(CONNECTIONS * share)
     for first in range(0, talks, 10):
@@ -199,7 +199,7 @@ async def flood(port: int, dice: random.Random, share: float) -> None:
 
 
 async def be_served(url: str, waits: list[float]) -> None:
-    """Publish a book now and then, and see how long it takes to come."""
+    """Publish a book now and then, and measure how long it takes to arrive."""
     async with connect(url + "good?protocol=bookcast.v1&symbols=AAPL") as client:
         size = 0
         while True:
@@ -218,7 +218,7 @@ async def be_served(url: str, waits: list[float]) -> None:
 
 
 def memory(pid: int) -> int:
-    """Tell how many bytes of a process are in memory."""
+    """Return the resident memory of a process in bytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
@@ -250,7 +250,7 @@ async def test_a_hundred_thousand_malformed_inputs_leave_no_trace() -> None:
     assert after - before < FLAT
 
 
-# What has happened to others
+# Faults that other servers had
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ async def test_a_head_that_is_too_large_is_refused_before_it_is_read(head: bytes
     """With 431, and the limit's name."""
     async with besieged() as server:
         answer = await talk(server.port, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n" + head)
-        # Whoever sends on and on may find the connection reset instead.
+        # A client that sends on and on may get a reset instead.
         assert answer.startswith(b"HTTP/1.1 431 ") or (answer == b"" and len(head) > 100_000)
         assert (await refusals(server))["header_too_large"] == 1
 

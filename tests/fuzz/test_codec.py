@@ -1,4 +1,4 @@
-"""What reads the bytes of others takes them or refuses them, and nothing else comes out."""
+"""Decoders of foreign bytes accept or refuse their input; no other outcome is possible."""
 
 from __future__ import annotations
 

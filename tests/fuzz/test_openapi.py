@@ -32,14 +32,14 @@ OPERATIONS = {
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """Give the address of a running server."""
+    """Yield the address of a running server."""
     with serving() as running:
         yield running.http_url
 
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[requests.Session]:
-    """Give a client that keeps its connection, and asks no proxy."""
+    """Yield an HTTP session that keeps its connection and uses no proxy."""
     with requests.Session() as made:
         made.trust_env = False
         yield made

@@ -1,4 +1,4 @@
-"""Outages in every order: what a node's clients are shown of what it publishes meanwhile."""
+"""Outages in every order: what a node's clients receive of what it publishes meanwhile."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TOPICS: Final = (AAPL, TRADES, CANDLES)
 
 
 class OutageEngine(MemoryEngine):
-    """Stands for Redis and a node that goes on by itself while it is away."""
+    """An engine that stands for Redis, and for a node that publishes locally in an outage."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(log_of=self._log_of_node, **options)
@@ -77,7 +77,7 @@ class OutageEngine(MemoryEngine):
             log.flush_unread()
 
     async def end_outage(self) -> None:
-        """Let Redis be back: it is told the newest states, in new epochs."""
+        """End the outage: the newest states are published to Redis, in new epochs."""
         for state, _ in self.outage_mode.end(lambda _topic: True):
             await self.publish([Publication(state.topic, state.data, breaks=True)])
 
@@ -130,14 +130,14 @@ class OutageMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.engine.outage_mode.is_active)
     @rule()
     def begin_outage(self) -> None:
-        """Redis is away."""
+        """Redis becomes unreachable."""
         self.flush()
         self.engine.outage_mode.begin()
 
     @precondition(lambda self: self.engine.outage_mode.is_active)
     @rule()
     def end_outage(self) -> None:
-        """Redis is back."""
+        """Redis is reachable again."""
         self.flush()
         run_through(self.engine.end_outage())
         self.flush()

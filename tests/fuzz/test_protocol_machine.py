@@ -1,4 +1,4 @@
-"""Clients that come, go, are slow, get lost and come back, in every order."""
+"""Clients that connect, leave, are slow, get lost and come back, in every order."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Key = tuple[str, str]
 
 
 class Right:
-    """What a token of somebody says."""
+    """The rights in a client's token."""
 
     def __init__(self, sub: str, symbols: tuple[str, ...] = SYMBOLS, depth: int = 99) -> None:
         self.sub = sub
@@ -128,7 +128,7 @@ class Tape(Replica):
 
 
 class Caller:
-    """A client as it sees itself: what it asked for, and what really came to it."""
+    """A client's own view: what it asked for, and what really reached it."""
 
     def __init__(
         self, machine: ProtocolMachine, peer: ClientTransport, right: Right | None
@@ -165,7 +165,7 @@ class Caller:
         return not self.peer.session.outbox.writable
 
     def take(self, data: bytes) -> None:
-        """What the server writes is on its way; nothing of it may be somebody else's."""
+        """Put what the server writes in transit; all of it must be for this client."""
         for line in data.splitlines():
             # By message: how many share a write depends on the order of sets.
             self.pending.append((self.machine.world.timer.now, line))
@@ -200,12 +200,12 @@ class Caller:
             self.depths = {key: self.depth(key) for key in self.subscriptions}
 
     def proven(self) -> int:
-        """Count the writes that have surely come: the client was heard of well after them."""
+        """Return the number of writes that reached the client: it was heard of well after them."""
         until = self.peer.heard_at - PROOF_SECONDS
         return sum(moment <= until for moment, _ in self.pending)
 
     def receive(self, count: int | None = None) -> None:
-        """Let so much of what is on its way arrive, or all."""
+        """Receive the first `count` messages on their way, or all of them."""
         came, self.pending = self.pending[:count], self.pending[len(self.pending[:count]) :]
         for _, line in came:
             self.hear(json.loads(line))
@@ -359,7 +359,7 @@ class ProtocolMachine(RuleBasedStateMachine):
             self.expire()
 
     def notice_ends(self, data: st.DataObject) -> None:
-        """Whom the server has given up finds out, with some of what was on its way."""
+        """Clients whose connection the server has closed notice it, after part of what was sent."""
         for caller in tuple(self.callers):
             if caller.peer.ended:
                 [code] = caller.peer.ended
@@ -404,13 +404,13 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     @rule(v1=st.booleans(), number=st.integers(3, 4))
     def come_as_nobody(self, v1: bool, number: int) -> None:
-        """A client comes and hasn't said who it is."""
+        """A client connects without a token."""
         self.connect(f"client {number}", None, v1=v1)
 
     @precondition(lambda self: any(not one.held for one in self.callers))
     @rule(data=st.data(), right=st.sampled_from(RIGHTS), nonsense=st.booleans())
     def authenticate(self, data: st.DataObject, right: Right, nonsense: bool) -> None:
-        """A client shows a token: its first, another of its own, somebody else's, or nonsense."""
+        """A client sends a token: its first, another of its own, another client's, or nonsense."""
         caller = self.some(data, lambda one: not one.held)
         if caller is None:
             return
@@ -590,7 +590,7 @@ class ProtocolMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(not one.held for one in self.callers))
     @rule(data=st.data())
     def say_something(self, data: st.DataObject) -> None:
-        """A client is heard of."""
+        """A client sends something."""
         caller = self.some(data, lambda one: not one.held)
         if caller is not None:
             caller.say("ping")
@@ -710,7 +710,7 @@ class ProtocolMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.callers)
     @rule()
     def settle(self) -> None:
-        """Everybody takes everything: what each one knows is true."""
+        """Every client reads everything; then the state of each one must be true."""
         self.world.flush()
         for caller in self.callers:
             if caller.held:
@@ -785,7 +785,7 @@ TestProtocol = limited(ProtocolMachine, 200)
 TestEveryBook = limited(EveryBookMachine, 100)
 
 
-# What it has found
+# Bugs that the machine has found
 
 
 async def test_who_comes_back_with_a_right_to_more_levels_is_shown_them() -> None:

@@ -1,4 +1,4 @@
-"""A client without a socket: its transport is in the script's hand, and notes what is written."""
+"""A client without a socket: the script controls its transport, which records all writes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Transport(asyncio.Transport):
     # The script's side
 
     def receive(self, data: bytes) -> None:
-        """Hand the client's bytes to the server."""
+        """Pass the client's bytes to the server."""
         if self._protocol is not None:
             assert isinstance(self._protocol, asyncio.Protocol)
             self._protocol.data_received(data)
@@ -125,7 +125,7 @@ class Transport(asyncio.Transport):
 
 
 class Client:
-    """A WebSocket client. It answers pings and closes by itself while ``answers`` is true."""
+    """A WebSocket client. It answers pings and closes while ``answers`` is true."""
 
     def __init__(
         self,
@@ -184,7 +184,7 @@ class Client:
         await self._settle()
 
     async def vanish(self) -> None:
-        """Be lost without a word."""
+        """Drop the connection without a close frame."""
         self._act("is lost")
         self._transport.vanish(ConnectionResetError("reset by peer"))
         await self._settle()
@@ -204,7 +204,7 @@ class Client:
         return str(self._newest("session")["session"])
 
     def place(self, channel: str = "orderbook", symbol: str = "AAPL") -> dict[str, Any]:
-        """Return the newest position of a topic that it was told."""
+        """Return the newest position of a topic that it received."""
         found = self._newest("seq", channel=channel, symbol=symbol)
         return {"epoch": found["epoch"], "seq": found["seq"]}
 

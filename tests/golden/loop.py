@@ -15,7 +15,7 @@ REAL_WAIT: Final = 0.01
 
 
 class ScriptedSelector(selectors.DefaultSelector):
-    """Tells when the loop has nothing left to do, and moves the clock to its next timer.
+    """A selector that knows when the loop is idle, and moves the clock to the next timer.
 
     Sockets are looked at only when no callback is left, after the barrier, and in the order of
     their numbers: so it makes no difference how soon another process answers. The barrier returns
@@ -57,7 +57,7 @@ class ScriptedSelector(selectors.DefaultSelector):
         return []
 
     async def settle(self, seconds: float = 0.0) -> None:
-        """Let so much time pass, and return when nothing is left to do."""
+        """Run the loop for this long on its clock, and return when it is idle."""
         assert self._waiting is None, "one script drives the clock"
         self._until = CLOCK.micros + round(seconds * MICROS)
         self._waiting = asyncio.get_running_loop().create_future()
@@ -104,7 +104,7 @@ class Listener:
 
 
 class ScriptedLoop(asyncio.SelectorEventLoop):
-    """asyncio's own loop, with a selector and listeners that the script has in its hand."""
+    """asyncio's own loop, with a selector and listeners that the script controls."""
 
     def __init__(self) -> None:
         self.selector = ScriptedSelector()

@@ -1,4 +1,4 @@
-"""The Redis of a scenario, and how the loop knows that nothing of it is on its way."""
+"""The Redis of a scenario, and how the loop knows that no reply of it is in transit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ other, what was asked of it before has been answered too."""
 
 
 class RedisAtHand:
-    """Takes Redis away and gives it back, and sets the loop's barrier accordingly.
+    """Stops and starts Redis for a scenario, and sets the loop's barrier accordingly.
 
     The kernel delivers on the loopback in order, so whatever was sent before the barrier's own
     bytes has come when those have.
@@ -40,36 +40,36 @@ class RedisAtHand:
         self._be_there()
 
     def stop(self) -> None:
-        """End it, with all that it has."""
+        """Stop Redis; its data is lost."""
         self._be_gone()
         self.server.stop()
 
     def start(self) -> None:
-        """Start it again, on the same port and empty."""
+        """Start Redis again, on the same port and empty."""
         self.server.start()
         self._be_there()
 
     def hang(self) -> None:
-        """Let it answer nothing."""
+        """Make Redis hang: it answers nothing."""
         self._be_gone()
         self._let_expire()
         self.server.pause()
         self._hangs = True
 
     def go_on(self) -> None:
-        """Let it answer again, with what it had."""
+        """Make Redis answer again, with the data that it had."""
         if self._hangs:
             self._hangs = False
             self.server.resume()
             self._be_there()
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the placeholder sockets."""
         self._be_gone()
         self._nobody.close()
 
     def _let_expire(self) -> None:
-        """Let short-lived keys end, as they would while Redis hangs: nobody can renew them."""
+        """Delete short-lived keys: they expire while Redis hangs, as no node can renew them."""
         with self.server.client() as client:
             for key in client.scan_iter():
                 if KEPT_MS < client.pttl(key) <= SHORT_LIVED_MS:

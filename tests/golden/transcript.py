@@ -45,7 +45,7 @@ class Transcript:
         self._lines.append(line)
 
     def add(self, name: str, line: str) -> None:
-        """Note what one client is sent, or answers by itself."""
+        """Record what one client is sent, or answers automatically."""
         self._step[name].append(line)
 
     def add_write(self, name: str, frames: int) -> None:

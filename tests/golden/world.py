@@ -160,7 +160,7 @@ class World:
         deflate: bool = False,
         query: str = "",
     ) -> Client:
-        """Connect a client; its id is its name unless said otherwise."""
+        """Connect a client; by default its id is its name."""
         extra = list(headers)
         if v1:
             extra.append("Sec-WebSocket-Protocol: bookcast.v1")
@@ -185,12 +185,12 @@ class World:
         begun.add_done_callback(note)
 
     async def settle(self) -> None:
-        """Let everything happen that takes no time, and end the step."""
+        """Run everything that takes no time, and end the step."""
         await self.loop.selector.settle()
         self.transcript.end_step()
 
     async def wait(self, seconds: float, *, quietly: bool = False) -> None:
-        """Let time pass."""
+        """Move the clock forward, and end the step."""
         if not quietly:
             self.say(f"{seconds:g} s pass")
         await self.loop.selector.settle(seconds)
@@ -205,25 +205,25 @@ class World:
         return self._redis
 
     async def stop_redis(self) -> None:
-        """Let Redis end, with all that it has."""
+        """Stop Redis; its data is lost."""
         self.say("Redis goes away")
         self.redis.stop()
         await self.settle()
 
     async def start_redis(self) -> None:
-        """Let Redis come back empty."""
+        """Start Redis again, empty."""
         self.say("Redis is back, empty")
         self.redis.start()
         await self.settle()
 
     async def hang_redis(self) -> None:
-        """Let Redis answer nothing any more."""
+        """Make Redis hang: it answers nothing."""
         self.say("Redis hangs")
         self.redis.hang()
         await self.settle()
 
     async def resume_redis(self) -> None:
-        """Let Redis go on, with what it has."""
+        """Make Redis answer again, with the data that it had."""
         self.say("Redis goes on")
         self.redis.go_on()
         await self.settle()

@@ -1,4 +1,4 @@
-"""What a client of the base protocol may be shown, whose books have no positions."""
+"""Which books, having no positions, a client of the base protocol may receive."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class BaseWalk:
         was = self._places.get((topic, before))
         if number == before:
             if topic in self._since_opening:
-                # What a node said by itself it tells Redis afterwards, and so its clients.
+                # A node republishes its local updates to Redis afterwards, so its clients get them.
                 told_again = was is not None and was[0].startswith(LOCAL)
                 tell = self._check.excuse if told_again else self._check.report
                 detail = f"book {number} twice on one connection"

@@ -1,4 +1,4 @@
-"""What a client of bookcast.v1 may be told of candles: each final one once, forming ones or not."""
+"""Which candles a client of bookcast.v1 may receive: each final one once, forming ones or not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class CandleFollower(Follower):
     """
 
     def confirm(self, at: float, epoch: str | None, seq: int | None) -> None:
-        """Begin anew, after the position that is told."""
+        """Begin anew, after the confirmed position."""
         super().confirm(at, epoch, seq)
         if epoch is not None and seq is not None:
             self._go_to(at, epoch, seq)

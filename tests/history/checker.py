@@ -74,7 +74,7 @@ class _Check(Judgement):
         excused = (
             not is_ours(topic)
             or self.was_redis_away(at - AFTERMATH, at)
-            # What a node said by itself ends when it publishes the topic again, if ever.
+            # A node's local epoch ends when it publishes the topic again, if ever.
             or (reason in OUTAGE_REASONS and self._was_local(topic, at))
         )
         tell = self.excuse if excused else self.report
@@ -93,7 +93,7 @@ class _Check(Judgement):
             if outage.may_be_twice(self, one)
         )
 
-    # What publishers were told
+    # The answers to publishers
 
     def _check_positions(self) -> None:
         for topic, attempts in self._by_topic.items():
@@ -154,7 +154,7 @@ class _Check(Judgement):
                 self.report("two contents", track.name, topic, at, detail)
 
     def _check_origin(self) -> None:
-        """What is shown was published, once, by somebody who wasn't told that it failed."""
+        """Each received update was published once, and its publisher got no failure."""
         attempts = {(one.topic, one.id or str(one.number)): one for one in self.history.attempts}
         found: dict[tuple[str, str], tuple[str, int]] = {
             (topic, one.id or str(one.number)): (epoch, seq)
@@ -188,7 +188,7 @@ class _Check(Judgement):
                 tell("published twice", who, topic, at, detail)
 
     def _check_lost(self, track: Track, followers: Iterable[Follower]) -> None:
-        """What was answered comes to all who were subscribed, or a gap tells that it doesn't."""
+        """Each acknowledged update reaches all subscribers, or a gap reports that it doesn't."""
         for follower in followers:
             by_epoch: dict[str, list[Attempt]] = defaultdict(list)
             if follower.channel == "orderbook":

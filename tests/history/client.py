@@ -1,4 +1,4 @@
-"""A client as people write them: it stays connected, and shows its tokens."""
+"""A client as people write them: it stays connected, and sends its tokens."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Client(ABC):
-    """Stays connected through the balancer until told to stop.
+    """A client that stays connected through the balancer until it is stopped.
 
     Args:
         track: where it writes down what happens.
@@ -97,7 +97,7 @@ class Client(ABC):
         self._hurried.set()
 
     async def stop(self) -> None:
-        """End, without goodbye; raises what went wrong meanwhile."""
+        """Stop without a goodbye; raise what went wrong meanwhile."""
         assert self._task is not None
         failed = self._task.done()
         self._task.cancel()
@@ -108,11 +108,11 @@ class Client(ABC):
 
     @abstractmethod
     def place(self, topic: str) -> Place | int | None:
-        """Tell how far it has a topic: its position, or the number of a base client's book."""
+        """Return how far it is in a topic: a position, or the book number of a base client."""
 
     @abstractmethod
     async def _begin(self) -> None:
-        """Say what is to be said first."""
+        """Send the first messages of a connection."""
 
     @abstractmethod
     async def _hear(self, message: Any) -> None:
@@ -120,7 +120,7 @@ class Client(ABC):
 
     @abstractmethod
     async def _tend(self) -> None:
-        """Do what is to be done again and again while it is connected."""
+        """Do the periodic work of a connected client."""
 
     def _write(self, what: Happening, **more: Any) -> None:
         self.track.events.append(Event(self._clock(), what, node=self._node, **more))
@@ -159,7 +159,7 @@ class Client(ABC):
             await asyncio.sleep(seconds)
 
     async def _connect(self) -> bool:
-        """Be connected until that ends; tell whether there was a connection at all."""
+        """Stay connected until the connection ends; return whether there was one at all."""
         sock = socket.socket()
         sock.setblocking(False)
         if self._slow:

@@ -25,7 +25,7 @@ LOOK_SECONDS = 0.5
 
 
 class V1Client(Client):
-    """Speaks bookcast.v1.
+    """A client of bookcast.v1.
 
     ``subscriptions`` are its subscribe messages; with ``tells``, a message brings its first token.
     """
@@ -50,7 +50,7 @@ class V1Client(Client):
         self._unconfirmed: set[str] = set()
 
     def place(self, topic: str) -> Place | None:
-        """Tell how far it has a topic."""
+        """Return the position that the client has reached in a topic."""
         return self._places.get(topic)
 
     async def _begin(self) -> None:
@@ -159,7 +159,7 @@ class V1Client(Client):
 
 
 class BaseClient(Client):
-    """Speaks the base protocol: it subscribes once, and trusts that the server remembers."""
+    """A client of the base protocol: it subscribes once, and relies on the server's memory."""
 
     def __init__(self, track: Track, **more: Any) -> None:
         super().__init__(track, **more)
@@ -169,7 +169,7 @@ class BaseClient(Client):
         """So many seconds it has been connected since the last book."""
 
     def place(self, topic: str) -> int | None:
-        """Tell the number of the newest book."""
+        """Return the number of the newest book."""
         return self._numbers.get(topic)
 
     async def _begin(self) -> None:

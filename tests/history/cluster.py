@@ -108,7 +108,7 @@ class Node:
         return self._process is not None and self._process.poll() is None
 
     def text(self) -> str:
-        """Give its log."""
+        """Return the text of the node's log."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     async def start(self) -> None:
@@ -199,13 +199,13 @@ class Node:
         return list(map(int, text.split()))
 
     def pause(self) -> None:
-        """Let it hang."""
+        """Stop the node's processes, so that it hangs."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
         _signal(self._others(), signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Continue the stopped processes."""
         if self.runs and self._process is not None:
             self._process.send_signal(signal.SIGCONT)
             _signal(self._others(), signal.SIGCONT)
@@ -218,7 +218,7 @@ def _signal(pids: Iterable[int], number: int) -> None:
 
 
 def _runs(pid: int) -> bool:
-    """Return whether a process is there, and more than an entry that nobody has asked for."""
+    """Return whether a process exists and isn't a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -312,7 +312,7 @@ class Cluster:
     # Who runs the feed
 
     def leader(self) -> Node | None:
-        """Give the node that runs the feed, as far as the logs tell."""
+        """Return the node that runs the feed, as far as the logs show."""
         last: tuple[str, Node] | None = None
         for node in self.nodes:
             for line in node.text().splitlines():
@@ -337,7 +337,7 @@ class Cluster:
         self.replica.cli("REPLICAOF", HOST, self.redis.port)
 
     async def fail_over(self, lag: float, seconds: float) -> None:
-        """Let the replica take over ``seconds`` after Redis died, without what came last.
+        """Make the replica take over ``seconds`` after Redis died, without the last writes.
 
         That is what was written in the ``lag`` before. Redis comes back as its replica.
         """
@@ -351,13 +351,13 @@ class Cluster:
         await asyncio.to_thread(self._start_replica)
 
     async def kick_subscribers(self) -> None:
-        """Let Redis close every connection that listens."""
+        """Make Redis close every connection that has subscribed to a channel."""
         await asyncio.to_thread(self.redis.cli, "CLIENT", "KILL", "TYPE", "pubsub")
 
     # Afterwards
 
     def troubles(self) -> list[str]:
-        """Give the lines of the nodes' logs that tell of a bug."""
+        """Return the lines of the nodes' logs that indicate a bug."""
         return [
             f"{node.name}: {line}"
             for node in self.nodes
@@ -366,7 +366,7 @@ class Cluster:
         ]
 
     def logs(self, lines: int = 60) -> str:
-        """Give the ends of all logs."""
+        """Return the last lines of all logs."""
         paths = [*(node.log for node in self.nodes), self.folder / "haproxy.log"]
         shown = []
         for path in paths:

@@ -1,4 +1,4 @@
-"""What is published: every book and trade tells its number, and what it must look like."""
+"""The published data: every book and trade contains its number, from which its content follows."""
 
 from __future__ import annotations
 

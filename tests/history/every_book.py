@@ -64,7 +64,7 @@ class EveryBook:
         """Take a book that the client is shown."""
         place = self._places.get((self._topic, number))
         if place is None:
-            return  # nobody knows where it stands
+            return  # its position is unknown
         if number in self._heard_at:
             if not self._goes_on:
                 self._check_repetition(at, number, place)

@@ -1,4 +1,4 @@
-"""What is broken, and when: by a seed, so that a run can be had again."""
+"""Which faults happen when: chosen by a seed, so that a run can be repeated."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def schedule(
 
 
 class Nemesis:
-    """Breaks things, and mends them.
+    """Causes faults, and ends them.
 
     ``clock``: seconds since the run began; ``note`` is given each fault when it is over.
     """
@@ -116,7 +116,7 @@ class Nemesis:
             await self.inflict(step)
 
     async def inflict(self, step: Step) -> Fault:
-        """Break something for its time; give what came of it."""
+        """Break something for its time; return the result."""
         node = self._cluster.nodes[0] if step.what in WORKER_KINDS else self._node(step.number)
         shared = step.what.startswith(("redis", "pub/sub"))
         fault = Fault(step.what, self._clock(), float("inf"), "" if shared else node.name)

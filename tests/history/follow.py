@@ -1,4 +1,4 @@
-"""What one client of bookcast.v1 may be told of one topic, message by message."""
+"""What one client of bookcast.v1 may receive of one topic, message by message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Report = Callable[[str, float, str], None]
 
 
 class Fact(NamedTuple):
-    """What a client was shown at a position: a trade's id, a book's number, or its digest."""
+    """What a client received at a position: a trade's id, a book's number, or its digest."""
 
     at: float
     epoch: str
@@ -28,7 +28,7 @@ class Fact(NamedTuple):
 
 
 class Stretch:
-    """What a client had of one epoch, from after one seq on, and what was told to be lost."""
+    """The updates that a client got of one epoch, after one seq, and those reported as lost."""
 
     def __init__(self, epoch: str, after: int, *, told: bool = False) -> None:
         self.epoch = epoch
@@ -42,12 +42,12 @@ class Stretch:
         self.gaps: list[tuple[int, int]] = []
 
     def has(self, id_: str, seq: int) -> bool:
-        """Tell whether a trade was received, wherever it stood, or its seq reported as lost."""
+        """Return whether a trade was received, at any place, or its seq was reported as lost."""
         return id_ in self.ids or any(first <= seq <= last for first, last in self.gaps)
 
 
 def is_ours(topic: str) -> bool:
-    """Tell whether the publishers of the run publish a topic, and not the feed."""
+    """Return whether the publishers of the run, and not the feed, publish a topic."""
     return ".SIM" not in topic
 
 
@@ -90,7 +90,7 @@ class Follower:
         self._is_shown = False
 
     def confirm(self, at: float, epoch: str | None, seq: int | None) -> None:
-        """Begin anew, as a subscription does: what came before is nobody's promise any more."""
+        """Begin anew, as a subscription does: no promise covers what came before."""
         self.place, self._expected_epoch, self._epochs = None, "", []
         self._ids, self._asked_at = set(), at
         self._sides = None
@@ -135,7 +135,7 @@ class Follower:
         elif before != self.place[1]:
             kind = "duplicate" if before < self.place[1] else "hole"
             self._report(kind, at, f"{epoch} {before + 1}-{seq} after {self.place[1]}, no gap")
-            self.stretches[-1].gaps.append((self.place[1] + 1, before))  # it is told of once
+            self.stretches[-1].gaps.append((self.place[1] + 1, before))  # it is reported once
         self.place = epoch, seq
         stretch = self.stretches[-1]
         stretch.last = seq
@@ -152,7 +152,7 @@ class Follower:
         """Take note of what came, whatever its seq: each once."""
         stretch.ids.update(ids)
         if not is_ours(self.topic):
-            return  # what a feed tells has numbers of its own
+            return  # a feed's data have their own numbers
         again = [id_ for id_ in ids if id_ in self._ids - self._repeatable]
         if again:
             detail = f"{len(again)} once more, up to {stretch.epoch} {stretch.last}: {again[:3]}"

@@ -1,4 +1,4 @@
-"""What happened: what publishers tried, what clients said and heard, and the faults meanwhile.
+"""A history: what publishers tried, what clients sent and received, and the faults meanwhile.
 
 Times are seconds since the run began, by one clock.
 """

@@ -1,4 +1,4 @@
-"""What is found wrong in a history, and what its faults excuse."""
+"""What is wrong in a history, and what its faults excuse."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ class Judgement:
         self.violations.append(Violation(kind, who, topic, at, detail))
 
     def excuse(self, kind: str, who: str, topic: str, at: float, detail: str) -> None:
-        """Note what would be one without a fault."""
+        """Note what would be a violation without a fault."""
         self.excused.append(Violation(kind, who, topic, at, detail))
 
     def was_redis_away(self, since: float, until: float) -> bool:
-        """Tell whether some node couldn't reach Redis, or Redis had lost something."""
+        """Return whether some node couldn't reach Redis, or Redis had lost data."""
         return self.was(FAULTS_OF_REDIS | FAULTS_OF_LINKS, since, until)
 
     def had_redis_forgotten(self, since: float, until: float) -> bool:
-        """Tell whether Redis had forgotten something, maybe sessions too."""
+        """Return whether Redis had lost data, which may include sessions."""
         return self.was(LOSSES_OF_REDIS, since, until)
 
     def was(self, kinds: Iterable[str], since: float, until: float) -> bool:
-        """Tell whether there was a fault of these kinds at some time between."""
+        """Return whether a fault of these kinds overlaps this time span."""
         return any(
             fault.at <= until and fault.until >= since
             for fault in self.history.faults
@@ -73,6 +73,6 @@ class Judgement:
 
 
 def name(attempt: Attempt) -> str:
-    """Name a publication: what, and when it was under way."""
+    """Return the name of a publication: what it is, and when it was sent."""
     what = attempt.id or f"{attempt.topic.partition(':')[0]} {attempt.number}"
     return f"{what} ({attempt.began:.3f}-{attempt.ended:.3f})"

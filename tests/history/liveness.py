@@ -1,4 +1,4 @@
-"""Whether clients who are connected are told what is published, when nothing is broken."""
+"""Whether connected clients receive what is published, while nothing is broken."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 def silences(history: History) -> Iterator[tuple[Track, str, Span]]:
-    """Give each silence that nothing explains: whose, of which topic, from when to when.
+    """Yield each silence that nothing explains: the client's track, the topic, the time span.
 
     Those that read slowly on purpose don't count, nor what a feed publishes when it likes.
     """
@@ -55,14 +55,14 @@ def silences(history: History) -> Iterator[tuple[Track, str, Span]]:
 
 
 def _quiet(track: Track) -> dict[str, list[Span]]:
-    """Give the spans in which a client, while it was connected, heard nothing of a topic."""
+    """Return the spans in which a client was connected but received nothing of a topic."""
     quiet: dict[str, list[Span]] = {topic: [] for topic in track.topics}
     heard_at: dict[str, float] = {}
     first = True
     for event in track.events:
         match event.what:
             case "opened":
-                # A base client that is back may find that its session is lost, and isn't told.
+                # A base client that reconnects isn't notified if its session is lost.
                 known = first or track.protocol == "v1"
                 heard_at = dict.fromkeys(track.topics, event.at) if known else {}
                 first = False
@@ -97,7 +97,7 @@ def _follow_subscriptions(heard_at: dict[str, float], topic: str, message: Any, 
 
 
 def without(span: Span, others: list[Span]) -> Iterator[Span]:
-    """Give what is left of a span where none of the others is; they are sorted."""
+    """Yield the parts of a span that no other span covers; the others are sorted."""
     since, until = span
     for other_since, other_until in others:
         if other_since > since:

@@ -1,4 +1,4 @@
-"""What a history says in numbers: how late things came, and how long clients were without."""
+"""A history in numbers: delays, and how long clients were without data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOTICED_SECONDS = 6.0
 
 
 class Outage(msgspec.Struct, frozen=True):
-    """A client that lost its node. ``noticed``: seconds until its connection was lost.
+    """A client's outage after the loss of its node. ``noticed``: seconds until the loss.
 
     ``without``: from then until it got data again, apart from its own waits (``waited``); None: it
     never did, although something was published after the loss.
@@ -34,7 +34,7 @@ class Outage(msgspec.Struct, frozen=True):
 
 
 def outages(history: History, kinds: Sequence[str] = ("node killed",)) -> list[Outage]:
-    """Tell what clients of nodes that were lost went through.
+    """Return the outages that clients of lost nodes went through.
 
     A client that kept its connection until the run stopped it, or something else broke, lost
     nothing by the fault. One that lost it after the last publication has nothing to wait for.
@@ -75,7 +75,7 @@ def _outage(track: Track, fault: Fault, last: float) -> Outage | None:
 
 
 def delays(history: History) -> list[float]:
-    """Give how long after it was sent each acknowledged thing came to each client, sorted.
+    """Return the delay of each acknowledged publication to each client, sorted.
 
     Those that read slowly on purpose don't count.
     """
@@ -109,7 +109,7 @@ def _names(message: Any) -> list[tuple[str, str]]:
 
 
 def longest_silence(history: History, symbol: str, since: float, until: float) -> float:
-    """Give the longest time in which no client was shown anything of a symbol."""
+    """Return the longest time in which no client received anything of a symbol."""
     times = sorted(
         event.at
         for track in history.tracks
@@ -150,5 +150,5 @@ def counts(history: History) -> dict[str, Any]:
 
 
 def percentile(values: Sequence[float], part: float) -> float:
-    """Give a percentile of sorted values."""
+    """Return a percentile of sorted values."""
     return values[min(len(values) - 1, int(len(values) * part))] if values else float("nan")

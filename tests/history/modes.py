@@ -1,4 +1,4 @@
-"""What a run has besides: how its nodes are set, and what publishers and clients do more."""
+"""The extra modes of a run: settings of its nodes, and what publishers and clients do."""
 
 from __future__ import annotations
 

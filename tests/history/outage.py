@@ -1,4 +1,4 @@
-"""What nodes say to their own clients while Redis is away, under epochs of theirs."""
+"""What nodes send to their own clients while Redis is away, under their own epochs."""
 
 from __future__ import annotations
 

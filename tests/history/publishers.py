@@ -1,4 +1,4 @@
-"""Publishers: one thing after the other, through the balancer and around it, written down."""
+"""Publishers: one publication after the other, through the balancer and around it, recorded."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Publisher:
         self._modes = modes
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until told to stop, then once more of everything until it has gone well."""
+        """Publish until stopped, then everything once more until it has succeeded."""
         limits = httpx.Limits(max_keepalive_connections=4, keepalive_expiry=2)
         async with httpx.AsyncClient(timeout=TIMEOUT, limits=limits, trust_env=False) as client:
             due = self._clock()
@@ -203,7 +203,7 @@ def _judge(attempts: Sequence[Attempt], answer: httpx.Response) -> None:
     elif 400 <= code < 500 or (ours and answer.json().get("published") == "nothing"):
         _fail(attempts, detail)
     else:
-        # Ours says that nobody knows; the balancer's 502 and 504 come after it was sent.
+        # Unknown: our 503 says so; the balancer's 502 and 504 follow a sent request.
         for attempt in attempts:
             attempt.detail = detail
 

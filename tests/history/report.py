@@ -1,4 +1,4 @@
-"""Says in words what came of a run."""
+"""Describes the result of a run in words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHOWN = 100
 
 
 def describe(result: Result) -> str:
-    """Say what came of a run: faults, counts, times, and the verdict."""
+    """Return the result of a run as text: faults, counts, times, and the verdict."""
     return "\n".join(_lines(result))
 
 

@@ -1,4 +1,4 @@
-"""Whether clients are shown only what their tokens are for, and only while these are good."""
+"""Whether clients receive only what their tokens allow, and only while these are valid."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 class _Held(NamedTuple):
-    """A token that the server has taken. ``symbols``: empty for all."""
+    """A token that the server has accepted. ``symbols``: empty for all."""
 
     until: float
     symbols: tuple[str, ...]
@@ -114,7 +114,7 @@ class _Walk:
             yield "not told that its token expires", "", f"at {held.until:.3f}"
 
     def _was_held_up(self, since: float, until: float) -> bool:
-        """Tell whether the client reads slowly, or a node hung, so that things come late."""
+        """Return whether messages may be late: the client reads slowly, or a node hung."""
         return "slow" in self._track.name or self._judgement.was(
             {"node paused"}, since - SLACK, until
         )

@@ -1,4 +1,4 @@
-"""One run: a cluster, publishers, clients, faults; then peace, until everybody has everything."""
+"""One run: a cluster, publishers, clients, faults; then quiet, until every client has all data."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Result(msgspec.Struct):
         return not self.verdict.violations and not self.troubles and self.converged_in is not None
 
     def explain(self) -> str:
-        """Say what is wrong, with the ends of the logs."""
+        """Return a description of what is wrong, with the ends of the logs."""
         violations = "\n".join(map(str, self.verdict.violations[:30]))
         faults = "\n".join(
             f"{one.at:8.3f}-{one.until:.3f} {one.what} {one.node}" for one in self.history.faults
@@ -93,7 +93,7 @@ class Run:
         self.history.faults.append(fault)
 
     async def begin(self) -> None:
-        """Let clients subscribe, then publish."""
+        """Connect and subscribe the clients, then start the publishers."""
         for client in self.clients:
             client.start()
         async with asyncio.timeout(SUBSCRIBE_PATIENCE):
@@ -134,7 +134,7 @@ class Run:
             if connected and all(map(self._has_all(last), self.clients)):
                 converged = self.clock() - published_at
             await asyncio.sleep(0.02)
-        # What comes now would be too much.
+        # More messages from here on would be too many.
         await asyncio.sleep(0.3)
         return converged
 

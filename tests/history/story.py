@@ -18,7 +18,7 @@ CANDLES = "candles:P0"
 
 
 class Story:
-    """Builds a history in which all went well, unless told otherwise."""
+    """A builder of histories in which everything works, unless a test adds a fault."""
 
     def __init__(self, *modes: Mode) -> None:
         self.history = History(1, modes=frozenset(modes))
@@ -28,7 +28,7 @@ class Story:
     def published(
         self, topic: str, number: int, *, epoch: str = "e", outcome: Outcome = "ok", **more: Any
     ) -> Attempt:
-        """Publish the trade or book of a number, at that seq unless told otherwise."""
+        """Publish the trade or book of a number, by default at that seq."""
         self.now += more.pop("after", 0.1)
         seq = more.pop("seq", number)
         attempt = Attempt("p0", topic, self.now, self.now + 0.05, outcome)
@@ -50,7 +50,7 @@ class Story:
         self.now += 1
 
     def client(self, *topics: str, base: bool = False, depth: int | None = None) -> Listener:
-        """Let a client connect."""
+        """Connect a client, and return its listener."""
         self._numbers += 1
         name = f"c{self._numbers}"
         track = Track(name, "base" if base else "v1", list(topics), [], depth)
@@ -69,7 +69,7 @@ class Story:
 
 
 class Listener:
-    """Writes down what one client is told."""
+    """A recorder of what one client receives."""
 
     def __init__(self, story: Story, track: Track) -> None:
         self._story = story

@@ -1,4 +1,4 @@
-"""What a client may be told of candles: a history that breaks a promise is caught."""
+"""What a client may receive of candles: a history that breaks a promise is caught."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def story() -> Story:
 
 
 def client(story: Story, books: int) -> Listener:
-    """Let a base client subscribe, and so many books be published."""
+    """Return a base client that has subscribed; afterwards `books` books are published."""
     one = story.client(BOOKS, base=True)
     one.hears("subscription_confirmed", BOOKS)
     for number in range(1, books + 1):
@@ -27,7 +27,7 @@ def client(story: Story, books: int) -> Listener:
 
 
 def hear(one: Listener, *numbers: int) -> None:
-    """Let a client hear books."""
+    """Record that a client receives these books."""
     for number in numbers:
         one.base_book(number)
 

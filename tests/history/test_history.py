@@ -32,7 +32,7 @@ RATE = 80.0
 
 @pytest.fixture(scope="module", autouse=True)
 def _programs() -> None:
-    """Look whether everything is there."""
+    """Check that every program is installed."""
     if names := missing_programs():
         missing(f"not on the PATH: {', '.join(names)}; install them to test several nodes")
 
@@ -64,7 +64,7 @@ def say(text: str) -> None:
 
 
 def require(result: Result, holds: bool) -> None:
-    """Fail with the faults and the logs unless something holds."""
+    """Fail with the faults and the logs unless a condition holds."""
     if not holds:
         pytest.fail(result.explain())
 

@@ -69,7 +69,7 @@ def test_an_outage_that_has_no_end_is_told_apart(history: History) -> None:
 
 
 def paused(history: History) -> list[measures.Outage]:
-    """Let the node be paused for a second instead, and tell who lost it."""
+    """Replace the fault by a pause of one second, and return the outages."""
     history.faults = [Fault("node paused", 0.5, 1.5, "node1")]
     return measures.outages(history, ["node paused"])
 

@@ -19,7 +19,7 @@ def story() -> Story:
 
 
 def away(story: Story) -> Listener:
-    """Let a client have a trade, and then Redis be away, and another be published locally."""
+    """Return a client that has one trade when Redis hangs and the next is published locally."""
     client = story.client(TRADES)
     client.confirmed(TRADES)
     story.published(TRADES, 1)

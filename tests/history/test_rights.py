@@ -20,7 +20,7 @@ def story() -> Story:
 def client(
     story: Story, *, seconds: float = LONG, symbols: str = "", base: bool = False
 ) -> Listener:
-    """Let a client connect with a token for some symbols, good for so long."""
+    """Return a client whose token allows some symbols and is valid for `seconds`."""
     one = story.client(BOOKS if base else TRADES, base=base)
     one.happens("token", seconds=story.now + seconds, detail=symbols)
     if not base:
@@ -29,7 +29,7 @@ def client(
 
 
 def renew(story: Story, one: Listener, symbols: str = "") -> None:
-    """Let a client show another token, and the server take it."""
+    """Make a client send another token, which the server accepts."""
     one.happens("renewed", seconds=story.now + LONG, detail=symbols)
     one.hears("authenticated", TRADES)
 

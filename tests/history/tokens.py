@@ -1,4 +1,4 @@
-"""Tokens of clients and publishers: how long they hold, and what they are for."""
+"""Tokens of clients and publishers: how long they are valid, and for which symbols."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class Wallet:
         self._count = 0
 
     def widen(self) -> None:
-        """Let all tokens be for all symbols from now on."""
+        """Issue tokens for all symbols from now on."""
         self._narrow = None
 
     def issue(self) -> Token:
-        """Make the next token."""
+        """Return the next token."""
         self._count += 1
         symbols = self._narrow if self._count % 2 == 0 else None
         claims: dict[str, object] = {"sub": self._name, "exp": time.time() + LIFETIME}
@@ -56,7 +56,7 @@ class Wallet:
 
 
 def publishing(name: str, *, may: bool = True) -> str:
-    """Make a publisher's token; one that ``may`` not publish is good for reading alone."""
+    """Return a publisher's token; with ``may`` false it only allows reading."""
     scope = "read publish" if may else "read"
     return _sign({"sub": name, "exp": time.time() + PUBLISHER_LIFETIME, "scope": scope})
 

@@ -26,7 +26,7 @@ def write(file: Path, text: str) -> None:
 
 @pytest.fixture
 async def http(built: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """Call a server that asks everybody for a token."""
+    """Call a server that requires a token."""
     async with (
         serve(port=0, auth_mode="jwt", auth_jwt_secret="s" * 32) as server,
         httpx.AsyncClient(base_url=server.http_url, trust_env=False, timeout=PATIENCE) as client,

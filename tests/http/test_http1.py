@@ -52,7 +52,7 @@ def halves(data: bytes) -> list[bytes]:
 
 
 def by_byte(data: bytes) -> list[bytes]:
-    """Send each byte by itself."""
+    """Send each byte in its own segment."""
     return [data[at : at + 1] for at in range(len(data))]
 
 

@@ -1,4 +1,4 @@
-"""What somebody gets who may have one update in so many milliseconds."""
+"""What a client gets that may have one update in so many milliseconds."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ LINGER = 10.0
 
 
 class World:
-    """Readers of an engine, subscribers beside them, and what the feed is told."""
+    """Readers of an engine, subscribers beside them, and a record of the feed's demand."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -174,7 +174,7 @@ async def test_what_was_known_before_is_no_news() -> None:
         world.later(LINGER)
     world.readers.read(AAPL, "alice", Position("1800-a", 7))
     late = StateLog(AAPL, 1)
-    late.append(update(9, epoch="1700-a"))  # which Redis tells late
+    late.append(update(9, epoch="1700-a"))  # which Redis delivers late
     notice(late)
     assert not world.readers.has_news(AAPL)
 
@@ -189,7 +189,7 @@ async def test_nobody_waits_in_vain_or_past_the_end() -> None:
 
     assert await world.readers.wait(QUOTE, "alice", 60, vain) is False
     assert await world.readers.wait(QUOTE, "alice", 0, never) is False
-    assert await world.readers.wait(TSLA, "alice", 60, never) is False  # nobody has read it
+    assert await world.readers.wait(TSLA, "alice", 60, never) is False  # no client has read it
     waiting = asyncio.create_task(world.readers.wait(QUOTE, "alice", 60, never))
     await asyncio.sleep(0)
     world.readers.close()

@@ -29,7 +29,7 @@ QUOTE = {"code": "US.AAPL", "last": 5.5, "open": 5, "high": 6, "low": 5, "prev_c
 
 @asynccontextmanager
 async def reading(**settings: Any) -> AsyncIterator[tuple[Server, httpx.AsyncClient]]:
-    """Yield a server and somebody who reads."""
+    """Yield a server and a client that reads."""
     async with (
         serve(port=0, **settings) as server,
         httpx.AsyncClient(base_url=server.http_url, trust_env=False) as http,
@@ -39,7 +39,7 @@ async def reading(**settings: Any) -> AsyncIterator[tuple[Server, httpx.AsyncCli
 
 @pytest.fixture(scope="module")
 def one_opend() -> Iterator[Controller]:
-    """Yield a simulated OpenD that lets go at once; it takes long to start."""
+    """Yield a simulated OpenD that lets a subscription end at once; it starts slowly."""
     controller = Controller()
     yield controller
     controller.close()
@@ -53,7 +53,7 @@ def opend(one_opend: Controller) -> Controller:
 
 
 def fed(opend: Controller, **settings: Any) -> Any:
-    """Yield a server that it feeds, and somebody who reads."""
+    """Yield a server that the simulated OpenD feeds, and a client that reads."""
     quick = {"futu_min_subscription_seconds": 0.2, "futu_linger_seconds": 0.6}
     return reading(feed="futu", futu_port=opend.port, **(quick | settings))
 
@@ -160,7 +160,7 @@ async def test_what_creates_no_demand(opend: Controller) -> None:
         assert not opend.held()
         for site in ("same-origin", "same-site", "none"):
             await http.get("/quotes/AAPL", headers={**mine, "Sec-Fetch-Site": site})
-        assert not opend.held()  # somebody has published it just now
+        assert not opend.held()  # a publisher has published it just now
         await asyncio.sleep(0.7)
         await http.get("/quotes/AAPL", headers={**mine, "Sec-Fetch-Site": "same-site"})
         await eventually(lambda: len(opend.held()) == 1, "the subscription")

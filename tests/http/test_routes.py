@@ -502,7 +502,7 @@ def key_file(path: Path) -> Path:
 
 @asynccontextmanager
 async def asking(path: Path, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client of a server that asks who it is, and knows one publisher's key."""
+    """Yield a client of a server that requires credentials and knows one publisher's key."""
     key_file(path)
     given = {"auth_mode": "jwt", "auth_jwt_secret": SECRET, "auth_api_keys_file": str(path)}
     async with (

@@ -88,7 +88,7 @@ async def test_a_publisher_that_leaves_in_mid_body_leaves_no_traceback(
 
 
 async def answer_to(port: int, *pieces: bytes) -> bytes:
-    """Send something, and give all that comes until the server closes."""
+    """Send something, and return all that arrives until the server closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         for piece in pieces:

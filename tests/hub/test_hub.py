@@ -33,7 +33,7 @@ V1 = ViewSpec("v1", "AAPL")
 
 
 class World:
-    """A hub with a stopped clock, and the logs of an engine that notes what is wanted."""
+    """A hub with a stopped clock, and an engine's logs that record the demand."""
 
     def __init__(
         self,
@@ -105,13 +105,13 @@ class World:
     def resume(
         self, outbox: RecordingOutbox, topic: Topic, spec: ViewSpec, since: Since, **options: bool
     ) -> Placement:
-        """Let a client go on from what it has."""
+        """Subscribe a client that continues after what it already has."""
         place = self.hub.subscribe(outbox, self.interests.open(topic), spec, since, **options)
         self.hub.start(outbox, [topic])
         return place
 
     def fill_up(self, outbox: RecordingOutbox) -> None:
-        """Let the next write find the client full, as a transport does."""
+        """Make the client's buffer full at the next write, as a transport does."""
 
         def full() -> None:
             outbox.on_write = lambda: None
@@ -141,7 +141,7 @@ def test_an_update_is_rendered_once_for_all_its_subscribers() -> None:
 
 
 def test_each_spelling_is_a_view_of_its_own() -> None:
-    """Clients are answered under the spelling they used."""
+    """Clients get messages with the symbol as they requested it."""
     world = World()
     short, long = world.client(), world.client(spec=OTHER)
     world.publish(1)
@@ -183,7 +183,7 @@ def test_a_topic_that_cannot_be_shown_takes_no_other_down(
 
 
 def test_only_subscribers_get_an_update() -> None:
-    """Other topics, and topics nobody here wants, go nowhere."""
+    """Updates of other topics are sent to no client."""
     world = World()
     outbox = world.client(TSLA)
     world.publish(1)
@@ -244,7 +244,7 @@ def test_subscribing_again_replaces_the_view_and_shows_the_state_again() -> None
 
 
 def test_a_client_that_cannot_take_more_gets_only_the_newest_later() -> None:
-    """It holds nobody up, nothing is kept for it, and one frame brings it up to date."""
+    """It delays no other client, has no queue, and one frame brings it up to date."""
     world = World()
     slow, quick = world.client(), world.client()
     world.hold(slow)
@@ -277,7 +277,7 @@ def test_a_client_that_subscribes_while_it_cannot_take_more_sees_the_state_later
 
 
 def test_catching_up_stops_where_the_client_takes_no_more() -> None:
-    """The rest stays held back until it can again."""
+    """The rest waits until it can take data again."""
     world = World()
     slow = world.client()
     world.subscribe(slow, TSLA, SPEC)
@@ -526,7 +526,7 @@ def test_trades_are_kept_for_who_cannot_take_them_and_then_come_all() -> None:
 
 
 def test_past_the_bound_trades_are_a_gap_and_never_lost_silently() -> None:
-    """The client is told which are missing, and so are the numbers."""
+    """The gap names the missing numbers."""
     world = World(history_size=10)
     slow = world.client(TRADES)
     world.hold(slow)
@@ -785,7 +785,7 @@ def test_what_is_lost_of_an_epoch_goes_with_the_word_that_it_is_over() -> None:
 
 
 def past(*seqs: int) -> list[Update]:
-    """Give trades from before anybody asked."""
+    """Return trades that happened before the first subscription."""
     return [msgspec.structs.replace(update(seq, TRADES), backfill=True) for seq in seqs]
 
 
@@ -885,7 +885,7 @@ steps = st.lists(
 
 
 def come_back(world: World, place: Position, topic: Topic) -> RecordingOutbox:
-    """Let a client come back that has all up to a place."""
+    """Resume a client's subscription after a position; it must recover."""
     outbox = RecordingOutbox()
     assert world.resume(outbox, topic, SPEC, Cursor(place)) == (place, True)
     outbox.flush()
@@ -1156,7 +1156,7 @@ def test_what_cant_be_read_is_told_once_a_minute_and_topic() -> None:
 
 
 def test_what_cant_be_read_is_told_though_nothing_comes_next() -> None:
-    """Soon; and what comes then isn't told twice."""
+    """The gap is sent soon; the next update doesn't repeat it."""
     world = World()
     one = world.client(TRADES, V1)
     world.publish(1, topic=TRADES)
@@ -1218,7 +1218,7 @@ def test_what_cant_be_read_of_a_topic_nobody_sees_is_nobodys_concern() -> None:
 
 @pytest.mark.parametrize("topic", [AAPL, TRADES, CANDLES])
 def test_a_removed_topic_begins_anew(topic: Topic) -> None:
-    """Its subscribers are told, newcomers are shown nothing, and what comes next is the first."""
+    """Subscribers are notified, newcomers get nothing, and the next update is the first."""
     world = World()
     one, lagging = world.client(topic, V1), world.client(topic, V1)
     world.publish(1, 2, topic=topic)

@@ -108,7 +108,7 @@ def test_what_is_polled_is_closed_although_it_is_fresh() -> None:
 
 
 def test_a_topic_whose_publisher_is_gone_is_stale() -> None:
-    """However fresh it is, unless somebody has published since or its feed says something worse."""
+    """Fresh data don't count, unless another publication followed or the feed reports worse."""
     newest, gone = update(3), PublisherGone(Position("e", 3), "its publisher is gone")
     judge = functools.partial(status_of, newest, now_ms=0, stale_after=0)
     told = judge(supply=None, gone=gone)

@@ -12,7 +12,7 @@ from tests.support import AAPL, NumberRenderer, RecordingOutbox, update
 
 
 class Statuses(NumberRenderer):
-    """Keeps each status that it rendered."""
+    """A renderer that keeps each status."""
 
     def __init__(self) -> None:
         self.said: list[Status] = []

@@ -27,7 +27,7 @@ BROKER = {"id": 1, "name": "a", "pos": 1}
         ("timeframe", {"time": 1767225600000, "price": 1, "avg": 1}, ["avg"]),
         # What both forms have is ours, unless something of futu-api's stands beside it.
         ("quote", {"volume": 5, "vol": 1}, ["vol"]),
-        # Words and numbers in other spellings are for the reader to judge.
+        # The reader decides on words and numbers in other forms.
         ("trades", {"trades": [TRADE | {"side": "BUY", "x": 1}]}, ["trades[0].x"]),
         # A book's other fields are kept, and futu-api's rows are taken as they are.
         ("orderbook", {"bids": [], "asks": [], "venue": "x"}, []),

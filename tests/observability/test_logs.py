@@ -160,7 +160,7 @@ def test_a_reader_that_stands_still_holds_nobody_up() -> None:
 
 
 def test_a_reader_that_is_gone_is_no_fault() -> None:
-    """What nobody can read is counted as dropped."""
+    """Lines that can't be written are counted as dropped."""
     reading, writing = os.pipe()
     os.close(reading)
     writer = logs.Writer(writing)

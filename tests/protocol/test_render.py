@@ -286,7 +286,7 @@ class World:
         self.hub.catch_up(client)
 
     def settle(self) -> None:
-        """Let all timers run, and every client take everything."""
+        """Run all timers until every client has received everything."""
         self.timer.run()
         for client in self.clients:
             for _ in range(3):  # the first time may find it full again
@@ -337,7 +337,7 @@ happenings = st.lists(
 
 @pytest.fixture(params=["joined", "piecemeal"], scope="module")
 def pending_bytes(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let a flush write everything at its end, or each frame at once."""
+    """Run a test twice: a flush writes everything at its end, or each frame at once."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "piecemeal":
             patch.setattr(batch, "PENDING_BYTES", 1)

@@ -1,4 +1,4 @@
-"""Several nodes in one process, on a clock that stands still: what is between them is slow."""
+"""Several nodes in one process, on a clock that the test moves; messages between them are slow."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TTL = 60.0
 
 
 class Between:
-    """What is between the nodes: messages, and Redis."""
+    """The connections between the nodes, and to Redis."""
 
     def __init__(self, timer: WorldTimer, seed: int) -> None:
         self.timer = timer
@@ -36,11 +36,11 @@ class Between:
         self.members: dict[str, Members] = {}
 
     async def hop(self) -> None:
-        """Let a message take its time."""
+        """Wait for as long as a message between nodes may take."""
         await asyncio.sleep(self.chance.uniform(0, HOP_SECONDS))
 
     def is_away(self, node: str) -> bool:
-        """Return whether a node finds no way to Redis."""
+        """Return whether a node can't reach Redis."""
         return self.is_down or node in self.dead
 
     async def call(self, node: str, script: Callable[[], Any]) -> Any:
@@ -142,7 +142,7 @@ class Records:
 
 
 class Members:
-    """The nodes, who ask each other."""
+    """The nodes of the cluster, which send each other requests."""
 
     def __init__(self, between: Between, id_: str) -> None:
         self.id = id_
@@ -167,7 +167,7 @@ class Members:
             return None
 
     async def tell(self, node: str, method: str, body: bytes) -> None:
-        """Tell a node, which may never hear it."""
+        """Send a message to a node; it may get lost."""
         try:
             await self.ask(node, method, body, 1.0)
         except EngineAwayError:
@@ -225,7 +225,7 @@ class Node(SessionWorld):
         return not isinstance(store, RedisSessionStore) or store.persister.is_idle
 
     def die(self) -> None:
-        """End at once: nobody is told, nothing is saved."""
+        """End at once: no other node is told, and nothing is saved."""
         self.between.members.pop(self.id)
         self.between.dead.add(self.id)
         for session in self.registry.sessions():
@@ -294,7 +294,7 @@ class Nodes:
         """Take note of what is lost with a node."""
 
     def assert_nothing_is_left(self, topics: Sequence[Topic]) -> None:
-        """Nobody is there any more, and nobody can come back."""
+        """Check that no client is connected and no session can be resumed."""
         for node in self.nodes:
             store = node.store
             assert len(store) == 0

@@ -294,7 +294,7 @@ def test_a_warning_names_the_id_that_several_use(caplog: pytest.LogCaptureFixtur
 
 
 def test_a_duplicate_is_not_waited_for_while_the_owner_is_there() -> None:
-    """Nobody could tell whose session it is."""
+    """It would be unclear whose session it is."""
     world = SessionWorld()
     first = world.enter("me", "AAPL")
     second = world.enter("me")
@@ -305,7 +305,7 @@ def test_a_duplicate_is_not_waited_for_while_the_owner_is_there() -> None:
 
 
 def test_two_tabs_that_reconnect_do_not_fight() -> None:
-    """Each answers when the other comes: nobody is closed."""
+    """Each answers the ping when the other connects, so none is closed."""
     world = SessionWorld()
     first = world.enter("me", "AAPL")
     for _ in range(20):
@@ -370,7 +370,7 @@ async def test_a_v1_client_goes_on_where_it_says_it_was() -> None:
 
 
 async def test_past_the_history_there_is_a_gap() -> None:
-    """It is told before what is left."""
+    """The gap is sent before the remaining updates."""
     world = SessionWorld(history_size=3)
     first, token = welcomed(world)
     first.say("subscribe", symbol="AAPL", channel="trades")
@@ -449,7 +449,7 @@ async def test_what_the_client_names_no_position_of_begins_with_the_newest() -> 
 
 
 async def test_an_epoch_that_is_over_is_a_gap() -> None:
-    """Nobody can tell what came between."""
+    """It is unknown what was published in between."""
     world = SessionWorld()
     first, token = welcomed(world)
     first.say("subscribe", symbol="AAPL", channel="trades")
@@ -463,7 +463,7 @@ async def test_an_epoch_that_is_over_is_a_gap() -> None:
 
 
 async def test_a_session_that_is_still_connected_is_taken_over_by_its_token() -> None:
-    """The connection that had it is told why it ends."""
+    """The earlier connection is closed with the reason."""
     world = SessionWorld()
     first, token = welcomed(world)
     first.say("subscribe", symbol="AAPL")
@@ -477,7 +477,7 @@ async def test_a_session_that_is_still_connected_is_taken_over_by_its_token() ->
 
 
 async def test_both_the_old_and_the_new_token_are_good_for_the_next_time() -> None:
-    """The answer that told the new one may have been lost on its way."""
+    """The answer with the new token may have been lost."""
     for use_old in (True, False):
         world = SessionWorld()
         first, old = welcomed(world)
@@ -497,7 +497,7 @@ async def test_both_the_old_and_the_new_token_are_good_for_the_next_time() -> No
 
 @pytest.mark.parametrize("principal", [BOB, None])
 def test_a_token_is_good_for_its_owner_alone(principal: Principal | None) -> None:
-    """Whoever else has it learns nothing."""
+    """Another principal learns nothing from it."""
     world = SessionWorld()
     first, token = welcomed(world, principal=ALICE)
     first.say("subscribe", symbol="AAPL")
@@ -569,7 +569,7 @@ def test_places_are_compared_by_number_within_one_epoch() -> None:
     assert resumed["restored"][0]["seq"] is None
 
 
-# What the reviews found
+# Bugs that reviews found
 
 
 async def test_another_interval_loses_no_trade_and_repeats_none() -> None:
@@ -660,7 +660,7 @@ async def test_a_v1_client_of_the_same_id_has_no_part_in_a_challenge() -> None:
 
 
 def test_sessions_of_one_address_that_wait_are_bounded() -> None:
-    """So that nobody takes the room of others."""
+    """So one address can't use up the room of others."""
     world = SessionWorld(max_per_address=2)
     for client_id in ("a", "b", "c"):
         world.enter(client_id, "AAPL").vanish()
@@ -712,7 +712,7 @@ def test_a_topic_is_wanted_as_long_as_its_lost_client_may_come_back(
 
 
 def test_a_topic_is_not_wanted_after_a_goodbye() -> None:
-    """Nobody comes back."""
+    """The client won't come back."""
     world = SessionWorld()
     world.enter("me", "AAPL").goodbye()
     assert world.engine.want(AAPL) is None

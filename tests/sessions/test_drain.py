@@ -63,7 +63,7 @@ def test_each_client_has_a_slot_of_its_own(count: int, seconds: float, chance: f
 
 
 async def test_clients_are_told_and_closed_one_after_the_other() -> None:
-    """Each at about the time that it was told, with the code that asks it to come back."""
+    """Each is closed at about its announced time, with the code that asks it to reconnect."""
     node = Node(10)
     await node.drain(2)
     assert node.there == []
@@ -85,7 +85,7 @@ async def test_without_time_all_go_at_once() -> None:
 
 
 async def test_it_ends_when_nobody_is_left() -> None:
-    """Nobody waits for the rest of the time."""
+    """It doesn't wait for the rest of the time."""
     node = Node(0)
     await node.drain(3600)
     assert node.now < 100.1

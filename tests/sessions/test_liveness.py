@@ -7,7 +7,7 @@ from tests.support import ManualTimer
 
 
 class Client:
-    """The other side, as far as a watch sees it."""
+    """A client, as far as the liveness check sees it."""
 
     def __init__(self) -> None:
         self.heard_at = 1000.0
@@ -65,7 +65,7 @@ def test_only_the_answer_to_what_was_asked_is_one() -> None:
 
 
 def test_what_was_sent_before_a_client_was_heard_of_has_come() -> None:
-    """But for what may have crossed its word."""
+    """Messages that may have crossed with its answer don't count."""
     client, watch = watched()
     client.heard_at = 1234.0
     assert watch.delivered_before() == 1234.0 - PROOF_SECONDS

@@ -1,4 +1,4 @@
-"""What a client leaves behind."""
+"""What the session of a lost client keeps."""
 
 from __future__ import annotations
 

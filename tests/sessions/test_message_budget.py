@@ -81,7 +81,7 @@ def test_refused_messages_and_refused_publications_are_counted_apart() -> None:
 
 
 def test_without_rates_everything_goes() -> None:
-    """Nobody is told anything."""
+    """No message is refused."""
     one, _ = allowance()
     assert all(one(kind) is None for kind in (True, False) * 1000)
     assert not one.is_abused

@@ -1,4 +1,4 @@
-"""Sessions among several nodes, in thousands of interleavings: none is lost, none is had twice."""
+"""Sessions among several nodes, in thousands of interleavings: no loss, no duplicate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTLED_SECONDS: Final = 12.0
 
 
 class Owner:
-    """A person with one page open: what it asked for, and where it is connected."""
+    """A user with one page open: its subscriptions, and the node of its connection."""
 
     def __init__(self, client_id: str) -> None:
         self.client_id = client_id
@@ -34,7 +34,7 @@ class Owner:
 
     @property
     def sees(self) -> set[str]:
-        """What its connection is shown."""
+        """Return what its connection receives."""
         if self.connection is None:
             return set()
         return symbols_of(self.connection.session)
@@ -64,7 +64,7 @@ class Cluster(Nodes):
         return peer
 
     def drop(self, who: int, _at: int) -> None:
-        """A connection is cut, and the server isn't told."""
+        """A connection is cut, but the server doesn't notice."""
         connection = self.owners[who].connection
         if connection is None:
             return
@@ -79,7 +79,7 @@ class Cluster(Nodes):
         self.pass_time(4 * HOP_SECONDS)
 
     def vanish(self, who: int, at: int) -> None:
-        """A connection is cut, and the server sees it."""
+        """A connection is cut, and the server notices."""
         connection = self.owners[who].connection
         self.drop(who, at)
         if connection is not None and not connection.ended:
@@ -143,7 +143,7 @@ PLAYS: Final = st.lists(
 
 
 def play(cluster: Cluster, steps: list[tuple[str, int, int]]) -> None:
-    """Let things happen, then let everybody come back, and look what they are shown."""
+    """Run the steps, reconnect every client, and check what each one receives."""
     for name, who, at in steps:
         getattr(cluster, name)(who, at)
         cluster.timer.loop.settle()

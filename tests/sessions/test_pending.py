@@ -24,7 +24,7 @@ Outcomes = list[Position | InvalidInput]
 
 
 class World(SessionWorld):
-    """One client of v1, reads that can be held, and a publisher that notes its batches."""
+    """A v1 client, reads that a test can delay, and a publisher that records its batches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class World(SessionWorld):
         return [Position("e", number) for number, _ in enumerate(updates, 1)]
 
     def hold_outcomes(self) -> asyncio.Future[Outcomes]:
-        """Let publications wait for what is returned, as they do with an engine in Redis."""
+        """Make publications wait for the returned future, as an engine in Redis does."""
         self.engine.waits = True  # type: ignore[misc] # of this one alone
         self.outcome = asyncio.get_running_loop().create_future()
         return self.outcome
@@ -78,7 +78,7 @@ class World(SessionWorld):
         ]
 
     def hold_reads(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Read every topic first that is opened from now on."""
+        """From now on, read every topic first that is opened."""
 
         def open_later(topics: Sequence[Topic]) -> asyncio.Future[Sequence[Interest]]:
             self.asked.append(list(topics))

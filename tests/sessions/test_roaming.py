@@ -31,7 +31,7 @@ def trade(size: int) -> TradesData:
 
 
 async def size_of(client: Client) -> int:
-    """Give the best bid's size of the next book."""
+    """Return the best bid's size in the next book."""
     while True:
         message = await client.hear()
         if message["type"] == "orderbook_update":
@@ -51,7 +51,7 @@ async def lose(server: Server, url: str, *sizes: int) -> None:
 
 
 async def next_of(client: Client, kind: str) -> Any:
-    """Give the next message of a kind."""
+    """Return the next message of a type."""
     while True:
         message = await client.hear()
         if message["type"] == kind:
@@ -63,7 +63,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def is_saved(server: Server, client_id: str) -> bool:
-    """Tell whether a client's session is kept where other nodes find it."""
+    """Return whether a client's session is saved where other nodes find it."""
     return any(
         persister_of(server).is_saved(session)
         for session in registry_of(server).sessions()
@@ -78,14 +78,14 @@ def persister_of(server: Server) -> SessionPersister:
 
 
 def set_times(server: Server, times: SessionTimes) -> None:
-    """Let other intervals hold from now on."""
+    """Use other intervals from now on."""
     ownership = registry_of(server).ownership
     assert isinstance(ownership.store, RedisSessionStore)
     ownership._times = ownership.store._times = times
 
 
 def is_away(server: Server) -> bool:
-    """Tell whether Redis is, as far as a node knows."""
+    """Return whether a node considers Redis unreachable."""
     return server.parts.backend.engine.status().state == "away"
 
 

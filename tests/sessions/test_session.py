@@ -32,11 +32,11 @@ class World(SessionWorld):
         return self.peer.ended
 
     def heard(self) -> list[str]:
-        """Give the types of the messages written so far, and forget them."""
+        """Return the types of the messages written since the last call."""
         return self.peer.heard()
 
     def messages(self) -> list[Any]:
-        """Give the messages written so far, and forget them."""
+        """Return the messages written since the last call."""
         return self.peer.messages()
 
     def say(self, text: str) -> None:

@@ -381,7 +381,7 @@ class Reader:
         self.broke: set[str] = set()
 
     def hear(self, message: Any) -> None:
-        """Take a message; trades that go on elsewhere than the client is have to be a gap."""
+        """Receive a message; trades that don't continue at the client's position must be a gap."""
         match message["type"]:
             case "subscription_confirmed" if message["epoch"] is not None and self.place is None:
                 self.place = (message["epoch"], message["seq"])

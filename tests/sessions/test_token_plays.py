@@ -46,7 +46,7 @@ class V1Connection(Connection):
         self._works = False
 
     def look(self) -> None:
-        """Take what came."""
+        """Read what arrived."""
         for message in self.messages():
             if message["type"] == "welcome":
                 self.token = message["session"]
@@ -85,13 +85,13 @@ class TokenCluster(Nodes):
         self.people = [Person("one"), Person("two")]
 
     def connect(self, who: int, at: int) -> None:
-        """Come, show a token, and wait for the answer."""
+        """Connect with a token, and wait for the answer."""
         self.connect_unheard(who, at)
         self.pass_time(4 * HOP_SECONDS)
         self.hear(self.people[who])
 
     def connect_unheard(self, who: int, at: int) -> None:
-        """Come and show a token."""
+        """Connect with a token, without reading the answer."""
         person = self.people[who]
         if person.connection is not None:
             self.drop(who, at)
@@ -107,7 +107,7 @@ class TokenCluster(Nodes):
             peer.resumed = "new"
 
     def hear(self, person: Person) -> None:
-        """Hear what came of the wish to resume."""
+        """Read the answer to the resume request."""
         peer = person.connection
         if peer is None or peer.ended:
             return
@@ -142,7 +142,7 @@ class TokenCluster(Nodes):
         person.connection = None
         person.gone_at = self.timer.now
         # A client takes a moment to notice and to come back, longer than its session takes to be
-        # found and saved: whoever shows a token at two nodes at once may be unknown to one.
+        # found and saved: a token at two nodes at once may be unknown to one of them.
         self.pass_time(10 * HOP_SECONDS)
 
     def drop_at_once(self, who: int, _at: int) -> None:

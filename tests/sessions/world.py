@@ -39,7 +39,7 @@ async def _publishes_nothing(*_args: object) -> list[Any]:
 
 
 class ClientTransport:
-    """A client that writes plain texts to a list, and answers pings when it is told to."""
+    """A client that keeps plain texts in a list, and answers pings when a test says so."""
 
     def __init__(self, world: SessionWorld) -> None:
         self.world = world
@@ -63,7 +63,7 @@ class ClientTransport:
             self._leave(None if code in FINAL else self.session.delivered_before())
 
     def go_on(self) -> None:
-        """Do what the session has to do, which waits for nothing here."""
+        """Do the pending work of the session; it waits for nothing here."""
 
     def pong(self) -> None:
         """Answer the newest ping."""
@@ -72,11 +72,11 @@ class ClientTransport:
         self.world.timer.loop.settle()
 
     def vanish(self, *, read_all: bool = False) -> None:
-        """Be lost without a goodbye."""
+        """Drop the connection without a goodbye."""
         self._leave(self.world.timer.now + 1 if read_all else self.session.delivered_before())
 
     def goodbye(self) -> None:
-        """Say that it doesn't come back."""
+        """Close the connection for good: the client doesn't come back."""
         self._leave(None)
 
     def _leave(self, until: float | None) -> None:
@@ -84,7 +84,7 @@ class ClientTransport:
         self.world.timer.loop.settle()
 
     def say(self, action: str, **fields: object) -> None:
-        """Say something, and let the server do what follows."""
+        """Send a message, and run what the server does with it."""
         self.heard_at = self.world.timer.now
         self.session.receive(json.dumps({"action": action, **fields}).encode())
         if self.session.has_to_wait:
@@ -93,17 +93,17 @@ class ClientTransport:
         self.world.flush()
 
     def messages(self) -> list[Any]:
-        """Give the messages that came since the last time."""
+        """Return the messages that arrived since the last call."""
         lines = b"".join(self.written).splitlines()
         self.written.clear()
         return [json.loads(one) for one in lines]
 
     def heard(self) -> list[str]:
-        """Give their types."""
+        """Return the types of the messages that arrived since the last call."""
         return [message["type"] for message in self.messages()]
 
     def volumes(self) -> list[tuple[str, int]]:
-        """Give the symbol and best bid's volume of each book that came since the last time."""
+        """Return symbol and best bid's volume of each book that arrived since the last call."""
         return [
             (message["symbol"], message["data"]["bids"][0]["volume"])
             for message in self.messages()
@@ -111,7 +111,7 @@ class ClientTransport:
         ]
 
     def trades(self) -> list[int]:
-        """Give the sizes of the trades that came since the last time, and -1 for a gap."""
+        """Return the sizes of the trades that arrived since the last call, and -1 for each gap."""
         sizes: list[int] = []
         for message in self.messages():
             if message["type"] == "gap":
@@ -249,11 +249,11 @@ class SessionWorld:
         return peer
 
     def flush(self) -> None:
-        """Let the hub send what waits, and no time pass."""
+        """Make the hub send what waits, without moving the clock."""
         self.timer.run_until(self.timer.now)
 
     def wait(self, seconds: float, *, each: Callable[[], None] = lambda: None) -> None:
-        """Let time pass, looking after the clients as often as the server does."""
+        """Move the clock, checking the clients as often as the server does."""
         until = self.timer.now + seconds
         while self.timer.now < until:
             self.timer.run_until(min(until, self.timer.now + 0.5))

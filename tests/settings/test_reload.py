@@ -18,7 +18,7 @@ QUICKER = RotationTimes(look_seconds=0.02, retry_seconds=0.1)
 
 
 class World:
-    """Settings in a folder, and what a server takes over of them."""
+    """Settings in a folder, and the changes that a server applies."""
 
     def __init__(self, folder: Path, environ: dict[str, str] | None = None, **flags: str) -> None:
         self.env_file = folder / ".env"

@@ -42,7 +42,7 @@ async def guarded(**settings: Any) -> AsyncIterator[Server]:
 
 
 async def refused(url: str, **options: Any) -> tuple[int, str, Any]:
-    """Give status, sentence and headers of a handshake that is refused."""
+    """Return status, sentence and headers of a refused handshake."""
     with pytest.raises(websockets.exceptions.InvalidStatus) as caught:
         async with connect(url, **options):
             pass
@@ -51,7 +51,7 @@ async def refused(url: str, **options: Any) -> tuple[int, str, Any]:
 
 
 async def closed(client: Client) -> int:
-    """Wait for the end, and give its code."""
+    """Wait for the end of the connection, and return its code."""
     try:
         while True:
             await client.hear()
@@ -343,7 +343,7 @@ async def test_a_proxy_may_say_who_somebody_is() -> None:
         ) as client:
             assert (await client.subscribe("AAPL"))["type"] == "subscription_confirmed"
         status, _, _ = await refused(server.ws_url + "me", additional_headers=said)
-        assert status == 403  # a proxy's word counts for pages of this server alone
+        assert status == 403  # a proxy's header counts only for pages of this server
         status, _, _ = await refused(server.ws_url + "me")
         assert status == 401
 
@@ -414,7 +414,7 @@ async def test_a_book_published_while_a_client_closes_is_not_taken_for_read(
                     await asyncio.sleep(0)
             await eventually(lambda: server.connection_count == 0, "the client to be lost")
             async with connect(f"{server.ws_url}me{number}") as client:
-                # Under load, the last one may still be waiting for company.
+                # Under load, the last one may still wait to be batched with others.
                 while (await client.hear())["data"]["n"] != number * 10 + 2:
                     pass
 

@@ -13,7 +13,7 @@ Pair = tuple[asyncio.Transport, socket.socket]
 
 @pytest.fixture
 async def pair() -> AsyncIterator[Pair]:
-    """Give our transport of a connection, and the other side's socket."""
+    """Yield our transport of a connection, and the socket of the other side."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         theirs = socket.create_connection(listener.getsockname())
         ours, _ = listener.accept()

@@ -52,7 +52,7 @@ async def raw(server: Server, path: str = "/ws/me", *headers: str) -> "Raw":
 async def held_back(
     server: Server, path: str, *, receives: int | None = None
 ) -> AsyncIterator["Raw"]:
-    """Connect a client that reads nothing yet; it has so much room in the system to receive."""
+    """Connect a client that doesn't read yet; its receive buffer has so many bytes."""
     sock = socket.socket()
     if receives is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
@@ -446,7 +446,7 @@ async def test_who_subscribes_to_much_on_the_address_and_never_reads_costs_littl
     for name in names:
         await server.publish(name, wide)
     async with contextlib.AsyncExitStack() as others:
-        # Somebody sees them all already, so that their frames are ready to be sent.
+        # Another client subscribes to all of them, so that their frames are already encoded.
         for number in range(2):
             other = await others.enter_async_context(
                 connect(

@@ -26,7 +26,7 @@ class Feed:
 
 
 async def test_a_change_reaches_the_feed_in_the_same_turn() -> None:
-    """No task, no delay; what isn't news isn't told."""
+    """There is no task and no delay; an unchanged demand isn't reported."""
     demand, feed = MemoryDemand(), Feed()
     demand.want(AAPL)
     await demand.follow(feed)
@@ -102,7 +102,7 @@ async def play(changes: list[tuple[str, int, Topic]]) -> None:
 
 
 def known(feed: Feed) -> dict[str, str]:
-    """Return what a feed takes for wanted; nothing may be told twice."""
+    """Return the topics that a feed has as wanted; no change may be reported twice."""
     found: dict[str, str] = {}
     for told in feed.told:
         what, symbol = told.split()
@@ -112,7 +112,7 @@ def known(feed: Feed) -> dict[str, str]:
 
 
 def all_of(wanted: list[dict[Topic, str]], living: set[int]) -> dict[str, str]:
-    """Return what nodes want together."""
+    """Return the topics that all nodes want together."""
     found: dict[str, str] = {}
     for number in living:
         for topic, what in wanted[number].items():

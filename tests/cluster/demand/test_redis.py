@@ -1,4 +1,4 @@
-"""What all nodes want together."""
+"""The demand of all nodes together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SELDOM = DemandTimes(look=1000.0)
 
 
 def members(name: str, living: Iterable[str]) -> Members:
-    """Make a node that knows these."""
+    """Return the members of a cluster, as one node knows them."""
     network = MemoryNetwork()
     for other in living:
         MemoryMembers(partial(Node, other, "group"), network)
@@ -33,7 +33,7 @@ def members(name: str, living: Iterable[str]) -> Members:
 
 
 class Wanted:
-    """What one node's feed is told."""
+    """The demand of a node, and what its feed is notified of."""
 
     def __init__(
         self, made: Backplane, name: str, living: Iterable[str], times: DemandTimes = TIMES
@@ -54,11 +54,11 @@ class Wanted:
         await self.demand.follow(self)
 
     def now(self) -> set[Topic]:
-        """Give what the feed takes for wanted; nothing may be told twice."""
+        """Return the topics that the feed has as wanted; no change may be reported twice."""
         return {topic for topic, what in self.ranks().items() if what == "wanted"}
 
     def ranks(self) -> dict[Topic, str]:
-        """Return what it takes for wanted, and what for wanted by reads alone."""
+        """Return the feed's topics with their rank: wanted by subscribers, or by reads alone."""
         found: dict[Topic, str] = {}
         for what, topic in self.told:
             assert found.get(topic, "unwanted") != what
@@ -68,7 +68,7 @@ class Wanted:
 
 @asynccontextmanager
 async def two(url: str) -> AsyncIterator[tuple[Wanted, Wanted]]:
-    """Give two nodes' demand."""
+    """Yield the demand of two nodes."""
     async with plane(url) as made:
         living = ["one", "two"]
         one, other = Wanted(made, "one", living), Wanted(made, "two", living)
@@ -78,7 +78,7 @@ async def two(url: str) -> AsyncIterator[tuple[Wanted, Wanted]]:
 
 
 def told(server: RedisServer, node: str) -> int:
-    """Count what a node has told."""
+    """Return the number of topics in a node's demand in Redis."""
     return int(server.cli("SCARD", KEYS.demand(node)))
 
 
@@ -107,7 +107,7 @@ async def test_the_feed_is_told_what_any_node_wants(
 async def test_what_any_node_subscribes_is_no_read(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """Whoever reads it beside; when the last subscriber leaves, the reads count."""
+    """Other nodes may read it too; when the last subscriber leaves, the reads count."""
     async with two(redis_url) as (one, other):
         one.demand.want_to_read(AAPL)
         other.demand.want_to_read(TSLA)
@@ -162,7 +162,7 @@ async def test_who_runs_the_feed_no_more_wants_nothing_of_it(redis_url: str) -> 
 async def test_what_is_wanted_for_a_moment_leaves_nothing(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """However often it changes; the last word counts."""
+    """After any number of changes, the last one counts."""
     async with two(redis_url) as (one, _):
         for _ in range(50):
             one.demand.want(AAPL)
@@ -190,7 +190,7 @@ async def test_a_new_node_is_heard_before_it_is_known_to_live(
 
 
 async def test_the_dead_want_nothing(redis_url: str, redis_server: RedisServer) -> None:
-    """What they wanted has run out by itself."""
+    """Their demand has expired."""
     async with two(redis_url) as (one, other):
         other.demand.want(AAPL)
         await eventually(lambda: told(redis_server, "two") == 1, "the demand in Redis")
@@ -227,7 +227,7 @@ async def test_a_word_that_gets_lost_is_said_again(tmp_path: Path) -> None:
 async def test_while_redis_is_away_this_node_counts(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """What others wanted last is still wanted; afterwards everything is told anew."""
+    """The last demand of other nodes still counts; afterwards all demand is published again."""
     async with plane(redis_url) as made:
         one, other = Wanted(made, "one", ["one", "two"]), Wanted(made, "two", ["one", "two"])
         other.demand.want(AAPL)

@@ -13,7 +13,7 @@ from tests.support import eventually
 
 
 class Runner:
-    """Who runs the feed; to begin may take a while."""
+    """A runner of the feed; its start may take a while."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -38,7 +38,7 @@ async def test_a_single_node_has_the_feed_when_it_is_started() -> None:
 
 
 async def test_a_single_node_that_is_refused_begins_anew() -> None:
-    """Under the next number, since nobody else takes it."""
+    """It takes the next fencing token, since no other node does."""
     election, runner = MemoryElection(), Runner()
     await election.start(runner)
     await election.note_fenced(1)

@@ -20,7 +20,7 @@ TIMES = ElectionTimes(lock=0.3, renewal=0.02)
 
 
 class Candidate:
-    """Who may run the feed, and what became of that."""
+    """A node that may run the feed, and a record of its terms as the leader."""
 
     def __init__(self, made: Backplane, name: str) -> None:
         self.told: list[str] = []
@@ -50,7 +50,7 @@ class Candidate:
 
 @asynccontextmanager
 async def two(url: str) -> AsyncIterator[tuple[Candidate, Candidate, Breaker]]:
-    """Give one who runs the feed, another, and the breaker before both."""
+    """Yield a candidate that leads, another one, and the breaker that both use."""
     async with plane(url) as made:
         one, other = Candidate(made, "one"), Candidate(made, "two")
         await one.start()
@@ -62,14 +62,14 @@ async def two(url: str) -> AsyncIterator[tuple[Candidate, Candidate, Breaker]]:
 
 
 async def turns(count: int = 3) -> None:
-    """Let everybody look at the lock so often."""
+    """Wait until every candidate has looked at the lock `count` times."""
     await asyncio.sleep(TIMES.renewal * count)
 
 
 async def test_the_lock_is_renewed_for_as_long_as_its_holder_lives(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """Under one number; nobody else gets it."""
+    """The fencing token stays the same, and no other node gets the lock."""
     async with two(redis_url) as (one, other, _):
         fence = one.fence
         assert redis_server.cli("GET", KEYS.lock) == f"{fence} one"
@@ -99,7 +99,7 @@ async def test_every_shard_is_fenced_before_the_feed_begins(
 async def test_who_resigns_is_followed_at_once(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next one has a higher number, and is told of it."""
+    """The next leader has a higher fencing token, and its runner is notified."""
     async with two(redis_url) as (one, other, _):
         before = await one.leads()
         await one.election.resign()
@@ -112,7 +112,7 @@ async def test_a_lock_that_nobody_renews_is_taken(redis_url: str) -> None:
     """Its holder was stopped, perhaps; once it goes on, it learns that it is over."""
     async with two(redis_url) as (one, other, _):
         before = await one.leads()
-        await one.election._changing.acquire()  # it stands still
+        await one.election._changing.acquire()  # the node hangs
         assert await other.leads() > before
         assert one.fence == before
         one.election._changing.release()
@@ -133,10 +133,10 @@ async def test_who_is_refused_ends_its_feed(redis_url: str) -> None:
 async def test_a_lock_that_is_lost_is_taken_again_under_its_number(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """Nobody else has had it since, so the feed needn't end."""
+    """No other node has led since, so the feed needn't stop."""
     async with two(redis_url) as (one, other, _):
         other.now = -1.0
-        other.election._away_until = 0.0  # it gives way, as after Redis was away
+        other.election._away_until = 0.0  # it resigns, as after an outage of Redis
         fence = await one.leads()
         for command in (("DEL", KEYS.lock), ("FLUSHALL",)):
             redis_server.cli(*command)
@@ -160,7 +160,7 @@ async def test_who_comes_back_after_another_begins_anew(
         one = Candidate(made, "one")
         await one.start()
         before = await one.leads()
-        # Meanwhile another had it, and has died.
+        # Meanwhile another node led, and has died.
         redis_server.cli("SET", KEYS.lock_number, before + 5)
         redis_server.cli("DEL", KEYS.lock)
         await eventually(lambda: len(one.told) == 3, "a new beginning")
@@ -173,7 +173,7 @@ async def test_who_comes_back_after_another_begins_anew(
 async def test_while_redis_is_away_the_feed_goes_on(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """Afterwards whoever had it has the first word, for a while."""
+    """Afterwards the former leader has precedence for a while."""
     async with two(redis_url) as (one, other, breaker):
         fence = await one.leads()
         await one.election._changing.acquire()
@@ -184,7 +184,7 @@ async def test_while_redis_is_away_the_feed_goes_on(
         breaker.succeed()
         await turns()
         assert (one.fence, other.fence) == (fence, None)
-        other.now = TIMES.precedence + 0.1  # nobody said a word
+        other.now = TIMES.precedence + 0.1  # no node was notified
         await other.leads()
         one.election._changing.release()
         await eventually(lambda: one.told[-1] == "lost", "the end of the first")
@@ -193,7 +193,7 @@ async def test_while_redis_is_away_the_feed_goes_on(
 async def test_a_fault_of_the_feed_does_not_end_the_looking(
     redis_url: str, caplog: pytest.LogCaptureFixture, redis_server: RedisServer
 ) -> None:
-    """The log tells."""
+    """The error is logged."""
     async with plane(redis_url) as made:
         one = Candidate(made, "one")
         one.before_gain = lambda: 1 / 0

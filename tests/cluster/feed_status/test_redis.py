@@ -1,4 +1,4 @@
-"""The board of notices."""
+"""The feed's status, as every node knows it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support import eventually
 
 
 async def test_notices_are_at_hand_at_all_nodes(redis_url: str) -> None:
-    """What changes is told; what is taken away is gone; a new node reads them."""
+    """Changes are sent, removed entries disappear, and a new node reads all of them."""
     async with node(redis_url, "one") as one, node(redis_url, "two") as other:
         board, theirs = one.cluster.feed_status, other.cluster.feed_status
         await one.leads()
@@ -38,7 +38,7 @@ async def test_notices_are_at_hand_at_all_nodes(redis_url: str) -> None:
 
 
 async def test_what_has_not_changed_is_not_told(redis_url: str) -> None:
-    """Asking nobody."""
+    """No call to Redis is made."""
     async with plane(redis_url) as made:
         board = RedisFeedStatus(made)
         await board.post(lambda: {"a": b"1"}, 1)
@@ -78,7 +78,7 @@ async def test_who_runs_the_feed_no_more_can_post_nothing(
 async def test_what_could_not_be_posted_is_posted_as_a_whole(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """Since nobody knows what of it was."""
+    """It is unknown which part of it reached Redis."""
     async with plane(redis_url) as made:
         board = RedisFeedStatus(made)
         await board.post(lambda: {"a": b"1", "b": b"1"}, 1)

@@ -1,4 +1,4 @@
-"""Nodes of one process, which can be lost as others are."""
+"""Nodes of one process, which can die as nodes of other processes do."""
 
 import asyncio
 from functools import partial
@@ -34,7 +34,7 @@ async def test_a_single_node_is_in_no_cluster() -> None:
 
 @pytest.mark.parametrize("lost", ["turn", ""])
 async def test_a_message_can_be_lost_on_its_way(lost: str) -> None:
-    """A question or its answer; nobody is told, so the patience of whoever asks runs out."""
+    """The caller isn't notified of a lost request or answer, so its timeout expires."""
     network = MemoryNetwork()
     one, _ = node("one", network), node("two", network)
     network.loses = lambda sender, receiver, method: (

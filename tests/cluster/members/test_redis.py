@@ -1,4 +1,4 @@
-"""Other nodes: who lives, and what they answer."""
+"""Other nodes: which are alive, and what they answer."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def test_who_was_forgotten_is_told(redis_url: str, redis_server: RedisServ
 
 
 async def test_while_redis_is_away_nobody_answers(redis_url: str) -> None:
-    """And nobody is waited for."""
+    """The caller doesn't wait for an answer."""
     async with node(redis_url, "one") as one:
         one.backend._plane.breaker.fail("gone")
         asked = members_of(one)
@@ -79,7 +79,7 @@ async def test_while_redis_is_away_nobody_answers(redis_url: str) -> None:
 
 
 async def test_a_node_asks_itself_also_while_redis_is_away(redis_url: str) -> None:
-    """There is nobody between."""
+    """The request doesn't go through Redis."""
     async with node(redis_url, "one") as one:
         asked = members_of(one)
 
@@ -116,7 +116,7 @@ async def test_nodes_write_what_all_who_live_can_read(
     """One that announces nothing reads the oldest format; they decide anew as nodes come and go."""
     async with plane(redis_url) as made:
         one, other = alone(made, "one"), alone(made, "two")
-        assert one.form == OLDEST  # as long as nobody is known
+        assert one.form == OLDEST  # as long as no other node is known
         for each in (one, other, one):
             await each.say()
         assert (one.form, other.form) == (NEWEST, NEWEST)
@@ -136,7 +136,7 @@ async def test_nodes_write_what_all_who_live_can_read(
 async def test_a_node_whose_word_cant_be_read_lives_all_the_same(
     redis_url: str, redis_server: RedisServer, said: bytes | str
 ) -> None:
-    """Nobody knows what it reads, so it is written to in the oldest format."""
+    """Its formats are unknown, so records are written in the oldest one."""
     async with plane(redis_url) as made:
         log = made.unreadable
         one = RedisMembers(made, lambda: Node("one", "group"), PulseTimes())

@@ -1,4 +1,4 @@
-"""Redis can't be reached, or can't do its work; and is back again."""
+"""Redis is unreachable or can't do its work, and recovers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.support import AAPL, CANDLES, PATIENCE, QUOTE, TRADES, TSLA, candle, 
 
 
 class Fault(NamedTuple):
-    """What is done to a Redis, and how that ends."""
+    """A fault of Redis, and how it ends."""
 
     begin: Callable[[RedisServer], object]
     end: Callable[[RedisServer], object]
@@ -127,7 +127,7 @@ async def test_the_feed_goes_on_for_its_own_node_and_then_for_all(
 async def test_a_redis_that_was_started_anew_begins_new_epochs(
     tmp_path: Path, persist: bool
 ) -> None:
-    """It may have lost what it had said last. Where it knows the numbers, they go on."""
+    """It may have lost its last updates; if it has the numbers, they continue."""
     with RedisServer(tmp_path, persist=persist) as server:
         async with (
             node(server.url, "one", patience=TIMEOUT) as one,
@@ -153,7 +153,7 @@ async def test_a_redis_that_was_started_anew_begins_new_epochs(
             await other.has(AAPL, after[1])
             print_, book = (position.seq for position in after)
             assert print_ == (3 if persist else 1)
-            assert book in ({2} if persist else {1, 2})  # the one before was told again, or not yet
+            assert book in ({2} if persist else {1, 2})  # 2: book 1 was republished
             assert {one_.epoch for one_ in after}.isdisjoint(one_.epoch for one_ in before)
             assert sorted(sizes(other.delivered)) == [1, 1, 2, 2, 3]
 
@@ -298,7 +298,7 @@ def data_of(topic: Topic, *numbers: int) -> list[Trades | Candle]:
 async def test_what_was_before_an_outage_is_kept_again_after_it(
     server: RedisServer, topic: Topic
 ) -> None:
-    """What the node published alone took its place meanwhile; nobody is shown it twice."""
+    """The node's own updates had replaced it meanwhile; no client gets it twice."""
     rules = RedisRules(local=True)
     async with (
         node(server.url, "one", patience=TIMEOUT, rules=rules) as one,

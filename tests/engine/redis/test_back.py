@@ -1,4 +1,4 @@
-"""What becomes of a node that Redis was away for, and what it leaves behind."""
+"""What a node does after an outage of Redis, and what it leaves behind."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def test_each_outage_has_an_epoch_of_its_own(server: RedisServer) -> None:
 async def test_a_lock_that_ran_out_meanwhile_is_taken_again_under_its_number(
     server: RedisServer, two: list[EngineNode]
 ) -> None:
-    """Whoever ran the feed has the first word, and what it has under way still counts."""
+    """The former leader has precedence, and its pending publications still count."""
     one, other = two
     fence, loop = one.fence, asyncio.get_running_loop()
     server.pause()
@@ -53,7 +53,7 @@ async def test_a_lock_that_ran_out_meanwhile_is_taken_again_under_its_number(
 
 
 async def test_a_node_that_was_cut_off_shows_what_the_others_have(server: RedisServer) -> None:
-    """Another ran the feed meanwhile, and may have said nothing since."""
+    """Another node led meanwhile, and may have published nothing since."""
     async with FaultyProxy(server.port) as proxy:
         url = f"redis://{HOST}:{proxy.port}/0"
         async with (
@@ -113,7 +113,7 @@ async def test_notices_are_posted_anew_when_redis_has_lost_them(
 async def test_an_end_while_redis_is_away_takes_no_time(
     server: RedisServer, two: list[EngineNode]
 ) -> None:
-    """Nobody can be told, so nobody is waited for."""
+    """No other node can be notified, so there is nothing to wait for."""
     server.pause()
     loop = asyncio.get_running_loop()
     for each in two:

@@ -1,4 +1,4 @@
-"""Publishing: what comes while a call is under way goes together in the next one."""
+"""Publishing: what arrives during a call goes together into the next call."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_an_update_is_written_as_it_is(made: Link, redis_server: RedisServ
 
 
 async def test_where_something_was_lost_an_epoch_begins(made: Link) -> None:
-    """Several in one call are all different, and the history holds the last one alone."""
+    """Several in one call all differ, and the history keeps only the last one."""
     one = batch_publisher(made)
     publications = [
         publication._replace(breaks=number in {2, 4})
@@ -175,7 +175,7 @@ async def test_what_cannot_be_done_is_told_to_everybody_in_it(tmp_path: Path) ->
 
 
 async def test_a_full_redis_does_all_of_a_call_or_nothing(tmp_path: Path) -> None:
-    """Nobody is told of what isn't kept."""
+    """Subscribers get no update that isn't stored."""
     topics = [Topic("orderbook", Symbol(f"US.S{number}")) for number in range(40)]
     with RedisServer(tmp_path) as server:
         async with link(server.url) as (made, breaker):
@@ -192,7 +192,7 @@ async def test_a_full_redis_does_all_of_a_call_or_nothing(tmp_path: Path) -> Non
 
 
 async def test_what_waits_at_the_end_is_given_up(tmp_path: Path) -> None:
-    """Whoever published it is told, and nothing is left."""
+    """Its publishers get an error, and nothing is left."""
     with RedisServer(tmp_path) as server:
         async with link(server.url, patience=5) as (made, _):
             one = batch_publisher(made)
@@ -220,7 +220,7 @@ async def test_many_topics_of_any_name_go_in_one_call(made: Link) -> None:
 def hand_in(
     one: BatchPublisher, size: int, *, at: float, place: Position = ELSEWHERE
 ) -> asyncio.Future[list[Position]]:
-    """Publish what was published before, at some time and place."""
+    """Publish data again that was published before at some place and time."""
     [state] = books(AAPL, size)
     late = Update(AAPL, place, state.data, server_ms=at)
     return one.publish([state], None, restored=lambda _topic: False, late=late)

@@ -1,4 +1,4 @@
-"""Redis is well, but what it tells a node gets lost: that is noticed, and read again."""
+"""Redis works, but its messages to a node get lost: the node notices, and reads again."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_a_subscription_that_is_killed_loses_no_trade(tmp_path: Path) -> N
 
 
 async def test_a_subscriber_that_is_too_slow_for_redis_loses_no_trade(tmp_path: Path) -> None:
-    """Redis cuts it off without a word when too much waits for it."""
+    """Redis cuts its connection silently when too much data waits for it."""
     limit = "client-output-buffer-limit pubsub 64kb 0 0"
     with RedisServer(tmp_path, config=[limit]) as server:
         async with node(server.url, "one") as one, node(server.url, "two") as other:
@@ -83,7 +83,7 @@ async def test_more_than_the_history_is_a_hole_that_shows_in_the_numbers(tmp_pat
 async def run_apart(
     proxy: FaultyProxy, url: str, monkeypatch: pytest.MonkeyPatch, times: RedisTimes
 ) -> tuple[EngineNode, Link]:
-    """Start a node that listens by way of a proxy, and does everything else directly."""
+    """Start a node that subscribes through a proxy, and does everything else directly."""
     apart = EngineNode(backend(url, "apart", times=times))
     way = Link(
         LinkSettings(f"redis://127.0.0.1:{proxy.port}/0", timeout=0.5), apart.engine._breaker
@@ -265,7 +265,7 @@ async def test_what_a_node_wants_outlives_its_standing_still(
         await one.leads()
         await other.follow(AAPL)
         await eventually(lambda: one.wanted == {AAPL}, "the demand")
-        # What becomes of them when nobody renews them.
+        # What happens to them when no node renews them.
         redis_server.cli("DEL", KEYS.demand("two"), KEYS.node("two"))
         await eventually(
             lambda: redis_server.cli("SCARD", KEYS.demand("two")) == "1", "the demand again"

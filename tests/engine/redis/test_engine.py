@@ -1,4 +1,4 @@
-"""Several nodes that share a Redis which is well. See also the files beside this one."""
+"""Several nodes that share a healthy Redis. See also the files beside this one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.support import AAPL, CANDLES, PATIENCE, QUOTE, TRADES, TSLA, candle, 
 
 @pytest.fixture
 async def two(redis_url: str) -> AsyncIterator[list[EngineNode]]:
-    """Give two nodes, of which the first runs the feed."""
+    """Yield two nodes; the first one runs the feed."""
     async with nodes(redis_url, "one", "two") as running:
         yield running
 
@@ -126,7 +126,7 @@ async def test_deployments_in_one_redis_know_nothing_of_each_other(redis_url: st
 
 
 async def test_nothing_published_gives_no_positions(two: list[EngineNode]) -> None:
-    """And asks nobody."""
+    """No call is made."""
     assert await asyncio.wait_for(two[0].engine.publish([]), PATIENCE) == []
 
 
@@ -156,7 +156,7 @@ async def test_a_lost_reply_doubles_nothing(redis_server: RedisServer, redis_url
 async def test_a_lost_reply_doubles_nothing_where_redis_has_forgotten_the_first_time(
     tmp_path: Path,
 ) -> None:
-    """It was started anew, or a replica took over: then nobody knows, and the publisher is told."""
+    """After a restart or failover the outcome is unknown, and the publisher gets an error."""
     with RedisServer(tmp_path) as server:
         async with (
             FaultyProxy(server.port) as proxy,
@@ -200,7 +200,7 @@ def full(server: RedisServer) -> None:
 async def test_who_is_refused_is_told_whether_nothing_was_published(
     server: RedisServer, fault: Callable[[RedisServer], object], published: str
 ) -> None:
-    """Nobody knows where Redis was asked and its answer never came; afterwards nothing was."""
+    """It is unknown if Redis was asked without an answer; after the outage began, nothing was."""
     async with node(server.url, "one", patience=TIMEOUT) as one:
         await one.engine.publish(trade(TRADES, 1))
         fault(server)
@@ -242,7 +242,7 @@ async def test_what_nobody_knows_of_can_be_sent_again_with_its_key(
 
 
 async def test_who_ran_the_feed_before_can_publish_nothing_more(two: list[EngineNode]) -> None:
-    """In no topic, also where the next one has said nothing yet; and it learns that it is over."""
+    """This holds for all topics, before the next leader publishes; it learns its term is over."""
     one, other = two
     before = one.fence
     topics = [Topic("orderbook", Symbol(f"US.S{number}")) for number in range(40)]
@@ -259,7 +259,7 @@ async def test_who_ran_the_feed_before_can_publish_nothing_more(two: list[Engine
     election._changing.release()
     await eventually(lambda: one.lost == 1, "the old one to end its feed")
     assert one.elected is None
-    [position] = await one.engine.publish(books(AAPL, 1))  # as anybody may
+    [position] = await one.engine.publish(books(AAPL, 1))  # as any node may
     assert position.seq == 1
     [position] = await other.engine.publish(books(AAPL, 2), fence=other.fence)
     assert position.seq == 2
@@ -294,7 +294,7 @@ async def test_leadership_moves_at_once_when_it_is_given_up(
 
 
 async def test_leadership_moves_when_a_node_dies(two: list[EngineNode]) -> None:
-    """Without a word, after the time that a lock lasts; its demand lasts no longer than it."""
+    """It moves when the lock expires; the dead node's demand lasts no longer."""
     one, other = two
     await one.follow(TSLA)
     await other.follow(AAPL)
@@ -345,7 +345,7 @@ async def test_a_node_without_a_feed_runs_none(redis_url: str) -> None:
 async def test_who_wants_a_topic_that_is_followed_gets_what_is_known_at_once(
     two: list[EngineNode],
 ) -> None:
-    """Nobody waits for Redis."""
+    """There is no wait for Redis."""
     one, other = two
     await one.engine.publish(trade(TRADES, 1, 2, 3))
     await other.engine.prepare([TRADES, AAPL])
@@ -402,7 +402,7 @@ async def test_books_have_a_history_where_they_are_kept(redis_url: str, keeps_bo
 
 
 async def test_a_history_in_redis_is_bounded(redis_url: str, redis_server: RedisServer) -> None:
-    """Roughly: Redis cuts whole pieces. Of what nobody publishes any more, all is forgotten."""
+    """The bound is approximate, since Redis cuts whole pages; unpublished topics expire."""
     async with node(redis_url, rules=RedisRules(10, LogRules(10))) as one:
         for _ in range(20):
             await one.engine.publish(trade(TRADES, *range(50)))
@@ -503,7 +503,7 @@ async def test_a_batch_of_many_goes_through(two: list[EngineNode]) -> None:
 async def test_final_candles_stay_in_redis_as_long_as_one_forms(
     two: list[EngineNode], redis_server: RedisServer
 ) -> None:
-    """One of a month forms for longer than what nobody publishes is kept."""
+    """A candle of a month forms for longer than unpublished topics are kept."""
     one, _ = two
     key = KEYS.topic(CANDLES).history
     await one.engine.publish([Publication(CANDLES, candle(1, final=True))], fence=one.fence)

@@ -1,4 +1,4 @@
-"""A replica takes over from a Redis that dies, or becomes one."""
+"""A replica takes over from a master that dies, or a master becomes a replica."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ node = functools.partial(
 
 @pytest.fixture
 def replica(tmp_path: Path, server: RedisServer) -> Iterator[RedisServer]:
-    """Give a Redis that has what the first one has."""
+    """Yield a replica of the first Redis."""
     with RedisServer(tmp_path / "replica", config=[f"replicaof {HOST} {server.port}"]) as running:
         yield running
 
 
 async def in_step(server: RedisServer, replica: RedisServer) -> None:
-    """Wait until the replica has everything."""
+    """Wait until the replica has all data."""
 
     def has_all() -> bool:
         return "up" in replica.cli("INFO", "replication") and server.cli("WAIT", 1, 50) == "1"
@@ -43,7 +43,7 @@ async def in_step(server: RedisServer, replica: RedisServer) -> None:
 async def take_over(
     server: RedisServer, replica: RedisServer, name: FaultyProxy, *nodes: EngineNode
 ) -> None:
-    """Let the first one die, and the replica have its name; wait until nodes are there."""
+    """Kill the first Redis, move its name to the replica, and wait until the nodes are back."""
     server.kill()
     for each in nodes:
         await each.away()  # else it may find only now and then that its connections are dead
@@ -55,7 +55,7 @@ async def take_over(
 
 @asynccontextmanager
 async def named(server: RedisServer) -> AsyncIterator[tuple[FaultyProxy, EngineNode, EngineNode]]:
-    """Give a name for a Redis that can move, and two nodes that know no other."""
+    """Yield a name for a Redis that can move, and two nodes that connect by this name only."""
     async with FaultyProxy(server.port) as name:
         url = f"redis://{HOST}:{name.port}/0"
         async with (
@@ -70,7 +70,7 @@ async def named(server: RedisServer) -> AsyncIterator[tuple[FaultyProxy, EngineN
 async def test_what_a_replica_has_not_got_is_told_again_and_never_numbered_twice(
     server: RedisServer, replica: RedisServer
 ) -> None:
-    """Quiet books too: whoever asks afterwards gets the newest."""
+    """This includes quiet books: a later reader gets the newest one."""
     async with named(server) as (name, one, other):
         await one.engine.publish(
             [*books(AAPL, 1), *books(TSLA, 1), *trade(TRADES, 1)], fence=one.fence
@@ -126,7 +126,7 @@ async def test_a_redis_that_becomes_a_replica_is_left(
 async def test_a_replica_alone_is_no_redis_to_publish_in(
     server: RedisServer, replica: RedisServer
 ) -> None:
-    """It says so, and this node goes on by itself."""
+    """It refuses writes, and this node enters outage mode."""
     async with node(replica.url, "one", patience=TIMEOUT, hears=False) as one:
         await one.away()
         assert "is a replica, and takes no writes" in (one.engine.status().detail or "")
@@ -160,7 +160,7 @@ async def test_a_replica_that_lags_may_have_the_book_of_a_faster_clock(
 
 
 async def test_a_failback_numbers_nothing_twice(server: RedisServer, replica: RedisServer) -> None:
-    """The first one is the same process, but lacks what it had said: it took the other's data."""
+    """The first Redis is the same process, but has the other's data, without its own last ones."""
     async with named(server) as (name, one, other):
         await one.engine.publish(trade(TRADES, 1))
         await in_step(server, replica)
@@ -189,7 +189,7 @@ async def test_a_failback_numbers_nothing_twice(server: RedisServer, replica: Re
 async def test_what_a_replica_that_is_taken_to_lacks_of_demand_is_told_again(
     server: RedisServer, replica: RedisServer
 ) -> None:
-    """Although nobody has lost a connection that listens, and no call has failed."""
+    """This works although no subscription was lost and no call has failed."""
     async with named(server) as (name, one, other):
         await eventually(lambda: TSLA in one.wanted, "the demand")
         await in_step(server, replica)
@@ -204,7 +204,7 @@ async def test_what_a_replica_that_is_taken_to_lacks_of_demand_is_told_again(
 
 
 async def test_an_older_epoch_that_redis_has_again_wins_nothing(tmp_path: Path) -> None:
-    """It kept a book from before it began anew once; trades of then aren't told again either."""
+    """Redis has an older book again; trades from then aren't sent again either."""
     with RedisServer(tmp_path, config=["save 3600 1"]) as server:
         async with (
             node(server.url, "one", patience=TIMEOUT) as one,

@@ -1,4 +1,4 @@
-"""What a node knows of a topic, whatever becomes of the messages."""
+"""What a node knows of a topic, whatever happens to the messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLENTY = 1000
 
 
 def followed(topic: Topic = TRADES, *seqs: int, size: int = PLENTY) -> GapDetector:
-    """Make a mirror that has read a topic with this history."""
+    """Return a gap detector that has read a topic with this history."""
     gap_detector = GapDetector(size, LogRules().log_of)
     assert gap_detector.follow(topic)
     gap_detector.read(topic, known(topic, *seqs))
@@ -73,7 +73,7 @@ def test_what_continues_is_news() -> None:
 
 
 def test_what_came_before_is_no_news() -> None:
-    """A message that comes twice changes nothing, one that overlaps tells what is new in it."""
+    """A duplicate changes nothing; of an overlapping message only the new part counts."""
     gap_detector = followed(TRADES, 1, 2, 3)
     assert gap_detector.hear(TRADES, updates(2, 3)) == ([], False)
     assert gap_detector.hear(TRADES, updates(3, 4)) == (updates(4), False)
@@ -102,7 +102,7 @@ def test_what_comes_while_it_is_read_waits() -> None:
 
 
 def test_an_epoch_that_began_while_it_was_read_makes_it_read_once_more() -> None:
-    """Nobody can tell which of both is the newer one."""
+    """It is unknown which of both epochs is the newer one."""
     gap_detector = GapDetector(PLENTY, LogRules().log_of)
     gap_detector.follow(TRADES)
     gap_detector.hear(TRADES, updates(2, epoch="1-f"))
@@ -168,14 +168,14 @@ def test_what_redis_was_told_again_is_no_news_but_has_another_place() -> None:
 
 
 class Read(NamedTuple):
-    """A read that is under way: asked after a position, answered by then or not yet."""
+    """A read in progress: the position it was requested after, and its answer, if there is one."""
 
     after: Position | None
     found: KnownTopic | None
 
 
 class World:
-    """A publisher, messages under way, and a mirror that reads when it has to."""
+    """A publisher, messages in transit, and a gap detector that reads when it has to."""
 
     def __init__(self, topic: Topic, size: int) -> None:
         self.topic, self.size = topic, size
@@ -208,7 +208,7 @@ class World:
         self.messages.append(message)
 
     def begin_anew(self, *, from_one: bool) -> None:
-        """Begin another epoch with the next update."""
+        """Begin a new epoch with the next update."""
         if self.newest is not None and self.newest.position.epoch == self.epochs[-1]:
             epoch = f"{len(self.epochs) + 1}-e"
             self.epochs.append(epoch)
@@ -232,7 +232,7 @@ class World:
             self.reading = Read(self.gap_detector.position(self.topic), None)
 
     def answer(self) -> None:
-        """What ``read.lua`` does."""
+        """Answer a read as ``read.lua`` does."""
         if self.reading is None or self.reading.found is not None:
             return
         after = self.reading.after
@@ -249,7 +249,7 @@ class World:
             self.deliver(news, missing=missing)
 
     def audit(self) -> None:
-        """Compare what there is with what is known."""
+        """Compare the true state with what the node knows."""
         newest = self.newest.position if self.newest is not None else None
         if newest != self.gap_detector.position(self.topic) and self.gap_detector.must_read(
             self.topic
@@ -257,13 +257,13 @@ class World:
             self.deliver([], missing=True)
 
     def reconnect(self) -> None:
-        """Lose all that is under way."""
+        """Lose all messages in transit."""
         self.messages.clear()
         if self.gap_detector.must_read(self.topic):
             self.deliver([], missing=True)
 
     def give_up(self) -> None:
-        """Be refused an answer."""
+        """Refuse the answer to a read."""
         if self.reading is not None:
             self.reading = None
             self.gap_detector.give_up(self.topic)

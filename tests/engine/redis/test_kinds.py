@@ -17,7 +17,7 @@ from tests.support import AAPL, PATIENCE, TRADES, eventually
 
 
 async def test_tls_and_a_password(tmp_path: Path) -> None:
-    """Everything goes that way, and nobody comes in without."""
+    """All traffic uses TLS, and no client connects without the password."""
     with RedisServer(tmp_path, tls=True, password="p@ss w/rd") as server:
         async with (
             node(server.url, "one", ca_file=str(server.ca_file)) as one,

@@ -21,7 +21,7 @@ from tests.support import AAPL, QUOTE, TRADES, TSLA, eventually, trades, update
 
 
 class Reader:
-    """Somebody who follows topics, and somebody else who publishes."""
+    """A node that follows topics, and another one that publishes."""
 
     def __init__(self) -> None:
         self.shown: list[tuple[Update, bool]] = []
@@ -91,7 +91,7 @@ async def reader(url: str, times: EngineTimes | None = None) -> AsyncIterator[Re
 
 
 async def test_what_is_known_is_at_hand_once_it_is_prepared(redis_url: str) -> None:
-    """Then everything that comes, and it is told that the first was."""
+    """Later updates follow, and only those read at first are marked as the first."""
     async with reader(redis_url) as one:
         await one.publish(1, 2)
         await one.log_sync.prepare([TRADES, AAPL])

@@ -8,7 +8,7 @@ from tests.support import AAPL, CANDLES, QUOTE, TRADES, TSLA, candle, trades, up
 
 
 class Node:
-    """Somebody who shows topics while Redis is away, in logs that it had before."""
+    """A node that publishes locally while Redis is unreachable, in logs that it had before."""
 
     def __init__(self) -> None:
         self.logs: dict[Topic, TopicLog] = {}
@@ -51,7 +51,7 @@ async def test_each_outage_has_an_epoch_of_its_own() -> None:
 
 
 async def test_what_is_wanted_is_told_to_the_hub() -> None:
-    """The rest is in its log for whoever comes."""
+    """Updates of other topics stay in their log for later subscribers."""
     node = Node()
     wanted = node.interests.open(AAPL)
     node.outage_mode.begin()
@@ -87,7 +87,7 @@ async def test_it_publishes_to_the_log_that_has_what_redis_said() -> None:
 
 
 async def test_without_an_outage_it_knows_nothing() -> None:
-    """And has nothing to hand in."""
+    """There is nothing to republish."""
     node = Node()
     assert not node.outage_mode.is_active
     assert AAPL not in node.outage_mode
@@ -106,7 +106,7 @@ async def test_what_is_not_shown_any_more_needs_no_word_of_the_outage() -> None:
     await node.publish(1)
     await node.publish(1, topic=TSLA)
     node.outage_mode.forget(AAPL)
-    assert node.outage_mode.diverged == {AAPL, TSLA}  # its log still has what was said here
+    assert node.outage_mode.diverged == {AAPL, TSLA}  # its log still has what was published here
     node.outage_mode.end(lambda topic: topic == TSLA)
     assert node.outage_mode.diverged == {TSLA}
     node.outage_mode.forget(TSLA)
@@ -114,7 +114,7 @@ async def test_what_is_not_shown_any_more_needs_no_word_of_the_outage() -> None:
 
 
 async def test_the_newest_states_are_handed_in_and_begin_an_epoch() -> None:
-    """Those of the feed apart. Trades and final candles aren't told twice."""
+    """States of the feed are separate; trades and final candles aren't republished."""
     node = Node()
     node.outage_mode.begin()
     await node.publish(1, 2, fed=True)
@@ -156,7 +156,7 @@ async def test_trades_after_that_do_not_continue_those_before() -> None:
 
 
 async def test_the_first_publications_after_an_outage_are_marked() -> None:
-    """So that a new epoch is told from one that has another reason."""
+    """The mark distinguishes this new epoch from one with another reason."""
     node = Node()
     node.outage_mode.begin()
     node.end()

@@ -1,4 +1,4 @@
-"""States that this node has published_states, told again when Redis has lost them."""
+"""States that this node has published, republished when Redis has lost them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def states(running: EngineNode) -> PublishedStates:
 
 
 def impatient(running: EngineNode) -> PublishedStates:
-    """Have what is missing told again without waiting for others."""
+    """Return a node's states, changed to republish a missing state without a grace period."""
     found = states(running)
     found._grace = 0.0
     return found
@@ -79,7 +79,7 @@ async def test_who_follows_a_topic_has_the_first_word(
 
 
 async def test_trades_are_not_told_again(redis_url: str, redis_server: RedisServer) -> None:
-    """Nobody would know whether they are new."""
+    """It would be unclear whether they are new."""
     async with node(redis_url) as one:
         await one.engine.publish([*trade(TRADES, 1), Publication(QUOTE, Quote(last=1))])
         assert len(states(one)) == 1
@@ -119,7 +119,7 @@ async def test_of_too_many_those_published_longest_ago_are_forgotten(
 
 
 async def test_what_is_removed_is_forgotten_by_whoever_published_it(redis_url: str) -> None:
-    """At once, though nobody follows it there."""
+    """It is forgotten at once, even if no client of the node follows it."""
     async with nodes(redis_url, "one", "two") as (one, other):
         await one.engine.publish(books(AAPL, 1))
         assert len(states(one)) == 1

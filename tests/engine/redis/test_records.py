@@ -1,4 +1,4 @@
-"""What travels as bytes: nothing is lost on the way, whatever it is."""
+"""Records in bytes: encoding and decoding loses nothing."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def as_update(
 
 
 def exactly(update: Update) -> tuple[Update, str]:
-    """Give something that differs where numbers are equal and their types aren't."""
+    """Return a value that also differs if two numbers are equal but have different types."""
     return update, re.sub("Raw object at 0x[0-9a-f]+", "Raw", repr(update))
 
 

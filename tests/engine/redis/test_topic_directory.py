@@ -18,7 +18,7 @@ def topic(number: int) -> Topic:
 
 
 async def test_all_topics_are_listed_a_page_at_a_time(two: list[EngineNode]) -> None:
-    """Each once, in pages that hold nobody up."""
+    """Each is listed once, in pages that don't block other calls."""
     one, other = two
     await one.engine.publish([Publication(topic(n), Quote(last=1)) for n in range(COUNT)])
     pages = [page async for page in other.engine.pages()]
@@ -39,7 +39,7 @@ async def test_only_what_was_never_published_is_unknown(two: list[EngineNode]) -
 async def test_while_redis_is_away_what_was_published_here_counts(
     two: list[EngineNode], server: RedisServer
 ) -> None:
-    """Else a node that goes on alone would have no bound."""
+    """Otherwise a node in an outage would have no limit."""
     one, _ = two
     await one.engine.publish([Publication(topic(1), Quote(last=1))])
     assert await one.engine.count_topics() == 1

@@ -1,4 +1,4 @@
-"""What is noted of topics: whose publisher is gone, and what somebody has removed."""
+"""Notes on topics: whose publisher is gone, and which were removed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_many_topics_are_noted_a_part_at_a_time(
 
 
 async def test_nothing_is_removed_while_redis_is_away(server: RedisServer) -> None:
-    """Whoever asks is told so; and word of a publisher that is gone is lost without a fault."""
+    """The caller gets an error; the note of a publisher that is gone is lost without a fault."""
     async with node(server.url, "one", patience=0.5) as one:
         [position] = await one.engine.publish(books(AAPL, 1))
         server.kill()
@@ -67,7 +67,7 @@ async def test_nothing_is_removed_while_redis_is_away(server: RedisServer) -> No
 async def test_a_late_state_doesnt_bring_a_removed_topic_back(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """Nor is it told again by whoever published it; a new one begins the topic anew."""
+    """Its publisher's node doesn't restore it either; a new publication begins the topic anew."""
     async with nodes(redis_url, "one", "two") as (one, other):
         await one.follow(AAPL)
         [first] = await one.engine.publish(books(AAPL, 1))

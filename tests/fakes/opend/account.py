@@ -77,50 +77,50 @@ class Account:
         self._states_asked: deque[float] = deque()
 
     def open(self, connection: int) -> dict[Key, float]:
-        """Take a connection in, and give what it holds: since when."""
+        """Add a connection; return its table of subscriptions with the time each began."""
         self.held[connection] = {}
         return self.held[connection]
 
     def close(self, connection: int, now: float) -> None:
-        """Let a connection go; what is too young to be let go of goes on costing quota."""
+        """Remove a connection; its subscriptions cost quota until they reach the minimum age."""
         for key, since in self.held.pop(connection).items():
             until = since + self.min_seconds
             if until > now:
                 self._lingering[key] = max(until, self._lingering.get(key, until))
 
     def used(self, now: float) -> set[Key]:
-        """Give what costs quota."""
+        """Return the subscriptions that cost quota."""
         self._lingering = {key: until for key, until in self._lingering.items() if until > now}
         return {key for held in self.held.values() for key in held} | set(self._lingering)
 
     @property
     def limits(self) -> dict[str, int]:
-        """Give the size of each pool."""
+        """Return the size of each quota pool."""
         options = {} if self.option_quota is None else {"option": self.option_quota}
         return {"stock": self.quota, "sf_book": SF_SECURITIES, **options}
 
     def units(self, keys: Iterable[Key]) -> set[Unit]:
-        """Give what subscriptions take together."""
+        """Return the quota units that these subscriptions cost together."""
         sf = self.rights["hk"] == RIGHT_SF
         return {unit for key in keys for unit in units_of(key, sf=sf)}
 
     def count(self, keys: Iterable[Key], pool: str) -> int:
-        """Give what subscriptions take together of one pool."""
+        """Return the number of units that these subscriptions cost together in one pool."""
         return sum(unit[0] == pool for unit in self.units(keys))
 
     def left(self, now: float, pool: str = "stock") -> int:
-        """Give what isn't used of a pool."""
+        """Return the number of unused units in a pool."""
         return max(0, self.limits[pool] - self.count(self.used(now), pool))
 
     def state(self, code: str) -> int:
-        """Give the Qot_Common.QotMarketState of a security: its own, or that of its market."""
+        """Return the Qot_Common.QotMarketState of a security: its own, or else its market's."""
         market = code.partition(".")[0]
         if kind_of(code) == "future":
             market = MARKET_OF_FUTURES.get(market, market)
         return self.states.get(code, self.markets.get(market, OPEN))
 
     def subscribe(self, connection: int, keys: Iterable[Key], now: float) -> list[Key]:
-        """Give a connection all of it, or refuse it; the answer is what it really has then."""
+        """Subscribe a connection to all keys or refuse them; return the keys it then really has."""
         wanted = list(dict.fromkeys(keys))
         for code, _ in wanted:
             if code in self.refused:

@@ -48,7 +48,7 @@ READY, FORCED_LOGOUT = 10, 11
 
 
 def init_connect(opend: OpenD, connection: Connection, c2s: Any, s2c: Any) -> None:
-    """Say hello, and agree on the key for all that follows."""
+    """Answer InitConnect, and agree on the key for all that follows."""
     s2c.serverVer, s2c.loginUserID, s2c.connID = SERVER_VERSION, USER, connection.number
     s2c.connAESKey, s2c.keepAliveInterval = AES_KEY, KEEP_ALIVE_SECONDS
     connection.greeted, connection.notified = True, c2s.recvNotify
@@ -65,7 +65,7 @@ def init_connect(opend: OpenD, connection: Connection, c2s: Any, s2c: Any) -> No
 
 
 def global_state(opend: OpenD, connection: Connection, _c2s: Any, s2c: Any) -> None:
-    """Tell the markets' states, and whether it is logged in."""
+    """Answer with the markets' states, and whether OpenD is logged in."""
     for market, state in opend.account.markets.items():
         setattr(s2c, f"market{market}", state)
     s2c.qotLogined, s2c.trdLogined = opend.account.logged_in, True
@@ -82,7 +82,7 @@ def keep_alive(_opend: OpenD, _connection: Connection, _c2s: Any, s2c: Any) -> N
 
 
 def user_info(opend: OpenD, _connection: Connection, _c2s: Any, s2c: Any) -> None:
-    """Tell the account's rights and quotas."""
+    """Answer with the account's rights and quotas."""
     s2c.nickName, s2c.userID, s2c.apiLevel = "simulated", USER, ""
     s2c.isNeedAgreeDisclaimer, s2c.updateType = False, 0
     s2c.userAttribution = 1
@@ -126,7 +126,7 @@ def reg_push(opend: OpenD, connection: Connection, c2s: Any, _s2c: Any) -> None:
 
 
 def sub_info(opend: OpenD, connection: Connection, c2s: Any, s2c: Any) -> None:
-    """Tell what is subscribed by this connection, or by all, and the account's quota."""
+    """Answer with the subscriptions of this connection, or of all, and the account's quota."""
     for other in opend.connections:
         own = other is connection
         if not own and not c2s.isReqAllConn:

@@ -16,14 +16,14 @@ from tests.fakes.opend.store import Json, Rows
 
 
 class Commands:
-    """What can be told to the simulated OpenD; a method's arguments are the object's members."""
+    """The commands of the control channel; a method's arguments are the object's members."""
 
     def __init__(self, opend: OpenD) -> None:
         self._opend = opend
         self._flood = Flood(opend)
 
     async def obey_standard_input(self) -> None:
-        """Do what it says until it ends."""
+        """Execute the commands on standard input until it ends."""
         commands = asyncio.StreamReader(limit=2**26)
         await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(commands), os.fdopen(0, "rb")

@@ -11,7 +11,7 @@ from tests.fakes.opend.wire import Key, digest_of, frame
 
 
 class Connection:
-    """What it said at the beginning, what it holds, and the way to it."""
+    """A connection: what its InitConnect said, its subscriptions, and its writer."""
 
     def __init__(
         self, number: int, writer: asyncio.StreamWriter, seal: Seal, held: dict[Key, float]
@@ -28,7 +28,7 @@ class Connection:
         self.afterwards: list[Callable[[], None]] = []
 
     def answer(self, protocol: int, serial: int, message: Any, delay: float) -> None:
-        """Send an answer, after so many seconds; then do what was to be done after it."""
+        """Send an answer after `delay` seconds; then do what must follow the answer."""
         body = message.SerializeToString()
         data = frame(protocol, serial, digest_of(body), self.seal.seal(body))
         if delay:
@@ -40,7 +40,7 @@ class Connection:
             action()
 
     def push(self, protocol: int, body: bytes) -> None:
-        """Send what wasn't asked for."""
+        """Send a push."""
         self.write(frame(protocol, 0, digest_of(body), self.seal.seal(body)))
 
     def write(self, data: bytes | bytearray) -> None:

@@ -112,15 +112,15 @@ class Controller:
         self._tell("push_brokers", code=code, bids=bids, asks=asks)
 
     def store_trades(self, code: str, *trades: Json) -> None:
-        """Have trades that aren't pushed."""
+        """Store trades without pushing them."""
         self._tell("store_trades", code=code, trades=trades)
 
     def store_candles(self, code: str, period: str, *candles: Json) -> None:
-        """Have candles that aren't pushed."""
+        """Store candles without pushing them."""
         self._tell("store_candles", code=code, period=period, candles=candles)
 
     def define(self, *securities: Json) -> None:
-        """Have securities: ``{"code", "name", "lot"?, "type"?, "spread"?}``."""
+        """Define securities: ``{"code", "name", "lot"?, "type"?, "spread"?}``."""
         self._tell("define", securities=securities)
 
     def know_only_defined(self) -> None:
@@ -128,7 +128,7 @@ class Controller:
         self._tell("know_only_defined")
 
     def snapshot(self, *snapshots: Json) -> None:
-        """Have snapshots: like quotes, and ``"bid"?, "ask"?, "bid_size"?, "ask_size"?``."""
+        """Store snapshots: like quotes, and ``"bid"?, "ask"?, "bid_size"?, "ask_size"?``."""
         self._tell("snapshot", snapshots=snapshots)
 
     def flood(self, codes: Sequence[str], rate: float, seconds: float) -> None:
@@ -139,7 +139,7 @@ class Controller:
         self._tell("flood", codes=codes, rate=rate, seconds=seconds)
 
     def flooded(self) -> int:
-        """Give the number of books that floods have pushed so far."""
+        """Return the number of books that floods have pushed so far."""
         return int(self._tell("flooded"))
 
     # The account
@@ -149,7 +149,7 @@ class Controller:
         self._tell("set_quota", total=total)
 
     def set_option_quota(self, total: int | None) -> None:
-        """Change the options' quota, None for an OpenD that tells nothing of it; it is notified."""
+        """Change the options' quota (None: OpenD doesn't report it), and notify clients."""
         self._tell("set_option_quota", total=total)
 
     def set_states(self, states: dict[str, int]) -> None:
@@ -157,7 +157,7 @@ class Controller:
         self._tell("set_states", states=states)
 
     def limit_snapshots(self, codes: int) -> None:
-        """Give snapshots of so many codes at once, as with the BMP right of Hong Kong."""
+        """Allow snapshots of so many codes per request, as with the BMP right of Hong Kong."""
         self._tell("limit_snapshots", codes=codes)
 
     def set_rights(self, **rights: int) -> None:
@@ -181,7 +181,7 @@ class Controller:
         self._tell("refuse", codes={code.replace("_", "."): why for code, why in codes.items()})
 
     def lose(self, *codes: str) -> None:
-        """Say yes to the next subscription of these codes, but don't make it."""
+        """Confirm the next subscription of these codes, but don't make it."""
         self._tell("lose", codes=codes)
 
     # Faults
@@ -191,11 +191,11 @@ class Controller:
         self._tell("drop", within_frame=within_frame)
 
     def stop_listening(self) -> None:
-        """Be gone."""
+        """Stop the listener and cut all connections, as if the process were gone."""
         self._tell("stop_listening")
 
     def listen(self) -> None:
-        """Be back, on the same port."""
+        """Listen again, on the same port."""
         self._tell("listen")
 
     def mute(self, *, muted: bool = True) -> None:
@@ -221,27 +221,27 @@ class Controller:
     # What clients did
 
     def subscriptions(self) -> list[str]:
-        """Give the codes that are subscribed."""
+        """Return the codes that are subscribed."""
         return list(self._tell("subscriptions"))
 
     def held(self) -> list[str]:
-        """Give what is subscribed as ``CODE:SUBTYPE``."""
+        """Return the subscriptions as ``CODE:SUBTYPE``."""
         return list(self._tell("held"))
 
     def connections(self) -> int:
-        """Give the number of clients connected now."""
+        """Return the number of clients that are connected now."""
         return int(self._tell("connections"))
 
     def requests(self) -> list[int]:
-        """Give the ids of all requests so far."""
+        """Return the ids of all requests so far."""
         return list(self._tell("requests"))
 
     def recorded(self) -> list[tuple[int, str]]:
-        """Give the ids and the decrypted bodies, in hex, of all requests so far."""
+        """Return the ids and the decrypted bodies, in hex, of all requests so far."""
         return [(protocol, body) for protocol, body in self._tell("recorded")]
 
     def clear_recorded(self) -> None:
-        """Forget those."""
+        """Forget the recorded requests."""
         self._tell("clear_recorded")
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ SF_SECURITIES = 50
 
 
 def kind_of(code: str) -> str:
-    """Give ``option``, ``future``, ``index`` or ``stock``."""
+    """Return ``option``, ``future``, ``index`` or ``stock``."""
     market, _, bare = code.partition(".")
     if re.search(r"[A-Z]\d{6}[CP]\d+$", bare):
         return "option"
@@ -28,7 +28,7 @@ def kind_of(code: str) -> str:
 
 
 def units_of(key: Key, *, sf: bool) -> set[Unit]:
-    """Give what a subscription takes of the account's pools."""
+    """Return the units that a subscription costs in the account's pools."""
     code, subtype = key
     if kind_of(code) == "option":
         chain = re.sub(r"[CP]\d+$", "", code)

@@ -127,12 +127,12 @@ def market_states(opend: OpenD, _connection: Connection, c2s: Any, s2c: Any) -> 
 
 
 def _is_in(code: str, market: int) -> bool:
-    """Tell whether a code is of a market; 0 is any."""
+    """Return whether a code belongs to a market; 0 stands for any market."""
     return market in {0, MARKETS[code.partition(".")[0]]}
 
 
 def _subscribed(connection: Connection, security: Any, subtype: int, what: str) -> str:
-    """Give the code, if it is subscribed."""
+    """Return the code of a security; raise Refused if it isn't subscribed."""
     code = code_of(security)
     if (code, subtype) not in connection.held:
         raise Refused(f"{what} of {code} must be subscribed first")

@@ -1,4 +1,4 @@
-"""A market that moves by itself, for trying things by hand: every subscribed channel of it."""
+"""A moving market, for trying things by hand: every subscribed channel of it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Walk:
         self.size = 0
 
     def step(self) -> None:
-        """Let one trade happen."""
+        """Simulate one trade."""
         tick = max(0.01, round(self.last / 10_000, 2))
         self.last = max(0.05, round(self.last + self.random.randint(-2, 2) * tick, 2))
         self.high, self.low = max(self.high, self.last), min(self.low, self.last)
@@ -72,7 +72,7 @@ class Walk:
         self.turnover += self.size * self.last
 
     def quote(self, now: float) -> Json:
-        """Give the quote."""
+        """Return the quote."""
         return {
             "code": self.code,
             "time": now,
@@ -86,7 +86,7 @@ class Walk:
         }
 
     def book(self, now: float, kind: int) -> Json:
-        """Give ten levels a side around the price."""
+        """Return ten levels a side around the price."""
         bids, asks = (
             [
                 [
@@ -101,7 +101,7 @@ class Walk:
         return {"code": self.code, "bids": bids, "asks": asks, "time": now, "type": kind}
 
     def trade(self, now: float) -> Json:
-        """Give the last trade."""
+        """Return the last trade."""
         return {
             "sequence": int(now * 1_000_000),
             "time": now,
@@ -111,12 +111,12 @@ class Walk:
         }
 
     def brokers(self) -> Rows:
-        """Give one side's queue."""
+        """Return the broker queue of one side."""
         names = self.random.sample(BROKERS, 4)
         return [[BROKERS.index(name), name, pos] for pos, name in enumerate(names, 1)]
 
     def past(self) -> list[float]:
-        """Give prices that lead to the present one."""
+        """Return a series of past prices that ends with the present one."""
         prices = [self.last]
         while len(prices) <= HISTORY:
             prices.append(round(prices[-1] * self.random.uniform(0.998, 1.002), 2))
@@ -124,7 +124,7 @@ class Walk:
 
 
 class Market:
-    """Lets what is subscribed move, ``rate`` times a second."""
+    """A market that moves each subscribed security ``rate`` times a second."""
 
     def __init__(self, opend: OpenD, rate: float) -> None:
         self._opend = opend
@@ -136,7 +136,7 @@ class Market:
             opend.store.securities[code]["name"] = name
 
     def invent(self, code: str) -> None:
-        """Make up a code that nobody knew."""
+        """Make up a security for an unknown code."""
         if code not in self._walks:
             walk = self._walks[code] = Walk(code)
             market, _, name = code.partition(".")
@@ -145,7 +145,7 @@ class Market:
             self._opend.store.quotes[code] = walk.quote(time.time())
 
     async def run(self) -> None:
-        """Move for ever."""
+        """Move the market until cancelled."""
         while True:
             await asyncio.sleep(1 / self._rate)
             now = time.time()
@@ -227,7 +227,7 @@ class Market:
 
 
 def _candle_time(code: str, period: str, now: float) -> float:
-    """Give the time that names a candle: within a day its end, else its first day."""
+    """Return the time that names a candle: its end, or its first day if it is a day or longer."""
     seconds = PERIOD_SECONDS[period]
     if seconds < DAY:
         return now // seconds * seconds + seconds

@@ -25,7 +25,7 @@ class Notices:
         self._opend = opend
 
     def login(self, *, logged_in: bool) -> None:
-        """Say whether it is logged in to the quote server."""
+        """Notify clients whether OpenD is logged in to the quote server."""
 
         def fill(s2c: Any) -> None:
             s2c.type = CONNECTION_STATUS
@@ -35,7 +35,7 @@ class Notices:
         self._notify(fill)
 
     def kicked_out(self, text: str) -> None:
-        """Say that the account was logged in with elsewhere."""
+        """Notify clients that the account logged in somewhere else."""
 
         def fill(s2c: Any) -> None:
             s2c.type = GATEWAY_EVENT
@@ -44,7 +44,7 @@ class Notices:
         self._notify(fill)
 
     def rights(self) -> None:
-        """Say what the account may see now."""
+        """Notify clients of the account's present quote rights."""
 
         def fill(s2c: Any) -> None:
             s2c.type = QUOTE_RIGHTS
@@ -54,7 +54,7 @@ class Notices:
         self._notify(fill)
 
     def quota(self) -> None:
-        """Say how much the account may subscribe now."""
+        """Notify clients of the account's present subscription quota."""
 
         def fill(s2c: Any) -> None:
             s2c.type = QUOTAS

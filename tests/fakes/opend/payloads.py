@@ -1,4 +1,4 @@
-"""Writes what the store knows into the vendor's messages, for answers and pushes alike."""
+"""Writes the store's data into the vendor's messages, for answers and pushes alike."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def fill_snapshot(made: Any, store: Store, snapshot: Json) -> None:
 
 
 def _head(message: Any, store: Store, code: str, said: Json | None = None) -> None:
-    """Say which security it is about, and its name if there is one."""
+    """Fill in the security and, if it has one, its name."""
     name_security(message.security, code)
     name = (said or {}).get("name") or store.name(code)
     if name:
@@ -201,7 +201,7 @@ def _fill_prices(basic: Any, said: Json) -> None:
 
 
 def _fill_session(session: Any, said: Json, prev_close: float) -> None:
-    """Write the hours around the usual ones; what isn't said isn't set."""
+    """Write the hours around the usual ones; a missing value isn't set."""
     for key, field in (
         ("last", "price"),
         ("high", "highPrice"),
@@ -277,7 +277,7 @@ def _zone(market: str) -> ZoneInfo:
 
 
 def local_time(code: str, moment: float) -> datetime:
-    """Give a time in the zone of a code's market."""
+    """Return a moment as a time in the zone of a code's market."""
     return datetime.fromtimestamp(moment, _zone(code.partition(".")[0]))
 
 

@@ -1,4 +1,4 @@
-"""What goes to subscribers: as it is pushed, and what is stored when they subscribe."""
+"""Pushes to subscribers: each when it happens, and the stored ones after a subscription."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ REALTIME, CACHE = 1, 3
 
 
 class Pushes:
-    """Stores what is pushed, and writes it to whoever subscribed it."""
+    """Stores each push, and writes it to its subscribers."""
 
     def __init__(self, opend: OpenD) -> None:
         self._opend = opend
@@ -81,7 +81,7 @@ class Pushes:
         self._store.brokers[code] = brokers
 
     def first(self, key: Key, connection: Connection) -> Iterator[tuple[int, bytes]]:
-        """Give what is stored of one subscription: all trades, and the newest of all the rest."""
+        """Yield one subscription's stored pushes: all trades, the newest of every other kind."""
         (code, subtype), store = key, self._store
         match subtype:
             case SubType.ORDER_BOOK | SubType.ORDER_BOOK_ODD:
@@ -110,7 +110,7 @@ class Pushes:
                     yield PUSH_KL, self._body(PUSH_KL, fill_candles, code, period, candles)
 
     def _send(self, key: Key, protocol: int, fill: Callable[..., None], *what: Any) -> None:
-        """Push to whoever subscribed; made in any case, so that what can't be pushed is told."""
+        """Push to all subscribers; the push is built even without any, to find bad data."""
         body = self._body(protocol, fill, *what)
         for connection in self._opend.receivers(key):
             connection.push(protocol, body)

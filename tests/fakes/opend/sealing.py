@@ -28,11 +28,11 @@ class NoSeal:
     """Bodies as they are."""
 
     def seal(self, body: bytes) -> bytes:
-        """Give it back."""
+        """Return the body unchanged."""
         return body
 
     def open(self, sealed: bytes) -> bytes:
-        """Give it back."""
+        """Return the body unchanged."""
         return sealed
 
 
@@ -73,7 +73,7 @@ class CbcSeal:
 
 
 class EcbSeal:
-    """AES in ECB mode, padded with zeros; a block at the end tells the length of the last one."""
+    """AES in ECB mode, padded with zeros; a final block has the length of the one before it."""
 
     def __init__(self, key: str) -> None:
         self._cipher = AES.new(key.encode(), AES.MODE_ECB)

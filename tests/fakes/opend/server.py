@@ -1,4 +1,4 @@
-"""The simulated OpenD: its connections, what it knows, and what it is told to do wrong."""
+"""The simulated OpenD: its connections, its data, and the faults that a test requests."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class OpenD:
 
     @property
     def encrypts(self) -> bool:
-        """Whether clients have to."""
+        """Whether clients must encrypt."""
         return isinstance(self.seal, RsaSeal)
 
     async def listen(self) -> None:
@@ -88,13 +88,13 @@ class OpenD:
             connection.writer.transport.abort()
 
     def receivers(self, key: Key) -> list[Connection]:
-        """Give the connections that a push of this goes to."""
+        """Return the connections that a push of this subscription goes to."""
         if self.muted:
             return []
         return [connection for connection in self.connections if key in connection.pushed]
 
     def known(self, code: str) -> bool:
-        """Tell whether there is such a security; with a market that moves by itself, there is."""
+        """Return whether a security exists; a market that moves invents each one asked for."""
         if self.invent is not None:
             self.invent(code)
         return self.store.snapshot(code) is not None

@@ -34,30 +34,30 @@ class Store:
             del by_time[time]
 
     def last_candles(self, code: str, period: str, number: int) -> list[Json]:
-        """Give the newest candles in the order of their time."""
+        """Return the newest candles, sorted by time."""
         return _last(self.candles.get((code, period), {}), number)
 
     def last_points(self, code: str, number: int = KEPT) -> list[Json]:
-        """Give the newest points in the order of their time."""
+        """Return the newest points, sorted by time."""
         return _last(self.points.get(code, {}), number)
 
     def last_trades(self, code: str, number: int) -> list[Json]:
-        """Give the newest trades in the order they came."""
+        """Return the newest trades in their order of arrival."""
         trades = list(self.trades.get(code, ()))
         return trades[max(0, len(trades) - number) :]
 
     def name(self, code: str) -> str | None:
-        """Give the name that a code was defined with."""
+        """Return the name that a code was defined with."""
         name: str | None = self.securities.get(code, {}).get("name")
         return name
 
     def spread(self, code: str, said: Json) -> float:
-        """Give the price step: the one said, or the one it was defined with."""
+        """Return the price step: from the given data, or else from the security's definition."""
         spread: float = {"spread": 0.01, **self.securities.get(code, {}), **said}["spread"]
         return spread
 
     def snapshot(self, code: str) -> Json | None:
-        """Give the snapshot of a code, or make one of its quote and book if there is none."""
+        """Return a code's snapshot; without a stored one, make it of the quote and the book."""
         if code in self.snapshots:
             return self.snapshots[code]
         if code not in self.quotes and code not in self.securities:

@@ -145,7 +145,7 @@ def make_body(protocol: int, fill: Callable[[Any], None]) -> bytes:
 
 
 def digest_of(body: bytes | bytearray | memoryview) -> bytes:
-    """Give the SHA-1 that the header carries; it is of the body before encryption."""
+    """Return the SHA-1 that the header carries; it is of the body before encryption."""
     return hashlib.sha1(body, usedforsecurity=False).digest()
 
 
@@ -155,7 +155,7 @@ def frame(protocol: int, serial: int, digest: bytes, sealed: bytes) -> bytes:
 
 
 def code_of(security: Any) -> str:
-    """Give a security as ``MARKET.CODE``."""
+    """Return a security as ``MARKET.CODE``."""
     if security.market not in PREFIXES:
         raise Refused(f"unknown market {security.market}")
     return f"{PREFIXES[security.market]}.{security.code}"

@@ -20,7 +20,7 @@ from tests.fakes.opend import Controller
 
 @pytest.fixture
 def opend() -> Iterator[Controller]:
-    """Give a simulated OpenD that lets go of subscriptions at once."""
+    """Yield a simulated OpenD that lets a subscription end at once."""
     controller = Controller()
     yield controller
     controller.close()
@@ -31,7 +31,7 @@ SOON_CLOSED = FutuTimes(first_push_seconds=0.5)
 
 
 class Running:
-    """A feed that runs, and what it published: all, and the newest of each symbol."""
+    """A running feed, all its publications, and the newest one of each symbol."""
 
     def __init__(self, ports: Sequence[int], host: str, **more: Any) -> None:
         self.newest: dict[str, Publication] = {}
@@ -49,7 +49,7 @@ class Running:
             self.published.append(publication)
 
     def book(self, symbol: str) -> Book:
-        """Give the newest book of a symbol."""
+        """Return the newest book of a symbol."""
         book = self.newest[symbol].data
         assert isinstance(book, Book)
         return book
@@ -60,7 +60,7 @@ RunFeed = Callable[..., contextlib.AbstractAsyncContextManager[Running]]
 
 @pytest.fixture
 def run_feed() -> RunFeed:
-    """Give a way to run a feed for the length of a block."""
+    """Return a context manager that runs a feed for the length of a block."""
 
     @asynccontextmanager
     async def run(*ports: int, host: str = "127.0.0.1", **more: Any) -> AsyncIterator[Running]:

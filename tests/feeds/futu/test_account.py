@@ -54,7 +54,7 @@ def test_the_kinds_are_opends() -> None:
 
 
 def test_a_markets_state_is_that_of_its_symbols() -> None:
-    """Of those that OpenD tells of."""
+    """This holds for the markets that OpenD reports."""
     account = Account()
     assert account.market(US) == MarketState()
     account.take_global_state(global_state(marketUS=PRE, marketHK=CLOSED))
@@ -110,7 +110,7 @@ def test_a_failed_login_is_trouble_in_opends_words() -> None:
 
 
 def test_a_failed_login_without_words_is_said_in_ours() -> None:
-    """The name of the program alone tells nobody anything."""
+    """The name of the program alone explains nothing."""
     account = Account()
     account.take_notification(event(LOGIN_FAILED))
     assert account.trouble is not None
@@ -137,7 +137,7 @@ def test_a_program_that_is_not_ready_is_told_in_the_log(
 
 
 def test_rights_are_learned_from_an_answer_and_from_notifications() -> None:
-    """The newer word counts, market by market."""
+    """The newer value counts, market by market."""
     account = Account()
     assert account.missing_right(US) is None
     account.take_user_info(messages("GetUserInfo").S2C(usQotRight=5, hkQotRight=3))
@@ -215,7 +215,7 @@ def test_the_sf_right_is_known() -> None:
 
 
 def test_futures_are_not_closed_by_the_stock_market() -> None:
-    """Their own market's state stands in until OpenD tells each security's."""
+    """Their own market's state is used until OpenD reports each security's."""
     account = Account()
     account.take_global_state(global_state(marketHK=CLOSED, marketHKFuture=13))
     assert account.market(HK).closed is not None

@@ -55,7 +55,7 @@ class Compared:
         self._vendor = vendor
 
     def sends(self, method: str, *arguments: Any, **more: Any) -> list[tuple[int, str]]:
-        """Give what the vendor's package sends for a call: ids, and bodies in hex."""
+        """Return what the vendor's package sends for a call: ids, and bodies in hex."""
         self._opend.clear_recorded()
         told = [*map(repr, arguments), *(f"{name}={value!r}" for name, value in more.items())]
         # Whether OpenD grants it doesn't matter here.
@@ -65,26 +65,26 @@ class Compared:
         return [(number, body) for number, body in self._opend.recorded() if number not in EXTRAS]
 
     def asks(self, expression: str, protocol: int) -> list[str]:
-        """Give the bodies of one id that an expression makes the vendor's package send."""
+        """Return the bodies of one id that the vendor's package sends to evaluate an expression."""
         self._opend.clear_recorded()
         self._vendor.ask(expression)
         return [body for number, body in self._opend.recorded() if number == protocol]
 
     def asked(self, expression: str, protocols: set[int]) -> list[tuple[int, str]]:
-        """Return what an expression makes the vendor's package send, of some ids."""
+        """Return the requests of some ids that an expression makes the vendor's package send."""
         self._opend.clear_recorded()
         self._vendor.ask(expression)
         return [one for one in self._opend.recorded() if one[0] in protocols]
 
 
 def written(call: calls.Call) -> list[tuple[int, str]]:
-    """Give what bookcast sends."""
+    """Return the id and the body, in hex, that bookcast sends."""
     return [(call.protocol, call.request.SerializeToString().hex())]
 
 
 @pytest.fixture(scope="module")
 def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
-    """Give the vendor's package, connected to a simulated OpenD."""
+    """Yield the vendor's package, connected to a simulated OpenD."""
     opend = Controller()
     client = Vendor(opend.port, Path(tmp_path_factory.mktemp("home")))
     client.wait()

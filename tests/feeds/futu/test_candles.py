@@ -49,7 +49,7 @@ def candle_of(publication: Publication) -> Candle:
 
 
 def shown(publications: list[Publication]) -> list[tuple[Any, ...]]:
-    """Give each candle's beginning in minutes after noon, its volume, and the marks it has."""
+    """Return each candle's beginning in minutes after noon, its volume, and its marks."""
     found = []
     for publication in publications:
         candle = candle_of(publication)
@@ -254,7 +254,7 @@ def test_a_correction_is_found_when_the_past_is_asked_for_again() -> None:
 
 
 def test_what_is_too_old_is_not_corrected() -> None:
-    """Nobody knows what was said of it."""
+    """It is unknown what was published of it."""
     series = live(*(line(minute) for minute in range(1, KEPT + 3)))
     assert series.push([line(1, 99)], RECEIVED) == []
     assert series.push([line(2, 99)], RECEIVED) != []
@@ -262,7 +262,7 @@ def test_what_is_too_old_is_not_corrected() -> None:
 
 @pytest.mark.parametrize("state", ["filling", "interrupted"])
 def test_a_candle_that_may_have_missed_something_is_not_ended(state: str) -> None:
-    """OpenD tells how it went on first."""
+    """OpenD first reports how it continued."""
     series = live(line(1, 4))
     if state == "filling":
         series.begin()
@@ -329,7 +329,7 @@ def test_candles_before_anybody_asked_are_past() -> None:
 
 
 def test_a_candle_that_ends_while_the_past_is_asked_for_is_not_past() -> None:
-    """Somebody was listening."""
+    """It formed after the subscription."""
     series = CandleSeries(CANDLES)
     series.begin()
     series.push([line(2, 6)], RECEIVED)
@@ -339,7 +339,7 @@ def test_a_candle_that_ends_while_the_past_is_asked_for_is_not_past() -> None:
 
 
 def test_candles_after_a_subscription_without_any_are_not_past() -> None:
-    """Somebody has listened since, though the connection was lost when they formed."""
+    """They formed after the subscription, though the connection was lost then."""
     series = CandleSeries(CANDLES)
     series.begin()
     series.fill((), RECEIVED)
@@ -359,7 +359,7 @@ def test_what_was_missed_is_filled_in() -> None:
 
 
 def test_when_too_much_was_missed_the_next_begins_anew() -> None:
-    """Nobody knows how the candle ended that was forming."""
+    """It is unknown how the forming candle ended."""
     series = live(line(1))
     series.begin()
     published = series.fill([line(5), line(6)], RECEIVED)
@@ -384,7 +384,7 @@ def test_a_candle_cut_short_keeps_its_beginning() -> None:
 
 
 def test_what_was_given_up_makes_the_next_begin_anew() -> None:
-    """The engine is told that something is missing."""
+    """The engine is notified that candles are missing."""
     series = live(line(1))
     series.push([line(2)], RECEIVED)
     series.lose()
@@ -428,7 +428,7 @@ class Market:
         self.delivered: list[tuple[int, int, bool, bool]] = []
 
     def trade(self, size: int, *, minutes: int) -> None:
-        """Let a trade happen, some minutes after the last one; OpenD pushes what it changes."""
+        """Add a trade some minutes after the last one; OpenD pushes the candles it changes."""
         minute = max(self.candles) + minutes
         self.candles[minute] = self.candles.get(minute, 0) + size
         if self.connected:
@@ -586,7 +586,7 @@ def test_another_nodes_candle_goes_on_where_a_session_is_short() -> None:
 
 
 def test_another_nodes_final_candle_is_corrected_here() -> None:
-    """The next feed knows what the one before has said."""
+    """The next feed knows what the one before has published."""
     final = [candle_of(one) for one in live(line(1, 4)).push([line(2)], RECEIVED)]
     series = CandleSeries(CANDLES)
     series.go_on_after(final)
@@ -594,7 +594,7 @@ def test_another_nodes_final_candle_is_corrected_here() -> None:
 
 
 def test_another_nodes_candle_goes_on() -> None:
-    """It becomes final when the next one comes, once; those before aren't told again."""
+    """It becomes final when the next one arrives, once; earlier ones aren't published again."""
     begun = [candle_of(one) for one in live(line(1)).push([line(2, 5)], RECEIVED)]
     series = CandleSeries(CANDLES)
     series.go_on_after(begun)

@@ -40,7 +40,7 @@ def detail(running: Running) -> str:
 
 
 async def test_a_book_travels_from_opend_to_a_websocket_client(opend: Controller) -> None:
-    """In Futu's own level shape, and with nothing subscribed before somebody wants it."""
+    """It has Futu's level format, and nothing is subscribed before a client wants it."""
     async with (
         serve(port=0, feed="futu", futu_port=opend.port) as server,
         connect(server.ws_url + "me") as ws,
@@ -130,7 +130,7 @@ async def test_a_refused_code_takes_no_other_down(
 
 
 async def test_what_opend_will_not_let_go_of_stays(run_feed: RunFeed) -> None:
-    """It goes on being held, and published."""
+    """It stays subscribed, and is still published."""
     opend = Controller(min_seconds=3600)
     try:
         async with run_feed(opend.port) as running:
@@ -320,7 +320,7 @@ async def test_a_securitys_own_state_is_asked_for(opend: Controller, run_feed: R
 async def test_what_comes_in_a_closed_market_is_not_closed(
     opend: Controller, run_feed: RunFeed
 ) -> None:
-    """OpenD's word for its state may be wrong, or trading goes on all the same."""
+    """OpenD's state may be wrong, or trading continues all the same."""
     opend.set_markets(HKFuture=17)
     async with run_feed(opend.port) as running:
         running.feed.want(FUTURE)
@@ -346,7 +346,7 @@ async def test_what_comes_makes_a_closed_topic_live(opend: Controller, run_feed:
 
 
 async def test_options_wait_for_the_quota_of_options(run_feed: RunFeed) -> None:
-    """A full quota of stocks doesn't hold them up, and theirs doesn't hold up stocks."""
+    """A full quota of stocks doesn't delay them, nor does theirs delay stocks."""
     opend = Controller(quota=1, option_quota=1)
     try:
         async with run_feed(opend.port) as running:

@@ -289,7 +289,7 @@ def test_a_point_leaves_out_what_opend_does_not_know() -> None:
 
 @pytest.mark.parametrize("fields", [{"isBlank": True}, {"time": "soon"}, {"price": None}])
 def test_a_point_that_holds_nothing_is_none(fields: dict[str, Any]) -> None:
-    """It is blank, or has no price, or nobody knows when it was."""
+    """It is blank, or has no price, or its time is unknown."""
     assert decode.time_point(point(**fields), HK) is None
 
 

@@ -141,11 +141,11 @@ async def test_futures_and_warrants_are_listed_options_and_crypto_found_by_their
 
 
 async def test_a_code_that_opend_does_not_have_is_not_found(opend: Controller) -> None:
-    """It is asked for once, and somebody who types doesn't ask without end."""
+    """OpenD is asked once, so a user who types doesn't cause endless requests."""
     opend.define(*UNUSUAL)
     link = await linked(opend)
     directory = Directory()
-    await directory.search(link, "US.", 5, lambda _symbol: None)  # has the lists
+    await directory.search(link, "US.", 5, lambda _symbol: None)  # OpenD has the lists
     asked = opend.requests().count(STATIC_INFO)
     for _ in range(3):
         assert await directory.search(link, "US.AAPL260914C1", 5, lambda _symbol: None) == []

@@ -8,7 +8,7 @@ CANDLE = {"open": 1, "high": 2, "low": 1, "close": 2, "volume": 3}
 
 
 async def read(opend: Controller) -> dict[str, list[str]]:
-    """Ask the simulated OpenD, and give what it said under what was asked."""
+    """Ask the simulated OpenD; return its answers by the request."""
     link = await connect("127.0.0.1", opend.port, lambda _protocol, _body: None)
     try:
         said: dict[str, list[str]] = {}

@@ -18,7 +18,7 @@ def entry(address: str) -> Any:
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Give a table of names; an error in it is raised."""
+    """Return the host table that name resolution uses; an error in it is raised."""
     table: dict[str, Any] = {}
 
     def getaddrinfo(host: str, *_: object, **__: object) -> Any:
@@ -71,7 +71,7 @@ async def test_a_name_that_cannot_be_resolved_is_an_error(names: dict[str, Any])
 
 
 async def test_a_name_that_is_none_is_an_error_of_the_same_kind(names: dict[str, Any]) -> None:
-    """Whoever catches the one catches the other."""
+    """A caller that catches one error catches the other."""
     names["x" * 70] = UnicodeError("label too long")
     with pytest.raises(OSError, match="label too long"):
         await resolve("x" * 70)
@@ -79,14 +79,14 @@ async def test_a_name_that_is_none_is_an_error_of_the_same_kind(names: dict[str,
 
 @pytest.mark.parametrize("host", ["", "a" * 70 + ".example", "a..b", "\0", "with space"])
 async def test_nonsense_is_an_error_of_the_same_kind(host: str) -> None:
-    """No name server is asked for it, and nobody waits for ever."""
+    """No name server is asked for it, and the caller doesn't wait for ever."""
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(OSError):
             await resolve(host)
 
 
 async def test_nobody_waits_for_a_slow_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loop goes on, a cancelled one is gone, and its late answer harms nobody."""
+    """The loop goes on, a cancelled lookup ends, and its late answer does no harm."""
     asked, answer = threading.Event(), threading.Event()
 
     def getaddrinfo(*_: object, **__: object) -> Any:

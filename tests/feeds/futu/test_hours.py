@@ -63,7 +63,7 @@ def test_the_code_tells_which_hours_a_symbol_has(symbol: str, hours: Hours) -> N
 
 @pytest.mark.parametrize(("us_session", "first"), [(1, 570), (2, 240), (3, -240), (0, -240)])
 def test_us_stocks_have_the_hours_that_are_subscribed(us_session: int, first: int) -> None:
-    """As FUTU_SESSION says; without a word, all."""
+    """FUTU_SESSION selects them; by default all hours."""
     assert hours_of(Symbol("US.AAPL"), us_session).sessions[0][0][0] == first
     assert hours_of(Symbol("US.AAPL260914C332500"), us_session) is US_OPTIONS
 
@@ -161,7 +161,7 @@ def test_a_label_belongs_to_a_span_that_ends(
     [("HK.00700", "08:00"), ("HK.00700", "20:00"), ("CC.BTCUSD", "12:00"), ("FX.USDCNH", "12:00")],
 )
 def test_outside_the_hours_a_candle_has_its_plain_length(symbol: str, label: str) -> None:
-    """And nobody knows when its session ends."""
+    """The end of its session is unknown."""
     calendar, at = Calendar(Symbol(symbol)), ms(symbol, f"2026-04-08 {label}")
     assert calendar.session_end(at) is None
     assert calendar.begin(at, 60) == at - 60 * MINUTE_MS

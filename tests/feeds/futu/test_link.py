@@ -96,7 +96,7 @@ async def test_a_late_answer_harms_nobody(opend: Controller) -> None:
 
 
 async def test_whoever_waits_hears_that_the_connection_is_lost(opend: Controller) -> None:
-    """And whoever asks later."""
+    """A later request gets the same error."""
     opend.ignore(3003)
     async with linked(opend) as made:
         waiting = asyncio.create_task(made.request(calls.subscriptions()))
@@ -110,7 +110,7 @@ async def test_whoever_waits_hears_that_the_connection_is_lost(opend: Controller
 
 
 async def test_garbage_ends_the_connection(opend: Controller) -> None:
-    """Nobody knows where the next message would begin."""
+    """The beginning of the next message is unknown."""
     async with linked(opend) as made:
         opend.garbage()
         assert "sent what isn't its protocol" in await made.lost
@@ -119,7 +119,7 @@ async def test_garbage_ends_the_connection(opend: Controller) -> None:
 async def test_a_message_that_cannot_be_understood_is_left_out(
     opend: Controller, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is said once, and the next one is taken."""
+    """It is logged once, and the next message is accepted."""
     taken = []
 
     def push(protocol: int, body: bytes) -> None:
@@ -147,7 +147,7 @@ async def test_a_silent_opend_is_asked_and_then_given_up(opend: Controller) -> N
 
 
 async def test_a_length_that_cannot_be_is_silence_too(opend: Controller) -> None:
-    """Whatever comes after it is swallowed; bytes alone prove nothing."""
+    """All later bytes belong to that message, so bytes alone prove no life."""
     async with linked(opend, times=IMPATIENT) as made:
         endless = HEADER.pack(b"FT", 3013, 0, 0, 1, MAX_PUSH, bytes(20), bytes(8))
         for piece in [endless, *[bytes(100)] * 100]:
@@ -192,7 +192,7 @@ async def test_nobody_there_and_nobody_answering_are_told_apart(opend: Controlle
 async def test_what_asks_again_and_again_ends_with_the_connection_and_without_a_word(
     opend: Controller, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """That it is lost is told once, by the connection."""
+    """The connection reports the loss once."""
     async with linked(opend) as made:
         asked = opend.requests().count(GLOBAL_STATE)
         asking = made.periodic(ask_for_states, 0.001, "asking")
@@ -208,7 +208,7 @@ async def test_what_asks_again_and_again_ends_with_the_connection_and_without_a_
 async def test_a_fault_of_what_asks_again_and_again_ends_the_connection(
     opend: Controller, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Else it would ask on without success, and nobody would know."""
+    """Otherwise it would fail for ever, unnoticed."""
 
     async def fail(_made: Link) -> None:
         raise ZeroDivisionError
@@ -246,7 +246,7 @@ async def test_with_a_key_everything_is_encrypted(key_file: Path) -> None:
 
 
 async def test_the_wrong_key_is_named(key_file: Path, tmp_path: Path) -> None:
-    """As far as can be told."""
+    """The error names it as far as it can be detected."""
     other = tmp_path / "other.pem"
     other.write_bytes(RSA.generate(1024).export_key())
     opend = Controller(rsa_key_file=key_file)

@@ -72,7 +72,7 @@ class World:
 
 @pytest.fixture
 def world() -> World:
-    """Give pushes and their inbox."""
+    """Return a world with pushes and their inbox."""
     return World()
 
 
@@ -165,7 +165,7 @@ async def test_a_quote_tells_why_its_symbol_is_not_traded(world: World) -> None:
 
 
 async def test_an_empty_quote_replaces_nothing(world: World) -> None:
-    """Neither what waits nor what was said of the symbol."""
+    """The waiting quote and the symbol's status stay."""
     world.push(QUOTES, pushed_quotes("AAPL", isSuspended=True))
     world.push(QUOTES, pushed_quotes("AAPL", **dict.fromkeys(PRICES, 0.0), updateTimestamp=0.0))
     [published] = await world.taken()
@@ -235,7 +235,7 @@ async def test_candles_are_published_under_their_period(world: World, period: An
 
 
 async def test_the_last_candle_of_a_session_is_final_when_it_has_ended(world: World) -> None:
-    """Of what is held: nobody knows how what was let go of went on."""
+    """Only subscribed candles end: how others continued is unknown."""
     released = CANDLES._replace(symbol=Symbol("US.TSLA"))
     world.now = 1_700_000_100.0
     world.push(KLINES, pushed_candle(1))
@@ -380,7 +380,7 @@ async def test_a_snapshot_stands_in_for_a_quote_or_a_book(world: World) -> None:
 
 
 async def test_a_snapshot_tells_whether_trading_is_suspended(world: World) -> None:
-    """Published or only looked at; one of an unknown market tells nothing."""
+    """It may be published or only checked; one of an unknown market says nothing."""
     world.pushes.publish_snapshot(QUOTE, snapshot(isSuspend=True))
     assert world.pushes.halt(AAPL.symbol)
     unknown = snapshot(isSuspend=True)
@@ -393,7 +393,7 @@ async def test_a_snapshot_tells_whether_trading_is_suspended(world: World) -> No
 
 
 async def test_what_is_pushed_ends_a_suspension_that_was_only_looked_at(world: World) -> None:
-    """Nobody looks at a symbol that isn't quiet; its quote, if there is one, knows better."""
+    """Only quiet symbols are checked by snapshots; a pushed quote counts more."""
     world.pushes.note_halt(snapshot(isSuspend=True).basic)
     world.push(BOOKS, pushed_book())
     assert world.pushes.halt(AAPL.symbol) is None

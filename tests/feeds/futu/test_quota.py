@@ -110,7 +110,7 @@ def test_a_refusal_while_there_is_room_is_about_something_else() -> None:
 
 
 def test_a_right_that_comes_changes_what_counts() -> None:
-    """With SF, what is held already takes its place."""
+    """With SF, existing subscriptions already take units."""
     sf = False
     made = Pools(lambda one: units_of(one, sf=sf), sf_securities=1)
     made.told({"stock": Amount(0, 9)}, (), 0)

@@ -157,7 +157,7 @@ def test_after_hours_may_have_a_volume_and_no_price(price: float | None) -> None
 
 @pytest.mark.parametrize("bad", BAD)
 def test_figures_that_json_cannot_carry_are_unknown(bad: float) -> None:
-    """The others are told."""
+    """The other figures are published."""
     option = messages("Qot_Common").OptionBasicQotExData(**(OPTION | {"delta": bad}))
     quote = quotes.quote(basic(curPrice=bad, turnover=bad, optionExData=option), None)
     assert quote.last is None

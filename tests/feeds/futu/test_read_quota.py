@@ -1,4 +1,4 @@
-"""What reads alone may take of the quota."""
+"""The share of the quota that reads alone may use."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_topics_that_share_a_unit_take_it_once() -> None:
 
 
 def test_what_a_subscriber_has_costs_reads_nothing() -> None:
-    """While they have it; what reads hold alone is counted."""
+    """Only topics that no subscriber has count."""
     made = pools(CHAIN[0], CHAIN[1])
     assert Spare(made, [CHAIN[1]], (), 0).lacking(OTHER_CHAIN) == []
     assert Spare(made, [CHAIN[0], CHAIN[1]], (), 0).lacking(OTHER_CHAIN) == ["option"]
@@ -51,7 +51,7 @@ def test_what_a_subscriber_has_costs_reads_nothing() -> None:
 
 
 def test_nothing_is_left_of_what_a_subscriber_waits_for() -> None:
-    """Other pools are no concern of theirs."""
+    """Other pools aren't affected."""
     left = Spare(pools(), (), [NEXT], 0)
     assert left.lacking(BOOK) == ["stock", "sf_book"]
     assert left.lacking(CHAIN[0]) == []

@@ -49,7 +49,7 @@ def test_the_vendors_package_itself_is_not_imported() -> None:
 
 
 def test_the_vendors_package_meets_the_same_messages(tmp_path: Path) -> None:
-    """Whoever imports it in the same process can go on doing so, from then on too."""
+    """A program may import the package in the same process afterwards."""
     code = (
         "import sys, threading, warnings\n"
         "from bookcast.feeds.futu.schema import messages\n"
@@ -71,5 +71,5 @@ def test_a_missing_package_is_one_clear_sentence(monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_installed_package_is_enough() -> None:
-    """Nothing is said then."""
+    """Nothing is logged then."""
     schema.require_futu()

@@ -52,7 +52,7 @@ class Watch:
         self.series.push([line], self.ms(now))
 
     def look(self, now: str, state: MarketState | None = None) -> bool:
-        """Return whether the candle has ended when somebody looks now."""
+        """Return whether the candle has ended by now."""
         self.state = state or self.state
         at = self.ms(now)
         self.endings.look(self.topic.symbol, at)
@@ -188,7 +188,7 @@ def test_a_market_that_trades_longer_than_usual_has_not_ended() -> None:
 
 
 def test_a_morning_is_over_in_the_afternoon() -> None:
-    """Of a symbol that nobody has traded since."""
+    """This holds for a symbol without a trade since."""
     watch = Watch("HK.00700", "5m", "08 14:00")
     watch.push("08 11:40", "08 14:00")
     assert not watch.look("08 14:00:09")

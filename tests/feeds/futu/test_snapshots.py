@@ -189,7 +189,7 @@ def test_what_is_no_longer_wanted_is_no_longer_asked_for() -> None:
 
 
 def test_symbols_that_opend_refuses_do_not_starve_those_that_it_gives() -> None:
-    """They go on coming as often as said, however many others there are."""
+    """They are polled at the same rate, however many others there are."""
     planner = giving(A)
     bad = symbols(300, "HK")
     planner.want([A, *bad])

@@ -91,7 +91,7 @@ async def test_what_the_quota_does_not_allow_waits_and_is_told(run_feed: RunFeed
 async def test_what_another_program_takes_of_the_quota_is_found_out(
     run_feed: RunFeed, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """OpenD's refusal is told as waiting for quota."""
+    """OpenD's refusal is reported as waiting for quota."""
     opend = Controller(quota=2)
     try:
         async with run_feed(opend.port) as running:
@@ -221,7 +221,7 @@ async def test_a_slow_answer_about_the_past_is_waited_for_while_nothing_is_pushe
 async def test_past_trades_come_first_and_each_trade_once(
     opend: Controller, run_feed: RunFeed
 ) -> None:
-    """Those from before are for whoever asks for history."""
+    """Earlier trades are only for subscribers that ask for history."""
     opend.store_trades("US.AAPL", trade(1), trade(2))
     async with run_feed(opend.port) as running:
         running.feed.want(TRADES)
@@ -296,7 +296,7 @@ async def test_past_candles_come_first_and_only_closed_ones_are_final(
 async def test_a_page_that_is_loaded_again_costs_nothing(
     opend: Controller, run_feed: RunFeed
 ) -> None:
-    """What nobody wants is kept a little longer."""
+    """An unwanted topic stays subscribed for a while."""
     async with run_feed(opend.port, linger_seconds=60, min_subscription_seconds=0) as running:
         running.feed.want(AAPL)
         await held(opend, "US.AAPL:2")

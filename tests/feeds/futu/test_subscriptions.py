@@ -67,7 +67,7 @@ def planner(
 
 
 def meet(plans: SubscriptionPlanner, now: float) -> None:
-    """Have OpenD subscribe whatever the planner asks for."""
+    """Make every subscription that the planner asks for, as OpenD would."""
     while action := plans.next_action(now):
         assert isinstance(action, Subscribe)
         plans.done(action, now)
@@ -138,7 +138,7 @@ def test_what_is_unwanted_lingers() -> None:
 
 
 def test_what_was_released_while_it_was_being_subscribed_lingers_as_well() -> None:
-    """The answer comes when nobody wants it any more."""
+    """The answer arrives after the topic was released."""
     plans = planner(A, linger=LINGER)
     action = take(plans, 0)
     plans.release(A, 0)
@@ -156,7 +156,7 @@ def test_room_is_made_before_it_is_needed() -> None:
 
 
 def test_nothing_is_subscribed_above_the_quota() -> None:
-    """What doesn't fit waits until OpenD tells of room, in the order asked for."""
+    """Topics without room wait until OpenD reports room, in the order of their requests."""
     plans = planner(A, B, C, room=2)
     assert plans.next_action(0) == Subscribe((A, B))
     plans.done(Subscribe((A, B)), 0)
@@ -206,7 +206,7 @@ def test_who_waits_for_quota_is_told_for_how_much_and_how_long() -> None:
 
 
 def test_without_word_from_opend_no_quota_is_waited_for() -> None:
-    """Not every OpenD tells it."""
+    """Not every OpenD reports it."""
     assert planner(A).quota(A, 0) is None
 
 
@@ -227,7 +227,7 @@ def test_no_wanted_topic_goes_for_another() -> None:
 
 
 def test_a_pinned_topic_is_subscribed_first_and_never_released() -> None:
-    """Whoever wants it, or nobody."""
+    """It stays whether a client wants it or not."""
     plans = planner(A, pinned=[B])
     assert take(plans, 0).topics == (B, A)
     plans.done(Subscribe((B, A)), 0)
@@ -249,7 +249,7 @@ def test_a_pinned_topic_takes_the_place_of_the_newest_that_is_not() -> None:
     probe = copy.deepcopy(plans)
     assert probe.next_action(61) == Unsubscribe((B,))
     plans.want(B)
-    assert plans.next_action(61) == Unsubscribe((B,))  # newly wanted, thus the newest
+    assert plans.next_action(61) == Unsubscribe((B,))  # wanted again, so it is the newest
     plans.done(Unsubscribe((B,)), 61)
     plans.told({"stock": Amount(2, 1)}, {A, C})
     assert plans.next_action(61) == Subscribe((D,))
@@ -278,7 +278,7 @@ def test_what_the_last_connection_had_costs_nothing_for_a_while() -> None:
 
 
 def test_what_opend_will_not_let_go_yet_is_tried_again_soon() -> None:
-    """Until then it is held."""
+    """Until then it stays subscribed."""
     plans = planner(A, held_since=0)
     plans.release(A, 0)
     assert plans.refused(take(plans, 60), "too early", 60) is None
@@ -289,7 +289,7 @@ def test_what_opend_will_not_let_go_yet_is_tried_again_soon() -> None:
 
 
 def test_another_goes_when_opend_will_not_let_go_of_the_first() -> None:
-    """Who waits for room isn't kept waiting by it, and nobody spins meanwhile."""
+    """A waiting topic isn't delayed by that, and the planner doesn't spin."""
     plans = planner(A, B, held_since=0, linger=LINGER, room=2)
     plans.release(A, 0)
     plans.release(B, 1)
@@ -330,7 +330,7 @@ def test_newcomers_do_not_wait_for_a_refused_request_to_be_taken_apart() -> None
 
 
 def test_a_refused_topic_is_tried_again_later_and_alone() -> None:
-    """Even if nobody wants it for a moment meanwhile."""
+    """This holds even if no client wants it for a moment."""
     plans = planner(A)
     plans.refused(take(plans, 5), "no right", 5)
     plans.release(A, 6)
@@ -406,7 +406,7 @@ def test_a_topic_that_others_no_longer_have_is_not_asked_for_without_end() -> No
 
 
 def test_a_lost_connection_loses_everything_held_and_every_refusal() -> None:
-    """All that is wanted is asked for again at once, what was refused alone and not first."""
+    """All wanted topics are requested again at once, refused ones alone and not first."""
     plans = planner(A, held_since=0)
     plans.want(B)
     plans.refused(take(plans, 0), "no right", 0)
@@ -433,11 +433,11 @@ def test_what_opend_has_lost_is_subscribed_again() -> None:
 
 
 class Refused(Exception):
-    """OpenD won't; it does nothing of what was asked."""
+    """OpenD refuses a request; it does nothing of it."""
 
 
 def units_in_world(topic: Topic) -> frozenset[tuple[QuotaPool, object]]:
-    """Give what a topic takes of the account's pools, by the vendor's documents."""
+    """Return the units that a topic costs in the account's pools, by the vendor's documents."""
     code = topic.symbol.partition(".")[2]
     if len(code) > 10:  # an option: its underlying and expiry are before C or P
         return frozenset({("option", (re.split("[CP]", code)[0], topic.channel))})
@@ -468,7 +468,7 @@ class World:
         self.stubborn: set[Topic] = set()
 
     def free(self) -> Units:
-        """Give what costs us nothing: others have it, or our last connection had it lately."""
+        """Return the units that cost us nothing: others, or a closed connection, have them."""
         closed = {t for t, since in self.closed.items() if self.now < since + MINIMUM}
         return all_units(self.others | closed)
 
@@ -479,7 +479,7 @@ class World:
         return self.limits[pool] - sum(unit[0] == pool for unit in self.used())
 
     def amounts(self) -> dict[QuotaPool, Amount]:
-        """Give what GetSubInfo tells: nothing of the Hong Kong securities."""
+        """Return what GetSubInfo answers: it says nothing about the Hong Kong securities."""
         return {
             pool: Amount(sum(unit[0] == pool for unit in self.used()), max(0, self.left(pool)))
             for pool in self.limits
@@ -512,7 +512,7 @@ class World:
 
 
 class Play:
-    """A planner in that world, and somebody who does what it says, as the subscriber does."""
+    """A planner in that world, and a subscriber that does what the planner says."""
 
     def __init__(
         self, limits: Mapping[QuotaPool, int], linger: float, pinned: tuple[Topic, ...]
@@ -521,8 +521,8 @@ class Play:
         self.linger = linger
         self.pinned = frozenset(pinned)
         self.wanted: dict[Topic, float | None] = {}  # since when it isn't, None while it is
-        self.read: set[Topic] = set()  # what reads alone want
-        self.for_reads: set[Topic] = set()  # what they wanted since a subscriber did
+        self.read: set[Topic] = set()  # what only reads want
+        self.for_reads: set[Topic] = set()  # only reads wanted it since a subscriber
         sf_securities = limits.get("sf_book")
         pools = (
             Pools(partial(units_of, sf=True), sf_securities=sf_securities)
@@ -546,7 +546,7 @@ class Play:
         self.plans.told(world.amounts(), self.others, world.now)
 
     def cost(self, topics: Iterable[Topic]) -> Counter[QuotaPool]:
-        """Give what topics take beside what is had, as far as was told."""
+        """Return the units that topics add to the known ones, by pool."""
         new = all_units(topics) - self.counted - all_units(self.plans.held)
         return Counter(pool for pool, _ in new)
 
@@ -557,7 +557,7 @@ class Play:
         return topic in self.pinned or self.wanted.get(topic, 0.0) is None
 
     def lingers(self, topic: Topic) -> bool:
-        """Return whether a subscriber has left a topic a moment ago."""
+        """Return whether the last subscriber has left a topic only a moment ago."""
         since = self.wanted.get(topic)
         return since is not None and self.world.now < since + self.linger
 
@@ -576,7 +576,7 @@ class Play:
         return all_units(topics) - all_units(self.plans.held) - all_units(self.others)
 
     def missing(self) -> set[Topic]:
-        """Give what is wanted, not had, and not refused for now."""
+        """Return the topics that are wanted, not subscribed, and not refused at present."""
         return self._not_had({t for t in self.wanted if self.wants(t)} | self.pinned)
 
     def _not_had(self, topics: set[Topic]) -> set[Topic]:
@@ -669,7 +669,7 @@ class Play:
         self.tell()
 
     def look(self) -> None:
-        """Nothing is left undone that could be done, and the next time is the right one."""
+        """Check that nothing possible is left undone, and that the next time is the right one."""
         plans, world, now = self.plans, self.world, self.world.now
         held = set(plans.held)
         assert held >= set(world.own)
@@ -718,7 +718,7 @@ class Play:
             assert not read or not all(self.may_go(topic) for topic in read), "reads have too much"
 
     def could_free(self, pool: QuotaPool, *, pinned: bool) -> bool:
-        """Tell whether all who have some unit may go, for a pinned topic or for any."""
+        """Return whether all holders of some unit may go, for a pinned topic or for any topic."""
         world = self.world
         holders: dict[object, list[Topic]] = {}
         for topic in world.own:
@@ -863,7 +863,7 @@ def play_through(play: Play, script: list[tuple[Kind, Topic, float]]) -> None:
 def test_whatever_happens_the_plan_keeps_its_word(
     limit: int, linger: float, pinned: tuple[Topic, ...], script: list[tuple[Kind, Topic, float]]
 ) -> None:
-    """Never above the quota, never too early, nobody left out who fits, no spinning."""
+    """It is never above the quota or too early, delays no topic that fits, and doesn't spin."""
     play_through(Play({"stock": limit}, linger, pinned), script)
 
 
@@ -927,7 +927,7 @@ def test_two_bad_topics_that_share_units_are_not_asked_for_in_turn_for_ever() ->
 
 
 def test_what_others_have_let_go_of_may_go_for_a_pinned_topic() -> None:
-    """That it once freed nothing isn't held against it for ever."""
+    """An earlier attempt that freed nothing doesn't count for ever."""
     play = Play({"stock": 1}, 0.0, (B,))
     script: list[tuple[Kind, Topic, float]] = [
         ("goes bad", B, 0),
@@ -996,7 +996,7 @@ def test_what_is_read_comes_after_what_is_subscribed() -> None:
 
 
 def test_what_is_read_no_more_does_not_linger_twice() -> None:
-    """Whoever counts reads has waited already; OpenD's minimum holds."""
+    """The count of readers has lingered already; OpenD's minimum applies."""
     plans = planner(linger=LINGER)
     plans.want_to_read(A, 0)
     meet(plans, 0)
@@ -1024,7 +1024,7 @@ def test_what_subscribers_leave_to_reads_lingers_for_them_first() -> None:
 
 
 def test_what_is_read_goes_for_a_subscriber() -> None:
-    """After what nobody wants, as soon as OpenD lets it; and none comes while somebody waits."""
+    """It goes after unwanted topics, as soon as OpenD allows, and no read is added meanwhile."""
     plans = planner(A, held_since=0, linger=LINGER, room=5)
     for number in range(3):
         plans.want(book(f"S{number}"))
@@ -1049,7 +1049,7 @@ def test_what_is_read_goes_for_a_subscriber() -> None:
 
 
 def test_nothing_goes_for_a_read() -> None:
-    """Not even what nobody wants any more."""
+    """This includes topics that no client wants any more."""
     plans = planner(A, B, C, D, book("E"), held_since=0, linger=LINGER, room=5)
     plans.release(A, 0)
     plans.want_to_read(TRADES_OF_A, 0)
@@ -1075,7 +1075,7 @@ def test_reads_take_nothing_of_a_pool_that_a_subscriber_waits_for() -> None:
 
 
 def test_a_pinned_topic_is_no_concern_of_reads() -> None:
-    """It stays whoever reads it."""
+    """It stays, read or not."""
     plans = planner(pinned=[A])
     meet(plans, 0)
     plans.want_to_read(A, 0)
@@ -1085,7 +1085,7 @@ def test_a_pinned_topic_is_no_concern_of_reads() -> None:
 
 
 def test_without_word_from_opend_reads_have_a_fifth_of_the_smallest_account() -> None:
-    """Nobody knows how much there is."""
+    """The real size of the quota is unknown."""
     plans = planner()
     for number in range(30):
         plans.want_to_read(book(str(number)), 0)

@@ -351,7 +351,7 @@ def test_every_hint_is_another_symbol_in_its_canonical_spelling(
 
 @given(SPELLED, st.sampled_from(sorted(MARKETS)))
 def test_a_hint_is_in_opends_own_form(text: str, default_market: str) -> None:
-    """Whoever follows it isn't sent further."""
+    """Following it leads to no further hint."""
     try:
         symbol = parse_symbol(text, default_market)
     except InvalidInput:

@@ -42,7 +42,7 @@ def tickers(*sequences: int, **more: Any) -> list[Any]:
 
 
 def shown(publications: list[Publication]) -> list[tuple[Any, ...]]:
-    """Give the numbers of each publication's trades, and ``backfill`` and ``breaks`` where set."""
+    """Return each publication's trade ids, with ``backfill`` and ``breaks`` where they are set."""
     found = []
     for publication in publications:
         assert publication.topic == TRADES
@@ -192,7 +192,7 @@ def test_a_trade_without_a_time_has_that_of_its_arrival() -> None:
 
 
 def test_a_number_that_readers_of_json_would_round_becomes_text() -> None:
-    """So that it still tells trades apart."""
+    """So it still identifies the trade."""
     ids = [t.id for t in trades_of(live().push(tickers(2**53 - 1, 2**53, -(2**60)), RECEIVED))]
     assert ids == [2**53 - 1, str(2**53), str(-(2**60))]
 
@@ -235,7 +235,7 @@ def test_a_trade_pushed_as_it_happened_is_not_past() -> None:
 
 
 def test_trades_after_a_subscription_without_any_are_not_past() -> None:
-    """Somebody has listened since, though the connection was lost when they happened."""
+    """They happened after the subscription, though the connection was lost then."""
     tape = Tape(TRADES)
     tape.begin()
     tape.fill(tickers(), RECEIVED)
@@ -304,7 +304,7 @@ def test_what_waited_is_published_with_its_own_time_of_arrival() -> None:
 
 
 def test_what_was_given_up_makes_the_next_begin_anew() -> None:
-    """The engine is told that something is missing."""
+    """The engine is notified that trades are missing."""
     tape = live(1)
     tape.push(tickers(2), RECEIVED)
     tape.lose()
@@ -360,7 +360,7 @@ class Market:
     def subscribe(self, cached: int) -> None:
         """Begin, be pushed what OpenD has kept, and ask for the newest."""
         if self.filling:
-            return  # the answer is still on its way
+            return  # the answer is still in transit
         self.tape.begin()
         self.pushed = cached
         self.connected = self.filling = True

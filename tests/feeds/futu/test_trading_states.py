@@ -88,7 +88,7 @@ def test_a_state_is_asked_for_again_after_a_minute() -> None:
 
 
 def test_a_state_is_asked_for_at_once_when_its_market_changes() -> None:
-    """Of that market alone."""
+    """Only that market's securities are requested."""
     states = told(marketUS=MORNING, marketHK=MORNING)
     states.take(states.next_request([US, HK], 0), answer({US: MORNING, HK: MORNING}), 0)
     states.take_markets(markets(marketUS=MORNING, marketHK=MORNING))

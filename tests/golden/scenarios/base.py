@@ -72,7 +72,7 @@ def quote(volume: int) -> dict[str, Any]:
 
 
 def brokers(number: int) -> dict[str, Any]:
-    """Make a queue of brokers that tells its number."""
+    """Return a broker queue that contains its number."""
     return {"bids": [{"id": number, "name": f"Broker {number}", "pos": 1}], "asks": []}
 
 
@@ -83,7 +83,7 @@ def timeframe(minute: int) -> dict[str, Any]:
 
 
 def sold(*sizes: int) -> list[Publication]:
-    """Make trades as a feed publishes them, each by itself."""
+    """Return trades as a feed publishes them, one per publication."""
     return trades_of(TRADES, *sizes)
 
 

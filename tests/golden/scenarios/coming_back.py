@@ -157,7 +157,7 @@ async def base_client_comes_back(world: World) -> None:
     await world.join("c2", node, client_id="c", v1=False)
     await node.publish("AAPL", book(4))
     await node.publish("TSLA", book(2))
-    # What was sent in the moment before the loss may never have come.
+    # What was sent just before the loss may not have reached the client.
     await a3.vanish()
     a4 = await world.join("a4", node, client_id="a", v1=False)
     await world.wait(3)
@@ -229,7 +229,7 @@ async def two_tabs_first_is_dead(world: World) -> None:
     await node.publish("AAPL", book(3))
     await node.publish("TSLA", book(2))
     await third.say("ping")
-    # v1 clients have tokens: ids of theirs may be the same.
+    # v1 clients have tokens: their ids may be equal.
     for name in ("v", "w"):
         one = await world.join(name, node, client_id="a")
         await one.say("subscribe", symbol="AAPL", depth=1)

@@ -140,7 +140,7 @@ async def unsubscribe_and_subscribe_again(world: World) -> None:
     await node.publish("AAPL", book(5))
     await a.say("subscribe", symbol="AAPL", mode="delta", depth=1)
     await node.publish("AAPL", book(6))
-    # A view of trades that is replaced goes on where it was.
+    # A view of trades that is replaced continues at its position.
     await node.publish("AAPL", trade(3), "trades")
     await a.say("subscribe", symbol="US.AAPL", channel="trades")
     await node.publish("AAPL", trade(4), "trades")

@@ -47,7 +47,7 @@ def wire(message: msgspec.Struct) -> Any:
 
 
 def told(actions: Sequence[Action]) -> list[Any]:
-    """Give what the client is told, with the positions that a hub would give."""
+    """Return what the client is sent, with the positions that a hub would assign."""
     heard = []
     for action in actions:
         match action:

@@ -37,7 +37,7 @@ def held(channel: str, seq: int, symbol: str = "AAPL", **rest: Any) -> v1.HeldPo
 def restored(
     client: V1Connection, parked: SavedSubscriptions, *positions: v1.HeldPosition
 ) -> tuple[Restore, v1.Resumed]:
-    """Give what goes on, and the answer when all of it is whole."""
+    """Return the restored subscriptions, and the answer if all of them recover."""
     asked = resume(client.subscriptions, client.session, v1.Resume("token", list(positions), 5))
     assert asked.token == "token"
     [action] = asked.restore(parked)

@@ -1,1 +1,1 @@
-"""Where sessions are found."""
+"""Tests of the session stores."""

@@ -1,4 +1,4 @@
-"""Who holds keys in a store, without a connection."""
+"""Clients with keys in a store, without a connection."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ class Client:
         return {"client_id": "me"}
 
     def leaves(self) -> LostSession:
-        """Return what it leaves behind."""
+        """Return the data of its session."""
         self.is_connected = False
         return LostSession(self.keys, self.topics, token=self.token)

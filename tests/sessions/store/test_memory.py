@@ -1,4 +1,4 @@
-"""The memory twin: what it holds is what is there, and nothing is kept beside it."""
+"""The store in memory: it keeps the sessions that exist, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is saved when, without a Redis: on a clock that stands still."""
+"""Which session is saved when, without a Redis: on a clock that the test moves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The records of sessions: only the owner's last word counts, and all that a client saw is read."""
+"""Records of sessions: only the owner's last write counts, and all a client saw is read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def records_of(link: Link, node: str) -> SessionRecords:
 
 
 async def test_a_session_is_kept_and_taken(redis_url: str) -> None:
-    """With its data, once; its owner before is told."""
+    """It is taken once, with its data, and its earlier owner is notified."""
     async with link(redis_url) as (made, _):
         one, other = records_of(made, "one"), records_of(made, "two")
         assert (await other.claim(KEY)).kind == "none"
@@ -59,7 +59,7 @@ async def test_what_an_owner_of_before_says_late_is_refused(redis_url: str) -> N
         await one.end(KEY, before)
         claim = await one.claim(KEY)
         assert (claim.kind, claim.data) == ("taken", b"after")
-        # The same node again, but what it said before it had lost it is as late as ever.
+        # The same node again, but what it sent before it lost the session is still too late.
         assert await one.save(KEY, before, b"late", live=False) == 0
         assert await one.save(KEY, claim.generation, b"now", live=False) == claim.generation
 
@@ -74,7 +74,7 @@ async def test_a_session_whose_client_is_connected_is_taken_by_force_alone(redis
         assert await one.touch(KEY, generation)
         claim = await other.claim(KEY, mark=ANY)
         assert (claim.kind, claim.data) == ("taken", b"data")
-        # Whoever took it has its client: nobody takes it away without asking.
+        # The node that took it has its client: no other node takes it without asking.
         assert (await one.claim(KEY)).kind == "live"
 
 
@@ -98,7 +98,7 @@ async def test_sessions_last_as_long_as_they_are_to(
 
 
 async def test_a_new_session_under_an_old_key_is_another_one(redis_url: str) -> None:
-    """So what was said of the old one doesn't touch it."""
+    """Late writes about the old one don't affect it."""
     async with link(redis_url) as (made, _):
         one, other = records_of(made, "one"), records_of(made, "two")
         first = await one.save(KEY, 0, b"first", live=False)

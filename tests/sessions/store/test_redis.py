@@ -1,4 +1,4 @@
-"""Sessions are written to Redis as they change and end, and let go when another node has them."""
+"""Sessions are saved to Redis as they change and end, and released when another node has them."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ BOTH: SavedSubscriptions = {**SEEN, **OTHERS}
 
 
 class Members:
-    """Tells nobody: what it would say may get lost."""
+    """Cluster members that send nothing: every message is lost."""
 
     def __init__(self, id_: str) -> None:
         self.id = id_
         self.handlers: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
 
     async def tell(self, node: str, method: str, body: bytes) -> None:
-        """Say nothing."""
+        """Send nothing."""
 
 
 class House:
-    """One node's store, and what it says has become of its holders."""
+    """A node's store, and a record of what it reports of its sessions."""
 
     def __init__(self, records: SessionRecords, id_: str, times: SessionTimes) -> None:
         self.records = records
@@ -68,7 +68,7 @@ class House:
         return claim if isinstance(claim, Claim) else await claim
 
     async def found(self, client_id: str = "me") -> SavedSubscriptions | None:
-        """Take a session as it was saved; None: there is none."""
+        """Return a session as it was saved; None if there is none."""
         claim = await self.claim(Client(self.key(client_id)))
         if claim.state == "live":
             again = self.store.claim(self.key(client_id), Client("x"), mark=claim.mark)
@@ -80,7 +80,7 @@ class House:
 async def houses(
     url: str, times: SessionTimes | None = None
 ) -> AsyncIterator[tuple[House, House, Breaker]]:
-    """Give two nodes, the second of which may take what the first has, and the first's breaker."""
+    """Yield two nodes, the second of which may take the first one's sessions, and a breaker."""
     times = times or SessionTimes()
     async with link(url) as (here, breaker), link(url) as (there, _):
         one, two = (
@@ -145,7 +145,7 @@ async def test_what_another_node_has_is_let_go(redis_url: str) -> None:
 
 
 async def test_what_nobody_knew_that_another_node_has_is_looked_for(redis_url: str) -> None:
-    """A client came while nobody could be asked for it."""
+    """Its client came while no other node could be asked."""
     async with houses(redis_url) as (here, there, _):
         there.join(seen=OTHERS)
         await there.idle()
@@ -155,7 +155,7 @@ async def test_what_nobody_knew_that_another_node_has_is_looked_for(redis_url: s
 
 
 async def test_what_is_taken_from_another_node_replaces_what_was_here(redis_url: str) -> None:
-    """Nobody had said that the one here went on elsewhere."""
+    """This node hadn't learned that its own session continued elsewhere."""
     async with houses(redis_url) as (here, there, _):
         old = here.join()
         await here.idle()
@@ -187,7 +187,7 @@ async def test_a_session_goes_on_in_a_new_connection(redis_url: str) -> None:
 async def test_everything_is_saved_once_more_when_redis_has_forgotten_it(
     redis_url: str, redis_server: RedisServer
 ) -> None:
-    """As after it was started anew; meanwhile nothing that isn't found is surely nowhere."""
+    """Until then a session that isn't found may still exist."""
     async with houses(redis_url) as (here, there, _):
         for number in range(20):
             here.join(f"me{number}")
@@ -226,7 +226,7 @@ async def test_the_end_waits_for_what_is_not_saved_yet(redis_url: str) -> None:
 
 
 async def test_while_redis_is_away_what_this_node_has_is_found_at_once(redis_url: str) -> None:
-    """But whether another one has it, nobody knows."""
+    """Whether another node has it too is unknown."""
     async with houses(redis_url) as (here, _, breaker):
         here.store.hold(here.join().leaves())
         breaker.fail("gone")
