@@ -224,7 +224,7 @@ async def test_kills_under_load_cost_no_trade_that_isnt_told(
     finally:
         await server.close()
     came = sum(len(watch.ids) for watch in watches)
-    print(f"{KILLS} kills: {came} trades came, {sum(missing)} are told to be missing")  # noqa: T201 - for whoever runs it long
+    print(f"{KILLS} kills: {came} trades came, {sum(missing)} are told to be missing")
     assert came > 20
     for said in subscribed:
         assert len(said) == len(set(said))
@@ -257,4 +257,4 @@ async def test_a_proxy_that_swallows_everything_for_a_while_costs_nothing() -> N
                 assert watch.judge(load.traded["US.A"]) == 0
     finally:
         await server.close()
-    print(f"{SWALLOWS} times: {len(watch.ids)} trades came, each once")  # noqa: T201 - for whoever runs it long
+    print(f"{SWALLOWS} times: {len(watch.ids)} trades came, each once")
