@@ -1,4 +1,4 @@
-"""The load: receivers and publishers, both in C so that they aren't what is measured."""
+"""The load: receivers and publishers, written in C so that they aren't the bottleneck."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ HERE = Path(__file__).parent
 SUBSCRIBE_BASE = '{"action":"subscribe","symbol":"@"}'
 SETTLE_SECONDS = 10.0
 PUBLISH_SECONDS = 120.0
-"""At most, for one run of the publisher."""
+"""The timeout of one run of the publisher, in seconds."""
 
 
 def subscribe_v1(**view: object) -> str:
-    """Make the message that subscribes to all symbols in a view."""
+    """Return the message that subscribes to all symbols in a view."""
     return (
         '{"action":"subscribe","symbols":[@@]'
         + "".join(f',"{name}":{json.dumps(value)}' for name, value in view.items())
@@ -29,14 +29,14 @@ def subscribe_v1(**view: object) -> str:
 
 
 PROTOCOLS: dict[str, dict[str, object]] = {
-    # How a receiver of each kind sees whole books.
+    # How receivers of each protocol subscribe to whole books.
     "base": {"subscribe": SUBSCRIBE_BASE},
     "v1": {"protocol": "bookcast.v1", "subscribe": subscribe_v1(mode="full")},
 }
 
 
 class Tools:
-    """The C programs, compiled into a folder that is gone afterwards."""
+    """The C programs, compiled into a temporary folder."""
 
     def __init__(self) -> None:
         for needed in ("cc", "taskset"):
@@ -49,7 +49,8 @@ class Tools:
             subprocess.run([*command, "-Wno-unused-function"], check=True)
 
     def command(self, name: str, core: int, flags: dict[str, object]) -> list[str]:
-        """Make the command line of one of them: spin=True is --spin, port=1 is --port 1."""
+        """Return the command line of a program: spin=True becomes --spin, port=1 becomes --port
+        1."""
         words: list[object] = []
         for key, value in flags.items():
             if value is not None and value is not False:
@@ -59,7 +60,7 @@ class Tools:
 
 
 class Sink:
-    """Receivers: connected, subscribed, and counting. Use it in a with statement."""
+    """Receivers that connect, subscribe and count. Use it in a with statement."""
 
     def __init__(self, tools: Tools, port: int, clients: int, **flags: object) -> None:
         self.clients = clients
@@ -75,19 +76,19 @@ class Sink:
             raise RuntimeError(f"not all subscriptions were confirmed: {self.ready}")
 
     def mark(self) -> None:
-        """Count from here."""
+        """Start counting from 0."""
         self._say("mark")
 
     def stall(self) -> None:
-        """Stop reading in those that were made to stall."""
+        """Stop reading in the receivers that should stall."""
         self._say("stall")
 
     def report(self) -> dict[str, Any]:
-        """Return what came since the mark."""
+        """Return the counts since the mark."""
         return self._say("report")
 
     def settle(self) -> dict[str, Any]:
-        """Return what came since the mark, once nothing more comes."""
+        """Return the counts since the mark, once they don't change any more."""
         deadline = time.monotonic() + SETTLE_SECONDS
         report = self.report()
         while time.monotonic() < deadline:
@@ -101,7 +102,7 @@ class Sink:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate()  # the end of its input ends it
+        self._process.communicate()  # it exits at the end of its input
 
     def _say(self, command: str) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -118,7 +119,7 @@ class Sink:
 
 
 class Publisher:
-    """Publishes books, each a small step from the one before, also from one call to the next."""
+    """Publishes books. Each differs a little from the one before, also across calls."""
 
     def __init__(self, tools: Tools, port: int, **flags: object) -> None:
         self._tools = tools
@@ -126,7 +127,7 @@ class Publisher:
         self._published = 0
 
     def publish(self, count: int, rate: float = 0) -> dict[str, Any]:
-        """Publish so many, so many a second, or as fast as they are taken."""
+        """Publish ``count`` books at ``rate`` a second; 0: as fast as the server accepts them."""
         flags = {**self._flags, "count": count, "rate": rate, "first": self._published}
         command = self._tools.command("publish", machine.LOAD_CORE, flags)
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=PUBLISH_SECONDS)
@@ -140,7 +141,7 @@ class Publisher:
 def floor(
     tools: Tools, *, clients: int, size: float, rate: float, seconds: float, join: int, spin: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Send frames with the plain C loop; give what it and the receivers counted."""
+    """Send frames with the plain C loop. Return its counts and those of the receivers."""
     flags: dict[str, object] = {"clients": clients, "size": round(size), "rate": rate}
     flags |= {"seconds": seconds, "join": join}
     sender = subprocess.Popen(

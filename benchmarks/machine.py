@@ -1,4 +1,4 @@
-"""What the kernel tells: CPU time, memory, and whether others use the machine meanwhile."""
+"""Figures of the kernel: CPU time, memory, and the use of the machine by other processes."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
 """The server has one core to itself; publishers and receivers share another."""
 
 PATIENCE = 15.0
-"""So many seconds at most a measurement waits until nobody else needs the machine; 0: it doesn't
-wait, and isn't repeated where others have disturbed it."""
+"""A measurement waits at most so many seconds for the machine to be idle. 0: it doesn't wait, and
+isn't repeated when other processes disturbed it."""
 
 QUIET = 0.15
-"""Cores that others may use during a measurement without a word about it."""
+"""Other processes may use so many cores during a measurement without a note in the results."""
 
 
 def pinned(core: int, *command: object) -> list[str]:
-    """Make a command that runs on one core."""
+    """Return a command that runs on one core."""
     return ["taskset", "-c", str(core), *map(str, command)]
 
 
 def family(pid: int) -> list[int]:
-    """List a process and all that descend from it."""
+    """Return the ids of a process and all its descendants."""
     found = [pid]
     try:
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
             for child in children.read_text().split():
                 found += family(int(child))
     except OSError:
-        pass  # it has just ended
+        pass  # the process has just ended
     return found
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process and its descendants have used, to the microsecond."""
+    """Return the CPU time of a process and its descendants, in seconds, to the microsecond."""
     total = 0
     for member in family(pid):
         for thread in Path(f"/proc/{member}/task").glob("*/schedstat"):
@@ -50,7 +50,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def rss_kb(pid: int) -> int:
-    """Return the memory that a process and its descendants hold."""
+    """Return the resident memory of a process and its descendants, in KB."""
     total = 0
     for member in family(pid):
         found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{member}/status").read_text())
@@ -59,26 +59,26 @@ def rss_kb(pid: int) -> int:
 
 
 def open_files() -> int:
-    """Return how many files a process started from here may have open."""
+    """Return the limit of open files of child processes."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 class Others:
-    """How many cores everybody else has used since this was made."""
+    """Measures the CPU use of other processes since it was made."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._idle, self._own = _idle_seconds(), _own_seconds()
 
     def cores(self) -> float:
-        """Return the cores used by others, on average."""
+        """Return the average number of cores that other processes used."""
         passed = time.monotonic() - self._began
         busy = passed * (os.cpu_count() or 1) - (_idle_seconds() - self._idle)
         return max(0.0, (busy - (_own_seconds() - self._own)) / passed)
 
 
 def wait_for_quiet() -> None:
-    """Wait until nobody else needs the machine, for PATIENCE at most."""
+    """Wait until other processes are idle, for PATIENCE at most."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         others = Others()

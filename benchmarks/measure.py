@@ -1,4 +1,4 @@
-"""One measured stretch: warm up, publish at a rate, wait until all has come, and divide."""
+"""One measured stretch: warm up, publish at a rate, wait until all has arrived, calculate."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from load import Publisher, Sink, Tools, floor
 from rows import Row
 
 SATURATED = 0.9
-"""A load core busier than this measures itself instead of the server."""
+"""If the load's core is busier than this, the load is measured instead of the server."""
 
 DISTURBED = "others used the machine meanwhile"
 TRIES = 3
-"""So often is tried to measure undisturbed."""
+"""The maximum number of attempts to measure undisturbed."""
 
 
 @dataclass
 class Bench:
-    """What every scenario needs: the tools, how long to measure, what the server understands."""
+    """The parameters of all scenarios: the tools, the durations, the server's features."""
 
     tools: Tools
     seconds: float
     quick: bool
     v1: bool
     socket: bool
-    """Books can be published over the socket."""
+    """Whether books can be published over the WebSocket."""
     batch: bool
-    """… and several in one HTTP request."""
+    """Whether several books can be published in one HTTP request."""
 
 
 @dataclass
 class Stretch:
-    """What one stretch gave, by the names of ``rows.COLUMNS``, and what must be said about it."""
+    """The results of one stretch, by the names of ``rows.COLUMNS``, and notes about it."""
 
     values: dict[str, float]
     notes: list[str]
     server_cpu: float
-    """CPU seconds of the server."""
+    """The CPU time of the server, in seconds."""
 
 
 def deliver(
@@ -53,9 +53,9 @@ def deliver(
     frames_per_update: float | None,
     warm_up: float = 1.0,
 ) -> Stretch:
-    """Publish at a steady rate and see what it costs and how late it comes.
+    """Publish at a steady rate, and measure CPU and latency.
 
-    ``frames_per_update``: how many frames each update should become, None when that isn't known.
+    ``frames_per_update``: the expected number of frames per update; None if it is unknown.
     """
     if warm_up:
         publisher.publish(round(rate * warm_up), rate)
@@ -64,7 +64,7 @@ def deliver(
 
 
 def undisturbed(measurement: Callable[[], Stretch]) -> Stretch:
-    """Measure again when others used the machine meanwhile, a few times at most."""
+    """Repeat a measurement that other processes disturbed, :data:`TRIES` times at most."""
     stretch = measurement()
     for _ in range(TRIES - 1):
         if DISTURBED not in stretch.notes or not machine.PATIENCE:
@@ -142,11 +142,11 @@ def _floor(
 
 
 def attempt(scenario: str, case: str, measurement: Callable[[], list[Row]]) -> list[Row]:
-    """Measure; what fails takes nothing but its own row with it."""
+    """Return the rows of a measurement. If it fails, return a row with the error."""
     try:
         return measurement()
     except (RuntimeError, AssertionError, OSError, subprocess.SubprocessError) as error:
-        # Some errors have no text, but all have a name.
+        # Some errors have no text, so the name of their class is shown too.
         what = " ".join(f"{type(error).__name__} {error}".split())
         return [Row(scenario, case, notes=[f"FAILED: {what}"])]
 

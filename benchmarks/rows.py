@@ -1,4 +1,4 @@
-"""What was measured: rows, the medians of several runs, marks, and tables to read or to paste."""
+"""The results: rows, medians of several runs, marks, and tables as text or Markdown."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ COLUMNS = {
 
 @dataclass
 class Mark:
-    """A limit that a column of a row should keep."""
+    """A limit for a column of a row."""
 
     column: str
     way: Literal["<=", ">=", "<"]
     limit: float
 
     def judge(self, values: dict[str, float]) -> str:
-        """Return whether the row keeps it."""
+        """Return a remark on whether the values keep the limit; "" if the column is missing."""
         title = COLUMNS[self.column][0]
         sign = {"<=": "≤", ">=": "≥", "<": "<"}[self.way]
         value = values.get(self.column)
@@ -57,7 +57,7 @@ class Mark:
 
 @dataclass
 class Row:
-    """One case of a scenario; ``values`` by the names of COLUMNS."""
+    """One case of a scenario. ``values``: by the names of COLUMNS."""
 
     scenario: str
     case: str
@@ -71,7 +71,7 @@ class Row:
 
 
 def merge(runs: Iterable[Row]) -> list[Row]:
-    """Make one row of each case: medians, the sum of what was lost, each note once."""
+    """Return one row per case: medians, the sum of lost frames, each note once."""
     cases: dict[tuple[str, str], list[Row]] = {}
     for row in runs:
         cases.setdefault((row.scenario, row.case), []).append(row)
@@ -99,7 +99,7 @@ def _counted(notes: list[str], runs: int) -> list[str]:
 
 
 def table(rows: list[Row], *, markdown: bool) -> str:
-    """Lay out rows with the columns that any of them has."""
+    """Return the rows as a table, with the columns that any of them has."""
     columns = [name for name in COLUMNS if any(name in row.values for row in rows)]
     cells = [["", *(COLUMNS[name][0] for name in columns), "marks and remarks"]]
     for row in rows:

@@ -1,9 +1,9 @@
-"""What bookcast costs, beside what else there is: python benchmarks/run.py
+"""Measures bookcast, beside comparable servers: python benchmarks/run.py
 
 Each scenario runs several times, and medians are shown. The server has one core to itself; the load
-(C programs: receivers and publishers) shares another. Everything is on the loopback interface.
-CPU is the server process's own, user and system, divided by the frames that arrived. Latency is from
-the publisher's write to the receiver's read, on a few of the connections.
+(C programs: receivers and publishers) shares another. All traffic is on the loopback interface.
+CPU is that of the server process, user and system, divided by the frames that arrived. Latency is
+the time from the publisher's write to the receiver's read, on a few of the connections.
 
     run.py        options, order, tables        server.py    programs under test
     measure.py    one measured stretch          load.py      receivers and publishers
@@ -33,9 +33,9 @@ from scenarios import ALL
 
 
 def main() -> None:
-    """Run what was asked for, and print it."""
+    """Run the chosen scenarios, and print the results."""
     options = _options()
-    # Python would end without a word, and leave behind what it started.
+    # By default Python would exit at once on SIGTERM, and leave child processes running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with server.bookcast() as program:
         features = server.features(program.port)

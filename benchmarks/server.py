@@ -1,4 +1,4 @@
-"""Programs under test: started on their own core, watched, and stopped again."""
+"""Programs under test: starts them on a core of their own, measures and stops them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ STOP_SECONDS = 5.0
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
 
 
 class Program:
-    """A server, alone on its core. Use it in a with statement: it ends there, by its process id."""
+    """A server alone on its core. Use it in a with statement, which stops it."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Program:
     ) -> None:
         self.port = port
         self._cleanups: list[Callable[[], None]] = []
-        # A file, since a pipe would have to be emptied by somebody.
+        # A file, since a full pipe would block the program.
         self._log = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             machine.pinned(core, *command),
@@ -53,25 +53,25 @@ class Program:
             raise
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time used so far."""
+        """Return the CPU time used so far, in seconds."""
         return machine.cpu_seconds(self._process.pid)
 
     def rss_kb(self) -> int:
-        """Return the memory it holds."""
+        """Return its resident memory, in KB."""
         return machine.rss_kb(self._process.pid)
 
     def log(self) -> str:
-        """Return the end of what it wrote."""
+        """Return the end of its output."""
         self._log.seek(0)
         return self._log.read().decode(errors="replace")[-2000:]
 
     def kill(self) -> None:
-        """End it without a word."""
+        """Kill it with SIGKILL."""
         self._process.kill()
         self._process.wait()
 
     def on_exit(self, cleanup: Callable[[], None]) -> None:
-        """Do this after it has ended."""
+        """Call a function after it has ended."""
         self._cleanups.append(cleanup)
 
     def __enter__(self) -> Program:
@@ -102,7 +102,7 @@ class Program:
 
 
 def wait_until_it_listens(port: int) -> None:
-    """Wait for a program that isn't a :class:`Program`."""
+    """Wait until some program listens on a port."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -115,7 +115,7 @@ def wait_until_it_listens(port: int) -> None:
 
 
 def bookcast(*, core: int = machine.SERVER_CORE, **settings: object) -> Program:
-    """Start bookcast with these settings, and with limits that a benchmark would run into lifted."""
+    """Start bookcast with these settings, and with rate limits that a benchmark doesn't reach."""
     port = free_port()
     environment = {
         "ENVIRONMENT": "development",
@@ -129,7 +129,7 @@ def bookcast(*, core: int = machine.SERVER_CORE, **settings: object) -> Program:
 
 
 def conflated(port: int) -> int:
-    """Ask bookcast how many frames a newer one has replaced; 0 of a server that can't tell."""
+    """Return how many frames newer ones have replaced; 0 if the server doesn't report it."""
     try:
         stats = fetch_json(f"http://127.0.0.1:{port}/stats", timeout=5)
         return int(stats.get("messages_conflated", 0))
@@ -138,7 +138,7 @@ def conflated(port: int) -> int:
 
 
 def features(port: int) -> set[str]:
-    """Return what a bookcast understands beyond the base protocol: v1, socket, batch."""
+    """Return the features of a bookcast beyond the base protocol: v1, socket, batch."""
     found = set()
     with socket.create_connection(("127.0.0.1", port), 5) as client:
         client.sendall(

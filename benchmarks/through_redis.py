@@ -1,4 +1,4 @@
-"""Publishes books of 1 KB with the engine alone: python benchmarks/through_redis.py URL SECONDS"""
+"""Publishes books of 1 KB with only the engine: python benchmarks/through_redis.py URL SECONDS"""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import time
 from bookcast.backend.redis import RedisBackend
 from bookcast.backplane.link import LinkSettings
 from bookcast.cluster.members.base import Node
-from bookcast.engine.records import encode
-from bookcast.engine.redis import RedisRules
-from bookcast.model import Book, Level, Publication, Symbol, Topic
+from bookcast.engine.redis.records import encode
+from bookcast.engine.redis.engine import RedisRules
+from bookcast.model.market_data import Book, Level
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Publication
 
 SYMBOLS = 100
 TOGETHER = 500

@@ -1,4 +1,4 @@
-"""A FastAPI app with bookcast beside it in the same process.
+"""A FastAPI app that runs a bookcast server in the same process.
 
 Run it with ``uvicorn examples.fastapi_app:app``, then ``POST http://localhost:8000/trade?price=190``;
 clients watch AAPL at ``ws://localhost:8002/ws/me``.
@@ -26,7 +26,7 @@ app = FastAPI(lifespan=lifespan)
 
 @app.post("/trade")
 async def trade(price: float, request: Request) -> dict[str, int]:
-    """Publish a book around a price, and tell how many saw it."""
+    """Publish a book around a price, and return the number of its subscribers."""
     server: bookcast.Server = request.app.state.bookcast
     book: bookcast.BookData = {
         "bids": [[price - 0.01, 100]],

@@ -1,7 +1,7 @@
-"""Publish from a callback of futu-api, which comes on a thread of the vendor's.
+"""Publish from a callback of futu-api, which runs on a thread of the vendor's package.
 
-For a program that has a quote context already. If you only want Futu's books on your screens, you
-need none of this: ``bookcast serve --feed futu``.
+This is for a program that has a quote context already. If you only want Futu's books on your
+screens, you don't need it: use ``bookcast serve --feed futu``.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ import bookcast
 
 
 class Books(futu.OrderBookHandlerBase):  # type: ignore[misc] # futu-api has no types
-    """Hands each pushed book to the server."""
+    """Publishes each pushed book to the server."""
 
     def __init__(self, server: bookcast.Server) -> None:
         super().__init__()
         self._server = server
 
     def on_recv_rsp(self, rsp_pb: Any) -> tuple[int, Any]:
-        """Publish a book as it is; its code is the symbol."""
+        """Publish a book unchanged. Its code is the symbol."""
         code, book = super().on_recv_rsp(rsp_pb)
         if code == futu.RET_OK:
             published = self._server.publish_threadsafe(None, book)
@@ -30,7 +30,7 @@ class Books(futu.OrderBookHandlerBase):  # type: ignore[misc] # futu-api has no 
 
 
 def report(published: "Future[bookcast.Published]") -> None:
-    """Print why a book was refused; futu-api would swallow an exception in its callback."""
+    """Print why a book was refused. futu-api would swallow an exception in its callback."""
     if (error := published.exception()) is not None:
         print("not published:", error)
 

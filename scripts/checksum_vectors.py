@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from bookcast.hub.delta import checksum
-from bookcast.model import Level
+from bookcast.model.book_delta import checksum
+from bookcast.model.market_data import Level
 
 TARGET = Path(__file__).parent.parent / "tests" / "vectors" / "checksum.json"
 AWKWARD = (
@@ -22,7 +22,7 @@ AWKWARD = (
 
 
 def vectors() -> list[dict[str, object]]:
-    """Make the books: an empty one, one of each awkward number, and random ones."""
+    """Return the books with their checksums: an empty one, one per awkward number, random ones."""
     chance = random.Random(1)
     books: list[tuple[list[Level], list[Level]]] = [([], [])]
     books += [([Level(-number, number)], [Level(number, 1, 3)]) for number in AWKWARD]

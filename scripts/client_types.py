@@ -1,4 +1,4 @@
-"""What clients know of the server's words, in TypeScript: message types, close codes, error codes.
+"""Generates TypeScript from the server's types: message types, close codes, error codes.
 
 python -m scripts.client_types        writes them for clients/typescript, of which the page is built
 """
@@ -16,10 +16,13 @@ import msgspec
 
 from bookcast.errors import CLOSE_REASONS, ERRORS, FINAL_CODES
 from bookcast.hub.status import State
-from bookcast.model import Channel, GreyMarket, OptionStyle, Period, QuotaPool, TradingSession
-from bookcast.protocol import messages as base
-from bookcast.protocol import messages_v1 as v1
-from bookcast.protocol import shapes
+from bookcast.ingest import schemas
+from bookcast.model.feed_state import QuotaPool
+from bookcast.model.market_data import GreyMarket, OptionStyle, TradingSession
+from bookcast.model.topics import Channel, Period
+from bookcast.protocol import header
+from bookcast.protocol.base import messages as base
+from bookcast.protocol.v1 import messages as v1
 
 ROOT: Final = Path(__file__).parent.parent
 CLIENT: Final = ROOT / "clients" / "typescript" / "src"
@@ -35,23 +38,23 @@ _ALIASES: Final[tuple[tuple[str, Any], ...]] = (
     ("QuotaPool", QuotaPool),
     ("State", State),
     ("LimitedBy", v1.LimitedBy),
-    ("Variant", shapes.VariantName),
-    ("Ts", v1.Ts),
+    ("Variant", schemas.VariantName),
+    ("Ts", header.Ts),
     ("Id", v1.Id),
 )
 _NAMED: Final = (
     *_ALIASES,
-    ("Channel", shapes.ChannelName),
-    ("Period", shapes.PeriodName),
+    ("Channel", schemas.ChannelName),
+    ("Period", schemas.PeriodName),
     ("ErrorCode", v1.ErrorCode),
 )
-"""Types that have a name in TypeScript as well, instead of being written out."""
+"""Types that have a name in TypeScript too. All others are written out."""
 
 _DATA: Final = {(v1.Publish, "data"): "Publication[Channel]"}
-"""Fields whose type Python doesn't tell: they are read by themselves."""
+"""Fields without a precise Python type, since they are decoded separately."""
 
 _OVER_HTTP: Final = frozenset({"request_timeout", "unknown_symbol", "too_many_reads", "not_ready"})
-"""Errors that a WebSocket's client doesn't meet."""
+"""Errors that don't occur over WebSocket."""
 
 _PLAIN: Final = {
     Any: "unknown",
@@ -69,7 +72,7 @@ def _words(*words: str) -> str:
 
 
 def _comment(text: str | None, indent: str = "") -> str:
-    """Write a docstring as a comment."""
+    """Return a docstring as a TypeScript comment."""
     text = textwrap.dedent("    " + (text or "")).strip()
     for ours, theirs in (("``", "`"), ("None", "absent"), ("False", "false"), ("True", "true")):
         text = text.replace(ours, theirs)
@@ -80,35 +83,35 @@ def _comment(text: str | None, indent: str = "") -> str:
 
 
 class Module:
-    """Writes types, and those that they name."""
+    """A TypeScript module: it collects declarations of types and of the types in them."""
 
     def __init__(self) -> None:
         self._declared: dict[str, str] = {}
         self._structs: dict[str, type] = {}
 
     def text(self) -> str:
-        """Return all declarations, in the order in which they were first named."""
+        """Return all declarations, in the order in which they were first referred to."""
         return "\n".join(self._declared.values())
 
     def declare(self, name: str, text: str) -> None:
-        """Write something that isn't one of the server's types."""
+        """Add a declaration."""
         self._declared[name] = text
 
     def union(self, name: str, doc: str, kind: Any, prefix: str = "") -> None:
-        """Write each Struct of a union, then the union itself."""
+        """Add a declaration of each Struct of a union, then of the union."""
         names = [self._reference(each, prefix) for each in get_args(kind)]
         members = "".join(f"\n  | {each}" for each in names)
         self.declare(name, f"{_comment(doc)}export type {name} ={members};\n")
 
     def write(self, kind: Any) -> str:
-        """Return a type as TypeScript names it."""
+        """Return the TypeScript of a type: its name, or the type written out."""
         for name, named in _NAMED:
             if kind == named:
                 return name
         return self.spell(kind)
 
     def spell(self, kind: Any) -> str:
-        """Return a type written out."""
+        """Return the TypeScript of a type, written out."""
         if kind in _PLAIN:
             return _PLAIN[kind]
         spellers: dict[Any, Callable[..., str]] = {
@@ -123,7 +126,7 @@ class Module:
         return spellers[get_origin(kind)](*get_args(kind))
 
     def _annotated(self, kind: Any, *metas: Any) -> str:
-        """Write a type whose JSON schema says more than itself."""
+        """Return a type; its JSON schema counts if it is more precise."""
         for meta in metas:
             schema = (isinstance(meta, msgspec.Meta) and meta.extra_json_schema) or {}
             if "enum" in schema:
@@ -146,16 +149,16 @@ class Module:
         return f"[{', '.join(f'{_title(kind)}: {self.write(kind)}' for kind in kinds)}]"
 
     def _reference(self, struct: type, prefix: str = "") -> str:
-        """Return the name of a Struct or named tuple, which is written as well."""
+        """Return the name of a Struct or named tuple, and declare it."""
         name = prefix + struct.__name__
         assert self._structs.setdefault(name, struct) is struct, f"two types named {name}"
         if name not in self._declared:
-            self._declared[name] = ""  # its place; it may name itself
+            self._declared[name] = ""  # reserves its place, since it may refer to itself
             self._declared[name] = self._struct(name, struct)
         return name
 
     def _struct(self, name: str, struct: Any) -> str:
-        """Declare a Struct or named tuple. What stands in an array has no names on the wire."""
+        """Return the declaration of a Struct or named tuple. Arrays have no names on the wire."""
         config = getattr(struct, "__struct_config__", None)
         fields = self._fields(struct)
         doc = _comment(struct.__doc__)
@@ -167,9 +170,9 @@ class Module:
         return f"{doc}export interface {name} {{\n{lines}}}\n"
 
     def _fields(self, struct: Any) -> list[str]:
-        """Write fields. Those with a default may be absent.
+        """Return the fields. Those with a default may be absent.
 
-        Where the server leaves out what has its default, null never comes.
+        If the server omits fields with their default value, null is never sent.
         """
         hints = get_type_hints(struct, include_extras=True)
         config = getattr(struct, "__struct_config__", None)
@@ -188,33 +191,32 @@ class Module:
 
 
 def _title(kind: Any) -> str:
-    """Return what an element of a tuple is called."""
+    """Return the name of a tuple's element."""
     [meta] = get_args(kind)[1:]
     return str(meta.title)
 
 
 def messages() -> str:
-    """Write the type of every message."""
+    """Return the module with the types of all messages."""
     module = Module()
     for name, kind in _ALIASES:
         module.declare(name, f"export type {name} = {module.spell(kind)};\n")
-    module.union("Command", "What a client of `bookcast.v1` may say.", v1.Command)
-    module.union("Message", "What a client of `bookcast.v1` is told.", v1.Message)
+    module.union("Command", "The messages that a client of `bookcast.v1` sends.", v1.Command)
+    module.union("Message", "The messages that a client of `bookcast.v1` receives.", v1.Message)
     channels = "".join(
-        f"  {channel}: {module.write(struct)};\n" for channel, struct in shapes.PUBLISHED.items()
+        f"  {channel}: {module.write(struct)};\n" for channel, struct in schemas.PUBLISHED.items()
     )
     module.declare(
         "Publication",
-        "/** What may be published to each channel. */\n"
-        f"export interface Publication {{\n{channels}}}\n",
+        f"/** The data to publish, by channel. */\nexport interface Publication {{\n{channels}}}\n",
     )
-    module.union("BaseCommand", "What a client of the base protocol may say.", base.Command, "Base")
-    module.union("BaseMessage", "What a client of the base protocol is told.", base.Message, "Base")
+    module.union("BaseCommand", "The messages that a base client sends.", base.Command, "Base")
+    module.union("BaseMessage", "The messages that a base client receives.", base.Message, "Base")
     return f'{_MADE}\nimport type {{ ErrorCode }} from "./codes.js";\n\n{module.text()}'
 
 
 def close_codes() -> str:
-    """Write the close codes, and which of them end it."""
+    """Return the close codes, and which of them are final."""
     codes = "".join(
         f"/** The connection was closed: {reason.reason}. */\n"
         f"export const {code.name} = {int(code)};\n"
@@ -224,7 +226,7 @@ def close_codes() -> str:
     others = ", ".join(str(code) for code in final if code not in FINAL_CODES)
     return f"""{_MADE}
 {codes}
-/** Whether a client should stay away after this close code, instead of coming back by itself. */
+/** Whether a client should not reconnect after this close code. */
 export function isFinal(code: number): boolean {{
   return [{others}].includes(code) || (code >= {FINAL_CODES.start} && code < {FINAL_CODES.stop});
 }}
@@ -232,19 +234,19 @@ export function isFinal(code: number): boolean {{
 
 
 def error_codes() -> str:
-    """Write the error codes, and what a client does about each."""
+    """Return the error codes, and which of them allow a retry."""
     codes = "".join(
         f"\n  /** {kind.title} */\n  | {json.dumps(code)}" for code, kind in ERRORS.items()
     )
     retry = _listed([c for c, kind in ERRORS.items() if kind.retry and c not in _OVER_HTTP])
     return f"""
-/** What went wrong, for programs. A newer server may have others. */
+/** Error codes. A newer server may send others. */
 export type ErrorCode ={codes};
 
 const RETRY: readonly string[] = [
 {retry}];
 
-/** Whether the same may go well later; after anything else something has to be mended first. */
+/** Whether a later retry of the same request may succeed. Other errors need a correction first. */
 export function mayRetry(code: string): boolean {{
   return RETRY.includes(code);
 }}
@@ -256,7 +258,7 @@ def _listed(words: list[str]) -> str:
 
 
 def files() -> dict[Path, str]:
-    """Return each file that is made, and its content."""
+    """Return the content of each generated file, by path."""
     return {
         CLIENT / "messages.ts": messages(),
         CLIENT / "codes.ts": close_codes() + error_codes(),

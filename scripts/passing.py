@@ -1,14 +1,14 @@
-"""Follows the value of a setting through the source: under which names it is handed on, to where.
+"""Follows the value of a setting through the source: which names carry it, and where it is passed.
 
-A value is handed on by a name or an attribute that carries it, or by a comparison of it or an
+A value is passed on by a name or an attribute that carries it, or by a comparison of it or an
 ``and``, ``or`` or ``not`` with it, which is
 
 * assigned to a name, an attribute or a field, or
 * an argument of a call, by keyword or by position. Then the parameter carries it.
 
-Its first name is the setting's. A name carries it in its module, and so does a private attribute;
-another attribute does everywhere. A call, or a choice by it (``if``, ``while``, ``x if y else z``),
-hands nothing on; a choice is a decision.
+The first carrier is the setting's name. A name carries the value in its module. So does a private
+attribute; other attributes carry it in all modules. The result of a call, or of a choice by the
+value (``if``, ``while``, ``x if y else z``), doesn't carry it. A choice counts as a decision.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ SAYING: Final = (
     *(ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Call, ast.Attribute),
     *(ast.Assign, ast.AnnAssign, ast.If, ast.IfExp, ast.While),
 )
-"""Nodes that say something of names and what is handed on."""
+"""The kinds of nodes that define names, or pass or read values."""
 
 
 @dataclass
 class Passing:
-    """Where a value goes.
+    """The ways of a value.
 
-    ``moves``: from which function to which one in another file, the field's readers first;
-    ``decisions``: the functions that decide by it.
+    ``moves``: from a function to a function in another file, the readers of the field first.
+    ``decisions``: the functions that decide by the value.
     """
 
     start: str
@@ -52,7 +52,7 @@ class Passing:
 
 @dataclass(frozen=True)
 class Definition:
-    """A function or class that can be called: its file, its name and its parameters, in order."""
+    """A function or class: its file, its name, and its parameters in order."""
 
     file: str
     name: str
@@ -62,7 +62,7 @@ class Definition:
 
 @dataclass(frozen=True)
 class Place:
-    """A node of the source, its file, and the function that it stands in."""
+    """A node of the source, with its file and its function."""
 
     file: str
     function: str
@@ -70,7 +70,7 @@ class Place:
 
 
 class Source:
-    """What the server's modules say, and what can be called in them."""
+    """The nodes of the server's modules, and the definitions of its functions and classes."""
 
     def __init__(self, root: Path) -> None:
         self.places: dict[str, list[Place]] = {}
@@ -86,7 +86,7 @@ class Source:
                 self.definitions.setdefault(node.name, []).append(found)
 
     def all(self) -> Iterator[Place]:
-        """Yield what all modules say."""
+        """Yield the nodes of all modules."""
         return itertools.chain.from_iterable(self.places.values())
 
 
@@ -101,7 +101,7 @@ def _places(file: str, node: ast.AST, inside: str) -> Iterator[Place]:
 
 
 def passing_of(setting: str) -> Passing:
-    """Follow a setting from its field in the schema."""
+    """Return the ways of a setting's value, from its field in the schema."""
     source = Source(Path(SOURCE))
     passing = Passing(f"{START}:Settings.{setting}")
     carriers = {("", f".{setting}")}
@@ -162,7 +162,7 @@ def _handed_on(
 def _called(
     source: Source, file: str, call: ast.Call, argument: str | int | None
 ) -> Iterator[tuple[Definition, str]]:
-    """Yield what a call may mean, with the parameter: what has its name and takes the argument."""
+    """Yield the definitions that a call may mean, each with the parameter of the argument."""
     called = _name(call.func).removeprefix(".")
     for definition in source.definitions.get(called, ()):
         if called.startswith("_") and definition.file != file:
@@ -173,7 +173,7 @@ def _called(
 
 
 def _carries(value: ast.expr, names: set[str]) -> bool:
-    """Return whether an expression is the value, or a condition of it."""
+    """Return whether an expression carries the value, or is a condition on it."""
     match value:
         case ast.Name() | ast.Attribute():
             return _name(value) in names
@@ -193,7 +193,7 @@ def _is_read(node: ast.AST, names: set[str]) -> bool:
 
 
 def _name(node: ast.AST) -> str:
-    """Return a name, or that of an attribute behind a dot; "" for anything else."""
+    """Return a name, or the name of an attribute with a dot before it; "" for other nodes."""
     match node:
         case ast.Name(id=name):
             return name
@@ -204,12 +204,12 @@ def _name(node: ast.AST) -> str:
 
 
 def _scoped(file: str, name: str) -> tuple[str, str]:
-    """Return where a name carries the value: an attribute everywhere, unless it is private."""
+    """Return the scope of a carrier and its name: "" for attributes, unless they are private."""
     return ("" if name.startswith(".") and not name.startswith("._") else file), name
 
 
 def _parameters(node: ast.ClassDef | Function) -> tuple[str, ...]:
-    """Return what can be handed over: parameters of a function, or of a class's ``__init__``."""
+    """Return the parameters of a function, or of a class's ``__init__``."""
     if isinstance(node, ast.ClassDef):
         for one in node.body:
             if isinstance(one, ast.FunctionDef) and one.name == "__init__":

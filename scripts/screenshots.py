@@ -1,4 +1,4 @@
-"""Take the pictures of the live page and of the example in React that the documents show.
+"""Takes the screenshots of the live page and of the React example for the documents.
 
 python -m scripts.screenshots        writes docs/images/{page,dashboard}-{desktop,phone}.png
 """
@@ -29,12 +29,12 @@ SIZES: Final = {
     "dashboard-phone": (390, 844),
 }
 SECONDS: Final = 45
-"""Long enough for the line of the middle price to have a shape."""
+"""The page runs for so long, so that its chart of the middle price has a visible line."""
 
 
 @contextmanager
 def example() -> Iterator[str]:
-    """Serve the built dashboard; gives its address."""
+    """Serve the built dashboard, and yield its address."""
     with tempfile.TemporaryDirectory() as folder:
         dashboard.build(Path(folder))
         handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
@@ -45,7 +45,7 @@ def example() -> Iterator[str]:
 
 
 async def main() -> None:
-    """Show a simulated market for a while, then take a picture at each size."""
+    """Show a simulated market for a while, then take a screenshot of each page at each size."""
     with example() as place:
         await _take(place)
 

@@ -1,6 +1,6 @@
-"""The table of all settings, for docs/settings.md.
+"""Writes the table of all settings in docs/settings.md.
 
-python -m scripts.settings_table            writes the table into the document
+python -m scripts.settings_table
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _default(description: Description) -> str:
 
 
 def table() -> str:
-    """Write the table in Markdown."""
+    """Return the table in Markdown."""
     rows = ["| setting | flag | default | what it does |", "|---|---|---|---|"]
     for description in describe():
         choices = f" (`{'`, `'.join(description.choices)}`)" if description.choices else ""

@@ -1,9 +1,9 @@
-"""Follows one message through the code: which function it comes to, by whom, until where.
+"""Traces one message through the code: all calls from its arrival to a given end.
 
-The event loop runs steps: callbacks, and tasks from one wait to the next. Each step remembers what
-scheduled it. When a message has come to its end, the path leads back from there, step by step, to
-where it began: each step counts up to the point where it caused the next one. What else the server
-does meanwhile isn't on the path.
+The event loop runs steps: callbacks, and tasks from one await to the next. Each step records what
+scheduled it. When the message has reached its end, the path is followed back, step by step, to its
+beginning. Of each step, the calls up to the point where it caused the next step count. Whatever
+else the server does at the same time isn't on the path.
 """
 
 from __future__ import annotations
@@ -31,27 +31,28 @@ SOURCE: Final = f"{Path(bookcast.__file__).parent}/"
 SOCKETS: Final = asyncio.selector_events.__file__
 
 CLASS_IS_NAMED: Final = frozenset({"__init__", "__new__", "__post_init__", "__call__"})
-"""Whoever calls these names their class."""
+"""Methods whose callers write the name of the class instead."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A point in a function of the server, and the source text of the call made there."""
+    """A point in a function of the server, with the source text of the call there."""
 
     code: CodeType
     text: str
 
     @property
     def function(self) -> str:
-        """Which function, and in which file."""
+        """The function, with its file."""
         return function_of(self.code)
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a function of the server. ``caller``: None where no function of it is above.
+    """A call of a function of the server. ``caller``: None if no server function is on the stack.
 
-    ``woken``: a function that waited goes on. ``owner``: the module of the object's class.
+    ``woken``: it isn't called, but continues after an await. ``owner``: the module of the class of
+    ``self``.
     """
 
     caller: Place | None
@@ -61,13 +62,13 @@ class Call:
 
     @property
     def function(self) -> str:
-        """Which function is called, and in which file."""
+        """The called function, with its file."""
         return function_of(self.code)
 
 
 @dataclass(frozen=True)
 class Point:
-    """A point in a step: after so many calls, and in which function of the server."""
+    """A point in a step: after ``count`` calls, in a function of the server."""
 
     step: Step
     count: int
@@ -76,10 +77,10 @@ class Point:
 
 @dataclass(eq=False)
 class Step:
-    """One run of a callback, or of a task until it waits again.
+    """One run of a callback, or of a task until its next await.
 
-    ``scheduled`` is where it was scheduled, ``before`` the end of the task's step before this one,
-    and ``sent`` where bytes were sent that come back to this step.
+    ``scheduled``: where it was scheduled. ``before``: the end of the same task's step before this
+    one. ``sent``: where the bytes were sent that this step receives.
     """
 
     scheduled: Point | None = None
@@ -87,26 +88,26 @@ class Step:
     sent: Point | None = None
     calls: list[Call] = field(default_factory=list)
     resumed: CodeType | None = None
-    """The innermost function that waited before this step."""
+    """The innermost function that continues in this step."""
     runs: bool = False
-    """That function is known: something was called or has returned since."""
+    """Whether :attr:`resumed` is final: a function was called or has returned since."""
 
 
 @dataclass(frozen=True)
 class Move:
-    """A call whose definition stands in another file; names are ``folder/file.py:function``."""
+    """A call of a function in another file. Names are ``folder/file.py:function``."""
 
     caller: str
     callee: str
     stored: bool
-    """The line of the caller doesn't name what it calls."""
+    """Whether the caller's line doesn't name the callee: it is a stored callback."""
     owner: str = ""
 
 
 class Tracer:
     """Records calls on the event loop's thread, from :meth:`begin` until the end is reached.
 
-    A message is recognised by its ``marker``, wherever bytes come from a socket or go to one.
+    A message is recognised by its marker in the bytes that a socket receives or sends.
     """
 
     def __init__(self) -> None:
@@ -122,19 +123,19 @@ class Tracer:
         self._tasks: dict[int, tuple[object, Step]] = {}
 
     def begin(self, marker: bytes, is_end: Callable[[FrameType], bool]) -> None:
-        """Follow the next message that has the marker, up to the call that is the end."""
+        """Trace the next message with the marker, up to the call for which ``is_end`` is true."""
         self._marker, self._is_end = marker, is_end
         self._active = True
         sys.setprofile(self._profile)
 
     def stop(self) -> None:
-        """Record no more."""
+        """Stop recording."""
         self._active = False
         sys.setprofile(None)
 
     @property
     def end(self) -> str:
-        """The function of the server that the end was reached from."""
+        """The function of the server from which the end was reached."""
         assert self._last is not None
         return self._last.place.function if self._last.place is not None else ""
 
@@ -160,7 +161,7 @@ class Tracer:
         return calls
 
     def wrap(self, callback: Callable[[*Ts], object]) -> Callable[[*Ts], None]:
-        """Make a callback a step of its own."""
+        """Return a callback that runs as a recorded step."""
         owner = getattr(callback, "__self__", None)
         task = owner if isinstance(owner, asyncio.Task) else None
         scheduled = self._here(sys._getframe())  # noqa: SLF001 - the documented way to the caller
@@ -189,7 +190,7 @@ class Tracer:
         return Point(step, len(step.calls), _place(nearest) if nearest is not None else None)
 
     def _back(self, point: Point, tried: set[int]) -> list[Point] | None:
-        """Return the points from the beginning to this one; None: it doesn't come from there."""
+        """Return the points from the beginning to this one; None if there is no such path."""
         step = point.step
         assert self._first is not None
         if step is self._first.step:
@@ -231,7 +232,7 @@ class Tracer:
 
     def _call(self, step: Step, frame: FrameType) -> None:
         code = frame.f_code
-        if frame.f_lasti > _beginning(code):  # it isn't called: it goes on
+        if frame.f_lasti > _beginning(code):  # it isn't called: it continues
             if not step.runs:
                 step.resumed = code
             return
@@ -242,7 +243,7 @@ class Tracer:
 
 
 class TracedLoop(asyncio.SelectorEventLoop):
-    """An event loop whose callbacks are the tracer's steps."""
+    """An event loop whose callbacks are recorded as steps."""
 
     def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer
@@ -254,7 +255,7 @@ class TracedLoop(asyncio.SelectorEventLoop):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.Handle:
-        """Schedule a step."""
+        """Schedule a callback as a step."""
         return super().call_soon(self.tracer.wrap(callback), *args, context=context)
 
     def call_at(
@@ -264,7 +265,7 @@ class TracedLoop(asyncio.SelectorEventLoop):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Schedule a step for later."""
+        """Schedule a callback as a step at a time."""
         return super().call_at(when, self.tracer.wrap(callback), *args, context=context)
 
     def _add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:
@@ -273,7 +274,7 @@ class TracedLoop(asyncio.SelectorEventLoop):
 
 
 def moves_of(calls: list[Call]) -> list[Move]:
-    """Return the calls that lead to another file, each once, in order."""
+    """Return the calls of functions in other files, each once, in order."""
     moves: dict[tuple[str, str], Move] = {}
     for call in calls:
         caller = call.caller
@@ -287,12 +288,12 @@ def moves_of(calls: list[Call]) -> list[Move]:
 
 
 def function_of(code: CodeType) -> str:
-    """Name a function with its file."""
+    """Return a function's name with its file."""
     return f"{code.co_filename.removeprefix(SOURCE)}:{code.co_qualname}"
 
 
 def written_by(frame: FrameType) -> bytes:
-    """Return what a transport's ``write`` is called with; nothing for other calls."""
+    """Return the bytes passed to a transport's ``write``; b"" for other calls."""
     if frame.f_code.co_filename != SOCKETS:
         return b""
     match frame.f_code.co_name:
@@ -315,7 +316,7 @@ def _received(frame: FrameType) -> bytes:
 
 
 def _nearest(frame: FrameType | None) -> FrameType | None:
-    """Return the nearest function of the server, up the stack."""
+    """Return the nearest frame of a server function, up the stack; None if there is none."""
     while frame is not None and not frame.f_code.co_filename.startswith(SOURCE):
         frame = frame.f_back
     return frame
@@ -327,7 +328,7 @@ def _place(frame: FrameType) -> Place:
 
 @cache
 def _text(code: CodeType, instruction: int) -> str:
-    """Return the lines of an instruction."""
+    """Return the source lines of an instruction."""
     lines = _lines(code)[instruction // 2]
     return "".join(linecache.getline(code.co_filename, line) for line in lines)
 
@@ -339,15 +340,15 @@ def _lines(code: CodeType) -> list[range]:
 
 @cache
 def _beginning(code: CodeType) -> int:
-    """Return where a function stands when it is called."""
+    """Return the offset of a function's first instruction when it is called."""
     return next(one.offset for one in dis.get_instructions(code) if one.opname == "RESUME")
 
 
 def _names(text: str, code: CodeType) -> bool:
-    """Return whether a line names a function."""
+    """Return whether a line of source names a function."""
     name, parts = code.co_name, code.co_qualname.split(".")
     if name in CLASS_IS_NAMED and len(parts) > 1:
         return re.search(rf"\b({parts[-2]}|super)\b", text) is not None
     if name.startswith("__"):
-        return True  # an operator or a statement stands for it
+        return True  # an operator or a statement calls it
     return re.search(rf"\b{re.escape(name)}\b", text) is not None

@@ -5,20 +5,19 @@ python -m scripts.walks --steps             with every move
 python -m scripts.walks --only subscribe    one walk
 
 The real server runs in this process, with a real Redis and a simulated OpenD where a walk needs
-them, and a ``bookcast.v1`` client on a socket of the same node. One message is followed between the
-ends that :data:`WALKS` names; ``scripts/tracing.py`` says how. A book is the second of its topic. A
-subscription is the first to a symbol, at the node that runs the feed.
+them, and a ``bookcast.v1`` client that is connected to it. One message is followed between the ends
+in :data:`WALKS`; ``scripts/tracing.py`` explains how. A book is the second one of its topic. A
+subscription is the first one to a symbol, at the node that runs the feed.
 
-* A move is a call whose definition stands in another file of ``src/bookcast``, or the wake-up of a
-  function in another file that waits. The same function calling the same function again is no
-  further move. What a library calls counts as called by the function that called the library, or
-  that scheduled it.
+* A move is a call of a function in another file of ``src/bookcast``, or the wake-up of a waiting
+function in another file. Repeated calls from the same function to the same one count once. A call
+by a library counts as a call by the function that called the library, or that scheduled it.
 * Files at the top of ``src/bookcast`` are one package; every folder in it is another.
 * A move goes through a stored callback where the lines of the call don't name what is called.
 * The engine is entered by a move from another package to a method of an object of the engine.
 
-A setting has no message: where ``SESSION_QUEUE`` is handed on, ``scripts/passing.py`` reads in the
-source, and its walk ends where functions of the hub decide by it.
+A setting has no message. ``scripts/passing.py`` finds in the source where ``SESSION_QUEUE`` is
+passed on. Its walk ends where functions of the hub decide by it.
 """
 
 from __future__ import annotations
@@ -52,21 +51,21 @@ from scripts.tracing import Move, TracedLoop, Tracer, moves_of, written_by
 
 MARKER: Final = b"WALK"
 SYMBOLS: Final = (f"US.WALK{number}" for number in itertools.count())
-"""A new one for each walk: what is known of a symbol is remembered."""
+"""A new symbol for each walk, since the server remembers symbols."""
 
 REDIS_SECONDS: Final = 15.0
-"""So long no answer of Redis counts as an outage, which would lead another way."""
+"""A long timeout of Redis, since the path of a message differs in an outage."""
 
 PATIENCE: Final = 20.0
 MOST_TIMES: Final = 5
 
 REST_SECONDS: Final = 0.5
-"""After so long nothing of an earlier message is under way."""
+"""After so long, the server has finished with earlier messages."""
 
 
 @dataclass(frozen=True)
 class Ends:
-    """Where a walk begins and ends: in words, and the name of the function it begins with."""
+    """The beginning and end of a walk, in words. ``start``: the name of its first function."""
 
     title: str
     begins: str
@@ -90,7 +89,7 @@ SETTING: Final = ("session_queue", "SESSION_QUEUE → the hub's decisions")
 
 @dataclass(frozen=True)
 class Walk:
-    """What was counted. ``is_read``: in the source, where no message runs."""
+    """The result of a walk. ``is_read``: it was read from the source, without a message."""
 
     title: str
     moves: list[Move]
@@ -100,17 +99,17 @@ class Walk:
 
     @property
     def between_packages(self) -> int:
-        """How many of the moves lead to another package."""
+        """The number of moves to another package."""
         return sum(package_of(move.caller) != package_of(move.callee) for move in self.moves)
 
     @property
     def stored(self) -> int:
-        """How many of the moves go through a stored callback."""
+        """The number of moves through a stored callback."""
         return sum(move.stored for move in self.moves)
 
     @property
     def files(self) -> int:
-        """How many files they lead to."""
+        """The number of files that the moves lead to."""
         return len({move.callee.partition(":")[0] for move in self.moves})
 
     @property
@@ -120,18 +119,18 @@ class Walk:
 
 
 def package_of(function: str) -> str:
-    """Return the package of a function; files at the top have none."""
+    """Return the package of a function; "" for files at the top."""
     folder, slash, _ = function.partition("/")
     return folder if slash else ""
 
 
 def enters_engine(move: Move) -> bool:
-    """Return whether a move leads from outside into an object of the engine."""
+    """Return whether a move leads from another package into an object of the engine."""
     return package_of(move.caller) != "engine" and move.owner.startswith("bookcast.engine.")
 
 
 class Subscriber:
-    """A ``bookcast.v1`` client on a blocking socket; call it from a thread of its own."""
+    """A ``bookcast.v1`` client on a blocking socket. Call it from a thread."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
@@ -141,12 +140,12 @@ class Subscriber:
         self.hear(b'"welcome"')
 
     def subscribe(self, symbol: str) -> None:
-        """Subscribe to books. The mask is zeros, so the symbol can be read in the bytes."""
+        """Subscribe to books. The mask is zero, so that the bytes contain the symbol."""
         text = json.dumps({"action": "subscribe", "symbol": symbol}).encode()
         self._socket.sendall(masked_frame(1, text))
 
     def hear(self, word: bytes) -> None:
-        """Receive until a word came."""
+        """Receive until a word has arrived."""
         while word not in self._heard:
             data = self._socket.recv(65536)
             assert data, f"the server closed the connection before {word!r}"
@@ -186,7 +185,7 @@ async def walk_futu(tracer: Tracer, redis_url: str | None = None) -> None:
 
 
 async def walk_subscribe(tracer: Tracer, redis_url: str | None = None) -> None:
-    """Subscribe to a symbol that nobody wants yet, where the feed runs."""
+    """Subscribe to a symbol that has no other subscriber, at the node that runs the feed."""
     async with _opend() as opend, _node(redis_url, opend) as server, _subscriber(server) as client:
         await _subscribe(client, "US.OTHER")
         await _until(opend.held)
@@ -204,7 +203,7 @@ SCENES: Final[dict[str, Callable[[Tracer, str | None], Any]]] = {
 
 
 def follow(name: str, redis: RedisServer | None = None) -> Walk:
-    """Walk one walk on an event loop of its own; a Redis is emptied before."""
+    """Return the result of one walk, on an event loop of its own. Redis is emptied before."""
     if redis is not None:
         redis.cli("FLUSHALL")
     redis_url = redis.url if redis is not None else None
@@ -219,7 +218,7 @@ def follow(name: str, redis: RedisServer | None = None) -> Walk:
     whole = tracer.path()
     calls = list(itertools.dropwhile(lambda call: not begins.fullmatch(call.function), whole))
     assert calls, f"{ends.start} isn't called on the way"
-    # Whoever called that is before the beginning.
+    # Its caller is before the beginning.
     calls[0] = dataclasses.replace(calls[0], caller=None)
     where = "memory" if redis is None else "Redis"
     return Walk(
@@ -231,7 +230,7 @@ def follow(name: str, redis: RedisServer | None = None) -> Walk:
 
 
 def steady(name: str, redis: RedisServer | None = None) -> Walk:
-    """Walk until two times agree: a message of another node may be read together with this one."""
+    """Repeat a walk until two results agree: another message may be read together with this one."""
     walks: list[Walk] = []
     while len(walks) < MOST_TIMES:
         walk = follow(name, redis)
@@ -242,7 +241,7 @@ def steady(name: str, redis: RedisServer | None = None) -> Walk:
 
 
 def walk_setting() -> Walk:
-    """Follow a setting through the source."""
+    """Return the walk of a setting through the source."""
     passing = passing_of(SETTING[0])
     moves = [Move(*one, stored=False) for one in passing.moves]
     decisions = ", ".join(one for one in passing.decisions if one.startswith("hub/"))
@@ -269,7 +268,7 @@ async def _opend() -> AsyncIterator[Controller]:
 
 @contextlib.asynccontextmanager
 async def _node(redis_url: str | None, opend: Controller | None = None) -> AsyncIterator[Server]:
-    """Run a node, which leads where there is a feed."""
+    """Run a node. It is leader if there is a feed."""
     settings: dict[str, Any] = {"redis_url": redis_url, "redis_timeout": REDIS_SECONDS}
     if opend is not None:
         settings |= {"feed": "futu", "futu_port": opend.port}
@@ -328,7 +327,7 @@ def _is_told_to_want(frame: FrameType) -> bool:
 
 
 def table(walks: list[Walk]) -> str:
-    """Lay the counts out in Markdown."""
+    """Return the counts as a table in Markdown."""
     lines = [
         "| walk | moves | between packages | stored callbacks | files | engine entered |",
         "|---|---:|---:|---:|---:|---:|",
@@ -350,7 +349,7 @@ def _steps(walk: Walk) -> str:
 
 
 def walks_of(only: list[str]) -> list[Walk]:
-    """Walk those that are asked for, in memory and through Redis."""
+    """Return the results of the chosen walks, in memory and through Redis."""
     walks: list[Walk] = []
     with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder)) as redis:
         for name in only:
@@ -368,7 +367,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=names, help="one walk; repeatable")
     parser.add_argument("--steps", action="store_true", help="show every move")
     options = parser.parse_args()
-    # Python would end without a word, and leave behind what it started.
+    # By default Python would exit at once on SIGTERM, and leave child processes running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     walks = walks_of(options.only or names)
     if options.steps:

@@ -12,11 +12,11 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, TypeVar, cast
 
 import pytest
 import websockets.asyncio.client
@@ -26,27 +26,16 @@ from bookcast import Server, serve
 from bookcast.engine.base import Engine
 from bookcast.engine.interests import Interest
 from bookcast.hub.status import Status
-from bookcast.hub.subscription import Subscription
-from bookcast.hub.view import Shown, ViewSpec
-from bookcast.model import (
-    Book,
-    Candle,
-    Data,
-    Level,
-    Position,
-    Publication,
-    Quote,
-    Symbol,
-    Topic,
-    Trade,
-    Trades,
-    Update,
-)
+from bookcast.hub.view import Subscription
+from bookcast.hub.view_spec import RenderedStep, ViewSpec
 from bookcast.model.cursor import Cursor
 from bookcast.model.history import Gap
-from bookcast.model.log import TopicLog
-from bookcast.sessions.registry import Registry
-from bookcast.sessions.websocket import WebSocket
+from bookcast.model.market_data import Book, Candle, Data, Level, Quote, Trade, Trades
+from bookcast.model.topic_log import TopicLog
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Position, Publication, Update
+from bookcast.sessions.connections import Registry
+from bookcast.transport.websocket import WebSocket
 
 PATIENCE = 30.0
 """Seconds that anything may take before its test fails: many, since machines may be busy."""
@@ -221,7 +210,7 @@ class Deliveries:
         """Note what was appended to a log."""
         assert log.newest is not None
         self.all.append(log.newest)
-        log.settle()
+        log.flush_unread()
 
     def want(self, topic: Topic) -> None:
         """Want a topic, of which nothing has to be known here yet."""
@@ -262,24 +251,26 @@ class NumberRenderer:
         updates: Sequence[Update],
         *,
         unchanged_too: bool = False,
-    ) -> Shown:
+    ) -> RenderedStep:
         self.rendered += len(updates)
         frames = b"".join(
-            b"<%s %d>" % (spec.spelling.encode(), shown.position.seq) for shown in updates
+            b"<%s %d>" % (spec.requested_symbol.encode(), shown.position.seq) for shown in updates
         )
-        return Shown(frames, Cursor.at(updates[-1]) if updates else before, len(updates))
+        return RenderedStep(frames, Cursor.at(updates[-1]) if updates else before, len(updates))
 
     def gap(self, spec: ViewSpec, topic: Topic, gap: Gap) -> bytes:
-        return f"<{spec.spelling} gap {gap.from_seq}-{gap.to_seq}>".encode()
+        return f"<{spec.requested_symbol} gap {gap.from_seq}-{gap.to_seq}>".encode()
 
     def status(self, spec: ViewSpec, topic: Topic, status: Status) -> bytes:
-        return b"" if spec.flavour == "base" else f"<{spec.spelling} {status.state}>".encode()
+        if spec.protocol == "base":
+            return b""
+        return f"<{spec.requested_symbol} {status.state}>".encode()
 
     def refusal(
         self, spec: ViewSpec, topic: Topic, reason: str, did_you_mean: Sequence[Symbol]
     ) -> bytes:
         meant = "".join(f" {symbol}?" for symbol in did_you_mean)
-        return f"<{spec.spelling} refused: {reason}{meant}>".encode()
+        return f"<{spec.requested_symbol} refused: {reason}{meant}>".encode()
 
 
 class ManualTimer:
@@ -478,3 +469,16 @@ def run(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.Co
         check=False,
         env={**os.environ, **(environ or {})},
     )
+
+
+T = TypeVar("T")
+
+
+def run_through(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine that waits for nothing, without a loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return cast("T", end.value)
+    coroutine.close()
+    raise AssertionError(f"{coroutine} waits")

@@ -2,13 +2,13 @@ import asyncio
 
 import pytest
 
-from bookcast.background import Coalescer, Periodic, Work
+from bookcast.background import BackgroundTasks, Coalescer, Periodic
 from tests.support import eventually
 
 
 async def test_a_fault_is_told_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody waits for the work, so the log has to tell."""
-    work = Work()
+    work = BackgroundTasks()
 
     async def fail() -> None:
         raise ValueError("no good")
@@ -20,7 +20,7 @@ async def test_a_fault_is_told_with_its_name(caplog: pytest.LogCaptureFixture) -
 
 async def test_all_of_it_ends_when_asked_to() -> None:
     """Also when that is asked from within it."""
-    work, ended = Work(), []
+    work, ended = BackgroundTasks(), []
 
     async def wait() -> None:
         try:
@@ -69,6 +69,24 @@ async def test_a_function_runs_again_and_again_until_it_is_closed() -> None:
         for _ in range(20):
             await asyncio.sleep(0.001)
         assert counted.runs == runs
+
+
+@pytest.mark.parametrize(("seconds", "first"), [(1000.0, 0.001), (0.001, 1000.0)])
+async def test_the_first_run_may_have_an_interval_of_its_own(seconds: float, first: float) -> None:
+    """A trigger doesn't wait for it, either; the next run is after the usual one."""
+    counted = Counted()
+    periodic = Periodic(counted.run, seconds, "looking", first)
+    periodic.start()
+    if first < seconds:
+        await eventually(lambda: counted.runs == 1, "the first run")
+        await asyncio.sleep(0.01)
+        assert counted.runs == 1
+    else:
+        await asyncio.sleep(0.01)
+        assert counted.runs == 0
+        periodic.trigger()
+        await eventually(lambda: counted.runs >= 3, "others after it")
+    await periodic.close()
 
 
 async def test_a_trigger_doesnt_wait_for_the_interval() -> None:

@@ -6,9 +6,9 @@ import pytest
 from msgspec import Meta
 
 from bookcast.choices import words_of
-from bookcast.model import CHANNELS
-from bookcast.protocol import messages_v1 as v1
-from bookcast.protocol.shapes import PublishedQuote, PublishedTrades, PublishedUpdate
+from bookcast.ingest.schemas import PublishedQuote, PublishedTrades, PublishedUpdate
+from bookcast.model.topics import CHANNELS
+from bookcast.protocol.v1 import messages as v1
 
 
 class Colour(enum.Enum):

@@ -10,7 +10,7 @@ import pytest
 from msgspec import UNSET, Meta, UnsetType
 from scripts.client_types import CLIENT, Module, files
 
-from bookcast.protocol import messages_v1 as v1
+from bookcast.protocol.v1 import messages as v1
 from tests.golden.sent import messages_of_v1
 from tests.support import missing
 

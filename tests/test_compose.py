@@ -11,7 +11,7 @@ import pytest
 from bookcast import serve
 from bookcast.backend.redis import RedisBackend
 from bookcast.errors import StartupError
-from bookcast.feeder import Feeder
+from bookcast.feeds.runner import FeedRunner
 from bookcast.http.server import HttpServer
 from bookcast.sessions.ownership import SessionOwnership
 from tests.support import connect
@@ -46,7 +46,7 @@ async def test_a_beginning_that_fails_leaves_nothing() -> None:
 
 
 @pytest.mark.parametrize("is_cancelled", [False, True])
-@pytest.mark.parametrize("step", [RedisBackend, SessionOwnership, Feeder, HttpServer])
+@pytest.mark.parametrize("step", [RedisBackend, SessionOwnership, FeedRunner, HttpServer])
 async def test_whatever_fails_in_the_beginning_nothing_is_left(
     step: Any, is_cancelled: bool, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

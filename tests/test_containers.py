@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bookcast.http import app, script
+from bookcast.http import app, client_script
 from bookcast.settings import Settings, describe, load
 from bookcast.testing import ServerThread
 from tests.support import ROOT
@@ -161,7 +161,7 @@ def test_the_healthcheck_tells_alive_from_dead(
 def test_the_image_has_what_make_builds() -> None:
     """The page and the client, from stages of their own, where the server looks for them."""
     copied = [arguments.split()[-1] for arguments in instructions("COPY") if "--from" in arguments]
-    for file in (app.PAGE / "index.html", script.FILE):
+    for file in (app.PAGE / "index.html", client_script.FILE):
         place = str(file.relative_to(ROOT))
         assert any(place.startswith(target) for target in copied), place
         # One that was built on the machine of whoever builds the image stays out of it.

@@ -21,7 +21,7 @@ import pytest
 import yaml
 from websockets.utils import accept_key
 
-from bookcast.http import read_query, script
+from bookcast.http import client_script, read_query
 from bookcast.settings import Settings, load
 from bookcast.testing import ServerThread
 from tests.e2e import test_proxies
@@ -557,7 +557,7 @@ def test_the_ingress_lets_in_what_is_for_the_outside(bookcast_server: ServerThre
         assert paths[f"/{path.split('/')[1]}"]["pathType"] == "Prefix"
         answer = httpx.get(f"{bookcast_server.http_url}{path}", trust_env=False)
         assert answer.json().get("code") != "not_found"
-    assert paths[script.PATH]["pathType"] == "Exact"
+    assert paths[client_script.PATH]["pathType"] == "Exact"
     for hidden in ("/broadcast", "/metrics", "/stats", "/readyz"):
         assert not any(hidden.startswith(path) for path in paths if path != "/")
 

@@ -14,7 +14,6 @@ SOURCE, TESTS = ROOT / "src" / "bookcast", ROOT / "tests"
 # Declarations that the tests of their users cover.
 NO_TESTS_OF_THEIR_OWN = {
     "__main__",
-    "data",
     "backend/base",
     "backplane/base",
     "cluster/base",
@@ -24,12 +23,17 @@ NO_TESTS_OF_THEIR_OWN = {
     "cluster/members/base",
     "engine/base",
     "feeds/base",
-    "sessions/base",
-    "sessions/store/base",
     "http/schemas",
+    "hub/view_spec",
+    "ingest/data",
+    "ingest/futu_api/rows",
+    "ingest/schemas",
+    "model/feed_state",
     "protocol/actions",
-    "protocol/shapes",
-    "vendor_forms/rows",
+    "protocol/names",
+    "sessions/base",
+    "sessions/parts",
+    "sessions/store/base",
     "version",
 }
 
@@ -50,24 +54,76 @@ def test_every_module_has_its_tests(module: str) -> None:
     assert (TESTS / folder / f"test_{name}.py").is_file()
 
 
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+
+
+def section(title: str) -> str:
+    """Return what stands under a heading of the architecture."""
+    return ARCHITECTURE.read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
 def test_every_module_stands_in_the_architecture() -> None:
-    """The table of duties leaves none out."""
-    text = (ROOT / "docs" / "architecture.md").read_text()
-    named = set(re.findall(r"`([a-z0-9_/]+)`", text))
-    missing = [m for m in modules() if m not in named and m not in {"__main__", "version"}]
-    assert missing == []
+    """The tables of duties leave none out, and name none that isn't there."""
+    rows = re.findall(r"^\| (`.*?`) \|", section("Where each module stands"), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    assert set(modules()) - named == {"__main__", "version"}
+    assert named - set(modules()) == {"backplane/lua/*.lua"}
+
+
+def test_the_first_page_of_the_architecture_names_what_there_is() -> None:
+    """Each module, and in it the class, function or method that stands beside its name."""
+    page = section("One page to hold in mind")
+    found = re.findall(r"`([a-z0-9_/]+/[a-z0-9_]+)`(?:,\s`([\w.]+)`)?", page)
+    named = {(module, name) for module, name in found if module in modules()}
+    assert len(named) > 15
+    for module, name in named:
+        defined = definitions(SOURCE / f"{module}.py")
+        assert not name or name in defined, f"{module}: {name}"
+    every = {name for module in modules() for name in definitions(SOURCE / f"{module}.py")}
+    assert set(re.findall(r"`([A-Z]\w+\.\w+)`", page)) - every == set()
+
+
+def definitions(path: Path) -> set[str]:
+    """Return the names of a module's classes and functions, methods as Class.method."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            methods = (ast.FunctionDef, ast.AsyncFunctionDef)
+            found |= {f"{node.name}.{one.name}" for one in node.body if isinstance(one, methods)}
+    return found
+
+
+def test_every_decision_has_a_page() -> None:
+    """Numbered without holes, with context, decision and consequences, and listed in the index."""
+    folder = ROOT / "docs" / "decisions"
+    pages = sorted(path for path in folder.glob("*.md") if path.name != "README.md")
+    index = re.findall(
+        r"^(\d+)\. \[(.+)\]\((.+)\)$", (folder / "README.md").read_text(), re.MULTILINE
+    )
+    listed = []
+    for number, path in enumerate(pages, 1):
+        text = path.read_text()
+        title = text.partition("\n")[0].removeprefix(f"# {number}. ")
+        assert path.name.startswith(f"{number:04}-")
+        assert re.findall("^## (.+)$", text, re.MULTILINE) == [
+            "Context",
+            "Decision",
+            "Consequences",
+        ]
+        assert len(text.splitlines()) <= 60, f"{path.name} is longer than a page"
+        listed.append((str(number), title, path.name))
+    assert pages
+    assert index == listed
 
 
 def test_every_module_of_the_client_stands_in_the_architecture() -> None:
     """In the table of its own, and no other does."""
-    text = (ROOT / "docs" / "architecture.md").read_text()
-    section = text.partition("\n## The TypeScript client\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (`.*?`) \|", section, re.MULTILINE)
+    rows = re.findall(r"^\| (`.*?`) \|", section("The TypeScript client"), re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`([\w/]+)`", row)}
     source = ROOT / "clients" / "typescript" / "src"
-    assert named == {
-        str(path.relative_to(source).with_suffix("")) for path in source.rglob("*.ts")
-    }
+    assert named == {str(path.relative_to(source).with_suffix("")) for path in source.rglob("*.ts")}
 
 
 def test_every_test_says_in_a_sentence_what_holds() -> None:

@@ -9,10 +9,8 @@ from bookcast import limits
 from bookcast.errors import ERRORS, InvalidInput
 from bookcast.limits import (
     BURST_SECONDS,
-    REPORT_SECONDS,
     Refusals,
     Seats,
-    Seldom,
     TokenBucket,
     TokenBuckets,
     Window,
@@ -20,6 +18,7 @@ from bookcast.limits import (
     too_many_of,
 )
 from bookcast.observability.exporter import registry_of
+from bookcast.observability.throttle import REPORT_SECONDS
 
 RATES = st.sampled_from([0.001, 0.05, 0.1, 0.5, 1.0, 3.0, 50.0, 1000.0])
 
@@ -257,19 +256,6 @@ def test_retry_after_is_in_whole_seconds(seconds: float) -> None:
     assert written <= max(1, math.ceil(seconds))
 
 
-def test_a_warning_comes_seldom_for_each_key() -> None:
-    """And for so many keys at most, of which the oldest is forgotten first."""
-    now = 0.0
-    seldom = Seldom(lambda: now, keys=2)
-    assert (seldom.count("a"), seldom.count("b"), seldom.count("c")) == (1, 1, 0)
-    now = REPORT_SECONDS / 2
-    assert (seldom.count("a"), seldom.count("b"), seldom.count("c")) == (0, 0, 0)
-    now = REPORT_SECONDS
-    assert (seldom.count("c"), seldom.count("b"), seldom.count("a")) == (1, 2, 0)
-    now = 2 * REPORT_SECONDS
-    assert (seldom.count("a"), seldom.count("a"), seldom.count("c")) == (1, 0, 1)
-
-
 @given(st.lists(st.floats(0, 4), max_size=200))
 def test_a_window_counts_what_happened_lately(pauses: list[float]) -> None:
     """Nothing that is older, and all that is younger by more than a step."""
@@ -306,12 +292,3 @@ def test_refusals_are_told_once_a_minute_with_their_number(
         23_101,
         {"message_rate": 23_100, "invalid_json": 1},
     )
-
-
-def test_a_warning_comes_seldom_and_tells_how_often_it_was_due() -> None:
-    """The first at once."""
-    now = 0.0
-    seldom = Seldom(lambda: now)
-    assert [seldom.count() for _ in range(4)] == [1, 0, 0, 0]
-    now = REPORT_SECONDS
-    assert seldom.count() == 4

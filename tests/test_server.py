@@ -10,9 +10,9 @@ import pytest
 
 import bookcast
 from bookcast import BookData, InvalidInput, Server, StartupError, serve
-from bookcast.data import TradeData
-from bookcast.engine.redis import RedisEngine
+from bookcast.engine.redis.engine import RedisEngine
 from bookcast.errors import CloseCode
+from bookcast.ingest.data import TradeData
 from tests.engine.nodes import written_by_another
 from tests.support import PATIENCE, TRADES, connect
 

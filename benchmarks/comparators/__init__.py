@@ -1,4 +1,4 @@
-"""What else one could run: each in its own file, started like the server under test."""
+"""Comparable servers, each in its own file. They are started like the server under test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from comparators import centrifugo, nginx_nchan
 
 HERE = Path(__file__).parent
 MESSAGE = {
-    # The same message that a client of bookcast gets, made by the publisher.
+    # The publisher makes the same message that a client of bookcast gets.
     "before": '{"type":"orderbook_update","symbol":"@","data":',
     "after": "}",
 }
@@ -20,7 +20,7 @@ MESSAGE = {
 
 @dataclass
 class Comparator:
-    """Another server. ``missing`` says why it can't run here."""
+    """Another server. ``missing``: why it can't run here."""
 
     name: str
     start: Callable[[], server.Program] | None
@@ -39,7 +39,7 @@ def _python(name: str) -> Callable[[], server.Program]:
 
 
 def everyone() -> list[Comparator]:
-    """List all comparators, with those that aren't installed."""
+    """Return all comparators, including those that aren't installed."""
     return [
         Comparator(
             "websockets broadcast()",

@@ -1,5 +1,5 @@
-"""Centrifugo 6, when it is on the PATH. Written by its documentation: here it could not be had, so
-this file has not been run yet.
+"""Centrifugo 6, if it is on the PATH. Written from its documentation: it wasn't available, so this
+file has not been run yet.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ RECEIVE = {
     "path": "/connection/websocket",
     # Two commands in one message; @ is the symbol.
     "subscribe": '{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"@"}}',
-    "any": True,  # its envelope stands before the message's type
+    "any": True,  # its envelope comes before the message's type
 }
 
 
 def missing() -> str:
-    """Return what isn't installed, or nothing."""
+    """Return why it can't run; "" if it can."""
     return "" if shutil.which("centrifugo") else "Centrifugo is not installed"
 
 
 def start() -> server.Program:
-    """Start it, open to everybody."""
+    """Start it without authentication."""
     port = server.free_port()
     folder = Path(tempfile.mkdtemp(prefix="centrifugo-"))
     configuration = {
@@ -40,7 +40,7 @@ def start() -> server.Program:
         "client": {
             "allow_anonymous_connect_without_token": True,
             "allowed_origins": ["*"],
-            "ping_interval": "300s",  # the receivers don't answer pings of its own kind
+            "ping_interval": "300s",  # the receivers don't answer its own kind of pings
         },
         "channel": {
             "without_namespace": {

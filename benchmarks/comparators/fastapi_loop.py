@@ -1,4 +1,4 @@
-"""The usual first version: FastAPI, a set of clients, and a loop: python fastapi_loop.py PORT"""
+"""The simplest server: FastAPI, a set of clients, and a loop: python fastapi_loop.py PORT"""
 
 import sys
 from datetime import UTC, datetime

@@ -1,6 +1,6 @@
 """nginx with the nchan module (Debian: libnginx-mod-nchan), one worker.
 
-Found on the PATH; the module beside it (../lib/nginx/modules), where distributions put it.
+nginx must be on the PATH; its module is searched beside it (../lib/nginx/modules) and below /usr.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ http {{
 
 
 def missing() -> str:
-    """Return what isn't installed, or nothing."""
+    """Return why it can't run; "" if it can."""
     if shutil.which("nginx") is None:
         return "nginx is not installed"
     return "" if _module() else "nginx's nchan module is not installed"

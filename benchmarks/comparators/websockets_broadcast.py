@@ -1,7 +1,7 @@
 """The `websockets` library's asyncio server with its broadcast(): python websockets_broadcast.py PORT
 
-Who connects to /publish… is a publisher: each of its messages goes to everybody else as it is, which
-is the least that a server can do.
+A connection to /publish… is a publisher. Each of its messages is sent unchanged to all other
+connections, which is the least that a server can do.
 """
 
 import asyncio

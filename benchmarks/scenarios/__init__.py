@@ -1,4 +1,4 @@
-"""The scenarios by their letters. Each runs once and gives its rows."""
+"""The scenarios by their letters. Each is a function that runs once and returns its rows."""
 
 from collections.abc import Callable
 

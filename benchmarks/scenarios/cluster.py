@@ -1,4 +1,4 @@
-"""(j) Through Redis: what another node adds, how much goes through, and how soon one is replaced."""
+"""(j) Through Redis: the latency that another node adds, throughput, and time of a fail-over."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HERE = Path(__file__).parents[1]
 
 
 def run(bench: Bench) -> list[Row]:
-    """Measure beside one node in memory; the load and the second node share a core."""
+    """Measure, and compare with one node in memory. The load and the second node share a core."""
     if shutil.which("redis-server") is None:
         return [Row("j", "all of it", notes=["this needs redis-server"])]
     rows = attempt("j", "latency", lambda: _latency(bench))
@@ -37,7 +37,7 @@ def run(bench: Bench) -> list[Row]:
 
 
 class Redis:
-    """A Redis of our own, on a core. Use it in a with statement."""
+    """A new Redis, pinned to a core. Use it in a with statement."""
 
     def __init__(self, core: int) -> None:
         self.port = server.free_port()
@@ -95,7 +95,7 @@ def _latency(bench: Bench) -> list[Row]:
 
 
 def _throughput(bench: Bench) -> list[Row]:
-    """Publish with the engine alone, flat out: nobody listens, and no protocol is in the way."""
+    """Publish as fast as possible with only the engine, without subscribers and protocols."""
     with Redis(machine.LOAD_CORE) as redis:
         machine.wait_for_quiet()
         command = machine.pinned(
@@ -107,7 +107,7 @@ def _throughput(bench: Bench) -> list[Row]:
 
 
 def _killed(bench: Bench) -> list[Row]:
-    """Kill a node; its clients, who come back at once, want to be live at another."""
+    """Kill a node, and measure until its clients are live at another node."""
     count = 200 if bench.quick else 1_000
     with Redis(machine.LOAD_CORE) as redis:
         with (
@@ -122,7 +122,7 @@ def _killed(bench: Bench) -> list[Row]:
 
 
 async def _fail_over(first: server.Program, second: server.Program, count: int) -> dict[str, float]:
-    """Return the time from the kill until each client has a new book at the other node."""
+    """Return the time from the kill until each client has a new book from the other node."""
     from scenarios.reconnect import Client  # the same bare client
 
     crowd = [Client(first.port, "base", number) for number in range(count)]
@@ -139,7 +139,7 @@ async def _fail_over(first: server.Program, second: server.Program, count: int) 
         client.transport.abort()
         client.port, client.heard_at = second.port, 0.0
     await asyncio.gather(*(client.connect(again=True) for client in crowd))
-    # What the feed says anew, not what Redis knew.
+    # A new book of the feed, not one that was stored in Redis.
     await _until(lambda: all(client.newest > killed for client in crowd))
     took = time.time() - killed
     stats = fetch_json(f"http://127.0.0.1:{second.port}/stats", timeout=10)

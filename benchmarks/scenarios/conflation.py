@@ -1,4 +1,4 @@
-"""(f) A symbol that changes 1,000 times a second, for clients who want it every 100 ms."""
+"""(f) A symbol that changes 1,000 times a second, for clients with an interval of 100 ms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def run(bench: Bench) -> list[Row]:
     alone = _run(bench, 1, symbol="US.OTHER")
     every = _run(bench, CLIENTS, symbol=SYMBOL)
     paced = _run(bench, CLIENTS, symbol=SYMBOL, interval_ms=100)
-    # What the kernel takes for so many single sends, each into a cache that has gone cold.
+    # The kernel's cost of as many single sends, each with a cold cache.
     floor = floor_stretch(
         bench, clients=CLIENTS, size=every.values["bytes"], rate=10, join=1, spin=False
     )
@@ -28,7 +28,7 @@ def run(bench: Bench) -> list[Row]:
     paced.values["percent"] = (paced.server_cpu - alone.server_cpu) / fan_out * 100
     floor.values["percent"] = floor.server_cpu / fan_out * 100
     for stretch in (alone, paced):
-        stretch.values.pop("us_frame", None)  # mostly the publishing's
+        stretch.values.pop("us_frame", None)  # mostly the cost of publishing
     alone.values.pop("frames_s")
     return [
         Row("f", cases[0], alone.values, [], alone.notes),

@@ -1,4 +1,4 @@
-"""(b) Many symbols and small deltas: a million frames a second and more, joined into few writes."""
+"""(b) Small deltas of many symbols: over a million frames a second, joined into few writes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from rows import Mark, Row
 TITLE = "Small deltas of many symbols to 200 clients"
 CLIENTS, SAMPLES = 200, 10
 BATCH_SECONDS = 0.005
-"""BATCH_MS, by default: so much the C loop joins as well."""
+"""The default of BATCH_MS, in seconds. The C loop joins the frames of this time too."""
 
 
 COMPARED_RATE = 150.0
-"""Of updates for the comparators, which could take no million frames a second."""
+"""The rate of updates for the comparators, which can't deliver a million frames a second."""
 
 
 @dataclass
 class Case:
-    """How many symbols there are, how many each client takes, and how often they change."""
+    """The number of symbols, how many each client subscribes to, and the rate of updates."""
 
     symbols: int
     pick: int
@@ -31,7 +31,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Return it in words."""
+        """The case in words."""
         frames = self.rate * CLIENTS * self.pick / self.symbols
         which = "all" if self.pick == self.symbols else "random"
         return (
@@ -49,7 +49,7 @@ CASES = [
 
 
 def run(bench: Bench) -> list[Row]:
-    """Measure each case, and the C loop with the first one's load."""
+    """Measure each case, and the C loop with the load of the first one."""
     if not bench.socket:
         return [Row("b", case.name, notes=["not in this version"]) for case in CASES]
     rows = []
@@ -108,7 +108,8 @@ def _theirs(bench: Bench, case: str, other: Comparator) -> list[Row]:
     assert other.start is not None
     receive = {"symbol": "US.AAPL", "samples": SAMPLES, **other.receive}
     with other.start() as program, Sink(bench.tools, program.port, CLIENTS, **receive) as sink:
-        # Every client gets all symbols, so one channel does; a small book is as long as a delta.
+        # Every client gets all symbols, so one channel suffices. A small book is as long as a
+        # delta.
         publish = {"symbol": "US.AAPL", "levels": 2, **other.publish}
         measured = deliver(
             program,

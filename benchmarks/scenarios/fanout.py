@@ -1,4 +1,4 @@
-"""(a) One book of about 1 KB, 100 times a second, to 500 clients; beside it a plain C loop."""
+"""(a) One book of about 1 KB, 100 times a second, to 500 clients; compared with a C loop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TITLE = "One book of 1 KB, 100 times a second, to 500 clients"
 CLIENTS, RATE, SAMPLES = 500, 100.0, 20
 SYMBOL = "US.AAPL"
 BOOKS = {
-    # Levels and shape that make about 1 KB of message.
+    # Levels and shape for messages of about 1 KB.
     "base": {"levels": 10, "shape": "objects"},
     "v1": {"levels": 25, "shape": "triples"},
 }
@@ -22,7 +22,7 @@ RECEIVERS = {True: "receivers spin", False: "receivers sleep"}
 
 
 def run(bench: Bench) -> list[Row]:
-    """Measure both protocols, both ways in, both kinds of receivers; then what else there is."""
+    """Measure both protocols, ways to publish and kinds of receivers; then the comparators."""
     rows = []
     for protocol, way, spin in product(("base", "v1"), ("http", "socket"), (True, False)):
         case = f"{protocol}, by {way}, {RECEIVERS[spin]}"
@@ -78,7 +78,7 @@ def _deliver(
 def _beside_floor(
     bench: Bench, case: str, measured: Stretch, marks: list[Mark], *, spin: bool
 ) -> Row:
-    # Right after it, since on a shared machine the same code costs more at one time than another.
+    # The floor is measured right after it, since the speed of a shared machine varies.
     floor = _floor(bench, measured.values["bytes"], spin=spin)
     measured.values["ratio"] = measured.values["us_frame"] / floor.values["us_frame"]
     return Row("a", case, measured.values, marks, measured.notes)

@@ -1,4 +1,4 @@
-"""(h) From a simulated OpenD to a WebSocket client: delay, CPU, flat out, and trouble's end."""
+"""(h) From a simulated OpenD to a WebSocket client: delay, CPU, maximum rate, and recovery."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TIME = re.compile(rb'"ts":\[([0-9.]+)')
 
 
 def run(bench: Bench) -> list[Row]:
-    """Measure a steady rate, then flat out, then how soon clients hear of trouble and its end."""
+    """Measure a steady rate, the maximum rate, and how soon clients hear of outages of OpenD."""
     if not bench.v1:
         return [Row("h", "all of it", notes=["not in this version"])]
     opend = Controller()
@@ -91,7 +91,9 @@ async def _books(
     pushed = opend.flooded() - sent
     await client.close()
     delays.sort()
-    notes = [DISTURBED] if rate and others.cores() > 0.6 else []  # OpenD and the client take some
+    notes = (
+        [DISTURBED] if rate and others.cores() > 0.6 else []
+    )  # OpenD and the client use some CPU
     values = {
         "updates_s": pushed / seconds,
         "frames_s": len(delays) / seconds,
@@ -107,7 +109,7 @@ async def _books(
 
 
 async def _trouble(program: server.Program, opend: Controller) -> list[Row]:
-    """Add notes on how soon a client hears of it: there is one number each."""
+    """Return rows whose notes say how soon a client hears of an outage and of its end."""
     client = await _subscribed(program, opend)
     rows = []
     for name, begin, finish, limit in (
@@ -135,7 +137,7 @@ async def _trouble(program: server.Program, opend: Controller) -> list[Row]:
 
 
 async def _until(client, state: str) -> float:
-    """Wait until every symbol has this state, and give the seconds that took."""
+    """Wait until every symbol has this state. Return how many seconds that took."""
     begun = time.monotonic()
     waiting = set(SYMBOLS)
     while waiting:

@@ -1,4 +1,4 @@
-"""(c) What an idle, subscribed connection of a browser holds in memory."""
+"""(c) The memory of an idle, subscribed connection of a browser."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rows import Mark, Row
 TITLE = "Idle, subscribed connections with a browser's headers"
 CONNECTIONS, COMPARED = 10_000, 2_000
 WARM_UP = 100
-"""Connections that come and go first: modules are loaded, buffers made."""
+"""So many connections are made and closed first, so that modules are loaded and buffers exist."""
 SYMBOL = "US.AAPL"
 
 
 def run(bench: Bench) -> list[Row]:
-    """Measure base and v1 clients, and the comparators with fewer."""
+    """Measure base and v1 clients, and the comparators with fewer clients."""
     rows = []
     for protocol, view in PROTOCOLS.items():
         if protocol == "v1" and not bench.v1:
@@ -44,7 +44,7 @@ def _ours(bench: Bench, protocol: str, view: dict[str, object]) -> list[Row]:
 def _theirs(bench: Bench, other: Comparator) -> list[Row]:
     assert other.start is not None
     with other.start() as program:
-        # Compression isn't offered to them: it would cost some of them many times as much.
+        # Without compression, which would multiply the memory of some of them.
         each = _each(bench.tools, program, COMPARED, **other.receive)
     return [Row("c", f"{other.name}, {COMPARED:,} connections", {"rss_kb": each})]
 

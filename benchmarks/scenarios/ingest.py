@@ -1,4 +1,4 @@
-"""(g) How many updates a second the server takes, by each way in, flat out and nobody listening."""
+"""(g) The maximum rate of publications by each way to publish, without subscribers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rows import Mark, Row
 TITLE = "Ingest, flat out"
 SYMBOLS = 50
 WAYS: dict[str, tuple[dict[str, object], int]] = {
-    # name: how it is published, and how many a second it should be
+    # name: how it is published, and the required rate
     "HTTP, one update a request, 8 connections": ({"way": "http", "connections": 8}, 3_000),
     "HTTP, 50 updates a request, 2 connections": (
         {"way": "batch", "batch": 50, "connections": 2},
@@ -22,7 +22,7 @@ WAYS: dict[str, tuple[dict[str, object], int]] = {
 
 
 def run(bench: Bench) -> list[Row]:
-    """Measure each way in."""
+    """Measure each way to publish."""
     rows = []
     for name, (how, mark) in WAYS.items():
         there = {"http": True, "batch": bench.batch, "socket": bench.socket}[str(how["way"])]
@@ -36,7 +36,7 @@ def run(bench: Bench) -> list[Row]:
 def _run(bench: Bench, name: str, how: dict[str, object], mark: int) -> list[Row]:
     with server.bookcast() as program:
         publisher = Publisher(bench.tools, program.port, symbols=SYMBOLS, **how)
-        warm_up = publisher.publish(mark)  # tells how many make the wanted seconds
+        warm_up = publisher.publish(mark)  # to estimate the count for the duration
         count = round(mark / warm_up["seconds"] * bench.seconds)
         taken = undisturbed(lambda: _flat_out(program, publisher, count))
     return [Row("g", name, taken.values, [Mark("updates_s", ">=", mark)], taken.notes)]

@@ -1,4 +1,4 @@
-"""(i) Everybody reconnects at once: all sessions resumed, each client told what it missed, once."""
+"""(i) All clients reconnect at once: all sessions resume, each client gets what it missed once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EPOCH = re.compile(rb'"epoch":"([^"]+)"')
 
 
 def run(bench: Bench) -> list[Row]:
-    """Measure base clients, found by their ids, and v1 clients, who bring tokens and positions."""
+    """Measure base clients, found by their ids, and v1 clients with tokens and positions."""
     count = CONNECTIONS // 5 if bench.quick else CONNECTIONS
     rows = []
     for kind in ("base", "v1"):
@@ -81,7 +81,7 @@ def _stats(port: int):
 
 
 def _publish(port: int, number: int) -> None:
-    """Publish a book and a trade of each symbol, whose size is a number."""
+    """Publish a book and a trade of each symbol, with ``number`` as their size."""
     updates = []
     for symbol in SYMBOLS:
         book = {"bids": [[100, number]], "asks": [[101, 1]], "seq": number}
@@ -101,7 +101,7 @@ def _publish(port: int, number: int) -> None:
 
 
 class Client(asyncio.Protocol):
-    """As little of a WebSocket client as will do. Books tell their number, as do trades' ``seq``."""
+    """A minimal WebSocket client. ``heard``: the numbers of the books and trades received."""
 
     def __init__(self, port: int, kind: str, number: int) -> None:
         self.port, self.kind, self.number = port, kind, number

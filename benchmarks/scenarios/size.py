@@ -1,4 +1,4 @@
-"""(e) Bytes per update of a simulated market: what deltas and compression leave of them."""
+"""(e) Bytes per update of a simulated market, with deltas and compression."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TITLE = "Bytes per update of a simulated market"
 SYMBOL, RATE = "US.AAPL", 20
 SECONDS = 15.0
 LIMITS = {40: 13.0, 10: 30.0}
-"""Levels a side, and what share of the base protocol's bytes compressed deltas may need."""
+"""By levels a side: the maximum size of compressed deltas, in percent of the base protocol's."""
 V1 = {"protocol": "bookcast.v1"}
 VIEWS: dict[str, dict[str, object]] = {
     "base": {"subscribe": SUBSCRIBE_BASE},

@@ -1,4 +1,4 @@
-"""(d) Scenario (a)'s load while 5 % of the clients stop reading: the others mustn't notice."""
+"""(d) Scenario (a)'s load while 5 % of the clients stop reading: others mustn't be affected."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ TITLE = "500 clients of whom 5 % stop reading"
 CLIENTS, STALLED, SAMPLES = 500, 25, 25
 MAX_OUTBOX_KB = 1024
 WINDOWS = 3
-"""Stretches before and after: together, a stalled client is due more than its outbox may hold."""
+"""Stretches before and after the stall. Together they send more than an outbox may hold."""
 
 
 def run(bench: Bench) -> list[Row]:
-    """Measure before and after the stall, in one life of the server."""
+    """Measure before and after the stall, on the same server."""
     rows = []
     for protocol in ("base", "v1"):
         if protocol == "v1" and not bench.v1:
@@ -48,14 +48,14 @@ def _run(bench: Bench, protocol: str) -> list[Row]:
             if stalled:
                 sink.stall()
             windows = [_window(bench, program, sink, publisher) for _ in range(WINDOWS)]
-            # The middle one: a hundredth of the latencies is easily made by something else.
+            # The median one, since other processes easily affect the worst 1 % of latencies.
             middle = sorted(windows, key=lambda window: window.values["p99"])[WINDOWS // 2]
             middle.values["lost"] = sum(window.values["lost"] for window in windows)
             middle.values["rss_growth"] = program.rss_kb() - before
             measured.append(middle)
     reading, stalled = measured
     for stretch in measured:
-        del stretch.values["us_frame"]  # of readers only: not comparable
+        del stretch.values["us_frame"]  # it counts only clients that read: not comparable
     stalled.values["p99_growth"] = (stalled.values["p99"] / reading.values["p99"] - 1) * 100
     marks = [
         Mark("p99_growth", "<", 20),

@@ -6,10 +6,17 @@ A feed publishes; the engine gives each update its position and keeps the newest
 once per view and fans it out; a session turns frames into bytes on one socket. Demand flows back.
 """
 
-from bookcast.data import BookData, BrokersData, CandleData, QuoteData, TimePointData, TradesData
 from bookcast.errors import BookcastError, InvalidInput, SettingError, StartupError
 from bookcast.in_thread import ServerThread, serve_in_thread
-from bookcast.publisher import Published
+from bookcast.ingest.data import (
+    BookData,
+    BrokersData,
+    CandleData,
+    QuoteData,
+    TimePointData,
+    TradesData,
+)
+from bookcast.ingest.publisher import Published
 from bookcast.server import Server, serve
 from bookcast.version import __version__
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from bookcast.cli import main
+from bookcast.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Work in the background: kept until it is done, its faults logged, ended when asked to."""
+"""Background work: tasks whose errors are logged, and which are cancelled at the end."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 
-class Work:
-    """Tasks that nobody waits for."""
+Seconds = float | Callable[[], float]
+"""An interval; a function where it changes."""
+
+
+class BackgroundTasks:
+    """Tasks that nobody awaits. It keeps a reference to each until it is done."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def begin(self, work: Coroutine[Any, Any, object], name: str) -> None:
-        """Do something in the background; ``name`` is what the log calls it."""
+        """Run a coroutine as a task. ``name``: its name in the log."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._finish)
 
     async def end(self, patience: float = 0.0) -> None:
-        """End all that is under way; what is done within so many seconds is waited for."""
+        """Cancel all tasks that are still running after ``patience`` seconds."""
         tasks = self._tasks - {asyncio.current_task()}
         if tasks and patience:
             _, tasks = await asyncio.wait(tasks, timeout=patience)
@@ -41,49 +45,54 @@ class Work:
 
 
 class Periodic:
-    """Runs a function every so many seconds, and sooner when it is triggered.
+    """Runs a function at an interval, and sooner when it is triggered.
 
-    A fault of the function is logged, and doesn't end the runs.
+    An exception of the function is logged, and doesn't end the runs.
 
     Args:
-        function: what is run. When it returns an awaitable, that is awaited before the next run.
-        seconds: from the end of a run to the next one; a function where that changes.
-        name: what the log calls it.
+        function: the function. If it returns an awaitable, that is awaited before the next run.
+        seconds: the interval from the end of a run to the next one; a function if it changes.
+        name: the name in the log.
+        first: the time from the start to the first run, where it differs.
     """
 
     def __init__(
         self,
         function: Callable[[], object],
-        seconds: float | Callable[[], float],
+        seconds: Seconds,
         name: str,
+        first: float | None = None,
     ) -> None:
         self._function = function
         self._seconds = seconds if callable(seconds) else lambda: seconds
         self._name = name
+        self._first = first
         self._triggered = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
     def is_running(self) -> bool:
-        """Whether it was started, and not closed since."""
+        """Whether it was started and isn't closed."""
         return self._task is not None
 
     def start(self) -> None:
-        """Begin. The first run is after the interval; at once where it was triggered before."""
+        """Start. The first run is after the interval, or at once if it was triggered before."""
         self._task = asyncio.create_task(self._run(), name=self._name)
 
     def trigger(self) -> None:
-        """Run the function at once, or when the run that is under way ends."""
+        """Run the function at once, or as soon as the present run ends."""
         self._triggered.set()
 
     async def close(self) -> None:
-        """End; a run that is under way is cancelled. Once more does nothing."""
+        """Stop, and cancel a run that is under way. A second call does nothing."""
         task, self._task = self._task, None
         await _cancel(task)
 
     async def _run(self) -> None:
+        first = self._first
         while self._task is asyncio.current_task():  # a run may have closed it
-            await self._wait()
+            await self._wait(first)
+            first = None
             self._triggered.clear()
             try:
                 outcome = self._function()
@@ -92,22 +101,22 @@ class Periodic:
             except Exception:
                 logger.exception("%s met a fault of ours", self._name)
 
-    async def _wait(self) -> None:
+    async def _wait(self, first: float | None) -> None:
         if self._triggered.is_set():
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._seconds()):
+            async with asyncio.timeout(self._seconds() if first is None else first):
                 await self._triggered.wait()
 
 
 class Coalescer:
-    """Runs a function soon, once, however often it is requested until then.
+    """Runs a function soon, once for all requests until then.
 
-    Where it is requested while it runs, it runs once more afterwards.
+    A request during a run causes one more run afterwards.
 
     Args:
-        function: what is run.
-        name: what the log calls it.
+        function: the function.
+        name: the name in the log.
     """
 
     def __init__(self, function: Callable[[], Awaitable[object]], name: str) -> None:
@@ -118,7 +127,7 @@ class Coalescer:
 
     @property
     def is_idle(self) -> bool:
-        """Whether all that was requested is done."""
+        """Whether all requested runs are done."""
         return self._task is None
 
     def request(self) -> None:
@@ -128,7 +137,7 @@ class Coalescer:
             self._task = asyncio.create_task(self._run(), name=self._name)
 
     async def close(self, patience: float = 0.0) -> None:
-        """End; a run that is under way for longer than so many seconds is cancelled."""
+        """Stop, and cancel a run that is still under way after ``patience`` seconds."""
         if self._task is not None and patience:
             await asyncio.wait([self._task], timeout=patience)
         task, self._task = self._task, None

@@ -1,4 +1,4 @@
-"""The words that a field may have, found in the type that reads it, for errors that list them."""
+"""Finds the allowed words of a field in the type that decodes it, for error messages."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[[^\]]*\]")
 
 
 def words_of(kind: Any, path: str) -> tuple[str, ...]:
-    """Return the words that may stand at a path of a type, as declared; none where any may.
+    """Return the words allowed at a path of a type, in declared order; empty if any is allowed.
 
     Words are declared by a ``Literal``, an ``Enum``, or an ``enum`` in the JSON schema of a field.
 
     Args:
-        kind: the type that was read, for instance a Struct or a union of some.
-        path: as msgspec names it, for instance ``trades[3].side``.
+        kind: the type that was decoded, for instance a Struct or a union of Structs.
+        path: a path as msgspec writes it, for instance ``trades[3].side``.
     """
     return _words_of(kind, re.sub(r"\[[^\]]*\]", "[]", path))
 
@@ -35,7 +35,7 @@ def _words_of(kind: Any, path: str) -> tuple[str, ...]:
 
 
 def _alternatives(kind: Any) -> Iterator[Any]:
-    """Yield the types that a union stands for."""
+    """Yield the members of a union; a type that is none yields itself."""
     if get_origin(kind) in {Union, types.UnionType}:
         for one in get_args(kind):
             yield from _alternatives(one)
@@ -44,12 +44,12 @@ def _alternatives(kind: Any) -> Iterator[Any]:
 
 
 def _inside(kind: Any, field: str | None) -> Iterator[Any]:
-    """Yield the types that a field, or for None an item, of a type may have."""
+    """Yield the types of a field of a type; for None, those of its items."""
     for one in _alternatives(kind):
         if get_origin(one) is Annotated:
             yield from _inside(get_args(one)[0], field)
         elif field is None:
-            # Of a list or tuple the item's; of a mapping the value's.
+            # The last argument: the item of a list or tuple, the value of a mapping.
             yield from [arg for arg in get_args(one)[-2:] if arg is not ...][-1:]
         elif isinstance(one, type) and issubclass(one, msgspec.Struct):
             names = dict(zip(one.__struct_encode_fields__, one.__struct_fields__, strict=True))

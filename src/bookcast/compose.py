@@ -1,4 +1,4 @@
-"""The composition root: makes the parts of a node from its settings, begins them and ends them."""
+"""The composition root: makes a node's parts from its settings, starts them and stops them."""
 
 from __future__ import annotations
 
@@ -13,74 +13,85 @@ from typing import Final
 import msgspec
 from prometheus_client import Histogram
 
-from bookcast import logs
 from bookcast.auth.gate import Gate
 from bookcast.backend.base import Backend
-from bookcast.backend.configured import backend_of
-from bookcast.background import Periodic, Work
+from bookcast.backend.factory import backend_of
+from bookcast.backend.redis import RedisTimes
+from bookcast.background import BackgroundTasks, Periodic
 from bookcast.cluster.members.base import Node
 from bookcast.errors import StartupError
-from bookcast.feeder import Feeder
-from bookcast.feeds.configured import feeds_of
+from bookcast.feeds.factory import feeds_of
+from bookcast.feeds.runner import FeedRunner
 from bookcast.http import app as http_app
 from bookcast.http.overflow import MAX_READ, Overflow
+from bookcast.http.read_demand import ReadInterests
 from bookcast.http.reads import Reads
 from bookcast.http.report import Reporter
 from bookcast.http.routes import Routes
-from bookcast.http.server import HttpLimits, HttpServer
-from bookcast.http.sockets import listen, open_files
+from bookcast.http.server import HttpLimits, HttpServer, HttpTimes
 from bookcast.hub.hub import Hub
+from bookcast.ingest.publication import Rules
+from bookcast.ingest.publisher import Publisher
 from bookcast.limits import Full, Refusals, Seats
-from bookcast.model import CHANNELS
+from bookcast.model.topics import CHANNELS
+from bookcast.observability import logs
 from bookcast.observability.exporter import DELAY_BUCKETS, registry_of
-from bookcast.protocol.connection import Terms
-from bookcast.protocol.published import Rules
 from bookcast.protocol.render import Renderer
-from bookcast.publisher import Publisher
-from bookcast.readers import Readers
-from bookcast.rotation import Rotated
-from bookcast.sessions.base import SessionParts, SessionRules
-from bookcast.sessions.framer import Framer
-from bookcast.sessions.handshake import Reception
+from bookcast.protocol.subscriptions import ConnectionRules
+from bookcast.sessions.base import SessionRules
+from bookcast.sessions.connections import Registry
 from bookcast.sessions.ownership import SessionOwnership
-from bookcast.sessions.registry import Registry
+from bookcast.sessions.parts import SessionParts
 from bookcast.sessions.session import Session
-from bookcast.sessions.websocket import Endpoint, WebSocket
 from bookcast.settings import Settings
+from bookcast.settings.reload import Rotated
+from bookcast.transport.frames import Framer
+from bookcast.transport.handshake import HandshakeHandler
+from bookcast.transport.listen import listen, open_files
+from bookcast.transport.websocket import Endpoint, WebSocket
 from bookcast.version import __version__
 
 logger = logging.getLogger(__name__)
 
 RESERVED_FILES: Final = 48 + MAX_READ
-"""Files that the server needs besides its clients' connections, and those to Redis."""
+"""Open files that the server needs besides connections of clients and to Redis."""
 
 CHECK_SECONDS: Final = 0.5
-"""How often topics are judged, and clients looked after."""
+"""How often the status of topics and the liveness of clients are checked."""
 
 SEARCH_SECONDS: Final = 2.0
-"""How long the end waits for clients' sessions to be found; longer than a client has to answer."""
+"""How long a node that ends waits for searches for sessions; longer than a client may take to
+answer a ping."""
 
 
 class Worker(msgspec.Struct, frozen=True):
-    """Which of the ``count`` processes that share a port this is; ``group`` is common to them."""
+    """This process among the ``count`` that share a port. ``group``: an id that all share."""
 
     group: str
     number: int
     count: int
 
 
+class NodeTimes(msgspec.Struct, frozen=True):
+    """The intervals of a node's parts."""
+
+    redis: RedisTimes = RedisTimes()
+    http: HttpTimes = HttpTimes()
+
+
 class Context(msgspec.Struct, frozen=True):
-    """What a node is made from, and what outlives its start and stop.
+    """What a node is made from, and what outlives its stop and restart.
 
     Attributes:
-        settings: all of them.
-        worker: it is one of several processes that share the port; None: it is alone.
-        node: its id.
-        gate: who may do what.
-        refusals: what is counted when somebody is refused.
-        addresses: the connections of each address.
-        unready: returns why new clients shouldn't be sent here, None when they may.
-        rotated: returns how the settings stand that may change.
+        settings: all settings.
+        worker: this process among several that share the port; None: it is the only one.
+        node: the node's id.
+        gate: authenticates callers.
+        refusals: counts refusals by reason.
+        addresses: counts the connections of each address.
+        unready: returns why new clients shouldn't be sent to this node; None: they may be.
+        rotated: returns the state of the settings that are read again; None: none are.
+        times: the intervals of its parts.
     """
 
     settings: Settings
@@ -91,16 +102,17 @@ class Context(msgspec.Struct, frozen=True):
     addresses: Seats
     unready: Callable[[], str | None]
     rotated: Callable[[], Rotated | None]
+    times: NodeTimes = NodeTimes()
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """The parts of a node that runs. ``port``: where it listens."""
+    """The parts of a running node. ``port``: where it listens."""
 
     port: int
     backend: Backend
-    feeder: Feeder
+    feeder: FeedRunner
     hub: Hub
-    readers: Readers
+    readers: ReadInterests
     registry: Registry
     publisher: Publisher
     reporter: Reporter
@@ -108,7 +120,7 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 class Presence:
-    """What a node tells others of itself. It is asked for it before all of its parts are made."""
+    """A node's description for other nodes. It is needed before all parts of the node exist."""
 
     def __init__(self, context: Context) -> None:
         worker = context.worker
@@ -123,28 +135,28 @@ class Presence:
         self.count: Callable[[], int] = lambda: 0
 
     def describe(self) -> Node:
-        """Return it as it is now."""
+        """Return the description as it is now."""
         return msgspec.structs.replace(self._identity, leads=self.leads(), connections=self.count())
 
 
 async def compose(  # noqa: PLR0915 - a list: each part is made once, with all that it needs
     stack: AsyncExitStack, context: Context
 ) -> Parts:
-    """Make a node and begin it: what is pushed on the stack ends it, in reverse order.
+    """Make a node and start it. What is pushed on the stack stops it, in reverse order.
 
     Raises:
-        StartupError: when the port can't be had or the feed can't run; then nothing is left.
+        StartupError: the port can't be bound, or the feed can't run; then nothing is left over.
     """
     settings, gate, refusals = context.settings, context.gate, context.refusals
     room = _room(settings)
     full = Full(time.monotonic)
     loop = asyncio.get_running_loop()
 
-    # What it stands on, and what it serves.
+    # The backend, and what it serves.
     presence = Presence(context)
-    backend = backend_of(settings, presence.describe)
+    backend = backend_of(settings, presence.describe, context.times.redis)
     engine, cluster = backend.engine, backend.cluster
-    feeder = Feeder(engine, cluster, functools.partial(feeds_of, settings))
+    feeder = FeedRunner(engine, cluster, functools.partial(feeds_of, settings))
     presence.leads = lambda: feeder.leads
     framer = Framer(settings.deflate_min_bytes)
     delays = Histogram(
@@ -153,7 +165,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
         buckets=DELAY_BUCKETS,
         registry=None,
     )
-    readers = Readers(engine, linger_seconds=settings.futu_linger_seconds)
+    readers = ReadInterests(engine, linger_seconds=settings.futu_linger_seconds)
     hub = Hub(
         renderer=Renderer(framer),
         clock=time.monotonic,
@@ -175,8 +187,8 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
         max_topics=settings.max_published_topics,
     )
 
-    # The clients.
-    background, searches = Work(), Work()
+    # Clients.
+    searches = BackgroundTasks()
     ownership = SessionOwnership(
         backend.sessions,
         cluster.members,
@@ -191,7 +203,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     endpoint = Endpoint(
         hub=hub,
         registry=registry,
-        reception=Reception(
+        reception=HandshakeHandler(
             gate=gate,
             registry=registry,
             addresses=context.addresses,
@@ -218,7 +230,6 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
         framer=framer,
         publish=publisher.publish_all,
         lose_publisher=publisher.lose,
-        publishing_waits=engine.waits,
         clock=time.monotonic,
         loop=loop,
     )
@@ -265,7 +276,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
         _http_limits(context, full, room),
     )
 
-    # How they are connected.
+    # Connections between the parts.
     engine.attach(
         notice=readers.tap(hub.notice),
         wanted=cluster.demand.want,
@@ -276,7 +287,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     )
     backend.attach(away=hub.check, returned=ownership.recover)
 
-    # They begin in this order, and end in reverse.
+    # The parts start in this order, and stop in the reverse order.
     sockets = await listen(
         settings.address, settings.websocket_port, shared=context.worker is not None
     )
@@ -288,10 +299,9 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     stack.push_async_callback(publisher.close)
     stack.push_async_callback(searches.end)
     stack.push_async_callback(ownership.stop)
-    # Who is lost now is kept together with what is being looked for.
+    # A client that is lost now has its session saved with the one that is being looked for.
     stack.push_async_callback(searches.end, SEARCH_SECONDS)
     ownership.start()
-    stack.push_async_callback(background.end)
     stack.callback(refusals.tell)
     stack.push_async_callback(http.stop)
     stack.push_async_callback(feeder.close)
@@ -301,7 +311,7 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     stack.callback(readers.close)
 
     async def check() -> None:
-        """Look at what no event tells: silence."""
+        """Check what no event announces: silence."""
         now = time.monotonic()
         hub.check()
         readers.check()
@@ -313,7 +323,9 @@ async def compose(  # noqa: PLR0915 - a list: each part is made once, with all t
     checks.start()
     stack.push_async_callback(checks.close)
     if gate.jwks is not None:
-        background.begin(gate.jwks.run(), "keys")
+        refreshing = gate.jwks.refreshing()
+        refreshing.start()
+        stack.push_async_callback(refreshing.close)
     return Parts(port, backend, feeder, hub, readers, registry, publisher, reporter, http)
 
 
@@ -329,19 +341,20 @@ def _http_limits(context: Context, full: Full, room: int) -> HttpLimits:
         full=full,
         overflow=Overflow(),
         max_sockets=room,
+        times=context.times.http,
     )
 
 
 def _room(settings: Settings) -> int:
-    """Return how many connections the limit of open files leaves to clients.
+    """Return how many connections the limit of open files leaves for clients.
 
     Raises:
-        StartupError: when that is none.
+        StartupError: it leaves none.
     """
     limit = open_files()
     needed = RESERVED_FILES
     if settings.shares_redis:
-        needed += settings.redis_max_connections + 2  # those that listen
+        needed += settings.redis_max_connections + 2  # and two that subscribe
     if limit <= needed:
         raise StartupError(
             f"The limit of open files is {limit}, and the server needs {needed} before it can take "
@@ -353,7 +366,7 @@ def _room(settings: Settings) -> int:
 
 def _session_rules(settings: Settings, *, takes_tokens: bool) -> SessionRules:
     return SessionRules(
-        Terms(
+        ConnectionRules(
             default_market=settings.default_market,
             max_subscriptions=settings.max_subscriptions,
             takes_tokens=takes_tokens,

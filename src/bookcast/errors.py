@@ -1,12 +1,12 @@
-"""Every way things go wrong: the exception tree, and one table of codes and what to do about them.
+"""The exception tree, the table of error codes, and the close codes with their advice to clients.
 
 BookcastError
 ├── StartupError        the server can't start; the message is all the user sees (exit code 2)
 │   └── SettingError    a setting is wrong; names the setting
-└── InvalidInput        somebody sent something wrong; names the code and the place
+└── InvalidInput        a client or publisher sent invalid input; names the code and the place
 
-Two are no failure of the program, and are caught wherever something is shared with other nodes:
-EngineAwayError, when that can't be reached, and FencedError, when another node runs the feed.
+Two exceptions are no errors of the program. Callers of what nodes share catch them:
+EngineAwayError, when Redis can't be reached, and FencedError, when another node runs the feed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bookcast.choices import words_of
 
 
 class BookcastError(Exception):
-    """The root of all exceptions that bookcast raises on purpose."""
+    """The base of all exceptions that bookcast raises on purpose for its users."""
 
 
 class StartupError(BookcastError):
@@ -34,17 +34,18 @@ class SettingError(StartupError):
 
 
 class InvalidInput(BookcastError):
-    """Somebody sent something wrong; nothing was changed by it.
+    """A client or publisher sent invalid input. It changed nothing.
 
     Attributes:
         code: a key of :data:`ERRORS`.
         message: one sentence for a person.
-        path: where in the input the fault is, for instance ``bids[3].price``; empty for the whole.
-        retry_after: seconds after which the same may go well; None where that isn't known.
-        published: of what couldn't be published, whether ``nothing`` was, or that is ``unknown``.
-        reason: what it is counted under; the code, unless several limits share that.
-        channel: what it is about, as far as that is known and as somebody wrote it.
-        symbol: the same.
+        path: the place in the input, for instance ``bids[3].price``; empty for the whole.
+        retry_after: seconds after which a retry may succeed; None where that isn't known.
+        published: for a refused publication, whether ``nothing`` was published, or that is
+            ``unknown``.
+        reason: the name under which it is counted; the code, unless several limits share it.
+        channel: the channel it is about, as the sender wrote it; None if unknown.
+        symbol: the symbol it is about, as the sender wrote it; None if unknown.
     """
 
     def __init__(
@@ -68,21 +69,21 @@ class InvalidInput(BookcastError):
         self.symbol: str | None = None
 
     def about(self, channel: object, symbol: object) -> Self:
-        """Note what it is about, where that is known and is text."""
+        """Note the channel and symbol that it is about, where they are text."""
         self.channel = brief(channel) if isinstance(channel, str) else self.channel
         self.symbol = brief(symbol) if isinstance(symbol, str) else self.symbol
         return self
 
     def __str__(self) -> str:
-        """Return the sentence, and what it is about: a traceback shows nothing else."""
+        """Return the sentence with channel and symbol, since a traceback shows nothing else."""
         about = " of ".join(brief(one) for one in (self.channel, self.symbol) if one)
         return f"{self.message} ({about})" if about else self.message
 
 
 class EngineAwayError(Exception):
-    """The engine can't be reached, or can't do its work. The message says why, for a person.
+    """The engine can't be reached, or can't work. The message says why, for a person.
 
-    ``unsure``: nobody knows whether what was asked of it was done; else it wasn't.
+    ``unsure``: nobody knows whether the call was executed. Else it wasn't.
     """
 
     def __init__(self, reason: str, *, unsure: bool = False) -> None:
@@ -95,16 +96,16 @@ class FencedError(Exception):
 
 
 MAX_BRIEF: Final = 64
-"""Characters of what somebody sent that an answer quotes; no valid name has more."""
+"""An answer quotes at most so many characters of the input. No valid name is longer."""
 
 
 def brief(text: str) -> str:
-    """Return a text that somebody sent, cut where it is too long to be quoted."""
+    """Return a text of the input, cut if it is too long to be quoted."""
     return text if len(text) <= MAX_BRIEF else f"{text[:MAX_BRIEF]}…"
 
 
 def quoted(value: object) -> str:
-    """Return what somebody sent as an error quotes it: text in quotes, all of it brief."""
+    """Return a value of the input as errors quote it: text in quotes, and cut if it is long."""
     return repr(brief(value)) if isinstance(value, str) else brief(repr(value))
 
 
@@ -124,7 +125,7 @@ _WORDS: Final = {
 
 
 def _words(named: re.Match[str]) -> str:
-    """Return the types that a validation error names, in words for a person."""
+    """Return the types that a validation error names, in plain words."""
     types = named[1].split(" | ")
     if "float" in types and "int" in types:
         types.remove("int")
@@ -132,9 +133,9 @@ def _words(named: re.Match[str]) -> str:
 
 
 def explain(error: msgspec.ValidationError, kind: Any = None) -> tuple[str, str]:
-    """Return the path and the sentence of a validation error, in words for a person.
+    """Return the path and the sentence of a validation error, in plain words.
 
-    ``kind``: the type that was to be read; where a word is wrong, its words are listed.
+    ``kind``: the type that was decoded. For a wrong word, its allowed words are listed.
     """
     match = _PLACE.match(str(error))
     assert match is not None  # the pattern matches any text
@@ -146,24 +147,24 @@ def explain(error: msgspec.ValidationError, kind: Any = None) -> tuple[str, str]
     words = ", ".join(words_of(kind, path))
     no_choice = _NO_CHOICE.match(match["what"])
     if no_choice is not None:
-        # It is written as Python does.
+        # msgspec writes the value as a Python literal.
         sentence = (
             f"{quoted(ast.literal_eval(no_choice['value']))} isn't one of {words or 'its words'}"
         )
         return path, f"{path}: {sentence}" if path else sentence
     what = match["what"]
-    # Counts written 1.0 were taken before.
+    # Counts written as 1.0 have been accepted before, so this one has a fraction.
     what = re.sub(r"^(Expected `(?![^`]*float)[^`]*int[^`]*`), got `float`$", _FRACTION, what)
     what = what.replace("`float` that's a multiple of 1.0", "a whole number")
     what = re.sub("`([^`]*)`", _words, what)
-    # The one pattern that publishers have to keep to.
+    # Publishers' fields have this one pattern only.
     what = re.sub("text matching regex .*", "a word of 1 to 32 of a-z, 0-9 and _", what)
     what = what[:1].lower() + what[1:] + (f"; it is one of {words}" if words else "")
     return path, f"{path}: {what}" if path else what
 
 
 class ErrorKind(msgspec.Struct, frozen=True):
-    """What an error code means: its HTTP status, a title, and whether trying again can help."""
+    """The meaning of an error code: its HTTP status, a title, and whether a retry can help."""
 
     status: int
     title: str
@@ -215,9 +216,9 @@ ERRORS: Final[dict[str, ErrorKind]] = {
 
 
 class CloseCode(enum.IntEnum):
-    """Why a connection is closed by us. See :data:`CLOSE_REASONS` for what a client should do.
+    """Why the server closes a connection. :data:`CLOSE_REASONS` has the advice to clients.
 
-    Clients have the same table: ``python -m scripts.client_types`` makes it from this one.
+    ``python -m scripts.client_types`` makes the clients' table from this one.
     """
 
     INVALID_DATA = 1007
@@ -241,15 +242,15 @@ IN_BAND: Final = {
     "too_many_connections": CloseCode.TRY_LATER,
     "server_full": CloseCode.TRY_LATER,
 }
-"""Why somebody isn't let in, and the close code for whoever can't see a handshake's answer."""
+"""Refusals of a handshake, and the close codes for clients that can't read its HTTP answer."""
 
 
 FINAL_CODES: Final = range(4500, 5000)
-"""Of our own codes, 4000 to 4499 ask to come back and these ask not to."""
+"""These codes of ours ask clients not to reconnect; 4000 to 4499 ask them to reconnect."""
 
 
 FINAL: Final = frozenset({CloseCode.POLICY, CloseCode.REFUSED})
-"""After these a session doesn't wait for its client: it may not come back."""
+"""After these close codes a session doesn't wait: its client may not come back."""
 
 
 class CloseReason(msgspec.Struct, frozen=True):

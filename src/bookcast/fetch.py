@@ -1,4 +1,4 @@
-"""HTTP requests that this program makes itself. This machine is asked past proxies."""
+"""HTTP requests that bookcast makes itself. It uses no proxy for addresses of this machine."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from bookcast.version import __version__
 
 
 def fetch_json(url: str, *, timeout: float, proxies: bool = True) -> Any:
-    """Return what the URL answers with, as JSON; this blocks.
+    """Return the decoded JSON answer of a URL. It blocks.
 
-    The proxy of the environment (``HTTP_PROXY``, ``HTTPS_PROXY``) is used, except for this machine:
-    a proxy would ask its own. With ``proxies=False`` it is never used. Redirects aren't followed.
+    The proxy of the environment (``HTTP_PROXY``, ``HTTPS_PROXY``) is used, but not for addresses of
+    this machine: they mean another machine to the proxy. With ``proxies=False`` none is ever used.
+    Redirects aren't followed.
 
     Raises:
-        OSError: when there is no answer, or one of an error.
-        ValueError: for an answer that isn't JSON, or a URL that is none.
+        OSError: when there is no answer, or an error status.
+        ValueError: when the answer isn't JSON, or the URL is invalid.
     """
     direct = not proxies or is_this_machine(urlsplit(url).hostname or "")
-    # None: what the environment has.
+    # None: the proxies of the environment.
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({} if direct else None), _NoRedirect
     )
@@ -34,7 +35,7 @@ def fetch_json(url: str, *, timeout: float, proxies: bool = True) -> Any:
 
 
 def is_this_machine(host: str) -> bool:
-    """Return whether a name or address can only be this machine's."""
+    """Return whether a name or address can only mean this machine."""
     name = host.lower().rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, 6.3
         return True
@@ -48,4 +49,4 @@ def is_this_machine(host: str) -> bool:
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Refuse it: the answer counts as an error."""
+        """Don't follow it: the answer counts as an error."""

@@ -1,4 +1,4 @@
-"""A server in a thread of its own, for programs without an event loop, and for notebooks."""
+"""A server in its own thread, for programs without an event loop, and for notebooks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
 from bookcast.errors import StartupError
-from bookcast.publisher import Published
-from bookcast.publishing import Publishing
+from bookcast.ingest.in_process import Publishing
+from bookcast.ingest.publisher import Published
 from bookcast.server import Server, serve
 from bookcast.settings.keywords import Keywords
 
@@ -19,9 +19,9 @@ PATIENCE: Final = 30.0
 
 
 def serve_in_thread(**settings: Unpack[Keywords]) -> ServerThread:
-    """Make a server that runs in a thread of its own; keywords as for :func:`bookcast.serve`.
+    """Return a server that runs in its own thread; keywords as for :func:`bookcast.serve`.
 
-    It serves within ``with``, or from ``start()`` until ``stop()``::
+    It runs within ``with``, or from ``start()`` until ``stop()``::
 
         with bookcast.serve_in_thread(port=0) as server:
             server.publish("AAPL", {"bids": [[189.9, 300]], "asks": [[190.0, 100]]})
@@ -33,7 +33,7 @@ def serve_in_thread(**settings: Unpack[Keywords]) -> ServerThread:
 
 
 class ServerThread(Publishing[Published]):
-    """A server in a thread with an event loop of its own. Any thread may call it, and wait."""
+    """A server in a thread with its own event loop. Any thread may call it; calls block."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -57,17 +57,17 @@ class ServerThread(Publishing[Published]):
 
     @property
     def port(self) -> int:
-        """The port that it serves at."""
+        """The port that the server listens on."""
         return self._server.port
 
     @property
     def http_url(self) -> str:
-        """Where HTTP is served, for instance ``http://127.0.0.1:40123``."""
+        """The URL of the HTTP side, for instance ``http://127.0.0.1:40123``."""
         return self._server.http_url
 
     @property
     def ws_url(self) -> str:
-        """Where WebSockets connect; append a client id."""
+        """The URL for WebSockets; append a client id."""
         return self._server.ws_url
 
     def _publish(
@@ -81,10 +81,12 @@ class ServerThread(Publishing[Published]):
         return self._server._publish_threadsafe(symbol, data, channel, period)  # noqa: SLF001 - without the types of each channel
 
     def start(self) -> Self:
-        """Start the server, and return it when it serves. After ``stop()`` it starts again.
+        """Start the server, and return it when it is ready.
+
+        After ``stop()`` it may be started again.
 
         Raises:
-            StartupError: when it can't.
+            StartupError: the server can't start.
         """
         if self._thread is not None and self._thread.is_alive():
             raise StartupError("The server runs already")
@@ -95,7 +97,7 @@ class ServerThread(Publishing[Published]):
         return self
 
     def stop(self) -> None:
-        """Stop the server, and return when everybody is gone; once more does nothing."""
+        """Stop the server, and return when it has stopped. Calling it again does nothing."""
         if self._thread is None:
             return
         if self._thread.is_alive() and self._loop is not None and self._stop is not None:
@@ -110,7 +112,7 @@ class ServerThread(Publishing[Published]):
         self._stop = asyncio.Event()
         try:
             await self._server.start()
-        except BaseException as error:  # noqa: BLE001 - whatever it is belongs to who started it
+        except BaseException as error:  # noqa: BLE001 - whoever called start() gets any error
             self._started.set_exception(error)
             return
         self._started.set_result(None)

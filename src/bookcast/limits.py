@@ -1,35 +1,32 @@
-"""How much of something anybody may have or do, and a count of who was refused it."""
+"""Limits on how much a caller may have or do, and counts of refusals."""
 
 from __future__ import annotations
 
 import logging
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Final
 
 from bookcast.errors import InvalidInput
 from bookcast.observability.counter import as_counter
+from bookcast.observability.throttle import REPORT_SECONDS
 
 logger = logging.getLogger(__name__)
 
 BURST_SECONDS: Final = 10.0
-"""What wasn't used for so long may be used at once."""
+"""What wasn't used in this time may be used at once."""
 
 MAX_BUCKETS: Final = 10_000
 
 RETRY_SECONDS: Final = 5.0
-"""Whoever has connections enough may try again after this."""
-
-
-REPORT_SECONDS: Final = 60.0
-"""The log tells what was refused, and repeats a warning, no more often than this."""
+"""A caller with too many connections may retry after this time."""
 
 
 class TokenBucket:
-    """Lets ``rate`` things a second through, and more at once after a rest. Rate 0: everything.
+    """Lets ``rate`` things a second pass, and a burst after a rest. Rate 0: no limit.
 
-    It is a single number, the time at which the bucket will be full again (GCRA).
+    The state is one number, the time at which the bucket will be full again (GCRA).
     """
 
     __slots__ = ("_full_at",)
@@ -38,11 +35,11 @@ class TokenBucket:
         self._full_at = 0.0
 
     def take(self, rate: float, now: float, count: int = 1) -> float:
-        """Take so much if it is there. Return 0, or else the seconds until it will be."""
+        """Take ``count`` if the bucket has them. Return 0, else the seconds until it will."""
         if not rate:
             return 0.0
         full_at = max(self._full_at, now) + count / rate
-        # A single thing is let through now and then, however low the rate.
+        # A single thing passes now and then, however low the rate is.
         late = full_at - now - max(BURST_SECONDS, count / rate)
         if late > 1e-9:  # noqa: PLR2004 - a rounding error
             return late
@@ -50,19 +47,19 @@ class TokenBucket:
         return 0.0
 
     def is_full(self, now: float) -> bool:
-        """Return whether the bucket is full again, and needs no memory."""
+        """Return whether the bucket is full again, so that it can be forgotten."""
         return self._full_at <= now
 
 
 class TokenBuckets:
-    """A bucket for each of many, bounded in number."""
+    """One token bucket per key; the number of buckets is bounded."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
         self._buckets: dict[str, TokenBucket] = {}
 
     def take(self, key: str, now: float, count: int = 1) -> float:
-        """Take so much of a key's bucket if it is there. Return 0, or the seconds until then."""
+        """Take ``count`` from a key's bucket. Return 0, or the seconds until it has them."""
         if not self._rate:
             return 0.0
         bucket = self._buckets.get(key)
@@ -74,20 +71,20 @@ class TokenBuckets:
 
     def _tidy(self, now: float) -> None:
         self._buckets = {k: one for k, one in self._buckets.items() if not one.is_full(now)}
-        # Room for many at once, or each newcomer of a flood would cost a look at all of them.
+        # Make room for many at once; else each new key of a flood would cost a look at all buckets.
         while len(self._buckets) > MAX_BUCKETS * 9 // 10:
             self._buckets.pop(next(iter(self._buckets)))
 
 
 class Seats:
-    """Counts what each has of something, up to ``limit``; 0: no limit."""
+    """Counts how many of something each key has, up to ``limit``; 0: no limit."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._taken: Counter[str] = Counter()
 
     def take(self, key: str, *, beyond: int = 0) -> bool:
-        """Take one if there is one left; ``beyond`` the limit there may be so many more."""
+        """Take one if the key has less than ``limit`` and ``beyond`` together; return whether."""
         if self.limit and self._taken[key] >= self.limit + beyond:
             return False
         self._taken[key] += 1
@@ -98,25 +95,25 @@ class Seats:
         return self._taken[key]
 
     def leave(self, key: str) -> None:
-        """Return one seat of a key to those that are free."""
+        """Release one that a key has taken."""
         self._taken[key] -= 1
         if self._taken[key] <= 0:
             del self._taken[key]
 
 
 class Window:
-    """Counts events of the last ``seconds``, to a twentieth of that."""
+    """Counts events of the last ``seconds``, to a twentieth of that time."""
 
     __slots__ = ("_counts", "_step", "_total")
 
     def __init__(self, seconds: float) -> None:
         self._step = seconds / WINDOW_STEPS
-        # Each step that had events: its number, and how many.
+        # For each step that had events: its number, and how many.
         self._counts: deque[tuple[int, int]] = deque()
         self._total = 0
 
     def add(self, now: float) -> int:
-        """Count one, and return how many there were in the window."""
+        """Count an event. Return how many there were in the window."""
         step = int(now / self._step)
         if self._counts and self._counts[-1][0] == step:
             self._counts[-1] = (step, self._counts[-1][1] + 1)
@@ -131,43 +128,10 @@ class Window:
 WINDOW_STEPS: Final = 20
 
 
-class Seldom:
-    """Lets a warning through at most once a minute for each key, and counts how often it was due.
-
-    Of more than ``keys`` in that time, the rest isn't let through at all. ``clock`` gives monotonic
-    seconds.
-    """
-
-    __slots__ = ("_clock", "_keys", "_seen")
-
-    def __init__(self, clock: Callable[[], float], keys: int = 100) -> None:
-        self._clock = clock
-        self._keys = keys
-        # When each key may come next, the soonest first, and how often it was held back.
-        self._seen: dict[Hashable, tuple[float, int]] = {}
-
-    def count(self, key: Hashable = None) -> int:
-        """Count an occasion; return how many there were since the last warning, 0: don't warn."""
-        seen, now = self._seen, self._clock()
-        next_at, held_back = seen.get(key, (now, 0))
-        if now < next_at:
-            seen[key] = (next_at, held_back + 1)
-            return 0
-        seen.pop(key, None)
-        while len(seen) >= self._keys:
-            oldest = next(iter(seen))
-            if now < seen[oldest][0]:
-                return 0
-            del seen[oldest]
-        seen[key] = (now + REPORT_SECONDS, 0)
-        return 1 + held_back
-
-
 class Full:
-    """Refuses who finds no room on the server.
+    """Refuses callers when the server has no room.
 
-    The log has it once, and again only when there was room for a minute. ``clock``: monotonic
-    seconds.
+    A warning is logged once, and again only after a minute with room. ``clock``: monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -175,7 +139,7 @@ class Full:
         self._full_at = -math.inf
 
     def refuse(self, count: int, limit: str) -> InvalidInput:
-        """Return the refusal; ``limit`` names what allows no more than ``count`` connections."""
+        """Return the refusal; ``limit`` names the setting that allows ``count`` connections."""
         now = self._clock()
         refusal = InvalidInput(
             "server_full",
@@ -189,9 +153,9 @@ class Full:
 
 
 class Refusals:
-    """Counts who was refused something, by the limit or the rule that did it.
+    """Counts refusals by the limit or rule that caused them.
 
-    The log has them as numbers: a line for each would let anybody fill it.
+    The log has only the numbers: with a line for each, any caller could fill the log.
     """
 
     def __init__(self) -> None:
@@ -202,25 +166,25 @@ class Refusals:
     @property
     @as_counter("bookcast_refusals", "What was refused, by the limit or rule", label="reason")
     def counts(self) -> Counter[str]:
-        """How many were refused, by the reason."""
+        """The number of refusals for each reason."""
         return self._counts
 
     def add(self, reason: str) -> None:
-        """Count one."""
+        """Count a refusal."""
         self._counts[reason] += 1
 
     def note(self, refusal: InvalidInput) -> None:
-        """Count one that somebody is told."""
+        """Count a refusal that is sent to the caller."""
         self._counts[refusal.reason] += 1
 
     def report(self, now: float) -> None:
-        """Log what was refused since the last time, once a minute; ``now``: monotonic seconds."""
+        """Log the refusals since the last time, once a minute; ``now``: monotonic seconds."""
         if now >= self._tell_at and self._counts != self._told:
             self._tell_at = now + REPORT_SECONDS
             self.tell()
 
     def tell(self) -> None:
-        """Log what was refused since the last time, if anything was."""
+        """Log the refusals since the last time, if there were any."""
         new, self._told = self._counts - self._told, self._counts.copy()
         if new:
             reasons = dict(new.most_common())
@@ -228,7 +192,7 @@ class Refusals:
 
 
 def too_many_of(address: str, limit: int) -> InvalidInput:
-    """Make the refusal of an address with connections enough."""
+    """Return the refusal of an address that has too many connections."""
     return InvalidInput(
         "too_many_connections",
         f"{address} has {limit} connections already, MAX_CONNECTIONS_PER_ADDRESS; if that is a "
@@ -238,5 +202,5 @@ def too_many_of(address: str, limit: int) -> InvalidInput:
 
 
 def retry_after(seconds: float) -> str:
-    """Write seconds as the header Retry-After has them."""
+    """Return seconds as the value of a Retry-After header."""
     return str(max(1, math.ceil(seconds)))

@@ -1,4 +1,4 @@
-"""A node to run in this program: start and stop, publishing, renewing, draining."""
+"""A node that runs in this program: starting and stopping, publishing, renewing, draining."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, Unpack
 
 from bookcast.auth.gate import Gate
-from bookcast.compose import Context, Parts, Worker, compose
-from bookcast.drain import drain
+from bookcast.compose import Context, NodeTimes, Parts, Worker, compose
 from bookcast.errors import StartupError
+from bookcast.ingest.in_process import Publishing
+from bookcast.ingest.publisher import Published
 from bookcast.limits import Refusals, Seats
-from bookcast.publisher import Published
-from bookcast.publishing import Publishing
-from bookcast.rotation import Rotated
+from bookcast.sessions.drain import drain
 from bookcast.settings import Settings, from_keywords
 from bookcast.settings.keywords import Keywords
+from bookcast.settings.reload import Rotated
 
 logger = logging.getLogger(__name__)
 
 TOGETHER: Final = 200
-"""Connections that are looked at before others have their turn."""
+"""Sessions are renewed this many at a time, so that other tasks get a turn."""
 
 
 def serve(**settings: Unpack[Keywords]) -> Server:
-    """Make a server to run inside this program's event loop.
+    """Return a server that runs in this program's event loop.
 
     Keywords are settings in lower case (``port`` is short for ``websocket_port``); the environment
-    isn't read. ``port=0`` picks a free port::
+    isn't read. ``port=0`` chooses a free port::
 
         async with bookcast.serve(port=0) as server:
             await server.publish("AAPL", {"bids": [[189.9, 300]], "asks": [[190.0, 100]]})
@@ -46,20 +46,26 @@ def serve(**settings: Unpack[Keywords]) -> Server:
 
 
 class Server(Publishing[Coroutine[Any, Any, Published]]):
-    """One node: HTTP and WebSocket on one port, fed by one feed and by publishers.
+    """One node: HTTP and WebSocket on one port, with data from one feed and from publishers.
 
-    ``worker``: it is one of several processes that share the port. ``node``: its id.
+    ``worker``: this process among several that share the port. ``node``: the node's id. ``times``:
+    the intervals of its parts.
     """
 
     def __init__(
-        self, settings: Settings, worker: Worker | None = None, node: str | None = None
+        self,
+        settings: Settings,
+        worker: Worker | None = None,
+        node: str | None = None,
+        times: NodeTimes | None = None,
     ) -> None:
         self.rotated: Callable[[], Rotated | None] = lambda: None
-        """How the settings stand that may change; None where nobody reads them again."""
+        """Returns the state of the settings that are read again; None: none are."""
         self.settings = settings
         self.port = settings.websocket_port
         self._worker = worker
         self._node = node or secrets.token_hex(4)
+        self._times = times or NodeTimes()
         self._refusals = Refusals()
         self._addresses = Seats(settings.max_connections_per_address)
         self._gate = Gate.of(settings, self._refusals)
@@ -82,51 +88,51 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
 
     @property
     def http_url(self) -> str:
-        """Where HTTP is served, for instance ``http://127.0.0.1:8002``."""
+        """The URL of the HTTP side, for instance ``http://127.0.0.1:8002``."""
         host = self.settings.address
-        # Everywhere is no address to connect to; these two are where it is near.
+        # A wildcard address can't be connected to; these loopback addresses can.
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - binds nothing
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def ws_url(self) -> str:
-        """Where WebSockets connect; append a client id."""
+        """The URL for WebSockets; append a client id."""
         return self.http_url.replace("http", "ws", 1) + "/ws/"
 
     @property
     def is_worker(self) -> bool:
-        """Whether other processes share its port."""
+        """Whether other processes share the port."""
         return self._worker is not None
 
     @property
     def parts(self) -> Parts:
-        """The parts that it is made of.
+        """The parts of the running node.
 
         Raises:
-            StartupError: when it doesn't run.
+            StartupError: if it isn't running.
         """
         return self._now().parts
 
     @property
     def connection_count(self) -> int:
-        """How many clients are connected."""
+        """Number of connected clients."""
         return len(self._running.parts.registry) if self._running is not None else 0
 
     @property
     def received_count(self) -> int:
-        """How many messages clients have sent since the start."""
+        """Number of messages that clients have sent since the start."""
         return self._running.parts.registry.received if self._running is not None else 0
 
     @property
     def conflated_count(self) -> int:
-        """How many updates a newer one replaced before a client could take them."""
+        """Number of updates that a newer one replaced before a client could take them."""
         return self._running.parts.hub.conflated if self._running is not None else 0
 
     async def start(self) -> None:
-        """Listen, then feed.
+        """Start: listen, then run the feed.
 
         Raises:
-            StartupError: when the port can't be had or the feed can't run.
+            StartupError: the port can't be bound, or the feed can't run.
         """
         if self._running is not None:
             raise StartupError("The server runs already")
@@ -139,6 +145,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             addresses=self._addresses,
             unready=self._unready,
             rotated=lambda: self.rotated(),  # noqa: PLW0108 - it is attached later
+            times=self._times,
         )
         async with AsyncExitStack() as stack:
             parts = await compose(stack, context)
@@ -147,16 +154,17 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         self.announce()
 
     def announce(self) -> None:
-        """Log where the server is, now that it is there."""
+        """Log the server's URLs."""
         logger.info("serving at %s, WebSockets at %s{client_id}", self.http_url, self.ws_url)
 
     async def renew(self, settings: Settings) -> None:
-        """Take over the keys, secrets, rights and the password of Redis that settings name.
+        """Use other keys, secrets, rights and another Redis password from now on.
 
-        Connections whose key or secret is gone are closed; others have the rights they have now.
+        Connections whose key or secret is no longer valid are closed; the others get the new
+        rights.
 
         Raises:
-            BookcastError: when they can't be used; then nothing has changed.
+            BookcastError: the new settings can't be used; then nothing has changed.
         """
         gate = Gate.of(settings, self._refusals, self._gate.jwks)
         running = self._running
@@ -168,13 +176,13 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         for number, session in enumerate(sessions):
             session.renew()
             if number % TOGETHER == TOGETHER - 1:
-                await asyncio.sleep(0)  # others have their turn
+                await asyncio.sleep(0)  # other tasks get a turn
 
     async def drain(self, *, hurry: asyncio.Event | None = None) -> None:
         """Hand the feed to another node, and close clients one by one within ``DRAIN_SECONDS``.
 
-        It takes clients as long as balancers send them here, but ``/readyz`` says not to. Returns
-        when nobody is left; ``hurry``: once it is set, at once.
+        New clients are still accepted while load balancers send them; ``/readyz`` says not to.
+        Returns when no client is left. ``hurry``: once it is set, return at once.
         """
         if self._running is None or self._draining:
             return
@@ -200,7 +208,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
             task.cancel()
 
     async def stop(self) -> None:
-        """Publish no more, end the feed, say goodbye to everybody; once more does nothing."""
+        """Stop publishing, stop the feed, close all clients. Calling it again does nothing."""
         running, self._running = self._running, None
         if running is not None:
             await running.stack.aclose()
@@ -212,7 +220,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
     ) -> Published:
         running = self._now()
         if asyncio.get_running_loop() is not running.loop:
-            # Another thread's loop: everything behind the publisher belongs to the server's.
+            # Another thread's event loop: the publisher belongs to the server's loop.
             publishing = self._publish_threadsafe(symbol, data, channel, period)
             return await asyncio.wrap_future(publishing)
         return await running.parts.publisher.publish(channel, symbol, data, period=period)
@@ -230,7 +238,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         return self._running
 
     def _unready(self) -> str | None:
-        """Return why new clients shouldn't be sent here."""
+        """Return why new clients shouldn't be sent to this node; None: they may be."""
         if self._running is None or self._draining:
             return "The server starts or stops"
         backend = self._running.parts.backend
@@ -243,7 +251,7 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
 
 
 class _Running(NamedTuple):
-    """A node from its start to its stop. ``stack`` ends it."""
+    """A node between its start and its stop. ``stack`` stops it."""
 
     parts: Parts
     stack: AsyncExitStack

@@ -1,6 +1,6 @@
-"""A pytest fixture: a real server on a free port, for tests of what talks to one.
+"""A pytest fixture: a real server on a free port, for tests of programs that use one.
 
-It comes with the package; a test only has to ask for it::
+The fixture comes with the package; a test only has to ask for it::
 
     def test_my_page(bookcast_server):
         bookcast_server.publish("AAPL", {"bids": [[189.9, 300]], "asks": [[190.0, 100]]})
@@ -20,6 +20,6 @@ __all__ = ["ServerThread", "bookcast_server"]
 
 @pytest.fixture
 def bookcast_server() -> Iterator[ServerThread]:
-    """Run a server on a free port, without a feed: publish what the test needs."""
+    """Run a server on a free port, without a feed: the test publishes what it needs."""
     with serve_in_thread(port=0) as server:
         yield server

@@ -1,4 +1,4 @@
-"""Intervals as values: each area has a class of its own, which states how they relate."""
+"""Intervals as values: each area has a class with its intervals and the relations between them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import msgspec
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
-    """Intervals of one area, in seconds.
+    """The intervals of one area, in seconds.
 
-    A subclass names the relations that its mechanism relies on in ``LONGER``: the first interval
-    has to be longer than so many times the other.
+    A subclass lists the relations that it relies on in ``LONGER``, as ``(name, times, other)``: the
+    first interval must be longer than so many times the other.
     """
 
     LONGER: ClassVar[tuple[tuple[str, float, str], ...]] = ()
@@ -20,7 +20,8 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
         """Check the intervals.
 
         Raises:
-            ValueError: when one isn't positive, or a relation doesn't hold; it names both.
+            ValueError: when one isn't positive, or a relation doesn't hold. It names both
+                intervals.
         """
         for name in self.__struct_fields__:
             if not getattr(self, name) > 0:
@@ -35,5 +36,5 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def milliseconds(seconds: float) -> int:
-    """Return an interval as Redis takes it."""
+    """Return an interval as whole milliseconds, as Redis takes it."""
     return round(seconds * 1000)

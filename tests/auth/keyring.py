@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from bookcast.auth.gate import Gate, Knock
+from bookcast.auth.gate import AuthRequest, Gate
 from bookcast.auth.keys import RightsFile
 from bookcast.auth.tokens import Keys, Tokens, keys_of
 from bookcast.errors import ERRORS, InvalidInput
@@ -106,20 +106,20 @@ def told(error: InvalidInput) -> InvalidInput:
     return error
 
 
-def knock(
+def auth_request(
     peer: str = CLIENT,
     headers: Mapping[str, str | Sequence[str]] | None = None,
     *,
     offered: Sequence[str] = (),
     page: bool = True,
     query: Mapping[str, str] | None = None,
-) -> Knock:
+) -> AuthRequest:
     """Knock with these headers, one or several of a name, and this query."""
     said = {
         name.lower(): [values] if isinstance(values, str) else list(values)
         for name, values in {"Host": "stream.example.com", **(headers or {})}.items()
     }
-    return Knock(
+    return AuthRequest(
         peer,
         lambda name: said.get(name.lower(), []),
         {name: [value] for name, value in (query or {}).items()},

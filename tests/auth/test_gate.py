@@ -11,20 +11,21 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bookcast.auth.gate import FORWARDED, Gate, Knock, Visitor, keys_unavailable
+from bookcast.auth.gate import FORWARDED, AuthRequest, Caller, Gate, keys_unavailable
 from bookcast.auth.keys import make_key
 from bookcast.auth.principal import ANYONE, EVERYTHING, Principal, anyone
 from bookcast.errors import InvalidInput, SettingError
-from bookcast.limits import REPORT_SECONDS, Refusals, Seldom
+from bookcast.limits import Refusals
+from bookcast.observability.throttle import REPORT_SECONDS, WarningThrottle
 from bookcast.settings import from_keywords
 from tests.auth.keyring import (
     CLIENT,
     PROXY,
     SECRET,
+    auth_request,
     coded,
     gate,
     jwk,
-    knock,
     refusal,
     rsa_key,
     sign,
@@ -49,7 +50,7 @@ def keys_file(tmp_path: Path) -> str:
     return str(path)
 
 
-def principal_of(entrance: Gate, request: Knock) -> Principal:
+def principal_of(entrance: Gate, request: AuthRequest) -> Principal:
     principal = entrance.admit(request).principal
     assert principal is not None
     return principal
@@ -59,7 +60,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def scopes_of(entrance: Gate, request: Knock) -> frozenset[str]:
+def scopes_of(entrance: Gate, request: AuthRequest) -> frozenset[str]:
     principal = entrance.admit(request).principal
     return frozenset() if principal is None else principal.rights.scopes
 
@@ -67,22 +68,26 @@ def scopes_of(entrance: Gate, request: Knock) -> frozenset[str]:
 # Where a credential may stand
 
 
-PLACES: dict[str, Callable[[str], Knock]] = {
-    "header": lambda token: knock(headers=bearer(token)),
-    "header in another case": lambda token: knock(headers={"authorization": f"bearer  {token} "}),
-    "second header": lambda token: knock(
+PLACES: dict[str, Callable[[str], AuthRequest]] = {
+    "header": lambda token: auth_request(headers=bearer(token)),
+    "header in another case": lambda token: auth_request(
+        headers={"authorization": f"bearer  {token} "}
+    ),
+    "second header": lambda token: auth_request(
         headers={"Authorization": ["Basic YTpi", f"Bearer {token}"]}
     ),
-    "API key's header": lambda token: knock(headers={"X-API-Key": token}),
-    "subprotocol": lambda token: knock(offered=["bookcast.v1", f"bearer.{token}"]),
-    "Kubernetes' subprotocol": lambda token: knock(
+    "API key's header": lambda token: auth_request(headers={"X-API-Key": token}),
+    "subprotocol": lambda token: auth_request(offered=["bookcast.v1", f"bearer.{token}"]),
+    "Kubernetes' subprotocol": lambda token: auth_request(
         offered=["bookcast.v1", KUBERNETES + coded(token.encode())]
     ),
-    "padded subprotocol": lambda token: knock(
+    "padded subprotocol": lambda token: auth_request(
         offered=[KUBERNETES + base64.urlsafe_b64encode(token.encode()).decode()]
     ),
-    "address": lambda token: knock(query={"token": token}),
-    "cookie": lambda token: knock(headers={"Cookie": f"a=b; session={token}; c=d", "Origin": OURS}),
+    "address": lambda token: auth_request(query={"token": token}),
+    "cookie": lambda token: auth_request(
+        headers={"Cookie": f"a=b; session={token}; c=d", "Origin": OURS}
+    ),
 }
 
 
@@ -90,12 +95,12 @@ PLACES: dict[str, Callable[[str], Knock]] = {
 def test_a_token_may_stand_in_many_places(place: str) -> None:
     """Since not every client can set every header."""
     entrance = gate(auth_cookie="session")
-    visitor = entrance.admit(PLACES[place](sign()))
-    assert visitor.principal is not None
-    assert visitor.principal.id == "jwt:alice"
-    assert visitor.rights.scopes == {"read"}
-    assert visitor.address == CLIENT
-    assert not visitor.proxied
+    caller = entrance.admit(PLACES[place](sign()))
+    assert caller.principal is not None
+    assert caller.principal.id == "jwt:alice"
+    assert caller.rights.scopes == {"read"}
+    assert caller.address == CLIENT
+    assert not caller.proxied
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -119,19 +124,20 @@ def test_the_places_have_an_order() -> None:
     }
     offered, query = [f"bearer.{said['offered']}"], {"token": said["query"]}
     assert (
-        principal_of(entrance, knock(headers=headers, offered=offered, query=query)).name
+        principal_of(entrance, auth_request(headers=headers, offered=offered, query=query)).name
         == "header"
     )
     del headers["Authorization"]
     assert (
-        principal_of(entrance, knock(headers=headers, offered=offered, query=query)).name == "key"
+        principal_of(entrance, auth_request(headers=headers, offered=offered, query=query)).name
+        == "key"
     )
     del headers["X-API-Key"]
-    request = knock(headers=headers, offered=offered, query=query)
+    request = auth_request(headers=headers, offered=offered, query=query)
     assert principal_of(entrance, request).name == "offered"
-    assert principal_of(entrance, knock(headers=headers, query=query)).name == "query"
-    assert principal_of(entrance, knock(headers=headers)).name == "cookie"
-    broken = knock(headers={**headers, **bearer("garbage")}, query=query)
+    assert principal_of(entrance, auth_request(headers=headers, query=query)).name == "query"
+    assert principal_of(entrance, auth_request(headers=headers)).name == "cookie"
+    broken = auth_request(headers={**headers, **bearer("garbage")}, query=query)
     assert refusal(entrance.admit, broken).code == "invalid_token"
 
 
@@ -141,17 +147,17 @@ def test_the_places_have_an_order() -> None:
 )
 def test_who_shows_nothing_is_nobody_yet(headers: dict[str, str]) -> None:
     """They may say who they are later, and have no right until then."""
-    visitor = gate().admit(knock(headers=headers))
-    assert visitor.principal is None
+    caller = gate().admit(auth_request(headers=headers))
+    assert caller.principal is None
     with pytest.raises(InvalidInput) as refused:
-        _ = visitor.rights
+        _ = caller.rights
     assert told(refused.value).code == "unauthenticated"
 
 
 @pytest.mark.parametrize("junk", ["é", "\xff", "!", "a", "_w", "gA", "\x00", "w6k=w6k="])
 def test_what_isnt_base64url_is_no_token(junk: str) -> None:
     """A header may hold any byte."""
-    assert refusal(gate().admit, knock(offered=[KUBERNETES + junk])).code == "invalid_token"
+    assert refusal(gate().admit, auth_request(offered=[KUBERNETES + junk])).code == "invalid_token"
 
 
 HEADER = st.text(st.characters(max_codepoint=255))
@@ -173,7 +179,7 @@ def test_any_garbage_is_refused_or_says_nothing(place: str, text: str) -> None:
     query = {"token": text} if place == "query" else {}
     entrance = gate(auth_cookie="session", trusted_proxies=[PROXY])
     for peer in (CLIENT, PROXY):
-        request = knock(peer, header, offered=offered, query=query)
+        request = auth_request(peer, header, offered=offered, query=query)
         try:
             entrance.check_page(request)
             assert entrance.admit(request).principal is None
@@ -190,18 +196,18 @@ def test_a_token_in_the_address_must_not_last(lifetime: Any, taken: bool) -> Non
     entrance = gate(auth_query_token_seconds=60)
     token = sign(exp=... if lifetime is ... else int(time.time()) + lifetime)
     if taken:
-        assert principal_of(entrance, knock(query={"token": token})).name == "alice"
+        assert principal_of(entrance, auth_request(query={"token": token})).name == "alice"
     else:
         assert (
             "AUTH_QUERY_TOKEN_SECONDS"
-            in refusal(entrance.admit, knock(query={"token": token})).message
+            in refusal(entrance.admit, auth_request(query={"token": token})).message
         )
-    assert principal_of(entrance, knock(headers=bearer(token))).name == "alice"
+    assert principal_of(entrance, auth_request(headers=bearer(token))).name == "alice"
 
 
 def test_tokens_in_addresses_can_be_forbidden() -> None:
     """With AUTH_QUERY_TOKEN_SECONDS=0."""
-    error = refusal(gate(auth_query_token_seconds=0).admit, knock(query={"token": sign()}))
+    error = refusal(gate(auth_query_token_seconds=0).admit, auth_request(query={"token": sign()}))
     assert error.code == "invalid_token"
 
 
@@ -209,7 +215,7 @@ def test_tokens_in_addresses_can_be_forbidden() -> None:
 def test_an_api_key_doesnt_belong_into_an_address(keys_file: str, mode: str) -> None:
     """It doesn't expire, so that whoever reads a log could use it."""
     entrance = gate(auth_mode=mode, auth_api_keys_file=keys_file)
-    assert refusal(entrance.admit, knock(query={"token": KEY})).code == "invalid_token"
+    assert refusal(entrance.admit, auth_request(query={"token": KEY})).code == "invalid_token"
 
 
 # The cookie
@@ -240,7 +246,7 @@ def test_a_cookie_counts_for_pages_known_by_name(
     """A browser sends it whichever page asks, so neither * nor saying nothing will do."""
     entrance = gate(environment=environment, auth_cookie="session", allowed_origins=["*", LISTED])
     said = {"Cookie": f"session={sign()}"} | ({} if origin is None else {"Origin": origin})
-    request = knock(headers=said, page=page)
+    request = auth_request(headers=said, page=page)
     if taken:
         assert principal_of(entrance, request).name == "alice"
     else:
@@ -251,8 +257,8 @@ def test_two_origins_are_none() -> None:
     """A browser sends one."""
     entrance = gate(auth_cookie="session")
     said = {"Cookie": f"session={sign()}", "Origin": [OURS, FOREIGN]}
-    assert refusal(entrance.admit, knock(headers=said)).code == "origin_not_allowed"
-    assert refusal(entrance.check_page, knock(headers=said)).code == "origin_not_allowed"
+    assert refusal(entrance.admit, auth_request(headers=said)).code == "origin_not_allowed"
+    assert refusal(entrance.check_page, auth_request(headers=said)).code == "origin_not_allowed"
 
 
 @pytest.mark.parametrize(
@@ -273,7 +279,7 @@ def test_two_origins_are_none() -> None:
 def test_a_cookie_is_found_among_others(cookies: list[str]) -> None:
     """Whatever those of other programs look like."""
     headers = {"Cookie": [cookie.format(sign()) for cookie in cookies], "Origin": OURS}
-    assert principal_of(gate(auth_cookie="session"), knock(headers=headers)).name == "alice"
+    assert principal_of(gate(auth_cookie="session"), auth_request(headers=headers)).name == "alice"
 
 
 @pytest.mark.parametrize(
@@ -282,16 +288,16 @@ def test_a_cookie_is_found_among_others(cookies: list[str]) -> None:
 def test_another_cookie_is_no_credential(cookie: str) -> None:
     """Its name is exact."""
     headers = {"Cookie": cookie.format(sign()), "Origin": OURS}
-    assert gate(auth_cookie="session").admit(knock(headers=headers)).principal is None
+    assert gate(auth_cookie="session").admit(auth_request(headers=headers)).principal is None
 
 
 def test_cookies_count_only_when_asked_for(keys_file: str) -> None:
     """With AUTH_COOKIE, and where tokens are taken: an API key is no cookie."""
     headers = {"Cookie": f"session={sign()}", "Origin": OURS}
-    assert gate().admit(knock(headers=headers)).principal is None
+    assert gate().admit(auth_request(headers=headers)).principal is None
     entrance = gate(auth_mode="keys", auth_api_keys_file=keys_file, auth_cookie="session")
     headers = {"Cookie": f"session={KEY}", "Origin": OURS}
-    assert entrance.admit(knock(headers=headers)).principal is None
+    assert entrance.admit(auth_request(headers=headers)).principal is None
 
 
 # A proxy that says who it is
@@ -304,14 +310,14 @@ def behind(
     *,
     page: bool = True,
     more: Mapping[str, str] | None = None,
-) -> Knock:
+) -> AuthRequest:
     """Come through a proxy that writes who somebody is."""
     headers: dict[str, str | Sequence[str]] = {"X-Forwarded-For": CLIENT, **(more or {})}
     if users is not None:
         headers["X-Forwarded-User"] = users
     if origin is not None:
         headers["Origin"] = origin
-    return knock(entrance_peer, headers, page=page)
+    return auth_request(entrance_peer, headers, page=page)
 
 
 def proxied(refusals: Refusals | None = None, **settings: Any) -> Gate:
@@ -328,12 +334,12 @@ def proxied(refusals: Refusals | None = None, **settings: Any) -> Gate:
 
 def test_a_trusted_proxy_says_who_it_is() -> None:
     """Under a name that no token or key has."""
-    visitor = proxied().admit(behind())
-    assert visitor.principal is not None
-    assert visitor.principal.id == "user:alice"
-    assert visitor.principal.expires_at is None
-    assert visitor.rights.scopes == {"read"}
-    assert (visitor.address, visitor.proxied) == (CLIENT, True)
+    caller = proxied().admit(behind())
+    assert caller.principal is not None
+    assert caller.principal.id == "user:alice"
+    assert caller.principal.expires_at is None
+    assert caller.rights.scopes == {"read"}
+    assert (caller.address, caller.proxied) == (CLIENT, True)
 
 
 def test_its_header_may_have_another_name() -> None:
@@ -424,7 +430,12 @@ def test_an_open_server_serves_everybody() -> None:
     entrance = gate(auth_mode="none")
     assert entrance.is_open
     assert not entrance.takes_credentials
-    for request in (knock(), knock(headers=bearer("x")), knock(query={"token": "x"}), behind()):
+    for request in (
+        auth_request(),
+        auth_request(headers=bearer("x")),
+        auth_request(query={"token": "x"}),
+        behind(),
+    ):
         principal = principal_of(entrance, request)
         assert (principal.kind, principal.rights) == (ANYONE, EVERYTHING)
     assert refusal(entrance.verify, sign()).code == "not_supported"
@@ -433,14 +444,14 @@ def test_an_open_server_serves_everybody() -> None:
 def test_who_may_publish_on_an_open_server_can_be_said(keys_file: str) -> None:
     """By address, or by key; then the others read."""
     by_address = gate(auth_mode="none", publish_allow=["203.0.113.0/24"])
-    assert scopes_of(by_address, knock("203.0.113.9")) == {"read", "publish", "admin"}
-    assert scopes_of(by_address, knock()) == {"read", "admin"}
+    assert scopes_of(by_address, auth_request("203.0.113.9")) == {"read", "publish", "admin"}
+    assert scopes_of(by_address, auth_request()) == {"read", "admin"}
     by_key = gate(auth_mode="none", auth_api_keys_file=keys_file)
     assert by_key.is_open
     assert by_key.takes_credentials
-    assert scopes_of(by_key, knock(headers={"X-API-Key": KEY})) == {"publish"}
-    assert scopes_of(by_key, knock()) == {"read", "admin"}
-    wrong = knock(headers={"X-API-Key": "bck_wrong"})
+    assert scopes_of(by_key, auth_request(headers={"X-API-Key": KEY})) == {"publish"}
+    assert scopes_of(by_key, auth_request()) == {"read", "admin"}
+    wrong = auth_request(headers={"X-API-Key": "bck_wrong"})
     assert refusal(by_key.admit, wrong).code == "invalid_token"
 
 
@@ -452,7 +463,7 @@ def test_a_server_of_keys_asks_for_one(keys_file: str, place: str) -> None:
     assert principal_of(entrance, PLACES[place](KEY)).id == "key:feeder"
     assert refusal(entrance.admit, PLACES[place](sign())).code == "invalid_token"
     assert refusal(entrance.admit, PLACES[place](KEY.upper())).code == "invalid_token"
-    assert entrance.admit(knock()).principal is None
+    assert entrance.admit(auth_request()).principal is None
     assert entrance.verify(KEY).name == "feeder"
 
 
@@ -495,7 +506,7 @@ def test_networks_may_publish_and_watch_without_a_token(peer: str, scopes: set[s
     entrance = gate(
         publish_allow=["203.0.113.0/24", "192.0.2.1"], admin_allow=["192.0.2.1", "2001:db8::/32"]
     )
-    assert scopes_of(entrance, knock(peer)) == scopes
+    assert scopes_of(entrance, auth_request(peer)) == scopes
 
 
 @pytest.mark.parametrize("header", FORWARDED)
@@ -503,12 +514,12 @@ def test_networks_may_publish_and_watch_without_a_token(peer: str, scopes: set[s
 def test_an_unknown_proxy_lends_nobody_its_networks_rights(header: str, mode: str) -> None:
     """Else everybody who comes through it could publish; nor does its word on addresses count."""
     entrance = gate(auth_mode=mode, publish_allow=["127.0.0.1"], admin_allow=["127.0.0.1"])
-    assert "publish" in scopes_of(entrance, knock("127.0.0.1"))
+    assert "publish" in scopes_of(entrance, auth_request("127.0.0.1"))
     for peer, value in (("127.0.0.1", CLIENT), (CLIENT, "127.0.0.1"), ("127.0.0.1", "127.0.0.1")):
-        request = knock(peer, {header: value})
+        request = auth_request(peer, {header: value})
         assert "publish" not in scopes_of(entrance, request)
-        visitor = entrance.admit(request)
-        assert (visitor.address, visitor.proxied) == (peer, True)
+        caller = entrance.admit(request)
+        assert (caller.address, caller.proxied) == (peer, True)
 
 
 def test_behind_a_trusted_proxy_the_clients_address_counts() -> None:
@@ -521,7 +532,7 @@ def test_behind_a_trusted_proxy_the_clients_address_counts() -> None:
         (f"{CLIENT}, 203.0.113.9", {"publish"}),
         (["203.0.113.9", CLIENT], set()),
     ):
-        request = knock(PROXY, {"X-Forwarded-For": forwarded})
+        request = auth_request(PROXY, {"X-Forwarded-For": forwarded})
         assert scopes_of(entrance, request) == scopes
 
 
@@ -544,21 +555,21 @@ def test_a_proxy_that_doesnt_say_for_whom_lends_nobody_its_networks_rights(
     entrance = gate(
         auth_mode=mode, publish_allow=ours, admin_allow=ours, trusted_proxies=["10.0.0.0/24"]
     )
-    assert "publish" not in scopes_of(entrance, knock(PROXY, headers))
-    assert "publish" in scopes_of(entrance, knock("10.1.0.1"))
+    assert "publish" not in scopes_of(entrance, auth_request(PROXY, headers))
+    assert "publish" in scopes_of(entrance, auth_request("10.1.0.1"))
 
 
 def test_unknown_proxies_are_warned_of_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
     """And counted each time."""
     now, refusals = 1000.0, Refusals()
     entrance = gate(refusals)
-    entrance._warnings = Seldom(lambda: now)
+    entrance._warnings = WarningThrottle(lambda: now)
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
-            entrance.admit(knock(headers={"X-Forwarded-For": "203.0.113.9"}))
+            entrance.admit(auth_request(headers={"X-Forwarded-For": "203.0.113.9"}))
         assert caplog.text.count("TRUSTED_PROXIES") == 1
         now += REPORT_SECONDS
-        entrance.admit(knock(headers={"X-Forwarded-For": "203.0.113.9"}))
+        entrance.admit(auth_request(headers={"X-Forwarded-For": "203.0.113.9"}))
     assert caplog.text.count("TRUSTED_PROXIES") == 2
     assert refusals.counts["untrusted_proxy"] == 6
 
@@ -570,12 +581,12 @@ def test_a_refused_page_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture
     """With the setting that would let it in; of very many, some."""
     now = 1000.0
     entrance = gate(auth_cookie="session", allowed_hosts=["stream.example.com"])
-    entrance._page_warnings = Seldom(lambda: now)
+    entrance._page_warnings = WarningThrottle(lambda: now)
 
     def refuse(origin: str, host: str = "stream.example.com") -> None:
         headers = {"Origin": origin, "Host": host, "Cookie": f"session={sign()}"}
         with pytest.raises(InvalidInput):
-            entrance.check_page(knock(headers=headers))
+            entrance.check_page(auth_request(headers=headers))
 
     for _ in range(3):
         refuse(FOREIGN)
@@ -596,7 +607,7 @@ def test_a_cookie_that_doesnt_count_is_logged(caplog: pytest.LogCaptureFixture) 
     entrance = gate(auth_cookie="session", allowed_origins=["*"])
     headers = {"Cookie": f"session={sign()}", "Origin": FOREIGN}
     for _ in range(3):
-        assert refusal(entrance.admit, knock(headers=headers)).code == "origin_not_allowed"
+        assert refusal(entrance.admit, auth_request(headers=headers)).code == "origin_not_allowed"
     [line] = caplog.records
     assert "ALLOWED_ORIGINS" in line.getMessage()
 
@@ -619,17 +630,17 @@ def test_a_page_is_stopped_by_its_name_or_the_servers(
     entrance = Gate.of(from_keywords(), Refusals())
     headers = {"Host": host} | ({} if origin is None else {"Origin": origin})
     if code is None:
-        entrance.check_page(knock("127.0.0.1", headers))
+        entrance.check_page(auth_request("127.0.0.1", headers))
     else:
-        assert refusal(entrance.check_page, knock("127.0.0.1", headers)).code == code
+        assert refusal(entrance.check_page, auth_request("127.0.0.1", headers)).code == code
 
 
 def test_a_trusted_proxy_may_serve_under_another_name() -> None:
     """A server for this machine alone is open to others through it; its pages are checked."""
     entrance = Gate.of(from_keywords(trusted_proxies=["127.0.0.1"]), Refusals())
     assert entrance.trusts("127.0.0.1")
-    entrance.check_page(knock("127.0.0.1"))
-    error = refusal(entrance.check_page, knock("127.0.0.1", {"Origin": FOREIGN}))
+    entrance.check_page(auth_request("127.0.0.1"))
+    error = refusal(entrance.check_page, auth_request("127.0.0.1", {"Origin": FOREIGN}))
     assert error.code == "origin_not_allowed"
 
 
@@ -637,9 +648,9 @@ def test_a_trusted_proxy_may_serve_under_another_name() -> None:
 def test_a_list_of_names_holds_behind_a_proxy_too(peer: str) -> None:
     """It passes on whatever name a page has made to point at it."""
     entrance = proxied(allowed_hosts=["stream.example.com"])
-    entrance.check_page(knock(peer))
+    entrance.check_page(auth_request(peer))
     rebound = {"Host": "evil.example", "Origin": "https://evil.example"}
-    assert refusal(entrance.check_page, knock(peer, rebound)).code == "host_not_allowed"
+    assert refusal(entrance.check_page, auth_request(peer, rebound)).code == "host_not_allowed"
 
 
 # Keys that are published
@@ -668,7 +679,7 @@ async def test_many_who_come_at_once_ask_once() -> None:
     entrance, asked = publishing()
     requests = [PLACES[place](signed("one")) for place in PLACES for _ in range(3)]
     visitors = await asyncio.gather(*(entrance.identify(request) for request in requests))
-    assert {visitor.principal.id for visitor in visitors if visitor.principal} == {"jwt:alice"}
+    assert {caller.principal.id for caller in visitors if caller.principal} == {"jwt:alice"}
     assert len(asked) == 1
 
 
@@ -738,10 +749,10 @@ def test_a_development_server_is_open_unless_told_otherwise() -> None:
     """Nobody needs a token to try it."""
     entrance = Gate.of(from_keywords(), Refusals())
     assert entrance.is_open
-    assert principal_of(entrance, knock("127.0.0.1")).rights == EVERYTHING
+    assert principal_of(entrance, auth_request("127.0.0.1")).rights == EVERYTHING
     closed = Gate.of(from_keywords(auth_mode="jwt", auth_jwt_secret=SECRET), Refusals())
-    assert scopes_of(closed, knock("127.0.0.1")) == {"admin"}
-    assert scopes_of(closed, knock("203.0.113.9")) == set()
+    assert scopes_of(closed, auth_request("127.0.0.1")) == {"admin"}
+    assert scopes_of(closed, auth_request("203.0.113.9")) == set()
 
 
 @pytest.mark.parametrize(
@@ -762,7 +773,7 @@ def test_scopes_of_others_count_as_none_given_where_the_application_is_known(
     if "auth_jwt_audience" not in settings:
         claims.pop("aud")
     token = sign(claims, iss="https://issuer.example")
-    scopes = scopes_of(gate(**settings), knock(headers=bearer(token)))
+    scopes = scopes_of(gate(**settings), auth_request(headers=bearer(token)))
     assert scopes == ({"read"} if reads else set())
 
 
@@ -770,7 +781,7 @@ def test_a_token_for_an_audience_is_taken_where_its_client_is_asked_for() -> Non
     """The one claim says nothing of the other."""
     entrance = gate(auth_jwt_client_id="app")
     token = sign(client_id="app", aud="elsewhere")
-    assert scopes_of(entrance, knock(headers=bearer(token))) == {"read"}
+    assert scopes_of(entrance, auth_request(headers=bearer(token))) == {"read"}
 
 
 def test_keys_and_rights_that_change_are_looked_at_again(tmp_path: Path) -> None:
@@ -787,7 +798,9 @@ def test_keys_and_rights_that_change_are_looked_at_again(tmp_path: Path) -> None
     rights.write_text("")
     entrance = gate(**settings)
     a, b = entrance.verify(one), entrance.verify(other)
-    user = entrance.admit(knock("127.0.0.1", {"X-Forwarded-User": "carol"}, page=False)).principal
+    user = entrance.admit(
+        auth_request("127.0.0.1", {"X-Forwarded-User": "carol"}, page=False)
+    ).principal
     assert user is not None
     assert [entrance.renewed(each) for each in (a, b, user, anyone())] == [a, b, user, anyone()]
     keys.write_text(f'[keys.b]\nsha256 = "{other_digest}"\nscope = "read"\n')
@@ -808,7 +821,7 @@ def test_the_use_of_whoever_is_not_known_is_that_of_an_address(
     principal: Principal | None,
 ) -> None:
     """Of IPv6 as that of their network; who is known has an account of their own."""
-    assert Visitor("192.0.2.7", principal).account == "192.0.2.7"
-    assert Visitor("2001:db8::7", principal).account == "2001:db8::/64"
+    assert Caller("192.0.2.7", principal).account == "192.0.2.7"
+    assert Caller("2001:db8::7", principal).account == "2001:db8::/64"
     known = Principal("jwt", "alice", EVERYTHING)
-    assert Visitor("192.0.2.7", known).account == "jwt:alice"
+    assert Caller("192.0.2.7", known).account == "jwt:alice"

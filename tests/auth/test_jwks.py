@@ -13,15 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 
-from bookcast.auth import jwks as module
-from bookcast.auth.jwks import RETRY_SECONDS, Jwks, UnknownKey
+from bookcast.auth.jwks import Jwks, JwksTimes, UnknownKey
 from bookcast.auth.tokens import Tokens, keys_of
 from bookcast.errors import InvalidInput, SettingError
 from tests.auth.keyring import (
+    auth_request,
     ec_key,
     gate,
     jwk,
-    knock,
     refusal,
     rsa_key,
     sign,
@@ -30,18 +29,22 @@ from tests.auth.keyring import (
 )
 from tests.support import ManualTimer, eventually
 
+RETRY_SECONDS = JwksTimes().retry_seconds
+
 
 class Issuer:
     """Whoever publishes keys: says what it has, or fails, when it is told to answer."""
 
-    def __init__(self, *keys: dict[str, Any]) -> None:
+    def __init__(self, *keys: dict[str, Any], times: JwksTimes | None = None) -> None:
         self.keys: Any = list(keys)
         self.asked = 0
         self.fault: Exception | None = None
         self.answers = threading.Event()
         self.answers.set()
         self.timer = ManualTimer()
-        self.jwks = Jwks("http://localhost/keys", clock=self.timer.clock, fetch=self.fetch)
+        self.jwks = Jwks(
+            "http://localhost/keys", clock=self.timer.clock, fetch=self.fetch, times=times
+        )
 
     def fetch(self) -> Any:
         self.asked += 1
@@ -218,13 +221,13 @@ async def test_made_up_keys_are_asked_for_now_and_then_only() -> None:
     for _ in range(10):
         for _ in range(10):
             with pytest.raises(InvalidInput):
-                await entrance.identify(knock(headers={"Authorization": f"Bearer {forged}"}))
+                await entrance.identify(auth_request(headers={"Authorization": f"Bearer {forged}"}))
         issuer.timer.now += RETRY_SECONDS / 2
     assert issuer.asked == 5
     token = sign(key=rsa_key("one"), algorithm="RS256", key_id="one")
-    visitor = await entrance.identify(knock(headers={"Authorization": f"Bearer {token}"}))
-    assert visitor.principal is not None
-    assert visitor.principal.name == "alice"
+    caller = await entrance.identify(auth_request(headers={"Authorization": f"Bearer {token}"}))
+    assert caller.principal is not None
+    assert caller.principal.name == "alice"
 
 
 async def test_all_wait_for_the_same_answer() -> None:
@@ -351,20 +354,36 @@ def test_no_answer_takes_the_known_keys_away(answer: Any) -> None:
     asyncio.run(ask_twice())
 
 
-async def test_keys_are_asked_for_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_keys_are_asked_for_again_and_again() -> None:
     """So that those that were withdrawn are believed no longer than that."""
-    monkeypatch.setattr(module, "REFRESH_SECONDS", 0.001)
-    monkeypatch.setattr(module, "RETRY_SECONDS", 0.001)
-    issuer = Issuer(ONE)
-    running = asyncio.create_task(issuer.jwks.run())
+    issuer = Issuer(ONE, times=JwksTimes(refresh_seconds=0.002, retry_seconds=0.001))
+    refreshing = issuer.jwks.refreshing()
+    refreshing.start()
     await eventually(lambda: issuer.asked >= 2, "two questions")
     issuer.fault = OSError("away")
     await eventually(lambda: issuer.jwks.fault == "away", "the fault")
     issuer.fault, issuer.keys = None, [TWO]
     await eventually(lambda: known(issuer.jwks, "two"), "the new key")
     assert not known(issuer.jwks, "one")
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await refreshing.close()
+
+
+async def test_the_first_question_and_the_one_after_a_fault_come_soon() -> None:
+    """With the times of a server, whose next regular one would be minutes away."""
+    issuer = Issuer(ONE, times=JwksTimes(retry_seconds=0.001))
+    issuer.fault = OSError("away")
+    refreshing = issuer.jwks.refreshing()
+    refreshing.start()
+    await eventually(lambda: issuer.asked >= 2, "two attempts")
+    issuer.fault = None
+    await eventually(lambda: known(issuer.jwks, "one"), "the key")
+    await refreshing.close()
+
+
+def test_what_failed_is_asked_for_again_before_what_did_not() -> None:
+    """Or an issuer that was away would be away for as long as keys are believed."""
+    with pytest.raises(ValueError, match=r"refresh_seconds .* longer than .* retry_seconds"):
+        JwksTimes(refresh_seconds=5.0)
 
 
 # Where from
@@ -453,11 +472,11 @@ async def test_keys_come_over_http_and_may_change(pages: Pages) -> None:
     entrance.jwks._clock = timer.clock
     for name in ("one", "two"):
         token = sign(key=rsa_key(name), algorithm="RS256", key_id=name)
-        request = knock(headers={"Authorization": f"Bearer {token}"})
+        request = auth_request(headers={"Authorization": f"Bearer {token}"})
         for _ in range(3):
-            visitor = await entrance.identify(request)
-            assert visitor.principal is not None
-            assert visitor.principal.id == "jwt:alice"
+            caller = await entrance.identify(request)
+            assert caller.principal is not None
+            assert caller.principal.id == "jwt:alice"
         pages.publish(TWO)
         timer.now += RETRY_SECONDS
     assert len(pages.asked) == 2
@@ -500,5 +519,5 @@ async def test_nobody_at_the_address_is_a_fault(pages: Pages) -> None:
     entrance = gate(auth_jwks_url="http://127.0.0.1:9/keys")
     token = sign(key=rsa_key("one"), algorithm="RS256", key_id="one")
     with pytest.raises(InvalidInput) as refused:
-        await entrance.identify(knock(headers={"Authorization": f"Bearer {token}"}))
+        await entrance.identify(auth_request(headers={"Authorization": f"Bearer {token}"}))
     assert refused.value.code == "keys_unavailable"

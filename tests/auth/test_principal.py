@@ -20,7 +20,7 @@ from bookcast.auth.principal import (
     read_grant,
     resolve,
 )
-from bookcast.model import CHANNELS, Symbol, Topic
+from bookcast.model.topics import CHANNELS, Symbol, Topic
 from tests.auth.keyring import refusal
 from tests.support import AAPL, TRADES, TSLA
 

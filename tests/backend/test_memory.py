@@ -2,7 +2,7 @@
 
 from bookcast.backend.memory import MemoryBackend
 from bookcast.cluster.members.base import Node
-from bookcast.model.log import LogRules
+from bookcast.model.topic_log import LogRules
 
 
 async def test_it_is_there_from_the_beginning() -> None:

@@ -36,7 +36,7 @@ def watched(running: EngineNode, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     watch(made._demand, "tell_anew", "demand")
     watch(made._feed_status, "begin", "feed status")
     watch(running, "_return", "sessions")
-    watch(made.engine._follower, "read_all", "logs are read")
+    watch(made.engine._log_sync, "read_all", "logs are read")
     watch(made.engine, "audit", "an audit")
     made.attach(away=lambda: noted.append("away"), returned=running._return)
     return noted

@@ -16,7 +16,9 @@ from bookcast.backplane.formats import (
     securities_for,
     write_supply,
 )
-from bookcast.model import Quota, Quote, Security, Supply, Symbol
+from bookcast.model.feed_state import FeedState, Quota, Security
+from bookcast.model.market_data import Quote
+from bookcast.model.topics import Symbol
 from tests.support import trades
 
 decode = msgspec.msgpack.decode
@@ -60,22 +62,22 @@ def test_what_the_first_format_holds_stays_as_it_is(session: Any) -> None:
 @pytest.mark.parametrize("quota", [None, Quota(1, 2), Quota(1, 2, 3.5)])
 def test_what_a_feed_says_survives(form: int, quota: Quota | None) -> None:
     """In every format."""
-    supply = Supply("futu", "pending", "no room", 5000.0, quota, "no right")
+    supply = FeedState("futu", "pending", "no room", 5000.0, quota, "no right")
     assert read_supply(write_supply(supply, form)) == supply
 
 
 def test_the_first_format_of_what_a_feed_says_has_no_more_parts_than_its_readers_take() -> None:
     """They refuse a list that is longer."""
-    parts = decode(write_supply(Supply("futu", quota=Quota(1, 2)), OLDEST))
+    parts = decode(write_supply(FeedState("futu", quota=Quota(1, 2)), OLDEST))
     assert len(parts) == 6
     assert len(parts[4]) == 3
 
 
 def test_parts_that_only_a_later_release_knows_are_ignored() -> None:
     """At the end of what a feed says, and of its quota."""
-    written: list[Any] = [*Supply("futu", "pending"), *["new"] * 5]
+    written: list[Any] = [*FeedState("futu", "pending"), *["new"] * 5]
     written[4] = [*Quota(1, 2, 3.0), *["newer"] * 5]
-    assert read_supply(encode(written)) == Supply("futu", "pending", quota=Quota(1, 2, 3.0))
+    assert read_supply(encode(written)) == FeedState("futu", "pending", quota=Quota(1, 2, 3.0))
 
 
 @pytest.mark.parametrize("nonsense", [b"", b"x", encode({"a": 1}), encode(["futu", "melting"])])

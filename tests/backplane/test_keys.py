@@ -4,7 +4,7 @@ from redis.crc import key_slot
 
 from bookcast.backplane.keys import Keys
 from bookcast.backplane.names import SHARDS, shard_of
-from bookcast.model import Symbol, Topic
+from bookcast.model.topics import Symbol, Topic
 from tests.support import AAPL, CANDLES, QUOTE, TRADES, TSLA
 
 KEYS = Keys()

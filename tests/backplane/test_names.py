@@ -1,8 +1,8 @@
 from hypothesis import given, settings
 
 from bookcast.backplane.names import SHARDS, name_of, shard_of, topic_of, topics_of
-from bookcast.model import Symbol, Topic
-from tests.engine.test_records import topics
+from bookcast.model.topics import Symbol, Topic
+from tests.engine.redis.test_records import topics
 from tests.support import AAPL, CANDLES, TRADES
 
 

@@ -10,10 +10,11 @@ import pytest
 
 from bookcast.backplane.link import Link
 from bookcast.backplane.unreadable import MINUTE, UnreadableLog
-from bookcast.engine.records import encode
+from bookcast.engine.redis.records import encode
 from bookcast.errors import InvalidInput
-from bookcast.model import Position, Publication, Topic
 from bookcast.model.history import History
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position, Publication
 from tests.engine.nodes import (
     EngineNode,
     book,
@@ -169,8 +170,8 @@ async def test_many_that_cant_be_read_dont_make_the_node_read_for_ever(redis_url
         await one.has(TRADES, (await one.engine.publish(trade(TRADES, 1)))[0])
         await written_by_another(link_of(one), TRADES, *[b"nonsense"] * 500)
         await eventually(lambda: len(one.unreadable) == 500, "all of them")
-        await one.engine._follower.audit()
-        repaired = one.engine._follower.repaired
-        await one.engine._follower.audit()
-        assert one.engine._follower.repaired == repaired
+        await one.engine._log_sync.audit()
+        repaired = one.engine._log_sync.repaired
+        await one.engine._log_sync.audit()
+        assert one.engine._log_sync.repaired == repaired
         assert len(one.unreadable) == 500

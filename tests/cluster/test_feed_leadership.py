@@ -3,7 +3,7 @@
 from bookcast.backend.memory import MemoryBackend
 from bookcast.cluster.feed_leadership import FeedLeadership
 from bookcast.cluster.members.base import Node
-from bookcast.model import Topic
+from bookcast.model.topics import Topic
 from tests.support import AAPL, TSLA
 
 

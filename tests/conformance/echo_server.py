@@ -17,9 +17,9 @@ from websockets.extensions.base import Extension
 from websockets.frames import Frame, Opcode
 
 from bookcast import Server, serve
-from bookcast.sessions.framer import Framer, SharedCompression
 from bookcast.sessions.session import Session
-from bookcast.sessions.websocket import Endpoint, WebSocket
+from bookcast.transport.frames import Framer, SharedCompression
+from bookcast.transport.websocket import Endpoint, WebSocket
 
 NO_LIMIT: Final = 2**62
 

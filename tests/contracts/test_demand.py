@@ -14,7 +14,7 @@ from bookcast.cluster.demand.memory import MemoryDemand, SharedDemand
 from bookcast.cluster.demand.redis import DemandTimes, RedisDemand
 from bookcast.cluster.members.base import Node
 from bookcast.cluster.members.redis import RedisMembers
-from bookcast.model import Topic
+from bookcast.model.topics import Topic
 from tests.backplane.links import KEYS
 from tests.contracts.twins import TWINS, Planes, listen, twin
 from tests.fakes.redis_server import RedisServer

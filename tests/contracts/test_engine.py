@@ -11,9 +11,11 @@ from bookcast.backend.redis import RedisBackend
 from bookcast.backplane.link import LinkSettings
 from bookcast.cluster.members.base import Node as Myself
 from bookcast.engine.base import KeyConflictError
-from bookcast.engine.redis import RedisRules
-from bookcast.model import Book, Data, Gone, Level, Once, Publication, Topic
-from bookcast.model.log import LogRules
+from bookcast.engine.redis.engine import RedisRules
+from bookcast.model.market_data import Book, Data, Level
+from bookcast.model.topic_log import LogRules
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Idempotency, Publication, PublisherGone
 from tests.support import (
     AAPL,
     CANDLES,
@@ -221,7 +223,7 @@ async def test_what_resumes_begins_a_new_epoch_of_its_topic_alone(node: Node) ->
     before = await node.engine.publish([Publication(TRADES, trades(1)), Publication(AAPL, book(1))])
     after = await node.engine.publish(
         [
-            Publication(TRADES, trades(2), resumes=True),
+            Publication(TRADES, trades(2), breaks=True),
             Publication(TRADES, trades(3)),
             Publication(AAPL, book(2)),
         ]
@@ -239,16 +241,16 @@ async def test_what_resumes_begins_a_new_epoch_of_its_topic_alone(node: Node) ->
 async def test_what_is_past_stays_marked(node: Node) -> None:
     """So that whoever delivers it can tell."""
     await node.follows(TRADES)
-    await node.engine.publish([Publication(TRADES, trades(1), past=True)])
+    await node.engine.publish([Publication(TRADES, trades(1), backfill=True)])
     await node.engine.publish([Publication(TRADES, trades(2))])
     await node.settled(2)
-    assert [update.past for update in node.delivered] == [True, False]
+    assert [update.backfill for update in node.delivered] == [True, False]
 
 
 def keyed(topic: Topic, size: int, key: bytes = b"k" * 16, content: bytes = b"") -> Publication:
     """Make a publication with a key; its content is told by its size, unless given."""
     data = trades(size) if topic.channel == "trades" else book(size)
-    return Publication(topic, data, once=Once(key, content or f"{size:016}".encode()))
+    return Publication(topic, data, once=Idempotency(key, content or f"{size:016}".encode()))
 
 
 @pytest.mark.parametrize("topic", [AAPL, TRADES])
@@ -310,8 +312,8 @@ async def test_a_topic_whose_publisher_is_gone_is_known(node: Node) -> None:
     await node.settled(3)
     await node.engine.abandon(dict(zip((AAPL, TSLA), positions, strict=True)), "it is gone: why")
     await eventually(lambda: node.engine.gone(AAPL) is not None, "word of it")
-    assert node.engine.gone(AAPL) == Gone(positions[0], "it is gone: why")
-    assert await node.engine.find_gone(AAPL) == Gone(positions[0], "it is gone: why")
+    assert node.engine.gone(AAPL) == PublisherGone(positions[0], "it is gone: why")
+    assert await node.engine.find_gone(AAPL) == PublisherGone(positions[0], "it is gone: why")
     assert node.engine.gone(TSLA) is None
     [again] = await node.engine.publish([Publication(AAPL, book(3))])
     gone = await node.engine.find_gone(AAPL)

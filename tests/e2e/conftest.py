@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from bookcast.http import script
+from bookcast.http import client_script
 from tests.support import missing, unmeasured
 
 from .site import Site
@@ -129,7 +129,7 @@ def page(context: BrowserContext) -> Page:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """A page of another port, that may load the client."""
-    if not script.FILE.is_file():
+    if not client_script.FILE.is_file():
         missing("the client isn't built: run 'make setup'")
     site = Site(tmp_path)
     yield site

@@ -90,7 +90,7 @@ def test_the_readmes_test_passes(bookcast_server: ServerThread) -> None:
 
 def test_every_link_of_the_documents_leads_somewhere() -> None:
     """To a file of the tree that is not empty."""
-    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
             if "://" not in link:
                 assert (document.parent / link).stat().st_size > 0, f"{document.name}: {link}"

@@ -20,7 +20,7 @@ SOON = PATIENCE / 3
 WITHOUT_UVLOOP = (
     sys.executable,
     "-c",
-    "import sys; sys.modules['uvloop'] = None; from bookcast.cli import main; sys.exit(main())",
+    "import sys; sys.modules['uvloop'] = None; import bookcast.cli.main as m; sys.exit(m.main())",
 )
 
 

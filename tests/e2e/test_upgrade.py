@@ -23,8 +23,8 @@ V1: Any = ["bookcast.v1"]
 LATER = """
 import sys
 from bookcast.cluster.members import redis as members
-from bookcast.engine import records
-from bookcast.cli import main
+from bookcast.engine.redis import records
+from bookcast.cli.main import main
 
 write, read = records.encode, records.decode
 

@@ -16,9 +16,11 @@ from bookcast.backplane.pulse import PulseTimes
 from bookcast.cluster.election.redis import ElectionTimes
 from bookcast.cluster.feed_leadership import FeedLeadership
 from bookcast.cluster.members.base import Node
-from bookcast.engine.redis import RedisRules
-from bookcast.engine.times import EngineTimes
-from bookcast.model import LOSSLESS, Book, Level, Position, Publication, Topic, Trades, Update
+from bookcast.engine.redis.engine import RedisRules
+from bookcast.engine.redis.times import EngineTimes
+from bookcast.model.market_data import LOSSLESS, Book, Level, Trades
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position, Publication, Update
 from tests.fakes.redis_server import RedisServer
 from tests.support import PATIENCE, Deliveries, eventually, trades
 
@@ -142,7 +144,7 @@ class EngineNode:
         """Want topics, and wait until they are followed."""
         await self.deliveries.follow(*topics)
         await eventually(
-            lambda: all(one in self.engine._follower.mirror for one in topics), "the mirror"
+            lambda: all(one in self.engine._log_sync.gap_detector for one in topics), "the mirror"
         )
 
     def positions(self, topic: Topic) -> list[Position]:
@@ -177,9 +179,9 @@ class EngineNode:
         await backend._election._looking.close()
         await engine._auditing.close()
         await engine._work.end()
-        if engine._committer._task is not None:
-            engine._committer._task.cancel()
-            await asyncio.wait([engine._committer._task])
+        if engine._batch_publisher._task is not None:
+            engine._batch_publisher._task.cancel()
+            await asyncio.wait([engine._batch_publisher._task])
         await backend._demand.close()
         await backend._feed_status.close()
         await backend._plane.subscriber.close()

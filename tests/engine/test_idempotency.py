@@ -9,7 +9,7 @@ import pytest
 from bookcast.backplane.link import SCRIPTS
 from bookcast.backplane.names import shard_of
 from bookcast.engine.idempotency import KEEP_MS, MAX_KEYS, KeyStore
-from bookcast.model import Once, Position, Publication
+from bookcast.model.updates import Idempotency, Position, Publication
 from tests.backplane.links import KEYS
 from tests.engine.nodes import node, nodes
 from tests.fakes.redis_server import RedisServer
@@ -18,8 +18,8 @@ from tests.support import AAPL, TRADES, TSLA, trades
 SAME = b"c" * 16
 
 
-def key(number: int) -> Once:
-    return Once(f"{number:016}".encode(), SAME)
+def key(number: int) -> Idempotency:
+    return Idempotency(f"{number:016}".encode(), SAME)
 
 
 def test_a_key_is_kept_for_ten_minutes() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bookcast.engine.interests import Interests
-from bookcast.model import Topic
-from bookcast.model.log import LogRules, StateLog
+from bookcast.model.topic_log import LogRules, StateLog
+from bookcast.model.topics import Topic
 from tests.support import AAPL, TSLA, update
 
 

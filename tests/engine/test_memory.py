@@ -1,5 +1,6 @@
 from bookcast.engine.memory import MemoryEngine
-from bookcast.model import Book, Publication
+from bookcast.model.market_data import Book
+from bookcast.model.updates import Publication
 from tests.support import AAPL
 
 

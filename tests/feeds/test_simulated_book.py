@@ -1,7 +1,7 @@
 import pytest
 
 from bookcast.feeds.simulated_book import SimulatedBook
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 
 @pytest.mark.parametrize("depth", [1, 10, 40])

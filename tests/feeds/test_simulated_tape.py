@@ -4,7 +4,8 @@ import pytest
 
 from bookcast.feeds.simulated_book import Fill
 from bookcast.feeds.simulated_tape import SimulatedTape, period_start
-from bookcast.model import PERIODS, Brokers, Candle, Data, Quote, Symbol, Topic, Trades
+from bookcast.model.market_data import Brokers, Candle, Data, Quote, Trades
+from bookcast.model.topics import PERIODS, Symbol, Topic
 
 AAPL = Symbol("US.AAPL")
 NOON = datetime(2026, 8, 20, 12, 34, 56, 789_000, UTC).timestamp() * 1000

@@ -8,7 +8,9 @@ import pytest
 
 from bookcast.feeds.simulated_book import DEPTH
 from bookcast.feeds.simulator import MAX_BATCH, Simulator, parse_symbols
-from bookcast.model import Book, Channel, Publication, Symbol, Topic
+from bookcast.model.market_data import Book
+from bookcast.model.topics import Channel, Symbol, Topic
+from bookcast.model.updates import Publication
 from tests.support import eventually, published_book
 
 

@@ -2,7 +2,7 @@ import asyncio
 
 from bookcast.feeds.base import Feed, FeedStatus
 from bookcast.feeds.supervisor import FIRST_DELAY, MAX_DELAY, Supervisor
-from bookcast.model import Topic
+from bookcast.model.topics import Topic
 from tests.support import AAPL, TSLA, eventually
 
 

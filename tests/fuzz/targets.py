@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
 import uvicorn
 import uvicorn.server
 
@@ -16,26 +17,30 @@ from bookcast.auth.gate import Gate
 from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.keys import RightsFile
 from bookcast.auth.tokens import Tokens, keys_of
-from bookcast.background import Work
+from bookcast.background import BackgroundTasks
 from bookcast.cluster.members.base import Node
 from bookcast.cluster.members.memory import MemoryMembers
 from bookcast.engine.memory import MemoryEngine
 from bookcast.errors import InvalidInput
 from bookcast.http.overflow import Overflow
 from bookcast.http.server import HttpLimits, HttpProtocol
+from bookcast.ingest import batches
+from bookcast.ingest import publication as published
+from bookcast.ingest.futu_api.read import read_vendor_form
 from bookcast.limits import Full, Refusals, Seats
-from bookcast.model import CHANNELS, PERIODS
-from bookcast.protocol import batches, codec, published
+from bookcast.model.topics import CHANNELS, PERIODS
 from bookcast.protocol.actions import Send
-from bookcast.protocol.connection import BaseConnection, Terms
-from bookcast.protocol.connection_v1 import V1Connection
-from bookcast.sessions.handshake import Reception
+from bookcast.protocol.base.commands import decode_command as decode_base_command
+from bookcast.protocol.base.connection import BaseConnection
+from bookcast.protocol.subscriptions import ConnectionRules
+from bookcast.protocol.v1.connection import V1Connection
+from bookcast.sessions.connections import Registry
 from bookcast.sessions.ownership import SessionOwnership
-from bookcast.sessions.registry import Registry
 from bookcast.sessions.store.memory import MemorySessionStore
 from bookcast.settings import from_keywords
-from bookcast.vendor_forms.read import read_vendor_form
+from bookcast.transport.handshake import HandshakeHandler
 
+_encode: Final = msgspec.json.Encoder().encode
 SECRET: Final = "a secret of more than thirty-two bytes"
 
 Target = Callable[[bytes], None]
@@ -44,25 +49,30 @@ Target = Callable[[bytes], None]
 def decode_command(data: bytes) -> None:
     """A message of the base protocol is a command, or is refused."""
     with contextlib.suppress(InvalidInput):
-        codec.decode_command(data)
+        decode_base_command(data)
 
 
 def _receive(connection: BaseConnection | V1Connection, data: bytes) -> None:
     for action in connection.receive(data):
         if isinstance(action, Send):
-            codec.encode(action.message)
+            _encode(action.message)
     connection.close()
 
 
 def receive_base(data: bytes) -> None:
     """Whatever a base client says is answered with what can be written."""
-    _receive(BaseConnection(Terms(takes_tokens=True)), data)
+    _receive(BaseConnection(ConnectionRules(takes_tokens=True)), data)
 
 
 def receive_v1(data: bytes) -> None:
     """Whatever a client of bookcast.v1 says is answered with what can be written."""
     connection = V1Connection(
-        Terms(), client_id="me", session="s", deflate=False, heartbeat_ms=1000, now=lambda: 0.0
+        ConnectionRules(),
+        client_id="me",
+        session="s",
+        deflate=False,
+        heartbeat_ms=1000,
+        now=lambda: 0.0,
     )
     _receive(connection, data)
 
@@ -77,7 +87,7 @@ def parse_publication(data: bytes) -> None:
             read_vendor_form(channel, "AAPL", data[1:], rules=rules, now_ms=0.0, period=period)
             or ()
         ):
-            codec._encoder.encode(made.data)
+            _encode(made.data)
     with contextlib.suppress(InvalidInput):
         publication = published.parse_publication(
             channel,
@@ -87,7 +97,7 @@ def parse_publication(data: bytes) -> None:
             now_ms=0.0,
             period=period if channel == "candles" else None,
         )
-        codec._encoder.encode(publication.data)
+        _encode(publication.data)
 
 
 def decode_batch(data: bytes) -> None:
@@ -224,17 +234,17 @@ def _ownership() -> SessionOwnership:
     return SessionOwnership(
         MemorySessionStore(),
         MemoryMembers(lambda: Node("", "")),
-        begin=Work().begin,
+        begin=BackgroundTasks().begin,
         prepare=MemoryEngine().prepare,
         clock=time.monotonic,
     )
 
 
 @functools.cache
-def _reception() -> Reception:
+def _reception() -> HandshakeHandler:
     refusals = Refusals()
     settings = from_keywords(auth_mode="jwt", auth_jwt_secret=SECRET, auth_cookie="token")
-    return Reception(
+    return HandshakeHandler(
         gate=Gate.of(settings, refusals),
         registry=Registry(_ownership()),
         addresses=Seats(0),

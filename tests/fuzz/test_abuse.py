@@ -170,7 +170,7 @@ async def chatter(port: int, dice: random.Random, protocol: str, count: int) -> 
     writer.close()
 
 
-async def knock(port: int, data: bytes) -> None:
+async def auth_request(port: int, data: bytes) -> None:
     """Connect, send it, and go away without a word."""
     with contextlib.suppress(ConnectionError):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -195,7 +195,7 @@ async def flood(port: int, dice: random.Random, share: float) -> None:
             )
         )
     for _ in range(round(KNOCKS * share) // 40):
-        await asyncio.gather(*(knock(port, garbage(dice)) for _ in range(40)))
+        await asyncio.gather(*(auth_request(port, garbage(dice)) for _ in range(40)))
 
 
 async def be_served(url: str, waits: list[float]) -> None:

@@ -10,28 +10,18 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from bookcast.engine.alone import Alone
 from bookcast.engine.memory import MemoryEngine
-from bookcast.model import (
-    Book,
-    Candle,
-    Data,
-    Level,
-    Position,
-    Publication,
-    Topic,
-    Trade,
-    Trades,
-    Update,
-)
-from bookcast.model.log import LogRules, TopicLog
-from bookcast.sessions.websocket import run_through
+from bookcast.engine.redis.outage import OutageMode
+from bookcast.model.market_data import Book, Candle, Data, Level, Trade, Trades
+from bookcast.model.topic_log import LogRules, TopicLog
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position, Publication, Update
 from tests.history.candles import CandleFollower
 from tests.history.data import book_of, candle_of
 from tests.history.follow import Follower
 from tests.history.history import LOCAL
 from tests.sessions.world import SessionWorld
-from tests.support import AAPL, CANDLES, TRADES
+from tests.support import AAPL, CANDLES, TRADES, run_through
 
 HISTORY: Final = 5
 TOPICS: Final = (AAPL, TRADES, CANDLES)
@@ -45,7 +35,7 @@ class OutageEngine(MemoryEngine):
         self._redis = MemoryEngine(**options)
         self._rules: LogRules = options["rules"]
         self._shown: dict[Topic, TopicLog] = {}
-        self.alone = Alone(
+        self.outage_mode = OutageMode(
             "node",
             clock=options["clock"],
             log_of=self._log_of_node,
@@ -62,10 +52,10 @@ class OutageEngine(MemoryEngine):
         self, publications: Sequence[Publication], *, fence: int | None = None
     ) -> list[Position]:
         """Publish in Redis, or while that is away for the node's clients."""
-        if self.alone.is_alone:
-            return await self.alone.publish(publications, from_feed=False)
-        publications = self.alone.mended(publications)
-        self.alone.note_published(publications)
+        if self.outage_mode.is_active:
+            return await self.outage_mode.publish(publications, from_feed=False)
+        publications = self.outage_mode.mended(publications)
+        self.outage_mode.note_published(publications)
         positions: list[Position] = []
         for publication in publications:
             positions += await self._redis.publish([publication], fence=fence)
@@ -76,19 +66,19 @@ class OutageEngine(MemoryEngine):
 
     def _show(self, update: Update) -> None:
         """Show what Redis says as the node's clients may be shown it."""
-        shown, log = self.alone.returning(update), self._log_of_node(update.topic)
+        shown, log = self.outage_mode.returning(update), self._log_of_node(update.topic)
         if shown is None:
             return
         log.append(shown)
         if update.topic in self._interests:
             self._notice(log)
         else:
-            log.settle()
+            log.flush_unread()
 
     async def end_outage(self) -> None:
         """Let Redis be back: it is told the newest states, in new epochs."""
-        for state, _ in self.alone.end(lambda _topic: True):
-            await self.publish([Publication(state.topic, state.data, resumes=True)])
+        for state, _ in self.outage_mode.end(lambda _topic: True):
+            await self.publish([Publication(state.topic, state.data, breaks=True)])
 
 
 class OutageMachine(RuleBasedStateMachine):
@@ -114,11 +104,11 @@ class OutageMachine(RuleBasedStateMachine):
 
     def hear(self) -> None:
         for message in self.client.messages():
-            follower = self.followers.get(message.get("channel"))
-            if message["type"] == "subscription_confirmed" and follower is not None:
-                follower.confirm(0.0, message["epoch"], message["seq"])
-            elif follower is not None:
-                follower.hear(0.0, message)
+            log_sync = self.followers.get(message.get("channel"))
+            if message["type"] == "subscription_confirmed" and log_sync is not None:
+                log_sync.confirm(0.0, message["epoch"], message["seq"])
+            elif log_sync is not None:
+                log_sync.hear(0.0, message)
 
     @rule(topic=st.sampled_from(TOPICS), count=st.integers(1, 8), flushed=st.booleans())
     def publish(self, topic: Topic, count: int, flushed: bool) -> None:
@@ -136,14 +126,14 @@ class OutageMachine(RuleBasedStateMachine):
         self.world.flush()
         self.hear()
 
-    @precondition(lambda self: not self.engine.alone.is_alone)
+    @precondition(lambda self: not self.engine.outage_mode.is_active)
     @rule()
     def begin_outage(self) -> None:
         """Redis is away."""
         self.flush()
-        self.engine.alone.begin()
+        self.engine.outage_mode.begin()
 
-    @precondition(lambda self: self.engine.alone.is_alone)
+    @precondition(lambda self: self.engine.outage_mode.is_active)
     @rule()
     def end_outage(self) -> None:
         """Redis is back."""
@@ -173,7 +163,7 @@ class OutageMachine(RuleBasedStateMachine):
             facts = self.followers[topic.channel].facts
             if facts and topic is not TRADES:
                 assert facts[-1].content == str(self.numbers[topic])
-            if facts and not self.engine.alone.is_alone and topic is AAPL:
+            if facts and not self.engine.outage_mode.is_active and topic is AAPL:
                 assert not facts[-1].epoch.startswith(LOCAL)
 
 

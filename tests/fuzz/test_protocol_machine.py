@@ -20,12 +20,13 @@ from hypothesis.stateful import (
 
 from bookcast.auth.principal import Principal
 from bookcast.errors import CloseCode
-from bookcast.model import Book, Level, Publication, Symbol, Topic
-from bookcast.protocol.connection import Terms
-from bookcast.sessions.watch import PROOF_SECONDS
-from bookcast.sessions.websocket import run_through
-from tests.sessions.world import SECRET, Peer, SessionWorld
-from tests.support import Replica, candle, trades
+from bookcast.model.market_data import Book, Level
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Publication
+from bookcast.protocol.subscriptions import ConnectionRules
+from bookcast.sessions.liveness import PROOF_SECONDS
+from tests.sessions.world import SECRET, ClientTransport, SessionWorld
+from tests.support import Replica, candle, run_through, trades
 
 SYMBOLS: Final = ("AAPL", "TSLA", "MSFT")
 CHANNELS: Final = ("orderbook", "trades", "candles")
@@ -128,7 +129,9 @@ class Tape(Replica):
 class Caller:
     """A client as it sees itself: what it asked for, and what really came to it."""
 
-    def __init__(self, machine: ProtocolMachine, peer: Peer, right: Right | None) -> None:
+    def __init__(
+        self, machine: ProtocolMachine, peer: ClientTransport, right: Right | None
+    ) -> None:
         self.machine = machine
         self.peer = peer
         self.right = right
@@ -270,7 +273,7 @@ class ProtocolMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = SessionWorld(
-            Terms(takes_tokens=True, keeps_all=self.keeps_all),
+            ConnectionRules(takes_tokens=True, keeps_all=self.keeps_all),
             ttl=TTL,
             history_size=HISTORY,
             auth_mode="jwt",
@@ -534,16 +537,16 @@ class ProtocolMachine(RuleBasedStateMachine):
     def lose_continuity_of_candles(self, symbol: str, final: bool) -> None:
         """A feed missed some candles."""
         if symbol in self.candled:
-            self.publish_candle(symbol, final=final, resumes=True)
+            self.publish_candle(symbol, final=final, breaks=True)
             self.world.flush()
 
-    def publish_candle(self, symbol: str, *, final: bool, resumes: bool = False) -> None:
+    def publish_candle(self, symbol: str, *, final: bool, breaks: bool = False) -> None:
         number = self.candled[symbol] = self.candled.get(symbol, 0) + 1
         if final:
             self.finals.setdefault(symbol, set()).add(number)
         topic = topic_of(("candles", symbol))
         data = candle(number, final=final)
-        run_through(self.publish(Publication(topic, data, resumes=resumes)))
+        run_through(self.publish(Publication(topic, data, breaks=breaks)))
 
     @precondition(lambda self: self.traded)
     @rule(symbol=st.sampled_from(SYMBOLS))
@@ -552,7 +555,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         if symbol in self.traded:
             self.traded[symbol] += 1
             topic = topic_of(("trades", symbol))
-            publication = Publication(topic, trades(self.traded[symbol]), resumes=True)
+            publication = Publication(topic, trades(self.traded[symbol]), breaks=True)
             run_through(self.publish(publication))
             self.world.flush()
 

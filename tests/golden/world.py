@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from unittest import mock
 
 import msgspec
 
 from bookcast import Server, compose
-from bookcast.backend.configured import backend_of
 from bookcast.backend.redis import RedisTimes
 from bookcast.backplane.pulse import PulseTimes
 from bookcast.cluster.election.redis import ElectionTimes
+from bookcast.compose import NodeTimes
 from bookcast.feeds.base import Feed, FeedStatus, Publish
-from bookcast.model import Publication, Topic
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Publication
 from bookcast.settings import Settings, from_keywords
 from tests.backplane.links import link
 from tests.engine.nodes import written_by_another
@@ -28,6 +27,14 @@ from tests.golden.client import Client, Transport
 from tests.golden.loop import ScriptedLoop
 from tests.golden.redis_at_hand import SHORT_LIVED_MS, RedisAtHand
 from tests.golden.transcript import Transcript
+
+TIMES: Final = NodeTimes(
+    redis=RedisTimes(
+        pulse=PulseTimes(living=SHORT_LIVED_MS / 1000),
+        election=ElectionTimes(lock=SHORT_LIVED_MS / 1000),
+    )
+)
+"""Redis keeps for as long what is renewed all the time."""
 
 
 class ScriptedFeed(Feed):
@@ -49,7 +56,7 @@ class Node:
     def __init__(self, world: World, settings: Settings, name: str) -> None:
         self._world = world
         self._feeds: list[ScriptedFeed] = []
-        self.server = Server(settings, node=name)
+        self.server = Server(settings, node=name, times=TIMES)
         self.connect: Callable[[], asyncio.BaseProtocol]
 
     async def start(self, *, feeds: bool) -> None:
@@ -120,12 +127,6 @@ class Node:
 class World:
     """One scenario: its nodes, its clients and what is noted of them."""
 
-    _TIMES = RedisTimes(
-        pulse=PulseTimes(living=SHORT_LIVED_MS / 1000),
-        election=ElectionTimes(lock=SHORT_LIVED_MS / 1000),
-    )
-    """Redis keeps for as long what is renewed all the time."""
-
     def __init__(self, loop: ScriptedLoop, folder: Path, redis: RedisServer | None) -> None:
         self.loop = loop
         self.folder = folder
@@ -134,12 +135,6 @@ class World:
         self._nodes: list[Node] = []
         self._begun: set[asyncio.Future[object]] = set()
         self.say = self.transcript.say
-        self._patches = contextlib.ExitStack()
-        self._patches.enter_context(
-            mock.patch.object(
-                compose, "backend_of", functools.partial(backend_of, times=self._TIMES)
-            )
-        )
 
     async def node(self, name: str = "one", *, feeds: bool = False, **settings: Any) -> Node:
         """Start a node; on a Redis scenario it shares the Redis."""
@@ -251,7 +246,6 @@ class World:
             await stopping
         if self._redis is not None:
             self._redis.close()
-        self._patches.close()
 
 
 def _json(data: Any) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from bookcast import Server
 from bookcast.http import asyncapi
-from bookcast.protocol import messages_v1 as v1
+from bookcast.protocol.v1 import messages as v1
 from tests.golden.sent import messages_of_v1
 
 

@@ -2,13 +2,15 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
 from bookcast import Server, compose, serve
+from bookcast.compose import NodeTimes
 from bookcast.errors import StartupError
 from bookcast.http.overflow import MAX_READ, Overflow, is_probe
+from bookcast.http.server import HttpTimes
+from bookcast.settings import from_keywords
 from tests.support import PATIENCE, connect, eventually, handshake
 
 ROOM = 4
@@ -81,10 +83,13 @@ async def idle(port: int, count: int) -> AsyncIterator[list[asyncio.StreamReader
 
 
 @asynccontextmanager
-async def full(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> AsyncIterator[Server]:
+async def full(
+    monkeypatch: pytest.MonkeyPatch, times: NodeTimes | None = None
+) -> AsyncIterator[Server]:
     """Run a server that has as many connections as its open files allow."""
     monkeypatch.setattr(compose, "open_files", lambda: compose.RESERVED_FILES + ROOM)
-    async with serve(port=0, **settings) as server, idle(server.port, ROOM):
+    running = Server(from_keywords(port=0), times=times)
+    async with running as server, idle(server.port, ROOM):
         await eventually(
             lambda: len(server.parts.http.server_state.connections) == ROOM,
             "the connections",
@@ -132,8 +137,8 @@ async def test_more_than_the_limit_are_never_open(monkeypatch: pytest.MonkeyPatc
 
 async def test_a_head_past_the_limit_has_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """All together, however it drips."""
-    monkeypatch.setattr("bookcast.http.server.HEAD_SECONDS", 0.2)
-    async with full(monkeypatch) as server:
+    times = NodeTimes(http=HttpTimes(head_seconds=0.2))
+    async with full(monkeypatch, times) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         began = asyncio.get_running_loop().time()
         for letter in b"GET /livez HTTP/1.1":

@@ -7,7 +7,7 @@ from starlette.datastructures import QueryParams
 
 from bookcast.errors import InvalidInput
 from bookcast.http.read_query import PATHS, ReadQuery, parameters, read_query
-from bookcast.model import CHANNELS, Channel, Symbol, Topic
+from bookcast.model.topics import CHANNELS, Channel, Symbol, Topic
 
 
 def read(channel: Channel, query: str, symbol: str = "AAPL") -> ReadQuery:

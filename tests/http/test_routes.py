@@ -13,7 +13,9 @@ import jwt
 import pytest
 
 from bookcast import Server, serve
-from bookcast.model import Publication, Quote, Symbol, Topic
+from bookcast.model.market_data import Quote
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Publication
 from tests.sessions.world import SECRET
 from tests.support import connect
 
@@ -742,8 +744,8 @@ async def test_stats_list_a_thousand_topics_and_count_all(
     stats = (await http.get("/stats?limit=3")).json()
     assert [topic["symbol"] for topic in stats["topics"]] == ["US.S0000", "US.S0001", "US.S0002"]
     assert (await http.get("/stats?limit=0")).json()["topics"] == []
-    for spelling in ("S0007", "US.S0007"):
-        stats = (await http.get("/stats", params={"symbol": spelling})).json()
+    for requested_symbol in ("S0007", "US.S0007"):
+        stats = (await http.get("/stats", params={"symbol": requested_symbol})).json()
         assert [(one["channel"], one["symbol"]) for one in stats["topics"]] == [
             ("orderbook", "US.S0007"),
             ("quote", "US.S0007"),

@@ -3,12 +3,15 @@ import gc
 import logging
 import socket
 import weakref
+from typing import Any
 
 import httpx
 import pytest
 
-from bookcast import serve
-from bookcast.http.server import HttpProtocol
+from bookcast import Server, serve
+from bookcast.compose import NodeTimes
+from bookcast.http.server import HttpProtocol, HttpTimes
+from bookcast.settings import from_keywords
 from tests.conftest import LOOPS
 from tests.support import PATIENCE, connect, eventually, handshake, websockets_of
 
@@ -18,12 +21,15 @@ HALF_A_POST = (
 )
 
 
+def server_with(times: HttpTimes, **settings: Any) -> Server:
+    return Server(from_keywords(port=0, **settings), times=NodeTimes(http=times))
+
+
 async def test_a_half_sent_request_does_not_hold_up_the_end(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """What it waits for will not come."""
-    monkeypatch.setattr("bookcast.http.server.STOP_SECONDS", 100)
-    server = serve(port=0)
+    server = server_with(HttpTimes(stop_seconds=100))
     await server.start()
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(HALF_A_POST)
@@ -71,7 +77,7 @@ async def test_a_publisher_that_leaves_in_mid_body_leaves_no_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """One line says why nothing was published, at level debug: anybody can cause many."""
-    caplog.set_level(logging.DEBUG, "bookcast.publisher")
+    caplog.set_level(logging.DEBUG, "bookcast.ingest.publisher")
     async with serve(port=0) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(HALF_A_POST)
@@ -157,12 +163,9 @@ async def test_an_idle_connection_is_kept_for_the_next_request() -> None:
         assert [connection] == list(server.parts.http.server_state.connections)
 
 
-async def test_an_address_with_connections_enough_is_told_so_over_http(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_an_address_with_connections_enough_is_told_so_over_http() -> None:
     """Twice as many as the limit are read for one head, and not for long."""
-    monkeypatch.setattr("bookcast.http.server.HEAD_SECONDS", 0.1)
-    async with serve(port=0, max_connections_per_address=2) as server:
+    async with server_with(HttpTimes(head_seconds=0.1), max_connections_per_address=2) as server:
         held = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
         await eventually(lambda: server._addresses.count("127.0.0.1") == 2, "both")
         request = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

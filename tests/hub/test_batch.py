@@ -1,6 +1,6 @@
 from bookcast.hub.batch import Batch
-from bookcast.hub.subscription import Subscription
-from bookcast.hub.view import View, ViewSpec
+from bookcast.hub.view import Subscription, View
+from bookcast.hub.view_spec import ViewSpec
 from tests.support import AAPL, RecordingOutbox
 
 
@@ -41,7 +41,7 @@ def test_who_falls_behind_meanwhile_still_gets_what_it_counts_as_shown() -> None
     seen = view(outbox)
     batch = Batch()
     batch.append(seen, b"a")
-    for subscription in list(seen.ready):
+    for subscription in list(seen.live):
         seen.hold(subscription, None)
     batch.write()
     assert outbox.writes == [b"a"]

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from bookcast.engine.interests import Interests
 from bookcast.hub.hub import Hub, Placement
-from bookcast.hub.view import Shown, ViewSpec
-from bookcast.model import Position, Supply, Topic, Update
+from bookcast.hub.view_spec import RenderedStep, ViewSpec
 from bookcast.model.cursor import Cursor, Since
-from bookcast.model.log import LogRules, TopicLog
+from bookcast.model.feed_state import FeedState
+from bookcast.model.topic_log import LogRules, TopicLog
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position, Update
 from tests.support import (
     AAPL,
     CANDLES,
@@ -77,7 +79,7 @@ class World:
         if new.topic in self.interests:
             self.hub.notice(log)
         else:
-            log.settle()
+            log.flush_unread()
 
     def remove(self, topic: Topic) -> None:
         """Do what an engine does when a topic is removed."""
@@ -167,7 +169,7 @@ def test_a_topic_that_cannot_be_shown_takes_no_other_down(
     broken, fine = world.client(TSLA), world.client()
     render = world.renderer.updates
 
-    def fail_for_tesla(spec: ViewSpec, before: Any, updates: Any, **options: Any) -> Shown:
+    def fail_for_tesla(spec: ViewSpec, before: Any, updates: Any, **options: Any) -> RenderedStep:
         if updates[0].topic == TSLA:
             raise ValueError("year 10000 is out of range")
         return render(spec, before, updates, **options)
@@ -435,7 +437,7 @@ def test_views_with_one_interval_share_their_writes() -> None:
     world = World()
     spec = ViewSpec("base", "AAPL", interval_ms=100)
     outbox = world.client(spec=spec)
-    world.subscribe(outbox, TSLA, spec._replace(spelling="TSLA"))
+    world.subscribe(outbox, TSLA, spec._replace(requested_symbol="TSLA"))
     for moment in range(40):
         world.timer.run_until(10.004 + moment / 100)
         world.publish(moment + 1, topic=(AAPL, TSLA)[moment % 2])
@@ -629,7 +631,7 @@ def test_a_client_may_ask_for_the_whole_state_again() -> None:
 
 def test_subscribers_hear_when_a_topic_stands_differently() -> None:
     """Once for each change; who can't take it hears the last of it later."""
-    supply = Supply("futu")
+    supply = FeedState("futu")
     world = World(stale_after={"orderbook": 30}, supply=lambda _topic: supply)
     quick, slow, base = world.client(spec=V1), world.client(spec=V1), world.client()
     world.publish(1)
@@ -638,7 +640,7 @@ def test_subscribers_hear_when_a_topic_stands_differently() -> None:
     world.timer.now = 31
     world.hub.check()
     world.hub.check()
-    supply = Supply("futu", "feed_down")
+    supply = FeedState("futu", "feed_down")
     world.hub.check()
     assert quick.writes == [
         b"<AAPL pending>",
@@ -656,28 +658,28 @@ def test_subscribers_hear_when_a_topic_stands_differently() -> None:
 
 def test_a_refusal_is_told_once_to_everybody() -> None:
     """Base clients as well: it answers their subscription. A newcomer hears it too."""
-    supply = Supply("futu", "pending", "no right", refusal="no right")
+    supply = FeedState("futu", "pending", "no right", refusal="no right")
     world = World(supply=lambda _topic: supply)
     v1, base = world.client(spec=V1), world.client()
     world.hub.check()
     assert v1.writes == [b"<AAPL refused: no right><AAPL pending>"]
     assert base.writes == [b"<AAPL refused: no right>"]
-    supply = Supply("futu")
+    supply = FeedState("futu")
     world.hub.check()
     world.publish(1)
     world.timer.run()
-    supply = Supply("futu", "pending", "gone", refusal="gone")
+    supply = FeedState("futu", "pending", "gone", refusal="gone")
     world.hub.check()
     assert base.writes[1:] == [b"<AAPL 1>", b"<AAPL refused: gone>"]
 
 
 def test_a_refusal_is_not_told_again_because_the_feed_was_away() -> None:
     """Only once it was granted in between."""
-    refused = Supply("futu", "pending", "no right", refusal="no right")
+    refused = FeedState("futu", "pending", "no right", refusal="no right")
     supply = refused
     world = World(supply=lambda _topic: supply)
     base = world.client()
-    supply = Supply("futu", "feed_down", "gone")
+    supply = FeedState("futu", "feed_down", "gone")
     world.hub.check()
     supply = refused
     world.hub.check()
@@ -784,7 +786,7 @@ def test_what_is_lost_of_an_epoch_goes_with_the_word_that_it_is_over() -> None:
 
 def past(*seqs: int) -> list[Update]:
     """Give trades from before anybody asked."""
-    return [msgspec.structs.replace(update(seq, TRADES), past=True) for seq in seqs]
+    return [msgspec.structs.replace(update(seq, TRADES), backfill=True) for seq in seqs]
 
 
 def test_what_happened_before_goes_to_those_who_asked_for_history() -> None:
@@ -841,9 +843,9 @@ def test_each_update_is_timed_from_the_feed_to_the_sockets() -> None:
 def test_a_long_flush_is_written_piece_by_piece() -> None:
     """What waits for one client is bounded, however many topics are dirty."""
     world = World()
-    outbox = world.client(spec=SPEC._replace(spelling="x" * 60_000))
+    outbox = world.client(spec=SPEC._replace(requested_symbol="x" * 60_000))
     for topic in (TSLA, TRADES, CANDLES):
-        world.subscribe(outbox, topic, SPEC._replace(spelling="x" * 60_000))
+        world.subscribe(outbox, topic, SPEC._replace(requested_symbol="x" * 60_000))
     for topic in (AAPL, TSLA, TRADES, CANDLES):
         world.publish(1, topic=topic)
     world.timer.run()
@@ -863,9 +865,9 @@ def test_a_client_is_told_what_limits_it() -> None:
     world.publish(4)
     word = world.hub.word(outbox, AAPL)
     assert (word.tally.received, word.tally.sent, word.queued) == (4, 1, 1)
-    assert (word.held, word.view, word.status.state) == (False, spec, "live")
+    assert (word.lagging, word.view, word.status.state) == (False, spec, "live")
     world.hold(outbox)
-    assert world.hub.word(outbox, AAPL).held
+    assert world.hub.word(outbox, AAPL).lagging
 
 
 steps = st.lists(
@@ -998,12 +1000,12 @@ def test_who_has_more_of_what_nobody_knows_is_not_left_waiting_for_ever(
 
 def test_who_waits_for_what_is_not_known_here_hears_how_its_topic_stands() -> None:
     """Else a page would show for as long as it waits that Redis is away, or nothing published."""
-    supply = Supply("futu", "feed_down")
+    supply = FeedState("futu", "feed_down")
     world = World(patience=5.0, supply=lambda _topic: supply)
     client = RecordingOutbox()
     world.resume(client, AAPL, V1, Cursor(Position("200-b", 3)))
     client.flush()
-    supply = Supply("futu")
+    supply = FeedState("futu")
     world.hub.check()
     world.deliver(update(1, epoch="100-a"))
     world.timer.run_until(world.timer.now + 5.0)
@@ -1174,10 +1176,10 @@ def test_what_cant_be_read_is_told_though_nothing_comes_next() -> None:
 def test_who_comes_when_the_newest_cant_be_read_is_told_too() -> None:
     """Also who was held, and gets one word of what is missing between."""
     world = World()
-    held = world.client(TRADES, V1)
+    lagging = world.client(TRADES, V1)
     world.publish(1, topic=TRADES)
     world.timer.run()
-    world.hold(held)
+    world.hold(lagging)
     unreadable(world, 2)
     world.hub.check()
     newcomer = world.client(TRADES, V1)
@@ -1186,8 +1188,8 @@ def test_who_comes_when_the_newest_cant_be_read_is_told_too() -> None:
     world.timer.run()
     late = world.client(TRADES, V1)
     assert b"gap" not in b"".join(late.writes)
-    world.catch_up(held)
-    assert b"<AAPL gap 2-2><AAPL 3>" in b"".join(held.writes)
+    world.catch_up(lagging)
+    assert b"<AAPL gap 2-2><AAPL 3>" in b"".join(lagging.writes)
 
 
 def test_a_state_stays_until_one_comes_that_can_be_read() -> None:
@@ -1218,10 +1220,10 @@ def test_what_cant_be_read_of_a_topic_nobody_sees_is_nobodys_concern() -> None:
 def test_a_removed_topic_begins_anew(topic: Topic) -> None:
     """Its subscribers are told, newcomers are shown nothing, and what comes next is the first."""
     world = World()
-    one, held = world.client(topic, V1), world.client(topic, V1)
+    one, lagging = world.client(topic, V1), world.client(topic, V1)
     world.publish(1, 2, topic=topic)
     world.timer.run()
-    world.hold(held)
+    world.hold(lagging)
     world.publish(3, topic=topic)
     world.timer.run()
     world.publish(4, topic=topic)
@@ -1230,11 +1232,11 @@ def test_a_removed_topic_begins_anew(topic: Topic) -> None:
     assert b"".join(one.writes).endswith(b"<AAPL 3><AAPL pending>")
     newcomer = world.client(topic, V1)
     assert b"".join(newcomer.writes) == b"<AAPL pending>"
-    world.catch_up(held)
-    assert b"<AAPL 3>" not in b"".join(held.writes)
+    world.catch_up(lagging)
+    assert b"<AAPL 3>" not in b"".join(lagging.writes)
     world.deliver(update(1, topic, "f"))
     world.timer.run()
-    for client in (one, newcomer, held):
+    for client in (one, newcomer, lagging):
         assert b"".join(client.writes).replace(b"<AAPL live>", b"").endswith(b"<AAPL 1>")
         assert b"gap" not in b"".join(client.writes)
     world.hub.forget(TSLA)

@@ -3,12 +3,14 @@ import functools
 import pytest
 
 from bookcast.hub.status import Status, status_of
-from bookcast.model import Gone, Position, Quota, Supply, Symbol, Update
+from bookcast.model.feed_state import FeedState, Quota
+from bookcast.model.topics import Symbol
+from bookcast.model.updates import Position, PublisherGone, Update
 from tests.support import update
 
-ALIVE, DEAD = Supply("futu"), Supply("futu", "feed_down", "OpenD closed")
-CLOSED, HALTED = Supply("futu", "closed", "over"), Supply("futu", "halted", "suspended")
-REFUSED = Supply("futu", "pending", "no right", refusal="no right")
+ALIVE, DEAD = FeedState("futu"), FeedState("futu", "feed_down", "OpenD closed")
+CLOSED, HALTED = FeedState("futu", "closed", "over"), FeedState("futu", "halted", "suspended")
+REFUSED = FeedState("futu", "pending", "no right", refusal="no right")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ REFUSED = Supply("futu", "pending", "no right", refusal="no right")
     ],
 )
 def test_a_quiet_market_and_a_dead_feed_are_told_apart(
-    newest: Update | None, age_s: float, supply: Supply | None, state: str, word: str | None
+    newest: Update | None, age_s: float, supply: FeedState | None, state: str, word: str | None
 ) -> None:
     """By the feed's own life; what is fresh is live, wherever it comes from."""
     status = status_of(newest, now_ms=age_s * 1000, stale_after=30, supply=supply)
@@ -50,9 +52,9 @@ def test_without_a_threshold_nothing_becomes_stale() -> None:
 def test_what_a_feed_says_is_passed_on() -> None:
     """The quota it waits for, who refuses, and how it gets data otherwise."""
     quota = Quota(100, 100, 5000)
-    waiting = Supply("futu", "pending", "the quota is full", quota=quota)
+    waiting = FeedState("futu", "pending", "the quota is full", quota=quota)
     assert status_of(None, now_ms=0, stale_after=0, supply=waiting).quota == quota
-    polled = Supply("snapshot", "live", "no push", 1000, refusal="no right")
+    polled = FeedState("snapshot", "live", "no push", 1000, refusal="no right")
     status = status_of(update(1), now_ms=5, stale_after=0, supply=polled)
     assert (status.state, status.source, status.every_ms) == ("live", "snapshot", 1000)
     assert status.refusal == "no right"
@@ -63,7 +65,7 @@ def test_what_a_feed_says_is_passed_on() -> None:
 
 def test_what_a_feed_never_gives_stands_as_without_a_feed_once_it_is_published() -> None:
     """Before that, the feed's refusal is told."""
-    supply = Supply("futu", "pending", "never", refusal="never", only_published=True)
+    supply = FeedState("futu", "pending", "never", refusal="never", only_published=True)
     before = status_of(None, now_ms=0, stale_after=30, supply=supply)
     assert (before.state, before.refusal) == ("pending", "never")
     for age_ms in (10, 5000, 60_000):
@@ -98,7 +100,7 @@ def test_a_changed_reason_is_news_where_it_tells_something() -> None:
 
 def test_what_is_polled_is_closed_although_it_is_fresh() -> None:
     """A feed that asks each second gets an answer each second."""
-    supply = Supply("snapshot", "closed", "the market is closed", every_ms=1000)
+    supply = FeedState("snapshot", "closed", "the market is closed", every_ms=1000)
     status = status_of(update(1), now_ms=500, stale_after=0, supply=supply)
     assert (status.state, status.reason) == ("closed", "the market is closed")
     pushed = status_of(update(1), now_ms=500, stale_after=0, supply=CLOSED)
@@ -107,11 +109,11 @@ def test_what_is_polled_is_closed_although_it_is_fresh() -> None:
 
 def test_a_topic_whose_publisher_is_gone_is_stale() -> None:
     """However fresh it is, unless somebody has published since or its feed says something worse."""
-    newest, gone = update(3), Gone(Position("e", 3), "its publisher is gone")
+    newest, gone = update(3), PublisherGone(Position("e", 3), "its publisher is gone")
     judge = functools.partial(status_of, newest, now_ms=0, stale_after=0)
     told = judge(supply=None, gone=gone)
     assert (told.state, told.reason) == ("stale", "its publisher is gone")
-    assert judge(supply=Supply("futu"), gone=gone).state == "stale"
-    assert judge(supply=Supply("futu", "halted"), gone=gone).state == "halted"
+    assert judge(supply=FeedState("futu"), gone=gone).state == "stale"
+    assert judge(supply=FeedState("futu", "halted"), gone=gone).state == "halted"
     for other in (Position("e", 2), Position("f", 3)):
         assert judge(supply=None, gone=gone._replace(position=other)).state == "live"

@@ -1,13 +1,15 @@
 from bookcast.engine.interests import Interests
 from bookcast.hub.topic import LiveTopic
-from bookcast.hub.view import View, ViewSpec
-from bookcast.model import Position, Topic, Update
+from bookcast.hub.view import View
+from bookcast.hub.view_spec import ViewSpec
 from bookcast.model.cursor import Cursor
-from bookcast.model.log import LogRules
+from bookcast.model.topic_log import LogRules
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position, Update
 from tests.support import AAPL, CANDLES, TRADES, candle, update
 
 SPEC = ViewSpec("v1", "AAPL")
-EVERY = ViewSpec("base", "AAPL", every=True)
+EVERY = ViewSpec("base", "AAPL", lossless=True)
 
 
 def live_topic(topic: Topic = AAPL, rules: LogRules = LogRules()) -> LiveTopic:  # noqa: B008 - it can't change
@@ -120,14 +122,14 @@ def test_what_was_delivered_before_a_moment_is_told_by_when_it_came_here() -> No
         now[0] = moment
         live.log.append(update(seq))
     live.log.flush()
-    every, plain = live.view(EVERY), live.view(SPEC)
-    every.shown_at = plain.shown_at = 102.0
-    delivered = live.delivered(every, 101.5)
+    lossless, plain = live.view(EVERY), live.view(SPEC)
+    lossless.shown_at = plain.shown_at = 102.0
+    delivered = live.delivered(lossless, 101.5)
     assert delivered is not None
     assert delivered.position.seq == 2
-    assert live.delivered(every, 99.0) is None
+    assert live.delivered(lossless, 99.0) is None
     assert live.delivered(plain, 101.5) is None
-    assert live.delivered(every, 102.0) is every.cursor
+    assert live.delivered(lossless, 102.0) is lossless.cursor
     trade = flush(live_topic(TRADES), 1)
     assert trade.delivered(trade.view(SPEC), 0.0) == at(1, TRADES)
 

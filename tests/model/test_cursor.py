@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bookcast.model import Position
 from bookcast.model.cursor import Cursor
+from bookcast.model.updates import Position
 from tests.support import update
 
 

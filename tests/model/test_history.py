@@ -1,5 +1,5 @@
-from bookcast.model import Position, Update
 from bookcast.model.history import History
+from bookcast.model.updates import Position, Update
 from tests.support import CANDLES, TRADES, candle, trades, update
 
 
@@ -110,7 +110,7 @@ def test_what_nobody_here_asked_for_is_not_called_too_much() -> None:
 
 def at(epoch: str, seq: int, *, final: bool = False, restored: bool = False) -> Update:
     data = candle(seq, final=final)
-    return Update(CANDLES, Position(epoch, seq), data, server_ms=0, restored=restored)
+    return Update(CANDLES, Position(epoch, seq), data, server_ms=0, engine_restored=restored)
 
 
 def test_a_forming_candle_of_another_epoch_ends_what_is_kept() -> None:

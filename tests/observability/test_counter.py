@@ -1,7 +1,7 @@
 from collections.abc import Mapping
 from types import ModuleType
 
-from bookcast import logs
+from bookcast.observability import logs
 from bookcast.observability.counter import (
     Metric,
     as_counter,

@@ -1,4 +1,4 @@
-from bookcast.model import Position, Update
+from bookcast.model.updates import Position, Update
 from bookcast.protocol.header import (
     iso_utc,
     position_fields,

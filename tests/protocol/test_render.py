@@ -10,9 +10,10 @@ from bookcast.engine.memory import MemoryEngine
 from bookcast.hub import batch
 from bookcast.hub.hub import Hub
 from bookcast.hub.status import Status
-from bookcast.hub.view import Shown, ViewSpec
-from bookcast.listing import FeedList
-from bookcast.model import (
+from bookcast.hub.view_spec import RenderedStep, ViewSpec
+from bookcast.model.cursor import Cursor
+from bookcast.model.history import Gap
+from bookcast.model.market_data import (
     Book,
     Broker,
     Brokers,
@@ -20,16 +21,12 @@ from bookcast.model import (
     ExtendedQuote,
     Level,
     OptionFigures,
-    Position,
-    Publication,
     Quote,
-    Symbol,
-    Topic,
-    Update,
 )
-from bookcast.model.cursor import Cursor
-from bookcast.model.history import Gap
-from bookcast.model.log import LogRules
+from bookcast.model.symbol_list import FeedList
+from bookcast.model.topic_log import LogRules
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Position, Publication, Update
 from bookcast.protocol.render import Renderer
 from tests.support import (
     AAPL,
@@ -107,7 +104,7 @@ def test_what_changes_nothing_in_the_view_is_left_out_of_the_chain() -> None:
     )
     spec = DELTA._replace(depth=1)
     cursor = Cursor.at(first)
-    assert Renderer(line).updates(spec, cursor, [deeper]) == Shown(b"", cursor, 0)
+    assert Renderer(line).updates(spec, cursor, [deeper]) == RenderedStep(b"", cursor, 0)
     [delta] = shown(spec, first, deeper, better)
     assert (delta["prev_seq"], delta["seq"]) == (1, 3)
     [empty] = shown(spec, first, deeper, unchanged_too=True)
@@ -262,7 +259,7 @@ class World:
             publishing.send(None)
 
     def subscribe(self, client: Client, topic: Topic, spec: ViewSpec, history: int = 0) -> None:
-        replica = client.replicas[topic.channel + spec.spelling] = Replica()
+        replica = client.replicas[topic.channel + spec.requested_symbol] = Replica()
         client.listen()
         interest = self.engine.open_now(topic)
         place = self.hub.subscribe(client, interest, spec, history=history).position
@@ -364,7 +361,7 @@ def test_whatever_happens_every_book_is_true_and_can_be_proved(
             world.timer.run_until(world.timer.now + first)
         elif what == "subscribe":
             topic, spec = second
-            subscribed[first, topic] = spec = spec._replace(spelling=topic.symbol)
+            subscribed[first, topic] = spec = spec._replace(requested_symbol=topic.symbol)
             world.subscribe(world.clients[first], topic, spec)
         elif what == "unsubscribe":
             world.hub.unsubscribe(world.clients[first], second)
@@ -471,7 +468,7 @@ def test_every_trade_comes_once_in_order_or_is_told_as_a_gap(
 @given(st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(-(2.0**53), 2.0**53))
 def test_the_long_way_round_writes_the_same_numbers(number: float) -> None:
     """The tests' own way to write a number agrees with the server's."""
-    from bookcast.hub.delta import number_text
+    from bookcast.model.book_delta import number_text
 
     assert js(number) == number_text(number)
 

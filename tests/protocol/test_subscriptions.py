@@ -2,16 +2,16 @@ import pytest
 
 from bookcast.auth.principal import Rights
 from bookcast.errors import InvalidInput
-from bookcast.hub.view import ViewSpec
-from bookcast.protocol.actions import Hide
-from bookcast.protocol.subscriptions import Subscriptions, Terms
+from bookcast.hub.view_spec import ViewSpec
+from bookcast.protocol.actions import Unsubscribe
+from bookcast.protocol.subscriptions import ConnectionRules, Subscriptions
 from tests.support import AAPL, TRADES, TSLA
 
 BOOK = ViewSpec("v1", "AAPL")
 
 
 def subscriptions(rights: Rights | None = None, most: int = 256) -> Subscriptions:
-    return Subscriptions(Terms(max_subscriptions=most), rights or Rights(), deflate=False)
+    return Subscriptions(ConnectionRules(max_subscriptions=most), rights or Rights(), deflate=False)
 
 
 def test_a_view_is_what_was_asked_for_as_far_as_rights_go() -> None:
@@ -26,9 +26,9 @@ def test_a_view_is_what_was_asked_for_as_far_as_rights_go() -> None:
 
 def test_every_book_is_shown_only_where_no_interval_leaves_some_out() -> None:
     """An interval by the client's rights is one too."""
-    every = ViewSpec("base", "AAPL", every=True)
-    assert subscriptions().open(AAPL, every).every
-    assert not subscriptions(Rights(min_interval_ms=1)).open(AAPL, every).every
+    lossless = ViewSpec("base", "AAPL", lossless=True)
+    assert subscriptions().open(AAPL, lossless).lossless
+    assert not subscriptions(Rights(min_interval_ms=1)).open(AAPL, lossless).lossless
 
 
 def test_equal_views_of_many_clients_are_one_object() -> None:
@@ -80,5 +80,5 @@ def test_closing_ends_all_of_it_once() -> None:
     seen = subscriptions()
     seen.open(AAPL, BOOK)
     seen.open(TRADES, BOOK)
-    assert seen.close() == [Hide(AAPL), Hide(TRADES)]
+    assert seen.close() == [Unsubscribe(AAPL), Unsubscribe(TRADES)]
     assert seen.close() == []

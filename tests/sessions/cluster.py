@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from bookcast.backplane.unreadable import UnreadableLog
 from bookcast.errors import CloseCode, EngineAwayError
-from bookcast.model import Topic
+from bookcast.model.topics import Topic
 from bookcast.sessions.store.base import ANY, Kind
 from bookcast.sessions.store.memory import MemorySessionStore
 from bookcast.sessions.store.records import Record
 from bookcast.sessions.store.redis import RedisSessionStore
 from bookcast.sessions.times import SessionTimes
-from tests.sessions.world import Peer, SessionWorld, WorldTimer
+from tests.sessions.world import ClientTransport, SessionWorld, WorldTimer
 
 HOP_SECONDS = 0.1
 """A message between two processes takes up to this."""
@@ -174,7 +174,7 @@ class Members:
             return
 
 
-class Connection(Peer):
+class Connection(ClientTransport):
     """A client's connection: it answers pings a moment later, as long as it is there."""
 
     is_there = True

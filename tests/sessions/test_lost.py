@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bookcast.engine.memory import MemoryEngine
-from bookcast.hub.view import ViewSpec
-from bookcast.model import Topic
+from bookcast.hub.view_spec import ViewSpec
+from bookcast.model.topics import Topic
 from bookcast.sessions.lost import LostSession
 from tests.support import AAPL, TRADES, TSLA
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bookcast.model import Symbol, Topic
+from bookcast.model.topics import Symbol, Topic
 from bookcast.sessions.base import SessionRules
 from bookcast.sessions.session import Session
 from tests.sessions.cluster import HOP_SECONDS, TTL, Connection, Node, Nodes
@@ -180,6 +180,8 @@ def assert_each_key_is_held_once(cluster: Cluster) -> None:
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=PLAYS, seed=st.integers(0, 2**16))
+# A session whose client was asked for elsewhere is taken over here while Redis is away.
+@example(steps=[*[("connect", 0, 0)] * 3, ("connect", 1, 0), ("outage", 0, 0)], seed=0)
 def test_a_base_client_finds_what_it_asked_for_wherever_it_comes(
     in_memory: bool, steps: list[tuple[str, int, int]], seed: int
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import pytest
@@ -13,8 +13,9 @@ from bookcast.auth.jwks import UnknownKey
 from bookcast.auth.principal import EVERYTHING, Principal, Rights
 from bookcast.engine.interests import Interest
 from bookcast.errors import InvalidInput
-from bookcast.model import Position, Topic
-from bookcast.protocol.shapes import PublishedUpdate
+from bookcast.ingest.schemas import PublishedUpdate
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position
 from bookcast.sessions import pending
 from tests.sessions.world import SessionWorld
 from tests.support import AAPL
@@ -43,13 +44,19 @@ class World(SessionWorld):
     def quote(self, symbol: str) -> None:
         self.say("publish", channel="quote", symbol=symbol, data={"last": 1}, id=symbol)
 
-    def publish_all(
+    async def publish_all(
         self, updates: Sequence[PublishedUpdate], _rights: Rights, _principal: str
-    ) -> Outcomes | Awaitable[Outcomes]:
+    ) -> Outcomes:
         self.batches.append([one.symbol or "" for one in updates])
         if self.outcome is not None:
-            return self.outcome
+            return await self.outcome
         return [Position("e", number) for number, _ in enumerate(updates, 1)]
+
+    def hold_outcomes(self) -> asyncio.Future[Outcomes]:
+        """Let publications wait for what is returned, as they do with an engine in Redis."""
+        self.engine.waits = True  # type: ignore[misc] # of this one alone
+        self.outcome = asyncio.get_running_loop().create_future()
+        return self.outcome
 
     def begin(self) -> Coroutine[Any, Any, None] | None:
         """Perform what is pending up to where a task is needed, and return the rest."""
@@ -150,12 +157,12 @@ def test_a_batch_ends_where_something_else_was_asked_for() -> None:
 async def test_what_is_asked_while_publications_are_awaited_comes_after_them() -> None:
     """Performing needs a task from there on."""
     world = World()
-    world.outcome = asyncio.get_running_loop().create_future()
+    outcome = world.hold_outcomes()
     world.quote("A")
     world.say("ping", id="P")
     rest = world.begin()
     assert world.heard() == []
-    world.outcome.set_result([Position("e", 1)])
+    outcome.set_result([Position("e", 1)])
     await finish(rest)
     assert world.heard() == [("published", "A"), ("pong", "P")]
 
@@ -163,8 +170,8 @@ async def test_what_is_asked_while_publications_are_awaited_comes_after_them() -
 async def test_a_batch_that_is_refused_as_a_whole_refuses_each() -> None:
     """The engine is away."""
     world = World()
-    world.outcome = asyncio.get_running_loop().create_future()
-    world.outcome.set_exception(InvalidInput("engine_unavailable", "Redis is away"))
+    outcome = world.hold_outcomes()
+    outcome.set_exception(InvalidInput("engine_unavailable", "Redis is away"))
     world.quote("A")
     world.quote("B")
     await finish(world.begin())

@@ -8,12 +8,12 @@ import pytest
 from bookcast.auth.principal import EVERYTHING, Principal, Rights
 from bookcast.engine.interests import Interest
 from bookcast.errors import CloseCode, InvalidInput
-from bookcast.model import Position
-from bookcast.protocol.connection import Terms
-from bookcast.protocol.published import Rules
-from bookcast.protocol.shapes import PublishedUpdate
-from bookcast.publisher import Publisher
-from tests.sessions.world import Peer, SessionWorld
+from bookcast.ingest.publication import Rules
+from bookcast.ingest.publisher import Publisher
+from bookcast.ingest.schemas import PublishedUpdate
+from bookcast.model.updates import Position
+from bookcast.protocol.subscriptions import ConnectionRules
+from tests.sessions.world import ClientTransport, SessionWorld
 from tests.support import AAPL
 
 
@@ -21,7 +21,7 @@ class World(SessionWorld):
     """One session."""
 
     def __init__(self, max_subscriptions: int = 256, *, v1: bool = False) -> None:
-        super().__init__(Terms(max_subscriptions=max_subscriptions))
+        super().__init__(ConnectionRules(max_subscriptions=max_subscriptions))
         self.publisher = Publisher(engine=self.engine, hub=self.hub, rules=Rules("US"))
         self.peer = self.join("me", v1=v1)
         self.session = self.peer.session
@@ -207,7 +207,7 @@ async def test_a_long_silence_is_broken_by_a_heartbeat() -> None:
     assert base.heard() == []
 
 
-def notices(world: SessionWorld, peer: Peer, seconds: float) -> list[float]:
+def notices(world: SessionWorld, peer: ClientTransport, seconds: float) -> list[float]:
     """Advance the clock, and return what each notice of a token's end says is left, in seconds."""
 
     def be_there() -> None:

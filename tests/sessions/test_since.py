@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from bookcast import Server, TradesData
 from bookcast.auth.principal import Principal, Rights
-from bookcast.model import Book, Level, Publication, Quote, Topic
-from bookcast.protocol.connection import Terms
-from bookcast.sessions.websocket import run_through
+from bookcast.model.market_data import Book, Level, Quote
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Publication
+from bookcast.protocol.subscriptions import ConnectionRules
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import RedisServer
-from tests.sessions.world import Peer, SessionWorld
+from tests.sessions.world import ClientTransport, SessionWorld
 from tests.support import (
     AAPL,
     CANDLES,
@@ -31,6 +32,7 @@ from tests.support import (
     eventually,
     nodes,
     registry_of,
+    run_through,
     trades,
 )
 
@@ -38,7 +40,7 @@ V1: Any = ["bookcast.v1"]
 QUOTE = Topic("quote", AAPL.symbol)
 
 
-def newcomer(world: SessionWorld, name: str = "me", **options: Any) -> Peer:
+def newcomer(world: SessionWorld, name: str = "me", **options: Any) -> ClientTransport:
     """Connect a client, past its welcome."""
     peer = world.enter(name, v1=True, **options)
     peer.messages()
@@ -46,7 +48,7 @@ def newcomer(world: SessionWorld, name: str = "me", **options: Any) -> Peer:
 
 
 def since(
-    peer: Peer, seq: int, channel: str = "trades", epoch: str = "e", **view: Any
+    peer: ClientTransport, seq: int, channel: str = "trades", epoch: str = "e", **view: Any
 ) -> list[Any]:
     """Subscribe from a position, and return what comes but for how the topic stands."""
     place = {"epoch": epoch, "seq": seq}
@@ -161,7 +163,7 @@ async def test_a_break_that_waits_for_the_next_flush_is_no_recovery() -> None:
     other = newcomer(world, "other")
     other.say("subscribe", symbol="AAPL", channel="trades")
     await publish_trades(world, 1, 2)
-    await world.engine.publish([Publication(TRADES, trades(3), resumes=True)])
+    await world.engine.publish([Publication(TRADES, trades(3), breaks=True)])
     client = newcomer(world)
     client.messages()
     confirmed, *rest = since(client, 1)
@@ -228,7 +230,7 @@ async def test_a_candle_that_forms_in_a_new_epoch_brings_no_earlier_ones_again()
     watcher = newcomer(world, "watcher")
     watcher.say("subscribe", symbol="AAPL", channel="candles", period="1m")
     for volume in range(5):
-        update = Publication(CANDLES, candle(volume, final=volume < 2), resumes=volume == 2)
+        update = Publication(CANDLES, candle(volume, final=volume < 2), breaks=volume == 2)
         await world.engine.publish([update])
         world.flush()
     heard = [one for one in watcher.messages() if one["type"] in {"gap", "candle_update"}]
@@ -326,7 +328,7 @@ async def test_one_symbol_of_a_list_and_null_are_taken() -> None:
 async def test_rights_and_limits_are_those_of_any_subscription() -> None:
     """A position opens no door."""
     rights = Rights(frozenset({"read"}), channels=frozenset({"orderbook"}), max_depth=1)
-    world = SessionWorld(Terms(max_subscriptions=1))
+    world = SessionWorld(ConnectionRules(max_subscriptions=1))
     await publish_trades(world, 1)
     book = Book((Level(2, 1), Level(1, 1)), ())
     await world.engine.publish([Publication(AAPL, book)])
@@ -433,7 +435,7 @@ async def _play(script: list[tuple[str, int]]) -> None:
                     await world.engine.publish([Publication(TRADES, trades(size))])
             case "break":
                 size += 1
-                await world.engine.publish([Publication(TRADES, trades(size), resumes=True)])
+                await world.engine.publish([Publication(TRADES, trades(size), breaks=True)])
             case "remove":
                 await world.engine.remove(TRADES)
             case "flush":

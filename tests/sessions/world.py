@@ -15,19 +15,21 @@ from bookcast.engine.memory import MemoryEngine
 from bookcast.errors import FINAL, CloseCode
 from bookcast.hub.hub import Hub
 from bookcast.limits import Refusals
-from bookcast.model import Book, Level, Publication, Topic
-from bookcast.model.log import LogRules
-from bookcast.protocol.connection import Terms
+from bookcast.model.market_data import Book, Level
+from bookcast.model.topic_log import LogRules
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Publication
 from bookcast.protocol.render import Renderer
-from bookcast.sessions.base import SessionParts, SessionRules
+from bookcast.protocol.subscriptions import ConnectionRules
+from bookcast.sessions.base import SessionRules
+from bookcast.sessions.connections import Registry
 from bookcast.sessions.ownership import SessionOwnership
-from bookcast.sessions.registry import Registry
+from bookcast.sessions.parts import SessionParts
 from bookcast.sessions.session import Session
 from bookcast.sessions.store.memory import MemorySessionStore
-from bookcast.sessions.websocket import run_through
 from bookcast.settings import from_keywords
 from tests.still_loop import StillLoop
-from tests.support import AAPL, ManualTimer, line, trades
+from tests.support import AAPL, ManualTimer, line, run_through, trades
 
 SECRET = "a secret of more than thirty-two bytes"
 
@@ -36,7 +38,7 @@ async def _publishes_nothing(*_args: object) -> list[Any]:
     raise AssertionError
 
 
-class Peer:
+class ClientTransport:
     """A client that writes plain texts to a list, and answers pings when it is told to."""
 
     def __init__(self, world: SessionWorld) -> None:
@@ -58,7 +60,7 @@ class Peer:
     def end(self, code: CloseCode) -> None:
         if not self.ended:
             self.ended.append(code)
-            self._leave(None if code in FINAL else self.session.proof())
+            self._leave(None if code in FINAL else self.session.delivered_before())
 
     def go_on(self) -> None:
         """Do what the session has to do, which waits for nothing here."""
@@ -71,14 +73,14 @@ class Peer:
 
     def vanish(self, *, read_all: bool = False) -> None:
         """Be lost without a goodbye."""
-        self._leave(self.world.timer.now + 1 if read_all else self.session.proof())
+        self._leave(self.world.timer.now + 1 if read_all else self.session.delivered_before())
 
     def goodbye(self) -> None:
         """Say that it doesn't come back."""
         self._leave(None)
 
     def _leave(self, until: float | None) -> None:
-        self.world.registry.leave(self.session, until=until)
+        self.world.registry.leave(self.session, delivered_before=until)
         self.world.timer.loop.settle()
 
     def say(self, action: str, **fields: object) -> None:
@@ -144,11 +146,11 @@ class WorldTimer(ManualTimer):
 class SessionWorld:
     """An engine, a hub and a registry; :meth:`join` makes clients. ``settings``: of the gate."""
 
-    peer_type: type[Peer] = Peer
+    peer_type: type[ClientTransport] = ClientTransport
 
     def __init__(
         self,
-        terms: Terms | None = None,
+        terms: ConnectionRules | None = None,
         *,
         ttl: float = 60.0,
         max_parked: int = 100,
@@ -193,14 +195,14 @@ class SessionWorld:
         self.refusals = Refusals()
         self.gate = Gate.of(from_keywords(**settings), self.refusals)
         self.rules = SessionRules(
-            terms or Terms(takes_tokens=self.gate.takes_credentials),
+            terms or ConnectionRules(takes_tokens=self.gate.takes_credentials),
             message_rate=message_rate,
             now=self.timer.clock,
             clock=self.timer.clock,
         )
 
     @property
-    def parts(self) -> SessionParts:
+    def parts(self) -> SessionParts[Session]:
         """What all sessions share, as it stands now."""
         return SessionParts(
             hub=self.hub,
@@ -220,7 +222,7 @@ class SessionWorld:
         v1: bool = False,
         deflate: bool = False,
         principal: Principal | None = anyone(),  # noqa: B008 - it can't change
-    ) -> Peer:
+    ) -> ClientTransport:
         """Connect a client; its session begins when it is opened or says something."""
         peer = self.peer_type(self)
         peer.heard_at = self.timer.now
@@ -239,7 +241,7 @@ class SessionWorld:
             peer.session.open(symbols)
         return peer
 
-    def enter(self, client_id: str, *symbols: str, **options: Any) -> Peer:
+    def enter(self, client_id: str, *symbols: str, **options: Any) -> ClientTransport:
         """Connect a client, and let it find what it left behind."""
         peer = self.join(client_id, **options)
         peer.session.open(symbols)

@@ -23,12 +23,12 @@ export const TAKEN_OVER = 4501;
 /** The connection was closed: not authenticated. */
 export const REFUSED = 4503;
 
-/** Whether a client should stay away after this close code, instead of coming back by itself. */
+/** Whether a client should not reconnect after this close code. */
 export function isFinal(code: number): boolean {
   return [1008].includes(code) || (code >= 4500 && code < 5000);
 }
 
-/** What went wrong, for programs. A newer server may have others. */
+/** Error codes. A newer server may send others. */
 export type ErrorCode =
   /** Not valid HTTP */
   | "invalid_request"
@@ -121,7 +121,7 @@ const RETRY: readonly string[] = [
   "engine_unavailable",
 ];
 
-/** Whether the same may go well later; after anything else something has to be mended first. */
+/** Whether a later retry of the same request may succeed. Other errors need a correction first. */
 export function mayRetry(code: string): boolean {
   return RETRY.includes(code);
 }

@@ -25,12 +25,12 @@ export type Ts = [exchange: number | null, feed: number | null, server: number];
 export type Id = string | number | null;
 
 /**
- * Asks for symbols of a channel. Each one is confirmed, or refused, by itself.
+ * Subscribes to symbols of a channel. Each symbol is confirmed or refused separately.
  *
- * `depth`: levels of a book on each side; `mode`: whole books, or what changed in them;
- * `interval_ms`: at most one message in so many milliseconds; `period`: of candles;
- * `variant`: `odd` for the book of odd lots; `history`: so many past trades or candles
- * first; `since`: what came after this position first, of one symbol.
+ * `depth`: levels of a book on each side; `mode`: whole books, or deltas; `interval_ms`: at
+ * most one message in this many milliseconds; `period`: of candles; `variant`: `odd` for the
+ * book of odd lots; `history`: begin with this many past trades or candles; `since`: a
+ * position, for one symbol: begin with what came after it.
  */
 export interface Subscribe {
   action: "subscribe";
@@ -47,13 +47,13 @@ export interface Subscribe {
   id?: Id;
 }
 
-/** A position that a client has everything up to. */
+/** A position: the client has everything up to it. */
 export interface Since {
   epoch: string;
   seq: number;
 }
 
-/** Asks for no more of them. */
+/** Ends the subscriptions to symbols of a channel. */
 export interface Unsubscribe {
   action: "unsubscribe";
   symbol?: string;
@@ -70,13 +70,13 @@ export interface Ping {
   id?: Id;
 }
 
-/** Asks what this connection is subscribed to. */
+/** Asks for the subscriptions of this connection. */
 export interface ListSubscriptions {
   action: "list";
   id?: Id;
 }
 
-/** Asks for the whole state once more, for instance after a checksum that didn't agree. */
+/** Asks for the whole state again, for instance after a checksum that didn't match. */
 export interface Resync {
   action: "resync";
   symbol: string;
@@ -97,9 +97,9 @@ export interface Why {
 }
 
 /**
- * Publishes data of a channel, in the shapes that `POST /broadcast/{channel}` takes.
+ * Publishes data of a channel, in the same form as `POST /broadcast/{channel}`.
  *
- * With an `idempotency_key` it can be sent again, and is published once.
+ * With an `idempotency_key` it may be sent again, and is published once.
  */
 export interface Publish {
   action: "publish";
@@ -112,9 +112,9 @@ export interface Publish {
 }
 
 /**
- * Asks to go on with an earlier session, given its token and what the client has of it.
+ * Asks to go on with an earlier session, by its token and the client's positions.
  *
- * What isn't named in `positions` goes on with the newest state.
+ * A topic that `positions` doesn't name goes on with the newest state.
  */
 export interface Resume {
   action: "resume";
@@ -123,7 +123,7 @@ export interface Resume {
   id?: Id;
 }
 
-/** What a client has of a topic: everything up to this. */
+/** A client's position in a topic: the client has everything up to it. */
 export interface HeldPosition {
   channel: Channel;
   symbol: string;
@@ -140,7 +140,7 @@ export interface Authenticate {
   id?: Id;
 }
 
-/** What a client of `bookcast.v1` may say. */
+/** The messages that a client of `bookcast.v1` sends. */
 export type Command =
   | Subscribe
   | Unsubscribe
@@ -153,10 +153,11 @@ export type Command =
   | Authenticate;
 
 /**
- * The first message. After `heartbeat_ms` of silence there is a heartbeat.
+ * The first message. After `heartbeat_ms` of silence the server sends a heartbeat.
  *
- * `session` is the secret that this session may be resumed with. `authenticate_within_ms`: a
- * token has to be presented within that, before anything else.
+ * `session` is the secret with which the client may resume this session.
+ * `authenticate_within_ms`: the client must present a token within this time, before anything
+ * else.
  */
 export interface Welcome {
   type: "welcome";
@@ -169,10 +170,10 @@ export interface Welcome {
 }
 
 /**
- * The topic comes from now on, beginning with this position; null when nothing is known yet.
+ * Updates of the topic follow, from this position on; null when nothing is known yet.
  *
- * For trades it is the first `prev_seq`, unless a gap goes on from there. `recovered`, in
- * answer to `since`: whether everything after that position follows.
+ * For trades the position is the first `prev_seq`, unless a gap comes first. `recovered`, if
+ * the client sent `since`: whether everything after that position follows.
  */
 export interface SubscriptionConfirmed {
   type: "subscription_confirmed";
@@ -188,14 +189,14 @@ export interface SubscriptionConfirmed {
   ignored?: string[];
 }
 
-/** How a subscription shows its topic. `depth` null: all levels. */
+/** The view of a subscription. `depth` null: all levels. */
 export interface SeenAs {
   depth: number | null;
   mode: "full" | "delta";
   interval_ms: number;
 }
 
-/** The topic comes no more. */
+/** No more updates of the topic follow. */
 export interface UnsubscriptionConfirmed {
   type: "unsubscription_confirmed";
   id?: Id;
@@ -206,7 +207,7 @@ export interface UnsubscriptionConfirmed {
   ignored?: string[];
 }
 
-/** A whole book, as deep as the view. */
+/** A whole book, to the depth of the view. */
 export interface OrderbookUpdate {
   type: "orderbook_update";
   channel: "orderbook";
@@ -218,26 +219,27 @@ export interface OrderbookUpdate {
   variant?: Variant;
 }
 
-/** Levels of both sides, best first; in a delta, those of size 0 are gone. */
+/** Levels of both sides, best first; in a delta, a level of size 0 is removed. */
 export interface Sides {
   bids: BookLevel[];
   asks: BookLevel[];
 }
 
 /**
- * A level of a book: `[price, size]`, then `orders` and `details` where they are known.
+ * A level of a book: `[price, size]`, then `orders` and `details` if they are known.
  *
- * `orders` counts the orders of that price, `details` lists their ids and sizes.
+ * `orders` is the number of orders at that price; `details` lists their ids and sizes.
  */
 export type BookLevel = [price: number, size: number, orders?: number, details?: Order[]];
 
-/** One order that stands in a book; `id` is the exchange's. */
+/** One order in a book. `id` is the exchange's number of it. */
 export type Order = [id: number | string, size: number];
 
 /**
- * What changed since `prev_seq`, the last that this client was sent of this view.
+ * What changed since `prev_seq`, the last update that this client was sent in this view.
  *
- * `checksum`: CRC-32 of the best 10 bids, then asks, after the change, as `price:size;` each.
+ * `checksum`: CRC-32 of the best 10 bids, then the best 10 asks, after the change, each written
+ * as `price:size;`.
  */
 export interface OrderbookDelta {
   type: "orderbook_delta";
@@ -270,11 +272,11 @@ export interface TradesData {
 }
 
 /**
- * One trade. `timestamp`: milliseconds since 1970. `side`: who took liquidity.
+ * One trade. `timestamp`: milliseconds since 1970. `side`: the side that took liquidity.
  *
- * `backfill` marks a trade that happened before the feed began to listen. `condition` is one
- * word for what is special about it, absent for a usual trade; `condition_sign` is the exchange's
- * own sign for that. Where `updates_last` is false, the last price stays what it was.
+ * `backfill`: the trade happened before the feed subscribed. `condition`: one word for what is
+ * special about it, absent for a regular trade. `condition_sign`: the exchange's own sign for
+ * that. `updates_last`: false if the trade doesn't change the last price.
  */
 export interface Trade {
   price: number;
@@ -289,7 +291,7 @@ export interface Trade {
   turnover?: number;
 }
 
-/** The newest quote; figures that are unknown are absent. */
+/** The newest quote; unknown values are absent. */
 export interface QuoteUpdate {
   type: "quote_update";
   channel: "quote";
@@ -303,12 +305,12 @@ export interface QuoteUpdate {
 /**
  * The basic figures of a symbol; absent where unknown.
  *
- * Prices are in the symbol's currency, `volume` in shares or contracts, `turnover` in the
- * currency; `bid` and `ask` are the best prices. `suspended`: it isn't traded now.
- * `session` is the one its market has now; `pre`, `after` and `overnight` tell of the
- * hours around the usual ones, to which all other figures belong. `security_status` is one word
- * for what its exchange does with it; `dark` is about the grey market. Rates, amplitudes,
- * premiums and volatilities are percentages: 31.5 is 31.5 %.
+ * Prices are in the symbol's currency, `volume` is in shares or contracts, `turnover` in the
+ * currency. `bid` and `ask` are the best prices. `suspended`: the security isn't traded now.
+ * `session` is the market's session now. `pre`, `after` and `overnight` have the figures
+ * of those sessions; all other figures belong to the regular hours. `security_status` is one
+ * word for the exchange's status of the security; `dark` is the state of the grey market. Rates,
+ * amplitudes, premiums and volatilities are percentages: 31.5 is 31.5 %.
  */
 export interface Quote {
   last?: number;
@@ -337,10 +339,10 @@ export interface Quote {
 }
 
 /**
- * The figures of the hours before or after the usual ones, in the units of a quote.
+ * The figures of a session outside regular hours, in the units of a quote.
  *
- * `change` and `change_rate` compare with the close of the usual hours before. Some markets
- * have a `volume` and no price.
+ * `change` and `change_rate` compare with the last close of the regular hours. Some markets
+ * report a `volume` but no price.
  */
 export interface ExtendedQuote {
   last?: number;
@@ -354,11 +356,12 @@ export interface ExtendedQuote {
 }
 
 /**
- * What an option has besides its quote.
+ * The figures of an option besides its quote.
  *
- * `size` is what one contract covers, `multiplier` what a price counts for in money; `oi` is
- * the open interest in contracts, `net_oi` the net one; `iv` is the implied volatility.
- * `days_left` until it expires; below 0 it has.
+ * `size`: what one contract covers, in shares or units. `multiplier`: money per unit of price.
+ * `oi`: open
+ * interest in contracts; `net_oi`: net open interest. `iv`: implied volatility. `days_left`:
+ * days until expiry, negative after it.
  */
 export interface OptionFigures {
   strike?: number;
@@ -377,7 +380,7 @@ export interface OptionFigures {
   style?: OptionStyle;
 }
 
-/** What a future has besides its quote: settlement, open interest and its change today. */
+/** The figures of a future besides its quote: settlement, open interest and its change today. */
 export interface FutureFigures {
   prev_settle?: number;
   oi?: number;
@@ -385,14 +388,14 @@ export interface FutureFigures {
   days_left?: number;
 }
 
-/** What a warrant has besides its quote. */
+/** The figures of a warrant besides its quote. */
 export interface WarrantFigures {
   delta?: number;
   iv?: number;
   premium?: number;
 }
 
-/** A candle: each final one, and the newest state of the one that is forming. */
+/** A candle: every final one, and the newest state of the forming one. */
 export interface CandleUpdate {
   type: "candle_update";
   channel: "candles";
@@ -405,10 +408,10 @@ export interface CandleUpdate {
 }
 
 /**
- * What happened in one period. `time`: its beginning, in milliseconds since 1970.
+ * The trading of one period. `time`: the period's beginning, in milliseconds since 1970.
  *
- * A candle that isn't `final` is still forming, and the next one replaces it. `revised`: it
- * was final before, and its source has corrected it since. `prev_close`: the close before it.
+ * A candle that isn't `final` is still forming; the next update replaces it. `revised`: it was
+ * final before, and its source has corrected it. `prev_close`: the close of the period before.
  */
 export interface Candle {
   time: number;
@@ -423,7 +426,7 @@ export interface Candle {
   revised?: boolean;
 }
 
-/** The brokers in the queues. */
+/** The broker queues of both sides. */
 export interface BrokersUpdate {
   type: "brokers_update";
   channel: "brokers";
@@ -434,17 +437,17 @@ export interface BrokersUpdate {
   data: Brokers;
 }
 
-/** Who stands in the queues of both sides, best first. */
+/** The broker queues of both sides, best price first. */
 export interface Brokers {
   bids: Broker[];
   asks: Broker[];
 }
 
 /**
- * A broker in the queue of one side. `pos` counts price levels from the best one, 1.
+ * A broker in the queue of one side. `pos`: the price level, 1 is the best.
  *
- * `order` is the exchange's number of the order that stands there, `size` its shares, where
- * the source tells single orders.
+ * `order` is the exchange's number of the order, `size` its shares; absent where the source
+ * doesn't report single orders.
  */
 export interface Broker {
   id: string | number;
@@ -454,7 +457,7 @@ export interface Broker {
   size?: number;
 }
 
-/** The newest minute of the day's line. */
+/** The newest minute of the day's price line. */
 export interface TimeframeUpdate {
   type: "timeframe_update";
   channel: "timeframe";
@@ -466,9 +469,10 @@ export interface TimeframeUpdate {
 }
 
 /**
- * One minute of the day's line. `time`: its beginning, in milliseconds since 1970.
+ * One minute of the intraday line. `time`: its beginning, in milliseconds since 1970.
  *
- * `average` is the day's average price so far; `volume` and `turnover` are the minute's.
+ * `average` is the day's average price so far. `volume` and `turnover` are those of the
+ * minute.
  */
 export interface TimePoint {
   time: number;
@@ -480,12 +484,12 @@ export interface TimePoint {
 }
 
 /**
- * How a topic stands, sent when that changes, and at the beginning unless it is live.
+ * The status of a topic. Sent when it changes, and at the beginning unless it is live.
  *
- * `age_ms`: how long ago the newest update came. `source`: the feed it comes from, or
- * `snapshot` where that may only ask, which it does every `every_ms`. `quota`: of what a
- * subscription waits for. `did_you_mean`: symbols of the feed that may have been meant instead
- * of one that it lacks, the likeliest first.
+ * `age_ms`: the age of the newest update. `source`: the feed that the topic comes from, or
+ * `snapshot` if the feed polls it, every `every_ms`. `quota`: the quota that the
+ * subscription waits for. `did_you_mean`: symbols of the feed that may be meant instead of one
+ * that the feed lacks, the likeliest first.
  */
 export interface StatusMessage {
   type: "status";
@@ -503,10 +507,10 @@ export interface StatusMessage {
 }
 
 /**
- * What OpenD lets an account subscribe. `next_free_ms`: in how long some may come free.
+ * A quota of OpenD's account. `next_free_ms`: when some may become free; null: unknown.
  *
- * `pool`: `stock` counts subscriptions, `option` chains of options and kinds of data,
- * `sf_book` Hong Kong securities with a book or a broker queue.
+ * `pool`: `stock` counts subscriptions; `option` counts chains of options and kinds of data;
+ * `sf_book` counts Hong Kong securities with a book or a broker queue.
  */
 export interface Quota {
   pool: QuotaPool;
@@ -515,7 +519,7 @@ export interface Quota {
   next_free_ms: number | null;
 }
 
-/** These updates, from and to inclusive, won't come; null where unknown. */
+/** These updates, `from_seq` to `to_seq` inclusive, won't come; null where unknown. */
 export interface GapMessage {
   type: "gap";
   channel: Channel;
@@ -529,10 +533,10 @@ export interface GapMessage {
 }
 
 /**
- * What became of the updates of a topic since this client subscribed.
+ * What became of a topic's updates since this client subscribed.
  *
- * `queued` ones wait, `conflated` ones were replaced by newer ones, `unchanged` ones changed
- * nothing that this view shows.
+ * `queued` updates wait; `conflated` updates were replaced by newer ones; `unchanged`
+ * updates changed nothing that this view shows.
  */
 export interface WhyMessage {
   type: "why";
@@ -573,7 +577,7 @@ export interface Listed {
 /**
  * What was wrong with a command: a code for programs, a sentence for people.
  *
- * `did_you_mean`: symbols that may have been meant instead of one that the feed is refused, the
+ * `did_you_mean`: symbols that may be meant instead of one that the feed can't get, the
  * likeliest first.
  */
 export interface ErrorMessage {
@@ -588,7 +592,7 @@ export interface ErrorMessage {
   ignored?: string[];
 }
 
-/** The publication has its place. */
+/** The publication is accepted, at this position. */
 export interface PublishedMessage {
   type: "published";
   id?: Id;
@@ -599,7 +603,7 @@ export interface PublishedMessage {
   ignored?: string[];
 }
 
-/** The session goes on; what was missed follows. `session` is the token for the next time. */
+/** The session goes on; missed updates follow. `session` is the token for the next time. */
 export interface Resumed {
   type: "resumed";
   id?: Id;
@@ -610,10 +614,10 @@ export interface Resumed {
 }
 
 /**
- * A subscription that goes on. `recovered`: nothing is missing, and none will be repeated.
+ * A subscription that goes on. `recovered`: nothing is missing, and nothing is repeated.
  *
- * The position is the client's own where it is, else the newest one, which is null when nothing
- * is known yet.
+ * The position is the client's own if it still counts, else the newest one; null when nothing is
+ * known yet.
  */
 export interface Restored {
   channel: Channel;
@@ -627,9 +631,10 @@ export interface Restored {
 }
 
 /**
- * One that doesn't go on, and the error code that says why.
+ * A subscription that doesn't go on, and the error code that says why.
  *
- * `message`: what is wrong with a position that can't be read; it may name no topic.
+ * `message`: what is wrong with a position that can't be read. Such a position may name no
+ * topic.
  */
 export interface NotRestored {
   channel?: string;
@@ -640,7 +645,7 @@ export interface NotRestored {
   message?: string;
 }
 
-/** The token is good, for so long; null: for good. */
+/** The token is valid for this long; null: it doesn't expire. */
 export interface Authenticated {
   type: "authenticated";
   id?: Id;
@@ -648,19 +653,19 @@ export interface Authenticated {
   ignored?: string[];
 }
 
-/** The token expires in so long; present another one, or be closed with 4010. */
+/** The token expires in this time: present another one, or be closed with 4010. */
 export interface TokenExpiring {
   type: "token_expiring";
   in_ms: number;
 }
 
-/** The server ends: come back in so long, and resume. It closes this connection about then. */
+/** The server ends. Come back after this time and resume; the connection closes about then. */
 export interface GoingAway {
   type: "going_away";
   reconnect_in_ms: number;
 }
 
-/** The server is there. */
+/** The answer to a ping. */
 export interface Pong {
   type: "pong";
   id?: Id;
@@ -668,13 +673,13 @@ export interface Pong {
   ignored?: string[];
 }
 
-/** The server is there, though it has had nothing to say for a while. */
+/** Sent after a silence, so that the client knows that the server is alive. */
 export interface Heartbeat {
   type: "heartbeat";
   server_time: number;
 }
 
-/** What a client of `bookcast.v1` is told. */
+/** The messages that a client of `bookcast.v1` receives. */
 export type Message =
   | Welcome
   | SubscriptionConfirmed
@@ -713,7 +718,7 @@ export interface PublishedBook {
 /** A level as `[price, size]` or `[price, size, orders]`. */
 export type PublishedTuple = [price: number, size: number, orders?: number];
 
-/** A level as an object. `volume` is another word for `size`; other fields are kept. */
+/** A level as an object. `volume` is another name for `size`; other fields are kept. */
 export interface PublishedLevel {
   price: number;
   size?: number;
@@ -721,7 +726,7 @@ export interface PublishedLevel {
   orders?: number | null;
 }
 
-/** The basic figures of a symbol, at least one; absent where unknown. */
+/** The values of a quote, at least one; absent where unknown. */
 export interface PublishedQuote {
   last?: number | null;
   open?: number | null;
@@ -749,7 +754,7 @@ export interface PublishedQuote {
   timestamp?: unknown;
 }
 
-/** The figures of the hours before or after the usual ones. */
+/** The values of the hours before or after the regular ones. */
 export interface PublishedExtended {
   last?: number | null;
   high?: number | null;
@@ -761,7 +766,7 @@ export interface PublishedExtended {
   amplitude?: number | null;
 }
 
-/** What an option has besides its quote. `iv` and `premium` are percentages. */
+/** The values that only an option has. `iv` and `premium` are percentages. */
 export interface PublishedOption {
   strike?: number | null;
   multiplier?: number | null;
@@ -779,7 +784,7 @@ export interface PublishedOption {
   style?: OptionStyle | null;
 }
 
-/** What a future has besides its quote. */
+/** The values that only a future has. */
 export interface PublishedFuture {
   prev_settle?: number | null;
   oi?: number | null;
@@ -787,7 +792,7 @@ export interface PublishedFuture {
   days_left?: number | null;
 }
 
-/** What a warrant has besides its quote. `iv` and `premium` are percentages. */
+/** The values that only a warrant has. `iv` and `premium` are percentages. */
 export interface PublishedWarrant {
   delta?: number | null;
   iv?: number | null;
@@ -803,8 +808,8 @@ export interface PublishedTrades {
 /**
  * One trade. `timestamp`: ISO 8601 or milliseconds since 1970; without one, now.
  *
- * `condition`: one word for what is special about it. `updates_last` false: the last price
- * stays what it was.
+ * `condition`: one word for what is special about the trade. `updates_last` false: the trade
+ * doesn't change the last price.
  */
 export interface PublishedTrade {
   price: number;
@@ -820,10 +825,10 @@ export interface PublishedTrade {
 }
 
 /**
- * A candle; `time` is its beginning, ISO 8601 or milliseconds since 1970.
+ * A candle; `time` is when it begins, ISO 8601 or milliseconds since 1970.
  *
- * `period` may stand here or beside the data. A final candle won't change any more, unless by
- * one that is `revised`, which is final too.
+ * `period` may be here or beside the data. A final candle doesn't change any more, except by one
+ * that is `revised`, which is final too.
  */
 export interface PublishedCandle {
   time: string | number;
@@ -856,7 +861,7 @@ export interface PublishedBroker {
   size?: number | null;
 }
 
-/** One minute of the day's line; `time` is ISO 8601 or milliseconds since 1970. */
+/** One minute of the day's price line; `time` is ISO 8601 or milliseconds since 1970. */
 export interface PublishedTimePoint {
   time: string | number;
   price: number;
@@ -867,7 +872,7 @@ export interface PublishedTimePoint {
   timestamp?: unknown;
 }
 
-/** What may be published to each channel. */
+/** The data to publish, by channel. */
 export interface Publication {
   orderbook: PublishedBook;
   quote: PublishedQuote;
@@ -883,7 +888,7 @@ export interface BaseSubscribe {
   symbol: string;
 }
 
-/** Asks for no more of them. */
+/** Ends a subscription. */
 export interface BaseUnsubscribe {
   action: "unsubscribe";
   symbol: string;
@@ -894,32 +899,32 @@ export interface BasePing {
   action: "ping";
 }
 
-/** Presents a token, where the server asks for one; elsewhere the action is unknown. */
+/** Presents a token, if the server asks for one; otherwise the action is unknown. */
 export interface BaseAuthenticate {
   action: "authenticate";
   token: string;
 }
 
-/** What a client of the base protocol may say. */
+/** The messages that a base client sends. */
 export type BaseCommand =
   | BaseSubscribe
   | BaseUnsubscribe
   | BasePing
   | BaseAuthenticate;
 
-/** The symbol's books come from now on. The symbol is spelled as the client spelled it. */
+/** The symbol's books follow. The symbol is written as the client wrote it. */
 export interface BaseSubscriptionConfirmed {
   type: "subscription_confirmed";
   symbol: string;
 }
 
-/** The symbol's books come no more. */
+/** No more books of the symbol follow. */
 export interface BaseUnsubscriptionConfirmed {
   type: "unsubscription_confirmed";
   symbol: string;
 }
 
-/** A book: `data` as published, `timestamp` the server's, ISO 8601 UTC. */
+/** A book: `data` as it was published; `timestamp` is the server's, ISO 8601 in UTC. */
 export interface BaseOrderbookUpdate {
   type: "orderbook_update";
   symbol: string;
@@ -943,7 +948,7 @@ export interface BaseErrorMessage {
   message: string;
 }
 
-/** What a client of the base protocol is told. */
+/** The messages that a base client receives. */
 export type BaseMessage =
   | BaseSubscriptionConfirmed
   | BaseUnsubscriptionConfirmed

@@ -1,1 +1,1 @@
-"""Who somebody is, what they may do, and how much. HTTP and WebSocket ask the same gate."""
+"""Authentication and rights, including limits. HTTP and WebSocket use the same gate."""

@@ -1,4 +1,4 @@
-"""Where somebody connects from, also behind proxies."""
+"""The address that a caller connects from, also behind proxies."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from functools import lru_cache
 from typing import Final
 
 IPV6_SUBSCRIBER_BITS: Final = 64
-"""One household or host has so many bits of an IPv6 network to itself."""
+"""One household or host has an IPv6 network with this many bits."""
 
 
 class Networks:
     """Networks in CIDR notation, or single addresses."""
 
     def __init__(self, cidrs: Iterable[str]) -> None:
-        """Read them.
+        """Read the networks.
 
         Raises:
-            ValueError: for what isn't one, in words for a person.
+            ValueError: for text that isn't a network, with a message for people.
         """
         self._networks = tuple(ipaddress.ip_network(cidr, strict=False) for cidr in cidrs)
         self.contains = lru_cache(maxsize=4096)(self._contains)
@@ -34,9 +34,9 @@ class Networks:
         return any(ip in network for network in self._networks)
 
 
-@lru_cache(maxsize=4096)  # each connection keeps its own
+@lru_cache(maxsize=4096)  # connections with equal addresses then share one string
 def plain(address: str) -> str | None:
-    """Write an address without port, zone or IPv4-in-IPv6 clothing; None when it isn't one."""
+    """Return an address without port, zone or IPv4-in-IPv6 form; None if it isn't an address."""
     address = address.strip().strip('"')
     if address.startswith("["):
         address = address[1:].partition("]")[0]
@@ -64,7 +64,7 @@ def client_address(peer: str, forwarded: Sequence[str], proxies: Networks) -> st
     """Return the client's address: the last one that isn't a trusted proxy's.
 
     ``forwarded``: the X-Forwarded-For headers. Each proxy appends the address that connected to it.
-    What stands before the client's address, the client may have written itself.
+    The client itself may have written what comes before its own address.
     """
     address = peer
     hops = [hop for header in forwarded for hop in header.split(",")]
@@ -77,7 +77,7 @@ def client_address(peer: str, forwarded: Sequence[str], proxies: Networks) -> st
 
 
 def neighbourhood(address: str) -> str:
-    """Return what is counted as one address: for IPv6, the /64 network of one subscriber."""
+    """Return what counts as one address: for IPv6, the /64 network of one subscriber."""
     if ":" not in address:
         return address
     try:

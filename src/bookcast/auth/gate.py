@@ -1,4 +1,4 @@
-"""Who comes in: one gate for HTTP and WebSocket, so that both give the same answer."""
+"""Decides who a caller is: one gate for HTTP and WebSocket, so that both give the same answer."""
 
 from __future__ import annotations
 
@@ -16,28 +16,33 @@ from bookcast.auth.origins import MAX_SHOWN, HostPolicy, OriginPolicy
 from bookcast.auth.principal import ANYONE, EVERYTHING, Principal, Rights, Scope, anyone, resolve
 from bookcast.auth.tokens import Tokens, keys_of
 from bookcast.errors import InvalidInput
-from bookcast.limits import Refusals, Seldom
+from bookcast.limits import Refusals
+from bookcast.observability.throttle import WarningThrottle
 from bookcast.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 BEARER_PROTOCOL: Final = "bearer."
-"""A browser offers the subprotocol ``bearer.<token>``: a token's characters may stand there."""
+"""A browser offers the subprotocol ``bearer.<token>``: a token's characters are allowed there."""
 
 BEARER_PROTOCOL_BASE64: Final = "base64url.bearer.authorization.k8s.io."
-"""The same as Kubernetes writes it, in base64url."""
+"""The same in the form of Kubernetes, with the token in base64url."""
 
 FORWARDED: Final = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP")
-"""A proxy says by these that it asks for somebody else."""
+"""Headers with which a proxy names the client that it forwards a request of."""
 
 
-class Knock(NamedTuple):
-    """What somebody who wants something shows.
+class AuthRequest(NamedTuple):
+    """What a request shows of its sender.
 
-    ``peer``: the address at the other end of the connection. ``headers`` gives all values of one.
-    ``offered``: subprotocols. ``page``: the request may come from a page without the visitor's
-    knowing, and changes something or opens a WebSocket. ``stays``: it opens a WebSocket, where
-    whoever hasn't said who they are may still do so.
+    Attributes:
+        peer: the address at the other end of the connection.
+        headers: returns all values of a header.
+        query: the parameters of the address.
+        offered: the subprotocols that the client offers.
+        page: a web page may have sent the request without its visitor's knowledge, and it changes
+            something or opens a WebSocket.
+        stays: the request opens a WebSocket, over which the client may still authenticate.
     """
 
     peer: str
@@ -48,8 +53,14 @@ class Knock(NamedTuple):
     stays: bool = False
 
 
-class Visitor(NamedTuple):
-    """Who that is. ``principal`` None: nobody yet; ``proxied``: there is a proxy in between."""
+class Caller(NamedTuple):
+    """The sender of a request.
+
+    Attributes:
+        address: the client's address.
+        principal: None: the client isn't authenticated yet.
+        proxied: a proxy is in between.
+    """
 
     address: str
     principal: Principal | None
@@ -57,22 +68,22 @@ class Visitor(NamedTuple):
 
     @property
     def is_anyone(self) -> bool:
-        """Whether they were not asked who they are."""
+        """Whether the caller is served without authentication."""
         return self.principal is not None and self.principal.kind == ANYONE
 
     @property
     def account(self) -> str:
-        """Whose use of the server it counts as: a principal's, or an address's."""
+        """The account of the caller's use of the server: its principal's id, or its address."""
         if self.principal is None or self.is_anyone:
             return neighbourhood(self.address)
         return self.principal.id
 
     @property
     def rights(self) -> Rights:
-        """What they may do.
+        """The caller's rights.
 
         Raises:
-            InvalidInput: when they haven't said who they are.
+            InvalidInput: the caller isn't authenticated.
         """
         if self.principal is None:
             raise unauthenticated()
@@ -80,15 +91,22 @@ class Visitor(NamedTuple):
 
 
 class Gate:
-    """Decides who somebody is, and whether a page may use their browser for this.
+    """Authenticates callers, and decides whether a page may use its visitor's browser.
 
     Args:
         mode: AUTH_MODE.
-        hosts, origins: which names and pages are ours.
-        proxies: whose word on addresses counts.
-        tokens, api_keys: what credentials are checked with, None where there are none.
-        rights: of those that a proxy names.
+        hosts, origins: which host names and pages are allowed.
+        proxies: the proxies whose forwarding headers count.
+        refusals: counts refusals by reason.
+        tokens, api_keys: verify credentials; None: no such credentials are taken.
+        jwks: the token issuer's keys.
+        rights: rights of users that a proxy names.
         publish_allow, admin_allow: networks that may do that without a credential.
+        cookie: the name of the cookie with the token; None: no cookie counts.
+        proxy_header: the header in which a trusted proxy names the user.
+        query_token_seconds: bound of the lifetime of a token in an address; 0: none are taken.
+        default_market: the market of symbols without one.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -126,12 +144,12 @@ class Gate:
         self._proxy_header = proxy_header
         self._query_token_seconds = query_token_seconds
         self._default_market = default_market
-        self._warnings = Seldom(clock)
-        self._page_warnings = Seldom(clock)
+        self._warnings = WarningThrottle(clock)
+        self._page_warnings = WarningThrottle(clock)
 
     @classmethod
     def of(cls, settings: Settings, refusals: Refusals, jwks: Jwks | None = None) -> Gate:
-        """Make the gate that the settings ask for; ``jwks``: the keys of an issuer that are known.
+        """Return the gate for the settings; ``jwks``: the issuer's keys, if they are known already.
 
         Raises:
             SettingError: for a key or file that can't be used.
@@ -183,78 +201,79 @@ class Gate:
 
     @property
     def is_open(self) -> bool:
-        """Whether everybody is served."""
+        """Whether callers are served without authentication."""
         return self._mode == "none"
 
     @property
     def takes_credentials(self) -> bool:
-        """Whether there is anything to check a token or key with."""
+        """Whether tokens or API keys can be verified."""
         return not self._takes_none
 
     def trusts(self, peer: str) -> bool:
-        """Return whether this peer is a trusted proxy, whose forwarding headers count."""
+        """Return whether a peer is a trusted proxy, whose forwarding headers count."""
         return self._proxies.contains(peer)
 
-    def check_page(self, knock: Knock) -> None:
-        """Check that a request doesn't come from a web page of a foreign origin.
+    def check_page(self, auth_request: AuthRequest) -> None:
+        """Check that a request doesn't come from a foreign web page.
 
         Raises:
-            InvalidInput: naming the setting that would allow it.
+            InvalidInput: names the setting that would allow it.
         """
-        host = ", ".join(knock.headers("Host"))
-        origin = _joined(knock.headers("Origin"))
+        host = ", ".join(auth_request.headers("Host"))
+        origin = _joined(auth_request.headers("Origin"))
         try:
-            self._hosts.check(host, proxied=self.trusts(knock.peer))
+            self._hosts.check(host, proxied=self.trusts(auth_request.peer))
             self._origins.check(origin, host)
         except InvalidInput as refusal:
             self._log(refusal, origin or host)
             raise
 
-    def knows_page(self, knock: Knock) -> bool:
-        """Return whether a page is known by name, so that cookies count with its requests."""
+    def knows_page(self, auth_request: AuthRequest) -> bool:
+        """Return whether a page is listed by name, so that cookies count with its requests."""
         return self._origins.knows(
-            _joined(knock.headers("Origin")), ", ".join(knock.headers("Host"))
+            _joined(auth_request.headers("Origin")), ", ".join(auth_request.headers("Host"))
         )
 
-    def admit(self, knock: Knock) -> Visitor:
-        """Return who sent a request. Call :meth:`check_page` first.
+    def admit(self, auth_request: AuthRequest) -> Caller:
+        """Return the sender of a request. Call :meth:`check_page` first.
 
         Raises:
-            InvalidInput: for a credential that is wrong.
-            UnknownKey: when asking for the keys again may help.
+            InvalidInput: for a wrong credential.
+            UnknownKey: fetching the issuer's keys again may help.
         """
-        address, proxied = self._address(knock)
-        principal = self._recognise(knock)
+        address, proxied = self._address(auth_request)
+        principal = self._recognise(auth_request)
         if principal is None:
-            own = address if self._is_their_own(address, knock) else ""
-            principal = self._of_network(own, stays=knock.stays)
-        return Visitor(address, principal, proxied)
+            own = address if self._is_their_own(address, auth_request) else ""
+            principal = self._of_network(own, stays=auth_request.stays)
+        return Caller(address, principal, proxied)
 
-    async def require(self, knock: Knock, scope: Scope) -> tuple[Visitor, Rights]:
-        """Return who sent a request, and their rights, which include this scope.
+    async def require(self, auth_request: AuthRequest, scope: Scope) -> tuple[Caller, Rights]:
+        """Return the sender of a request, and its rights, which include ``scope``.
 
         Raises:
-            InvalidInput: when they may not, or their credential is wrong or can't be checked.
+            InvalidInput: the sender may not do this, or its credential is wrong or can't be
+                verified.
         """
-        visitor = await self.identify(knock)
-        rights = visitor.rights
-        if visitor.is_anyone and self.takes_credentials and scope not in rights.scopes:
+        caller = await self.identify(auth_request)
+        rights = caller.rights
+        if caller.is_anyone and self.takes_credentials and scope not in rights.scopes:
             raise unauthenticated()
         rights.check(scope)
-        return visitor, rights
+        return caller, rights
 
-    async def identify(self, knock: Knock) -> Visitor:
-        """Return who sent a request, as :meth:`admit` does; fetch keys if one isn't known.
+    async def identify(self, auth_request: AuthRequest) -> Caller:
+        """Return the sender of a request, as :meth:`admit` does; fetch unknown keys first.
 
         Raises:
-            InvalidInput: for a credential that is wrong, or can't be checked.
+            InvalidInput: for a credential that is wrong, or can't be verified.
         """
         try:
-            return self.admit(knock)
+            return self.admit(auth_request)
         except UnknownKey:
             await self.ask_for_keys()
         try:
-            return self.admit(knock)
+            return self.admit(auth_request)
         except UnknownKey:
             raise keys_unavailable() from None
 
@@ -262,27 +281,27 @@ class Gate:
         """Return the principal of a credential.
 
         Raises:
-            InvalidInput: when it is wrong.
-            UnknownKey: when asking for the keys again may help.
+            InvalidInput: for a wrong credential.
+            UnknownKey: fetching the issuer's keys again may help.
         """
         if self._takes_none:
             raise InvalidInput("not_supported", "This server serves everybody: it takes no token")
         return self._verify(credential)
 
     async def ask_for_keys(self) -> None:
-        """Ask whoever signs tokens for the keys."""
+        """Fetch the token issuer's keys."""
         if self.jwks is not None:
             await self.jwks.ask()
 
-    # Keys and rights that change
+    # Changes of keys and rights
 
     def take_credentials(self, other: Gate) -> None:
-        """Check with another gate's keys, secrets and rights from now on."""
+        """Use another gate's keys, secrets and rights from now on."""
         self._tokens, self._api_keys = other._tokens, other._api_keys
         self._rights = other._rights
 
     def renewed(self, principal: Principal) -> Principal | None:
-        """Return a principal with the rights it has now; None: its key or secret is gone."""
+        """Return a principal with its present rights; None: its key or secret is gone."""
         match principal.kind:
             case "key":
                 return None if self._api_keys is None else self._api_keys.of(principal.key)
@@ -292,25 +311,25 @@ class Gate:
                 return self._user(principal.name)
         return principal
 
-    # Who it is
+    # Recognising principals
 
-    def _recognise(self, knock: Knock) -> Principal | None:
-        credential = _in_header(knock)
+    def _recognise(self, auth_request: AuthRequest) -> Principal | None:
+        credential = _in_header(auth_request)
         if credential is None:
-            credential = _in_subprotocol(knock.offered)
+            credential = _in_subprotocol(auth_request.offered)
         if credential is not None and not self._takes_none:
             return self._verify(credential)
-        token = next(iter(knock.query.get("token", ())), None)
+        token = next(iter(auth_request.query.get("token", ())), None)
         if token is not None and not self._takes_none:
             if not self._query_token_seconds:
                 raise InvalidInput("invalid_token", "No tokens in addresses are taken here")
             return self._verify(token, max_seconds=self._query_token_seconds)
-        ambient = self._in_cookie(knock)
+        ambient = self._in_cookie(auth_request)
         if ambient is not None:
-            self._check_strictly(knock)
+            self._check_strictly(auth_request)
             return self._verify(ambient)
         if self._mode == "proxy":
-            return self._named_by_proxy(knock)
+            return self._named_by_proxy(auth_request)
         return None
 
     @property
@@ -326,52 +345,52 @@ class Gate:
             raise InvalidInput("invalid_token", "This API key isn't known here")
         return self._tokens.verify(credential, max_seconds=max_seconds)
 
-    def _in_cookie(self, knock: Knock) -> str | None:
+    def _in_cookie(self, auth_request: AuthRequest) -> str | None:
         if self._cookie is None or self._tokens is None:
             return None
-        for header in knock.headers("Cookie"):
-            # Not http.cookies: one cookie that it doesn't understand makes it drop all of them.
+        for header in auth_request.headers("Cookie"):
+            # http.cookies would drop all cookies because of one that it can't parse.
             for cookie in header.split(";"):
                 name, equals, value = cookie.strip().partition("=")
                 if equals and name == self._cookie:
                     return value.strip('"')
         return None
 
-    def _named_by_proxy(self, knock: Knock) -> Principal | None:
-        names = knock.headers(self._proxy_header)
+    def _named_by_proxy(self, auth_request: AuthRequest) -> Principal | None:
+        names = auth_request.headers(self._proxy_header)
         if not names:
             return None
-        if not self.trusts(knock.peer):
-            self.warn(f"{self._proxy_header} from {knock.peer} is not believed")
+        if not self.trusts(auth_request.peer):
+            self.warn(f"{self._proxy_header} from {auth_request.peer} is not believed")
             return None
         if len(names) != 1 or not names[0].strip():
             raise InvalidInput("unauthenticated", f"{self._proxy_header} must name one principal")
-        self._check_strictly(knock)
+        self._check_strictly(auth_request)
         name = names[0].strip()
         with contextlib.suppress(UnicodeError):  # the libraries read headers as Latin-1
             name = name.encode("latin-1").decode()
         return self._user(name)
 
     def _user(self, name: str) -> Principal:
-        """Return whom a proxy names."""
+        """Return the principal of a user that a proxy names."""
         rights = resolve(self._rights.grants(name), "read", self._default_market)
         return Principal("user", name, rights)
 
-    def _check_strictly(self, knock: Knock) -> None:
-        """Refuse pages of others: a browser shows this credential whichever page asks.
+    def _check_strictly(self, auth_request: AuthRequest) -> None:
+        """Refuse foreign pages: a browser sends this credential for any page.
 
-        A browser leaves out the Origin only where a page of ours reads something.
+        A browser leaves out the Origin only if a page of the server's own origin reads something.
         """
-        origin = _joined(knock.headers("Origin"))
-        if knock.page or origin is not None:
+        origin = _joined(auth_request.headers("Origin"))
+        if auth_request.page or origin is not None:
             try:
-                self._origins.check_strictly(origin, ", ".join(knock.headers("Host")))
+                self._origins.check_strictly(origin, ", ".join(auth_request.headers("Host")))
             except InvalidInput as refusal:
                 self._log(refusal, origin or "")
                 raise
 
     def _of_network(self, address: str, *, stays: bool) -> Principal | None:
-        """Return the principal of a request without a credential, None where one is required."""
+        """Return the principal of a request without a credential; None: one is required."""
         publishes = self._publish_allow.contains(address)
         if self.is_open:
             closed = self._publish_allow or self._api_keys is not None
@@ -388,28 +407,28 @@ class Gate:
         )
         return anyone(Rights(scopes)) if scopes else None
 
-    # Where from
+    # Addresses
 
-    def _is_their_own(self, address: str, knock: Knock) -> bool:
+    def _is_their_own(self, address: str, auth_request: AuthRequest) -> bool:
         """Return whether the address identifies this caller rather than a shared proxy."""
-        if not any(knock.headers(name) for name in FORWARDED):
+        if not any(auth_request.headers(name) for name in FORWARDED):
             return True
-        return self.trusts(knock.peer) and not self.trusts(address)
+        return self.trusts(auth_request.peer) and not self.trusts(address)
 
-    def _address(self, knock: Knock) -> tuple[str, bool]:
-        forwarded = knock.headers("X-Forwarded-For")
-        if self.trusts(knock.peer):
-            return client_address(knock.peer, forwarded, self._proxies), True
-        proxied = any(knock.headers(name) for name in FORWARDED)
-        if proxied and _asks_for_others(knock):
+    def _address(self, auth_request: AuthRequest) -> tuple[str, bool]:
+        forwarded = auth_request.headers("X-Forwarded-For")
+        if self.trusts(auth_request.peer):
+            return client_address(auth_request.peer, forwarded, self._proxies), True
+        proxied = any(auth_request.headers(name) for name in FORWARDED)
+        if proxied and _asks_for_others(auth_request):
             self.warn(
-                f"{knock.peer} forwards requests of others and isn't trusted, so all of them look "
-                "like one address"
+                f"{auth_request.peer} forwards requests of others and isn't trusted, so all of "
+                "them look like one address"
             )
-        return knock.peer, proxied
+        return auth_request.peer, proxied
 
     def warn(self, what: str) -> None:
-        """Count what somebody does who isn't a trusted proxy, and log it now and then."""
+        """Count what an untrusted proxy does, and log a warning now and then."""
         self._refusals.add("untrusted_proxy")
         if self._warnings.count():
             logger.warning("%s; if that is your proxy, add it to TRUSTED_PROXIES", what)
@@ -421,40 +440,41 @@ class Gate:
 
 
 def unauthenticated() -> InvalidInput:
-    """Make the refusal of whoever hasn't said who they are."""
+    """Return the refusal of a caller that isn't authenticated."""
     return InvalidInput(
         "unauthenticated", "Say who you are: Authorization: Bearer, with a token or an API key"
     )
 
 
 def keys_unavailable() -> InvalidInput:
-    """Make the refusal of a token that can't be checked now."""
+    """Return the refusal of a token that can't be verified now."""
     return InvalidInput("keys_unavailable", "Tokens can't be checked now", retry_after=1)
 
 
 _READERS: Final = frozenset({"read", "admin"})
 
 
-def _asks_for_others(knock: Knock) -> bool:
+def _asks_for_others(auth_request: AuthRequest) -> bool:
     """Return whether forwarding headers name another address than the peer's.
 
-    A balancer may send the client's address twice, by the PROXY protocol and in X-Forwarded-For.
-    Then the peer is the client, and we must not advise to trust it as a proxy.
+    A load balancer may send the client's address twice, by the PROXY protocol and in
+    X-Forwarded-For. Then the peer is the client, and the warning must not advise to trust it as a
+    proxy.
     """
     return any(
-        plain(hop) != knock.peer
+        plain(hop) != auth_request.peer
         for name in FORWARDED
-        for value in knock.headers(name)
+        for value in auth_request.headers(name)
         for hop in value.split(",")
     )
 
 
-def _in_header(knock: Knock) -> str | None:
-    for value in knock.headers("Authorization"):
+def _in_header(auth_request: AuthRequest) -> str | None:
+    for value in auth_request.headers("Authorization"):
         scheme, _, credential = value.strip().partition(" ")
         if scheme.lower() == "bearer" and credential.strip():
             return credential.strip()
-    return next(iter(knock.headers("X-API-Key")), None)
+    return next(iter(auth_request.headers("X-API-Key")), None)
 
 
 def _in_subprotocol(offered: Sequence[str]) -> str | None:
@@ -463,7 +483,7 @@ def _in_subprotocol(offered: Sequence[str]) -> str | None:
             coded = protocol.removeprefix(BEARER_PROTOCOL_BASE64)
             try:
                 return base64.urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode()
-            except ValueError:  # of base64, of ASCII or of UTF-8
+            except ValueError:  # invalid base64, ASCII or UTF-8
                 raise InvalidInput("invalid_token", "The token isn't valid base64url") from None
         if protocol.startswith(BEARER_PROTOCOL):
             return protocol.removeprefix(BEARER_PROTOCOL)

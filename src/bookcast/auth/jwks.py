@@ -9,24 +9,35 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import jwt
 
+from bookcast.background import Periodic
 from bookcast.errors import BookcastError, InvalidInput, SettingError
 from bookcast.fetch import fetch_json
+from bookcast.timing import Times
 
 logger = logging.getLogger(__name__)
 
-REFRESH_SECONDS: Final = 300.0
-"""Keys that were withdrawn are believed no longer than this."""
 
-RETRY_SECONDS: Final = 5.0
-"""Tokens with made-up key ids make us ask the issuer no more often than this."""
+class JwksTimes(Times, frozen=True, kw_only=True):
+    """Intervals of asking an issuer for its keys.
 
-TIMEOUT_SECONDS: Final = 5.0
+    Attributes:
+        refresh_seconds: keys that were withdrawn are believed no longer than this.
+        retry_seconds: tokens with made-up key ids make us ask the issuer no more often than this;
+            a failed attempt is made again after it.
+        timeout_seconds: a read of the answer is waited for so long; the whole of it twice as long.
+    """
+
+    LONGER: ClassVar = (("refresh_seconds", 1, "retry_seconds"),)
+
+    refresh_seconds: float = 300.0
+    retry_seconds: float = 5.0
+    timeout_seconds: float = 5.0
 
 
 class UnknownKey(BookcastError):
@@ -45,17 +56,19 @@ class Jwks:
         *,
         clock: Callable[[], float] = time.monotonic,
         fetch: Callable[[], Any] | None = None,
+        times: JwksTimes | None = None,
     ) -> None:
+        self._times = times or JwksTimes()
         scheme = urlsplit(url).scheme.lower()
         if scheme not in {"", "file", "http", "https"}:
             raise SettingError(
                 f"AUTH_JWKS_URL is {url!r}; it must be an http(s):// or file:// address, or a path"
             )
         self.url = url if scheme else Path(url).absolute().as_uri()
-        self._fetch = fetch or _reader(self.url)
+        self._fetch = fetch or _reader(self.url, self._times.timeout_seconds)
         self._clock = clock
         self._keys: list[jwt.PyJWK] = []
-        self._asked_at = -RETRY_SECONDS
+        self._asked_at = -self._times.retry_seconds
         self._asking: asyncio.Task[None] | None = None
         self.fault = "they haven't been asked for yet"
         """Why the newest attempt to get the keys failed; empty when it didn't."""
@@ -91,7 +104,8 @@ class Jwks:
 
     @property
     def _may_ask(self) -> bool:
-        return self._asking is not None or self._clock() - self._asked_at >= RETRY_SECONDS
+        since = self._clock() - self._asked_at
+        return self._asking is not None or since >= self._times.retry_seconds
 
     async def ask(self) -> None:
         """Ask for the keys, unless that has just been done."""
@@ -105,15 +119,17 @@ class Jwks:
             self._asking = asyncio.create_task(self._ask(), name="jwks")
         await asyncio.shield(self._asking)
 
-    async def run(self) -> None:
-        """Ask again and again, until cancelled."""
-        while True:
-            await self.refresh()
-            await asyncio.sleep(REFRESH_SECONDS if not self.fault else RETRY_SECONDS)
+    def refreshing(self) -> Periodic:
+        """Return what asks for the keys as soon as it is started, and again and again."""
+
+        def next_in() -> float:
+            return self._times.retry_seconds if self.fault else self._times.refresh_seconds
+
+        return Periodic(self.refresh, next_in, "keys", first=0)
 
     async def _ask(self) -> None:
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS * 2):  # each read has its own
+            async with asyncio.timeout(self._times.timeout_seconds * 2):  # each read has its own
                 found = await asyncio.to_thread(self._fetch)
             self._keys = _usable(found)
             self.fault = ""
@@ -127,9 +143,9 @@ class Jwks:
             self._asking = None
 
 
-def _reader(url: str) -> Callable[[], Any]:
+def _reader(url: str, timeout: float) -> Callable[[], Any]:
     if urlsplit(url).scheme.lower() != "file":
-        return functools.partial(fetch_json, url, timeout=TIMEOUT_SECONDS)
+        return functools.partial(fetch_json, url, timeout=timeout)
     path = url2pathname(urlsplit(url).path)
     return lambda: json.loads(Path(path).read_bytes())
 

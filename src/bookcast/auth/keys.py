@@ -1,4 +1,4 @@
-"""API keys, of which only hashes are kept, and rights of principals: both from files."""
+"""API keys, of which only hashes are kept, and rights of principals; both come from files."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bookcast.auth.principal import Grant, Principal, read_grant, resolve
 from bookcast.errors import InvalidInput, SettingError
 
 PREFIX: Final = "bck_"
-"""Our keys begin with this, so that scanners find one where it shouldn't be."""
+"""The beginning of every API key, so that scanners find a leaked one."""
 
 SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
 class RightsFile:
-    """``AUTH_RIGHTS_FILE``: what principals may do where their token doesn't say it."""
+    """``AUTH_RIGHTS_FILE``: rights of principals, where their token leaves them open."""
 
     def __init__(
         self, default: Grant | None = None, principals: dict[str, Grant] | None = None
@@ -34,7 +34,7 @@ class RightsFile:
         """Read the file.
 
         Raises:
-            SettingError: naming the setting and the place.
+            SettingError: names the setting and the place in the file.
         """
         tables = _read_tables("AUTH_RIGHTS_FILE", path, {"default", "principals"})
         try:
@@ -48,13 +48,13 @@ class RightsFile:
         return cls(default, principals)
 
     def grants(self, name: str) -> list[Grant]:
-        """Return the grants of a principal: its own before the default."""
+        """Return the grants of a principal: its own grant, then the default one."""
         special = self._principals.get(name)
         return [self._default] if special is None else [special, self._default]
 
 
 class ApiKeys:
-    """``AUTH_API_KEYS_FILE``: keys that don't expire, for publishers."""
+    """``AUTH_API_KEYS_FILE``: keys of publishers, which don't expire."""
 
     def __init__(self, principals: dict[str, Principal]) -> None:
         self._principals = principals
@@ -64,7 +64,7 @@ class ApiKeys:
         """Read the file.
 
         Raises:
-            SettingError: naming the setting and the place.
+            SettingError: names the setting and the place in the file.
         """
         found: dict[str, Principal] = {}
         tables = _read_tables("AUTH_API_KEYS_FILE", path, {"keys"})
@@ -98,12 +98,12 @@ class ApiKeys:
         return self._principals.get(_hash(key))
 
     def of(self, digest: str) -> Principal | None:
-        """Return whose key has this hash, None when it isn't one any more."""
+        """Return the principal whose key has this hash; None: the file has no such key now."""
         return self._principals.get(digest)
 
 
 def make_key() -> tuple[str, str]:
-    """Make a new key; give it and its hash. It is random enough for a plain hash to hide it."""
+    """Return a new key and its hash. The key is random enough for a plain hash to hide it."""
     key = PREFIX + secrets.token_urlsafe(32)
     return key, _hash(key)
 
@@ -120,10 +120,10 @@ def _named(tables: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def read_secrets(path: str) -> dict[str, str]:
-    """Read ``AUTH_JWT_SECRETS_FILE``: secrets by their ``kid``.
+    """Return the secrets of ``AUTH_JWT_SECRETS_FILE`` by their ``kid``.
 
     Raises:
-        SettingError: naming the setting and the place.
+        SettingError: names the setting and the place in the file.
     """
     setting = "AUTH_JWT_SECRETS_FILE"
     tables = _read_tables(setting, path, {"secrets"})
@@ -156,7 +156,7 @@ def _read_tables(setting: str, path: str, known: set[str]) -> dict[str, Any]:
 
 
 def key_table(name: str, digest: str, grant: Grant) -> str:
-    """Write the lines of ``AUTH_API_KEYS_FILE`` for a key."""
+    """Return the lines of ``AUTH_API_KEYS_FILE`` for a key."""
     lines = [f"[keys.{_toml(name)}]", f'sha256 = "{digest}"']
     for field, value in msgspec.to_builtins(grant).items():
         lines.append(f"{field} = {_toml(value)}")
@@ -164,5 +164,5 @@ def key_table(name: str, digest: str, grant: Grant) -> str:
 
 
 def _toml(value: Any) -> str:
-    """Write a value as TOML: texts, numbers and lists of them are written as in JSON."""
+    """Return a value as TOML. Texts, numbers and lists of them are the same as in JSON."""
     return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")

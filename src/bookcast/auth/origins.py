@@ -1,7 +1,7 @@
-"""Which names this server answers to, and which web pages may use it.
+"""Which host names this server answers to, and which web pages may use it.
 
-Names and origins are compared by what they mean: letter case, a default port, a dot or a slash at
-the end and the two schemes of a WebSocket make no difference.
+Names and origins are normalised before they are compared: letter case, a default port, a final dot
+or slash and the two schemes of a WebSocket make no difference.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from bookcast.errors import InvalidInput
 from bookcast.settings import Settings
 
 _SCHEMES: Final = {"ws": "http", "wss": "https"}
-"""A page's origin has the scheme of HTTP; some programs write that of the WebSocket."""
+"""A page's origin has the scheme of HTTP; some programs write that of WebSocket instead."""
 
 _PORTS: Final = {"http": 80, "https": 443}
 
 MAX_SHOWN: Final = 256
-"""So much of an origin or host is repeated in a refusal. A name has at most 253 characters."""
+"""A refusal repeats this much of an origin or host. A host name has at most 253 characters."""
 
 _HOST: Final = r"(?P<name>[\w.-]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>[0-9]{0,5}))?"
 _NETLOC: Final = re.compile(_HOST)
@@ -30,7 +30,7 @@ _FILE: Final = re.compile(r"(?i)null|file:.*")
 
 
 class Origin(NamedTuple):
-    """The origin of a page (RFC 6454). ``port`` None: none is said, and there is no default."""
+    """The origin of a page (RFC 6454). ``port`` None: not given, and without a default."""
 
     scheme: str
     name: str
@@ -38,7 +38,7 @@ class Origin(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Origin | None:
-        """Read an origin, also in national letters; None when it isn't one, or that of no site."""
+        """Return an origin, also one with non-ASCII letters; None if it isn't a site's origin."""
         found = _ORIGIN.fullmatch(text)
         if found is None or is_file(text):
             return None
@@ -49,7 +49,7 @@ class Origin(NamedTuple):
 
 
 def is_file(origin: str) -> bool:
-    """Return whether an Origin header is a file's, a sandbox's or another of no site."""
+    """Return whether an Origin header is that of a page without a site: a file, a sandbox."""
     return _FILE.fullmatch(origin) is not None
 
 
@@ -71,11 +71,12 @@ def canonical(name: str) -> str:
 
 
 class OriginPolicy:
-    """Which web pages may connect and call.
+    """Decides which web pages may connect and call.
 
-    A program sends no Origin and is let through: the check keeps foreign *pages* from using a
-    visitor's browser. Development trusts pages of any localhost port, files (``null``, ``file://``)
-    and the server's own host; production the server's own host and the list.
+    A program sends no Origin and is always allowed: the check keeps foreign *pages* from using a
+    visitor's browser. In development, pages of any localhost port, files (``null``, ``file://``)
+    and the server's own host are allowed; in production, the server's own host and the listed
+    origins.
     """
 
     def __init__(self, *, allowed: Sequence[str], development: bool, listens_locally: bool) -> None:
@@ -86,7 +87,7 @@ class OriginPolicy:
 
     @classmethod
     def of(cls, settings: Settings) -> OriginPolicy:
-        """Make the policy that the settings ask for."""
+        """Return the policy for the settings."""
         return cls(
             allowed=settings.allowed_origins,
             development=not settings.production,
@@ -97,7 +98,7 @@ class OriginPolicy:
         """Check that the origin of a request is allowed, given its Host header.
 
         Raises:
-            InvalidInput: naming the setting that would allow it, if there is one.
+            InvalidInput: names the setting that would allow it, if there is one.
         """
         if origin is None or self._allows(origin, host or ""):
             return
@@ -119,10 +120,10 @@ class OriginPolicy:
         raise InvalidInput("origin_not_allowed", what)
 
     def check_strictly(self, origin: str | None, host: str | None) -> None:
-        """Check that a page is known by name: a browser adds cookies to the requests of any page.
+        """Check that a page is listed by name: a browser adds cookies to the requests of any page.
 
         Raises:
-            InvalidInput: naming the setting that would allow it.
+            InvalidInput: names the setting that would allow it.
         """
         if not self.knows(origin, host):
             raise InvalidInput(
@@ -132,7 +133,7 @@ class OriginPolicy:
             )
 
     def knows(self, origin: str | None, host: str | None) -> bool:
-        """Return whether a page is the server's own, or stands in the list by its name."""
+        """Return whether a page is the server's own, or is listed by its name."""
         return origin is not None and (self._lists(origin) or _is_same(origin, host or ""))
 
     def _allows(self, origin: str, host: str) -> bool:
@@ -142,8 +143,8 @@ class OriginPolicy:
             page = _page(origin)
             if is_file(origin) or (page is not None and _is_local(page.name)):
                 return True
-            # A name that was made to point at this machine is no proof of being ours: a server
-            # for this machine alone is reached under a loopback name.
+            # In DNS rebinding, a foreign name points at this machine, so a matching name proves
+            # nothing. A server that listens only locally is reached under a loopback name.
             if self._listens_locally:
                 return False
         return _is_same(origin, host)
@@ -153,10 +154,10 @@ class OriginPolicy:
 
 
 class HostPolicy:
-    """Which host names a request may be for.
+    """Decides which host names a request may be for.
 
-    A page whose name was made to point at this machine (DNS rebinding) is of the same origin as
-    what it finds here: only the name gives it away.
+    In DNS rebinding, a foreign page's name points at this machine. For the browser, the page and
+    the server then have the same origin: only the name gives it away.
     """
 
     def __init__(self, *, allowed: Sequence[str], loopback_only: bool) -> None:
@@ -165,15 +166,15 @@ class HostPolicy:
 
     @classmethod
     def of(cls, settings: Settings) -> HostPolicy:
-        """Make the policy that the settings ask for."""
+        """Return the policy for the settings."""
         local = not settings.production and is_loopback(settings.address)
         return cls(allowed=settings.allowed_hosts, loopback_only=local)
 
     def check(self, host: str, *, proxied: bool = False) -> None:
-        """Check that the Host header is a name of ours. A trusted proxy may serve under any name.
+        """Check that the Host header has an allowed name. A trusted proxy may serve under any name.
 
         Raises:
-            InvalidInput: naming the setting that would allow it.
+            InvalidInput: names the setting that would allow it.
         """
         if not self._allowed and (proxied or not self._loopback_only):
             return
@@ -190,7 +191,7 @@ class HostPolicy:
 
 
 def _page(header: str) -> Origin | None:
-    """Read an Origin header. Browsers write names in ASCII: other letters only look like them."""
+    """Return a header's origin. Browsers write names in ASCII; other letters may be lookalikes."""
     return Origin.of(header) if header.isascii() else None
 
 
@@ -199,7 +200,7 @@ def _is_local(name: str) -> bool:
 
 
 def _name_in(host: str) -> str:
-    """Return the canonical name of a host that may have a port; empty when it isn't one.
+    """Return the canonical name of a host that may have a port; empty if it isn't a host.
 
     An IPv6 address may lack its brackets, as in a list of hosts.
     """
@@ -210,7 +211,7 @@ def _name_in(host: str) -> str:
 
 
 def _is_same(origin: str, host: str) -> bool:
-    """Return whether a page comes from the host that was asked; without a port, its scheme's."""
+    """Return whether a page comes from the requested host; no port means the scheme's default."""
     page, asked = _page(origin), _NETLOC.fullmatch(host)
     if page is None or asked is None or not host.isascii() or page.scheme not in _PORTS:
         return False

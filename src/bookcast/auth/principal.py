@@ -1,4 +1,4 @@
-"""Somebody that was recognised, and what they may do: scopes, symbols, channels, how much."""
+"""Principals and their rights: scopes, symbols, channels, and limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from bookcast.errors import InvalidInput, explain
-from bookcast.model import CHANNELS, FUTURES_OF_HK, MARKETS, Channel, Symbol, Topic, names_of
+from bookcast.model.topics import CHANNELS, FUTURES_OF_HK, MARKETS, Channel, Symbol, Topic, names_of
 
 Scope = Literal["read", "publish", "admin"]
 SCOPES: Final[frozenset[str]] = frozenset({"read", "publish", "admin"})
@@ -21,9 +21,9 @@ MAX_PATTERNS: Final = 10_000
 
 
 class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a token's ``bookcast`` claim, a key or a file says of rights; the rest is left open.
+    """Rights in a token's ``bookcast`` claim, of an API key or in a file; unset fields are open.
 
-    Unknown fields are refused: a misspelled restriction must not be none at all.
+    Unknown fields are refused, so that a misspelt restriction isn't ignored.
 
     ``symbols`` are patterns with * and ?: ``US.*``, ``HK.00700``. ``max_depth``: levels of a book.
     ``min_interval_ms``: of all views. ``max_subscriptions``: of one connection.
@@ -40,7 +40,7 @@ class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 class Rights(msgspec.Struct, frozen=True):
     """What a principal may do. ``symbols`` and ``channels``: None stands for all.
 
-    ``refusal``: why there are no scopes, where that needs a sentence of its own.
+    ``refusal``: why there are no scopes, if that needs its own message.
     """
 
     scopes: frozenset[str] = frozenset({"read"})
@@ -52,10 +52,10 @@ class Rights(msgspec.Struct, frozen=True):
     refusal: str = ""
 
     def check(self, scope: Scope, topic: Topic | None = None) -> None:
-        """Check that these rights include a scope, for this topic if one is given.
+        """Check that these rights include a scope, for a topic if one is given.
 
         Raises:
-            InvalidInput: naming the right that is missing.
+            InvalidInput: names the missing right.
         """
         if scope not in self.scopes:
             missing = f"This takes the scope '{scope}', which you don't have"
@@ -85,7 +85,7 @@ class Rights(msgspec.Struct, frozen=True):
         return True
 
     def depth(self, asked: int | None) -> int | None:
-        """Return how many levels of a book a view gets, of those asked for; None: all."""
+        """Return how many of the requested levels of a book a view gets; None: all."""
         if self.max_depth is None or asked is None:
             return self.max_depth if asked is None else asked
         return min(asked, self.max_depth)
@@ -96,12 +96,17 @@ NOTHING: Final = Rights(frozenset())
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Somebody that was recognised.
+    """An authenticated caller, or :data:`ANYONE`.
 
-    ``kind`` tells how (``jwt``, ``key``, ``user``, :data:`ANYONE`), ``expires_at`` until when, in
-    seconds since 1970; None: for good. ``key``: the fingerprint of what the credential was checked
-    with. ``subject`` and ``granted``: who that is for AUTH_RIGHTS_FILE, and what the credential
-    says of rights; both are looked at again when keys or rights change.
+    Attributes:
+        kind: how the caller was authenticated: ``jwt``, ``key``, ``user``, or :data:`ANYONE`.
+        name: the principal's name, unique within its kind.
+        rights: what it may do.
+        expires_at: when its credential expires, in seconds since 1970; None: never.
+        key: the fingerprint of the key that verified the credential.
+        subject: its name in AUTH_RIGHTS_FILE.
+        granted: the rights in the credential. ``subject`` and ``granted`` are used again when keys
+            or rights change.
     """
 
     kind: str
@@ -114,12 +119,12 @@ class Principal(msgspec.Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """What sets them apart from all others, however those were recognised."""
-        return sys.intern(f"{self.kind}:{self.name}")  # kept with each of their sessions
+        """A unique id, whatever its kind is."""
+        return sys.intern(f"{self.kind}:{self.name}")  # shared by the principal's sessions
 
 
 def owner_of_keys(principal: Principal | None) -> str:
-    """Return whose idempotency keys somebody uses: all that aren't recognised share theirs."""
+    """Return the owner of a caller's idempotency keys; unauthenticated callers share one."""
     return principal.id if principal is not None and principal.kind != ANYONE else ""
 
 
@@ -128,19 +133,19 @@ ANYONE: Final = "anyone"
 
 @lru_cache(maxsize=16)
 def anyone(rights: Rights = EVERYTHING) -> Principal:
-    """Make the principal that all are who aren't asked who they are."""
+    """Return the principal of all callers that are served without authentication."""
     return Principal(ANYONE, "", rights)
 
 
 def resolve(
     grants: Sequence[Grant], default_scope: str, default_market: str, refusal: str = ""
 ) -> Rights:
-    """Make rights of grants: for each field, the first that says something of it counts.
+    """Return the rights from grants: for each field, the first grant that sets it counts.
 
     ``refusal``: see :class:`Rights`.
 
     Raises:
-        InvalidInput: for a scope or a pattern that can't be meant.
+        InvalidInput: for an invalid scope or pattern.
     """
     said: dict[str, Any] = {}
     for grant in reversed(grants):
@@ -164,16 +169,16 @@ def resolve(
     )
 
 
-@lru_cache(maxsize=4096)  # thousands of clients have the same
+@lru_cache(maxsize=4096)  # thousands of clients have equal rights
 def _rights(*fields: Any) -> Rights:
     return Rights(*fields)
 
 
 def read_grant(said: Any, whole: str) -> Grant:
-    """Read what a claim or a table of a file says.
+    """Return the grant in a claim or in a table of a file.
 
     Raises:
-        InvalidInput: with the place of the fault; ``whole`` is what to call all of it.
+        InvalidInput: names the wrong field; ``whole`` names the whole grant in the message.
     """
     try:
         return msgspec.convert(said, Grant)
@@ -187,9 +192,9 @@ def read_grant(said: Any, whole: str) -> Grant:
 
 
 def _canonical(pattern: str, default_market: str) -> str:
-    """Return a pattern with the default market where it names none, as symbols are given it.
+    """Return a pattern with the default market if it has none, as for symbols.
 
-    One without * and ? names a single symbol, and is written as that is.
+    A pattern without * and ? names a single symbol, and is written in that symbol's canonical form.
     """
     if pattern == "*":
         return pattern
@@ -213,7 +218,7 @@ def _expression(pattern: str) -> str:
     )
     if not rest:
         return first
-    # What follows a star is looked for once, and not again when something later doesn't fit: the
-    # first place is as good as any.
+    # The text after a star is searched for once, without backtracking: if a later part doesn't
+    # match, no other place would help.
     *between, last = rest
     return first + "".join(f"(?>.*?{part})" for part in between) + f".*{last}"

@@ -1,4 +1,4 @@
-"""JSON Web Tokens: whose they are, and what they say of rights."""
+"""JSON Web Tokens: their principal, and the rights that they grant."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ FOREIGN: Final = (
 
 
 class Keys(Protocol):
-    """Knows the keys of some algorithms."""
+    """The keys of some algorithms."""
 
     def candidates(self, key_id: str | None, algorithm: str) -> Sequence[tuple[Any, str]]:
         """Return the keys that a token may be signed with, each with its fingerprint.
 
         Raises:
-            InvalidInput: when there is none.
+            InvalidInput: there is no such key.
         """
 
 
 class OneKey:
-    """The same key for every token; ``fingerprint`` tells it from others."""
+    """The same key for every token; ``fingerprint`` identifies it."""
 
     def __init__(self, key: Any, fingerprint: str) -> None:
         self._key = key
@@ -65,7 +65,7 @@ class OneKey:
 
 
 class Secrets:
-    """Secrets of HS256: ``by_kid`` those with a name, ``nameless`` the one without."""
+    """Secrets for HS256: ``by_kid``: those with an id; ``nameless``: the one without."""
 
     def __init__(self, by_kid: Mapping[str, str], nameless: str | None) -> None:
         self._by_kid = {kid: (secret, fingerprint(secret)) for kid, secret in by_kid.items()}
@@ -74,10 +74,10 @@ class Secrets:
         self.fingerprints = frozenset(print_ for _, print_ in every)
 
     def candidates(self, key_id: str | None, _algorithm: str) -> Sequence[tuple[Any, str]]:
-        """Return the secret that a token names; all of them for one that names none.
+        """Return the secret that a token names; all secrets if it names none.
 
         Raises:
-            InvalidInput: when there is none of that name.
+            InvalidInput: there is no secret of that name.
         """
         if key_id is None:
             return [*self._nameless, *self._by_kid.values()]
@@ -91,22 +91,22 @@ class Secrets:
 
 
 def fingerprint(secret: str | bytes) -> str:
-    """Return what tells a secret from others without giving it away."""
+    """Return a hash that identifies a secret without revealing it."""
     return hashlib.sha256(secret.encode() if isinstance(secret, str) else secret).hexdigest()
 
 
 class Tokens:
-    """Checks tokens.
+    """Verifies tokens.
 
     Args:
-        keys: by algorithm. A token is only believed under the algorithm that its key is for.
+        keys: by algorithm. A token counts only under the algorithm that its key is for.
         audience, issuer, client_id: what ``aud``, ``iss`` and ``client_id`` must be; None:
             anything.
-        trusts_foreign: a scope claim that has none of our scopes counts as absent. Otherwise its
-            token has no rights: it may be for another application of the same issuer.
-        skew: seconds that the issuer's clock may differ from ours.
-        rights: what principals may do where their token doesn't say it.
-        default_market: of symbol patterns without one.
+        trusts_foreign: a scope claim without any scope of bookcast counts as absent. If False, a
+            token with such a claim has no rights: it may be for another application of the issuer.
+        skew: seconds that the issuer's clock may differ from this server's.
+        rights: rights of principals, where their token leaves them open.
+        default_market: the market of symbol patterns without one.
     """
 
     def __init__(
@@ -137,16 +137,16 @@ class Tokens:
         self._trusts_foreign = trusts_foreign
 
     def verify(self, token: str, *, max_seconds: float | None = None) -> Principal:
-        """Return the principal of a token. ``max_seconds``: it must expire within this time.
+        """Return the principal of a token. ``max_seconds``: the token must expire within this time.
 
         Raises:
             InvalidInput: ``invalid_token``, ``token_expired``, ``keys_unavailable``.
-            UnknownKey: when asking its issuer may help.
+            UnknownKey: fetching the issuer's keys again may help.
         """
         claims, key = self._claims(token)
         expires_at = _expiry(claims)
         if expires_at is not None and expires_at <= time.time():
-            expires_at += self._skew  # in the issuer's time it hasn't expired, perhaps
+            expires_at += self._skew  # by the issuer's clock it may not have expired yet
         if max_seconds is not None and (
             expires_at is None or expires_at - time.time() > max_seconds + self._skew
         ):
@@ -162,13 +162,13 @@ class Tokens:
             rights = self._resolved(subject, granted, refusal)
         except InvalidInput as error:
             raise InvalidInput("invalid_token", f"The token's claims: {error.message}") from None
-        # Where any issuer is believed, each has its own people.
+        # If any issuer is accepted, the same name of two issuers means two principals.
         if self._issuer is None:
             name = "#".join(map(_escaped, (claims["iss"], name) if claims.get("iss") else (name,)))
         return Principal("jwt", name, rights, expires_at, key, subject, granted)
 
     def renewed(self, principal: Principal) -> Principal | None:
-        """Return a principal with the rights it has now; None: its key is gone."""
+        """Return a principal with its present rights; None: its key is no longer valid."""
         if principal.key and principal.key not in self._fingerprints:
             return None
         rights = self._resolved(principal.subject, principal.granted, principal.rights.refusal)
@@ -179,7 +179,7 @@ class Tokens:
         return resolve(grants, "read", self._default_market, refusal)
 
     def _claims(self, token: str) -> tuple[dict[str, Any], str]:
-        """Return what a token says, and the fingerprint of the key that it is signed with."""
+        """Return a token's claims, and the fingerprint of the key that it is signed with."""
         if len(token) > MAX_TOKEN_LENGTH:
             raise InvalidInput("invalid_token", "The token is too long")
         try:
@@ -202,7 +202,7 @@ class Tokens:
             raise InvalidInput("token_expired", "The token has expired") from None
         except jwt.PyJWTError as error:
             said = str(error).encode("ascii", "backslashreplace").decode()
-            if type(error) is jwt.DecodeError:  # in which the library speaks of bytes and padding
+            if type(error) is jwt.DecodeError:  # the library's message is about bytes and padding
                 said = "it is no signed JSON Web Token (JWT)"
             raise InvalidInput("invalid_token", f"The token isn't valid: {said}") from None
         except (ValueError, TypeError, OverflowError, AttributeError, RecursionError):
@@ -237,7 +237,7 @@ def _is_text(said: Any) -> bool:
 
 
 def _escaped(name: str) -> str:
-    """Keep the sign between issuer and subject for that."""
+    """Escape the character that separates issuer and subject."""
     return name.replace("%", "%25").replace("#", "%23")
 
 
@@ -254,10 +254,10 @@ def _expiry(claims: dict[str, Any]) -> float | None:
 
 
 def _scope(claims: dict[str, Any], *, trusts_foreign: bool) -> tuple[str | UnsetType, str]:
-    """Return the scope that the token grants, and why it grants none where that needs a reason.
+    """Return the scope that a token grants, and why it grants none, if that needs a message.
 
-    ``scope`` is the standard claim (RFC 8693), ``scp`` the one of Entra and Okta. Providers fill
-    both with scopes of their own (``openid profile``), which mean nothing here.
+    ``scope`` is the standard claim (RFC 8693), ``scp`` that of Entra and Okta. Providers put scopes
+    of their own in both (``openid profile``), which mean nothing to bookcast.
     """
     for name in ("scope", "scp"):
         said = claims.get(name, UNSET)
@@ -276,7 +276,7 @@ def _scope(claims: dict[str, Any], *, trusts_foreign: bool) -> tuple[str | Unset
 
 
 def _granted(claims: dict[str, Any], *, trusts_foreign: bool) -> tuple[tuple[Grant, ...], str]:
-    """Return what the token grants, and why its scope grants nothing, where that has a reason."""
+    """Return what a token grants, and why its scope grants nothing, if that needs a message."""
     scope, refusal = _scope(claims, trusts_foreign=trusts_foreign)
     said = claims.get("bookcast", {})
     if isinstance(said, dict) and "scope" in said:
@@ -292,10 +292,10 @@ def keys_of(
     secrets_file: str | None = None,
     strict: bool = False,
 ) -> dict[str, Keys]:
-    """Return the keys that settings name, by algorithm; ``strict`` refuses short secrets.
+    """Return the keys that the settings name, by algorithm; ``strict`` refuses short secrets.
 
     Raises:
-        SettingError: for a key that can't be read or is of another kind.
+        SettingError: a key can't be read, or is of another kind.
     """
     keys: dict[str, Keys] = {}
     by_kid = read_secrets(secrets_file) if secrets_file is not None else {}
@@ -324,7 +324,7 @@ def _warn_of_short(name: str, secret: str, *, strict: bool = False) -> None:
         name,
         MIN_SECRET_BYTES,
     )
-    # Said once, and not again with each token.
+    # This warning is enough: the library would repeat it with each token.
     warnings.simplefilter("ignore", InsecureKeyLengthWarning)
 
 
@@ -357,12 +357,12 @@ def mint(
     private_key_file: str | None,
     secrets_file: str | None = None,
 ) -> str:
-    """Make a token that begins now and lasts so many seconds.
+    """Return a new token that is valid from now on for ``lifetime`` seconds.
 
-    Of several secrets, the last one in the file signs it: where a new one is appended, that is it.
+    Of several secrets, the last one in the file signs it: a new secret is appended there.
 
     Raises:
-        SettingError: when there is no key to sign it with.
+        SettingError: there is no key to sign it with.
     """
     now = int(time.time())
     claims = {"iat": now, "exp": now + round(lifetime), **claims}

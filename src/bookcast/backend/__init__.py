@@ -1,1 +1,1 @@
-"""What a node stands on: its engine and its cluster, in memory or in Redis."""
+"""The backend of a node: its engine and its cluster, in memory or in Redis."""

@@ -1,4 +1,4 @@
-"""What a node stands on: its engine, and what it shares with other nodes."""
+"""The backend of a node: its engine, and what it shares with other nodes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bookcast.sessions.store.base import SessionStore
 
 
 class Backend(ABC):
-    """The engine and the cluster of a node, which are made, begin and end together.
+    """The engine and the cluster of a node, which are made, started and stopped together.
 
     Attributes:
         engine: publishes, keeps the logs, counts the interests.
         cluster: the other nodes.
-        sessions: where clients find what they left behind, at whichever node.
+        sessions: the store of sessions, in which clients find what they left at any node.
     """
 
     engine: Engine
@@ -26,31 +26,32 @@ class Backend(ABC):
     @property
     @abstractmethod
     def is_reached(self) -> bool:
-        """Whether it has been reached once: until then this node can serve nobody."""
+        """Whether the backend has been reached once. Until then this node can serve no client."""
 
     @abstractmethod
     def attach(
         self, *, away: Callable[[], None], returned: Callable[[], None] = lambda: None
     ) -> None:
-        """Connect who has to know how it is; call it before :meth:`start`.
+        """Set the functions to call when the backend's state changes. Call it before :meth:`start`.
 
         Args:
-            away: called soon after it was found to be away.
-            returned: called when it is back, or has forgotten this node: sessions are saved anew.
+            away: called soon after the backend has become unreachable.
+            returned: called when the backend is back, or has lost this node's data: sessions are
+                saved again.
         """
 
     @abstractmethod
     async def start(self) -> None:
-        """Begin. A backend that can't be reached is away, which is no failure."""
+        """Start. If the backend can't be reached, it is away; that isn't an error."""
 
     @abstractmethod
     async def renew(self, url: str) -> None:
-        """Take over another password for where it is.
+        """Use another password for the backend.
 
         Raises:
-            SettingError: when that is refused; then nothing has changed.
+            SettingError: the backend refuses the password; then nothing has changed.
         """
 
     @abstractmethod
     async def stop(self) -> None:
-        """End, after the feed has."""
+        """Stop, after the feed has stopped."""

@@ -1,4 +1,4 @@
-"""What a single node stands on: everything in this process's memory."""
+"""The backend of a single node: everything in this process's memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from bookcast.cluster.feed_status.memory import MemoryFeedStatus
 from bookcast.cluster.members.base import Node
 from bookcast.cluster.members.memory import MemoryMembers
 from bookcast.engine.memory import MemoryEngine
-from bookcast.model.log import LogRules
+from bookcast.model.topic_log import LogRules
 from bookcast.sessions.store.memory import MemorySessionStore
 
 
 class MemoryBackend(Backend):
-    """It is always there. ``myself``: what this node is. ``rules``: the bounds of its logs."""
+    """A backend that is never away.
+
+    ``myself`` returns the description of this node. ``rules``: the bounds of its logs.
+    """
 
     is_reached = True
 
@@ -36,16 +39,16 @@ class MemoryBackend(Backend):
     def attach(
         self, *, away: Callable[[], None], returned: Callable[[], None] = lambda: None
     ) -> None:
-        """It is never away."""
+        """Do nothing: this backend is never away."""
 
     async def start(self) -> None:
-        """There is nothing to begin."""
+        """Do nothing."""
 
     async def renew(self, url: str) -> None:
-        """It has no password."""
+        """Do nothing: this backend has no password."""
 
     async def stop(self) -> None:
-        """End."""
+        """Stop."""
         await self.cluster.election.resign()
         await self.cluster.demand.close()
         await self.cluster.members.close()

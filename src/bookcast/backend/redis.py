@@ -1,4 +1,4 @@
-"""What a node of several stands on: Redis, and what happens when that goes away and comes back."""
+"""The backend of several nodes: Redis, and what happens when it goes away and comes back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from bookcast.backend.base import Backend
-from bookcast.background import Work
+from bookcast.background import BackgroundTasks
 from bookcast.backplane.base import Backplane
 from bookcast.backplane.breaker import Breaker, BreakerTimes
 from bookcast.backplane.link import Link, LinkSettings
@@ -24,9 +24,9 @@ from bookcast.cluster.election.redis import ElectionTimes, RedisElection
 from bookcast.cluster.feed_status.redis import RedisFeedStatus
 from bookcast.cluster.members.base import Node
 from bookcast.cluster.members.redis import RedisMembers
-from bookcast.engine.redis import RedisEngine, RedisRules
-from bookcast.engine.times import EngineTimes
-from bookcast.model import Update
+from bookcast.engine.redis.engine import RedisEngine, RedisRules
+from bookcast.engine.redis.times import EngineTimes
+from bookcast.model.updates import Update
 from bookcast.sessions.store.base import SessionStore
 from bookcast.sessions.store.memory import MemorySessionStore
 from bookcast.sessions.store.records import SessionRecords
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 class RedisTimes(msgspec.Struct, frozen=True):
-    """The intervals of all that stands on Redis."""
+    """The intervals of all parts that use Redis."""
 
     breaker: BreakerTimes = BreakerTimes()
     pulse: PulseTimes = PulseTimes()
@@ -48,15 +48,15 @@ class RedisTimes(msgspec.Struct, frozen=True):
 
 
 class RedisBackend(Backend):
-    """Makes the Redis twins of a node, which share one link, one subscription and one breaker.
+    """Makes a node's Redis twins, which share one link, one subscription and one breaker.
 
     Args:
-        settings: where Redis is.
-        myself: what this node says of itself.
-        rules: what holds for its engine.
-        session_ttl: seconds that a session waits for its client.
-        times: how often things are done.
-        clock: seconds since 1970.
+        settings: how to reach Redis.
+        myself: returns the description of this node.
+        rules: rules of the engine.
+        session_ttl: seconds that a lost client's session is kept.
+        times: the intervals.
+        clock: returns seconds since 1970.
     """
 
     def __init__(
@@ -104,16 +104,16 @@ class RedisBackend(Backend):
                 times=times.sessions,
                 clock=time.monotonic,
             )
-        else:  # nobody comes back: no other node has to know of them
+        else:  # no session is kept, so other nodes need not know of them
             self.sessions = MemorySessionStore(self._members.id)
-        self._work = Work()
+        self._work = BackgroundTasks()
         self._on_away: Callable[[], None] = lambda: None
         self._on_return: Callable[[], None] = lambda: None
 
     def attach(
         self, *, away: Callable[[], None], returned: Callable[[], None] = lambda: None
     ) -> None:
-        """Connect who has to know that Redis is away, and that it is back."""
+        """Set the functions to call when Redis is away, and when it is back."""
         self._on_away, self._on_return = away, returned
 
     @property
@@ -122,24 +122,24 @@ class RedisBackend(Backend):
         return bool(self._plane.link.redis)
 
     async def start(self) -> None:
-        """Begin; when Redis can't be reached, without it."""
+        """Start; without Redis if it can't be reached."""
         await self._members.pulse.beat()
         await self.engine.start()
         self._plane.subscriber.start()
         self._members.pulse.start()
 
     async def renew(self, url: str) -> None:
-        """Log in at Redis with what another address says, from the next connection on.
+        """Log in to Redis with the password of another URL, from the next connection on.
 
         Raises:
-            SettingError: when Redis refuses it; then nothing has changed.
+            SettingError: Redis refuses the password; then nothing has changed.
         """
         await self._plane.link.renew(url)
 
     async def stop(self) -> None:
-        """End: what this node wanted counts no more."""
+        """Stop, and withdraw this node's demand."""
         await self._election.resign()
-        await self._plane.subscriber.close()  # what is heard begins work
+        await self._plane.subscriber.close()  # first, because its messages start background tasks
         await self._work.end()
         await self.engine.stop()
         await self._demand.close()
@@ -151,37 +151,36 @@ class RedisBackend(Backend):
 
     def _go_away(self, reason: str) -> None:
         """Go on without Redis."""
-        logger.warning("%s: this node goes on by itself", reason)
+        logger.warning("%s: this node goes on without Redis", reason)
         self.engine.begin_outage()
         asyncio.get_running_loop().call_soon(self._on_away)
 
     def _return(self) -> None:
-        """Go on with Redis. The election hears first of it: whoever ran the feed has precedence."""
+        """Go on with Redis. Notify the election first: the former leader has precedence."""
         left = self.engine.end_outage()
-        self._election.note_away()  # also where it was away for less than a look at the lock
+        self._election.note_away()  # even if Redis was away for less than a check of the lock
         self._plane.breaker.succeed()
         logger.warning("Redis is back")
         self._reconcile(left)
 
     def _reconcile(self, left: Sequence[tuple[Update, bool]] = ()) -> None:
-        """Make this node and Redis, which may have forgotten everything, agree again.
+        """Make this node and Redis agree again; Redis may have lost all its data.
 
-        This is the order:
+        The order:
 
-        1. The newest states that were published here meanwhile become the newest in Redis.
-        2. What this node wants, what its feed says and its sessions are told anew.
-        3. Once the states are there, all logs are read again. Earlier, what Redis has would be
-           older than what clients have seen.
-        4. An audit finds what Redis has lost beside.
+        1. The newest states that were published at this node meanwhile become the newest in Redis.
+        2. Demand, feed status and sessions of this node are written again. 3. When Redis has the
+        states, all logs are read again. Before that, Redis's data would be older than what clients
+        have seen. 4. An audit finds what else Redis has lost.
         """
-        handed_in = self.engine.republish(left, self._election.fence)
+        republished = self.engine.republish(left, self._election.fence)
         self._demand.tell_anew()
         self._feed_status.begin()
         self._on_return()
-        self._work.begin(self.engine.catch_up(handed_in), "catches up")
+        self._work.begin(self.engine.catch_up(republished), "catching up with Redis")
 
     def _hear_again(self) -> None:
-        """All channels are subscribed anew: read what may have been said meanwhile."""
+        """All channels have been subscribed again: read what was published meanwhile."""
         self._members.pulse.hear()
         self._feed_status.read_soon()
         self._demand.tell_anew()

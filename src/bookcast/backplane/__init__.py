@@ -1,1 +1,1 @@
-"""What everything that nodes share through Redis is built on: connection, channels, names."""
+"""The foundation of all Redis twins: connection, subscription, circuit breaker, key names."""

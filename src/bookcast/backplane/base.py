@@ -1,4 +1,4 @@
-"""A node's way to Redis, as everything that stands on it is given it."""
+"""A node's connection to Redis, as the Redis twins receive it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bookcast.backplane.unreadable import UnreadableLog
 
 
 class Backplane(msgspec.Struct, frozen=True):
-    """What all Redis twins of a node share.
+    """The parts that all Redis twins of a node share.
 
     Attributes:
         link: calls scripts.
         subscriber: listens on channels.
-        breaker: whether Redis is there.
-        unreadable: is told what another node wrote and this one can't read.
+        breaker: knows whether Redis is away.
+        unreadable: counts what other nodes wrote and this one can't read.
     """
 
     link: Link

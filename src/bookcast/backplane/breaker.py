@@ -1,4 +1,4 @@
-"""A circuit breaker: whether to ask somebody who may be away, and when to look again."""
+"""A circuit breaker: whether Redis may be called, and when to probe it again."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from bookcast.timing import Times
 
 
 class BreakerTimes(Times, frozen=True, kw_only=True):
-    """When to look again, in seconds.
+    """The intervals of a breaker, in seconds.
 
-    ``first`` and ``most``: the waits between looks grow from the one to the other, with jitter.
-    ``steady``: where it opens again sooner than this, they don't begin anew.
+    Attributes:
+        first: the first delay before a probe. Delays grow up to ``most``, with jitter.
+        most: the longest delay.
+        steady: if the breaker opens again sooner than this, the delays aren't reset.
     """
 
     LONGER: ClassVar = (("most", 1, "first"), ("steady", 2, "most"))
@@ -26,14 +28,14 @@ class BreakerTimes(Times, frozen=True, kw_only=True):
 
 
 class Breaker:
-    """Closed while all is well; open from a failure until somebody has looked and found it well.
+    """Closed while Redis works; open from a failure until a probe succeeds.
 
     Args:
         clock: monotonic seconds.
-        random: 0 to 1; takes away up to half of each wait, so that many nodes don't come back at
-            the same moment.
-        opens: called when it opens, with the reason.
-        times: when to look again.
+        random: returns 0 to 1. It shortens each delay by up to half, so that many nodes don't
+            probe at the same moment.
+        opens: called with the reason when it opens.
+        times: the intervals.
     """
 
     opened = counter("bookcast_engine_outages", "How often Redis was away")
@@ -55,29 +57,29 @@ class Breaker:
         self.reason = ""
         """Why it is open, in words."""
         self.since = 0.0
-        """When it opened last, in the clock's seconds."""
+        """When it last opened, in the clock's seconds."""
 
     def fail(self, reason: str) -> None:
-        """Note a failure: it opens, if it wasn't open."""
+        """Note a failure: the breaker opens, if it was closed."""
         self.reason = reason
         if self.is_open:
             return
         now = self._clock()
         if now - self._closed_at > self._times.steady:
-            self._attempts = 0  # else it was well for a moment only
+            self._attempts = 0  # else it was closed only briefly
         self.is_open = True
         self.opened += 1
         self.since = now
         self._opens(reason)
 
     def succeed(self) -> None:
-        """Note that somebody has looked, and all is well."""
+        """Note that a probe succeeded: the breaker closes."""
         self.is_open = False
         self.reason = ""
         self._closed_at = self._clock()
 
     def wait(self) -> float:
-        """Return the seconds until the next look."""
+        """Return the seconds until the next probe."""
         self._attempts += 1
         return backoff.delay(
             self._attempts, self._random(), first=self._times.first, most=self._times.most

@@ -1,4 +1,4 @@
-"""The way to Redis, a single one or a Cluster: scripts, subscriptions, and what went wrong."""
+"""The connection to Redis, single or Cluster: it calls scripts and explains errors in words."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SCRIPTS: Final = {
 }
 
 LOST: Final = (RedisError, OSError, RuntimeError)
-"""What is raised when a connection is lost; the last by uvloop, for writing to it a bit late."""
+"""Errors of a lost connection. uvloop raises RuntimeError for a write to a closed transport."""
 
 CAUSES: Final = {
     "ostname mismatch": "its certificate is for another name than the one in REDIS_URL: ",
@@ -58,25 +58,25 @@ CAUSES: Final = {
     "Name or service not known": "the host in REDIS_URL is not known: ",
     "No address associated": "the host in REDIS_URL is not known: ",
 }
-"""What to look at first, by a sign in an error's text; the first that fits."""
+"""The likely cause, by a part of the error's text. The first match counts."""
 
 MAX_ROUNDS: Final = 8
-"""So many rounds of calls are under way at once, where there are connections for them."""
+"""At most so many rounds of calls run at once, where there are connections for them."""
 
 MAX_TOGETHER: Final = 500
-"""So many calls go out together at most; those that matter most go first."""
+"""At most so many calls go out in one round; vital calls go first."""
 
 STOOD_STILL: Final = 1.5
-"""What takes so many times the time-out was held up on this side."""
+"""If a call took longer than this many timeouts, our own loop was stalled, not Redis."""
 
 NO_RETRY: Final = Retry(NoBackoff(), 0, supported_errors=())
-"""The library would try again by itself, and do twice what had been done."""
+"""Turns off the library's own retries, which could execute a call twice."""
 
 
 class LinkSettings(msgspec.Struct, frozen=True):
-    """Where Redis is. ``timeout``: seconds that an answer, or a free connection, may take.
+    """The address of Redis. ``timeout``: seconds to wait for an answer, or for a free connection.
 
-    ``prefix``: what all names of this deployment begin with.
+    ``prefix``: the beginning of all names of this deployment.
     """
 
     url: str
@@ -100,10 +100,10 @@ class _Call(msgspec.Struct):
 
 
 class _ByAddress(Connection):
-    """Looks a name up first, and then connects to an address.
+    """Resolves the host name itself, then connects to the address.
 
-    Where uvloop does both, and is cancelled while the name server is slow, nobody hears of its
-    failure, which the loop takes for a fault of ours.
+    When uvloop does both and is cancelled during a slow lookup, nobody awaits the lookup's failure,
+    and the loop reports it as an unhandled error.
     """
 
     _address = ""
@@ -129,7 +129,7 @@ class _ByAddress(Connection):
 
 
 class _ByAddressWithTls(_ByAddress, SSLConnection):
-    """The same, encrypted."""
+    """The same, with TLS."""
 
 
 async def _resolve(host: str, port: int) -> list[Any]:
@@ -145,11 +145,11 @@ BY_ADDRESS: Final[Mapping[Any, Any]] = {
 class Link:
     """Calls scripts. All calls of one turn of the event loop go out together.
 
-    ``breaker`` is told when a vital call fails; while it is open, only it that looks whether Redis
-    is back gets through.
+    A failed vital call opens ``breaker``. While it is open, only the call that probes Redis
+    is allowed.
 
     Raises:
-        StartupError: in one sentence, when the address can't be meant. Nothing is connected yet.
+        StartupError: when the URL can't be used. The constructor doesn't connect.
     """
 
     calls = counter("bookcast_engine_calls", "Scripts called in Redis")
@@ -162,29 +162,29 @@ class Link:
         self._connecting = asyncio.Lock()
         self._seats = asyncio.Semaphore(settings.max_connections)
         self._listening: Redis | None = None
-        # Clients with an earlier password, whose subscription goes on.
+        # Clients with an earlier password, whose subscriptions are still in use.
         self._outlived: list[Redis] = []
         self._shas: dict[str, str] = {}
-        # What waits for a round.
+        # Calls that wait for a round.
         self._vital: list[_Call] = []
         self._others: list[_Call] = []
         self._rounds: set[asyncio.Task[None]] = set()
         self.redis = b""
-        """What Redis it is, as far as the last pulse told."""
+        """The replication id of Redis at the last pulse: another id means another master."""
         self.keys = Keys(settings.prefix, self._database())
-        """The names of keys and channels there."""
+        """The names of keys and channels."""
 
     def _database(self) -> int:
         try:
             pool: Any = self._single(max_connections=1).connection_pool
             return int(pool.make_connection().db)
-        except Exception as error:  # noqa: BLE001 - the library raises what it likes
+        except Exception as error:  # noqa: BLE001 - the library may raise anything
             raise StartupError(f"REDIS_URL can't be used: {error}") from None
 
     @property
     @as_gauge("bookcast_engine_connections", "Connections to Redis for commands")
     def connections(self) -> int:
-        """How many connections there are for calls."""
+        """How many connections are open for calls."""
         if not isinstance(self._client, Redis):
             return 0
         pool = self._client.connection_pool
@@ -194,7 +194,7 @@ class Link:
 
     @property
     def place(self) -> str:
-        """Where it goes, without the password."""
+        """The address of Redis, without the password."""
         parts = urlsplit(self._settings.url)
         if parts.scheme == "unix":
             return parts.path
@@ -204,17 +204,17 @@ class Link:
     @property
     @as_gauge("bookcast_engine_away", "1 while Redis is away")
     def is_away(self) -> bool:
-        """Whether Redis counts as away: calls are refused, but for one that looks."""
+        """Whether Redis counts as away: calls are refused then, except for probes."""
         return self._breaker.is_open
 
     @property
     def trouble(self) -> str:
-        """Why Redis counts as away; empty while it doesn't."""
+        """Why Redis counts as away; empty while it isn't."""
         return self._breaker.reason
 
     @property
     def is_cluster(self) -> bool:
-        """Whether it is a Cluster, once that is known."""
+        """Whether Redis is a Cluster; False until the first connection."""
         return isinstance(self._client, RedisCluster)
 
     async def call(
@@ -228,14 +228,19 @@ class Link:
         looks: bool = False,
         repeat: Callable[[], Sequence[str | bytes | float]] | None = None,
     ) -> Any:
-        """Call a script of this package, and give its answer.
+        """Call a script of this package, and return its answer.
 
-        ``again``: called once more when the connection is lost, which it must bear; then with the
-        arguments that ``repeat`` gives. ``vital``: that, and if it fails all the same, Redis counts
-        as away. ``looks``: also while it does.
+        Args:
+            script: the script's name.
+            keys: its keys.
+            arguments: its arguments.
+            vital: retry like ``again``; if it fails all the same, Redis counts as away.
+            again: call it once more when the connection is lost. The script must be idempotent.
+            looks: call it also while Redis counts as away: it is the probe.
+            repeat: returns the arguments of the retry.
 
         Raises:
-            EngineAwayError: when that can't be done now; it may have been done all the same.
+            EngineAwayError: when the call failed. ``unsure``: it may have been executed.
             FencedError: when another node runs the feed.
         """
         if self._breaker.is_open and not looks:
@@ -248,9 +253,9 @@ class Link:
         return await call.outcome
 
     def pubsub(self) -> PubSub:
-        """Make a subscription, with a connection of its own. What it does raises RedisError.
+        """Return a new pub/sub object with a connection of its own. Its methods raise RedisError.
 
-        In a Cluster every node tells what is published at any.
+        In a Cluster, each node of Redis delivers the messages published at any of them.
         """
         if self._listening is None:
             self._listening = self._single(max_connections=2)
@@ -273,10 +278,11 @@ class Link:
         self._outlived = []
 
     async def renew(self, url: str) -> None:
-        """Log in with the user and password of another address of the same Redis.
+        """Log in with the user and password of a new URL of the same Redis.
 
         Raises:
-            SettingError: when that is another Redis, or Redis refuses them; nothing has changed.
+            SettingError: when the URL names another Redis, or Redis refuses the login. Nothing has
+                changed then.
         """
         if url == self._settings.url:
             return
@@ -291,7 +297,7 @@ class Link:
             self._settings = before
             raise SettingError(str(self._in_words(error, unsure=False))) from None
         except LOST as error:
-            # Nobody can tell now; what is open stays, and the next connections need the new one.
+            # Redis can't be asked now. Open connections stay; new ones use the new password.
             logger.debug("the new password can't be tried: %s", error)
         finally:
             await trial.aclose()
@@ -305,10 +311,10 @@ class Link:
         if listening is not None:
             self._outlived.append(listening)
 
-    # Together
+    # Rounds of calls
 
     def _begin_rounds(self) -> None:
-        """Begin as many rounds as there may be; what still waits goes with the next ones."""
+        """Begin as many rounds as allowed. Calls that still wait go with later rounds."""
         most = min(MAX_ROUNDS, self._settings.max_connections)
         while (self._vital or self._others) and len(self._rounds) < most:
             calls = self._vital[:MAX_TOGETHER]
@@ -322,7 +328,7 @@ class Link:
 
     def _end_round(self, calls: list[_Call], task: asyncio.Task[None]) -> None:
         self._rounds.discard(task)
-        if task.cancelled():  # perhaps before it began
+        if task.cancelled():  # perhaps before its first step
             for call in calls:
                 call.outcome.cancel()
         else:
@@ -333,7 +339,7 @@ class Link:
         began = time.monotonic()
         try:
             results = await self._run(calls)
-            # Much later than that, it was this process that stood still, and not Redis.
+            # If it took much longer than the timeout, our own loop was stalled, not Redis.
             stood_still = time.monotonic() - began > STOOD_STILL * self._settings.timeout
             undone = [isinstance(result, NoScriptError | ReadOnlyError) for result in results]
             lost = [
@@ -348,20 +354,20 @@ class Link:
                 for call in compress(calls, lost):
                     if call.repeat is not None:
                         call.arguments = call.repeat()
-                # A Redis that lost the connection may have lost the scripts as well.
+                # A Redis that was restarted has lost the scripts too.
                 answers = iter(await self._run(list(compress(calls, again)), loading=True))
                 results = [
                     next(answers) if once_more else result
                     for result, once_more in zip(results, again, strict=True)
                 ]
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told to whoever asked
+        except Exception as error:  # noqa: BLE001 - the callers get it
             results = [error] * len(calls)
             unsure = [True] * len(calls)
         for call, result, one in zip(calls, results, unsure, strict=True):
             self._answer(call, result, unsure=one)
 
     def _answer(self, call: _Call, result: Any, *, unsure: bool) -> None:
-        """Set the result of a call. ``unsure``: it may have been done the first time."""
+        """Set the result of a call. ``unsure``: the first attempt may have been executed."""
         if isinstance(result, Exception):
             self.failures += 1
             result = self._in_words(result, unsure=unsure or _may_be_done(result))
@@ -375,7 +381,7 @@ class Link:
             call.outcome.set_result(result)
 
     async def _run(self, calls: list[_Call], *, loading: bool = False) -> list[Any]:
-        """Return the result of each call, or what went wrong; ``loading``: load scripts first."""
+        """Return the result or the error of each call. ``loading``: load the scripts first."""
         try:
             client = await self._connect()
             if loading:
@@ -390,18 +396,18 @@ class Link:
                 return list(await pipeline.execute(raise_on_error=False))
         except RuntimeError as error:  # see LOST
             return [RedisConnectionError(str(error))] * len(calls)
-        except Exception as error:  # noqa: BLE001 - it is told to whoever asked
+        except Exception as error:  # noqa: BLE001 - the callers get it
             return [error] * len(calls)
 
     async def _run_one(self, client: RedisCluster, call: _Call) -> Any:
-        # The library doesn't wait for a connection here, but fails when there are enough.
+        # The Cluster client raises when all connections are in use, instead of waiting.
         async with self._seats:
             return await client.evalsha(*call.words(self._shas[call.script]))
 
     # Connections
 
     async def _connect(self) -> Redis | RedisCluster:
-        """Return the client; the first time, find out what kind of Redis it is."""
+        """Return the client. The first time, find out whether Redis is a Cluster."""
         async with self._connecting:
             if self._client is None:
                 client = await self._find()
@@ -414,7 +420,10 @@ class Link:
             return self._client
 
     async def _leave(self) -> None:
-        """Leave a Redis that is a replica by now; another one has its name, or will have it."""
+        """Close the connections to a Redis that became a replica.
+
+        New connections reach the new master, which has the same name now or soon.
+        """
         if isinstance(self._client, Redis):
             with contextlib.suppress(*LOST):
                 await self._client.connection_pool.disconnect(inuse_connections=False)
@@ -446,7 +455,7 @@ class Link:
             **self._options(),
         )
         pool.connection_class = BY_ADDRESS.get(pool.connection_class, pool.connection_class)
-        return Redis.from_pool(pool)  # which is closed with it
+        return Redis.from_pool(pool)  # which closes the pool with it
 
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -455,7 +464,7 @@ class Link:
             "socket_connect_timeout": self._settings.timeout,
             "retry": NO_RETRY,
             "client_name": "bookcast",
-            # A question that only Redis' own cloud has an answer to.
+            # Only Redis's own cloud supports these notifications.
             "maint_notifications_config": MaintNotificationsConfig(enabled=False),
         }
         if not self._settings.url.startswith("unix:"):
@@ -495,15 +504,15 @@ def _without_login(url: str) -> str:
 
 
 async def _as_it_is(response: Any) -> Any:
-    """Take what subscribers are told; the library's own way writes each into a log."""
+    """Return a push message unchanged. The library's own handler logs each of them."""
     return response
 
 
 def _may_be_done(result: Any) -> bool:
-    """Return whether a call that failed may have been done all the same: its answer never came.
+    """Return whether a failed call may have been executed: its answer never came.
 
-    A script that Redis refuses has done nothing, see ``publish.lua``; nor has one that was never
-    sent, since there was no connection, or none was free.
+    A script that Redis refuses has executed nothing, see ``publish.lua``. Nor has a call that was
+    never sent, since there was no connection, or none was free.
     """
     if isinstance(result, RedisTimeoutError | RedisConnectionError):
         refused = isinstance(result, AuthenticationError | BusyLoadingError)
@@ -520,8 +529,8 @@ def _was_never_sent(error: Exception) -> bool:
 
 
 def _may_go_well_now(result: Any, *, stood_still: bool) -> bool:
-    """Return whether a call failed in a way that it may not fail a second time."""
+    """Return whether a retry may succeed."""
     if isinstance(result, RedisTimeoutError):
         return stood_still
-    # Where there was no connection at all, trying once more can't help.
+    # A retry doesn't help where no connection could be made.
     return isinstance(result, RedisConnectionError) and not _was_never_sent(result)

@@ -1,4 +1,4 @@
-"""A node's pulse: it says that it lives, and learns by that whether Redis does, and hears it."""
+"""A node's heartbeat to Redis. Its answer shows whether Redis is there and its messages arrive."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from bookcast.timing import Times
 logger = logging.getLogger(__name__)
 
 PULSE: Final = b"pulse"
-"""What a node hears on its own channel with each of its pulses."""
+"""The message that each pulse sends to the node's own channel."""
 
 
 class PulseTimes(Times, frozen=True, kw_only=True):
-    """Of a node's pulse, in seconds.
+    """The intervals of a node's pulse, in seconds.
 
-    ``pulse``: the interval. ``deaf``: a node that hasn't heard its own for so long has lost its
-    subscription. ``living``: one that has said nothing for so long is dead, and wants nothing.
+    Attributes:
+        pulse: between two pulses.
+        deaf: a node that hasn't received its own pulse for so long has lost its subscription.
+        living: a node without a pulse for so long counts as dead, and its demand as ended.
     """
 
     LONGER: ClassVar = (("deaf", 2, "pulse"), ("living", 2, "pulse"))
@@ -33,13 +35,14 @@ class PulseTimes(Times, frozen=True, kw_only=True):
 
 
 class Pulse:
-    """Sends a pulse at an interval; while Redis is away, as often as the breaker lets it look.
+    """Sends a pulse at an interval. While Redis is away, the breaker sets the interval.
 
     Args:
-        plane: the way to Redis.
-        say: says once that the node lives. It returns False when Redis has forgotten the node.
+        plane: the node's parts of the backplane.
+        say: sends one pulse. It returns False when Redis has forgotten the node.
+        times: the intervals.
         returned: called when Redis is back after it was away.
-        forgotten: called when Redis has forgotten the node, or is another one.
+        forgotten: called when Redis has forgotten the node, or is another master.
         clock: monotonic seconds.
     """
 
@@ -63,28 +66,28 @@ class Pulse:
         self._beating = Periodic(self._beat, self._wait, "pulse")
 
     def start(self) -> None:
-        """Go on by itself from now on; the first pulse is somebody else's, see :meth:`beat`."""
+        """Start the periodic pulses. The caller sends the first one with :meth:`beat`."""
         self.hear()
         self._beating.start()
 
     def hear(self) -> None:
-        """Note that the node hears what Redis tells it."""
+        """Note that a message of Redis has arrived."""
         self._heard_at = self._clock()
 
     def beat_soon(self) -> None:
-        """Beat now rather than after the interval."""
+        """Send a pulse now rather than after the interval."""
         self._beating.trigger()
 
     async def close(self) -> None:
-        """End."""
+        """Stop."""
         await self._beating.close()
 
     async def beat(self) -> None:
-        """Send one pulse, and act on what Redis answers."""
+        """Send one pulse, and act on Redis's answer."""
         try:
             known = await self._say()
         except EngineAwayError as error:
-            logger.debug("no pulse: %s", error)
+            logger.debug("the pulse failed: %s", error)
         except Exception:
             logger.exception("a pulse met a fault of ours")
         else:

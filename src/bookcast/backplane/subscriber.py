@@ -1,4 +1,4 @@
-"""What Redis tells this node: one connection, made anew when it is lost or has gone quiet."""
+"""The node's pub/sub connection to Redis. It reconnects when the connection is lost or silent."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ logger = logging.getLogger(__name__)
 
 FIRST_DELAY: Final = 0.1
 MAX_DELAY: Final = 1.0
-"""Seconds between attempts to connect grow from the first to the last of these, with jitter."""
+"""The delay between attempts to connect grows from the first to the second, with jitter."""
 
 CANCEL_SECONDS: Final = 0.1
 
 TOGETHER: Final = 1000
-"""So many channels are named in one command."""
+"""At most so many channels are named in one command."""
 
 
 class Subscriber:
-    """Listens on channels. What is lost by a broken connection, nobody tells.
+    """Listens on channels. Messages are lost, without notice, while the connection is broken.
 
-    So ``connected`` is called whenever all channels are subscribed anew, and whoever needs what was
-    said meanwhile reads it then.
+    So ``connected`` is called whenever all channels are subscribed again. The receivers then read
+    what they may have missed.
 
     Args:
-        link: the way to Redis.
-        connected: is called when all channels are subscribed.
+        link: makes the connection to Redis.
+        connected: called when all channels are subscribed.
     """
 
     lost = counter(
@@ -53,24 +53,24 @@ class Subscriber:
         self._reading: asyncio.Task[None] | None = None
         self._sending = asyncio.Lock()
         self.trouble: str | None = "not connected yet"
-        """What is wrong with the connection, None when it is well."""
+        """What is wrong with the connection; None when it works."""
 
     def listen(self, channel: str, hear: Callable[[bytes], None]) -> None:
-        """Listen on a channel always; call it before :meth:`start`. ``hear`` is given messages."""
+        """Call ``hear`` with each message of a channel. Call this before :meth:`start`."""
         self._handlers[channel] = hear
 
     def listen_to_others(self, hear: Callable[[str, bytes], None]) -> None:
-        """Call ``hear`` with the channel and the message of whatever else is subscribed."""
+        """Call ``hear`` with channel and message of all other subscribed channels."""
         self._hear_other = hear
 
     def start(self) -> None:
-        """Connect, in the background."""
+        """Start connecting, in the background."""
         self._task = asyncio.create_task(self._run(), name="subscriber")
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Stop listening, and disconnect."""
         for task in (self._task, self._reading):
-            # Where the library connects, it may take a cancellation for a timeout of its own.
+            # While it connects, the library may mistake a cancellation for its own timeout.
             while task is not None and not task.done():
                 task.cancel()
                 await asyncio.wait([task], timeout=CANCEL_SECONDS)
@@ -79,7 +79,7 @@ class Subscriber:
             confirmed.cancel()
 
     async def subscribe(self, channels: Collection[str], patience: float) -> bool:
-        """Listen on more channels; True when Redis has confirmed them within so many seconds."""
+        """Subscribe to channels. Return True when Redis has confirmed all within ``patience`` s."""
         loop = asyncio.get_running_loop()
         new = [channel for channel in channels if channel not in self._channels]
         self._channels.update({channel: loop.create_future() for channel in new})
@@ -90,21 +90,21 @@ class Subscriber:
         return all(one.done() and not one.cancelled() for one in wanted)
 
     async def unsubscribe(self, channels: Collection[str]) -> None:
-        """Listen on some channels no more."""
+        """Unsubscribe from channels."""
         known = [channel for channel in channels if channel in self._channels]
         for channel in known:
             self._channels.pop(channel).cancel()
         await self._send("unsubscribe", known)
 
     def reconnect(self, reason: str) -> None:
-        """Begin anew: the connection looks well and isn't."""
+        """Replace a connection that looks open but doesn't work."""
         self.trouble = reason
         if self._reading is not None:
             self._reading.cancel()
 
     async def _send(self, command: str, channels: list[str]) -> None:
         if self._pubsub is None:
-            return  # all are named when it connects
+            return  # all channels are subscribed when it connects
         pubsub = self._pubsub
         try:
             async with self._sending:
@@ -151,7 +151,7 @@ class Subscriber:
             while unconfirmed:
                 unconfirmed.discard(self._take(await pubsub.parse_response()))
             self._pubsub, self.trouble = pubsub, None
-            # Some may have been added meanwhile.
+            # Channels may have been added during the awaits.
             await self._send("subscribe", [one for one in self._channels if one not in channels])
             self._connected()
             while True:
@@ -160,15 +160,15 @@ class Subscriber:
             if self._pubsub is not pubsub:
                 await _close(pubsub)
 
-    def _take(self, said: Any) -> str:
-        """Take what Redis says; give the channel that it confirms."""
-        kind, where = said[0], said[1]
+    def _take(self, response: Any) -> str:
+        """Process a message of Redis. Return the channel that it confirms, else ""."""
+        kind, where = response[0], response[1]
         channel: str = where.decode() if isinstance(where, bytes) else where
         if kind in {b"message", "message"}:
             try:
-                self._hear(channel, said[2])
+                self._hear(channel, response[2])
             except Exception:
-                # One message that can't be read must not take the others with it.
+                # A message that can't be processed must not end the loop.
                 logger.exception("what was said on %s can't be read", channel)
         elif kind in {b"subscribe", "subscribe"}:
             confirmed = self._channels.get(channel)

@@ -1,4 +1,4 @@
-"""What other nodes wrote and this one can't read: counted, and logged once a minute."""
+"""Counts data of other nodes that this node can't read, and logs them once a minute."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bookcast.observability.counter import counter
 logger = logging.getLogger(__name__)
 
 MINUTE: Final = 60.0
-"""So often at most it is logged; and for so long after the last one the node counts as degraded."""
+"""Seconds between log lines at least, and how long the node counts as degraded afterwards."""
 
 
 class UnreadableLog:
-    """Counts what can't be read. ``clock`` returns monotonic seconds."""
+    """Counts data that can't be read. ``clock`` returns monotonic seconds."""
 
     count = counter(
         "bookcast_engine_unreadable", "What other nodes wrote and this one couldn't read"
@@ -30,7 +30,7 @@ class UnreadableLog:
         self._unlogged = 0
 
     def note(self, what: str, why: object) -> None:
-        """Note that something can't be read. ``what`` names it, ``why`` is the decoder's reason."""
+        """Count data that can't be read. ``what`` names them, ``why`` is the decoder's reason."""
         self.count += 1
         self._unlogged += 1
         self._last_at = self._clock()
@@ -38,7 +38,7 @@ class UnreadableLog:
         self.check()
 
     def check(self) -> None:
-        """Log what hasn't been logged yet, when it is time to; call it regularly."""
+        """Log what hasn't been logged yet, once a minute at most. Call it regularly."""
         now = self._clock()
         if not self._unlogged or (self._logged_at is not None and now - self._logged_at < MINUTE):
             return
@@ -52,7 +52,7 @@ class UnreadableLog:
 
     @property
     def trouble(self) -> str | None:
-        """What couldn't be read within the last minute, None where nothing was."""
+        """A sentence about the newest unreadable data of the last minute, or None."""
         if self._last_at is None or self._clock() - self._last_at >= MINUTE:
             return None
         return f"this node can't read what another wrote: {self._last}"

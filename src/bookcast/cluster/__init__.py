@@ -1,1 +1,1 @@
-"""What nodes share beside what is published: who they are, who runs the feed, what is wanted."""
+"""What the nodes of a cluster share besides updates: members, election, demand, feed status."""

@@ -1,4 +1,4 @@
-"""What a node shares with others, in one value."""
+"""The four ports of a cluster in one value."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bookcast.cluster.members.base import Members
 
 
 class Cluster(msgspec.Struct, frozen=True):
-    """The ports of a node, all on one twin: in memory for a single node, else in Redis.
+    """The ports of a node: all memory twins for a single node, else all Redis twins.
 
-    ``unreadable`` is told what another node said and this one can't read.
+    ``unreadable`` counts what other nodes sent and this one can't read.
     """
 
     members: Members

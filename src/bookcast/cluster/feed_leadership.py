@@ -1,4 +1,4 @@
-"""What happens, and in which order, when a node begins and ends to run the feed."""
+"""Starts the feed when this node is elected, and stops it when the node isn't leader any more."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from bookcast.cluster.base import Cluster
 from bookcast.cluster.demand.base import Listener
 
 
-class FeedRunner(Listener, Protocol):
-    """The feed of a node: hears what is wanted, and runs while it is this node's turn."""
+class FeedControl(Listener, Protocol):
+    """The feed of a node. It gets the demand of all nodes, and runs while this node is leader."""
 
     async def run_feed(self, fence: int) -> None:
-        """Run it, and publish under a fence; or go on under another one."""
+        """Run the feed with a fencing token; if it runs already, continue with the new one."""
 
     async def stop_feed(self) -> None:
-        """Run it no more."""
+        """Stop the feed."""
 
 
 class FeedLeadership:
-    """Lets the feed of a node run when that is elected. ``cluster``: this node's."""
+    """Runs the feed of a node while the node is leader. ``cluster``: the node's ports."""
 
-    def __init__(self, cluster: Cluster, feed: FeedRunner) -> None:
+    def __init__(self, cluster: Cluster, feed: FeedControl) -> None:
         self._cluster = cluster
         self._feed = feed
 
@@ -30,13 +30,13 @@ class FeedLeadership:
         await self._cluster.election.start(self)
 
     async def gain(self, fence: int) -> None:
-        """Run the feed, which knows from the beginning what is wanted."""
+        """Run the feed. It gets the demand of all nodes before it begins."""
         self._cluster.feed_status.begin()
         await self._cluster.demand.follow(self._feed)
         await self._feed.run_feed(fence)
         self._cluster.members.announce()
 
     async def lose(self) -> None:
-        """End the feed."""
+        """Stop the feed."""
         await self._feed.stop_feed()
         await self._cluster.demand.unfollow()

@@ -1,1 +1,1 @@
-"""Where positions are given and the newest state of every topic lives."""
+"""The engine: it gives positions, and stores the newest state of every topic."""

@@ -1,4 +1,4 @@
-"""What an engine is: it gives positions, keeps the newest state, and knows what is wanted."""
+"""The engine port: it numbers updates, stores the newest ones and knows which topics are wanted."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ from typing import ClassVar
 import msgspec
 
 from bookcast.engine.interests import Interest, Want
-from bookcast.model import Gone, Position, Publication, Topic, Update
-from bookcast.model.log import TopicLog
+from bookcast.model.topic_log import TopicLog
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position, Publication, PublisherGone, Update
 from bookcast.observability.counter import readings
 
 Notice = Callable[[TopicLog], None]
-"""Tells this node's hub that something was appended to the log of a topic that is wanted here."""
+"""Notifies this node's hub: an update was appended to the log of a topic wanted on this node."""
 
 Wanted = Callable[[Topic], None]
-"""Is told that a topic is wanted on this node by somebody, by reads alone, or by nobody."""
+"""Called when this node's demand for a topic changes."""
 
 
 Prepare = Callable[[Sequence[Topic]], Awaitable[None]]
-"""Reads what is known of topics into their logs."""
+"""Loads the known updates of topics into their logs."""
 
 
 NoteUnreadable = Callable[[Topic, Position], None]
-"""Tells the hub that the update at a position can't be read by this node."""
+"""Notifies the hub that this node can't decode the update at a position."""
 
 
 class KeyConflictError(Exception):
-    """Something else was published before under the key of a publication.
+    """An idempotency key was used before for a publication with other content.
 
-    ``positions``: those of all that were published together, None for such a one, which wasn't.
+    Attributes:
+        positions: one entry per publication of the call, in order. None where the key conflicts:
+            that publication was not published. All others were.
     """
 
     def __init__(self, positions: Sequence[Position | None]) -> None:
@@ -41,10 +44,10 @@ class KeyConflictError(Exception):
 
 
 def all_published(positions: Sequence[Position | None]) -> list[Position]:
-    """Return the positions of what was published together.
+    """Return the positions of publications of one call, none of which may be missing.
 
     Raises:
-        KeyConflictError: when some was left out.
+        KeyConflictError: when a publication has no position because its key conflicts.
     """
     found = [one for one in positions if one is not None]
     if len(found) != len(positions):
@@ -53,7 +56,7 @@ def all_published(positions: Sequence[Position | None]) -> list[Position]:
 
 
 class EngineStatus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What ``/health`` says of the engine. ``detail``: one sentence when something is wrong."""
+    """The engine's part of ``/health``. ``detail``: one sentence when something is wrong."""
 
     kind: str
     state: str
@@ -62,7 +65,7 @@ class EngineStatus(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Head(msgspec.Struct, frozen=True):
-    """Where a topic stands. ``server_ms``: when its newest update came, since 1970."""
+    """The newest position of a topic. ``server_ms``: when its update arrived, in ms since 1970."""
 
     topic: Topic
     position: Position
@@ -70,17 +73,16 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Engine(ABC):
-    """Where updates get their positions and snapshots live.
+    """Gives each update its position, and stores it as the topic's snapshot in the same step.
 
-    Positions are given here and nowhere else, so that nodes sharing an engine never number an
-    update differently; the snapshot is stored in the same step.
+    Nothing else gives positions. So nodes that share an engine never give one update two numbers.
     """
 
     waits: ClassVar[bool] = True
-    """Whether it may wait for something; where it never does, :meth:`publish` needs no task."""
+    """Whether :meth:`publish` may wait for I/O. Where it never does, the caller needs no task."""
 
     lag_seconds: ClassVar[float] = 0.0
-    """How long this node may not know yet what others do; 0 where there are none."""
+    """How far this node may lag behind other nodes, in seconds. 0 where there are no others."""
 
     def __init__(self) -> None:
         self._notice: Notice = lambda _log: None
@@ -100,10 +102,15 @@ class Engine(ABC):
         unreadable: NoteUnreadable = lambda _topic, _position: None,
         removed: Callable[[Topic], None] = lambda _topic: None,
     ) -> None:
-        """Connect what hears of this node's logs and of its demand, before anything is wanted.
+        """Set the callbacks of the hub and the feed. Call it before any topic is wanted.
 
-        ``wanted``, ``wanted_to_read`` and ``unwanted`` are told by whom on this node a topic is
-        wanted from now on.
+        Args:
+            notice: called when an update was appended to the log of a wanted topic.
+            wanted: called when subscribers of this node begin to want a topic.
+            unwanted: called when nothing on this node wants a topic any more.
+            wanted_to_read: called when only reads on this node want a topic.
+            unreadable: called when this node can't decode an update of a wanted topic.
+            removed: called when a topic was removed.
         """
         self._removed = removed
         self._note_unreadable = unreadable
@@ -112,80 +119,84 @@ class Engine(ABC):
         self._wanted_to_read = wanted_to_read
         self._unwanted = unwanted
 
-    async def start(self) -> None:  # noqa: B027 - one in memory is there at once
-        """Begin. An engine that can't be reached is away, which is no failure."""
+    async def start(self) -> None:  # noqa: B027 - the memory engine has nothing to start
+        """Start. An engine that can't be reached counts as away; that is no failure."""
 
-    async def stop(self) -> None:  # noqa: B027 - one in memory has nothing to end
-        """End."""
+    async def stop(self) -> None:  # noqa: B027 - the memory engine has nothing to stop
+        """Stop."""
 
     @abstractmethod
     async def publish(
         self, publications: Sequence[Publication], *, fence: int | None = None
     ) -> list[Position]:
-        """Number each publication, append it to its topic's log, and notify who wants it.
+        """Number each publication, append it to its topic's log, and notify the hub.
 
-        One whose key was used before for the same gets the position that it got then, and is left
-        out. ``fence``: under which this node runs the feed that these come from.
+        A publication whose key was used before for the same content isn't published again: it
+        gets the position of the first one.
+
+        Args:
+            publications: in the order in which they are numbered.
+            fence: the fencing token of this node's feed; None: they don't come from the feed.
 
         Raises:
-            InvalidInput: when the engine is away; it says whether nothing was published.
-            KeyConflictError: when a key was used before for something else; the rest is published.
+            InvalidInput: when the engine is away. It states whether nothing was published.
+            KeyConflictError: when a key was used before for other content; the rest is published.
             FencedError: when another node runs the feed by now.
         """
 
-    async def prepare(self, topics: Sequence[Topic]) -> None:  # noqa: B027 - it has all at hand
-        """Read what is known of topics into their logs, for somebody who asks for them next.
+    async def prepare(self, topics: Sequence[Topic]) -> None:  # noqa: B027 - memory has them all
+        """Load the known updates of topics into their logs, before a caller asks for them.
 
-        When that isn't to be had in time it returns all the same, and what is known comes later.
+        It returns after a timeout even when they aren't loaded yet; they arrive later then.
         """
 
     @abstractmethod
     def open(
         self, topics: Sequence[Topic]
     ) -> Sequence[Interest] | asyncio.Future[Sequence[Interest]]:
-        """Want topics from now on, with what is known of each in its log.
+        """Open an interest in each topic, with the known updates already in its log.
 
         Returns:
-            An interest for each, or a future of them where what is known is being read first. When
-            that isn't to be had in time, it comes later, as an update would.
+            The interests, or a future of them where the updates are being loaded first. If loading
+            takes too long, the future completes without them, and they arrive later as updates.
         """
 
     @abstractmethod
     def open_now(self, topic: Topic, *, reads: bool = False) -> Interest:
-        """Want a topic from now on; what is known of it may come later.
+        """Open an interest in a topic at once; its known updates may arrive later.
 
-        ``reads``: it is only read now and then.
+        ``reads``: the interest belongs to reads over HTTP, not to a subscriber.
         """
 
     @abstractmethod
     def want(self, topic: Topic) -> Want | None:
-        """Return by whom on this node a topic is wanted, None when by nobody."""
+        """Return what on this node wants a topic, or None."""
 
     @abstractmethod
     async def snapshot(self, topic: Topic) -> Update | None:
         """Return the newest update of a topic, None if there was none."""
 
-    def gone(self, topic: Topic) -> Gone | None:  # noqa: ARG002 - nobody may have told it
-        """Return, as far as is known here, whether the publisher of what is newest is gone."""
+    def gone(self, topic: Topic) -> PublisherGone | None:  # noqa: ARG002 - it may not know
+        """Return whether the publisher of the newest update is gone, as far as this node knows."""
         return None
 
-    async def find_gone(self, topic: Topic) -> Gone | None:
-        """Return the same also of a topic that isn't followed here."""
+    async def find_gone(self, topic: Topic) -> PublisherGone | None:
+        """Return the same, also for a topic that this node doesn't follow."""
         return self.gone(topic)
 
     @abstractmethod
     async def abandon(self, places: Mapping[Topic, Position], reason: str) -> None:
-        """Note that the publisher of updates at these places is gone.
+        """Note that the publisher of the updates at these positions is gone.
 
-        That counts where nobody has published since.
+        The note is void for a topic that has a newer update.
         """
 
     @abstractmethod
     async def remove(self, topic: Topic) -> bool:
-        """Forget a topic at all nodes, as if nobody had ever published it.
+        """Remove a topic on all nodes, as if it had never been published.
 
         Returns:
-            False when nobody had.
+            False when it had never been published.
 
         Raises:
             InvalidInput: when the engine is away.
@@ -193,48 +204,48 @@ class Engine(ABC):
 
     @abstractmethod
     async def past(self, topic: Topic) -> Sequence[Update]:
-        """Return what is known of a topic, oldest first.
+        """Return the known updates of a topic, oldest first.
 
-        That is its newest update, or, where every update counts, its history.
+        That is the newest update of a state, and the history of an event channel (trades, candles).
         """
 
     def fed_elsewhere(
         self,
-        topic: Topic,  # noqa: ARG002 - nobody else may have fed it
+        topic: Topic,  # noqa: ARG002 - there may be no other node
     ) -> Sequence[Update] | Awaitable[Sequence[Update]]:
-        """Return what feeds of other nodes may have published of a topic, oldest first.
+        """Return the updates that feeds of other nodes may have published, oldest first.
 
-        This node's feed goes on after that. Returns it at once where it is known at once.
+        This node's feed continues after them. The result is awaitable only where they must be read.
         """
         return ()
 
     async def heads(self) -> list[Head]:
-        """Return where every topic stands that has an update, in one list."""
+        """Return the newest position of every topic that has an update, in one list."""
         return [head async for page in self.pages() for head in page]
 
     @abstractmethod
     def pages(self) -> AsyncIterator[Sequence[Head]]:
-        """Return where every topic stands that has an update, a few hundred at a time."""
+        """Return the newest position of every topic that has an update, a few hundred at a time."""
 
     @abstractmethod
     async def count_topics(self) -> int:
-        """Count the topics that have an update."""
+        """Return the number of topics that have an update."""
 
     @abstractmethod
     async def unknown(self, topics: Collection[Topic]) -> set[Topic]:
-        """Return those of some topics that have no update, as far as can be told."""
+        """Return those of the given topics that are known to have no update."""
 
     @abstractmethod
     def status(self) -> EngineStatus:
-        """Return how the engine is."""
+        """Return the engine's state for ``/health``."""
 
     @property
     def counting(self) -> Sequence[object]:
-        """The parts that count something."""
+        """The parts that have counters."""
         return ()
 
     def numbers(self) -> dict[str, float]:
-        """Return what its parts count, by the name of the metric without its prefix."""
+        """Return the counters of its parts, by the name of the metric without its prefix."""
         return {
             metric.name.removeprefix("bookcast_engine_"): value
             for metric, value in readings(*self.counting)

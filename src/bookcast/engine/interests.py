@@ -1,19 +1,19 @@
-"""Who on this node wants a topic, counted: the first begins its delivery, the last ends it."""
+"""Counts who on this node wants a topic. The first interest starts delivery, the last ends it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Literal
 
-from bookcast.model import Topic
-from bookcast.model.log import TopicLog
+from bookcast.model.topic_log import TopicLog
+from bookcast.model.topics import Topic
 
 Want = Literal["subscribed", "read"]
-"""By whom a topic is wanted: by subscribers, connected or not; or by reads alone."""
+"""What wants a topic: subscribers, connected or lost; or only reads over HTTP."""
 
 
 class Interest:
-    """Somebody on this node wants a topic until this is closed. ``log``: what is shown of it."""
+    """Keeps a topic wanted on this node until it is closed. ``log``: the topic's log."""
 
     __slots__ = ("_interests", "_is_open", "log", "reads")
 
@@ -24,13 +24,14 @@ class Interest:
         self._is_open = True
 
     def share(self) -> Interest:
-        """Return another interest in the topic, for somebody who goes on with it."""
+        """Return another interest in the topic, for the part that continues with it."""
         return self._interests.open(self.log.topic, reads=self.reads)
 
     def close(self) -> None:
-        """Want the topic no more; once more does nothing.
+        """End the interest. A second call does nothing.
 
-        Whoever goes on with a topic opens the new interest before they close the old one.
+        A part that takes a topic over opens its interest before the old one is closed, so that the
+        demand doesn't end in between.
         """
         if self._is_open:
             self._is_open = False
@@ -38,7 +39,7 @@ class Interest:
 
 
 class _Wanted:
-    """A topic that somebody wants: its log, and by how many."""
+    """A wanted topic: its log, and how many interests are open."""
 
     __slots__ = ("log", "readers", "subscribers")
 
@@ -47,19 +48,18 @@ class _Wanted:
         self.readers = self.subscribers = 0
 
     def want(self) -> Want | None:
-        """Return by whom it is wanted, None when by nobody."""
+        """Return what wants it, or None."""
         if self.subscribers:
             return "subscribed"
         return "read" if self.readers else None
 
 
 class Interests:
-    """Counts the interests in each topic.
+    """Counts the open interests in each topic.
 
     Args:
-        log_of: finds or makes the log of a topic.
-        changed: called when a topic begins to be wanted, is wanted by others than before, or isn't
-            wanted any more (None).
+        log_of: returns the log of a topic, and makes it where there is none.
+        changed: called when what wants a topic changes; with None when nothing wants it any more.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Interests:
         self._wanted: dict[Topic, _Wanted] = {}
 
     def open(self, topic: Topic, *, reads: bool = False) -> Interest:
-        """Want a topic. ``reads``: it is only read now and then."""
+        """Open an interest. ``reads``: it belongs to reads over HTTP, not to a subscriber."""
         wanted = self._wanted.get(topic)
         if wanted is None:
             wanted = self._wanted[topic] = _Wanted(self._log_of(topic))
@@ -80,21 +80,21 @@ class Interests:
         return Interest(wanted.log, self, reads=reads)
 
     def log(self, topic: Topic) -> TopicLog | None:
-        """Return the log of a topic that somebody wants."""
+        """Return the log of a wanted topic; None where it isn't wanted."""
         wanted = self._wanted.get(topic)
         return wanted.log if wanted is not None else None
 
     def want(self, topic: Topic) -> Want | None:
-        """Return by whom a topic is wanted, None when by nobody."""
+        """Return what wants a topic, or None."""
         wanted = self._wanted.get(topic)
         return wanted.want() if wanted is not None else None
 
     def __contains__(self, topic: Topic) -> bool:
-        """Return whether somebody wants a topic."""
+        """Return whether an interest in a topic is open."""
         return topic in self._wanted
 
     def note_closed(self, interest: Interest) -> None:
-        """Count an interest that was closed no more."""
+        """Stop counting an interest that was closed."""
         self._count(self._wanted[interest.log.topic], -1, reads=interest.reads)
 
     def _count(self, wanted: _Wanted, change: int, *, reads: bool) -> None:

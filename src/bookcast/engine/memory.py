@@ -1,4 +1,4 @@
-"""The engine of a single node: everything in this process's memory, gone when it ends."""
+"""The engine of a single node. It stores everything in memory, so all is lost when it ends."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from typing import Final
 from bookcast.engine.base import Engine, EngineStatus, Head, all_published
 from bookcast.engine.idempotency import KeyStore
 from bookcast.engine.interests import Interest, Interests, Want
-from bookcast.model import Gone, Position, Publication, Topic, Update
-from bookcast.model.log import LogRules, TopicLog
+from bookcast.model.topic_log import LogRules, TopicLog
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position, Publication, PublisherGone, Update
 
 logger = logging.getLogger(__name__)
 
 PAGE: Final = 1000
-"""Topics that are listed before others have their turn."""
+"""So many topics are listed before other tasks get a turn on the event loop."""
 
 
 class MemoryEngine(Engine):
-    """Keeps the newest update per topic. Its epoch is new each time the process starts.
+    """Stores the log of each published topic. Its epoch is new each time the process starts.
 
-    A topic whose feed lost some of it gets one of its own.
+    A topic begins another epoch when its feed lost updates.
 
     Args:
         clock: seconds since 1970.
-        epoch: of what is published here.
+        epoch: the epoch of new topics; None: a random one.
         rules: the bounds of the logs.
-        log_of: finds or makes the log of a topic; None: there is nobody else who has one.
-        interests: who wants a topic; None: who opened it here.
+        log_of: returns or makes the log of a topic; None: the engine makes all logs.
+        interests: counts who wants a topic; None: the engine counts its own.
     """
 
     waits = False
@@ -54,24 +55,24 @@ class MemoryEngine(Engine):
         # The logs of topics that were published here.
         self._logs: dict[Topic, TopicLog] = {}
         self._keys = KeyStore()
-        self._gone: dict[Topic, Gone] = {}
-        # In which epoch topics begin that were removed.
+        self._gone: dict[Topic, PublisherGone] = {}
+        # The epoch in which a removed topic begins when it is published again.
         self._removed_at: dict[Topic, str] = {}
 
     async def publish(
         self,
         publications: Sequence[Publication],
         *,
-        fence: int | None = None,  # noqa: ARG002 - nobody else could run the feed
+        fence: int | None = None,  # noqa: ARG002 - no other node could run the feed
     ) -> list[Position]:
-        """Return positions in the order given; never waits.
+        """Return the positions in the order of the publications. It never waits.
 
         Raises:
-            KeyConflictError: when a key was used before for something else; the rest is published.
+            KeyConflictError: when a key was used before for other content; the rest is published.
         """
         positions: list[Position | None] = []
         server_ms = round(self._clock() * 1000, 3)
-        for topic, data, exchange_ms, feed_ms, past, resumes, once in publications:
+        for topic, data, exchange_ms, feed_ms, backfill, breaks, once in publications:
             if once is not None and (known := self._keys.find(topic, once, server_ms)):
                 positions.append(known if isinstance(known, Position) else None)
                 continue
@@ -81,17 +82,19 @@ class MemoryEngine(Engine):
                 position = Position(self._removed_at.pop(topic, self._epoch), 1)
             else:
                 epoch, seq = log.newest.position.epoch, log.newest.position.seq + 1
-                position = Position(self._next_epoch() if resumes else epoch, seq)
-            log.append(Update(topic, position, data, server_ms, exchange_ms, feed_ms, past))
+                position = Position(self._next_epoch() if breaks else epoch, seq)
+            log.append(Update(topic, position, data, server_ms, exchange_ms, feed_ms, backfill))
             positions.append(position)
             if once is not None:
                 self._keys.keep(topic, once, position, server_ms)
             if topic in self._interests:
                 self._notice(log)
             else:
-                log.settle()
+                log.flush_unread()
                 if logger.isEnabledFor(logging.DEBUG):
-                    logger.debug("%s seq %d: kept, nobody wants it now", topic, position.seq)
+                    logger.debug(
+                        "%s seq %d: stored, nobody wants this topic now", topic, position.seq
+                    )
         return all_published(positions)
 
     def _find_log(self, topic: Topic) -> TopicLog:
@@ -114,19 +117,19 @@ class MemoryEngine(Engine):
         log = self._logs.get(topic)
         return log.newest if log is not None else None
 
-    def gone(self, topic: Topic) -> Gone | None:
-        """Return whether the publisher of what is newest is gone."""
+    def gone(self, topic: Topic) -> PublisherGone | None:
+        """Return the note that the publisher of the newest update is gone, or None."""
         return self._gone.get(topic)
 
     async def abandon(self, places: Mapping[Topic, Position], reason: str) -> None:
-        """Note whose publisher is gone."""
+        """Note that the publisher of the updates at these positions is gone."""
         for topic, position in places.items():
             newest = await self.snapshot(topic)
             if newest is not None and newest.position == position:
-                self._gone[topic] = Gone(position, reason)
+                self._gone[topic] = PublisherGone(position, reason)
 
     async def remove(self, topic: Topic) -> bool:
-        """Forget a topic. What is published next begins a new epoch."""
+        """Remove a topic. Its next publication begins a new epoch."""
         self._gone.pop(topic, None)
         log = self._logs.pop(topic, None)
         if log is None:
@@ -137,20 +140,20 @@ class MemoryEngine(Engine):
         return True
 
     async def past(self, topic: Topic) -> Sequence[Update]:
-        """Return what is known of a topic, oldest first."""
+        """Return the stored updates of a topic, oldest first."""
         log = self._logs.get(topic)
         return log.past() if log is not None else []
 
     def open(self, topics: Sequence[Topic]) -> Sequence[Interest]:
-        """Want topics; what is known is in their logs."""
+        """Open an interest in each topic. Their logs have the stored updates already."""
         return [self._interests.open(topic) for topic in topics]
 
     def open_now(self, topic: Topic, *, reads: bool = False) -> Interest:
-        """Want a topic; ``reads``: it is only read now and then."""
+        """Open an interest in a topic. ``reads``: for reads over HTTP, not for a subscriber."""
         return self._interests.open(topic, reads=reads)
 
     def want(self, topic: Topic) -> Want | None:
-        """Return by whom a topic is wanted, None when by nobody."""
+        """Return what wants a topic, or None."""
         return self._interests.want(topic)
 
     def newest(self) -> list[Update]:
@@ -158,29 +161,29 @@ class MemoryEngine(Engine):
         return [log.newest for log in self._logs.values() if log.newest is not None]
 
     def log(self, topic: Topic) -> TopicLog | None:
-        """Return the log of a topic that was published here."""
+        """Return the log of a topic; None if it was never published here."""
         return self._logs.get(topic)
 
     def __contains__(self, topic: Topic) -> bool:
-        """Return whether anything was published of a topic."""
+        """Return whether a topic was published."""
         return topic in self._logs
 
     async def pages(self) -> AsyncIterator[Sequence[Head]]:
-        """Return where every topic stands that has an update, some at a time."""
+        """Return the newest position of every topic that has an update, :data:`PAGE` at a time."""
         known = self.newest()
         for at in range(0, len(known), PAGE):
             page = known[at : at + PAGE]
             yield [Head(one.topic, one.position, one.server_ms) for one in page]
-            await asyncio.sleep(0)  # others have their turn
+            await asyncio.sleep(0)  # other tasks get a turn
 
     async def count_topics(self) -> int:
-        """Count the topics."""
+        """Return the number of topics."""
         return len(self._logs)
 
     async def unknown(self, topics: Collection[Topic]) -> set[Topic]:
-        """Return the topics of which nothing was ever published."""
+        """Return those of the given topics that were never published."""
         return {topic for topic in topics if topic not in self._logs}
 
     def status(self) -> EngineStatus:
-        """Memory is always there."""
+        """Return the engine's state: memory is never away."""
         return EngineStatus(kind="memory", state="connected", topics=len(self._logs))

@@ -1,1 +1,1 @@
-"""Where market data comes from. Each feed publishes to the engine and knows nothing behind it."""
+"""Feeds: sources of market data. A feed publishes to the engine, and knows nothing behind it."""

@@ -1,4 +1,4 @@
-"""What a feed is: a source of market data that publishes, and is told which topics are wanted."""
+"""The base of feeds: sources of market data that publish, and get the demand for their topics."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from bookcast.model import Data, Publication, Security, Supply, Symbol, Topic
+from bookcast.model.feed_state import FeedState, Security
+from bookcast.model.market_data import Data
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Publication
 
 Publish = Callable[[Sequence[Publication]], Awaitable[object]]
-"""Hands publications to the engine, in order. Call it on the event loop's thread only."""
+"""Passes publications to the engine, in order. Call it only on the event loop's thread."""
 
 
 class FeedStatus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What ``/health`` says of a feed. ``detail`` is one sentence when something is wrong."""
+    """A feed's state in ``/health``. ``detail``: one sentence when something is wrong."""
 
     name: str
     state: Literal["starting", "connected", "disconnected", "stopped"]
@@ -24,16 +27,16 @@ class FeedStatus(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Feed(ABC):
-    """A source of market data. It gets ``publish`` when it is made and runs until cancelled.
+    """A source of market data. It gets ``publish`` when it is made, and runs until cancelled.
 
-    ``want`` and ``release`` arrive on the event loop, at any time after construction, also while
-    the feed is disconnected; they only note the demand and return at once.
+    ``want``, ``want_to_read`` and ``release`` are called on the event loop, at any time after
+    construction, also while the feed is disconnected. They only note the demand and return at once.
     """
 
     name: str
 
     names_all: ClassVar[bool] = False
-    """Whether what :meth:`symbols` doesn't name isn't to be had here."""
+    """Whether :meth:`symbols` is complete: the feed has no other symbols."""
 
     def __init__(self, publish: Publish) -> None:
         self.publish = publish
@@ -44,44 +47,45 @@ class Feed(ABC):
 
     @abstractmethod
     def status(self) -> FeedStatus:
-        """Return how the feed is."""
+        """Return the feed's state."""
 
     def want(self, topic: Topic) -> None:  # noqa: B027 - a feed may publish all it has
-        """Somebody wants this topic now."""
+        """Note that subscribers want this topic from now on."""
 
     def want_to_read(self, topic: Topic) -> None:
-        """Reads alone want this topic now: what it takes is what nobody else needs.
+        """Note that only reads want this topic from now on.
 
-        That is new, or the last subscriber has left. A feed that has plenty makes no difference.
+        Either it was wanted by nobody before, or its last subscriber has left. A feed with a quota
+        gives reads only what subscribers don't need; other feeds treat them alike.
         """
         self.want(topic)
 
     def release(self, topic: Topic) -> None:  # noqa: B027 - a feed may publish all it has
-        """Nobody wants this topic any more."""
+        """Note that nothing wants this topic any more."""
 
     def go_on_after(self, topic: Topic, past: Sequence[Data]) -> None:  # noqa: B027 - a feed may have none
-        """Take note of what the feed of another node published of a topic, oldest first.
+        """Note what another node's feed published of a topic, oldest first.
 
-        That is told of trades and candles before the topic is wanted here, so that nothing is told
-        twice or left out when this feed takes over.
+        It is called for trades and candles before the topic is wanted here, so that this feed
+        neither repeats nor skips an update when it takes over.
         """
 
     def serves(self, topic: Topic) -> bool:  # noqa: ARG002 - a feed may have everything
-        """Return whether this topic comes from this feed, as far as it knows."""
+        """Return whether this feed may supply a topic, as far as it knows."""
         return True
 
-    def supply(self, topic: Topic) -> Supply:  # noqa: ARG002 - most have the same word for all
-        """Return how this feed can supply a topic that it serves."""
+    def supply(self, topic: Topic) -> FeedState:  # noqa: ARG002 - the same for all
+        """Return how this feed can supply a topic for which :meth:`serves` is true."""
         status = self.status()
         if status.state in {"starting", "connected"}:
-            return Supply(self.name)
-        return Supply(self.name, "feed_down", status.detail or "the feed isn't connected")
+            return FeedState(self.name)
+        return FeedState(self.name, "feed_down", status.detail or "the feed isn't connected")
 
     def symbols(self) -> Sequence[Symbol]:
-        """The symbols this feed is known to have; empty where it can't tell."""
+        """Return the symbols that this feed has; empty where it doesn't know."""
         return ()
 
     async def search(self, text: str) -> Sequence[Security]:
-        """Find what can be subscribed here by a part of its symbol; empty text finds all."""
+        """Return securities whose symbol contains a text; an empty text finds all."""
         wanted = text.upper()
         return [Security(symbol) for symbol in self.symbols() if wanted in symbol.upper()]

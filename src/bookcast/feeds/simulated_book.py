@@ -1,8 +1,8 @@
-"""Limit order books that nobody trades on, the same for the same seed.
+"""Simulated limit order books, the same for the same seed.
 
 Each symbol has a book of queues. Every step a few orders arrive: most join or leave queues near the
-touch, some take liquidity. Whether they buy or sell leans with a sentiment that all symbols share
-and one of the symbol's own, so that prices walk, and walk together.
+best price, some take liquidity. Whether they buy or sell depends on a sentiment that all symbols
+share and on one of the symbol's own, so that prices move, and move together.
 """
 
 from __future__ import annotations
@@ -11,25 +11,26 @@ import math
 from random import Random
 from typing import Final, Literal, NamedTuple
 
-from bookcast.model import Book, Level, Symbol
+from bookcast.model.market_data import Book, Level
+from bookcast.model.topics import Symbol
 
 DEPTH: Final = 20
-"""Levels published on each side, unless told otherwise."""
+"""The default number of published levels on each side."""
 
 TAKING: Final = 0.12
 JOINING: Final = 0.53
-"""How likely an order takes liquidity, or adds some; the rest withdraws some."""
+"""The probabilities that an order takes or adds liquidity. All others withdraw some."""
 
 CLOSING_IN: Final = 0.8
-"""How likely an order that adds goes into a gap between the sides."""
+"""The probability that an order that adds liquidity goes into the gap between the sides."""
 
 EMPTY_PRICE: Final = 0.1
-"""How likely a price far from the touch has no orders."""
+"""The probability that a price far from the best one has no orders."""
 
 MAX_SWEPT: Final = 2
-"""Queues that one order may trade against."""
+"""The maximum number of queues that one order trades against."""
 
-# Smallest price steps: (below this price, the step). Hong Kong's grows with the price.
+# Tick sizes as (below this price, the tick). Hong Kong's ticks grow with the price.
 _TICKS: Final[dict[str, tuple[tuple[float, float], ...]]] = {
     "HK": (
         (10, 0.01),
@@ -46,11 +47,11 @@ _TICK: Final = ((math.inf, 0.01),)
 
 _PRICES: Final = {"JP": (800.0, 15_000.0)}
 _PRICE: Final = (20.0, 500.0)
-"""Where prices begin: hundreds of ticks above zero, which they must never reach."""
+"""The range of first prices: hundreds of ticks above zero, which prices must never reach."""
 
 
 class _Queue:
-    """The orders waiting at one price, which is counted in ticks."""
+    """The orders at one price, which is a number of ticks."""
 
     __slots__ = ("orders", "price", "size")
 
@@ -61,7 +62,7 @@ class _Queue:
 
 
 class Fill(NamedTuple):
-    """One trade: who took liquidity bought or sold."""
+    """One trade. ``side``: the side that took liquidity."""
 
     price: float
     size: int
@@ -69,7 +70,7 @@ class Fill(NamedTuple):
 
 
 class Sentiment:
-    """A mean-reverting walk around 0: how much more there are who want to buy than to sell."""
+    """A mean-reverting walk around 0: above it there are more buyers, below it more sellers."""
 
     def __init__(self, random: Random, *, pull: float, noise: float) -> None:
         self._random = random
@@ -78,16 +79,15 @@ class Sentiment:
         self.value = 0.0
 
     def step(self) -> float:
-        """Walk on by one step."""
+        """Make one step, and return the new value."""
         self.value += self._random.gauss(0, self._noise) - self._pull * self.value
         return self.value
 
 
 class SimulatedBook:
-    """The limit order book of one symbol, ``depth`` levels of each side published.
+    """The limit order book of one symbol. ``depth`` levels of each side are published.
 
-    ``fills`` are the trades of the last step. Prices are whole numbers of ticks and sizes whole
-    numbers of lots until they are published.
+    ``fills`` are the trades of the last step. Internally, prices count ticks and sizes count lots.
     """
 
     def __init__(self, symbol: Symbol, seed: int, depth: int = DEPTH) -> None:
@@ -107,7 +107,7 @@ class SimulatedBook:
         self._fill()
 
     def step(self, market: float) -> None:
-        """Add a few orders; the sentiment of market and symbol makes them buy or sell."""
+        """Add a few orders. The sentiment of market and symbol decides how many buy."""
         self.fills = []
         lean = 0.4 * math.tanh(market + self._mood.step())
         for _ in range(1 + int(self._random.expovariate(0.7))):
@@ -142,7 +142,7 @@ class SimulatedBook:
         return 1 + int(self._random.paretovariate(1.3) * 20)
 
     def _fill(self) -> None:
-        """Keep both sides as deep as what is published: far away there are always orders."""
+        """Fill both sides up to the published depth."""
         for side, direction in ((self.bids, -1), (self.asks, +1)):
             while len(side) < self._depth:
                 gap = 1 + (self._random.random() < EMPTY_PRICE)
@@ -153,7 +153,7 @@ class SimulatedBook:
                 side.append(_Queue(price, sum(self._size() for _ in range(orders)), orders))
 
     def _take(self, *, buys: bool) -> None:
-        """Trade against the best queues, a few at the most: what would sweep a book is split up."""
+        """Trade against the best queues, :data:`MAX_SWEPT` at most."""
         side = self.asks if buys else self.bids
         wanted = self._size() * self._random.randint(1, 3)
         for _ in range(MAX_SWEPT):
@@ -167,7 +167,7 @@ class SimulatedBook:
                 break
 
     def _leave(self, side: list[_Queue]) -> None:
-        """Withdraw an order, more likely near the touch."""
+        """Withdraw an order, more likely near the best price."""
         index = min(int(self._random.expovariate(0.25)), len(side) - 1)
         queue = side[index]
         self._shrink(side, index, max(1, queue.size // queue.orders))
@@ -182,11 +182,11 @@ class SimulatedBook:
             queue.size = self._size()
 
     def _join(self, buys: bool) -> None:  # noqa: FBT001 - the order's side
-        """Add an order: into a gap between the sides, or to a queue, more likely near the touch."""
+        """Add an order, to the gap between the sides or to a queue, mostly near the best price."""
         side, other, direction = (self.bids, self.asks, -1) if buys else (self.asks, self.bids, +1)
         gap = abs(side[0].price - other[0].price) - 1
         if gap > 0 and self._random.random() < CLOSING_IN:
-            # Whoever wants to trade goes next to the other side, which is how a price moves on.
+            # An order in the gap goes close to the other side, which is how prices move.
             away = 1 + min(int(self._random.expovariate(0.8)), gap - 1)
             side.insert(0, _Queue(other[0].price + direction * away, self._size(), 1))
             del side[2 * self._depth :]

@@ -1,4 +1,4 @@
-"""What the trades of a simulated book amount to: the tape, quotes, candles, brokers' queues."""
+"""Derives trades, quotes, candles and broker queues from the trades of a simulated book."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from bookcast.feeds.simulated_book import Fill
-from bookcast.model import Broker, Brokers, Candle, Data, Quote, Symbol, Topic, Trade, Trades
+from bookcast.model.market_data import Broker, Brokers, Candle, Data, Quote, Trade, Trades
+from bookcast.model.topics import Symbol, Topic
 
 _BROKERS: Final = (
     "Harbour Securities",
@@ -21,16 +22,16 @@ _BROKERS: Final = (
     "Queen's Road Trading",
 )
 BROKER_STEPS: Final = 20
-"""The brokers' queues are published once in so many steps."""
+"""Broker queues are published once in so many steps."""
 
 QUEUE: Final = 5
-"""Brokers published on each side."""
+"""So many brokers are published on each side."""
 
 _MONTHS: Final = {"M": 1, "Q": 3, "Y": 12}
 
 
 def period_start(moment_ms: float, period: str) -> float:
-    """Return when the candle of a moment began, in UTC; both in milliseconds since 1970."""
+    """Return the beginning of a moment's period, in UTC. Both are milliseconds since 1970."""
     count, unit = int(period[:-1]), period[-1]
     moment = datetime.fromtimestamp(moment_ms / 1000, UTC)
     midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -51,9 +52,9 @@ def period_start(moment_ms: float, period: str) -> float:
 
 
 class SimulatedTape:
-    """The trades of one symbol since the simulation began, and what is wanted of them.
+    """The trades of one symbol since the simulation began, and its wanted topics.
 
-    ``reference`` is the price that the last session is said to have closed at.
+    ``reference``: the simulated close of the session before.
     """
 
     def __init__(self, symbol: Symbol, seed: int, reference: float) -> None:
@@ -75,12 +76,12 @@ class SimulatedTape:
             self._wanted[topic] = None
 
     def release(self, topic: Topic) -> None:
-        """Publish it no more."""
+        """Stop publishing a topic."""
         self._wanted.pop(topic, None)
         self._candles.pop(topic, None)
 
     def note(self, fills: Sequence[Fill], best: tuple[float, float], now_ms: float) -> None:
-        """Add the trades of one step, and the best prices after it."""
+        """Process the trades of one step, and the best prices after it."""
         self._steps += 1
         self._bid, self._ask = best
         self._new = []
@@ -93,7 +94,7 @@ class SimulatedTape:
             self._turnover += fill.price * fill.size
 
     def publish(self, now_ms: float) -> Iterator[tuple[Topic, Data]]:
-        """Yield the data of the last step for each topic that is wanted."""
+        """Yield the data of the last step for each wanted topic."""
         for topic in self._wanted:
             match topic.channel:
                 case "trades" if self._new:
@@ -123,7 +124,7 @@ class SimulatedTape:
         )
 
     def _candle(self, topic: Topic, now_ms: float) -> Iterator[Candle]:
-        """Yield the candle that ended, if one did, and then the forming one if it changed."""
+        """Yield the candle that has just ended, if any, then the forming one if it changed."""
         start = period_start(now_ms, topic.variant)
         before = self._candles.get(topic)
         if before is not None and before.time < start:

@@ -1,6 +1,6 @@
-"""A market that isn't there, the same for the same seed: books, quotes, trades, candles, brokers.
+"""A simulated market, the same for the same seed: books, quotes, trades, candles, brokers.
 
-Books are published for all symbols, the other channels where somebody wants them.
+Books are published for all symbols, other channels only for wanted topics.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from typing import Final
 from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.feeds.simulated_book import DEPTH, Sentiment, SimulatedBook
 from bookcast.feeds.simulated_tape import SimulatedTape
-from bookcast.model import Publication, Symbol, Topic, parse_symbol
-from bookcast.numbers import with_whole
+from bookcast.model.numbers import with_whole
+from bookcast.model.topics import Symbol, Topic, parse_symbol
+from bookcast.model.updates import Publication
 
 MAX_BATCH: Final = 256
-"""Books made before the event loop gets its turn again."""
+"""So many books are made before other tasks get a turn on the event loop."""
 
 SHORTEST_SLEEP: Final = 0.001
 MAX_LAG: Final = 1.0
-"""Seconds the market may fall behind its rate before it gives up catching up."""
+"""If the market falls behind its rate by more seconds than this, it doesn't catch up."""
 
 
 def parse_symbols(names: Sequence[str], default_market: str) -> list[Symbol]:
-    """Return the symbols that ``SIMULATOR_SYMBOLS`` stands for: a list, or N from US.S0001 on.
+    """Return the symbols that ``SIMULATOR_SYMBOLS`` means: a list, or N symbols from US.S0001 on.
 
     Raises:
-        InvalidInput: for a symbol that can't be one.
+        InvalidInput: for an invalid symbol.
     """
     if len(names) == 1 and names[0].isdecimal():
         count = int(names[0])
@@ -39,7 +40,7 @@ def parse_symbols(names: Sequence[str], default_market: str) -> list[Symbol]:
 
 
 class _Symbol:
-    """One symbol of the market, and what is wanted of it besides its book."""
+    """One symbol of the market: its book, and its other wanted topics."""
 
     def __init__(self, symbol: Symbol, seed: int, depth: int) -> None:
         self.topic = Topic("orderbook", symbol)
@@ -47,7 +48,7 @@ class _Symbol:
         self.tape = SimulatedTape(symbol, seed, self.book.best()[0])
 
     def step(self, market: float, now_ms: float) -> list[Publication]:
-        """Add orders, and return what they changed as publications."""
+        """Add orders to the book, and return the resulting publications."""
         self.book.step(market)
         self.tape.note(self.book.fills, self.book.best(), now_ms)
         return [
@@ -62,10 +63,10 @@ class _Symbol:
 class Simulator(Feed):
     """Publishes books of all its symbols in turn, ``rate`` per second and symbol.
 
-    ``clock`` gives seconds that never go back, ``now`` seconds since 1970.
+    ``clock`` returns monotonic seconds, ``now`` seconds since 1970.
 
     Raises:
-        InvalidInput: for a symbol that can't be one.
+        InvalidInput: for an invalid symbol.
     """
 
     name = "simulator"
@@ -99,29 +100,29 @@ class Simulator(Feed):
         self._running = False
 
     def symbols(self) -> Sequence[Symbol]:
-        """All symbols of the simulated market."""
+        """Return all symbols of the simulated market."""
         return list(self._symbols)
 
     def serves(self, topic: Topic) -> bool:
-        """Whether the simulated market has the symbol."""
+        """Return whether the simulated market has the topic's symbol."""
         return topic.symbol in self._symbols
 
     def want(self, topic: Topic) -> None:
-        """Publish a channel of a symbol from now on; books are published anyway."""
+        """Publish a topic from now on. Books are published in any case."""
         if topic.symbol in self._symbols:
             self._symbols[topic.symbol].tape.want(topic)
 
     def release(self, topic: Topic) -> None:
-        """Publish it no more."""
+        """Stop publishing a topic."""
         if topic.symbol in self._symbols:
             self._symbols[topic.symbol].tape.release(topic)
 
     def status(self) -> FeedStatus:
-        """It is connected for as long as it runs."""
+        """Return the feed's state: connected while it runs."""
         return FeedStatus(self.name, "connected" if self._running else "starting", len(self._turns))
 
     async def run(self) -> None:
-        """Publish until cancelled, every symbol once at the very start."""
+        """Publish until cancelled. It starts with one book of every symbol."""
         self._running = True
         try:
             await self.publish(self.make(len(self._turns)))
@@ -141,9 +142,9 @@ class Simulator(Feed):
             self._running = False
 
     def make(self, count: int) -> list[Publication]:
-        """Make the next books, symbol by symbol, and what else is wanted of these symbols.
+        """Return the next books, symbol by symbol, and other wanted topics of these symbols.
 
-        The same sequence for the same seed.
+        The sequence is the same for the same seed.
         """
         now_ms = round(self._now() * 1000, 3)
         publications: list[Publication] = []

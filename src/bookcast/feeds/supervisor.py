@@ -1,4 +1,4 @@
-"""Keeps a feed running: a feed that ends by an exception is started again, after a while."""
+"""Keeps a feed running: a feed that ends or fails is restarted, with back-off."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from typing import Final
 
 from bookcast import backoff
 from bookcast.feeds.base import Feed, FeedStatus
-from bookcast.model import Data, Security, Supply, Symbol, Topic
+from bookcast.model.feed_state import FeedState, Security
+from bookcast.model.market_data import Data
+from bookcast.model.topics import Symbol, Topic
 
 logger = logging.getLogger(__name__)
 
 FIRST_DELAY: Final = 0.5
 MAX_DELAY: Final = 30.0
-"""Seconds between attempts grow from the first to the last of these, with jitter."""
+"""The delay before a restart, in seconds, grows from the first to the second, with jitter."""
 
 
 class Supervisor:
     """Runs one feed and passes the demand on to it.
 
-    ``sleep`` and ``random`` (0 to 1) are passed in so that tests never wait.
+    ``sleep`` and ``random`` (0 to 1) are parameters so that tests needn't wait.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Supervisor:
         self._task = asyncio.create_task(self._run(), name=f"feed {self._feed.name}")
 
     async def stop(self) -> None:
-        """End the feed and wait until it has cleaned up."""
+        """Stop the feed, and wait until it has cleaned up."""
         self._stopping = True
         if self._task is not None:
             self._task.cancel()
@@ -55,46 +57,46 @@ class Supervisor:
             self._task = None
 
     def want(self, topic: Topic) -> None:
-        """Pass on to the feed that a topic is wanted."""
+        """Pass on that subscribers want a topic."""
         self._feed.want(topic)
 
     def want_to_read(self, topic: Topic) -> None:
-        """Reads alone want a topic."""
+        """Pass on that only reads want a topic."""
         self._feed.want_to_read(topic)
 
     def go_on_after(self, topic: Topic, past: Sequence[Data]) -> None:
-        """Pass on to the feed what another node's feed published of a topic."""
+        """Pass on what another node's feed published of a topic."""
         self._feed.go_on_after(topic, past)
 
     def release(self, topic: Topic) -> None:
-        """Pass on to the feed that nobody wants a topic any more."""
+        """Pass on that nothing wants a topic any more."""
         self._feed.release(topic)
 
     def serves(self, topic: Topic) -> bool:
-        """Return whether this topic comes from this feed, as far as it knows."""
+        """Return whether the feed may supply a topic, as far as it knows."""
         return self._feed.serves(topic)
 
-    def supply(self, topic: Topic) -> Supply:
-        """The feed's own word, unless it isn't running."""
+    def supply(self, topic: Topic) -> FeedState:
+        """Return the feed's state of a topic; ``feed_down`` while the feed isn't running."""
         if self._trouble is None:
             return self._feed.supply(topic)
-        return Supply(self._feed.name, "feed_down", self._trouble)
+        return FeedState(self._feed.name, "feed_down", self._trouble)
 
     @property
     def names_all(self) -> bool:
-        """Whether the feed lacks what :meth:`symbols` doesn't name."""
+        """Whether :meth:`symbols` is complete: the feed has no other symbols."""
         return self._feed.names_all
 
     def symbols(self) -> Sequence[Symbol]:
-        """The symbols that the feed is known to have; empty where it can't tell."""
+        """Return the symbols that the feed has; empty where it doesn't know."""
         return self._feed.symbols()
 
     async def search(self, text: str) -> Sequence[Security]:
-        """Find what can be subscribed at the feed."""
+        """Return the feed's securities whose symbol contains a text."""
         return await self._feed.search(text)
 
     def status(self) -> FeedStatus:
-        """The feed's own word, unless it isn't running."""
+        """Return the feed's state; ``disconnected`` while it isn't running."""
         status = self._feed.status()
         if self._trouble is None:
             return status
@@ -102,7 +104,7 @@ class Supervisor:
 
     async def _run(self) -> None:
         failures = 0
-        # A feed that fails while it cleans up must not turn a stop into a new start.
+        # A feed that fails during its clean-up must not be restarted.
         while not self._stopping:
             started = asyncio.get_running_loop().time()
             try:

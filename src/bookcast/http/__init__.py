@@ -1,1 +1,1 @@
-"""The HTTP side: publishing, health, statistics, the live page."""
+"""The HTTP side: publishing, reading, health, statistics, the live page."""

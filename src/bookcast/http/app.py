@@ -17,22 +17,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bookcast.auth.gate import Gate
 from bookcast.errors import InvalidInput
-from bookcast.http import asyncapi, openapi, problem, script
+from bookcast.http import asyncapi, client_script, openapi, problem
 from bookcast.http.read_query import PATHS
 from bookcast.http.reads import Reads
 from bookcast.http.routes import Routes, knock_of
 from bookcast.limits import Refusals
 
 PAGE: Final = Path(__file__).parent.parent / "web"
-"""Where the built page is. It is missing in a checkout until it has been built."""
+"""The folder of the built page. In a checkout it is missing until the page is built."""
 
 
 PROBES: Final = frozenset({"/livez", "/readyz"})
-"""Whoever watches over a node asks for these by its address, not its name. They tell no secret."""
+"""Paths that a monitor requests by the node's address, not by its name. They reveal no secret."""
 
 
 class Guard:
-    """Refuses requests to host names that aren't ours, and those of foreign pages."""
+    """Refuses requests for unknown host names, and requests of foreign pages."""
 
     def __init__(self, app: ASGIApp, gate: Gate, refusals: Refusals) -> None:
         self._app = app
@@ -54,9 +54,9 @@ class Guard:
 
 
 class Cors:
-    """Tells browsers which pages may read an answer: all that the guard lets pass.
+    """Adds headers that say which pages may read a response: all that :class:`Guard` allows.
 
-    With credentials (cookies, a proxy's login) only those that are known by name may.
+    With credentials (cookies, a proxy's login) only pages that are listed by name may.
     """
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
@@ -66,7 +66,7 @@ class Cors:
                 app,
                 allow_origin_regex=".*",
                 allow_methods=["GET", "POST", "DELETE"],
-                allow_headers=["*"],  # which echoes those that are asked for
+                allow_headers=["*"],  # which repeats the requested headers
                 allow_credentials=with_credentials,
                 allow_private_network=True,
             )
@@ -74,17 +74,17 @@ class Cors:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer a preflight."""
+        """Pass the request on, or answer a preflight request."""
         known = scope["type"] == "http" and self._gate.knows_page(knock_of(Request(scope)))
         answer = self._for_known if known else self._for_others
         await answer(scope, receive, send)
 
 
 class _Assets(StaticFiles):
-    """Files whose names hold a hash of their content: once loaded, never asked for again."""
+    """Files whose names contain a hash of their content, so that browsers may keep them forever."""
 
     def file_response(self, *args: Any, **options: Any) -> Response:
-        """Serve a file for keeps."""
+        """Serve a file that may be kept forever."""
         response = super().file_response(*args, **options)
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
@@ -105,7 +105,7 @@ async def _page(_request: Request) -> Response:
     return FileResponse(
         index,
         headers={
-            # Its assets have hashed names; the page itself must be asked for each time.
+            # The assets' names change with their content; the page's name doesn't.
             "Cache-Control": "no-cache",
             # Some browsers don't count a WebSocket to the same host as 'self'.
             "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -115,7 +115,7 @@ async def _page(_request: Request) -> Response:
 
 
 def build(routes: Routes, reads: Reads, gate: Gate, refusals: Refusals) -> Starlette:
-    """Make the ASGI application."""
+    """Return the ASGI application."""
     table: list[BaseRoute] = [
         Route("/broadcast/{channel}", routes.broadcast, methods=["POST"]),
         Route("/broadcast", routes.broadcast_batch, methods=["POST"]),
@@ -133,7 +133,7 @@ def build(routes: Routes, reads: Reads, gate: Gate, refusals: Refusals) -> Starl
         Route("/ws/{client_id:path}", routes.websocket_without_upgrade),
         Route("/", _page),
         Route("/favicon.svg", _favicon),
-        script.route(),
+        client_script.route(),
     ]
     if (PAGE / "assets").is_dir():
         table.append(Mount("/assets", _Assets(directory=PAGE / "assets")))
@@ -155,6 +155,6 @@ def build(routes: Routes, reads: Reads, gate: Gate, refusals: Refusals) -> Starl
             Exception: problem.on_fault,
         },
     )
-    # A redirect would name http:// behind a proxy with TLS; slashes at the end are gone by now.
+    # A redirect would name http:// even behind a proxy with TLS. Trailing slashes are gone already.
     application.router.redirect_slashes = False
     return application

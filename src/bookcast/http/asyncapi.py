@@ -1,4 +1,4 @@
-"""The AsyncAPI document of ``bookcast.v1``, made from the Structs that read and write the wire."""
+"""The AsyncAPI document of ``bookcast.v1``, made from the Structs of its messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bookcast.protocol import messages_v1 as v1
+from bookcast.protocol.v1 import messages as v1
 from bookcast.version import __version__
 
 _REF: Final = "#/components/schemas/{name}"
@@ -67,7 +67,7 @@ def document() -> bytes:
                     "messages": {**_messages(_COMMANDS), **_messages(_MESSAGES)},
                 }
             },
-            # As the server sees it: it receives what clients say.
+            # From the server's view: it receives the clients' messages.
             "operations": {
                 "receive": _operation("receive", _COMMANDS),
                 "send": _operation("send", _MESSAGES),

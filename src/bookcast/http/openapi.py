@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the Structs that read and write the wire."""
+"""The OpenAPI document, made from the Structs that are read and written over HTTP."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from starlette.responses import Response
 
 from bookcast.http import problem, read_query, schemas
 from bookcast.http.report import MAX_TOPICS
-from bookcast.model import CHANNELS, ODD, PERIODS, Channel
-from bookcast.protocol import shapes
-from bookcast.protocol.idempotency import HEADER, MAX_LENGTH
-from bookcast.publisher import Published
-from bookcast.vendor_forms import rows
+from bookcast.ingest import schemas as shapes
+from bookcast.ingest.futu_api import rows
+from bookcast.ingest.idempotency_keys import HEADER, MAX_LENGTH
+from bookcast.ingest.publisher import Published
+from bookcast.model.topics import CHANNELS, ODD, PERIODS, Channel
 from bookcast.version import __version__
 
 _REF: Final = "#/components/schemas/{name}"
@@ -25,7 +25,7 @@ _SYMBOL: Final = {
     "required": True,
 }
 _SYMBOL_OR_CODE: Final = {
-    "description": f"{_SYMBOL['description']}. May be absent where futu-api's code is in the data",
+    "description": f"{_SYMBOL['description']}. May be absent if the data have futu-api's code",
     "schema": _SYMBOL["schema"],
 }
 _KNOWN: Final[dict[str, type[msgspec.Struct]]] = {
@@ -59,7 +59,7 @@ def _answers(
 ) -> dict[str, Any]:
     content = {"schema": _reference(struct)} if struct is not None else {}
     answers: dict[str, Any] = {"200": {"description": "Done", "content": {media_type: content}}}
-    # Pages that the origin policy refuses can ask for anything.
+    # A page that the origin policy refuses gets 403 from every path.
     for status, description in {403: "The page's origin is not allowed", **refusals}.items():
         answers[str(status)] = {
             "description": description,
@@ -90,7 +90,7 @@ _VARIANT: Final = {"name": "variant", "in": "query", "schema": {"enum": [ODD]}}
 
 
 def _read(path: str) -> dict[str, Any]:
-    """Describe the reads of a channel."""
+    """Return the description of a channel's reads."""
     channel = read_query.PATHS[path]
     chosen: dict[str, dict[str, Any]] = {
         "period": {
@@ -107,12 +107,12 @@ def _read(path: str) -> dict[str, Any]:
             schema["default"] = default
         chosen[name] = {"name": name, "in": "query", "description": meaning, "schema": schema}
     return _get(
-        f"The newest {path} of a symbol; the feed gets what is read",
+        f"The newest {path} of a symbol; a read makes the feed get the topic",
         _KNOWN[channel],
         {
             404: "Nothing is known of this topic yet; ask again, or wait for it with wait_ms",
-            422: "Not a symbol or not a parameter, or the feed is refused the symbol",
-            429: "Too much is read already that nobody is subscribed to",
+            422: "Not a symbol or not a parameter, or the feed can't get the symbol",
+            429: "Too many topics without a subscriber are read already",
             503: "The newest state can't be read now",
         },
         [
@@ -125,20 +125,20 @@ def _read(path: str) -> dict[str, Any]:
 _PERIOD: Final = {
     "name": "period",
     "in": "query",
-    "description": "May stand in the data instead",
+    "description": "The data may have it instead",
     "schema": {"enum": list(PERIODS)},
 }
 _KEY: Final = {
     "type": "string",
     "minLength": 1,
     "maxLength": MAX_LENGTH,
-    "description": "Sent again with the same key within 10 minutes, it gets the first answer, and "
-    "nothing is published",
+    "description": "If it is sent again with the same key within 10 minutes, the first answer "
+    "is returned, and nothing is published",
 }
 
 
 def _forms(channel: Channel) -> list[dict[str, Any]]:
-    """Return the shapes that may be published to a channel."""
+    """Return the forms of data that may be published to a channel."""
     ours, row = _reference(shapes.PUBLISHED[channel]), _reference(rows.VENDOR[channel])
     return [ours, row, {"type": "array", "items": row, "minItems": 1}]
 
@@ -165,7 +165,7 @@ def _broadcast(channel: Channel) -> dict[str, Any]:
     if channel == "candles":
         parameters.append(_PERIOD)
     return _post(
-        f"Publish to everybody who subscribed to a symbol's {channel}",
+        f"Publish to all subscribers of a symbol's {channel}",
         {"anyOf": _forms(channel)},
         Published,
         parameters,
@@ -223,7 +223,7 @@ def document() -> bytes:
     paths: dict[str, Any] = {
         **{f"/broadcast/{channel}": _broadcast(channel) for channel in CHANNELS},
         "/broadcast": _post(
-            "Publish updates of any topics, in order; each goes well or wrong by itself",
+            "Publish updates of any topics, in order; an error in one doesn't affect the others",
             {
                 "type": "object",
                 "properties": {
@@ -239,7 +239,7 @@ def document() -> bytes:
         **{f"/{path}/{{symbol}}": _read(path) for path in read_query.PATHS},
         "/topics/{channel}/{symbol}": {
             "delete": {
-                "summary": "Forget a topic at all nodes, until somebody publishes to it again",
+                "summary": "Forget a topic at all nodes, until the next publication to it",
                 "parameters": [
                     {
                         "name": "channel",
@@ -259,7 +259,7 @@ def document() -> bytes:
             schemas.KnownSymbols,
             parameters=[{"name": "q", "in": "query", "schema": {"type": "string"}}],
         ),
-        "/health": _get("How the server and its parts are", schemas.Health),
+        "/health": _get("The health of the server and its parts", schemas.Health),
         "/stats": _get(
             "What the server has done since it started",
             schemas.Stats,
@@ -268,7 +268,7 @@ def document() -> bytes:
                 {
                     "name": "limit",
                     "in": "query",
-                    "description": "So many topics are listed at most",
+                    "description": "At most this many topics are listed",
                     "schema": {
                         "type": "integer",
                         "minimum": 0,
@@ -281,7 +281,7 @@ def document() -> bytes:
         ),
         "/livez": _get("Whether the process answers", schemas.Alive),
         "/readyz": _get("Whether new clients should be sent here", schemas.Alive, {503: "Not now"}),
-        "/metrics": _get("The numbers for Prometheus", None, media_type="text/plain"),
+        "/metrics": _get("The metrics, for Prometheus", None, media_type="text/plain"),
     }
     return msgspec.json.encode(
         {

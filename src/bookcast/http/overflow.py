@@ -1,31 +1,28 @@
-"""Connections past a limit: read for one head, since it may be a probe of the node."""
+"""Connections above a limit. Their first request is read, since it may be a probe of the node."""
 
 from __future__ import annotations
 
 from typing import Final, Protocol
 
 MAX_READ: Final = 16
-"""So many connections past the limits are read at once; descriptors are reserved for them."""
-
-HEAD_SECONDS: Final = 2.0
-"""How long a connection past a limit has to send its head."""
+"""Connections above the limits that are read at once; file descriptors are reserved for them."""
 
 PATHS: Final = frozenset({b"/livez", b"/readyz"})
 METHODS: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
 
 class Surplus(Protocol):
-    """A connection past a limit."""
+    """A connection above a limit."""
 
     def turn_away(self) -> None:
         """Answer with the refusal, and close."""
 
 
 class Overflow:
-    """The connections past a limit that are read now.
+    """The connections above a limit that are being read.
 
-    When there are too many, the one that has been read longest makes room: a flood can't keep
-    probes out, since a probe sends its head at once.
+    If there are too many, the oldest one makes room. So a flood can't keep probes out, since a
+    probe sends its request at once.
     """
 
     def __init__(self, most: int = MAX_READ) -> None:
@@ -33,7 +30,7 @@ class Overflow:
         self._read: dict[Surplus, None] = {}
 
     def enter(self, connection: Surplus) -> None:
-        """Read one more."""
+        """Begin to read one more connection."""
         if len(self._read) >= self._most:
             oldest = next(iter(self._read))
             del self._read[oldest]
@@ -41,10 +38,10 @@ class Overflow:
         self._read[connection] = None
 
     def leave(self, connection: Surplus) -> None:
-        """Note that a connection is read no more, if it was."""
+        """Note that a connection is no longer read; it may not have been."""
         self._read.pop(connection, None)
 
 
 def is_probe(method: bytes, target: bytes) -> bool:
-    """Return whether a request asks how the node is."""
+    """Return whether a request is a probe of the node's health."""
     return method in METHODS and target.partition(b"?")[0] in PATHS

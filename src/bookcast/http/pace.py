@@ -1,4 +1,4 @@
-"""What somebody was given last of a topic who may have one update in so many milliseconds."""
+"""What a reader with a minimum interval was given last of each topic."""
 
 from __future__ import annotations
 
@@ -6,25 +6,27 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from bookcast.model import Topic, Update
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Update
 
 MAX_GIVEN: Final = 10_000
-"""It is known of so many principals and topics; past that, the longest ago are forgotten."""
+"""At most this many pairs of reader and topic are remembered; the oldest are forgotten."""
 
 
 class Pace:
-    """Answers everybody with the newest update, but no sooner than their interval allows.
+    """Answers each reader with the newest update, but no sooner than its interval allows.
 
-    ``clock`` gives monotonic seconds.
+    ``clock`` returns monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # What each was given last, and until when that is theirs: the longest ago first.
+        # The last update given to each reader, and the time until when it is given again; oldest
+        # first.
         self._given: dict[tuple[str, Topic], tuple[float, Update]] = {}
 
     def newest(self, who: str, newest: Update, interval_ms: int) -> Update:
-        """Return the newest update of a topic, or the one that they had within their interval."""
+        """Return a topic's newest update, or the one that the reader got within its interval."""
         if not interval_ms:
             return newest
         key, now = (who, newest.topic), self._clock()
@@ -40,7 +42,7 @@ class Pace:
         return len(self._given)
 
     def _forget(self, now: float) -> None:
-        """Forget what isn't theirs any more, and what is too much."""
+        """Forget updates whose interval is over, and the oldest ones if there are too many."""
         while self._given:
             longest_ago = next(iter(self._given))
             if self._given[longest_ago][0] > now and len(self._given) < MAX_GIVEN:

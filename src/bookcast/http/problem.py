@@ -17,9 +17,9 @@ from bookcast.limits import retry_after
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """What went wrong with a request.
 
-    ``path``: the wrong field, for instance bids[3].price. ``retry``: the same may go well later.
-    ``published``: of what couldn't be published, whether nothing was, or nobody knows. ``channel``
-    and ``symbol``: what it is about, as the request wrote them.
+    ``path``: the wrong field, for instance bids[3].price. ``retry``: the same request may succeed
+    later. ``published``: after a failed publication, whether nothing was published, or that is
+    unknown. ``channel`` and ``symbol``: the topic, as the request named it.
     """
 
     title: str
@@ -34,7 +34,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ProblemResponse(Response):
-    """A problem as a response."""
+    """A problem as an HTTP response."""
 
     media_type = "application/problem+json"
 
@@ -48,7 +48,7 @@ def response(code: str, detail: str, *, path: str = "", **headers: str) -> Respo
 
 
 def of(error: InvalidInput, **headers: str) -> Response:
-    """Return the response to input that is wrong."""
+    """Return the response for an error of the client."""
     kind = ERRORS[error.code]
     if kind.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
@@ -69,7 +69,7 @@ def of(error: InvalidInput, **headers: str) -> Response:
 
 
 async def on_invalid_input(request: Request, error: Exception) -> Response:
-    """Answer input that is wrong, with what the request was about."""
+    """Answer an error of the client; name the topic that the request was about."""
     assert isinstance(error, InvalidInput)
     path = request.path_params
     named = path.get("symbol", request.query_params.get("symbol"))
@@ -77,7 +77,7 @@ async def on_invalid_input(request: Request, error: Exception) -> Response:
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Answer what the router refuses: no such path, or not with this method."""
+    """Answer what the router refuses: an unknown path or method."""
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code in _CODES:
@@ -93,12 +93,12 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def on_fault(_request: Request, _error: Exception) -> Response:
-    """Answer a fault of ours; the log has the rest."""
+    """Answer after a fault of the server; the log has the details."""
     return response("internal_error", "The server met a fault of its own; its log tells more")
 
 
 def as_http(error: InvalidInput) -> bytes:
-    """Write the response to input that is wrong where no application answers."""
+    """Return the whole response for an error, to send without the application."""
     answer = of(error)
     head = [f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}".encode()]
     head += [name + b": " + value for name, value in answer.raw_headers]

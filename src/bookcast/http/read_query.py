@@ -1,4 +1,4 @@
-"""What a read over HTTP may ask for: which parameters each path takes, and their ranges."""
+"""The parameters of a read over HTTP: which of them each path takes, and their ranges."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import msgspec
 from starlette.datastructures import QueryParams
 
 from bookcast.errors import InvalidInput
-from bookcast.model import Channel, Topic
-from bookcast.protocol.messages_v1 import MAX_DEPTH, MAX_HISTORY
-from bookcast.protocol.published import topic_of
+from bookcast.ingest.publication import topic_of
+from bookcast.model.topics import Channel, Topic
+from bookcast.protocol.v1.messages import MAX_DEPTH, MAX_HISTORY
 
 PATHS: Final[dict[str, Channel]] = {
     "books": "orderbook",
@@ -26,11 +26,11 @@ PATHS: Final[dict[str, Channel]] = {
 
 MAX_WAIT_MS: Final = 5000
 DEFAULT_LIMIT: Final = 100
-"""So many trades or candles are answered unless others are asked for."""
+"""The number of trades or candles in a response, unless the request names another."""
 
 
 class Range(NamedTuple):
-    """The whole numbers that a parameter may be. ``default`` None: as many as there are."""
+    """The range of a parameter that is a whole number. ``default`` None: all there are."""
 
     least: int
     most: int
@@ -51,12 +51,12 @@ _OWN: Final[dict[Channel, tuple[str, ...]]] = {
 
 
 def parameters(channel: Channel) -> tuple[str, ...]:
-    """Return what reads of a channel take."""
+    """Return the parameters that reads of a channel take."""
     return (*_OWN.get(channel, ()), "wait_ms")
 
 
 class ReadQuery(msgspec.Struct, frozen=True):
-    """What is to be read. ``depth``: levels of a book; ``limit``: trades or candles."""
+    """The parameters of a read. ``depth``: levels of a book; ``limit``: trades or candles."""
 
     topic: Topic
     depth: int | None
@@ -65,12 +65,12 @@ class ReadQuery(msgspec.Struct, frozen=True):
 
 
 def read_query(
-    channel: Channel, spelling: str, given: QueryParams, default_market: str
+    channel: Channel, requested_symbol: str, given: QueryParams, default_market: str
 ) -> ReadQuery:
-    """Read what is asked for.
+    """Return the parameters of a request.
 
     Raises:
-        InvalidInput: naming the parameter that is wrong, and what there is.
+        InvalidInput: names the wrong parameter, and what is allowed.
     """
     known = parameters(channel)
     counts = Counter(name for name, _ in given.multi_items())
@@ -85,7 +85,7 @@ def read_query(
         if count > 1:
             raise InvalidInput("invalid_data", f"{name}: it is given {count} times", path=name)
     topic = topic_of(
-        channel, spelling, default_market, given.get("period"), variant=given.get("variant")
+        channel, requested_symbol, default_market, given.get("period"), variant=given.get("variant")
     )
     return ReadQuery(
         topic,

@@ -1,4 +1,4 @@
-"""What is known of a topic, read over HTTP. A read makes the feed get the topic."""
+"""Reading a topic over HTTP. A read makes the feed get the topic."""
 
 from __future__ import annotations
 
@@ -14,40 +14,31 @@ from bookcast.auth.gate import Gate
 from bookcast.auth.principal import Rights
 from bookcast.engine.base import Engine
 from bookcast.errors import InvalidInput
-from bookcast.feeder import Feeder
+from bookcast.feeds.runner import FeedRunner
 from bookcast.http import problem, schemas
 from bookcast.http.pace import Pace
+from bookcast.http.read_demand import ReadInterests
 from bookcast.http.read_query import ReadQuery, read_query
 from bookcast.http.routes import Json, knock_of
 from bookcast.hub.hub import Hub
 from bookcast.hub.status import FRESH_MS
 from bookcast.limits import RETRY_SECONDS, Refusals
-from bookcast.model import (
-    LOSSLESS,
-    Book,
-    Brokers,
-    Candle,
-    Channel,
-    Quote,
-    Supply,
-    TimePoint,
-    Topic,
-    Trades,
-    Update,
-)
-from bookcast.protocol import codec
-from bookcast.protocol import messages_v1 as v1
+from bookcast.model.feed_state import FeedState
+from bookcast.model.market_data import LOSSLESS, Book, Brokers, Candle, Quote, TimePoint, Trades
+from bookcast.model.topics import Channel, Topic
+from bookcast.model.updates import Update
+from bookcast.protocol.base.book import with_whole_numbers
 from bookcast.protocol.header import position_fields, server_time, times, topic_fields
-from bookcast.readers import Readers
+from bookcast.protocol.v1 import messages as v1
 
 SETTLE_SECONDS: Final = 0.05
-"""Past trades and candles come one after the other: who has waited for the first gets the rest."""
+"""Past trades and candles come one by one: a read that waited for the first waits for the rest."""
 
 PENDING_SECONDS: Final = 1.0
-"""Whoever is told that nothing is known yet may ask again after this."""
+"""A reader may retry after this time if nothing is known of the topic yet."""
 
 REFUSED_SECONDS: Final = 1.5
-"""What a feed refuses to push it may still be asked for, which takes a moment."""
+"""How long a read still waits after a refusal: the feed may poll what it can't subscribe to."""
 
 NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
@@ -56,15 +47,15 @@ class Reads:
     """The reads of all channels.
 
     Args:
-        engine: knows the topics.
-        hub: judges how they stand.
-        feeder: tells what feeds have, and why something doesn't come.
-        readers: has the feed get what is read.
-        gate: tells who reads.
-        refusals: is told of what is refused.
-        default_market: of symbols without one.
+        engine: has the topics' data.
+        hub: judges the status of topics.
+        feeder: has the state of topics at the feed.
+        readers: keeps the topics of reads wanted.
+        gate: authenticates readers.
+        refusals: counts refusals by reason.
+        default_market: the market of symbols without one.
         linger_seconds: a topic that a publisher updated within this time needs no feed.
-        now: seconds since 1970.
+        now: returns seconds since 1970.
     """
 
     def __init__(
@@ -72,8 +63,8 @@ class Reads:
         *,
         engine: Engine,
         hub: Hub,
-        feeder: Feeder,
-        readers: Readers,
+        feeder: FeedRunner,
+        readers: ReadInterests,
         gate: Gate,
         refusals: Refusals,
         default_market: str,
@@ -106,28 +97,28 @@ class Reads:
         return endpoint
 
     async def _read(self, channel: Channel, request: Request) -> schemas.Known:
-        visitor, rights = await self._gate.require(knock_of(request), "read")
-        spelling = request.path_params["symbol"]
-        query = read_query(channel, spelling, request.query_params, self._default_market)
-        topic, who = query.topic, visitor.account
+        caller, rights = await self._gate.require(knock_of(request), "read")
+        requested_symbol = request.path_params["symbol"]
+        query = read_query(channel, requested_symbol, request.query_params, self._default_market)
+        topic, who = query.topic, caller.account
         rights.check("read", topic)
         if self._readers.holds(topic):
-            await self._engine.prepare([topic])  # its state may be on its way
+            await self._engine.prepare([topic])  # its log may still have to be read
         newest = await self._engine.snapshot(topic)
         if self._creates_demand(request, topic, newest) and self._demand(topic, who, newest):
             if query.wait_seconds and not (newest and self._readers.has_news(topic)):
                 newest = await self._wait(request, query, who, newest)
-            self._check_supply(topic, spelling, rights, newest)
+            self._check_supply(topic, requested_symbol, rights, newest)
         if newest is None:
-            raise self._unknown(topic, spelling, rights)
+            raise self._unknown(topic, requested_symbol, rights)
         newest = self._pace.newest(who, newest, rights.min_interval_ms)
-        return await self._answer(newest, query, spelling, rights)
+        return await self._answer(newest, query, requested_symbol, rights)
 
     # Demand
 
     def _creates_demand(self, request: Request, topic: Topic, newest: Update | None) -> bool:
         """Return whether a read makes the feed get its topic."""
-        # Any page could have its visitors' browsers read what it likes, and use up the quota.
+        # Else any page could make its visitors' browsers read topics, and use up the quota.
         is_foreign = "cross-site" in request.headers.getlist("Sec-Fetch-Site")
         if request.method != "GET" or is_foreign or not self._feeder.may_serve(topic):
             return False
@@ -139,15 +130,15 @@ class Reads:
         return self._now() * 1000 - update.server_ms
 
     def _demand(self, topic: Topic, who: str, newest: Update | None) -> bool:
-        """Make the feed get a topic. Return False if it can't, and what is known will do.
+        """Make the feed get a topic. Return False if it can't, but known data can be returned.
 
         Raises:
-            InvalidInput: when too much is read already.
+            InvalidInput: too many topics are read already, and no usable data are known.
         """
         try:
             self._readers.read(topic, who, newest.position if newest is not None else None)
         except InvalidInput:
-            # What others publish, or what comes unasked, is known all the same.
+            # Data of other publishers, and fresh data, can be returned even so.
             if newest is None or not (_is_from_outside(newest) or self._age_ms(newest) <= FRESH_MS):
                 raise
             return False
@@ -156,7 +147,7 @@ class Reads:
     async def _wait(
         self, request: Request, query: ReadQuery, who: str, newest: Update | None
     ) -> Update | None:
-        """Wait for the first data since the topic is wanted; return what is newest then."""
+        """Wait for the first update since the topic is wanted. Return the newest update then."""
         topic, loop = query.topic, asyncio.get_running_loop()
         refused_at = math.inf
 
@@ -178,12 +169,12 @@ class Reads:
         return await self._engine.snapshot(topic) or newest
 
     def _check_supply(
-        self, topic: Topic, spelling: str, rights: Rights, newest: Update | None
+        self, topic: Topic, requested_symbol: str, rights: Rights, newest: Update | None
     ) -> None:
-        """Refuse what the feed can't give.
+        """Refuse a read if the feed can't get its topic.
 
         Raises:
-            InvalidInput: when reads may take no more of its quota, or it refuses the topic.
+            InvalidInput: reads may take no more of the feed's quota, or the feed refused the topic.
         """
         supply = self._feeder.supply(topic)
         if supply is None or _is_from_outside(newest):
@@ -192,7 +183,7 @@ class Reads:
             free_ms = supply.quota.next_free_ms
             raise InvalidInput(
                 "too_many_reads",
-                f"{spelling} can't be read now: {supply.reason}",
+                f"{requested_symbol} can't be read now: {supply.reason}",
                 path="symbol",
                 retry_after=RETRY_SECONDS if free_ms is None else max(1.0, free_ms / 1000),
                 reason="reads_of_quota",
@@ -202,22 +193,23 @@ class Reads:
             question = f"; did you mean {' or '.join(meant)}?" if meant else ""
             raise InvalidInput(
                 "feed_refused",
-                f"{spelling}: {refusal}{question}",
+                f"{requested_symbol}: {refusal}{question}",
                 path="symbol",
                 retry_after=RETRY_SECONDS,
             )
 
-    def _unknown(self, topic: Topic, spelling: str, rights: Rights) -> InvalidInput:
-        """Return the answer to a read of a topic of which nothing is known."""
+    def _unknown(self, topic: Topic, requested_symbol: str, rights: Rights) -> InvalidInput:
+        """Return the error for a topic without data."""
         engine = self._engine.status()
         if engine.state == "away":
             return InvalidInput(
                 "engine_unavailable",
-                f"{engine.detail}; whether {topic.channel} {spelling} is known can't be told",
+                f"{engine.detail}; whether {topic.channel} {requested_symbol} is known "
+                "can't be told",
                 path="symbol",
                 retry_after=PENDING_SECONDS,
             )
-        what = f"Nothing has been published of {topic.channel} {spelling} yet"
+        what = f"Nothing has been published of {topic.channel} {requested_symbol} yet"
         if (lacking := self._feeder.lacking(topic)) is not None:
             meant, has = lacking.hints(topic.symbol, rights.allows_symbol)
             what += f", and the feed {lacking.feed} lacks it"
@@ -231,13 +223,13 @@ class Reads:
     # Answers
 
     async def _answer(
-        self, newest: Update, query: ReadQuery, spelling: str, rights: Rights
+        self, newest: Update, query: ReadQuery, requested_symbol: str, rights: Rights
     ) -> schemas.Known:
         topic = newest.topic
         status = self._hub.judge(newest, await self._engine.find_gone(topic))
         quota = status.quota
         head: dict[str, Any] = {
-            **topic_fields(topic, spelling),
+            **topic_fields(topic, requested_symbol),
             **position_fields(newest.position),
             "ts": times(newest),
             "as_of": server_time(newest),
@@ -255,7 +247,7 @@ class Reads:
                     **head,
                     depth=depth,
                     timestamp=server_time(newest),
-                    data=codec.with_whole_numbers(newest, depth),
+                    data=with_whole_numbers(newest, depth),
                 )
             case Quote() as quote:
                 return schemas.KnownQuote(**head, data=quote)
@@ -279,34 +271,37 @@ class Reads:
                 )
 
     def _feed_of(self, newest: Update) -> str | None:
-        """Return the feed of an update; it may not have said yet how it supplies the topic."""
+        """Return the name of the feed that an update came from; None: it is a publisher's.
+
+        The feed may not have reported the state of the topic yet.
+        """
         if _is_from_outside(newest):
             return None
         return next((feed.name for feed in self._feeder.statuses()), None)
 
     async def _past(self, newest: Update) -> Sequence[Update]:
-        """Return what is known of a topic up to an update, oldest first."""
+        """Return the known updates of a topic up to one of them, oldest first."""
         past = [
             one
             for one in await self._engine.past(newest.topic)
             if one.server_ms <= newest.server_ms and not one.position.is_past(newest.position)
         ]
         if not past or past[-1].position != newest.position:
-            past.append(newest)  # of a candle that forms, only the newest state is kept
+            past.append(newest)  # the log keeps only the newest state of a forming candle
         return past
 
 
 def _is_from_outside(update: Update | None) -> bool:
-    """Return whether a publisher sent this update: one of a feed has the feed's own time."""
+    """Return whether a publisher sent this update. An update of a feed has the feed's time."""
     return update is not None and update.feed_ms is None
 
 
-def _refusal(supply: Supply) -> str | None:
-    """Return why a feed doesn't give a topic at all."""
+def _refusal(supply: FeedState) -> str | None:
+    """Return why a feed can't get a topic at all; None: it can, or may later."""
     return supply.refusal if supply.state == "pending" else None
 
 
 def _by_time(updates: Sequence[Update]) -> list[Candle]:
-    """Return candles in the order of their times, each in its newest state."""
+    """Return candles ordered by time, each in its newest state."""
     candles = {one.data.time: one.data for one in updates if isinstance(one.data, Candle)}
     return [candles[time] for time in sorted(candles)]

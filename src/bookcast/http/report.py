@@ -1,4 +1,4 @@
-"""What a server reports of itself: whichever process is asked, for all that share the port."""
+"""Reports on the server: any process reports for all processes that share the port."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from prometheus_client.registry import Collector
 
 from bookcast.cluster.members.base import Members, Node
 from bookcast.engine.base import Engine, Head
-from bookcast.feeder import Feeder
+from bookcast.feeds.runner import FeedRunner
 from bookcast.http import schemas
 from bookcast.hub.hub import Hub
+from bookcast.ingest.publisher import Publisher
 from bookcast.limits import Refusals
-from bookcast.publisher import Publisher
-from bookcast.rotation import Rotated
-from bookcast.sessions.registry import Registry
+from bookcast.sessions.connections import Registry
+from bookcast.settings.reload import Rotated
 from bookcast.version import __version__
 
 MAX_LISTED: Final = 20
-"""So many clients who can't take data are listed by name."""
+"""At most this many clients that can't take data are listed by name."""
 
 ANSWER_SECONDS: Final = 1.0
-"""How long another process may take to say how it is."""
+"""How long another process may take to answer."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 MAX_TOPICS: Final = 1000
-"""So many topics are listed at most."""
+"""At most this many topics are listed."""
 
 
 class StatsQuery(msgspec.Struct, frozen=True):
-    """Which topics are listed: ``limit`` at most, those of ``symbol`` where it is given."""
+    """The topics to list: at most ``limit``; only those of ``symbol`` if it is given."""
 
     limit: int = MAX_TOPICS
     symbol: str | None = None
@@ -50,18 +50,18 @@ ALL: Final = StatsQuery()
 
 
 class Listing:
-    """The first topics in order, and the totals of all. It is fed a page at a time."""
+    """The first topics in order, and the totals of all topics. Pages of topics are added to it."""
 
     def __init__(self, query: StatsQuery) -> None:
         self._query = query
         self.first: list[Head] = []
         self.topics = 0
-        """How many topics were published."""
+        """Number of topics that have been published."""
         self.updates = 0
-        """How many updates they had."""
+        """Number of updates that they have had."""
 
     def add(self, page: Sequence[Head]) -> None:
-        """Take a page of topics, in any order."""
+        """Add a page of topics, in any order."""
         self.topics += len(page)
         self.updates += sum(head.position.seq for head in page)
         symbol = self._query.symbol
@@ -74,10 +74,10 @@ def _order(head: Head) -> tuple[str, str, str]:
 
 
 class Reporter:
-    """Reports how this process is, and asks those that share the port.
+    """Reports on this process, and asks the others that share the port.
 
-    ``myself`` returns this node, ``rotated`` the state of the settings that may change, ``now``
-    seconds since 1970. ``group``: how many processes share the port.
+    ``myself`` returns the description of this node, ``rotated`` the state of the settings that are
+    read again, ``now`` seconds since 1970. ``group``: how many processes share the port.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Reporter:
         *,
         engine: Engine,
         members: Members,
-        feeder: Feeder,
+        feeder: FeedRunner,
         hub: Hub,
         registry: Registry,
         publisher: Publisher,
@@ -114,7 +114,7 @@ class Reporter:
         members.handlers["metrics"] = self._answer_metrics
 
     async def health(self) -> schemas.Health:
-        """Return how the server and its parts are."""
+        """Return the health of the server and its parts."""
         mine = self._health()
         if self._group == 1:
             return mine
@@ -133,7 +133,7 @@ class Reporter:
         )
 
     async def stats(self, query: StatsQuery = ALL) -> schemas.Stats:
-        """Return what the server has done since it started, and how topics stand."""
+        """Return what the server has done since it started, and the topics."""
         mine = await self._stats(query)
         if self._group == 1:
             return mine
@@ -258,7 +258,7 @@ class Reporter:
     def _uptime(self) -> float:
         return round(self._now() - self._started, 3)
 
-    # The others
+    # The other processes
 
     async def _ask(self, method: str, kind: type[S], body: bytes = b"") -> list[S]:
         answers = await self._ask_others(method, body)
@@ -288,7 +288,7 @@ _STATES: Final = ["healthy", "degraded", "unhealthy"]
 
 
 def _sum(stats: Sequence[schemas.Stats]) -> schemas.Stats:
-    """Add up the counts of processes that share a port; all else is as the first says."""
+    """Return stats with the counts of all processes; other fields are those of the first."""
     first = stats[0]
     counts = {
         name: sum(getattr(one, name) for one in stats)

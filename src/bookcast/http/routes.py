@@ -15,25 +15,26 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from bookcast.auth.gate import Gate, Knock, Visitor
+from bookcast.auth.gate import AuthRequest, Caller, Gate
 from bookcast.auth.principal import Rights, Scope, owner_of_keys
 from bookcast.engine.base import Engine
 from bookcast.errors import InvalidInput
-from bookcast.feeder import Feeder
+from bookcast.feeds.runner import FeedRunner
 from bookcast.http import problem, schemas
 from bookcast.http.report import MAX_TOPICS, Reporter, StatsQuery
+from bookcast.ingest.batches import decode_batch
+from bookcast.ingest.idempotency_keys import HEADER
+from bookcast.ingest.publication import topic_of
+from bookcast.ingest.publisher import Publisher
 from bookcast.limits import Refusals, TokenBuckets
-from bookcast.model import Security, Symbol, names_of, parse_symbol
-from bookcast.protocol.batches import decode_batch
-from bookcast.protocol.idempotency import HEADER
-from bookcast.protocol.published import topic_of
-from bookcast.publisher import Publisher
+from bookcast.model.feed_state import Security
+from bookcast.model.topics import Symbol, names_of, parse_symbol
 from bookcast.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 PROBED_BY: Final = {"Allow": "GET, HEAD, OPTIONS"}
-"""What an answer to OPTIONS says of its path (RFC 9110, 9.3.7); others may say it, too."""
+"""Headers of all responses of the probes, also to OPTIONS (RFC 9110, 9.3.7)."""
 
 
 class Json(Response):
@@ -47,9 +48,9 @@ class Json(Response):
 
 
 class Routes:
-    """The endpoints, with what they need at hand.
+    """The endpoints, with the parts that they need.
 
-    ``unready`` returns why new clients shouldn't be sent here, None when they should.
+    ``unready`` returns why new clients shouldn't be sent to this node; None: they may be.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Routes:
         engine: Engine,
         publisher: Publisher,
         refusals: Refusals,
-        feeder: Feeder,
+        feeder: FeedRunner,
         reporter: Reporter,
         unready: Callable[[], str | None],
     ) -> None:
@@ -75,13 +76,13 @@ class Routes:
         self._unready = unready
 
     async def broadcast(self, request: Request) -> Response:
-        """Publish one update to everybody who subscribed to its topic."""
+        """Publish one update to all subscribers of its topic."""
         channel = request.path_params["channel"]
         try:
-            visitor, rights = await self._require(request, "publish")
+            caller, rights = await self._require(request, "publish")
             text = await self._json_body(request)
             key = _idempotency_key(request)
-            self._charge(visitor, 1)
+            self._charge(caller, 1)
         except InvalidInput as error:
             self._publisher.refuse(error)
             raise
@@ -94,22 +95,22 @@ class Routes:
                 period=period,
                 rights=rights,
                 key=key,
-                principal=owner_of_keys(visitor.principal),
+                principal=owner_of_keys(caller.principal),
             )
         )
 
     async def broadcast_batch(self, request: Request) -> Response:
-        """Publish updates of any topics, in order; each goes well or wrong by itself."""
+        """Publish updates of any topics, in order; an error in one doesn't affect the others."""
         try:
-            visitor, rights = await self._require(request, "publish")
+            caller, rights = await self._require(request, "publish")
             _refuse_key_of_batch(request)
             updates = decode_batch(await self._json_body(request))
-            self._charge(visitor, len(updates))
+            self._charge(caller, len(updates))
         except InvalidInput as error:
             self._publisher.refuse(error)
             raise
         outcomes = await self._publisher.publish_all(
-            updates, rights, owner_of_keys(visitor.principal)
+            updates, rights, owner_of_keys(caller.principal)
         )
         for outcome in outcomes:
             if isinstance(outcome, InvalidInput):
@@ -124,44 +125,44 @@ class Routes:
         return Json(schemas.BatchResult("ok" if well else "partial", results))
 
     async def health(self, _request: Request) -> Response:
-        """Answer how the server and its parts are."""
+        """Return the health of the server and its parts."""
         return Json(await self._reporter.health())
 
     async def stats(self, request: Request) -> Response:
-        """Answer what the server has done since it started, and how topics stand."""
+        """Return what the server has done since it started, and the topics."""
         _, rights = await self._require(request, "admin")
         stats = await self._reporter.stats(self._stats_query(request))
         seen = [one for one in stats.topics if rights.allows_symbol(Symbol(one.symbol))]
         return Json(msgspec.structs.replace(stats, topics=seen))
 
     def _stats_query(self, request: Request) -> StatsQuery:
-        """Read which topics are to be listed.
+        """Return which topics are to be listed.
 
         Raises:
-            InvalidInput: with the parameter that is wrong.
+            InvalidInput: names the wrong parameter.
         """
         limit = request.query_params.get("limit", str(MAX_TOPICS))
         if not (re.fullmatch("[0-9]{1,4}", limit) and int(limit) <= MAX_TOPICS):
             raise InvalidInput(
                 "invalid_data", f"limit: a whole number from 0 to {MAX_TOPICS}", path="limit"
             )
-        spelling = request.query_params.get("symbol")
-        symbol = spelling and parse_symbol(spelling, self._settings.default_market)
+        requested_symbol = request.query_params.get("symbol")
+        symbol = requested_symbol and parse_symbol(requested_symbol, self._settings.default_market)
         return StatsQuery(int(limit), symbol or None)
 
     async def livez(self, _request: Request) -> Response:
-        """Answer that the process is alive."""
+        """Return that the process is alive."""
         return Json(schemas.Alive("alive"), headers=PROBED_BY)
 
     async def readyz(self, _request: Request) -> Response:
-        """Answer whether new clients should be sent here."""
+        """Return whether new clients should be sent to this node."""
         trouble = self._unready()
         if trouble is None:
             return Json(schemas.Alive("ready"), headers=PROBED_BY)
         return problem.response("not_ready", trouble, **PROBED_BY, **{"Retry-After": "1"})
 
     async def remove_topic(self, request: Request) -> Response:
-        """Forget a topic at all nodes, until somebody publishes to it again."""
+        """Forget a topic at all nodes, until the next publication to it."""
         await self._require(request, "admin")
         parameters = request.query_params
         topic = topic_of(
@@ -179,7 +180,7 @@ class Routes:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def symbols(self, request: Request) -> Response:
-        """List what ``q`` finds: what the feed has, in its order, then what others publish."""
+        """Return the symbols that match ``q``: the feed's in its order, then published ones."""
         text = request.query_params.get("q", "").strip()
         _, rights = await self._require(request, "read")
         found = {security.symbol: security for security in await self._feeder.search(text)}
@@ -194,14 +195,14 @@ class Routes:
         )
 
     async def metrics(self, request: Request) -> Response:
-        """Answer a scrape by Prometheus."""
+        """Return the metrics, for Prometheus."""
         await self._require(request, "admin")
         return Response(
             await self._reporter.metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
 
     async def websocket_without_upgrade(self, request: Request) -> Response:
-        """Answer plain HTTP at the address for WebSockets: explain what to do."""
+        """Answer plain HTTP at an address for WebSockets: explain what to do."""
         return problem.response(
             "upgrade_required",
             f"{request.url.path} is for WebSocket clients, for instance "
@@ -210,17 +211,17 @@ class Routes:
             Upgrade="websocket",
         )
 
-    async def _require(self, request: Request, scope: Scope) -> tuple[Visitor, Rights]:
-        """Return who sent a request, and their rights, which include this scope.
+    async def _require(self, request: Request, scope: Scope) -> tuple[Caller, Rights]:
+        """Return the sender of a request, and its rights, which include ``scope``.
 
         Raises:
-            InvalidInput: when they may not do this.
+            InvalidInput: the sender may not do this.
         """
         return await self._gate.require(knock_of(request), scope)
 
-    def _charge(self, visitor: Visitor, count: int) -> None:
-        """Charge a publisher for so many publications."""
-        late = self._rates.take(visitor.account, time.monotonic(), count)
+    def _charge(self, caller: Caller, count: int) -> None:
+        """Charge a publisher's rate for ``count`` publications."""
+        late = self._rates.take(caller.account, time.monotonic(), count)
         if late:
             raise InvalidInput(
                 "rate_limited",
@@ -231,7 +232,7 @@ class Routes:
             )
 
     async def _json_body(self, request: Request) -> bytes:
-        """Return the body, which is read no further than the limit."""
+        """Return the body; it is read only up to the limit."""
         content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if content_type != "application/json":
             raise InvalidInput(
@@ -251,22 +252,22 @@ class Routes:
                         "body_too_large", f"The body is larger than MAX_BODY_BYTES, {limit} bytes"
                     )
         except ClientDisconnect:
-            # Nobody hears the answer, but the log tells why nothing was published.
+            # The client won't get this error, but the log says why nothing was published.
             raise InvalidInput(
                 "invalid_json", "The publisher left in mid-body", reason="publisher_left"
             ) from None
         return bytes(body.removeprefix(codecs.BOM_UTF8))
 
 
-def knock_of(request: Request) -> Knock:
-    """Return what a request shows of its sender."""
+def knock_of(request: Request) -> AuthRequest:
+    """Return what a request shows of its sender, for the gate."""
     peer = request.client.host if request.client is not None else ""
     changes = request.method not in {"GET", "HEAD", "OPTIONS"}
-    return Knock(peer, request.headers.getlist, page=changes)
+    return AuthRequest(peer, request.headers.getlist, page=changes)
 
 
 def _idempotency_key(request: Request) -> str | None:
-    """Return the key under which this may be sent again."""
+    """Return the idempotency key of a request; None: it has none."""
     keys = request.headers.getlist(HEADER)
     if len(keys) > 1:
         raise InvalidInput("invalid_message", f"{HEADER}: there are several", path=HEADER)

@@ -1,4 +1,4 @@
-"""What the HTTP side answers with."""
+"""The responses of the HTTP side."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ import msgspec
 from bookcast.engine.base import EngineStatus
 from bookcast.feeds.base import FeedStatus
 from bookcast.hub.status import State
-from bookcast.model import Brokers, Candle, Channel, Quote, Security, TimePoint, Trade
-from bookcast.protocol import messages_v1 as v1
-from bookcast.rotation import Rotated
+from bookcast.model.feed_state import Security
+from bookcast.model.market_data import Brokers, Candle, Quote, TimePoint, Trade
+from bookcast.model.topics import Channel
+from bookcast.protocol.header import Ts
+from bookcast.protocol.v1 import messages as v1
+from bookcast.settings.reload import Rotated
 
 
 class Workers(msgspec.Struct, frozen=True):
-    """Processes that share the port; of ``all``, so many have ``answered`` for this."""
+    """Processes that share the port: ``answered`` of ``all`` are included in this response."""
 
     answered: int
     all: int
 
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How the server is. Degraded: it serves, but a feed, the engine or new settings have trouble.
+    """The server's health. Degraded: it serves, but a feed, the engine or a setting has trouble.
 
-    ``workers``: where several processes share the port, whose connections these are. ``settings``:
-    those that may change while it runs.
+    ``workers``: if several processes share the port, how many of them the connections are of.
+    ``settings``: the settings that are read again while the server runs.
     """
 
     status: Literal["healthy", "degraded", "unhealthy"]
@@ -39,9 +42,9 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is wrong with one update of a batch; ``path``: where in its data.
+    """The error of one update of a batch; ``path``: the wrong field in its data.
 
-    ``channel`` and ``symbol`` are those of the update, as it wrote them.
+    ``channel`` and ``symbol`` are the update's, as it wrote them.
     """
 
     code: str
@@ -52,7 +55,7 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one update of a batch: its place, or what is wrong with it."""
+    """The outcome of one update of a batch: its position, or its error."""
 
     epoch: str | None = None
     seq: int | None = None
@@ -60,14 +63,14 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class BatchResult(msgspec.Struct, frozen=True):
-    """What became of a batch, in its order. ``partial``: some were refused."""
+    """The outcomes of a batch, in its order. ``partial``: some updates were refused."""
 
     status: Literal["ok", "partial"]
     results: list[Outcome]
 
 
 class TopicStats(msgspec.Struct, frozen=True):
-    """One topic: its position, its subscribers here, and the age of its newest update."""
+    """One topic: its position, its subscribers at this server, and the age of its newest update."""
 
     channel: str
     symbol: str
@@ -87,9 +90,9 @@ class HeldClient(msgspec.Struct, frozen=True):
 
 
 class Sessions(msgspec.Struct, frozen=True):
-    """Clients who are ``connected``; sessions ``parked`` until their clients come back.
+    """Clients that are ``connected``; sessions that are ``parked`` until their clients are back.
 
-    ``resumed``: some did, ``expired``: some didn't.
+    ``resumed``: sessions whose clients came back; ``expired``: sessions whose clients didn't.
     """
 
     connected: int
@@ -99,10 +102,10 @@ class Sessions(msgspec.Struct, frozen=True):
 
 
 class NodeStats(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The node that answered. ``leads``: it runs the feed. ``engine``: numbers of its Redis.
+    """The node that answered. ``leads``: it runs the feed. ``engine``: numbers about its Redis.
 
-    ``workers``: where several processes share the port, whose numbers these are; ``worker`` is the
-    one that answered.
+    ``workers``: if several processes share the port, how many of them the numbers are of;
+    ``worker`` is the one that answered.
     """
 
     id: str
@@ -113,9 +116,9 @@ class NodeStats(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ClusterNode(msgspec.Struct, frozen=True):
-    """A node that lives, as of about a second ago. Those with one ``group`` share a port.
+    """A live node, as of about a second ago. Nodes with the same ``group`` share a port.
 
-    ``record_format``: the highest that it reads of what nodes write for each other.
+    ``record_format``: the highest format that it reads of the records that nodes exchange.
     """
 
     id: str
@@ -129,7 +132,7 @@ class ClusterNode(msgspec.Struct, frozen=True):
 
 
 class ClusterStats(msgspec.Struct, frozen=True):
-    """All nodes that share Redis. ``leader`` runs the feed; null when none does."""
+    """All nodes that share Redis. ``leader`` runs the feed; null: no node does."""
 
     nodes: list[ClusterNode]
     connections: int
@@ -139,12 +142,12 @@ class ClusterStats(msgspec.Struct, frozen=True):
 class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the server has done since it started, in all its processes.
 
-    ``connections_held`` can't take data now; ``connections_too_slow`` took none for too long and
-    were closed. ``messages_conflated``: a newer update took their place; ``messages_gapped``: their
-    clients were told that they are lost. ``held`` lists a few of those who can't take data now.
-    ``duplicate_client_ids``: clients that came under the id of another who was there. ``refusals``:
-    what was refused, by the limit or rule. ``topics_published`` counts all topics; ``topics`` lists
-    the first of them, 1000 unless asked for fewer.
+    ``connections_held``: clients that can't take data now; ``held`` lists some of them.
+    ``connections_too_slow``: clients closed because they took no data for too long.
+    ``messages_conflated``: updates that a newer one replaced; ``messages_gapped``: updates that
+    were announced as lost. ``duplicate_client_ids``: clients that came with the id of another
+    connected client. ``refusals``: refusals by limit or rule. ``topics_published`` counts all
+    topics; ``topics`` lists the first of them, 1000 unless the request asks for fewer.
     """
 
     version: str
@@ -172,13 +175,13 @@ class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is known of a topic: its newest state, under the spelling that was asked for.
+    """The newest known state of a topic. ``symbol`` is written as the request wrote it.
 
-    Whole prices and sizes are written as integers, however they were published.
-    ``as_of``: when that came, by the server's clock, which was ``age_ms`` ago. ``ts`` tells when
-    the exchange, the feed and the server saw it. ``state``: how the topic stands, as a v1 client's
-    ``status`` tells it, and ``reason`` why. ``source``: the feed it comes from, null without one;
-    ``snapshot`` where that may only ask, which it does every ``every_ms``.
+    Whole prices and sizes are written as integers, however they were published. ``as_of``: when the
+    state came, by the server's clock, ``age_ms`` ago. ``ts``: when the exchange, the feed and the
+    server saw it. ``state`` and ``reason``: the topic's status, as in the ``status`` message of v1.
+    ``source``: the feed that it comes from, null if none; ``snapshot`` if the feed polls it, every
+    ``every_ms``.
     """
 
     symbol: str
@@ -187,7 +190,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     variant: str | None = None
     epoch: str
     seq: int
-    ts: v1.Ts
+    ts: Ts
     as_of: str
     age_ms: float
     state: State
@@ -198,9 +201,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class KnownBook(Known, frozen=True, kw_only=True):
-    """The newest book of a symbol: ``data`` as published, ``timestamp`` is ``as_of``.
+    """The newest book of a symbol: ``data`` as it was published; ``timestamp`` is ``as_of``.
 
-    ``depth``: so many levels of each side at most; null: all.
+    ``depth``: at most this many levels on each side; null: all.
     """
 
     data: msgspec.Raw
@@ -209,7 +212,7 @@ class KnownBook(Known, frozen=True, kw_only=True):
 
 
 class KnownQuote(Known, frozen=True, kw_only=True):
-    """The newest quote of a symbol; figures that are unknown are absent."""
+    """The newest quote of a symbol; unknown values are absent."""
 
     data: Quote
 
@@ -239,19 +242,19 @@ class KnownCandles(Known, frozen=True, kw_only=True):
 
 
 class KnownBrokers(Known, frozen=True, kw_only=True):
-    """The brokers in the queues of a symbol."""
+    """The broker queues of a symbol."""
 
     data: Brokers
 
 
 class KnownTimePoint(Known, frozen=True, kw_only=True):
-    """The newest minute of the day's line."""
+    """The newest minute of the day's price line."""
 
     data: TimePoint
 
 
 class KnownSymbols(msgspec.Struct, frozen=True):
-    """What was found: those of the feed in its order, then others in alphabetical order."""
+    """The symbols that were found: the feed's in its order, then others in alphabetical order."""
 
     symbols: list[Security]
 

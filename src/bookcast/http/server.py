@@ -21,21 +21,15 @@ from starlette.types import ASGIApp
 from bookcast.auth.addresses import neighbourhood, plain
 from bookcast.errors import InvalidInput
 from bookcast.http import problem
-from bookcast.http.exchange import Exchange
-from bookcast.http.overflow import HEAD_SECONDS, Overflow, is_probe
+from bookcast.http.http1 import Exchange
+from bookcast.http.overflow import Overflow, is_probe
 from bookcast.http.target import plain_target
 from bookcast.limits import Full, Refusals, Seats, too_many_of
+from bookcast.timing import Times
 
 # uvicorn's own words: each malformed request would have one.
 _quiet = logging.getLogger(f"{__name__}.uvicorn")
 _quiet.setLevel(logging.ERROR)
-
-KEEP_ALIVE_SECONDS: Final = 65
-"""Longer than what load balancers and publishers keep an idle connection for."""
-
-STOP_SECONDS: Final = 2
-"""How long requests and connections under way may hold up the end."""
-
 
 MAX_HEADERS: Final = 100
 
@@ -48,6 +42,20 @@ MAX_PROXY_HEADER: Final = 4096
 PROXY_SIGNATURES: Final = (b"PROXY ", b"\r\n\r\n\x00\r\nQUIT\n")
 
 _proxy_protocol: Final = ProxyProtocolDetect()
+
+
+class HttpTimes(Times, frozen=True, kw_only=True):
+    """How long the server waits for others; what settings say of that stands in HttpLimits.
+
+    Attributes:
+        head_seconds: a connection past a limit has so long to send its head.
+        keep_alive_seconds: longer than what load balancers and publishers keep an idle connection.
+        stop_seconds: requests and connections under way may hold up the end for so long.
+    """
+
+    head_seconds: float = 2.0
+    keep_alive_seconds: int = 65
+    stop_seconds: int = 2
 
 
 class HttpLimits(msgspec.Struct, frozen=True):
@@ -67,6 +75,7 @@ class HttpLimits(msgspec.Struct, frozen=True):
     header_timeout: float
     max_header_bytes: int
     max_sockets: int
+    times: HttpTimes = HttpTimes()
 
 
 class HttpProtocol(Exchange):
@@ -273,7 +282,7 @@ class HttpProtocol(Exchange):
     def _go_past(self, refusal: InvalidInput) -> None:
         """Read one head of a connection past a limit: only a probe is answered."""
         self._past = refusal
-        self._set_deadline(min(HEAD_SECONDS, self._limits.header_timeout))
+        self._set_deadline(min(self._limits.times.head_seconds, self._limits.header_timeout))
         self._limits.overflow.enter(self)
 
     def turn_away(self) -> None:
@@ -362,8 +371,8 @@ class HttpServer(uvicorn.Server):
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=STOP_SECONDS,
+            timeout_keep_alive=limits.times.keep_alive_seconds,
+            timeout_graceful_shutdown=limits.times.stop_seconds,
         )
         super().__init__(config)
         self._listening = asyncio.Event()

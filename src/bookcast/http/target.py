@@ -1,4 +1,4 @@
-"""The target of a request: what it asks for, in the one form that everything else reads."""
+"""A request's target in one normal form, which all other code reads."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _SLASHES: Final = re.compile(rb"/{2,}")
 def plain_target(
     url: bytes, headers: Sequence[tuple[bytes, bytes]]
 ) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
-    """Return a request's target as path and query, and its headers with the host that it is for.
+    """Return a request's target as path and query, and its headers with the right Host.
 
-    A host in the target counts more than the Host header (RFC 9112, 3.2.2). Slashes too many say
-    nothing: an address ended with one, and a path began with one. Encoded ones (%2F) stay.
+    A host in the target has precedence over the Host header (RFC 9112, 3.2.2). Repeated slashes and
+    one at the end are removed: they arise where an address that ends with a slash and a path that
+    begins with one are joined. Encoded slashes (%2F) stay.
     """
     found = _ABSOLUTE.fullmatch(url)
     if found is not None:

@@ -1,4 +1,4 @@
-"""Offers to switch protocols: the handshake of a WebSocket, and offers that aren't taken up.
+"""Offers to switch protocols: WebSocket handshakes, and offers that the server ignores.
 
 RFC 9110, 7.8: a server may ignore an offer, and then reads the request as if there were none.
 """
@@ -19,13 +19,13 @@ _LISTS: Final = frozenset({b"connection", b"sec-websocket-extensions", b"sec-web
 """Headers of a handshake that are comma-separated lists."""
 
 _ELEMENT: Final = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.)*"|")+')
-"""One element of a list; a quoted string may hold commas."""
+"""One element of a list; a quoted string may contain commas."""
 
 
 def is_handshake(method: bytes, version: str, headers: Headers) -> bool:
-    """Return whether a request that offers an upgrade asks for a WebSocket (RFC 6455, 4.1).
+    """Return whether a request with an upgrade asks for a WebSocket (RFC 6455, 4.1).
 
-    HTTP/1.0 has no upgrades, and another method than GET asks for something else.
+    HTTP/1.0 has no upgrades, and a handshake's method is GET.
     """
     offered = (
         element.lower()
@@ -45,21 +45,21 @@ def has_body(headers: Headers) -> bool:
 
 
 def without_offer(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
-    """Write the head of a request again, without its offer to upgrade."""
+    """Return the head of a request without its offer to upgrade."""
     kept = [(name, value) for name, value in headers if name != b"upgrade"]
     return _head(method, url, version.encode(), kept)
 
 
 def handshake_head(url: bytes, headers: Headers) -> bytes:
-    """Write the head of a handshake again, as the WebSocket library reads it.
+    """Return the head of a handshake in the form that the WebSocket library reads.
 
-    The library takes one protocol to upgrade to, and no list without elements. Of the protocols
-    that a client offers we may choose, and an empty list says nothing (RFC 9110, 5.6.1).
+    The library accepts only one protocol to upgrade to, and no empty lists. A server may choose one
+    of the offered protocols, and an empty list means nothing (RFC 9110, 5.6.1).
     """
     kept = [(b"upgrade", b"websocket")]
     for name, value in headers:
         if name in _LISTS:
-            value = b", ".join(_elements(value))  # noqa: PLW2901 - the same list, tidied
+            value = b", ".join(_elements(value))  # noqa: PLW2901 - the same list, normalised
         if name != b"upgrade" and (value or name not in _LISTS):
             kept.append((name, value))
     return _head(b"GET", url, b"1.1", kept)
@@ -80,8 +80,8 @@ def _elements(value: bytes) -> Iterator[bytes]:
 def closing_unless_asked(app: ASGIApp) -> ASGIApp:
     """Wrap an application for a client that waits for 100 Continue before it sends its body.
 
-    An answer without having asked for the body ends the connection: whether the body comes
-    nevertheless, nobody knows, and it must not be taken for the next request.
+    If the application answers without reading the body, the connection is closed. The client might
+    still send the body, which must not be taken for the next request.
     """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,8 +103,8 @@ def closing_unless_asked(app: ASGIApp) -> ASGIApp:
 def closing_after_body(app: ASGIApp) -> ASGIApp:
     """Wrap an application so that it answers after the request's body, and closes.
 
-    Closing with a body unread would take the answer from the client. One that waits for 100
-    Continue doesn't send its body.
+    If the connection were closed with unread data, the client might lose the response. A client
+    that waits for 100 Continue sends no body.
     """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,7 +120,7 @@ def closing_after_body(app: ASGIApp) -> ASGIApp:
 
 
 def _closing(message: Message) -> Message:
-    """Add to the head of an answer that the connection ends with it."""
+    """Add the header ``Connection: close`` to the head of a response."""
     if message["type"] != "http.response.start":
         return message
     return {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}

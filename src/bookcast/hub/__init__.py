@@ -1,1 +1,1 @@
-"""The fan-out: from the engine's updates to the outboxes of those who want them. Does no I/O."""
+"""The fan-out, from the engine's updates to the outboxes of the subscribers. Does no I/O."""

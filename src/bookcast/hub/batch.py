@@ -1,4 +1,4 @@
-"""What one flush sends of several topics: joined, so that each connection gets one write."""
+"""What one flush sends of several topics, joined so that each connection gets one write."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from itertools import repeat
 from operator import call
 from typing import Final
 
-from bookcast.hub.subscription import Outbox
-from bookcast.hub.view import View
+from bookcast.hub.view import Outbox, View
 
 PENDING_BYTES: Final = 128 * 1024
-"""When a flush has so much to send, it is written: that bounds what waits for each client."""
+"""A batch is written once it has this many bytes: that bounds the memory per client."""
 
 MAX_COMPARED: Final = 8
-"""So many groups are searched for one with the same clients."""
+"""A view's clients are compared with those of at most this many groups."""
 
 
 class _Group:
-    """Clients who see the same views, and the frames of those.
+    """Clients that see the same views, and the frames of those views.
 
-    Who they are is decided when the first frame comes: a write may find one of them full, who is
-    then held, but counts as having been shown what is here.
+    The clients are fixed when the first frame comes. A write may fill a client's connection
+    afterwards; the client then lags, but counts as having been sent these frames.
     """
 
     __slots__ = ("appends", "frames", "outboxes", "writes")
@@ -36,7 +35,7 @@ class _Group:
 class Batch:
     """Frames of several views until they are written.
 
-    Often the same clients see many views: what those show is joined once for all of them.
+    Often the same clients see many views: the frames of those views are joined once for all.
     """
 
     def __init__(self) -> None:
@@ -58,7 +57,7 @@ class Batch:
             self.write()
 
     def write(self) -> None:
-        """Write all of it: one write for each client."""
+        """Write all frames: one write for each client."""
         groups, self._groups = self._groups, []
         self._bytes = 0
         everybody: set[Outbox] = set()
@@ -74,9 +73,9 @@ class Batch:
 
 
 def to_all(functions: tuple[Callable[[bytes], None], ...], frames: bytes) -> None:
-    """Call functions that return None with the same frames.
+    """Call functions that return None, all with the same frames.
 
-    any() then runs through them all, with no bytecode between two system calls: measured, a tenth
-    of a frame's whole cost.
+    any() runs through all of them with no bytecode between two system calls. Measured, that saves a
+    tenth of a frame's cost.
     """
     any(map(call, functions, repeat(frames)))

@@ -1,6 +1,6 @@
-"""The fan-out. An update marks its topic dirty and schedules one flush for all that is dirty.
+"""The fan-out. An update marks its topic dirty and schedules one flush for all dirty topics.
 
-Clocks, timer and renderer are passed in: nothing here waits, sends or encodes by itself.
+The hub is given its clocks, timer and renderer. It does no I/O and encodes nothing.
 """
 
 from __future__ import annotations
@@ -13,51 +13,61 @@ from typing import Final, NamedTuple
 
 from bookcast.engine.interests import Interest
 from bookcast.hub.batch import Batch, to_all
-from bookcast.hub.interval import EARLY_SECONDS, next_due
+from bookcast.hub.counts import DeliveryCounts
+from bookcast.hub.schedule import EARLY_SECONDS, next_due
 from bookcast.hub.status import Status
-from bookcast.hub.subscription import Outbox, Subscription, Tally
-from bookcast.hub.teller import Teller
+from bookcast.hub.status_notifier import StatusNotifier
 from bookcast.hub.topic import LiveTopic
-from bookcast.hub.view import Renderer, Shown, View, ViewSpec
-from bookcast.listing import FeedList
-from bookcast.model import Channel, Gone, Position, Supply, Topic, Update
+from bookcast.hub.view import Outbox, Subscription, View
+from bookcast.hub.view_spec import RenderedStep, Renderer, ViewSpec
 from bookcast.model.cursor import NOW, Cursor, Since
+from bookcast.model.feed_state import FeedState
 from bookcast.model.history import Gap
-from bookcast.model.log import MAX_WAITING, Step, TopicLog
+from bookcast.model.symbol_list import FeedList
+from bookcast.model.topic_log import MAX_WAITING, Step, TopicLog
+from bookcast.model.topics import Channel, Topic
+from bookcast.model.updates import Position, PublisherGone, Update
 from bookcast.observability.counter import counter
 
 logger = logging.getLogger(__name__)
 
 CallLater = Callable[[float, Callable[[], None]], object]
-"""Calls a function after so many seconds (0: as soon as the event loop can)."""
+"""Call a function after this many seconds; 0: as soon as the event loop can."""
 
 REST: Final = 5.0
-"""Under load the next flush begins no sooner than so many times the time that the last one took."""
+"""Under load the next flush begins no sooner than the last one's duration times this."""
 
 
 UNREADABLE_SECONDS: Final = 60.0
-"""So often at most subscribers are told that updates of a topic can't be read."""
+"""A view's subscribers are notified of unreadable updates at most once in this many seconds."""
 
 
-class Word(NamedTuple):
-    """What the hub knows of one client and one topic, to tell why messages do or don't arrive.
+class DeliveryReport(NamedTuple):
+    """What became of one topic's updates for one client: the answer to `why`.
 
-    ``tally`` includes what came since the last flush; ``queued`` of it are still to be sent, the
-    rest was conflated. ``held``: the client can't take data now.
+    Attributes:
+        tally: counts, including updates since the last flush.
+        queued: how many of them are still to be sent; the others were conflated.
+        lagging: the client can't take data now.
+        view: how the client sees the topic.
+        status: the topic's status now.
+        last_update_ms: when the newest update came, milliseconds since 1970; None: there is none.
     """
 
-    tally: Tally
+    tally: DeliveryCounts
     queued: int
-    held: bool
+    lagging: bool
     view: ViewSpec
     status: Status
     last_update_ms: float | None
 
 
 class Placement(NamedTuple):
-    """Where a client begins with a topic, None when nothing is known of it.
+    """The place where a client's subscription begins.
 
-    ``recovered``: nothing is missing between what the client has and what it will be shown.
+    Attributes:
+        position: None when nothing is known of the topic yet.
+        recovered: nothing is missing between what the client has and what it will be sent.
     """
 
     position: Position | None
@@ -72,15 +82,15 @@ class Hub:
         clock: monotonic seconds.
         now: seconds since 1970.
         call_later: the event loop's timer.
-        batch_seconds: under load a flush waits at most this long for company; 0: never.
-        max_queue_bytes: a client that was held is sent no more than this of them at once.
+        batch_seconds: under load a flush waits at most this long for more updates; 0: never.
+        max_queue_bytes: bound of what a lagging client is sent at once when it catches up.
         stale_after: per channel, seconds without an update until a topic is stale; 0: never.
-        patience: seconds that a client who comes back with more than is known here waits for it:
-            where there are other nodes, one may be behind for a moment.
-        supply: tells how a topic's feed can supply it; None when it has none.
-        gone: tells whether the publisher of a topic's newest update is gone.
-        lacking: returns the feed's list, where that lacks a topic's symbol.
-        observe: is told the seconds that each update took from the feed to the sockets.
+        patience: seconds that a returning client waits if its cursor is newer than this node's
+            data. With several nodes, one may be behind for a moment.
+        supply: returns the state of a topic at its feed; None when no feed has the topic.
+        gone: returns a value if the publisher of a topic's newest update is gone, else None.
+        lacking: returns the feed's symbol list if a topic's symbol is missing from it, else None.
+        observe: is called with each update's latency from the feed to the sockets, in seconds.
     """
 
     delivered = counter("bookcast_messages_delivered", "Updates sent")
@@ -101,8 +111,8 @@ class Hub:
         max_queue_bytes: int = 1 << 20,
         stale_after: Mapping[Channel, float] | None = None,
         patience: float = 0.0,
-        supply: Callable[[Topic], Supply | None] = lambda _topic: None,
-        gone: Callable[[Topic], Gone | None] = lambda _topic: None,
+        supply: Callable[[Topic], FeedState | None] = lambda _topic: None,
+        gone: Callable[[Topic], PublisherGone | None] = lambda _topic: None,
         lacking: Callable[[Topic], FeedList | None] = lambda _topic: None,
         observe: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
@@ -113,14 +123,16 @@ class Hub:
         self._batch_seconds = batch_seconds
         self._max_queue_bytes = max_queue_bytes
         self._patience = patience
-        self._teller = Teller(renderer, now, stale_after or {}, supply, gone, lacking=lacking)
+        self._notifier = StatusNotifier(
+            renderer, now, stale_after or {}, supply, gone, lacking=lacking
+        )
         self._observe = observe
         self._topics: dict[Topic, LiveTopic] = {}
         self._dirty: dict[Topic, LiveTopic] = {}
-        self._first: list[Callable[[], None]] = []
+        self._before_flush: list[Callable[[], None]] = []
         self._joining: set[Outbox] = set()
-        self._remembering: dict[Topic, LiveTopic] = {}
-        self._private = 0
+        self._backfilled: dict[Topic, LiveTopic] = {}
+        self._exclusive_count = 0
         self._scheduled = False
         self._not_before = 0.0
         self._wakes: dict[float, dict[Topic, LiveTopic]] = {}
@@ -128,13 +140,13 @@ class Hub:
     # From the engine
 
     def notice(self, log: TopicLog) -> None:
-        """Schedule a flush that sends what was appended to the log of a topic."""
+        """Schedule a flush that sends what was appended to a topic's log."""
         live = self._topics.get(log.topic)
         if live is None:
-            log.settle()
+            log.flush_unread()
             logger.debug("%s: nobody here sees it", log.topic)
         elif not log.waiting_count():
-            self._remembering[log.topic] = live  # it happened before anybody asked
+            self._backfilled[log.topic] = live  # a backfill: it is older than the demand
             self._schedule()
         elif live.is_waited_for():
             self._dirty[log.topic] = live
@@ -143,41 +155,42 @@ class Hub:
             log.trim()
 
     def note_unreadable(self, topic: Topic, position: Position) -> None:
-        """Note that this node can't read an update, of which subscribers are told once a minute.
+        """Note that this node can't read an update. Subscribers are notified once a minute.
 
-        Where every update counts, before what comes next, or with the next :meth:`check`.
+        For trades and candles the gap is sent before the next update; for states with the next
+        :meth:`check`.
         """
         live = self._topics.get(topic)
         if live is None:
             return
         if topic in self._dirty:
-            self.flush()  # what came before it can be shown
+            self.flush()  # send the updates before the unreadable one
         live.skip(position)
         if live.conflates:
-            self._tell_unreadable(live)
+            self._notify_unreadable(live)
 
-    def _tell_unreadable(self, live: LiveTopic) -> None:
+    def _notify_unreadable(self, live: LiveTopic) -> None:
         gap, live.untold = live.unreadable, False
-        assert gap is not None  # or there would be nothing to tell
+        assert gap is not None  # the caller has checked that there is an unreadable update
         now = self._clock()
         for view in live.views.values():
             if now < view.unreadable_until:
                 continue
             view.unreadable_until = now + UNREADABLE_SECONDS
             words = self._renderer.gap(view.spec, live.topic, gap)
-            for subscription in tuple(view.ready) if words else ():
+            for subscription in tuple(view.live) if words else ():
                 subscription.outbox.put(words)
                 subscription.outbox.flush()
 
     def forget(self, topic: Topic) -> None:
-        """Forget what is known of a topic, which was removed; its subscribers are told."""
+        """Forget a topic's data because the topic was removed, and notify its subscribers."""
         live = self._topics.get(topic)
         if live is None:
             return
         live.forget()
         self._dirty.pop(topic, None)
-        self._remembering.pop(topic, None)
-        self._teller.check(live)
+        self._backfilled.pop(topic, None)
+        self._notifier.check(live)
 
     # From the sessions
 
@@ -191,23 +204,25 @@ class Hub:
         history: int = 0,
         whole: bool = False,
     ) -> Placement:
-        """Subscribe a client to a topic, instead of how it saw the topic before.
+        """Subscribe a client to a topic. This replaces the client's earlier view of the topic.
 
         Nothing is sent yet: call :meth:`start`.
 
         Args:
-            outbox: of the client.
-            interest: keeps the topic wanted as long as the client sees it.
-            spec: how it is shown.
-            since: where the client goes on. NOW is where the others of the view stand, so that all
-                of them go on from the same place. Who is subscribed already misses nothing by it.
-            history: begin so many updates back, where every one counts.
-            whole: a state begins with a whole one, even where the client has the newest.
+            outbox: the client's outgoing queue.
+            interest: keeps the topic wanted while the client sees it.
+            spec: how the client sees the topic.
+            since: where the client goes on. NOW is the view's cursor, so that all its clients share
+                each step. A client that is subscribed already misses nothing by NOW.
+            history: begin this many updates back; for trades and candles only.
+            whole: send the whole state first, even if the client has the newest one.
         """
         topic = interest.log.topic
         if since == NOW:
             before = outbox.shown.get(topic)
-            last = before.view.held.get(before, before.view.cursor) if before is not None else None
+            last = (
+                before.view.lagging.get(before, before.view.cursor) if before is not None else None
+            )
             live, subscription = self._enter(outbox, interest, spec, last, known=before is not None)
             return self._place_now(live, subscription, last, history)
         last = since if isinstance(since, Cursor) else None
@@ -218,7 +233,7 @@ class Hub:
     def _place_now(
         self, live: LiveTopic, subscription: Subscription, last: Cursor | None, history: int
     ) -> Placement:
-        """Begin where the view stands. ``last``: what the client has by an earlier subscription."""
+        """Begin at the view's cursor. ``last``: what an earlier subscription sent the client."""
         view = subscription.view
         beginning = live.beginning(view.cursor, history)
         if last is not None and view.cursor is not None and beginning is not None and not history:
@@ -231,13 +246,13 @@ class Hub:
         view.hold(subscription, beginning)
         begun = beginning or view.cursor
         if begun is None:
-            subscription.history = history  # when the feed has it
+            subscription.history = history  # sent when the feed has fetched it
         return Placement(begun.position if begun is not None else None)
 
     def _place_after(
         self, live: LiveTopic, subscription: Subscription, last: Cursor | None
     ) -> Placement:
-        """Go on after what a client has that was there before; None: nobody knows what."""
+        """Go on after ``last``, the client's cursor from an earlier connection; None: unknown."""
         view, place = subscription.view, last.position if last is not None else None
         cursor = view.cursor
         if cursor is None:
@@ -245,9 +260,9 @@ class Hub:
             return Placement(None)
         if self._patience and place is not None and place.is_past(cursor.position):
             self._wait(subscription, last)
-            self._give_up_later(subscription)
+            self._bound_wait(subscription)
             return Placement(place, recovered=True)
-        beginning = self._going_on(live, subscription, cursor, last)
+        beginning = self._resume_cursor(live, subscription, cursor, last)
         view.hold(subscription, beginning)
         if place is None:
             return Placement(cursor.position)
@@ -259,7 +274,7 @@ class Hub:
     def _place_among_events(
         self, live: LiveTopic, view: View, beginning: Cursor | None, place: Position
     ) -> Placement:
-        """Return where a client goes on that must miss nothing, and whether it doesn't."""
+        """Return where a client of trades or candles goes on, and whether updates are missing."""
         shown = view.catch_up_from(
             beginning, lambda newest: self._between(live, view, beginning, newest)
         )
@@ -277,62 +292,69 @@ class Hub:
             return Placement(view.newest.position)
         return Placement(Cursor.before(following[0]).position)
 
-    def _going_on(
+    def _resume_cursor(
         self,
         live: LiveTopic,
         subscription: Subscription,
         cursor: Cursor,
         last: Cursor | None,
     ) -> Cursor | None:
-        """Return the place where a client that was there before goes on."""
+        """Return the cursor from which a returning client goes on."""
         if subscription.whole:
             return None
         return live.resuming(subscription.view.spec, cursor, last)
 
     def _wait(self, subscription: Subscription, last: Cursor | None) -> None:
-        """Show a client nothing before this node knows more than it has, or anything."""
+        """Send a client nothing until this node knows the topic, and newer data than ``last``."""
         subscription.left = last
         subscription.view.hold(subscription, None)
         if last is not None:
-            subscription.view.ahead.add(subscription)
+            subscription.view.waiting.add(subscription)
 
-    def _give_up_later(self, subscription: Subscription) -> None:
-        """Bound how long a client waits: no longer than another node may be behind."""
+    def _bound_wait(self, subscription: Subscription) -> None:
+        """Bound how long a client waits: another node isn't ahead of this one for longer."""
         subscription.waits_until = self._clock() + self._patience
 
-    def _give_up_waiting(self, live: LiveTopic, view: View, cursor: Cursor) -> None:
-        """Show clients what there is: what they say they have doesn't come here in time."""
+    def _end_overdue_waits(self, live: LiveTopic, view: View, cursor: Cursor) -> None:
+        """Show waiting clients what this node has: the newer data didn't come in time."""
         now = self._clock()
-        for subscription in tuple(view.ahead):
+        for subscription in tuple(view.waiting):
             if now < subscription.waits_until:
                 continue
-            view.ahead.discard(subscription)
-            view.held[subscription] = self._going_on(live, subscription, cursor, subscription.left)
+            view.waiting.discard(subscription)
+            view.lagging[subscription] = self._resume_cursor(
+                live, subscription, cursor, subscription.left
+            )
             subscription.left = None
             if subscription.outbox.writable:
                 self._catch_up(subscription)
                 subscription.outbox.flush()
 
     def disconnect(
-        self, outbox: Outbox, before: float
+        self, outbox: Outbox, delivered_before: float
     ) -> dict[Topic, tuple[Cursor | None, Interest]]:
-        """Show a client nothing any more: its connection is lost, and it may come back.
+        """Remove a client from all views: its connection is lost, and the client may come back.
 
-        ``before``: what it was sent later than that, in the hub's seconds, it may never have got.
+        Args:
+            outbox: the client's outgoing queue.
+            delivered_before: updates sent before this time, in the hub's seconds, have reached the
+                client.
 
         Returns:
-            Per topic, what the client surely has, None when nobody knows; and an interest, so that
-            the topic stays wanted until the client is back or given up.
+            Per topic the cursor of the last update that has reached the client, None when unknown;
+            and an interest that keeps the topic wanted until the client is back or its session
+            ends.
         """
         left: dict[Topic, tuple[Cursor | None, Interest]] = {}
         for topic, subscription in tuple(outbox.shown.items()):
             live, view = self._topics[topic], subscription.view
-            last = view.held.get(subscription, view.cursor)
-            if last == view.cursor or view.shown_at > before:
-                last = live.delivered(view, before)
-            if view.spec.every:
-                last = subscription.no_earlier(last)
-            # A saved place has no base: who comes back to something newer gets a whole book.
+            last = view.lagging.get(subscription, view.cursor)
+            if last == view.cursor or view.shown_at > delivered_before:
+                last = live.delivered(view, delivered_before)
+            if view.spec.lossless:
+                last = subscription.delivered_cursor(last)
+            # A saved cursor has no base: if the book has changed meanwhile, the client gets it
+            # whole.
             left[topic] = (
                 Cursor(last.position) if last is not None else None,
                 live.interest.share(),
@@ -341,27 +363,27 @@ class Hub:
         return left
 
     def start(self, outbox: Outbox, topics: Iterable[Topic]) -> None:
-        """Bring a client that has subscribed to topics to where its views stand."""
+        """Bring a client that has just subscribed to where its views stand."""
         for topic in topics:
             subscription = outbox.shown[topic]
             if outbox.writable:
                 self._catch_up(subscription)
-                self._teller.tell(self._topics[topic], subscription)
+                self._notifier.tell(self._topics[topic], subscription)
 
     def resync(self, outbox: Outbox, topic: Topic) -> None:
-        """Show a subscriber the whole state once more, as if it were new."""
+        """Send a subscriber the whole state again, as if it were new."""
         subscription = outbox.shown[topic]
         live, view = self._topics[topic], subscription.view
         beginning = live.beginning(view.cursor, 0)
-        if subscription in view.held:
-            view.held[subscription] = beginning  # when it can take data again
+        if subscription in view.lagging:
+            view.lagging[subscription] = beginning  # sent when the client can take data again
             return
         subscription.hold()
         view.hold(subscription, beginning)
         self._catch_up(subscription, again=True)
 
     def unsubscribe(self, outbox: Outbox, topic: Topic) -> None:
-        """Show the topic to this client no more."""
+        """Stop sending a topic to a client."""
         live = self._topics.get(topic)
         if live is None:
             return
@@ -372,10 +394,10 @@ class Hub:
             live.interest.close()
 
     def hold(self, outbox: Outbox) -> None:
-        """Send nothing more to a client that can't take it, in none of the views shown to it."""
+        """Mark all of a client's subscriptions as lagging: its connection can't take data now."""
         for subscription in outbox.shown.values():
             view = subscription.view
-            if subscription in view.ready:
+            if subscription in view.live:
                 subscription.hold()
                 view.hold(subscription, view.cursor)
 
@@ -383,80 +405,80 @@ class Hub:
         """Send a client that can take data again ONE frame per view in which it fell behind."""
         for topic, subscription in outbox.shown.items():
             if not outbox.writable:
-                break  # it took some, and then no more
+                break  # the connection is full again
             self._catch_up(subscription)
-            self._teller.tell(self._topics[topic], subscription)
+            self._notifier.tell(self._topics[topic], subscription)
         outbox.flush()
 
     def is_resting(self) -> bool:
-        """Whether there is load, so that what comes now waits for the next flush anyway."""
+        """Return whether there is load: what comes now waits for the next flush anyway."""
         return self._clock() < self._not_before
 
     def before_flush(self, function: Callable[[], None]) -> None:
-        """Call a function when the next flush begins: what it publishes goes out with that."""
-        self._first.append(function)
+        """Call a function when the next flush begins, so that the flush sends what it publishes."""
+        self._before_flush.append(function)
         self._schedule()
 
     def join(self, outbox: Outbox) -> None:
-        """Write what an outbox holds with the next flush: answers that may wait for it.
+        """Write an outbox with the next flush. It has answers that may wait that long.
 
-        Frames of views never wait so: a flush may write newer ones past them.
+        Frames of views never wait in this way: a flush might write newer frames before them.
         """
         self._joining.add(outbox)
         self._schedule()
 
-    def word(self, outbox: Outbox, topic: Topic) -> Word:
-        """Return what one client was sent of one topic, and what of it waits."""
+    def word(self, outbox: Outbox, topic: Topic) -> DeliveryReport:
+        """Return how many updates of a topic one client was sent, and how many still wait."""
         subscription = outbox.shown[topic]
         live, view = self._topics[topic], subscription.view
-        held = subscription in view.held
-        waiting, newest = live.log.waiting_count() + view.unshown, live.log.newest
-        tally = subscription.tally(held=held) + Tally(received=waiting)
-        behind = view.held[subscription] != view.cursor if held else view.pending
+        lagging = subscription in view.lagging
+        waiting, newest = live.log.waiting_count() + view.unsent_count, live.log.newest
+        tally = subscription.tally(lagging=lagging) + DeliveryCounts(received=waiting)
+        behind = view.lagging[subscription] != view.cursor if lagging else view.pending
         queued = max(0, tally.received - tally.sent - tally.gapped - tally.unchanged)
         if not (behind or waiting):
             queued = 0
         elif live.conflates:
-            queued = 1 if held or view.spec.interval_ms else min(waiting, MAX_WAITING)
-        return Word(
+            queued = 1 if lagging or view.spec.interval_ms else min(waiting, MAX_WAITING)
+        return DeliveryReport(
             tally=tally,
             queued=queued,
-            held=held,
+            lagging=lagging,
             view=view.spec,
-            status=self._teller.judge(live),
+            status=self._notifier.judge(live),
             last_update_ms=newest.server_ms if newest is not None else None,
         )
 
-    def judge(self, newest: Update, gone: Gone | None) -> Status:
-        """Return how the topic of an update stands, of which this is the newest."""
-        return self._teller.judge_update(newest.topic, newest, gone)
+    def judge(self, newest: Update, gone: PublisherGone | None) -> Status:
+        """Return the status of a topic whose newest update is this one."""
+        return self._notifier.judge_update(newest.topic, newest, gone)
 
     def subscriber_count(self, topic: Topic) -> int:
-        """Count this node's subscribers of a topic."""
+        """Return the number of this node's subscribers of a topic."""
         live = self._topics.get(topic)
         return live.subscriber_count() if live is not None else 0
 
     def topics(self) -> dict[Topic, int]:
-        """Return each topic that somebody here sees, and its number of subscribers."""
+        """Return each topic that has subscribers on this node, and their number."""
         return {topic: live.subscriber_count() for topic, live in self._topics.items()}
 
     # The flush
 
     def flush(self) -> None:
-        """Send what waits: each view's frames to its subscribers, then one write per outbox."""
+        """Send the waiting updates, each view's frames to its subscribers; one write per outbox."""
         started = self._clock()
-        while self._first:
+        while self._before_flush:
             try:
-                self._first.pop(0)()
+                self._before_flush.pop(0)()
             except Exception:
-                logger.exception("what goes before a flush failed")
+                logger.exception("a function before the flush failed")
         self._scheduled = False
-        remembering, self._remembering = self._remembering, {}
-        for live in remembering.values():
+        backfilled, self._backfilled = self._backfilled, {}
+        for live in backfilled.values():
             self._show_past(live)
         dirty, self._dirty = self._dirty, {}
-        # An outbox has one view of a topic at most: when a single topic is dirty, there is nothing
-        # to join, and each frame is written right away.
+        # An outbox has at most one view of a topic. So when a single topic is dirty, there is
+        # nothing to join, and each frame is written at once.
         batch = Batch() if len(dirty) > 1 else None
         fresh = []
         for topic, live in dirty.items():
@@ -464,7 +486,7 @@ class Hub:
                 if self._emit(live, started, batch):
                     fresh.append(live)
             except Exception:
-                # One topic that can't be shown must not take the others' updates with it.
+                # A fault in one topic must not stop the updates of the others.
                 logger.exception(
                     "%s can't be shown",
                     topic,
@@ -483,75 +505,74 @@ class Hub:
         self._not_before = started + min(REST * took, self._batch_seconds)
 
     def check(self) -> None:
-        """Send subscribers the status of topics where it has changed. Call it regularly.
+        """Notify subscribers of topics whose status has changed. Call it regularly.
 
-        A client that has waited long enough for newer data than this node has is shown what there
-        is.
+        A client that has waited long enough for newer data is shown what this node has.
         """
         for live in tuple(self._topics.values()):
             if live.untold:
-                self._tell_unreadable(live)
-            self._teller.check(live)
+                self._notify_unreadable(live)
+            self._notifier.check(live)
             for view in tuple(live.views.values()):
-                if view.ahead and view.cursor is not None:
-                    self._give_up_waiting(live, view, view.cursor)
+                if view.waiting and view.cursor is not None:
+                    self._end_overdue_waits(live, view, view.cursor)
 
     def _emit(self, live: LiveTopic, now: float, batch: Batch | None) -> bool:
-        """Show in each view of a topic what is due, and tell whether anything had come."""
+        """Send what is due in each view of a topic. Return whether any updates had come."""
         count, displaced = live.log.flush()
         if displaced:
             self.conflated += displaced * live.subscriber_count(conflating=True)
             logger.debug("%s: %d updates were displaced by newer ones", live.topic, displaced)
         for view in live.views.values():
-            view.unshown += count
+            view.unsent_count += count
             if not self._is_due(live, view, count, now):
                 continue
-            view.received += view.unshown
-            view.unshown = 0
+            view.received += view.unsent_count
+            view.unsent_count = 0
             step = live.step(view)
             if step.gap is not None and step.gap.reason == "unreadable":
-                step = self._once_a_minute(view, step, now)
+                step = self._limit_unreadable(view, step, now)
             before = view.cursor
             shown = self._render(live.topic, view.spec, before, step)
             view.unchanged += len(step.updates) - shown.updates
             view.advance(shown, now)
             if shown.frames:
-                self.delivered += shown.updates * len(view.ready)
-                self.gapped += shown.gapped * len(view.ready)
+                self.delivered += shown.updates * len(view.live)
+                self.gapped += shown.gapped * len(view.live)
                 if batch is None:
                     to_all(view.writes(), shown.frames)
                 else:
                     batch.append(view, shown.frames)
-                if live.conflates and view.held and not view.spec.every:
-                    # Who is held will see one of these at most.
-                    self.conflated += shown.updates * len(view.held) - view.newly_held
-                    view.newly_held = 0
-            if view.ahead:
-                self._welcome_back(live, view, began=before is None)
+                if live.conflates and view.lagging and not view.spec.lossless:
+                    # A lagging client will be sent at most one of these updates.
+                    self.conflated += shown.updates * len(view.lagging) - view.newly_lagging
+                    view.newly_lagging = 0
+            if view.waiting:
+                self._catch_up_waiting(live, view, began=before is None)
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug(
                     "%s seq %d as %s: %s to %d, held back for %d that can't take it now",
                     live.topic,
                     step.updates[-1].position.seq if step.updates else 0,
-                    view.spec.spelling,
+                    view.spec.requested_symbol,
                     "sent" if shown.frames else "nothing new",
-                    len(view.ready),
-                    len(view.held),
+                    len(view.live),
+                    len(view.lagging),
                 )
         live.log.trim()
         live.untold = live.untold and not count
         return count > 0
 
     def _show_past(self, live: LiveTopic) -> None:
-        """Begin the views after what is remembered; who asked for history is sent that."""
+        """Begin the views after the backfilled past; send it to clients that asked for history."""
         for view in live.views.values():
             if view.cursor is not None or live.log.remembered is None:
                 continue
             view.cursor = Cursor.at(live.log.remembered)
-            for subscription in tuple(view.held):
-                view.held[subscription] = live.beginning(view.cursor, subscription.history)
-            self._welcome_back(live, view, began=True)
-            for subscription in tuple(view.ready):
+            for subscription in tuple(view.lagging):
+                view.lagging[subscription] = live.beginning(view.cursor, subscription.history)
+            self._catch_up_waiting(live, view, began=True)
+            for subscription in tuple(view.live):
                 if not subscription.history:
                     continue
                 past = live.log.last(subscription.history, view.cursor.position)
@@ -563,29 +584,29 @@ class Hub:
                 subscription.history = 0
         live.log.trim()
 
-    def _welcome_back(self, live: LiveTopic, view: View, *, began: bool) -> None:
-        """Go on with clients who came back to a topic of which less was known here till now.
+    def _catch_up_waiting(self, live: LiveTopic, view: View, *, began: bool) -> None:
+        """Bring waiting clients up to date, if this node's data now reach their cursors.
 
-        ``began``: nothing was known. From now on they don't wait for long.
+        ``began``: the topic was unknown until now. From now on their wait is bounded.
         """
-        for subscription in tuple(view.ahead):
+        for subscription in tuple(view.waiting):
             if subscription.outbox.writable:
                 self._catch_up(subscription)
                 subscription.outbox.flush()
-            if began and subscription in view.ahead:
-                self._give_up_later(subscription)
-        if view.ahead and view.cursor is not None and not self._patience:
-            self._give_up_waiting(live, view, view.cursor)
+            if began and subscription in view.waiting:
+                self._bound_wait(subscription)
+        if view.waiting and view.cursor is not None and not self._patience:
+            self._end_overdue_waits(live, view, view.cursor)
 
-    def _once_a_minute(self, view: View, step: Step, now: float) -> Step:
-        """Leave out that something can't be read where that was told a moment ago."""
+    def _limit_unreadable(self, view: View, step: Step, now: float) -> Step:
+        """Leave out the gap of unreadable updates if one was sent within the last minute."""
         if now < view.unreadable_until:
             return step._replace(gap=None)
         view.unreadable_until = now + UNREADABLE_SECONDS
         return step
 
     def _is_due(self, live: LiveTopic, view: View, count: int, now: float) -> bool:
-        """Return whether a view shows something in this flush; else schedule when it does."""
+        """Return whether a view shows something in this flush; if not, schedule its due time."""
         if not view.spec.interval_ms:
             return count > 0
         if not count and not view.pending:
@@ -620,37 +641,40 @@ class Hub:
         step: Step,
         *,
         unchanged_too: bool = False,
-    ) -> Shown:
+    ) -> RenderedStep:
         gap, updates = step
         if gap is None:
             return self._renderer.updates(spec, before, updates, unchanged_too=unchanged_too)
         render = partial(self._renderer.updates, spec, unchanged_too=unchanged_too)
         count = gap.to_seq - gap.from_seq + 1 if gap.to_seq and gap.from_seq else 0
         word = self._renderer.gap(spec, topic, gap)
-        # Final candles of an epoch come before the word that it is over.
+        # Final candles of the epoch before come before the gap that ends that epoch.
         earlier = list(takewhile(lambda one: one.position.epoch != gap.epoch, updates))
         first = render(before, earlier)
         rest = render(first.cursor, updates[len(earlier) :])
         shown = first.updates + rest.updates
-        return Shown(first.frames + word + rest.frames, rest.cursor, shown, count, gap)
+        return RenderedStep(first.frames + word + rest.frames, rest.cursor, shown, count, gap)
 
     def _catch_up(self, subscription: Subscription, *, again: bool = False) -> None:
-        """Show a held client what it missed; ``again``: what it has been shown doesn't count."""
+        """Send a lagging client what it missed.
+
+        ``again``: for a resync. What the client is sent doesn't count as sent a second time.
+        """
         view = subscription.view
-        if subscription not in view.held:
+        if subscription not in view.lagging:
             return
         live = self._topics[subscription.topic]
-        if subscription in view.ahead:
+        if subscription in view.waiting:
             left, cursor = subscription.left, view.cursor
             if cursor is None or (left is not None and left.position.is_past(cursor.position)):
-                return  # until more is known
-            view.held[subscription] = self._going_on(live, subscription, cursor, left)
+                return  # wait until this node has newer data
+            view.lagging[subscription] = self._resume_cursor(live, subscription, cursor, left)
             subscription.left = None
         last = view.let_go(subscription)
-        view.newly_held = min(view.newly_held, len(view.held))
+        view.newly_lagging = min(view.newly_lagging, len(view.lagging))
         shown = view.catch_up_from(last, lambda newest: self._between(live, view, last, newest))
         subscription.catch_up(sent=0 if again else shown.updates, gapped=shown.gapped)
-        if view.spec.every and subscription.began is None:
+        if view.spec.lossless and subscription.began is None:
             subscription.began = view.cursor
         self.delivered += shown.updates
         self.gapped += shown.gapped
@@ -659,13 +683,15 @@ class Hub:
         if live.unreadable is not None and (gap := live.missing_after(view.cursor)) is not None:
             subscription.outbox.put(self._renderer.gap(view.spec, live.topic, gap))
 
-    def _between(self, live: LiveTopic, view: View, last: Cursor | None, newest: Update) -> Shown:
+    def _between(
+        self, live: LiveTopic, view: View, last: Cursor | None, newest: Update
+    ) -> RenderedStep:
         step = live.catch_up(view.spec, last, newest)
-        # Even when nothing changed in the end: the client's place in the sequence has.
+        # Render even if nothing changed in the end: the client's position has changed.
         shown = self._render(live.topic, view.spec, last, step, unchanged_too=True)
         updates = step.updates
         while len(shown.frames) > self._max_queue_bytes and len(updates) > 1:
-            # More than may wait for one client: it is told so, and gets the newest that fit.
+            # More bytes than may wait for one client: send a gap, and the newest that fit.
             fitting = len(updates) * self._max_queue_bytes // len(shown.frames)
             kept = max(1, min(len(updates) - 1, fitting))
             lost, updates = updates[-kept - 1].position, updates[-kept:]
@@ -681,13 +707,13 @@ class Hub:
         return shown
 
     def _after_flush(self, live: LiveTopic, now_ms: float) -> None:
-        """Note how long the updates took, and that a topic is live again."""
+        """Observe the latency of the updates, and notice a topic that is live again."""
         update = live.log.flushed
         if update is None:
             return
         self._observe(max(0.0, now_ms - (update.feed_ms or update.server_ms)) / 1000)
         if live.status.state != "live":
-            self._teller.check(live)
+            self._notifier.check(live)
 
     def _enter(
         self,
@@ -698,28 +724,28 @@ class Hub:
         *,
         known: bool,
     ) -> tuple[LiveTopic, Subscription]:
-        """Add a client to a view, and remove it from the one that it had of the topic.
+        """Add a client to a view, and remove it from its earlier view of the topic.
 
-        ``known``: the client has everything up to ``last``. Otherwise nobody knows what it has.
+        ``known``: the client has everything up to ``last``. If False, what it has is unknown.
         """
         topic = interest.log.topic
         live = self._topics.get(topic)
         if live is None:
             live = self._topics[topic] = LiveTopic(interest)
-            live.log.settle()  # what is known is where the first view begins
-            live.status = self._teller.judge(live)
+            live.log.flush_unread()  # the first view begins at what is known already
+            live.status = self._notifier.judge(live)
         else:
-            interest.close()  # the topic is wanted as long as it has views
+            interest.close()  # the topic's own interest keeps it wanted while it has views
             if not live.is_waited_for():
-                # What came since waits for the end of somebody's interval, not for this client.
+                # What came since waits for the end of other clients' interval, not for this client.
                 came = live.log.flush().came
                 for other in live.views.values():
-                    other.unshown += came
+                    other.unsent_count += came
         self._leave(live, outbox)
         if known and live.is_behind(spec, last):
-            # Others wait there for the end of an interval, at a place that this client is past.
-            self._private += 1
-            spec = spec._replace(private=self._private)
+            # The view stands at an older place, waiting for its interval, than this client does.
+            self._exclusive_count += 1
+            spec = spec._replace(exclusive=self._exclusive_count)
         view = live.view(spec)
         subscription = outbox.shown[topic] = Subscription(outbox, topic, view)
         return live, subscription
@@ -735,5 +761,5 @@ class Hub:
             return
         view = subscription.view
         view.leave(subscription)
-        if not view.ready and not view.held:
+        if not view.live and not view.lagging:
             del live.views[view.spec]

@@ -1,26 +1,31 @@
-"""How a topic stands: live, quiet for too long, waited for, not traded, or cut off."""
+"""The status of a topic: live, stale, pending, halted, closed or feed_down."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from bookcast.listing import FeedList
-from bookcast.model import Gone, Quota, Supply, Symbol, Update
+from bookcast.model.feed_state import FeedState, Quota
+from bookcast.model.symbol_list import FeedList
+from bookcast.model.topics import Symbol
+from bookcast.model.updates import PublisherGone, Update
 
 FRESH_MS: Final = 1000.0
-"""What came within this is live, whatever its feed says: it may have come from somebody else."""
+"""A topic with an update this new is live, whatever its feed says: others may publish it."""
 
-_TOLD_REASONS: Final = frozenset({"live", "pending", "halted", "closed"})
-"""States whose reason is news when it changes. That of others contains times, or is a retry's."""
+_NOTIFY_REASON_STATES: Final = frozenset({"live", "pending", "halted", "closed"})
+"""States in which a new reason is sent. Other reasons contain times, or change with each retry."""
 
 State = Literal["live", "stale", "pending", "halted", "closed", "feed_down"]
 
 
 class Status(NamedTuple):
-    """How a topic stands. ``age_ms`` is that of its newest update; the rest is a feed's word.
+    """The status of a topic.
 
-    ``lacking``: the feed's list, where that lacks the symbol and nobody has published the topic.
+    ``age_ms`` is the age of its newest update. ``reason``, ``source``, ``every_ms``, ``quota``,
+    ``refusal`` and ``did_you_mean`` come from the feed.
+
+    ``lacking``: the feed's symbol list, if the symbol is missing from it and the topic has no data.
     """
 
     state: State
@@ -35,23 +40,24 @@ class Status(NamedTuple):
 
     @property
     def news(self) -> tuple[object, ...]:
-        """What of it is worth telling when it changes: ages and times left always do.
+        """The part of the status whose changes subscribers are notified of.
 
-        That there is a time left, and an end of the wait, is news.
+        Ages and remaining times change all the time, so they aren't part of it. Whether there is a
+        remaining time at all is.
         """
         quota = self.quota
         if quota is not None and quota.next_free_ms is not None:
             quota = quota._replace(next_free_ms=0)
-        reason = self.reason if self.state in _TOLD_REASONS else None
+        reason = self.reason if self.state in _NOTIFY_REASON_STATES else None
         return _shared((self.state, self.source, self.every_ms, quota, reason, self.lacking))
 
     @property
     def goes_without_saying(self) -> bool:
-        """Whether a newcomer may take it for granted."""
+        """Whether a new subscriber needs no status message, because this is the usual one."""
         return self.state == "live" and self.every_ms is None and self.reason is None
 
 
-@lru_cache(maxsize=1024)  # each subscription keeps what it was told last
+@lru_cache(maxsize=1024)  # many subscriptions keep an equal tuple: share one
 def _shared(news: tuple[object, ...]) -> tuple[object, ...]:
     return news
 
@@ -61,20 +67,24 @@ def status_of(
     *,
     now_ms: float,
     stale_after: float,
-    supply: Supply | None,
-    gone: Gone | None = None,
+    supply: FeedState | None,
+    gone: PublisherGone | None = None,
 ) -> Status:
-    """Judge a topic by its newest update and by what its feed says; None: it has no feed.
+    """Return a topic's status, from its newest update and its feed's state.
 
-    ``gone``: who published something is gone; that counts if nobody has published since.
+    An idle market and a dead feed look the same to a subscriber; the feed's state tells them apart.
 
-    A quiet market and a dead feed look the same to whoever waits for updates; the feed tells them
-    apart. ``stale_after``: seconds, 0 for never.
+    Args:
+        newest: the newest update; None: there is none.
+        now_ms: the time now, milliseconds since 1970.
+        stale_after: seconds without an update until the topic is stale; 0: never.
+        supply: the topic's state at its feed; None: no feed has it.
+        gone: set if a publisher is gone. It counts only if that publisher's update is the newest.
     """
     age_ms = max(0.0, round(now_ms - newest.server_ms, 1)) if newest is not None else None
     fresh = age_ms is not None and age_ms <= FRESH_MS
     if supply is None or (supply.only_published and newest is not None):
-        supply = Supply("")
+        supply = FeedState("")
     status = Status(
         "live",
         age_ms,
@@ -85,7 +95,7 @@ def status_of(
         supply.refusal,
         supply.did_you_mean,
     )
-    # What a feed asks for again and again is always fresh, and says nothing.
+    # Data that the feed polls are always fresh, so their age says nothing.
     fresh = fresh and supply.every_ms is None
     if supply.state == "halted" or (supply.state != "live" and not fresh):
         return status._replace(state=supply.state)
@@ -96,5 +106,5 @@ def status_of(
     if stale_after and age_ms > stale_after * 1000:
         quiet = "; the feed is alive, the market is quiet" if supply.source else ""
         return status._replace(state="stale", reason=f"no update for {age_ms / 1000:.0f} s{quiet}")
-    # What is fresh needs no excuse, unless it is how the feed gets it.
+    # A fresh topic needs no reason, unless the feed's own state is live.
     return status if supply.state == "live" else status._replace(reason=None, quota=None)

@@ -1,17 +1,17 @@
-"""A place in what a topic has shown: the one kind of place that clients and views have."""
+"""Cursors: where a client or a view stands in a topic's log."""
 
 from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
-from bookcast.model import Position, Update
+from bookcast.model.updates import Position, Update
 
 
 class Cursor(NamedTuple):
     """The place after the update at ``position``.
 
-    ``base`` is that update, which a delta starts from. None where only the place is known: a client
-    told it, or it was saved; then a book begins with a whole one.
+    ``base`` is that update, from which a delta can start. None where only the position is known: a
+    client sent it, or it comes from a saved session. Then a whole book is sent first.
     """
 
     position: Position
@@ -24,7 +24,7 @@ class Cursor(NamedTuple):
 
     @classmethod
     def before(cls, update: Update) -> Cursor:
-        """Return the place just before an update, from which it is shown first."""
+        """Return the place just before an update, so that this update comes next."""
         return cls(Position(update.position.epoch, update.position.seq - 1))
 
 
@@ -32,5 +32,5 @@ NOW: Final = "now"
 START: Final = "start"
 
 Since = Cursor | Literal["now", "start"]
-"""Where a client goes on. NOW: where the others stand that see the topic alike. START: nobody knows
-what the client has; where it is to see every update, that is before all that is kept."""
+"""Where a subscription begins. NOW: where the view's live clients stand. START: the client's place
+is unknown; a lossless subscription begins before all kept updates."""

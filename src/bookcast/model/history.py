@@ -1,4 +1,4 @@
-"""The recent past of a topic whose every update counts, bounded."""
+"""The bounded history of an event topic, and what of it is lost."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from bookcast.model import Book, Candle, Data, Position, Trades, Update, is_lossless
+from bookcast.model.market_data import Book, Candle, Data, Trades, is_lossless
+from bookcast.model.updates import Position, Update
 
 Reason = Literal["overflow", "history", "epoch", "engine_restored", "unreadable"]
-"""Why updates are missing: the bound was passed, they never came here, continuity was lost, or was
-lost because the engine was away, or this node can't read what another release wrote."""
+"""Why updates are missing.
+
+``overflow``: the bound was passed. ``history``: they never reached this node. ``epoch``: continuity
+was lost. ``engine_restored``: it was lost because the engine was away. ``unreadable``: another
+release wrote an update that this node can't decode.
+"""
 
 
 class Gap(NamedTuple):
-    """Updates that nobody can be shown any more, from and to inclusive; None where unknown."""
+    """Updates that are lost, from and to inclusive; None where the numbers are unknown."""
 
     epoch: str
     from_seq: int | None
@@ -23,7 +28,7 @@ class Gap(NamedTuple):
 
 
 class History:
-    """The newest updates of one topic in one epoch, ``size`` of them; a trade counts as one."""
+    """The newest ``size`` updates of one topic, all of one epoch. Each single trade counts."""
 
     __slots__ = (
         "_break",
@@ -44,14 +49,14 @@ class History:
         self._first = self._lost = self._entered = 0
         self._reason: Reason = "history"
         self._break: Reason = "epoch"
-        self._epoch = ""  # of what came last, kept or not
+        self._epoch = ""  # of the newest update, kept or not
         self._unreadable: Position | None = None
         self.updates: deque[Update] = deque()
 
     def append(self, update: Update) -> None:
-        """Add the newest update; the oldest make room at the next :meth:`trim`."""
+        """Add the newest update. The next :meth:`trim` drops the oldest."""
         updates = self.updates
-        counted = not isinstance(update.data, Candle)  # the numbers of final ones have holes
+        counted = not isinstance(update.data, Candle)  # final candles' numbers have holes
         if update.position.epoch != self._epoch:
             self.begin(update)
         if not updates or updates[-1].position.epoch != update.position.epoch:
@@ -59,15 +64,15 @@ class History:
                 self._forget(update.position.seq - 1 if counted else 0, "history")
             self._first = update.position.seq
         elif counted and updates[-1].position.seq + 1 < update.position.seq:
-            # Some never came here: whoever needs them must hear of it.
+            # Some updates never reached this node: clients behind them need a gap.
             self._forget(update.position.seq - 1, self._reason_of_hole(update.position))
         updates.append(update)
         self._weight += _weight(update)
 
     def begin_anew(self) -> None:
-        """Count what isn't kept any more as what was before somebody here asked for it.
+        """Treat dropped updates as history from before the first subscription.
 
-        Nobody here was too slow for it, and what comes before the first that is kept is unknown.
+        No client of this node was too slow for them, so the reason isn't ``overflow``.
         """
         self._lost, self._reason = 0, "history"
         if not self.updates:
@@ -80,11 +85,11 @@ class History:
             self._break = break_before(first)
 
     def begin(self, update: Update) -> None:
-        """Note an update that may be the first of an epoch, kept or not: a forming candle isn't.
+        """Begin a new epoch if this update is of one. A forming candle is noted but isn't kept.
 
-        What is kept of the epoch before stays for clients who are still there. An epoch may come
-        back: a node publishes under one of its own while Redis is away, and returns to Redis's.
-        Clients who come from that one were shown before what is kept of Redis's.
+        Updates of the epoch before stay for clients that are still in it. An epoch may return: in
+        an outage a node publishes under its own, then returns to Redis's. A client coming from the
+        node's own epoch was already shown the kept updates of Redis's epoch.
         """
         epoch, seq = update.position.epoch, update.position.seq
         if epoch == self._epoch:
@@ -94,13 +99,13 @@ class History:
             self._lost = 0
         elif self.updates[-1].position.epoch == epoch:
             self._entered = seq - 1
-            if isinstance(update.data, Candle):  # their numbers don't show what was in between
+            if isinstance(update.data, Candle):  # its number doesn't show what was in between
                 self._lost, self._reason = seq - 1, "history"
 
     def refill(self, past: Sequence[Update]) -> None:
-        """Keep again what Redis has of an epoch that has come back, up to what is kept of it.
+        """Put back the updates of a returned epoch that come before the kept ones.
 
-        What this node published alone had taken its place.
+        In an outage, this node's own updates had replaced them.
         """
         kept = self.updates
         if not kept or not past or past[0].position.epoch != kept[0].position.epoch:
@@ -117,15 +122,15 @@ class History:
         self.trim()
 
     def break_into(self, update: Update) -> Reason:
-        """Return why the epoch of an update doesn't continue what was before."""
+        """Return why the epoch of an update doesn't continue the epoch before."""
         return self._break if update.position.epoch == self._epoch else break_before(update)
 
     def skip(self, position: Position) -> None:
-        """Note that there is an update at a position which can't be read."""
+        """Note that the update at a position can't be decoded."""
         self._unreadable = position
 
     def trim(self) -> None:
-        """Forget the oldest past the bound, though not that they were there: see :meth:`after`."""
+        """Drop the oldest updates past the bound. :meth:`after` reports them as a gap."""
         updates = self.updates
         while self._weight > self._size and len(updates) > 1:
             oldest = updates.popleft()
@@ -133,7 +138,7 @@ class History:
             self._lost, self._reason = oldest.position.seq, "overflow"
 
     def after(self, shown: Position | None) -> tuple[Gap | None, list[Update]]:
-        """Return what came after a position, and what of that is lost; None: from the start."""
+        """Return the updates after a position and the gap before them; None: from the start."""
         updates = self.updates
         if not updates:
             if shown is None or shown.epoch != self._epoch or shown.seq >= self._lost:
@@ -143,7 +148,7 @@ class History:
         if shown is None:
             shown = Position(epoch, self._first - 1)
         if epoch not in {shown.epoch, self._epoch}:
-            return None, []  # final candles of an epoch that is over, and isn't the client's
+            return None, []  # final candles of an old epoch that isn't the client's
         if shown.epoch != epoch:
             entered = [one for one in updates if one.position.seq > self._entered]
             return Gap(epoch, None, None, self._break), entered
@@ -161,11 +166,11 @@ class History:
         return gap, newer
 
     def is_of_others(self, *epochs: str) -> bool:
-        """Return whether all that is kept is of other epochs than these."""
+        """Return whether updates are kept, and none of them is of these epochs."""
         return bool(self.updates) and self.updates[-1].position.epoch not in epochs
 
     def newest(self, count: int, until: Position) -> list[Update]:
-        """Return so many updates up to a position; what was published together isn't split."""
+        """Return the last ``count`` updates up to a position; a batch of trades isn't split."""
         found: list[Update] = []
         for update in reversed(self.updates):
             if count <= 0:
@@ -177,15 +182,15 @@ class History:
         return found
 
     def _may_lack_older(self) -> bool:
-        """Return whether there may have been more than this was begun with.
+        """Return whether an older final candle may exist that isn't here.
 
-        Final candles don't show by their numbers what was before the first one. Where as many are
-        kept as may be, and none was forgotten here, an older one may have been elsewhere.
+        The numbers of final candles don't show whether one came before the first. If the history is
+        full and this node has dropped none, an older one may have been left out when it was read.
         """
         return not self._lost and self._weight >= self._size
 
     def _reason_of_hole(self, after: Position) -> Reason:
-        """Return why what came before a position isn't here."""
+        """Return why updates before a position are missing."""
         lost, last = self._unreadable, self.updates[-1].position
         if lost is not None and lost.epoch == after.epoch and last.seq < lost.seq < after.seq:
             return "unreadable"
@@ -198,13 +203,13 @@ class History:
 
 
 def is_kept(data: Data, *, books_too: bool) -> bool:
-    """Return whether the history keeps an update: a lossless one, or a book if all are kept."""
+    """Return whether the history keeps such data: lossless data, and books if ``books_too``."""
     return is_lossless(data) or (books_too and isinstance(data, Book))
 
 
 def break_before(update: Update) -> Reason:
-    """Return why an update doesn't continue what was before it."""
-    return "engine_restored" if update.restored else "epoch"
+    """Return why an update doesn't continue the epoch before it."""
+    return "engine_restored" if update.engine_restored else "epoch"
 
 
 def _weight(update: Update) -> int:

@@ -1,1 +1,1 @@
-"""What the server counts, and how that is read from outside."""
+"""Metrics and logs: what the server counts and reports."""

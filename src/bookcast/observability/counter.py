@@ -1,7 +1,7 @@
-"""What is counted: declared beside its owner, read when somebody asks.
+"""Metrics: each is declared in the class of its owner, and read when the exporter is scraped.
 
-A counter is a plain integer of its owner, so that counting costs an addition. A number that can be
-found when it is asked for is a function instead::
+A counter is a plain integer attribute of its owner, so counting costs one addition. A number that
+can be computed when it is read is a function instead::
 
     class Registry:
         accepted = counter("bookcast_connections_accepted", "Handshakes accepted")
@@ -21,7 +21,7 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 class Metric(NamedTuple):
-    """A number as Prometheus knows it. ``label`` names what its parts differ in, if it has some."""
+    """A metric as Prometheus knows it. ``label``: the name of its label; empty if it has none."""
 
     kind: Literal["counter", "gauge"]
     name: str
@@ -30,14 +30,14 @@ class Metric(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a metric is now. ``value`` is a mapping by the label's values where it has a label."""
+    """The value of a metric now. With a label, ``value`` maps the label's values to numbers."""
 
     metric: Metric
     value: float | Mapping[str, float]
 
 
 class _Zero:
-    """Stands for a counter in its class, until an instance has counted for the first time."""
+    """Represents a counter in its class. It reads as 0 until an instance counts the first time."""
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
@@ -47,22 +47,22 @@ class _Zero:
 
 
 def counter(name: str, help_: str) -> int:
-    """Declare a counter. In each instance it is a plain integer that begins with 0."""
+    """Declare a counter. In each instance it is a plain integer that starts at 0."""
     return cast("int", _Zero(Metric("counter", name, help_)))
 
 
 def as_counter(name: str, help_: str, label: str = "") -> Callable[[Function], Function]:
-    """Declare that a function or property returns what was counted, by the label if it has one."""
+    """Declare that a function or property returns a count; with a label, a mapping of counts."""
     return _declaring(Metric("counter", name, help_, label))
 
 
 def as_gauge(name: str, help_: str) -> Callable[[Function], Function]:
-    """Declare that a function or property returns what there is now: a number, or a collection."""
+    """Declare that a function or property returns a gauge: a number, or a collection to count."""
     return _declaring(Metric("gauge", name, help_))
 
 
 def readings(*owners: object) -> Iterator[Reading]:
-    """Read all numbers that these declare. An owner is an object, or a module with functions."""
+    """Yield all metrics that the owners declare. An owner is an object, or a module."""
     for owner in owners:
         namespaces = (owner,) if isinstance(owner, ModuleType) else type(owner).__mro__
         for name, metric in _declared(namespaces):
@@ -83,7 +83,7 @@ def _declaring(metric: Metric) -> Callable[[Function], Function]:
 
 @cache
 def _declared(namespaces: tuple[object, ...]) -> tuple[tuple[str, Metric], ...]:
-    """Return the metrics that a class and its bases, or a module, declare, with their names."""
+    """Return the metrics of a class and its bases, or of a module, by attribute name."""
     members = {name: one for space in reversed(namespaces) for name, one in vars(space).items()}
     declared = []
     for name, member in members.items():

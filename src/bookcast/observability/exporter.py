@@ -1,4 +1,4 @@
-"""Exports to Prometheus what is counted: read from its owners when it is scraped."""
+"""Exports metrics to Prometheus. It reads them from their owners when it is scraped."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ DELAY_BUCKETS: Final = (
     1.0,
     5.0,
 )
-"""Seconds. What is beyond the last one is stuck."""
+"""Upper bounds in seconds. A delay beyond the last one means that something is stuck."""
 
 _FAMILIES: Final = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
 
 
 class Exporter(Collector):
-    """Reads the numbers that owners declare."""
+    """Collects the metrics that owners declare."""
 
     def __init__(self, owners: Sequence[object]) -> None:
         self._owners = owners
@@ -48,9 +48,9 @@ class Exporter(Collector):
 
 
 def registry_of(owners: Sequence[object], *others: Collector) -> CollectorRegistry:
-    """Make a registry of what owners count and of other collectors.
+    """Return a registry of the owners' metrics and of other collectors.
 
-    It is apart from the process-wide default one.
+    It is separate from the default registry of the process.
     """
     registry = CollectorRegistry()
     for collector in (Exporter(owners), *others):

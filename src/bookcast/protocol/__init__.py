@@ -1,1 +1,1 @@
-"""The words on the wire: commands in, messages out. Does no I/O."""
+"""The protocols' messages: commands in, messages out. Does no I/O."""

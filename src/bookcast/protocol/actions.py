@@ -1,4 +1,4 @@
-"""The actions that a protocol decides on. Its session performs them in order."""
+"""The actions that a protocol decides on; the client's session performs them in order."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import NamedTuple
 import msgspec
 
 from bookcast.errors import InvalidInput
-from bookcast.hub.hub import Placement, Word
-from bookcast.hub.view import ViewSpec
-from bookcast.model import Position, Topic
+from bookcast.hub.hub import DeliveryReport, Placement
+from bookcast.hub.view_spec import ViewSpec
+from bookcast.ingest.schemas import PublishedUpdate
 from bookcast.model.cursor import Cursor
-from bookcast.protocol.shapes import PublishedUpdate
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position
 
 Message = msgspec.Struct
 """Any message of a protocol."""
@@ -25,12 +26,12 @@ class Send(NamedTuple):
     refusal: InvalidInput | None = None
 
 
-class Show(NamedTuple):
-    """Subscribe the client to a topic, in place of the view that it had of it.
+class Subscribe(NamedTuple):
+    """Subscribe the client to a topic. This replaces its earlier view of the topic.
 
-    ``confirm`` makes the message that goes first, if any, from the position at which the client
-    begins. ``history``: begin so many updates back, in a lossless channel. In other cases a client
-    that had a view goes on from where it was.
+    ``confirm`` makes the confirmation from the position where the client begins; it is sent first.
+    None: send no confirmation. ``history``: begin this many updates back, in trades and candles.
+    Otherwise a client that already had a view goes on from where it was.
     """
 
     topic: Topic
@@ -40,10 +41,10 @@ class Show(NamedTuple):
 
 
 class Restore(NamedTuple):
-    """Subscribe a client that comes back to topics, each from the cursor that it has, if known.
+    """Subscribe a returning client to topics, each from its cursor (None: unknown).
 
-    ``answer`` makes the message that goes first, if any, from the placement of each topic.
-    ``whole``: begin with a whole book, even where the client has the newest.
+    ``answer`` makes the message that goes first, from the placement of each topic; None: there is
+    none. ``whole``: begin with a whole book, even if the client has the newest one.
     """
 
     restored: Sequence[tuple[Topic, ViewSpec, Cursor | None]]
@@ -51,14 +52,14 @@ class Restore(NamedTuple):
     whole: bool = False
 
 
-class Hide(NamedTuple):
+class Unsubscribe(NamedTuple):
     """Unsubscribe the client from a topic."""
 
     topic: Topic
 
 
 class Resync(NamedTuple):
-    """Send the client the whole state of a topic once more."""
+    """Send the client the whole state of a topic again."""
 
     topic: Topic
 
@@ -67,11 +68,11 @@ class Explain(NamedTuple):
     """Report what became of a topic's updates; ``answer`` makes the message."""
 
     topic: Topic
-    answer: Callable[[Word], Message]
+    answer: Callable[[DeliveryReport], Message]
 
 
 class Publish(NamedTuple):
-    """Publish for the client; ``answer`` makes the message of the outcome."""
+    """Publish an update for the client; ``answer`` and ``refuse`` make the answer to it."""
 
     update: PublishedUpdate
     answer: Callable[[Position], Message]
@@ -81,7 +82,8 @@ class Publish(NamedTuple):
 class Resume(NamedTuple):
     """Take over the session that a token belongs to.
 
-    ``restore`` decides what of it goes on. ``refuse`` makes the message when there is no session.
+    ``restore`` returns the actions that go on with it. ``refuse`` makes the message if there is no
+    such session.
     """
 
     token: str
@@ -90,7 +92,7 @@ class Resume(NamedTuple):
 
 
 class Authenticate(NamedTuple):
-    """Verify a credential; ``answer`` and ``refuse`` make the message of the outcome.
+    """Verify a credential; ``answer`` and ``refuse`` make the answer to it.
 
     ``answer`` gets the seconds until the credential expires, None if it never does.
     """
@@ -100,4 +102,6 @@ class Authenticate(NamedTuple):
     refuse: Callable[[InvalidInput], Message]
 
 
-Action = Send | Show | Restore | Hide | Resync | Explain | Publish | Resume | Authenticate
+Action = (
+    Send | Subscribe | Restore | Unsubscribe | Resync | Explain | Publish | Resume | Authenticate
+)

@@ -8,32 +8,22 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from bookcast.hub.delta import Side, changes, checksum
 from bookcast.hub.status import Status
-from bookcast.hub.view import Shown, ViewSpec
-from bookcast.model import (
-    Book,
-    Brokers,
-    Candle,
-    Quote,
-    Symbol,
-    TimePoint,
-    Topic,
-    Trade,
-    Trades,
-    Update,
-)
+from bookcast.hub.view_spec import RenderedStep, ViewSpec
+from bookcast.model.book_delta import Side, changes, checksum
 from bookcast.model.cursor import Cursor
 from bookcast.model.history import Gap
-from bookcast.protocol import codec, messages
-from bookcast.protocol import messages_v1 as v1
+from bookcast.model.market_data import Book, Brokers, Candle, Quote, TimePoint, Trade, Trades
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Update
+from bookcast.protocol.base import messages
+from bookcast.protocol.base.book import encode_update
 from bookcast.protocol.header import topic_fields, update_header, variant_field
-
-BASE: Final = "base"
-V1: Final = "v1"
+from bookcast.protocol.names import BASE
+from bookcast.protocol.v1 import messages as v1
 
 Frame = Callable[[bytes, bool], bytes]
-"""Puts a message's text into a WebSocket frame, compressed if that is wanted and worth it."""
+"""Puts a message's text into a WebSocket frame; True compresses it if it is long enough."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -51,7 +41,7 @@ class Renderer:
         updates: Sequence[Update],
         *,
         unchanged_too: bool = False,
-    ) -> Shown:
+    ) -> RenderedStep:
         """Return the frames that show updates to clients who stand at ``before``.
 
         An update that changes nothing in the view is left out, unless ``unchanged_too``.
@@ -66,15 +56,17 @@ class Renderer:
             if text is not None:
                 frames.append(self._frame(text, spec.deflate))
                 cursor = Cursor.at(update)
-        return Shown(frames[0] if len(frames) == 1 else b"".join(frames), cursor, len(frames))
+        return RenderedStep(
+            frames[0] if len(frames) == 1 else b"".join(frames), cursor, len(frames)
+        )
 
     def gap(self, spec: ViewSpec, topic: Topic, gap: Gap) -> bytes:
         """Return the frame that announces lost updates."""
-        if spec.flavour == BASE:
+        if spec.protocol == BASE:
             return b""
-        return self._say(
+        return self._frame_of(
             v1.GapMessage(
-                **topic_fields(topic, spec.spelling),
+                **topic_fields(topic, spec.requested_symbol),
                 epoch=gap.epoch,
                 from_seq=gap.from_seq,
                 to_seq=gap.to_seq,
@@ -84,18 +76,18 @@ class Renderer:
 
     def status(self, spec: ViewSpec, topic: Topic, status: Status) -> bytes:
         """Return the frame with the status of a topic."""
-        if spec.flavour == BASE:
+        if spec.protocol == BASE:
             return b""
-        return self._say(
+        return self._frame_of(
             v1.StatusMessage(
-                **topic_fields(topic, spec.spelling),
+                **topic_fields(topic, spec.requested_symbol),
                 state=status.state,
                 age_ms=status.age_ms,
                 reason=status.reason or UNSET,
                 source=status.source or UNSET,
                 every_ms=status.every_ms if status.every_ms is not None else UNSET,
                 quota=v1.Quota(**status.quota._asdict()) if status.quota is not None else UNSET,
-                # For a refused topic, the error has them.
+                # If the feed refused the topic, the error message has the hints.
                 did_you_mean=list(status.did_you_mean) if _has_hints(status) else UNSET,
             )
         )
@@ -103,32 +95,34 @@ class Renderer:
     def refusal(
         self, spec: ViewSpec, topic: Topic, reason: str, did_you_mean: Sequence[Symbol]
     ) -> bytes:
-        """Return the frame that refuses a topic, with the reason that the feed was given."""
-        if spec.flavour == BASE:
+        """Return the frame that says that the feed can't get a topic, with the reason."""
+        if spec.protocol == BASE:
             question = f"; did you mean {' or '.join(did_you_mean)}?" if did_you_mean else ""
-            return self._say(messages.ErrorMessage(f"{spec.spelling}: {reason}{question}"))
-        return self._say(
+            return self._frame_of(
+                messages.ErrorMessage(f"{spec.requested_symbol}: {reason}{question}")
+            )
+        return self._frame_of(
             v1.ErrorMessage(
                 code="feed_refused",
                 message=reason,
                 channel=topic.channel,
-                symbol=spec.spelling,
+                symbol=spec.requested_symbol,
                 did_you_mean=list(did_you_mean) or UNSET,
             )
         )
 
-    def _say(self, message: v1.Message | messages.ErrorMessage) -> bytes:
+    def _frame_of(self, message: v1.Message | messages.ErrorMessage) -> bytes:
         return self._frame(_encode(message), False)  # noqa: FBT003 - too short to be compressed
 
-    def _trades(self, spec: ViewSpec, updates: Sequence[Update]) -> Shown:
-        """Return all trades in one message; the log has them without gaps and of one epoch."""
+    def _trades(self, spec: ViewSpec, updates: Sequence[Update]) -> RenderedStep:
+        """Return all trades in one message; they come without gaps, and are of one epoch."""
         message = v1.TradeMessage(
-            *update_header(spec.spelling, updates[-1]),
+            *update_header(spec.requested_symbol, updates[-1]),
             prev_seq=updates[0].position.seq - 1,
             data=v1.TradesData([trade for update in updates for trade in _trades_of(update)]),
         )
         frame = self._frame(_encode(message), spec.deflate)
-        return Shown(frame, Cursor.at(updates[-1]), len(updates))
+        return RenderedStep(frame, Cursor.at(updates[-1]), len(updates))
 
 
 def _has_hints(status: Status) -> bool:
@@ -138,12 +132,12 @@ def _has_hints(status: Status) -> bool:
 def _state(
     spec: ViewSpec, base: Update | None, update: Update, *, unchanged_too: bool
 ) -> bytes | None:
-    """Return the message of a single update, None if it shows nothing new.
+    """Return the message of a single update; None if it changes nothing in the view.
 
-    ``base``: the update that a delta starts from, None where the client has none.
+    ``base``: the update that a delta starts from; None: the client has no book yet.
     """
-    if spec.flavour == BASE:
-        return codec.encode_update(spec.spelling, update, spec.depth)
+    if spec.protocol == BASE:
+        return encode_update(spec.requested_symbol, update, spec.depth)
     data: Any = update.data
     if isinstance(data, Book):
         if spec.delta and base and _continues(base, update):
@@ -151,7 +145,7 @@ def _state(
         data = v1.Sides(_wire(data.bids[: spec.depth]), _wire(data.asks[: spec.depth]))
     return _encode(
         _STRUCTS[type(update.data)](
-            *update_header(spec.spelling, update), data=data, **variant_field(update.topic)
+            *update_header(spec.requested_symbol, update), data=data, **variant_field(update.topic)
         )
     )
 
@@ -163,7 +157,7 @@ _STRUCTS: Final[Mapping[type, type[msgspec.Struct]]] = {
     Brokers: v1.BrokersUpdate,
     TimePoint: v1.TimeframeUpdate,
 }
-"""How ``bookcast.v1`` writes an update that stands for itself."""
+"""The ``bookcast.v1`` message type of each kind of data that is sent whole."""
 
 
 def _delta(
@@ -177,7 +171,7 @@ def _delta(
         return None
     return _encode(
         v1.OrderbookDelta(
-            *update_header(spec.spelling, update),
+            *update_header(spec.requested_symbol, update),
             prev_seq=base.position.seq,
             checksum=checksum(bids, asks),
             data=v1.Sides(_wire(changed_bids), _wire(changed_asks)),
@@ -187,7 +181,7 @@ def _delta(
 
 
 def _continues(base: Update, update: Update) -> bool:
-    """Return whether a delta may lead from one to the other: both must be of one epoch."""
+    """Return whether a delta may start from ``base``: both must be of the same epoch."""
     return base.position.epoch == update.position.epoch
 
 

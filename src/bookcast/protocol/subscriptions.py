@@ -1,4 +1,4 @@
-"""What one client is subscribed to, and what it may see: the same in both protocols."""
+"""A client's subscriptions and what it may see: the same in both protocols."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ import msgspec
 
 from bookcast.auth.principal import Rights
 from bookcast.errors import InvalidInput
-from bookcast.hub.view import ViewSpec
-from bookcast.model import Topic
+from bookcast.hub.view_spec import ViewSpec
+from bookcast.ingest.publication import topic_of
 from bookcast.model.cursor import Cursor
-from bookcast.protocol.actions import Hide
-from bookcast.protocol.published import topic_of
+from bookcast.model.topics import Topic
+from bookcast.protocol.actions import Unsubscribe
 
-Parked = Mapping[Topic, tuple[ViewSpec, Cursor | None]]
-"""What an earlier connection of a client saw: the view of each topic, and how far the client surely
-has it."""
+SavedSubscriptions = Mapping[Topic, tuple[ViewSpec, Cursor | None]]
+"""What an earlier connection of the client was subscribed to: per topic its view, and the cursor up
+to which updates have reached the client; None: unknown."""
 
 
-class Terms(msgspec.Struct, frozen=True):
-    """What holds for every connection.
+class ConnectionRules(msgspec.Struct, frozen=True):
+    """The rules of every connection.
 
-    ``takes_tokens``: who hasn't shown one yet may do so. ``keeps_all``: a base client that can't
-    take data gets every book later.
+    Attributes:
+        default_market: the market of symbols that a client sends without one.
+        max_subscriptions: bound per connection, unless the client's rights have a lower one.
+        takes_tokens: a client may present a token over the connection.
+        keeps_all: a base client that can't take data gets every book later.
     """
 
     default_market: str = "US"
@@ -34,20 +37,20 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 class Subscriptions(dict[Topic, ViewSpec]):
-    """The topics that a client sees, and the view of each.
+    """The topics that a client is subscribed to, and the view of each.
 
-    A protocol asks for views in the client's words; here they are held to the client's rights and
-    limits. Asking for a topic again replaces its view.
+    The protocols say what the client asked for; this class narrows it to the client's rights and
+    limits. Subscribing to a topic again replaces its view.
 
     Attributes:
-        terms: what holds for every connection.
-        rights: what the client may see. None: nobody knows yet who it is.
+        terms: the rules of every connection.
+        rights: what the client may see. None: the client isn't authenticated yet.
         deflate: the client takes compressed messages.
     """
 
     __slots__ = ("deflate", "rights", "terms")
 
-    def __init__(self, terms: Terms, rights: Rights | None, *, deflate: bool) -> None:
+    def __init__(self, terms: ConnectionRules, rights: Rights | None, *, deflate: bool) -> None:
         super().__init__()
         self.terms = terms
         self.rights = rights
@@ -68,10 +71,10 @@ class Subscriptions(dict[Topic, ViewSpec]):
         return topic_of(channel, symbol, self.terms.default_market, period, variant=variant)
 
     def open(self, topic: Topic, asked: ViewSpec) -> ViewSpec:
-        """Subscribe to a topic. Return its view: what was asked for, as far as rights go.
+        """Subscribe to a topic. Return its view: what was asked for, narrowed by the rights.
 
         Raises:
-            InvalidInput: when the client has no right to it, or subscriptions enough.
+            InvalidInput: if the client has no right to the topic, or too many subscriptions.
         """
         rights = self.rights
         assert rights is not None
@@ -82,21 +85,23 @@ class Subscriptions(dict[Topic, ViewSpec]):
         depth = rights.depth(asked.depth) if topic.channel == "orderbook" else asked.depth
         if depth != asked.depth or asked.interval_ms < rights.min_interval_ms:
             interval_ms = max(asked.interval_ms, rights.min_interval_ms)
-            every = asked.every and not interval_ms
-            asked = asked._replace(depth=depth, interval_ms=interval_ms, every=every)
+            lossless = asked.lossless and not interval_ms
+            asked = asked._replace(depth=depth, interval_ms=interval_ms, lossless=lossless)
         spec = self[topic] = _shared(asked)
         return spec
 
     def entitle(
         self, rights: Rights, asked: Callable[[ViewSpec], ViewSpec]
     ) -> list[tuple[Topic, ViewSpec, ViewSpec | InvalidInput]]:
-        """Take over other rights. Return what changes by them.
+        """Replace the client's rights, and narrow its subscriptions to them.
 
-        ``asked`` returns what the client asked for when it got a view.
+        Args:
+            rights: the new rights.
+            asked: returns what the client asked for, from the view that it has.
 
         Returns:
-            Each topic that is seen in another way, or no longer: its view until now, and its new
-            view or the reason why it ended.
+            Each topic whose view changes or ends: its old view, and its new view or the reason why
+            it ended.
         """
         before = dict(self)
         self.clear()
@@ -111,9 +116,9 @@ class Subscriptions(dict[Topic, ViewSpec]):
                 changes.append((topic, view, now))
         return changes
 
-    def close(self) -> list[Hide]:
-        """End all subscriptions. Return what the hub is to show no more."""
-        hidden = [Hide(topic) for topic in self]
+    def close(self) -> list[Unsubscribe]:
+        """End all subscriptions. Return the actions that end them in the hub."""
+        hidden = [Unsubscribe(topic) for topic in self]
         self.clear()
         return hidden
 
@@ -124,7 +129,7 @@ class Subscriptions(dict[Topic, ViewSpec]):
 
 @lru_cache(maxsize=16_384)
 def _shared(view: ViewSpec) -> ViewSpec:
-    """Return the one object that thousands of clients with an equal view share."""
+    """Return one object for all equal views, since thousands of clients may share it."""
     return view
 
 

@@ -1,1 +1,1 @@
-"""From a view's frames to the bytes on one socket."""
+"""Sessions of clients: from a protocol's actions and a view's frames to one outgoing queue."""

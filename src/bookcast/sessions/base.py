@@ -1,4 +1,4 @@
-"""What a session needs of what surrounds it: rules, the client's side, and where sessions meet."""
+"""What a session needs from outside: its rules, its client's transport, and publishing."""
 
 from __future__ import annotations
 
@@ -8,39 +8,44 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from bookcast.auth.gate import Gate
-from bookcast.auth.principal import Principal, Rights
-from bookcast.engine.base import Engine
+from bookcast.auth.principal import Rights
 from bookcast.errors import CloseCode, InvalidInput
-from bookcast.hub.hub import Hub
-from bookcast.limits import Refusals
-from bookcast.model import Position
-from bookcast.protocol.connection import Parked, Terms
-from bookcast.protocol.render import Frame
-from bookcast.protocol.shapes import PublishedUpdate
+from bookcast.ingest.schemas import PublishedUpdate
+from bookcast.model.updates import Position
+from bookcast.protocol.subscriptions import ConnectionRules
 
 if TYPE_CHECKING:
-    from bookcast.sessions.session import Session
+    pass
 
 Outcomes = Sequence[Position | InvalidInput]
-"""The position of each update that was published together, or what is wrong with it."""
+"""For each update that was published together: its position, or the error that refused it."""
 
 
-PublishAll = Callable[[Sequence[PublishedUpdate], Rights, str], Outcomes | Awaitable[Outcomes]]
-"""Publishes updates in order, as far as rights go, under the idempotency keys of a principal."""
+PublishAll = Callable[[Sequence[PublishedUpdate], Rights, str], Awaitable[Outcomes]]
+"""Publishes updates in order, within the rights, with the principal's idempotency keys."""
 
 
 PublishFrom = Callable[[Sequence[PublishedUpdate], Rights, str, Hashable], Awaitable[Outcomes]]
-"""The same for a connection, which may be lost."""
+"""The same for one connection, which may be lost while it publishes."""
 
 
 class SessionRules(msgspec.Struct, frozen=True):
-    """What holds for every session. Times are in seconds, ``now`` gives those since 1970.
+    """The rules of every session. Times are in seconds, except ``heartbeat_ms``.
 
-    ``message_rate``, ``publish_rate``: messages and publications a second; 0: no limit.
+    Attributes:
+        terms: the rules that the protocols need.
+        slow_timeout: a client that takes no data for this long is closed.
+        heartbeat_ms: a client that is sent nothing for this long gets a heartbeat.
+        ping_interval: a client that is silent for this long gets a WebSocket ping.
+        ping_timeout: a client that doesn't answer a ping within this time is closed.
+        auth_timeout: a client must authenticate within this time.
+        message_rate: messages a second from one client; 0: no limit.
+        publish_rate: publications a second from one client; 0: no limit.
+        now: returns seconds since 1970.
+        clock: returns monotonic seconds.
     """
 
-    terms: Terms = Terms()
+    terms: ConnectionRules = ConnectionRules()
     slow_timeout: float = 30.0
     heartbeat_ms: int = 10_000
     ping_interval: float = 20.0
@@ -52,79 +57,20 @@ class SessionRules(msgspec.Struct, frozen=True):
     clock: Callable[[], float] = time.monotonic
 
 
-class Peer(Protocol):
-    """The client's side of a session: its WebSocket."""
+class ClientTransport(Protocol):
+    """A session's WebSocket connection."""
 
     heard_at: float
-    """When something of it came last, in monotonic seconds."""
+    """When the client last sent something, in monotonic seconds."""
 
     def backlog(self) -> int:
-        """Return how many bytes wait in this process."""
+        """Return how many bytes wait in this process to be sent."""
 
     def ping(self, payload: bytes) -> None:
-        """Ask whether it is there."""
+        """Send a WebSocket ping."""
 
     def end(self, code: CloseCode) -> None:
         """Close the connection."""
 
     def go_on(self) -> None:
-        """Do what the session has to do without the client having said anything."""
-
-
-class Home(Protocol):
-    """Who is connected."""
-
-    def identify(self, session: Session, principal: Principal) -> None:
-        """Take note of who a client is.
-
-        Raises:
-            InvalidInput: when that principal has connections enough.
-        """
-
-
-class Ownership(Protocol):
-    """Where sessions find what they left behind."""
-
-    def enter(self, session: Session) -> None:
-        """Look for what a client left behind."""
-
-    def answered(self, session: Session) -> None:
-        """Take note that a client that was asked whether it is there is."""
-
-    def reclaim(
-        self, token: str, session: Session, restore: Callable[[Parked], None]
-    ) -> bool | Awaitable[bool]:
-        """Resume the session of a token in a new connection, wherever it was.
-
-        ``restore`` is given what it saw. Returns False if that principal has no such session.
-
-        Raises:
-            InvalidInput: when nobody can tell now.
-        """
-
-    def changed(self, session: Session) -> None:
-        """Take note that a client sees something else than before."""
-
-
-class SessionParts(msgspec.Struct, frozen=True):
-    """What all sessions of a node share.
-
-    Attributes:
-        hub: shows topics to clients.
-        engine: opens topics, and has what is known of them.
-        frame: makes WebSocket frames of texts.
-        home: who is connected.
-        ownership: where sessions find what they left behind.
-        gate: who somebody is, and what they may do.
-        refusals: counts who was refused what.
-        rules: limits and times.
-    """
-
-    hub: Hub
-    engine: Engine
-    frame: Frame
-    home: Home
-    ownership: Ownership
-    gate: Gate
-    refusals: Refusals
-    rules: SessionRules
+        """Run what is pending in the session, though no message has come from the client."""

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from bookcast.engine.interests import Interest
-from bookcast.model import Topic
-from bookcast.protocol.connection import Parked
+from bookcast.model.topics import Topic
+from bookcast.protocol.subscriptions import SavedSubscriptions
 
 
 class LostSession:
     """A session whose client is gone, and may come back.
 
     Args:
-        keys: what it is found by, see :meth:`SessionStore.key`.
-        seen: each topic that the client saw, how, and how far the client surely has it.
+        keys: its keys in the session store, see :meth:`SessionStore.key`.
+        seen: each topic that the client saw: its view, and the cursor that the client has received.
         interests: keep those topics wanted on this node.
-        token: of the connection that was lost; empty for a base client.
+        token: the token of the lost connection; empty for a base client.
         address: where the client connected from.
-        fields: what a line of the log says of the client.
+        fields: the client's fields in log lines.
     """
 
     __slots__ = ("_interests", "address", "keys", "log_fields", "seen_topics", "token")
@@ -28,7 +28,7 @@ class LostSession:
     def __init__(
         self,
         keys: tuple[str, ...],
-        seen: Parked,
+        seen: SavedSubscriptions,
         interests: Iterable[Interest] = (),
         *,
         token: str = "",
@@ -44,26 +44,26 @@ class LostSession:
 
     @property
     def id(self) -> tuple[str, str]:
-        """It is found by its keys alone."""
+        """Empty: a lost session is found only by its keys."""
         return ("", "")
 
     @property
     def subscription_count(self) -> int:
-        """How many topics the client saw."""
+        """Number of topics that the client saw."""
         return len(self.seen_topics)
 
-    def seen(self) -> Parked:
-        """Return each topic that the client saw, how, and how far the client surely has it."""
+    def seen(self) -> SavedSubscriptions:
+        """Return each topic that the client saw: its view, and the cursor that it has received."""
         return self.seen_topics
 
     def fields(self) -> dict[str, object]:
-        """Return what a line of the log says of the client."""
+        """Return the client's fields in log lines."""
         return self.log_fields
 
     def joined(self, later: LostSession, declined: Collection[Topic]) -> LostSession:
-        """Return this and what a later connection of the same client left, as one.
+        """Return one session from this one and that of a later connection of the same client.
 
-        ``declined``: what that one wished no more of this.
+        ``declined``: topics of this session that the client has unsubscribed from in the later one.
         """
         seen = {topic: how for topic, how in self.seen_topics.items() if topic not in declined}
         interests = [*self._interests, *later._interests]
@@ -79,7 +79,7 @@ class LostSession:
         )
 
     def close(self) -> None:
-        """Want its topics no more. Whoever goes on with them has opened its own interests."""
+        """Close the interests. Whoever resumes the session has opened interests of its own."""
         for interest in self._interests:
             interest.close()
         self._interests = ()

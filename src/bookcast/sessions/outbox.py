@@ -1,24 +1,23 @@
-"""A connection's outgoing queue: what is sent together, and what waits while the client can't."""
+"""A connection's outgoing queue: frames are joined, and wait while the client can't take data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
 
-from bookcast.hub.subscription import Subscription
-from bookcast.model import Topic
+from bookcast.hub.view import Subscription
+from bookcast.model.topics import Topic
 
 FLUSH_BYTES: Final = 32 * 1024
-"""A client that gets much at once gets it in writes of about this size."""
+"""The queue is written when it has this many bytes: the size of one write, about."""
 
 
 class Outbox:
     """Frames for one client, joined into one write per flush.
 
-    The queue is bounded: :meth:`put` writes when :data:`FLUSH_BYTES` are reached, the hub's flush
-    writes when it has appended its own bound. When the client isn't ``writable``, the hub appends
-    nothing more (it keeps only what the client was shown last, a reference) and the session takes
-    no further commands.
+    The queue is bounded: :meth:`put` writes at :data:`FLUSH_BYTES`, and the hub's flush writes at a
+    bound of its own. While the client isn't ``writable``, the hub appends nothing (it keeps only
+    the client's cursor), and the session accepts no further commands.
     """
 
     __slots__ = ("_frames", "_put_bytes", "append", "may_see", "shown", "writable", "write")
@@ -35,19 +34,19 @@ class Outbox:
         self.shown: dict[Topic, Subscription] = {}
 
     def put(self, frame: bytes) -> None:
-        """Append a frame; it goes out with the next flush, or now when much is waiting."""
+        """Append a frame for the next flush; write at once if many bytes wait."""
         self._frames.append(frame)
         self._put_bytes += len(frame)
         if self._put_bytes >= FLUSH_BYTES:
             self.flush()
 
     def clear(self) -> None:
-        """Forget what waits: nobody is there any more."""
+        """Drop all queued frames: the connection has ended."""
         self._frames.clear()
         self._put_bytes = 0
 
     def flush(self) -> None:
-        """Write all frames in one go."""
+        """Write all queued frames in one write."""
         frames = self._frames
         if not frames:
             return

@@ -1,4 +1,4 @@
-"""Which connection has which session: how clients find again what they left behind."""
+"""Which connection owns which session, so that a client finds what its lost connection left."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, Final, Protocol
 
 from bookcast.engine.base import Prepare
 from bookcast.errors import CloseCode, EngineAwayError, InvalidInput
-from bookcast.limits import Seldom
 from bookcast.observability.counter import as_gauge, counter
-from bookcast.protocol.connection import Parked
+from bookcast.observability.throttle import WarningThrottle
+from bookcast.protocol.subscriptions import SavedSubscriptions
 from bookcast.sessions.lost import LostSession
 from bookcast.sessions.session import Session
 from bookcast.sessions.store.base import ANY, Claim, Holder, SessionStore
@@ -21,62 +21,63 @@ from bookcast.sessions.times import SessionTimes
 logger = logging.getLogger(__name__)
 
 SOON_SECONDS: Final = 1.0
-"""After so long it may be known where a session is."""
+"""A client should retry after this time: then it may be known where its session is."""
 
 MAX_LOST: Final = 50_000
-"""Subscriptions of clients who are gone, together; each costs about a kilobyte."""
+"""Bound of the subscriptions in all lost sessions together; each costs about a kilobyte."""
 
 
 class Members(Protocol):
-    """What it needs of the cluster's members: this node too can be asked."""
+    """The cluster's members, this node included."""
 
     handlers: dict[str, Callable[[bytes], Awaitable[bytes]]]
 
     async def ask(self, node: str, method: str, body: bytes, patience: float) -> bytes | None:
-        """Ask a node; None when it doesn't answer within so many seconds, or can't."""
+        """Send a node a request. Return None if it doesn't answer within ``patience`` seconds."""
 
 
 class SessionOwnership:
-    """Returns to each client the session that it left behind, and to no two the same.
+    """Gives each client the session that it left behind, and never one session to two clients.
 
-    A base client is found by its id: if the one before it still answers a ping, both live on and
-    the newcomer begins with nothing. A ``bookcast.v1`` client shows a token, and the connection
-    that had it is closed. Where the session was, on this node or another, makes no difference.
+    A base client is found by its id. If the earlier connection under this id still answers a ping,
+    both stay, and the newcomer begins with nothing. A ``bookcast.v1`` client presents a token, and
+    the connection that had the session is closed. Both work alike whether the session was on this
+    node or on another.
 
-    What becomes of a session at this node:
+    The states of a session at this node:
 
     ========== ============================= ============ ======================================
-    it is      when                          it becomes   and
+    state      when                          next state   and
     ========== ============================= ============ ======================================
-    new        its client says who it is     seeking      the store is asked; the client is served
-    seeking    nobody has its key            owner        it is found by its key from now on
-    seeking    somebody has left it          owner        it goes on with that
-    seeking    a client is connected         asking       that one's node is to ping it
-    seeking    nobody can be asked           unsure owner it is looked for again, saved only then
-    asking     that one answers              guest        counted as a duplicate id
-    asking     that one doesn't              seeking      its node has closed that connection
-    owner      its node is asked for it      challenged   it is pinged
-    challenged it answers                    owner        whoever asked is told
-    challenged it doesn't in time            lost         its connection is closed
-    owner      its connection is lost        lost         it is kept, and its topics wanted
-    owner      it says goodbye               gone         nothing is found by its key
-    owner      another connection takes it   guest, gone  a base client keeps what it sees
-    guest      its connection is lost        lost, gone   lost if nobody has the key by then
-    lost       somebody claims it            gone         that one goes on with it
-    lost       its time is over, or no room  gone         its topics aren't wanted any more
-    any        its client is somebody else   seeking      it isn't found by the old key any more
+    new        its client is authenticated   seeking      the store is asked; the client is served
+    seeking    no node has its key           owner        it is found by its key from now on
+    seeking    there is a lost session       owner        it goes on with that session
+    seeking    a client is connected         asking       that client's node is to ping it
+    seeking    the store can't be reached    unsure owner looked for again, and only then saved
+    asking     the other client answers      guest        counted as a duplicate id
+    asking     the other client doesn't      seeking      its node has closed that connection
+    owner      another node asks for it      challenged   its client is pinged
+    challenged its client answers            owner        the asking node gets the answer
+    challenged its client doesn't in time    lost         its connection is closed
+    owner      its connection is lost        lost         it is kept, and its topics stay wanted
+    owner      its client says goodbye       gone         nothing is found by its key
+    owner      another connection takes it   guest, gone  a base client keeps its subscriptions
+    guest      its connection is lost        lost, gone   lost if no session has the key by then
+    lost       a connection claims it        gone         that connection goes on with it
+    lost       its time is over, or no room  gone         its topics are no longer wanted
+    any        its principal changes         seeking      it isn't found by the old key any more
     ========== ============================= ============ ======================================
 
     Args:
         store: where sessions are found.
-        members: all nodes, this one too.
-        begin: does something in the background.
-        prepare: has what is known of topics at hand.
+        members: all nodes, this one included.
+        begin: starts a background task.
+        prepare: reads the logs of topics that this node doesn't follow yet.
         clock: monotonic seconds.
         ttl: seconds that a lost client's session is kept; 0: not at all.
         times: the intervals.
-        max_lost: so many subscriptions of lost clients are kept; who was lost first makes room.
-        max_per_address: so many lost sessions of one address are kept; 0: no limit.
+        max_lost: bound of the subscriptions in lost sessions; the oldest session makes room.
+        max_per_address: bound of the lost sessions of one address; 0: no limit.
     """
 
     resumed = counter("bookcast_sessions_resumed", "Sessions that a client came back to")
@@ -107,36 +108,38 @@ class SessionOwnership:
         self._times = times or SessionTimes()
         self._max_lost = max_lost
         self._max_per_address = max_per_address
-        # Who is asked whether its client is there: told True when it is, False when it is gone.
+        # Sessions whose clients were pinged. The result: True: the client answered, False: it is
+        # gone.
         self._challenged: dict[Session, asyncio.Future[bool]] = {}
-        # In the order in which they were lost, with when that was.
+        # In the order in which they were lost, each with that time.
         self._lost: dict[LostSession, float] = {}
         self._lost_subscriptions = 0
         self._lost_of: dict[str, dict[LostSession, None]] = {}
-        # Whose session is being looked for, and what they left when they were lost meanwhile.
+        # Sessions that are being looked for; with what they left if their client was lost
+        # meanwhile.
         self._seeking: dict[Session, LostSession | None] = {}
-        # Which keys are being claimed at this moment.
+        # The keys that are being claimed now.
         self._turns: dict[str, asyncio.Event] = {}
-        # Who is to be looked for again, and when.
+        # Sessions to look for again, and when.
         self._unsure: set[Session] = set()
         self._seek_at = 0.0
-        self._warnings = Seldom(clock)
+        self._warnings = WarningThrottle(clock)
         members.handlers["challenge"] = self._answer_challenge
 
     def start(self) -> None:
-        """Begin."""
+        """Register with the store."""
         self.store.start(taken=self._on_taken, contested=self._on_contested)
 
     @property
     @as_gauge("bookcast_sessions_parked", "Sessions that wait")
     def lost(self) -> int:
-        """How many sessions wait for their clients."""
+        """Number of sessions that wait for their clients."""
         return len(self._lost)
 
-    # Who comes
+    # Clients that come
 
     def enter(self, session: Session) -> None:
-        """Look for what a client left behind, now that it is known who it is."""
+        """Look for what an authenticated client left behind."""
         principal, client_id = session.id
         if session.token:
             session.keys = (self.store.key("token", principal, session.token),)
@@ -147,20 +150,20 @@ class SessionOwnership:
         self._seek(session)
 
     def withdraw(self, session: Session) -> None:
-        """Release the session of a client that is somebody else from now on."""
+        """Release the session of a client whose principal has changed."""
         self._unsure.discard(session)
         self._seeking.pop(session, None)
-        self._settle(session, is_there=False)
+        self._resolve_challenge(session, is_there=False)
         self.store.release(session)
         session.expects = False
         session.keys = ()
 
     def changed(self, session: Session) -> None:
-        """Take note that a client sees something else than before."""
+        """Note that a client's subscriptions have changed."""
         self.store.changed(session)
 
     def _seek(self, seeker: Session | LostSession) -> None:
-        """Claim the session of a base client's id, for its connection or what that left."""
+        """Claim the session of a base client's id, for a connection or for a lost session."""
         [key] = seeker.keys
         claim = self.store.claim(key, seeker) if key not in self._turns else None
         if isinstance(claim, Claim) and claim.state != "live" and isinstance(seeker, Session):
@@ -169,21 +172,21 @@ class SessionOwnership:
         if isinstance(seeker, Session):
             seeker.expects = True
             self._seeking[seeker] = None
-        self._begin(self._find(seeker, key, claim), "looks for a session")
+        self._begin(self._find(seeker, key, claim), "looking for a session")
 
     async def _find(
         self, seeker: Session | LostSession, key: str, claim: Claim | Awaitable[Claim] | None
     ) -> None:
-        """Look for a session, after those of this node who began before."""
+        """Look for a session, after earlier searches of this node for the same key."""
         async with self._turn(key):
             await self._find_in_turn(seeker, key, claim)
 
     @asynccontextmanager
     async def _turn(self, key: str) -> AsyncIterator[None]:
-        """Wait until nobody else of this node is claiming a session, and let others wait.
+        """Wait until no other search of this node claims the key, and make later ones wait.
 
-        What one has claimed is nobody's until its topics are at hand: another claim meanwhile would
-        find a session of this node that sees nothing.
+        Between a claim and the moment when its topics have been read, the session has no owner.
+        Another claim at that moment would find a session without subscriptions.
         """
         while (before := self._turns.get(key)) is not None:
             await before.wait()
@@ -197,24 +200,24 @@ class SessionOwnership:
     async def _find_in_turn(
         self, seeker: Session | LostSession, key: str, claim: Claim | Awaitable[Claim] | None
     ) -> None:
-        """Claim it; where a client is connected, wait for its answer, and claim once more."""
+        """Claim the session. If its client is connected, wait for its answer, then claim again."""
         patience = self._times.answer + self._times.travel
         is_there: object = None
         found = Claim("free")
         try:
             found = await self._prepared(claim or self.store.claim(key, seeker))
-            # Another newcomer may have been faster: then that one is asked.
+            # Another newcomer may have claimed it first: then ask that one.
             while found.state == "live" and not is_there:
                 is_there = await self._members.ask(found.owner, "challenge", key.encode(), patience)
                 if not is_there:
                     found = await self._prepared(self.store.claim(key, seeker, mark=found.mark))
         except EngineAwayError as error:
-            logger.debug("nobody can be asked for a session: %s", error, extra=seeker.fields())
+            logger.debug("the session can't be looked for now: %s", error, extra=seeker.fields())
             found = Claim("free", doubt=str(error))
         if isinstance(seeker, LostSession):
             self._keep_found(key, found, seeker, seeker if seeker in self._lost else None)
             return
-        if key not in seeker.keys:  # it is somebody else by now, who is looked for elsewhere
+        if key not in seeker.keys:  # its principal has changed, so it looks for another key now
             self._keep_found(key, found, seeker, None)
             return
         says_goodbye = seeker not in self._seeking
@@ -239,15 +242,16 @@ class SessionOwnership:
         return found
 
     def _arrive(self, session: Session, found: Claim) -> None:
-        """Make a connected client the owner of its key, and resume what was found."""
-        self.store.hold(session, surely=not found.doubt)
+        """Make a connected client the owner of its key, and resume the session that was found."""
+        self.store.hold(session, confirmed=not found.doubt)
         if found.left is not None:
             self.resumed += 1
             logger.debug("session resumed", extra=session.fields())
             self._drop(found.left)
             session.go_on_with(found.left.seen_topics)
             found.left.close()
-        # What it declines before it is looked for again, it isn't given later.
+        # If the search is repeated, topics that the client unsubscribes from meanwhile are left
+        # out.
         session.expects = bool(found.doubt)
         if found.doubt:
             self._seek_again(session)
@@ -256,11 +260,11 @@ class SessionOwnership:
     def _keep_found(
         self, key: str, found: Claim, seeker: Session | LostSession, lost: LostSession | None
     ) -> None:
-        """Keep what was found for a client that has gone meanwhile, with what it left itself."""
+        """Keep what was found for a client that was lost meanwhile, with what it left itself."""
         left = found.left
         if left is not None:
-            left.address = left.address or seeker.address  # another node doesn't say from where
-        if found.state == "live":  # it was one of several under an id
+            left.address = left.address or seeker.address  # another node's record has no address
+        if found.state == "live":  # another client is connected under the same id
             if lost is not None:
                 self._drop(lost)
                 lost.close()
@@ -276,7 +280,7 @@ class SessionOwnership:
             self._keep(left or lost)  # type: ignore[arg-type] # one of them is there
 
     def _end_found(self, key: str, found: Claim, seeker: Session) -> None:
-        """End what was found for a client that has said goodbye meanwhile."""
+        """End the session that was found for a client that has said goodbye meanwhile."""
         if found.left is not None:
             self._drop(found.left)
             found.left.close()
@@ -288,27 +292,28 @@ class SessionOwnership:
         count = self._warnings.count()
         if count:
             logger.warning(
-                "a client id is used by several connections at once; give each its own, or none "
-                "of them finds its subscriptions after a loss",
+                "a client id is used by several connections at once; give each its own id, or "
+                "none of them finds its subscriptions after a loss",
                 extra={**session.fields(), "count": count},
             )
 
     def reclaim(
-        self, token: str, session: Session, restore: Callable[[Parked], None]
+        self, token: str, session: Session, restore: Callable[[SavedSubscriptions], None]
     ) -> bool | Awaitable[bool]:
-        """Resume the session of a token in a new connection, wherever it was.
+        """Resume the session of a token in a new connection, whichever node had it.
 
-        It is found by that one's token, and by the one it was asked for with: the answer may get
-        lost. ``restore`` is given what it saw. Returns False if that principal has no such session.
+        Afterwards it is found by the new connection's token and by this one, since the answer may
+        be lost. ``restore`` is called with what the client saw. Returns False if the principal has
+        no such session.
 
         Raises:
-            InvalidInput: when it isn't here, and other nodes' sessions can't be found now.
+            InvalidInput: if this node doesn't have it, and the other nodes can't be asked now.
         """
         key = self.store.key("token", session.id[0], token)
         if key in session.keys:
             return False
         claim = self.store.claim(key, session, mark=ANY) if key not in self._turns else None
-        if isinstance(claim, Claim):  # its topics are at hand here
+        if isinstance(claim, Claim):  # this node follows its topics already
             return self._take_over(key, claim, session, restore)
         return self._reclaim_later(key, claim, session, restore)
 
@@ -317,14 +322,18 @@ class SessionOwnership:
         key: str,
         claim: Awaitable[Claim] | None,
         session: Session,
-        restore: Callable[[Parked], None],
+        restore: Callable[[SavedSubscriptions], None],
     ) -> bool:
         async with self._turn(key):
             found = await self._prepared(claim or self.store.claim(key, session, mark=ANY))
             return self._take_over(key, found, session, restore)
 
     def _take_over(
-        self, key: str, found: Claim, session: Session, restore: Callable[[Parked], None]
+        self,
+        key: str,
+        found: Claim,
+        session: Session,
+        restore: Callable[[SavedSubscriptions], None],
     ) -> bool:
         if found.left is None:
             if not found.doubt:
@@ -347,18 +356,19 @@ class SessionOwnership:
         found.left.close()
         return True
 
-    # Who goes
+    # Clients that go
 
-    def leave(self, session: Session, *, until: float | None) -> None:
-        """Take note that a client is gone; ``until``: what it was sent before it surely has.
+    def leave(self, session: Session, *, delivered_before: float | None) -> None:
+        """Note that a client is gone.
 
-        None: it doesn't come back.
+        ``delivered_before``: updates sent before this time have reached it, so that it may come
+        back. None: the session ends.
         """
         self._unsure.discard(session)
-        if until is not None and self._may_come_back(session):
-            lost = session.leave_behind(until)
+        if delivered_before is not None and self._may_come_back(session):
+            lost = session.leave_behind(delivered_before)
             if session in self._seeking:
-                self._seeking[session] = lost  # it is kept together with what is found
+                self._seeking[session] = lost  # kept together with the session that is found
             else:
                 self._keep(lost)
             logger.debug("session kept for %g s", self._ttl, extra=session.fields())
@@ -366,19 +376,19 @@ class SessionOwnership:
             self._seeking.pop(session, None)
             self.store.release(session)
             session.close()
-        self._settle(session, is_there=False)
+        self._resolve_challenge(session, is_there=False)
 
     def _may_come_back(self, session: Session) -> bool:
         if not self._ttl or not session.keys:
             return False
         if session in self._seeking:
-            return True  # also for what it gave up of what is being looked for
+            return True  # even without subscriptions: it may have declined some of that session
         holder = self.store.holder(session.keys[0])
         is_its = holder is session or (holder is None and not session.token)
         return is_its and session.subscription_count > 0
 
     def _keep(self, lost: LostSession) -> None:
-        """Keep a session until its client is back, or its time is over."""
+        """Keep a lost session until its client is back, or its time is over."""
         if lost in self._lost:
             self.store.hold(lost)
             return
@@ -397,7 +407,7 @@ class SessionOwnership:
             self._expire(next(iter(self._lost)))
 
     def _drop(self, lost: LostSession) -> None:
-        """Keep a session no longer."""
+        """Remove a lost session from those that are kept."""
         if self._lost.pop(lost, None) is None:
             return
         self._lost_subscriptions -= lost.subscription_count
@@ -414,53 +424,53 @@ class SessionOwnership:
         lost.close()
 
     def _on_taken(self, holder: Holder) -> None:
-        """Release a session that another connection goes on with."""
+        """Let go of a session that another connection has taken over."""
         if isinstance(holder, LostSession):
             self._drop(holder)
             holder.close()
         elif isinstance(holder, Session) and holder.token:
             holder.lose(CloseCode.TAKEN_OVER)
-        # A base client keeps what it sees, as one of several under its id.
+        # A base client keeps its subscriptions: now several clients share its id.
 
     def _on_contested(self, holder: Holder) -> None:
-        """Look for the session that another node has of a key that was held here meanwhile."""
+        """Claim the key of a holder that began during an outage: another node has its session."""
         assert isinstance(holder, Session | LostSession)
         self._seek(holder)
 
-    # Is a client there?
+    # Whether a client is alive
 
     async def _answer_challenge(self, key: bytes) -> bytes:
-        """Return whether the client of a key is there: it has to say so itself."""
+        """Return whether the client of a key is alive. The client itself has to answer a ping."""
         session = self.store.holder(key.decode())
         if not isinstance(session, Session) or not session.is_connected:
             return b""
         answer = self._challenged.get(session)
         if answer is None:
-            # One timer for all who ask: the first of them is the first to hear the answer.
+            # One ping and one timer serve all nodes that ask: all get the same answer.
             loop = asyncio.get_running_loop()
             answer = self._challenged[session] = loop.create_future()
-            loop.call_later(self._times.answer, self._give_up, session, answer)
+            loop.call_later(self._times.answer, self._time_out, session, answer)
             session.challenge()
         return b"alive" if await asyncio.shield(answer) else b""
 
-    def _give_up(self, session: Session, answer: asyncio.Future[bool]) -> None:
+    def _time_out(self, session: Session, answer: asyncio.Future[bool]) -> None:
         if not answer.done():
             logger.debug("client didn't answer: its session goes on", extra=session.fields())
-            session.lose()  # which settles the challenge
+            session.lose()  # this also answers the challenge
 
     def answered(self, session: Session) -> None:
-        """Take note that a client that was asked whether it is there is."""
-        self._settle(session, is_there=True)
+        """Note that a client answered the ping of a challenge."""
+        self._resolve_challenge(session, is_there=True)
 
-    def _settle(self, session: Session, *, is_there: bool) -> None:
+    def _resolve_challenge(self, session: Session, *, is_there: bool) -> None:
         answer = self._challenged.pop(session, None)
         if answer is not None and not answer.done():
             answer.set_result(is_there)
 
-    # Again and again
+    # Periodic work
 
     def check(self, now: float) -> None:
-        """End what is past its time, and look again for what couldn't be; monotonic seconds."""
+        """End sessions whose time is over, and repeat searches that failed; monotonic seconds."""
         while self._lost:
             oldest = next(iter(self._lost))
             if now - self._lost[oldest] < self._ttl:
@@ -477,12 +487,12 @@ class SessionOwnership:
         self._unsure.add(session)
 
     def recover(self) -> None:
-        """Redis is back, and may have forgotten sessions: save them, and look for others' ones."""
+        """Save all sessions, and look for those of other nodes: Redis is back."""
         self._seek_at = self._clock() + self._times.seek
         self.store.recover()
 
     async def stop(self) -> None:
-        """Save what isn't saved yet, and end: what is kept here is kept no longer."""
+        """Save what isn't saved yet, and end all lost sessions that this node keeps."""
         await self.store.stop()
         for lost in tuple(self._lost):
             self._drop(lost)

@@ -1,30 +1,30 @@
-"""What a client asked for that has to wait, and the order in which it is done.
+"""The queue of what a client asked for that has to wait, and its order.
 
-A session has one queue, ``pending``, of the actions that its protocol decided on, and :func:`run`
-alone runs it. The rules of order:
+A session has one queue, ``pending``, with the actions that its protocol decided on. Only
+:func:`run` takes actions from it. The rules of order:
 
-- The client is answered in the order in which it asked. An action is performed at once, by
-  :func:`add`, when nothing is pending and it doesn't have to wait itself. Behind something pending
-  it is appended, even if it could be performed now.
-- A Publish, Authenticate or Resume always goes through the queue. A Show or Restore does if its
-  topics are being read first.
-- Publications that follow each other are published together. Anything else ends such a batch: it is
+- The client gets its answers in the order of its messages. :func:`add` performs an action at once
+  if the queue is empty and the action doesn't have to wait. Otherwise it appends the action, even
+  if it could be performed now.
+- A Publish, Authenticate or Resume always goes through the queue. A Subscribe or Restore does if
+  its topics are being read first.
+- Consecutive publications are published as one batch. Any other action ends the batch, and is
   performed once all of the batch are answered.
-- All that follows up to the next Publish, Authenticate or Resume is opened together, so that many
-  topics are read in one round trip. What the client lost the right to meanwhile isn't shown.
-- A message of the client is received while publications alone are pending, so that they join the
-  batch. Behind anything else the next message waits unread, since what it means may depend on the
-  outcome.
-- An Authenticate or Resume stays at the head of the queue until it is done: what it brings about,
-  as the symbols in the address, is appended and comes last. Publications leave the queue when their
-  batch begins.
-- Only what the client didn't ask for overtakes: the hub's updates, heartbeats and notices, the end
-  of a right, and a base client's earlier session.
-- When the session ends, nothing pending is performed, and topics being read are closed again.
+- All topics up to the next Publish, Authenticate or Resume are opened together, so that they are
+  read in one round trip. A topic that the client has lost the right to meanwhile isn't shown.
+- While only publications are pending, further messages of the client are received, so that they
+  can join the batch. Behind anything else the next message waits unread, since its meaning may
+  depend on the outcome.
+- An Authenticate or Resume stays at the head of the queue until it is done. What follows from it,
+  for instance the symbols in the address, is appended and comes last. Publications leave the queue
+  when their batch begins.
+- Only what the client didn't ask for overtakes the queue: the hub's updates, heartbeats and
+  notices, the end of a right, and the earlier session of a base client.
+- When the session ends, pending actions are dropped, and topics being read are closed again.
 
-A port's call returns its result or an awaitable of it, and :func:`_result` alone looks which.
-:func:`run` needs no task up to the first awaitable. There it yields once, and whoever drives it
-goes on in a task.
+A port's call returns its result or an awaitable of it; only :func:`_result` looks which. Publishing
+is always awaited, and needs no task where the engine never waits. Up to the first awaitable
+:func:`run` needs no task. There it yields once, and its caller goes on in a task.
 """
 
 from __future__ import annotations
@@ -32,39 +32,82 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from itertools import repeat, takewhile
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from bookcast.auth.principal import NOTHING, owner_of_keys
+from bookcast.auth.principal import NOTHING, Principal, owner_of_keys
 from bookcast.engine.interests import Interest
 from bookcast.errors import InvalidInput
-from bookcast.model import Position, Topic
-from bookcast.protocol.actions import Action, Authenticate, Publish, Restore, Resume, Show
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position
+from bookcast.protocol.actions import (
+    Action,
+    Authenticate,
+    Message,
+    Publish,
+    Restore,
+    Resume,
+    Subscribe,
+)
 from bookcast.sessions.base import PublishAll
-
-if TYPE_CHECKING:
-    from bookcast.sessions.session import Session
+from bookcast.sessions.outbox import Outbox
+from bookcast.sessions.parts import SessionParts
 
 T = TypeVar("T")
 
 
 class Opening(NamedTuple):
-    """A Show or Restore whose topics are being read."""
+    """A Subscribe or Restore whose topics are being read."""
 
     action: Action
     interests: asyncio.Future[Sequence[Interest]]
 
 
 Queue = list[Action | Opening] | tuple[()]
-"""What is pending; a list of it is never empty."""
+"""The pending actions. A list is never empty; an empty queue is ``NOTHING_PENDING``."""
 
 NOTHING_PENDING: Final[tuple[()]] = ()
-"""The queue of every session for which nothing waits."""
+"""The empty queue, which all idle sessions share."""
+
+
+class Performer(Protocol):
+    """The queue's view of its session."""
+
+    pending: Queue
+    outbox: Outbox
+
+    @property
+    def parts(self) -> SessionParts[Any]:
+        """What all sessions of the node share."""
+
+    @property
+    def principal(self) -> Principal | None:
+        """The client's principal; None before it has authenticated."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether anything can still be sent to the client."""
+
+    def perform(self, action: Action, opened: Sequence[Interest]) -> None:
+        """Perform an action, given the interests in its topics."""
+
+    def perform_now(self, actions: Iterable[Action]) -> None:
+        """Perform actions ahead of what is pending."""
+
+    def still_asks_for(self, action: Action) -> bool:
+        """Return whether the client still has a right to what it asked for."""
+
+    def authenticate(self, action: Authenticate, *, asked_for_keys: bool = False) -> bool:
+        """Verify a credential. Return False if its issuer's keys have to be fetched first."""
+
+    def say(self, message: Message, refusal: InvalidInput | None = None) -> None:
+        """Send the client a message."""
+
 
 _CALLS: Final = (Publish, Authenticate, Resume)
 
 
-def add(session: Session, actions: Iterable[Action]) -> None:
-    """Perform actions in order, as far as nothing has to wait; append the rest to the queue."""
+def add(session: Performer, actions: Iterable[Action]) -> None:
+    """Perform actions in order until one has to wait; append it and the others to the queue."""
     for action in actions:
         if session.pending:
             session.pending.append(action)
@@ -80,20 +123,20 @@ def add(session: Session, actions: Iterable[Action]) -> None:
 
 
 def blocks(queue: Queue) -> bool:
-    """Return whether the client's next message isn't received until the queue has been run."""
+    """Return whether the client's next message has to wait until the queue has been run."""
     return isinstance(queue, list) and not isinstance(queue[-1], Publish)
 
 
-def drop(session: Session) -> None:
-    """Forget what is pending: the session ends."""
+def drop(session: Performer) -> None:
+    """Drop all pending actions: the session ends."""
     for one in session.pending:
         if isinstance(one, Opening):
             one.interests.add_done_callback(_close_opened)
     session.pending = NOTHING_PENDING
 
 
-async def run(session: Session, publish: PublishAll) -> None:
-    """Perform what is pending, and what is appended meanwhile."""
+async def run(session: Performer, publish: PublishAll) -> None:
+    """Perform the pending actions, and those appended meanwhile."""
     while session.pending and session.is_connected:
         match session.pending[0]:
             case Publish():
@@ -111,24 +154,24 @@ async def run(session: Session, publish: PublishAll) -> None:
 
 
 async def _result(call: T | Awaitable[T]) -> T:
-    """Return the result of a port's call, awaited if it has to be."""
+    """Return the result of a port's call; await it if it is an awaitable."""
     return await _awaited(call) if isinstance(call, Awaitable) else call
 
 
 async def _awaited(call: Awaitable[T]) -> T:
-    """Return what is awaited. Whoever drives this goes on in a task."""
+    """Return the result of an awaitable. Yields once, so that the caller goes on in a task."""
     await asyncio.sleep(0)
     return await call
 
 
-def _take(session: Session, count: int) -> Sequence[Action | Opening]:
+def _take(session: Performer, count: int) -> Sequence[Action | Opening]:
     taken = session.pending[:count]
     session.pending = list(session.pending[count:]) or NOTHING_PENDING
     return taken
 
 
-async def _publish(session: Session, publish: PublishAll) -> None:
-    """Publish the batch at the head of the queue, and answer each."""
+async def _publish(session: Performer, publish: PublishAll) -> None:
+    """Publish the batch at the head of the queue, and answer each publication."""
     batch = [*takewhile(lambda one: isinstance(one, Publish), session.pending)]
     actions = [one for one in _take(session, len(batch)) if isinstance(one, Publish)]
     rights = session.principal.rights if session.principal is not None else NOTHING
@@ -136,8 +179,9 @@ async def _publish(session: Session, publish: PublishAll) -> None:
     try:
         updates = [action.update for action in actions]
         publishing = publish(updates, rights, owner_of_keys(session.principal))
-        outcomes = iter(await _result(publishing))
-    except InvalidInput as refusal:  # of all of them: the engine is away
+        waits = session.parts.engine.waits
+        outcomes = iter(await (_awaited(publishing) if waits else publishing))
+    except InvalidInput as refusal:  # it refuses the whole batch: the engine is away
         outcomes = repeat(refusal)
     if not session.is_connected:
         return
@@ -149,7 +193,7 @@ async def _publish(session: Session, publish: PublishAll) -> None:
     session.parts.hub.join(session.outbox)
 
 
-async def _resume(session: Session, action: Resume) -> None:
+async def _resume(session: Performer, action: Resume) -> None:
     refusal = InvalidInput(
         "unknown_session",
         "This session isn't known here; subscribe again, to each topic with the position that "
@@ -168,14 +212,14 @@ async def _resume(session: Session, action: Resume) -> None:
     session.outbox.flush()
 
 
-async def _open(session: Session) -> None:
-    """Open the topics of all that doesn't follow a call of a port, then perform it."""
+async def _open(session: Performer) -> None:
+    """Open the topics of all actions before the next call of a port, then perform the actions."""
     ready = [*takewhile(lambda one: not isinstance(one, _CALLS), session.pending)]
     actions: list[Action] = []
     interests: list[Interest] = []
     topics: list[Topic] = []
     for one in _take(session, len(ready)):
-        if isinstance(one, Opening):  # the first of them alone
+        if isinstance(one, Opening):  # only the first one can be
             actions.append(one.action)
             interests += await _result(one.interests)
         else:
@@ -194,9 +238,9 @@ async def _open(session: Session) -> None:
 
 
 def topics_of(action: Action) -> list[Topic]:
-    """Return the topics that an action begins to show."""
+    """Return the topics that an action subscribes to."""
     match action:
-        case Show(topic):
+        case Subscribe(topic):
             return [topic]
         case Restore(restored):
             return [topic for topic, _, _ in restored]
@@ -204,7 +248,7 @@ def topics_of(action: Action) -> list[Topic]:
 
 
 def close_all(interests: Iterable[Interest]) -> None:
-    """Want topics no more."""
+    """Close interests, so that their topics are no longer wanted."""
     for interest in interests:
         interest.close()
 

@@ -9,15 +9,14 @@ class SessionTimes(Times, frozen=True, kw_only=True):
     """Intervals, all in seconds.
 
     Attributes:
-        answer: how long a client has to answer when another comes under its id.
-        travel: how much longer the node of the newcomer waits for the word of the other one.
-        seek: delay before a session that couldn't be looked for, or wasn't found right after Redis
-            came back, is looked for again. Other nodes save theirs meanwhile.
-        live: a connected client's session that wasn't touched for so long is given up: its node is
-            dead.
+        answer: how long a client has to answer a ping when another one comes under its id.
+        travel: how much longer the newcomer's node waits for the other node's answer.
+        seek: delay before a session is looked for again, if the other nodes couldn't be asked, or
+            if it wasn't found right after Redis came back. Meanwhile the other nodes save theirs.
+        live: if a connected client's session isn't touched for this long, its node counts as dead.
         touch: how often the sessions of connected clients are touched.
-        retry: delay before what couldn't be saved is saved again.
-        stop: how long the end of a node waits until its sessions are saved.
+        retry: delay before a failed save is tried again.
+        stop: how long a node that ends waits for its sessions to be saved.
     """
 
     answer: float = 1.5
@@ -29,6 +28,6 @@ class SessionTimes(Times, frozen=True, kw_only=True):
     stop: float = 2.0
 
     LONGER = (
-        ("live", 2, "touch"),  # one touch may get lost
-        ("seek", 1, "retry"),  # others save theirs first
+        ("live", 2, "touch"),  # one touch may be lost
+        ("seek", 1, "retry"),  # other nodes save their sessions first
     )

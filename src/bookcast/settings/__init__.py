@@ -1,4 +1,4 @@
-"""Every setting: declared in ``schema``, read in ``load``, held to the ``rules`` in ``check``."""
+"""All settings. ``schema`` declares them, ``load`` reads them, ``check`` applies the ``rules``."""
 
 from bookcast.settings.check import check
 from bookcast.settings.describe import ALIASES, COMMON, Description, describe

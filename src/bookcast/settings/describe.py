@@ -1,4 +1,4 @@
-"""The settings as a person sees them: names, flags, words for values."""
+"""Describes the settings for people: names, flags, allowed values, help."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "max_subscriptions": "Delivery",
     "log_level": "Log",
 }
-"""The first setting of each group, and the group's heading in the help."""
+"""The headings of the help's groups, by the first setting of each."""
 
 COMMON: Final = frozenset(
     {
@@ -47,7 +47,7 @@ COMMON: Final = frozenset(
         "log_level",
     }
 )
-"""The settings that the short help has."""
+"""The settings in the short help."""
 
 ALIASES: Final[Mapping[str, str]] = {"port": "websocket_port"}
 """Short names for flags and keywords."""
@@ -57,7 +57,7 @@ _UNITS: Final = {"ms", "bytes", "port"}
 
 
 class Description(msgspec.Struct, frozen=True):
-    """One setting as a person sees it."""
+    """The description of one setting."""
 
     field: str
     type: Any
@@ -67,7 +67,7 @@ class Description(msgspec.Struct, frozen=True):
     default: Any
     secret: bool
     choices: tuple[str, ...]
-    """The values allowed, where they are a fixed list."""
+    """The allowed values; empty where any value of the type is allowed."""
     group: str
 
     @property
@@ -82,7 +82,7 @@ class Description(msgspec.Struct, frozen=True):
 
     @property
     def placeholder(self) -> str:
-        """What stands for a value in the help: the words allowed, or what kind of value it is."""
+        """The placeholder of a value in the help: the allowed words, or the kind of value."""
         if self.choices:
             return "|".join(self.choices)
         if self.type is bool:
@@ -95,7 +95,7 @@ class Description(msgspec.Struct, frozen=True):
         return "SECONDS" if last in _SECONDS or self.field.startswith("stale_") else "N"
 
     def text(self, value: Any) -> str:
-        """Return the value as it is written in the environment."""
+        """Return a value as it is written in the environment."""
         if isinstance(value, bool):
             return "true" if value else "false"
         return ",".join(value) if isinstance(value, tuple) else str(value)
@@ -136,6 +136,6 @@ def _literals(type_: Any) -> tuple[str, ...]:
 
 @cache
 def environment_names() -> frozenset[str]:
-    """Return every name that counts in the environment and in ``.env``."""
+    """Return every name that is read from the environment and from ``.env``."""
     names = {one.environment_name for one in describe()}
     return frozenset(names | {f"{one.environment_name}_FILE" for one in describe() if one.secret})

@@ -1,7 +1,7 @@
-"""Reads the ``.env`` file. A line that was meant as a setting but sets nothing is an error.
+"""Reads the ``.env`` file. A line that looks like a setting but sets nothing is an error.
 
-The file may be shared with other programs: names that are no setting's, nor close to one, are left
-alone. No message repeats the text of a line, which may be a secret.
+Other programs may use the same file, so names that aren't close to a setting's are ignored. No
+message repeats the text of a line, which may be a secret.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ COMMENT: Final = re.compile(r"(?:^|\s)#.*")
 
 
 def read_env_file(path: Path, known: Collection[str]) -> Mapping[str, str | None]:
-    """Read the values of the file; without one there are none.
+    """Return the values of the file by name; empty if there is no file.
 
     Raises:
         SettingError: for a file that isn't text, and for a line that has one of the ``known``
-            names, or nearly, but doesn't set it.
+            names, or a similar one, but doesn't set it.
     """
     # A password manager may serve the file as a named pipe, which can be read once.
     if not (path.is_file() or path.is_fifo()):
@@ -73,7 +73,7 @@ def _lines(binding: Binding) -> list[tuple[int, str]]:
 
 
 def _faults(binding: Binding, known: Collection[str]) -> Iterator[tuple[int, str]]:
-    """Yield the number of each line that sets nothing, and why."""
+    """Yield the number of each line that should set something but doesn't, and why."""
     lines, key, value = _lines(binding), binding.key, binding.value
     if binding.error or (key is not None and (value is None or not NAME.fullmatch(key))):
         yield from _malformed(lines, known)
@@ -84,7 +84,7 @@ def _faults(binding: Binding, known: Collection[str]) -> Iterator[tuple[int, str
     if key not in known and (meant := nearest(key, known)):
         yield first, _misspelt(key, meant)
     for number, line in lines[1:]:
-        # A quote that isn't closed reaches to the next quote, over all lines in between.
+        # An unclosed quote extends to the next quote, over all lines in between.
         within = ASSIGNMENT.match(line)
         if within and within[1] in known:
             place = f"within the quotes that line {first} opens"
@@ -104,7 +104,7 @@ def _malformed(lines: list[tuple[int, str]], known: Collection[str]) -> Iterator
 
 
 def _names(code: str) -> Iterator[str]:
-    """Yield what may have been meant as a name: all before the sign, the last word, the first."""
+    """Yield what may be meant as a name: all text before the sign, its last word, its first."""
     before = re.split("[=:]", code, maxsplit=1)[0].strip()
     yield before
     words = re.findall(r"[\w.-]+", before)

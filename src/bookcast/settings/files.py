@@ -1,4 +1,4 @@
-"""Files that settings are read from."""
+"""Reads files with settings and secrets."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ _pipes: Final[dict[Path, bytes]] = {}
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return what a file holds.
+    """Return the content of a file.
 
-    A named pipe is read once: when settings are read again, nobody may be there to write it.
+    A named pipe is read only once, and its content is kept: when settings are read again, no
+    program may be there to write it.
 
     Raises:
         OSError: when it can't be read.

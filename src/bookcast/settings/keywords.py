@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal, TypedDict
 
 Names = list[str] | tuple[str, ...]
-"""A list, for instance of symbols."""
+"""A list of names, for instance of symbols."""
 
 
 class Keywords(TypedDict, total=False):
-    """What :func:`bookcast.serve` takes. ``port`` is short for ``websocket_port``."""
+    """The keywords of :func:`bookcast.serve`. ``port`` is short for ``websocket_port``."""
 
     environment: Literal["development", "production"]
     host: str
@@ -23,7 +23,9 @@ class Keywords(TypedDict, total=False):
     ready_without_redis: bool
     workers: int
     drain_seconds: float
-    feed: Literal["none", "simulator", "futu", "moomoo"]
+    feed: Literal["none", "simulator", "futu", "moomoo", "custom"]
+    feed_factory: str | None
+    feed_options: Names
     simulator_symbols: Names
     simulator_rate: float
     simulator_depth: int

@@ -1,7 +1,8 @@
 """Reads the values of settings.
 
-In this order: a flag (or a keyword in process), the environment, a file (``NAME_FILE``, for
-secrets), the ``.env`` file, the default of the environment (development or production).
+The first of these sources counts: a flag (or a keyword in process), the environment, a file
+(``NAME_FILE``, for secrets), the ``.env`` file, the default of ENVIRONMENT (development or
+production).
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from bookcast.settings.sources import FROM_FILE
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """Settings and, for each, where its value came from.
+    """Settings, and the source of each value.
 
-    ``warnings``: what looks like a mistake in the environment, a sentence each.
+    ``warnings``: likely mistakes in the environment, a sentence each.
     """
 
     settings: Settings
@@ -39,12 +40,15 @@ def load(
     environ: Mapping[str, str] | None = None,
     env_file: Path | None = Path(".env"),
 ) -> Loaded:
-    """Read the settings of a server from all places where they may stand.
+    """Read the settings of a server from all sources.
 
-    ``flags`` holds field names with the text given, None where a flag wasn't used.
+    Args:
+        flags: the text of each flag by field name; None where a flag wasn't used.
+        environ: the environment; None: that of this process.
+        env_file: the path of the ``.env`` file; None: there is none.
 
     Raises:
-        SettingError: naming the setting, its value and where it came from.
+        SettingError: for a wrong value. It names the setting, the value and its source.
     """
     environ = os.environ if environ is None else environ
     from_file = read_env_file(env_file, environment_names()) if env_file is not None else {}
@@ -59,7 +63,7 @@ def load(
 
 
 def from_keywords(**keywords: Any) -> Settings:
-    """Make settings in process. The environment isn't read: a program says what it wants.
+    """Return settings made from keywords. The environment isn't read.
 
     Raises:
         SettingError: for an unknown keyword or a wrong value.
@@ -81,7 +85,7 @@ def from_keywords(**keywords: Any) -> Settings:
 
 
 def _made(values: dict[str, Any], sources: dict[str, str]) -> Settings:
-    """Return settings with these values, and with the defaults of their environment for the others.
+    """Return settings with these values, and for all others the defaults of their ENVIRONMENT.
 
     Raises:
         SettingError: when they break a rule.
@@ -110,7 +114,7 @@ def _find(
     environ: Mapping[str, str],
     env_file: Mapping[str, str | None],
 ) -> tuple[str, str] | None:
-    """Return the text of a setting and its source, or None. An empty text counts as not set."""
+    """Return the text and the source of a setting, or None. An empty text counts as not set."""
     name = description.environment_name
     if text := flags.get(description.field):
         return text, f"the flag {description.flag}"
@@ -130,7 +134,7 @@ def _read_secret(name: str, path: str, place: str) -> str:
             f"{name}_FILE is {path!r} (from {place}), which can't be read: {error}"
         ) from None
     if not text:
-        # The file may be half written. Going on without the secret would change who is let in.
+        # The file may be half written. Without the secret, other clients would be let in.
         raise SettingError(f"{name}_FILE is {path!r} (from {place}), which is empty")
     return text
 
@@ -140,12 +144,12 @@ def _convert(description: Description, text: str, source: str) -> Any:
     if description.type == Names:
         value = tuple(item.strip() for item in text.split(",") if item.strip())
     elif not description.secret:
-        value = text.strip()  # a file with Windows' line ends leaves a \r in the environment
+        value = text.strip()  # a file with Windows line ends leaves a \r in the environment
     return _checked(description, value, repr(text), source, strict=False)
 
 
 def _checked(description: Description, value: Any, shown: str, source: str, *, strict: bool) -> Any:
-    """Return the value as the setting's type; words are taken in any letter case."""
+    """Return the value converted to the setting's type. The letter case of words doesn't matter."""
     shown = "a hidden value" if description.secret else shown
     wrong = f"{description.environment_name} is {shown} (from {source})"
     if description.choices and isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Finds the setting that a misspelt name was meant to be."""
+"""Finds the setting that a misspelt name may mean."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from functools import cache
 from typing import Final
 
 MIN_LENGTH: Final = 6
-"""Shorter names are near too many words that mean something else."""
+"""Shorter names are too similar to other words."""
 
 MAX_DISTANCE: Final = 2
-"""Two letters swapped, one left out, one too many, one wrong, or two of these but the first."""
+"""Two letters added, missing or wrong, or two swapped: a swap counts as two changes."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that ``name`` is a misspelling of, or None.
+    """Return the known name of which ``name`` is a misspelling, or None.
 
-    The letter case doesn't matter, and ``-`` stands for ``_``, as in a flag.
+    Letter case doesn't matter, and ``-`` counts as ``_``, as in flags.
     """
     written = name.strip("-").replace("-", "_").upper()
     if len(written) < MIN_LENGTH:
@@ -33,18 +33,19 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 @cache
 def _thirds(name: str) -> tuple[str, str, str]:
-    """Return the three parts of a name. Two changes leave at least one of them as it was.
+    """Return a name in three parts. Two changes leave at least one part unchanged.
 
-    An environment may have thousands of names. Most have none of the parts: no need to compare.
+    An environment may have thousands of names. Most contain none of the parts, and needn't be
+    compared.
     """
     third = len(name) // 3
     return name[:third], name[third : 2 * third], name[2 * third :]
 
 
 def edit_distance(a: str, b: str) -> int:
-    """Return how many letters must be added, removed or replaced to make one name of the other.
+    """Return how many letters must be added, removed or replaced to turn one name into the other.
 
-    Counting ends above ``MAX_DISTANCE``.
+    Counting stops above ``MAX_DISTANCE``.
     """
     if abs(len(a) - len(b)) > MAX_DISTANCE:
         return MAX_DISTANCE + 1

@@ -1,4 +1,4 @@
-"""Where values came from, and how a sentence about a wrong one says so."""
+"""The sources of values, and how an error message names them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from typing import Final
 
 Sources = Mapping[str, str]
-"""Where the value of each field came from, of those that were set."""
+"""The source of each field's value, for the fields that were set."""
 
 FROM_FILE: Final = "the file "
-"""What a source begins with that is a file with a secret in it."""
+"""The beginning of a source that is a file with a secret."""
 
 
 def came_from(field: str, sources: Sources) -> str:
-    """Return what follows a value in a sentence: where it came from, or nothing."""
+    """Return the source of a field in brackets, to follow its value in a sentence; "" if none."""
     return f" (from {sources[field]})" if field in sources else ""
 
 
 def with_source(sentence: str, sources: Sources) -> str:
-    """Return the sentence with where the value came from, unless it has that.
+    """Return a sentence with the source of the value added, unless it has the source already.
 
-    A sentence about a value that is refused begins with the name of its setting.
+    A sentence about a refused value begins with the name of its setting.
     """
     name, space, rest = sentence.partition(" ")
     source = came_from(name.lower(), sources) if name.isupper() else ""

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bookcast.cluster.demand.memory import MemoryDemand, SharedDemand
-from bookcast.model import Topic
+from bookcast.model.topics import Topic
 from tests.support import AAPL, QUOTE, TSLA
 
 

@@ -13,7 +13,7 @@ from bookcast.backplane.names import name_of, topics_of
 from bookcast.cluster.demand.redis import READ, DemandTimes, RedisDemand
 from bookcast.cluster.members.base import Members, Node
 from bookcast.cluster.members.memory import MemoryMembers, MemoryNetwork
-from bookcast.model import Symbol, Topic
+from bookcast.model.topics import Symbol, Topic
 from tests.backplane.links import KEYS, plane
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from bookcast.feeds.futu import client
 from bookcast.feeds.futu.client import FutuFeed
 from bookcast.feeds.futu.endpoints import Endpoint
-from bookcast.model import Book, Publication
+from bookcast.feeds.futu.times import FutuTimes
+from bookcast.model.market_data import Book
+from bookcast.model.updates import Publication
 from tests.fakes.opend import Controller
 
 
@@ -25,10 +26,8 @@ def opend() -> Iterator[Controller]:
     controller.close()
 
 
-@pytest.fixture
-def soon_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait less for the first push of what may be closed."""
-    monkeypatch.setattr(client, "FIRST_PUSH_SECONDS", 0.5)
+SOON_CLOSED = FutuTimes(first_push_seconds=0.5)
+"""Less is waited for the first push of what may be closed."""
 
 
 class Running:

@@ -8,7 +8,7 @@ import pytest
 from bookcast.feeds.futu.account import Account
 from bookcast.feeds.futu.markets import MarketState
 from bookcast.feeds.futu.schema import messages
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 US, HK, FX = Symbol("US.AAPL"), Symbol("HK.00700"), Symbol("FX.EURUSD")
 MORNING, CLOSED, PRE = 3, 6, 8

@@ -14,7 +14,7 @@ from bookcast.feeds.futu import calls
 from bookcast.feeds.futu.candles import KINDS
 from bookcast.feeds.futu.schema import messages
 from bookcast.feeds.futu.topics import SESSIONS, SUBTYPES
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 from tests.fakes.opend import INIT_CONNECT, KEEP_ALIVE, REG_PUSH, Controller
 from tests.fakes.vendor import Vendor
 

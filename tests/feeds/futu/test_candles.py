@@ -14,8 +14,10 @@ from bookcast.feeds.futu.hours import MINUTE_MS
 from bookcast.feeds.futu.markets import TIME_ZONES
 from bookcast.feeds.futu.schema import messages
 from bookcast.feeds.futu.topics import SUBTYPES
-from bookcast.model import PERIODS as OF_THE_MODEL
-from bookcast.model import Candle, Publication, Symbol, Topic
+from bookcast.model.market_data import Candle
+from bookcast.model.topics import PERIODS as OF_THE_MODEL
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Publication
 from tests.support import AAPL, CANDLES
 
 NOON = 1_700_000_000 // 3600 * 3600
@@ -50,7 +52,7 @@ def shown(publications: list[Publication]) -> list[tuple[Any, ...]]:
     found = []
     for publication in publications:
         candle = candle_of(publication)
-        marks = [mark for mark in ("past", "resumes") if getattr(publication, mark)]
+        marks = [mark for mark in ("backfill", "breaks") if getattr(publication, mark)]
         marks = [mark for mark in ("final", "revised") if getattr(candle, mark)] + marks
         begin = (candle.time - NOON * 1000) / MINUTE_MS
         found.append((begin, candle.volume, *marks))
@@ -316,7 +318,11 @@ def test_candles_before_anybody_asked_are_past() -> None:
     series.begin()
     assert series.push([line(3, 7)], RECEIVED) == []
     published = series.fill([line(1, 5), line(2, 6), line(3, 7)], RECEIVED)
-    assert shown(published)[:3] == [(0, 5, "final", "past"), (1, 6, "final", "past"), (2, 7)]
+    assert shown(published)[:3] == [
+        (0, 5, "final", "backfill"),
+        (1, 6, "final", "backfill"),
+        (2, 7),
+    ]
     assert set(shown(published)[3:]) <= {(2, 7)}
     assert shown(series.push([line(4)], RECEIVED)) == [(2, 7, "final"), (3, 1)]
 
@@ -328,7 +334,7 @@ def test_a_candle_that_ends_while_the_past_is_asked_for_is_not_past() -> None:
     series.push([line(2, 6)], RECEIVED)
     series.push([line(3, 1)], RECEIVED)
     published = shown(series.fill([line(1, 5), line(2, 6)], RECEIVED))
-    assert published == [(0, 5, "final", "past"), (1, 6), (1, 6, "final"), (2, 1)]
+    assert published == [(0, 5, "final", "backfill"), (1, 6), (1, 6, "final"), (2, 1)]
 
 
 def test_candles_after_a_subscription_without_any_are_not_past() -> None:
@@ -339,7 +345,7 @@ def test_candles_after_a_subscription_without_any_are_not_past() -> None:
     series.begin()
     published = series.fill([line(1), line(2)], RECEIVED)
     assert (0, 1, "final") in [mark[:3] for mark in shown(published)]
-    assert not any(publication.past for publication in published)
+    assert not any(publication.backfill for publication in published)
 
 
 def test_what_was_missed_is_filled_in() -> None:
@@ -356,7 +362,7 @@ def test_when_too_much_was_missed_the_next_begins_anew() -> None:
     series = live(line(1))
     series.begin()
     published = series.fill([line(5), line(6)], RECEIVED)
-    assert shown(published) == [(4, 1, "final", "resumes"), (5, 1)]
+    assert shown(published) == [(4, 1, "final", "breaks"), (5, 1)]
 
 
 def test_without_an_answer_what_is_pushed_next_begins_anew() -> None:
@@ -364,7 +370,7 @@ def test_without_an_answer_what_is_pushed_next_begins_anew() -> None:
     series = live(line(1))
     series.begin()
     assert series.fill((), RECEIVED) == []
-    assert shown(series.push([line(1, 4)], RECEIVED)) == [(0, 4, "resumes")]
+    assert shown(series.push([line(1, 4)], RECEIVED)) == [(0, 4, "breaks")]
     assert shown(series.push([line(2)], RECEIVED)) == [(0, 4, "final"), (1, 1)]
 
 
@@ -373,7 +379,7 @@ def test_a_candle_cut_short_keeps_its_beginning() -> None:
     series = live(line(30), line(60, 2), topic=CANDLES._replace(variant="1h"))
     series.begin()
     series.fill((), RECEIVED)
-    assert shown(series.push([line(60, 3)], RECEIVED)) == [(30, 3, "resumes")]
+    assert shown(series.push([line(60, 3)], RECEIVED)) == [(30, 3, "breaks")]
 
 
 def test_what_was_given_up_makes_the_next_begin_anew() -> None:
@@ -381,12 +387,12 @@ def test_what_was_given_up_makes_the_next_begin_anew() -> None:
     series = live(line(1))
     series.push([line(2)], RECEIVED)
     series.lose()
-    assert shown(series.push([line(2, 2)], RECEIVED)) == [(1, 2, "resumes")]
+    assert shown(series.push([line(2, 2)], RECEIVED)) == [(1, 2, "breaks")]
     series.push([line(3)], RECEIVED)
     series.lose()
     series.begin()
     published = series.fill([line(2, 2), line(3)], RECEIVED)
-    assert published[0].resumes
+    assert published[0].breaks
 
 
 def test_what_waited_is_published_with_its_own_time_of_arrival() -> None:
@@ -454,7 +460,7 @@ class Market:
             candle = candle_of(publication)
             minute = round((candle.time - NOON * 1000) / MINUTE_MS) + 1
             assert isinstance(candle.volume, int)
-            self.delivered.append((minute, candle.volume, candle.final, publication.resumes))
+            self.delivered.append((minute, candle.volume, candle.final, publication.breaks))
 
     def check(self) -> None:
         known: dict[int, int] = {}

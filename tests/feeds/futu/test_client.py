@@ -10,12 +10,14 @@ import pytest
 from Crypto.PublicKey import RSA
 
 from bookcast import serve
-from bookcast.feeds.futu import client, endings, market_watch
-from bookcast.feeds.futu.link import CONNECT_SECONDS
-from bookcast.model import Candle, Level, Publication, Quota, Symbol, Topic
+from bookcast.feeds.futu.times import FutuTimes
+from bookcast.model.feed_state import Quota
+from bookcast.model.market_data import Candle, Level
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Publication
 from tests.fakes.opend import MARKET_STATE, SUB, Controller
 from tests.fakes.opend.wire import GLOBAL_STATE
-from tests.feeds.futu.conftest import RunFeed, Running
+from tests.feeds.futu.conftest import SOON_CLOSED, RunFeed, Running
 from tests.support import AAPL, TSLA, connect, eventually, published_book
 
 AU = Topic("orderbook", Symbol("AU.BHP"))
@@ -192,12 +194,11 @@ async def test_a_subscription_that_opend_confirmed_but_lost_is_made_again(
 
 
 async def test_an_opend_that_accepts_and_says_nothing_is_left_and_tried_again(
-    opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
+    opend: Controller, run_feed: RunFeed
 ) -> None:
     """What it was asked then, it won't answer when it is back."""
-    monkeypatch.setattr(client, "ATTEMPT_SECONDS", 0.1)
     opend.mute()
-    async with run_feed(opend.port) as running:
+    async with run_feed(opend.port, times=FutuTimes(attempt_seconds=0.1)) as running:
         running.feed.want(AAPL)
         await eventually(lambda: "doesn't answer; retrying" in detail(running), "the complaint")
         opend.mute(muted=False)
@@ -206,13 +207,10 @@ async def test_an_opend_that_accepts_and_says_nothing_is_left_and_tried_again(
     await eventually(lambda: opend.connections() == 0, "no connection left behind")
 
 
-async def test_a_slow_opend_is_waited_for(
-    opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slow_opend_is_waited_for(opend: Controller, run_feed: RunFeed) -> None:
     """Although others are tried beside it meanwhile."""
-    monkeypatch.setattr(client, "ATTEMPT_SECONDS", 0.1)
     opend.slow(0.25)
-    async with run_feed(opend.port) as running:
+    async with run_feed(opend.port, times=FutuTimes(attempt_seconds=0.1)) as running:
         running.feed.want(AAPL)
         await subscribed(opend, "US.AAPL")
         await eventually(lambda: opend.connections() == 1, "one connection")
@@ -274,7 +272,7 @@ async def test_the_feed_ends_at_once_whatever_opend_does(
         running.task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running.task
-        assert time.monotonic() - began < CONNECT_SECONDS
+        assert time.monotonic() - began < FutuTimes().connect_seconds
     await eventually(lambda: opend.connections() == 0, "the end of the connection")
     await eventually(
         lambda: not [t for t in threading.enumerate() if t.name.startswith("bookcast-futu")],
@@ -283,12 +281,11 @@ async def test_the_feed_ends_at_once_whatever_opend_does(
     assert [t for t in threading.enumerate() if not t.daemon] == [threading.main_thread()]
 
 
-@pytest.mark.usefixtures("soon_closed")
 async def test_a_closed_market_is_told(opend: Controller, run_feed: RunFeed) -> None:
     """And a break as well; an unknown state closes nothing."""
     opend.set_markets(US=6, HK=4)
     hk = Topic("orderbook", Symbol("HK.00700"))
-    async with run_feed(opend.port) as running:
+    async with run_feed(opend.port, times=SOON_CLOSED) as running:
         for topic in (AAPL, hk, AU):
             running.feed.want(topic)
         await subscribed(opend, "AU.BHP", "HK.00700", "US.AAPL")
@@ -305,12 +302,11 @@ LATER = Topic("quote", Symbol("US.AAPL260918C332500"))
 TENCENT = Topic("orderbook", Symbol("HK.00700"))
 
 
-@pytest.mark.usefixtures("soon_closed")
 async def test_a_securitys_own_state_is_asked_for(opend: Controller, run_feed: RunFeed) -> None:
     """Futures, options and single stocks keep other hours than their market."""
     opend.set_markets(HK=6, HKFuture=17, US=6)
     opend.set_states({"HK.HSImain": 13, "US.AAPL": 37})
-    async with run_feed(opend.port) as running:
+    async with run_feed(opend.port, times=SOON_CLOSED) as running:
         for topic in (FUTURE, AAPL, TENCENT, CALL):
             running.feed.want(topic)
         await eventually(lambda: MARKET_STATE in opend.requests(), "the request")
@@ -339,11 +335,10 @@ async def test_what_comes_in_a_closed_market_is_not_closed(
         assert running.feed.supply(FUTURE).state == "live"
 
 
-@pytest.mark.usefixtures("soon_closed")
 async def test_what_comes_makes_a_closed_topic_live(opend: Controller, run_feed: RunFeed) -> None:
     """It was quiet before."""
     opend.set_markets(HKFuture=17)
-    async with run_feed(opend.port) as running:
+    async with run_feed(opend.port, times=SOON_CLOSED) as running:
         running.feed.want(FUTURE)
         await eventually(lambda: running.feed.supply(FUTURE).state == "closed", "the state")
         opend.push(book("HK.HSImain"))
@@ -576,15 +571,13 @@ async def test_a_slow_engine_gets_the_newest_book_and_every_trade(
 
 
 async def test_the_last_candle_of_a_session_is_final_when_the_market_closes(
-    opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
+    opend: Controller, run_feed: RunFeed
 ) -> None:
     """Not with the first one of the next session; and OpenD may correct it."""
-    monkeypatch.setattr(market_watch, "STATE_SECONDS", 0.1)
-    monkeypatch.setattr(client, "TURN_SECONDS", 0.05)
-    monkeypatch.setattr(endings, "CORRECTIONS_MS", 300)
+    times = FutuTimes(markets_seconds=0.1, endings_seconds=0.05, corrections_seconds=0.3)
     topic = Topic("candles", Symbol("HK.00700"), "1m")
     last = {"time": time.time() // 60 * 60, "open": 5, "high": 6, "low": 5, "close": 5.5}
-    async with run_feed(opend.port) as running:
+    async with run_feed(opend.port, times=times) as running:
         running.feed.want(topic)
         await subscribed(opend, "HK.00700")
         opend.push_candles("HK.00700", "1m", last | {"volume": 7})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bookcast.feeds.futu import decode
 from bookcast.feeds.futu.schema import messages
-from bookcast.model import (
+from bookcast.model.market_data import (
     MAX_NUMBER,
     Book,
     Broker,
@@ -18,10 +18,10 @@ from bookcast.model import (
     DetailedLevel,
     Level,
     Order,
-    Symbol,
     TimePoint,
 )
-from bookcast.numbers import Number
+from bookcast.model.numbers import Number
+from bookcast.model.topics import Symbol
 
 US, HK = Symbol("US.AAPL"), Symbol("HK.00700")
 BAD = [math.nan, math.inf, -math.inf, 2.0**53, -(2.0**53)]

@@ -1,9 +1,8 @@
-import pytest
-
-from bookcast.feeds.futu import directory
 from bookcast.feeds.futu.directory import LISTED, MAX_LOOKUPS, Directory
 from bookcast.feeds.futu.link import Link, connect
-from bookcast.model import Security, Symbol
+from bookcast.feeds.futu.times import FutuTimes
+from bookcast.model.feed_state import Security
+from bookcast.model.topics import Symbol
 from tests.fakes.opend import SNAPSHOT, STATIC_INFO, Controller
 from tests.support import eventually
 
@@ -14,8 +13,8 @@ SPY = {"code": "US.SPY", "name": "SPDR S&P 500 ETF", "lot": 1, "type": 4}
 SNAP = {"code": "US.SNAP", "name": "Snap Inc", "lot": 1}
 
 
-async def linked(opend: Controller) -> Link:
-    return await connect("127.0.0.1", opend.port, lambda _protocol, _body: None)
+async def linked(opend: Controller, times: FutuTimes | None = None) -> Link:
+    return await connect("127.0.0.1", opend.port, lambda _protocol, _body: None, times=times)
 
 
 async def found(opend: Controller, text: str, limit: int = 10) -> list[Security]:
@@ -75,15 +74,11 @@ async def test_an_opend_that_does_not_tell_costs_only_what_it_does_not_tell(
     assert await Directory().search(link, "US.AAPL", 5, lambda _symbol: None) == []
 
 
-async def test_a_search_does_not_wait_long_for_a_list(
-    opend: Controller, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_search_does_not_wait_long_for_a_list(opend: Controller) -> None:
     """It comes with the next one; a list that OpenD never gives isn't waited for each time."""
-    monkeypatch.setattr(directory, "SEARCH_SECONDS", 0.05)
-    monkeypatch.setattr(directory, "LIST_SECONDS", 0.2)
     opend.define(AAPL)
     opend.slow(0.1)
-    link = await linked(opend)
+    link = await linked(opend, FutuTimes(search_seconds=0.05, list_seconds=0.2))
     slow = Directory()
     assert await slow.search(link, "US.AAPL", 5, lambda _symbol: None) == []
     await eventually(lambda: not slow._fetching, "the list")

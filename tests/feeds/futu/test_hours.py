@@ -22,7 +22,7 @@ from bookcast.feeds.futu.hours import (
     period_end,
 )
 from bookcast.feeds.futu.markets import MARKETS, TIME_ZONES
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 
 def ms(symbol: str, text: str) -> float:

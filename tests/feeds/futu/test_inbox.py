@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from bookcast.feeds.futu.inbox import MAX_EVENTS, Inbox
-from bookcast.model import Publication, Quote, Topic
+from bookcast.model.market_data import Quote
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Publication
 from tests.support import AAPL, QUOTE, TRADES, TSLA, trades
 
 RECEIVED = 1_700_000_000_000.0

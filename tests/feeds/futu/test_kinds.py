@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bookcast.feeds.futu.kinds import Kind, OptionChain, kind_of, option_chain
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,26 @@ from pathlib import Path
 import pytest
 from Crypto.PublicKey import RSA
 
-from bookcast.feeds.futu import calls, link
+from bookcast.feeds.futu import calls
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered, connect
 from bookcast.feeds.futu.schema import messages
+from bookcast.feeds.futu.times import FutuTimes
 from bookcast.feeds.futu.wire import HEADER, MAX_PUSH, read_key
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 from tests.fakes.opend import Controller
+from tests.fakes.opend.wire import GLOBAL_STATE
 from tests.support import eventually
 
 AAPL = Symbol("US.AAPL")
 LOCAL = "127.0.0.1"
+IMPATIENT = FutuTimes(silence_seconds=0.5, watch_seconds=0.02)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _messages_are_there() -> None:
+    """Importing them takes longer than some tests have patience."""
+    for name in ("InitConnect", "KeepAlive"):
+        messages(name)
 
 
 class Heard(list[tuple[int, bytes]]):
@@ -25,10 +35,17 @@ class Heard(list[tuple[int, bytes]]):
         self.append((protocol, body))
 
 
+async def ask_for_states(made: Link) -> None:
+    await made.request(calls.global_state())
+
+
 @asynccontextmanager
-async def linked(opend: Controller, heard: Heard | None = None) -> AsyncIterator[Link]:
+async def linked(
+    opend: Controller, heard: Heard | None = None, times: FutuTimes | None = None
+) -> AsyncIterator[Link]:
     """Connect for the length of a block."""
-    made = await connect(LOCAL, opend.port, (Heard() if heard is None else heard).push)
+    push = (Heard() if heard is None else heard).push
+    made = await connect(LOCAL, opend.port, push, times=times)
     try:
         yield made
     finally:
@@ -119,13 +136,9 @@ async def test_a_message_that_cannot_be_understood_is_left_out(
     made.fail("was left")
 
 
-async def test_a_silent_opend_is_asked_and_then_given_up(
-    opend: Controller, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_silent_opend_is_asked_and_then_given_up(opend: Controller) -> None:
     """The connection itself wouldn't tell for minutes."""
-    monkeypatch.setattr(link, "QUIET_SECONDS", 0.2)
-    monkeypatch.setattr(link, "TICK_SECONDS", 0.02)
-    async with linked(opend) as made:
+    async with linked(opend, times=IMPATIENT) as made:
         asked = opend.requests().count(1004)
         await eventually(lambda: opend.requests().count(1004) >= asked + 3, "it is asked for")
         assert not made.lost.done()
@@ -133,13 +146,9 @@ async def test_a_silent_opend_is_asked_and_then_given_up(
         assert await made.lost == "doesn't answer"
 
 
-async def test_a_length_that_cannot_be_is_silence_too(
-    opend: Controller, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_length_that_cannot_be_is_silence_too(opend: Controller) -> None:
     """Whatever comes after it is swallowed; bytes alone prove nothing."""
-    monkeypatch.setattr(link, "QUIET_SECONDS", 0.2)
-    monkeypatch.setattr(link, "TICK_SECONDS", 0.02)
-    async with linked(opend) as made:
+    async with linked(opend, times=IMPATIENT) as made:
         endless = HEADER.pack(b"FT", 3013, 0, 0, 1, MAX_PUSH, bytes(20), bytes(8))
         for piece in [endless, *[bytes(100)] * 100]:
             made.get_buffer(-1)[: len(piece)] = piece
@@ -159,13 +168,9 @@ async def test_nothing_that_long_comes_unasked(opend: Controller) -> None:
         assert "claims to have" in await made.lost
 
 
-async def test_our_own_sleep_is_not_taken_for_silence(
-    opend: Controller, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_our_own_sleep_is_not_taken_for_silence(opend: Controller) -> None:
     """What came meanwhile just hasn't been read."""
-    monkeypatch.setattr(link, "QUIET_SECONDS", 0.2)
-    monkeypatch.setattr(link, "TICK_SECONDS", 0.02)
-    async with linked(opend) as made:
+    async with linked(opend, times=IMPATIENT) as made:
         made._heard -= 100
         made._expected -= 100
         asked = opend.requests().count(1004)
@@ -173,17 +178,47 @@ async def test_our_own_sleep_is_not_taken_for_silence(
         assert not made.lost.done()
 
 
-async def test_nobody_there_and_nobody_answering_are_told_apart(
-    opend: Controller, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nobody_there_and_nobody_answering_are_told_apart(opend: Controller) -> None:
     """Both end soon."""
-    monkeypatch.setattr(link, "CONNECT_SECONDS", 0.2)
+    soon = FutuTimes(connect_seconds=0.2)
     opend.mute()
     with pytest.raises(Lost, match="doesn't answer"):
-        await connect(LOCAL, opend.port, Heard().push)
+        await connect(LOCAL, opend.port, Heard().push, times=soon)
     opend.stop_listening()
     with pytest.raises(Lost, match="is not reachable"):
-        await connect(LOCAL, opend.port, Heard().push)
+        await connect(LOCAL, opend.port, Heard().push, times=soon)
+
+
+async def test_what_asks_again_and_again_ends_with_the_connection_and_without_a_word(
+    opend: Controller, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That it is lost is told once, by the connection."""
+    async with linked(opend) as made:
+        asked = opend.requests().count(GLOBAL_STATE)
+        asking = made.periodic(ask_for_states, 0.001, "asking")
+        asking.start()
+        await eventually(lambda: opend.requests().count(GLOBAL_STATE) > asked + 2, "questions")
+        opend.drop()
+        await made.lost
+        await asyncio.sleep(0.01)
+        await asking.close()
+    assert "fault of ours" not in caplog.text
+
+
+async def test_a_fault_of_what_asks_again_and_again_ends_the_connection(
+    opend: Controller, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else it would ask on without success, and nobody would know."""
+
+    async def fail(_made: Link) -> None:
+        raise ZeroDivisionError
+
+    async with linked(opend) as made:
+        failing = made.periodic(fail, 0.001, "asking")
+        failing.start()
+        assert await made.lost == "was left after a fault of ours"
+        await eventually(lambda: "asking met a fault of ours" in caplog.text, "the log")
+        await failing.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,19 @@
 from __future__ import annotations
 
-import pytest
-
 from bookcast.feeds.futu import market_watch
-from bookcast.model import Symbol, Topic
+from bookcast.feeds.futu.times import FutuTimes
+from bookcast.model.topics import Symbol, Topic
 from tests.fakes.opend import MARKET_STATE, Controller
 from tests.feeds.futu.conftest import RunFeed
 from tests.support import AAPL, TSLA, eventually
 
 
-@pytest.mark.usefixtures("soon_closed")
 async def test_a_changed_market_has_its_securities_asked_for_again(
-    opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
+    opend: Controller, run_feed: RunFeed
 ) -> None:
     """Within the next look, not within a minute."""
-    monkeypatch.setattr(market_watch, "STATE_SECONDS", 0.1)
-    async with run_feed(opend.port) as running:
+    times = FutuTimes(first_push_seconds=0.5, markets_seconds=0.1)
+    async with run_feed(opend.port, times=times) as running:
         running.feed.want(AAPL)
         await eventually(lambda: MARKET_STATE in opend.requests(), "the first request")
         opend.set_markets(US=6)
@@ -39,16 +37,15 @@ async def test_polled_symbols_have_states_too(opend: Controller, run_feed: RunFe
         assert running.feed.supply(AAPL).state == "live", "the first snapshot has just come"
 
 
-@pytest.mark.usefixtures("soon_closed")
 async def test_an_opend_that_does_not_know_the_request_serves_all_the_same(
-    opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
+    opend: Controller, run_feed: RunFeed
 ) -> None:
     """The market's state stands in, and OpenD isn't asked for ever."""
-    monkeypatch.setattr(market_watch, "ANSWER_SECONDS", 0.05)
+    times = FutuTimes(first_push_seconds=0.5, optional_seconds=0.05)
     opend.ignore(MARKET_STATE)
     opend.set_markets(US=6, HK=3)
     hk = Topic("orderbook", Symbol("HK.00700"))
-    async with run_feed(opend.port) as running:
+    async with run_feed(opend.port, times=times) as running:
         for topic in (AAPL, TSLA, hk):
             running.feed.want(topic)
         await eventually(

@@ -13,8 +13,8 @@ from bookcast.feeds.futu.markets import (
     symbol_of,
 )
 from bookcast.feeds.futu.schema import messages
-from bookcast.model import MARKETS as OF_THE_MODEL
-from bookcast.model import Symbol
+from bookcast.model.topics import MARKETS as OF_THE_MODEL
+from bookcast.model.topics import Symbol
 
 AAPL = Symbol("US.AAPL")
 

@@ -1,23 +1,21 @@
 import msgspec
 import pytest
 
-from bookcast.feeds.futu import poller
-from bookcast.model import Level, Symbol, Topic
+from bookcast.feeds.futu.times import FutuTimes
+from bookcast.model.market_data import Level
+from bookcast.model.topics import Symbol, Topic
 from tests.fakes.opend import Controller
 from tests.feeds.futu.conftest import RunFeed
 from tests.support import AAPL, TSLA, eventually
 
 
-async def test_a_suspended_symbol_is_halted(
-    opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_suspended_symbol_is_halted(opend: Controller, run_feed: RunFeed) -> None:
     """By its quote, or by a look at what is suspiciously quiet."""
-    monkeypatch.setattr(poller, "QUIET_SECONDS", 0.0)
-    monkeypatch.setattr(poller, "LOOK_SECONDS", 0.1)
+    times = FutuTimes(quiet_seconds=0.001, halts_seconds=0.1)
     quote = {"last": 1, "open": 1, "high": 1, "low": 1, "prev_close": 1, "volume": 0, "turnover": 0}
     opend.snapshot({"code": "US.TSLA", "suspended": True} | quote)
     opend.snapshot({"code": "US.AAPL"} | quote)
-    async with run_feed(opend.port) as running:
+    async with run_feed(opend.port, times=times) as running:
         running.feed.want(AAPL._replace(channel="quote"))
         running.feed.want(TSLA)
         await eventually(lambda: opend.subscriptions() == ["US.AAPL", "US.TSLA"], "both")

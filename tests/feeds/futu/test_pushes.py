@@ -13,19 +13,18 @@ from bookcast.feeds.futu.markets import MarketState
 from bookcast.feeds.futu.pushes import Pushes
 from bookcast.feeds.futu.schema import messages
 from bookcast.feeds.futu.tape import Tape
-from bookcast.model import (
+from bookcast.model.market_data import (
     Book,
     Broker,
     Brokers,
     Candle,
     Level,
-    Publication,
     Quote,
-    Symbol,
     TimePoint,
-    Topic,
     Trades,
 )
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Publication
 from tests.support import AAPL, CANDLES, QUOTE, TRADES
 
 SECONDS = 1_700_000_000.5
@@ -319,7 +318,7 @@ async def test_the_past_is_published_before_what_was_pushed_meanwhile(world: Wor
     assert await world.taken() == []
     world.pushes.fill(TRADES, pushed_trades(1, 2).tickerList)
     assert [
-        (p.past, p.data.trades[0].id) for p in await world.taken() if isinstance(p.data, Trades)
+        (p.backfill, p.data.trades[0].id) for p in await world.taken() if isinstance(p.data, Trades)
     ] == [
         (True, 1),
         (True, 2),
@@ -350,7 +349,7 @@ async def test_a_past_that_cannot_be_understood_holds_nothing_up(
         1,
         2,
     ]
-    assert published[-1].resumes
+    assert published[-1].breaks
 
 
 async def test_what_the_engine_is_too_slow_for_is_given_up_with_a_word(
@@ -363,10 +362,10 @@ async def test_what_the_engine_is_too_slow_for_is_given_up_with_a_word(
     world.push(TICKERS, pushed_trades(2))
     world.push(KLINES, pushed_candle(1, volume=2))
     assert "1 trades or candles are given up" in caplog.text
-    assert [publication.resumes for publication in await world.taken()] == [False, False]
+    assert [publication.breaks for publication in await world.taken()] == [False, False]
     world.push(TICKERS, pushed_trades(3))
     world.push(KLINES, pushed_candle(1, volume=3))
-    assert [publication.resumes for publication in await world.taken()] == [True, True]
+    assert [publication.breaks for publication in await world.taken()] == [True, True]
 
 
 def snapshot(**more: Any) -> Any:
@@ -419,7 +418,7 @@ async def test_a_body_that_cannot_be_read_may_have_been_anybodys_trades(world: W
     with pytest.raises(Exception, match=r"(?i)pars"):
         world.pushes.take(TICKERS, b"\xff\xff")
     world.push(TICKERS, pushed_trades(2))
-    assert [publication.resumes for publication in await world.taken()] == [False, True]
+    assert [publication.breaks for publication in await world.taken()] == [False, True]
 
 
 async def test_a_topic_that_is_refused_costs_nothing(world: World) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from bookcast.feeds.futu.quota import Amount, Planned, Pools, Unit, amounts_of, in_words, units_of
 from bookcast.feeds.futu.schema import messages
-from bookcast.model import Channel, Quota, QuotaPool, Symbol, Topic
+from bookcast.model.feed_state import Quota, QuotaPool
+from bookcast.model.topics import Channel, Symbol, Topic
 
 CALL = "US.AAPL260914C332500"
 PUT = "US.AAPL260914P300000"

@@ -7,7 +7,7 @@ import pytest
 
 from bookcast.feeds.futu import quotes
 from bookcast.feeds.futu.schema import messages
-from bookcast.model import (
+from bookcast.model.market_data import (
     ExtendedQuote,
     FutureFigures,
     OptionFigures,

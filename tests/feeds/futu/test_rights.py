@@ -10,7 +10,7 @@ from bookcast.feeds.futu.rights import (
     rights_of,
 )
 from bookcast.feeds.futu.schema import messages
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 
 def test_every_right_that_opend_tells_is_read() -> None:

@@ -16,7 +16,7 @@ from bookcast.feeds.futu.snapshots import (
     WINDOW_SECONDS,
     SnapshotPlanner,
 )
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 A, B, HK = Symbol("US.A"), Symbol("US.B"), Symbol("HK.00700")
 

@@ -4,7 +4,10 @@ from typing import Any
 import pytest
 
 from bookcast.feeds.futu import calls, subscriber
-from bookcast.model import Candle, Publication, Symbol, Topic, Trades
+from bookcast.feeds.futu.times import FutuTimes
+from bookcast.model.market_data import Candle, Trades
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Publication
 from tests.fakes.opend import (
     KL,
     SNAPSHOT,
@@ -144,13 +147,12 @@ async def test_a_refusal_names_the_missing_right(opend: Controller, run_feed: Ru
 
 
 async def test_an_opend_without_an_answer_about_rights_or_quota_serves_all_the_same(
-    opend: Controller, run_feed: RunFeed, monkeypatch: pytest.MonkeyPatch
+    opend: Controller, run_feed: RunFeed
 ) -> None:
     """Not every OpenD knows every request; it isn't asked for ever."""
-    monkeypatch.setattr(subscriber, "QUICK_SECONDS", 0.02)
     opend.ignore(USER_INFO, SUB_INFO)
     opend.refuse(US_TSLA="unknown stock")
-    async with run_feed(opend.port) as running:
+    async with run_feed(opend.port, times=FutuTimes(quick_seconds=0.02)) as running:
         for topic in (AAPL, TSLA, MSFT):
             running.feed.want(topic)
         await held(opend, "US.AAPL:2", "US.MSFT:2")
@@ -180,7 +182,7 @@ async def test_a_lost_login_loses_no_trades_without_a_word(
             lambda: [p.data.close for p in finals(running.published)] == [6, 5.5, 5.5],
             "the candles",
         )
-        assert not any(p.resumes for p in running.published)
+        assert not any(p.breaks for p in running.published)
 
 
 async def test_what_comes_after_a_lost_login_begins_anew_when_nothing_can_be_fetched(
@@ -198,7 +200,7 @@ async def test_what_comes_after_a_lost_login_begins_anew_when_nothing_can_be_fet
         opend.push_trades("US.AAPL", trade(5))
         opend.push_candles("US.AAPL", "1m", candle(4))
         await eventually(lambda: len(running.published) == 4, "what is pushed all the same")
-        assert [p.resumes for p in running.published] == [False, False, True, True]
+        assert [p.breaks for p in running.published] == [False, False, True, True]
         assert finals(running.published) == []
 
 
@@ -213,7 +215,7 @@ async def test_a_slow_answer_about_the_past_is_waited_for_while_nothing_is_pushe
         running.feed.want(CANDLES._replace(variant="5m"))
         opend.store_candles("US.AAPL", "5m", candle(0), candle(5))
         await eventually(lambda: len(running.published) == 2, "the past")
-        assert running.published[0].past
+        assert running.published[0].backfill
 
 
 async def test_past_trades_come_first_and_each_trade_once(
@@ -224,7 +226,7 @@ async def test_past_trades_come_first_and_each_trade_once(
     async with run_feed(opend.port) as running:
         running.feed.want(TRADES)
         await eventually(lambda: len(running.published) == 2, "the past")
-        assert all(p.past for p in running.published)
+        assert all(p.backfill for p in running.published)
         opend.push_trades("US.AAPL", trade(2), trade(3, 0.25))
         opend.push_trades("US.AAPL", trade(3), trade(4), kind=2)
         await eventually(lambda: len(running.published) == 4, "the trades")
@@ -232,7 +234,7 @@ async def test_past_trades_come_first_and_each_trade_once(
         last = running.published[-1].data
         assert isinstance(last, Trades)
         assert last.trades[0].backfill
-        assert not running.published[-1].past
+        assert not running.published[-1].backfill
 
 
 async def test_after_a_reconnection_missed_trades_are_fetched(
@@ -247,7 +249,7 @@ async def test_after_a_reconnection_missed_trades_are_fetched(
         opend.drop()
         opend.store_trades("US.AAPL", trade(2), trade(3))
         await eventually(lambda: ids(running.published) == [1, 2, 3], "those missed")
-        assert not any(p.resumes for p in running.published)
+        assert not any(p.breaks for p in running.published)
         missed = running.published[-1].data
         assert isinstance(missed, Trades)
         assert all(t.backfill for t in missed.trades)
@@ -265,7 +267,7 @@ async def test_trades_that_nobody_can_fetch_are_a_break(
         opend.drop()
         opend.store_trades("US.AAPL", *(trade(n) for n in range(10, 1100)))
         await eventually(lambda: len(ids(running.published)) == 1001, "the newest")
-        assert [p.resumes for p in running.published] == [False, True]
+        assert [p.breaks for p in running.published] == [False, True]
 
 
 async def test_past_candles_come_first_and_only_closed_ones_are_final(
@@ -279,7 +281,7 @@ async def test_past_candles_come_first_and_only_closed_ones_are_final(
         opend.push_candles("US.AAPL", "1m", candle(2, 7))
         opend.push_candles("US.AAPL", "1m", candle(3))
         await eventually(lambda: len(running.published) == 6, "the news")
-        told = [(p.data.time, p.data.final, p.data.close, p.past) for p in running.published]  # type: ignore[union-attr] # the kind is known here
+        told = [(p.data.time, p.data.final, p.data.close, p.backfill) for p in running.published]  # type: ignore[union-attr] # the kind is known here
         begin = 1_700_000_040_000 - 60_000
         assert told == [
             (begin, True, 5.5, True),
@@ -350,4 +352,4 @@ async def test_a_bad_code_in_a_batch_breaks_nobody_elses_candles(
         await held(opend, "US.AAPL:11")
         opend.push_candles("US.AAPL", "1m", candle(1))
         await eventually(lambda: len(finals(running.published)) == 1, "the next")
-        assert not any(p.resumes for p in running.published)
+        assert not any(p.breaks for p in running.published)

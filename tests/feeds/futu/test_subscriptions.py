@@ -24,7 +24,8 @@ from bookcast.feeds.futu.subscriptions import (
     Unsubscribe,
 )
 from bookcast.feeds.futu.topics import request_group
-from bookcast.model import Quota, QuotaPool, Symbol, Topic
+from bookcast.model.feed_state import Quota, QuotaPool
+from bookcast.model.topics import Symbol, Topic
 
 MINIMUM, LINGER = 60.0, 100.0
 PLENTY = 1000

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from bookcast.feeds.futu.schema import messages
 from bookcast.feeds.futu.tape import MAX_BACKFILL, MAX_WAITING, REMEMBERED, Tape
-from bookcast.model import Publication, Symbol, Topic, Trade, Trades
+from bookcast.model.market_data import Trade, Trades
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Publication
 from tests.support import TRADES
 
 REALTIME, BY_DISCONNECTION, CACHE = 1, 2, 3
@@ -39,12 +41,12 @@ def tickers(*sequences: int, **more: Any) -> list[Any]:
 
 
 def shown(publications: list[Publication]) -> list[tuple[Any, ...]]:
-    """Give the numbers of each publication's trades, and ``past`` and ``resumes`` where set."""
+    """Give the numbers of each publication's trades, and ``backfill`` and ``breaks`` where set."""
     found = []
     for publication in publications:
         assert publication.topic == TRADES
         assert isinstance(publication.data, Trades)
-        marks = [mark for mark in ("past", "resumes") if getattr(publication, mark)]
+        marks = [mark for mark in ("backfill", "breaks") if getattr(publication, mark)]
         found.append((*(trade.id for trade in publication.data.trades), *marks))
     return found
 
@@ -145,12 +147,12 @@ def test_as_many_as_opend_sends_at_most_may_not_be_all() -> None:
     """Unless the last one known is among them, it may have lost more."""
     many = range(2, MAX_BACKFILL + 2)
     lost = live(1).push(tickers(*many, pushDataType=BY_DISCONNECTION), RECEIVED)
-    assert [publication.resumes for publication in lost] == [True]
+    assert [publication.breaks for publication in lost] == [True]
     assert len(trades_of(lost)) == MAX_BACKFILL
     known = live(1, 2).push(tickers(*many, pushDataType=BY_DISCONNECTION), RECEIVED)
-    assert [publication.resumes for publication in known] == [False]
+    assert [publication.breaks for publication in known] == [False]
     pushed = live(1).push(tickers(*many), RECEIVED)
-    assert [publication.resumes for publication in pushed] == [False]
+    assert [publication.breaks for publication in pushed] == [False]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +203,7 @@ def test_what_was_before_anybody_asked_is_past() -> None:
     assert tape.push(tickers(2, 3, pushDataType=CACHE), RECEIVED) == []
     assert tape.push(tickers(4), RECEIVED) == []
     published = tape.fill(tickers(1, 2, 3), RECEIVED)
-    assert shown(published) == [(1, "past"), (2, "past"), (3, "past"), (4,)]
+    assert shown(published) == [(1, "backfill"), (2, "backfill"), (3, "backfill"), (4,)]
     assert [trade.backfill for trade in trades_of(published)] == [True, True, True, False]
 
 
@@ -209,7 +211,7 @@ def test_what_is_no_trade_is_not_past_either() -> None:
     """It holds nothing."""
     tape = Tape(TRADES)
     tape.begin()
-    assert shown(tape.fill([ticker(1, volume=0), ticker(2)], RECEIVED)) == [(2, "past")]
+    assert shown(tape.fill([ticker(1, volume=0), ticker(2)], RECEIVED)) == [(2, "backfill")]
 
 
 def test_without_an_answer_the_trades_that_opend_had_kept_are_past() -> None:
@@ -218,7 +220,7 @@ def test_without_an_answer_the_trades_that_opend_had_kept_are_past() -> None:
     tape.begin()
     tape.push(tickers(1, 2, pushDataType=CACHE), RECEIVED)
     tape.push(tickers(3), RECEIVED)
-    assert shown(tape.fill((), RECEIVED)) == [(1, "past"), (2, "past"), (3,)]
+    assert shown(tape.fill((), RECEIVED)) == [(1, "backfill"), (2, "backfill"), (3,)]
 
 
 def test_a_trade_pushed_as_it_happened_is_not_past() -> None:
@@ -227,7 +229,7 @@ def test_a_trade_pushed_as_it_happened_is_not_past() -> None:
     tape.begin()
     tape.push(tickers(3), RECEIVED)
     published = tape.fill(tickers(1, 2, 3), RECEIVED)
-    assert shown(published) == [(1, "past"), (2, "past"), (3,)]
+    assert shown(published) == [(1, "backfill"), (2, "backfill"), (3,)]
     assert not trades_of(published)[-1].backfill
 
 
@@ -239,7 +241,7 @@ def test_trades_after_a_subscription_without_any_are_not_past() -> None:
     tape.begin()
     published = tape.fill(tickers(1, 2), RECEIVED)
     assert trades_of(published)
-    assert not any(publication.past for publication in published)
+    assert not any(publication.backfill for publication in published)
 
 
 def test_what_happened_while_the_connection_was_lost_is_filled_in() -> None:
@@ -258,7 +260,7 @@ def test_when_too_much_was_missed_the_next_begins_anew() -> None:
     tape = live(1, 2)
     tape.begin()
     tape.push(tickers(9), RECEIVED)
-    assert shown(tape.fill(tickers(7, 8), RECEIVED)) == [(7, 8, "resumes"), (9,)]
+    assert shown(tape.fill(tickers(7, 8), RECEIVED)) == [(7, 8, "breaks"), (9,)]
 
 
 def test_what_is_older_than_the_first_known_trade_does_not_come_late() -> None:
@@ -266,7 +268,7 @@ def test_what_is_older_than_the_first_known_trade_does_not_come_late() -> None:
     tape = Tape(TRADES)
     tape.begin()
     tape.push(tickers(5, 6, pushDataType=CACHE), RECEIVED)
-    assert shown(tape.fill((), RECEIVED)) == [(5, "past"), (6, "past")]
+    assert shown(tape.fill((), RECEIVED)) == [(5, "backfill"), (6, "backfill")]
     tape.begin()
     assert shown(tape.fill(tickers(*range(1, 8)), RECEIVED)) == [(7,)]
 
@@ -276,7 +278,7 @@ def test_what_is_known_to_be_missing_does_not_come_late() -> None:
     tape = live(1)
     tape.begin()
     tape.push(tickers(3), RECEIVED)
-    assert shown(tape.fill((), RECEIVED)) == [(3, "resumes")]
+    assert shown(tape.fill((), RECEIVED)) == [(3, "breaks")]
     tape.begin()
     assert shown(tape.fill(tickers(1, 2, 3, 4), RECEIVED)) == [(4,)]
 
@@ -287,7 +289,7 @@ def test_without_an_answer_what_is_pushed_next_begins_anew() -> None:
     tape.begin()
     assert tape.fill((), RECEIVED) == []
     assert tape.push([ticker(2, volume=0)], RECEIVED) == []
-    assert shown(tape.push(tickers(3), RECEIVED)) == [(3, "resumes")]
+    assert shown(tape.push(tickers(3), RECEIVED)) == [(3, "breaks")]
     assert shown(tape.push(tickers(4), RECEIVED)) == [(4,)]
 
 
@@ -305,7 +307,7 @@ def test_what_was_given_up_makes_the_next_begin_anew() -> None:
     tape = live(1)
     tape.push(tickers(2), RECEIVED)
     tape.lose()
-    assert shown(tape.push(tickers(3), RECEIVED)) == [(3, "resumes")]
+    assert shown(tape.push(tickers(3), RECEIVED)) == [(3, "breaks")]
     assert shown(tape.push(tickers(4), RECEIVED)) == [(4,)]
 
 
@@ -316,7 +318,7 @@ def test_what_was_given_up_is_not_forgotten_when_the_connection_is_lost() -> Non
     tape.lose()
     tape.begin()
     published = shown(tape.fill(tickers(1, 2, 3), RECEIVED))
-    assert published in ([(3, "resumes")], [(2, 3)])
+    assert published in ([(3, "breaks")], [(2, 3)])
 
 
 def test_when_too_many_wait_for_the_past_the_next_begins_anew() -> None:
@@ -328,7 +330,7 @@ def test_when_too_many_wait_for_the_past_the_next_begins_anew() -> None:
         tape.push(tickers(sequence), RECEIVED)
     published = tape.fill(tickers(0), RECEIVED)
     assert len(trades_of(published)) >= MAX_WAITING - 1
-    assert published[0].resumes or [t.id for t in trades_of(published)] == [*range(1, count + 1)]
+    assert published[0].breaks or [t.id for t in trades_of(published)] == [*range(1, count + 1)]
 
 
 class Market:
@@ -389,10 +391,10 @@ class Market:
             self.tape.lose()
             return
         for publication in publications:
-            assert not (publication.past and publication.resumes)
+            assert not (publication.backfill and publication.breaks)
             assert isinstance(publication.data, Trades)
             for place, trade in enumerate(publication.data.trades):
-                self.delivered.append((int(str(trade.id)), publication.resumes and place == 0))
+                self.delivered.append((int(str(trade.id)), publication.breaks and place == 0))
 
     def check(self) -> None:
         numbers = [number for number, _ in self.delivered]
@@ -478,13 +480,13 @@ def test_another_nodes_trades_are_not_told_twice_nor_left_out() -> None:
 def test_when_the_newest_trades_do_not_reach_back_that_far_it_is_told() -> None:
     """A new epoch begins, as after any loss."""
     tape = taking_over(1, 2, 3)
-    assert shown(tape.fill(tickers(8, 9), RECEIVED)) == [(8, 9, "resumes")]
+    assert shown(tape.fill(tickers(8, 9), RECEIVED)) == [(8, 9, "breaks")]
 
 
 def test_without_trades_of_another_node_all_begins_as_ever() -> None:
     """What was before anybody asked is past. Trades of publishers are no sequences of OpenD's."""
-    assert shown(taking_over().fill(tickers(1), RECEIVED)) == [(1, "past")]
+    assert shown(taking_over().fill(tickers(1), RECEIVED)) == [(1, "backfill")]
     tape = Tape(TRADES)
     tape.go_on_after([Trades((Trade(1, 1, "buy", 0, "order-7"), Trade(1, 1, "buy", 0)))])
     tape.begin()
-    assert shown(tape.fill(tickers(1), RECEIVED)) == [(1, "past")]
+    assert shown(tape.fill(tickers(1), RECEIVED)) == [(1, "backfill")]

@@ -11,7 +11,7 @@ from bookcast.feeds.futu.topics import (
     subtype,
     topics_of,
 )
-from bookcast.model import CHANNELS, ODD, PERIODS, Channel, Symbol, Topic
+from bookcast.model.topics import CHANNELS, ODD, PERIODS, Channel, Symbol, Topic
 from bookcast.settings import describe
 
 US, HK = Symbol("US.AAPL"), Symbol("HK.00700")

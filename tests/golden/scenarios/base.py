@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from bookcast.model import Publication
+from bookcast.model.updates import Publication
 from tests.engine.nodes import books
 from tests.engine.nodes import trade as trades_of
 from tests.golden.world import World

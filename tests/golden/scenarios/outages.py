@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bookcast.model import Publication
+from bookcast.model.updates import Publication
 from tests.golden.client import Client
 from tests.golden.scenarios.base import (
     book,

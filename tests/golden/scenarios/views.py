@@ -185,11 +185,11 @@ async def past_that_the_feed_fetches(world: World) -> None:
     a, b = await world.join("a", node), await world.join("b", node)
     await a.say("subscribe", symbol="AAPL", channel="trades", history=3)
     await b.say("subscribe", symbol="AAPL", channel="trades")
-    await node.feed(*(one._replace(past=True) for one in sold(1, 2, 3, 4)))
+    await node.feed(*(one._replace(backfill=True) for one in sold(1, 2, 3, 4)))
     await node.feed(*sold(5))
     c = await world.join("c", node)
     await c.say("subscribe", symbol="AAPL", channel="trades", history=2)
-    await node.feed(*(one._replace(resumes=True) for one in sold(6)))
+    await node.feed(*(one._replace(breaks=True) for one in sold(6)))
     await node.feed(*sold(7))
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from bookcast.hub.view import ViewSpec
-from bookcast.protocol.connection import Parked
+from bookcast.hub.view_spec import ViewSpec
+from bookcast.protocol.subscriptions import SavedSubscriptions
 from bookcast.sessions.lost import LostSession
 from tests.support import AAPL
 
-SEEN: Parked = {AAPL: (ViewSpec("", "AAPL"), None)}
+SEEN: SavedSubscriptions = {AAPL: (ViewSpec("", "AAPL"), None)}
 
 
 class Client:
     """A connected client that sees AAPL."""
 
-    def __init__(self, *keys: str, token: str = "", seen: Parked = SEEN) -> None:
+    def __init__(self, *keys: str, token: str = "", seen: SavedSubscriptions = SEEN) -> None:
         self.keys = keys
         self.token = token
         self.id = ("", "me")
@@ -24,7 +24,7 @@ class Client:
     def subscription_count(self) -> int:
         return len(self.topics)
 
-    def seen(self) -> Parked:
+    def seen(self) -> SavedSubscriptions:
         return self.topics
 
     def fields(self) -> dict[str, object]:

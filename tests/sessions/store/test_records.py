@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from bookcast.backplane.link import Link
 from bookcast.errors import EngineAwayError
-from bookcast.hub.view import ViewSpec
-from bookcast.model import Position, Symbol, Topic, Update
+from bookcast.hub.view_spec import ViewSpec
 from bookcast.model.cursor import Cursor
+from bookcast.model.topics import Symbol, Topic
+from bookcast.model.updates import Position, Update
 from bookcast.sessions.store import records
 from bookcast.sessions.store.base import ANY
 from bookcast.sessions.store.records import SessionRecords
@@ -157,14 +158,14 @@ TOPICS = st.builds(
 )
 SPECS = st.builds(
     ViewSpec,
-    flavour=st.just(""),
-    spelling=st.text(max_size=9),
+    protocol=st.just(""),
+    requested_symbol=st.text(max_size=9),
     depth=st.none() | st.integers(1, 50),
     delta=st.booleans(),
     interval_ms=st.integers(0, 60_000),
-    every=st.booleans(),
+    lossless=st.booleans(),
     deflate=st.just(False),  # the new connection says whether that one is
-    private=st.just(0),
+    exclusive=st.just(0),
 )
 CURSORS = st.builds(
     Cursor, st.builds(Position, st.text(max_size=20), st.integers(0, 2**53)), base=st.none()

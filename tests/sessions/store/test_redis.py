@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 from bookcast.backplane.breaker import Breaker
 from bookcast.backplane.unreadable import UnreadableLog
-from bookcast.hub.view import ViewSpec
-from bookcast.protocol.connection import Parked
+from bookcast.hub.view_spec import ViewSpec
+from bookcast.protocol.subscriptions import SavedSubscriptions
 from bookcast.sessions.lost import LostSession
 from bookcast.sessions.store.base import Claim, Holder
 from bookcast.sessions.store.records import SessionRecords
@@ -20,8 +20,8 @@ from tests.fakes.redis_server import RedisServer
 from tests.sessions.store.clients import SEEN, Client
 from tests.support import TSLA, eventually
 
-OTHERS: Parked = {TSLA: (ViewSpec("", "TSLA"), None)}
-BOTH: Parked = {**SEEN, **OTHERS}
+OTHERS: SavedSubscriptions = {TSLA: (ViewSpec("", "TSLA"), None)}
+BOTH: SavedSubscriptions = {**SEEN, **OTHERS}
 
 
 class Members:
@@ -52,10 +52,12 @@ class House:
     def key(self, client_id: str = "me") -> str:
         return self.store.key("id", "", client_id)
 
-    def join(self, client_id: str = "me", seen: Parked = SEEN, *, surely: bool = True) -> Client:
+    def join(
+        self, client_id: str = "me", seen: SavedSubscriptions = SEEN, *, confirmed: bool = True
+    ) -> Client:
         """Connect a client."""
         client = Client(self.key(client_id), seen=seen)
-        self.store.hold(client, surely=surely)
+        self.store.hold(client, confirmed=confirmed)
         return client
 
     async def idle(self) -> None:
@@ -65,7 +67,7 @@ class House:
         claim = self.store.claim(by.keys[0], by)
         return claim if isinstance(claim, Claim) else await claim
 
-    async def found(self, client_id: str = "me") -> Parked | None:
+    async def found(self, client_id: str = "me") -> SavedSubscriptions | None:
         """Take a session as it was saved; None: there is none."""
         claim = await self.claim(Client(self.key(client_id)))
         if claim.state == "live":
@@ -120,7 +122,7 @@ async def test_who_sees_nothing_is_not_kept(redis_url: str) -> None:
 async def test_who_is_looked_for_is_not_saved_meanwhile(redis_url: str) -> None:
     """Their node before may have something to say first."""
     async with houses(redis_url) as (here, there, _):
-        client = here.join(surely=False)
+        client = here.join(confirmed=False)
         here.store.changed(client)
         here.store.recover()
         await here.idle()

@@ -1,5 +1,5 @@
--- A publisher is gone. KEYS: topics. ARGV: why, then epoch and seq of what it published of each. Where
--- that is still the newest, it is noted.
+-- Notes that the publisher of topics is gone, where its last update is still the newest.
+-- KEYS: topics. ARGV: reason, then epoch and seq of its last update for each topic
 for index = 1, #KEYS do
   local known = redis.call('HMGET', KEYS[index], 'e', 's')
   local epoch, seq = ARGV[2 * index], ARGV[2 * index + 1]

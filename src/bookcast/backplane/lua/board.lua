@@ -1,2 +1,2 @@
--- All notices. KEYS: board
+-- Returns all notices of the feed status board. KEYS: board
 return redis.call('HGETALL', KEYS[1])

@@ -1,6 +1,6 @@
--- A page of the topics of one shard. KEYS: topics. ARGV: what a topic's key begins with, cursor, size.
--- Gives the next cursor, "0" at the end, and a list: name, epoch, seq, server_ms of each. Forgets those
--- that have expired.
+-- Returns a page of a shard's topics, and drops names of topics that have expired.
+-- KEYS: set of topic names. ARGV: beginning of a topic's key, cursor, page size
+-- Returns the next cursor ("0" at the end), and a list of name, epoch, seq, server_ms per topic.
 local page = redis.call('SSCAN', KEYS[1], ARGV[2], 'COUNT', ARGV[3])
 local found = {}
 for _, name in ipairs(page[2]) do

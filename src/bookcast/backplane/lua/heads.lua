@@ -1,5 +1,6 @@
--- Where topics stand. KEYS: topics. Gives of each epoch and seq, empty where nothing is known, and a
--- note: why its publisher is gone, if nobody has published since; "removed" where somebody did that.
+-- Reads the positions of topics. KEYS: topics
+-- Returns per topic: epoch and seq, empty where it is unknown, and a note: the reason why its
+-- publisher is gone, if nobody has published since; "removed" where the topic was removed; else "".
 local heads = {}
 for index = 1, #KEYS do
   local known = redis.call('HMGET', KEYS[index], 'e', 's', 'g', 'x')

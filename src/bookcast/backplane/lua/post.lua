@@ -1,6 +1,6 @@
--- Notices for all nodes, of the one that runs the feed. KEYS: board, fence of that node's lock
--- ARGV: channel, fence, "=" to begin anew or "+", what subscribers are told, then pairs of name and
--- notice; an empty one is taken away
+-- Posts notices of the node that runs the feed, and notifies all nodes. KEYS: board, highest fence
+-- ARGV: channel, fencing token, "=" to replace all notices or "+" to change some, message to
+--       subscribers, then pairs of name and notice; an empty notice removes the name
 local highest = redis.call('GET', KEYS[2])
 if highest and tonumber(highest) > tonumber(ARGV[2]) then
   return redis.error_reply('FENCED another node runs the feed')

@@ -1,20 +1,22 @@
--- Gives positions to updates of one shard, keeps the newest and the history, tells subscribers: all
--- of it, or nothing.
--- KEYS: fence, producer, topics, then per run: topic, history; where something is to be done once,
---       at the end: what was, when that was
--- ARGV: number, fence or "", epoch for what begins anew, history size, seconds to keep, where this is
---       asked once more: what Redis it was asked of before, else "", then per
---       run: name, channel, "r" where what came before is lost ("o", epoch, space and seq: that too,
---       but it was published at that place before, and is left out if something else was since),
---       server_ms, for each record a letter ("h" where every one counts), then the records
---       a run of one record may be done once: then its letter is upper case, and its key and the hash
---       of its content follow
--- A run is what one call publishes of one topic. Gives per run: epoch, seq of its last update; of one
--- that was done before, what was given then, and an empty epoch when that was something else.
--- An epoch begins with the time when it began, so that of two it is known which is the later one.
+-- Publishes updates of one shard: gives positions, stores the newest and the history, and notifies
+-- subscribers. It does all of it or nothing.
+-- KEYS: fence, producer, set of topic names, then per run: topic, history; where a run has an
+--       idempotency key, at the end: the hash of idempotency keys, the set of their times
+-- ARGV: number of the call, fencing token or "", part of the names of new epochs, history size,
+--       seconds to keep a topic, "" or in a retry the replication id of the first attempt, then per
+--       run: name, channel, continuity, server_ms, a letter for each record ("h": it is kept in the
+--       history, "s": it isn't), then the records
+--       continuity: "" where the run continues the topic, "r" where updates before it are lost, or
+--       "o", epoch, space and seq: the same, but it was published at that position before, and is
+--       dropped if the topic has a newer update since
+--       a run with an idempotency key has one record and an upper-case letter, and the key and the
+--       hash of its content follow
+-- A run is what one call publishes of one topic. Returns per run: epoch, seq of its last update. For
+-- a known idempotency key these are the earlier ones, or an empty epoch if the content differs.
+-- An epoch's name begins with its starting time, so that two epochs can be ordered.
 local number, fence = ARGV[1], ARGV[2]
 
--- A reply got lost, and the caller asks again: what was done then is the answer.
+-- A retry, since the reply of the first attempt was lost: return that reply.
 local done = redis.call('GET', KEYS[2])
 if done then
   local last, reply = string.match(done, '^(%d+) (.*)$')
@@ -30,7 +32,7 @@ local function begun(name)
   return tonumber(string.match(name, '^(%d+)-')) or 0
 end
 
--- A Redis that was started anew, or took over from another, may lack what was said last.
+-- A Redis that was restarted, or was a replica before, may lack the last updates.
 local this = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
 if ARGV[6] ~= '' and ARGV[6] ~= this then
   return redis.error_reply('UNSURE it may have been done before Redis became another one')
@@ -43,7 +45,7 @@ if fence ~= '' then
   end
 end
 
--- What is to be done once.
+-- Idempotency keys.
 local KEEP_ONCE, MAX_ONCE = 600000, 10000
 
 local function done_before(once, content, now)
@@ -82,7 +84,7 @@ local fresh, size, keep = ARGV[3], ARGV[4], ARGV[5]
 local reply, at, key = {}, 7, 4
 while at <= #ARGV do
   local topic, history = KEYS[key], KEYS[key + 1]
-  local name, channel, resumes = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local name, channel, continuity = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local server_ms, letters = ARGV[at + 3], ARGV[at + 4]
   local count = #letters
   local once, content, found, now, micros
@@ -96,28 +98,28 @@ while at <= #ARGV do
   end
   local known = redis.call('HMGET', topic, 'e', 's', 'r', 'm', 'x')
   local epoch, seq = known[1], tonumber(known[2]) or 0
-  local late_epoch, late_seq = string.match(resumes, '^o(.*) (%d+)$')
+  local late_epoch, late_seq = string.match(continuity, '^o(.*) (%d+)$')
   local is_old = false
   if late_epoch and not epoch and known[5] then
-    is_old, epoch, seq = true, late_epoch, tonumber(late_seq) -- it was removed for good
+    is_old, epoch, seq = true, late_epoch, tonumber(late_seq) -- the topic was removed
   elseif late_epoch and epoch == late_epoch then
     is_old = seq >= tonumber(late_seq)
   elseif late_epoch and epoch and begun(late_epoch) > 0 then
     is_old = begun(epoch) > begun(late_epoch)
   elseif late_epoch and epoch then
-    is_old = tonumber(known[4]) >= tonumber(server_ms) -- a node said it by itself: clocks decide
+    is_old = tonumber(known[4]) >= tonumber(server_ms) -- published in an outage: clocks decide
   end
   if found then
     epoch, seq = found[1], found[2]
   elseif not is_old then
-    local breaks = not epoch or known[3] ~= this or resumes ~= ''
+    local breaks = not epoch or known[3] ~= this or continuity ~= ''
     if breaks then
       local time = redis.call('TIME')
       local now = time[1] * 1000 + math.floor(time[2] / 1000)
       if epoch then
         now = math.max(now, begun(epoch) + 1)
       end
-      -- A topic may break more than once in one call.
+      -- A topic may begin more than one epoch in a call, so the name has the index of the run's key.
       epoch = string.format('%.0f-%s-%d', now, fresh, key)
     end
     local lengths, records = {}, {}
@@ -125,7 +127,7 @@ while at <= #ARGV do
       records[index] = ARGV[at + 4 + index]
       lengths[index] = #records[index]
     end
-    -- The first write is one that a full Redis refuses; after it, it refuses none.
+    -- A full Redis refuses this first write, and then nothing was written. It refuses no later one.
     redis.call('HSET', topic, 'e', epoch, 's', seq + count, 'r', this, 'm', server_ms,
       'd', records[count])
     redis.call('EXPIRE', topic, keep)
@@ -141,7 +143,7 @@ while at <= #ARGV do
         redis.call('XADD', history, 'MAXLEN', '~', size, (seq + index) .. '-0', 'd', records[index])
       end
     end
-    -- Final candles stay as long as one is forming.
+    -- Final candles are kept as long as candles are forming.
     redis.call('EXPIRE', history, keep)
     seq = seq + count
     redis.call('PUBLISH', channel,

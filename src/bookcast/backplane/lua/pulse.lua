@@ -1,9 +1,9 @@
--- A node lives: what it says of itself, what it wants, and a word to itself, by which it knows
--- that it can be spoken to.
+-- A node's pulse: stores its description, keeps its demand alive, and sends a message to the node's
+-- own channel, by which the node sees that it receives messages.
 -- KEYS: nodes, node, demand of the node
--- ARGV: node, what it says of itself, ms to live, what a node's key begins with, its channel
--- Gives 1 when it was known to live, what Redis this is (another one after it was started anew, and
--- after a replica took over), then the living: name and what each says of itself.
+-- ARGV: node, its description, ms to live, beginning of a node's key, its channel
+-- Returns 1 when the node was known, the replication id (another one after a restart or when a
+-- replica took over), then id and description of each living node.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local known = redis.call('EXISTS', KEYS[2])

@@ -1,7 +1,8 @@
--- What is known of one topic, after a position: consistent, since nothing comes between.
+-- Reads a topic's newest record and its history after a position, in one consistent step.
 -- KEYS: topic, history
--- ARGV: epoch, seq, count: history of that epoch after that seq, or the newest of another
--- Gives epoch, seq, newest record, then pairs of seq and record, oldest first; nothing if unknown.
+-- ARGV: epoch, seq, count: history after seq where the epoch is the same, else the newest ones
+-- Returns epoch, seq, newest record, then pairs of seq and record, oldest first; nothing if the
+-- topic is unknown.
 local known = redis.call('HMGET', KEYS[1], 'e', 's', 'd')
 if not known[1] then
   return {}

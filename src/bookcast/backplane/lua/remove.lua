@@ -1,5 +1,6 @@
--- Forgets a topic, and that nobody is to tell it again. KEYS: topic, history, topics
--- ARGV: name, seconds to remember. Gives 1 when there was one.
+-- Removes a topic, and marks it as removed, so that no node publishes its old state again.
+-- KEYS: topic, history, set of topic names. ARGV: name, seconds to keep the mark
+-- Returns 1 when the topic existed.
 local known = redis.call('HEXISTS', KEYS[1], 'e')
 redis.call('DEL', KEYS[1], KEYS[2])
 redis.call('HSET', KEYS[1], 'x', '1')

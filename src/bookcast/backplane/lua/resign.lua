@@ -1,4 +1,5 @@
--- A node runs the feed no more. KEYS: lock. ARGV: node, channel of those who may take over
+-- Releases the feed's lock, if the node holds it, and notifies the other candidates. KEYS: lock
+-- ARGV: node, channel of the candidates
 local holder = redis.call('GET', KEYS[1])
 if holder and string.match(holder, '^%d+ (.*)$') == ARGV[1] then
   redis.call('DEL', KEYS[1])

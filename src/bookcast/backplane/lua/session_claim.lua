@@ -1,7 +1,9 @@
--- Takes a session over. KEYS: session. ARGV: node; when also from a client that is connected: ""
--- never, "*" always, or the generation in which it was found so
--- Gives what it is ("none", "mine", "live", "taken"), its generation, whose it was, its data,
--- also of the caller's own: an answer may have been lost.
+-- Takes a session over, and raises its generation. KEYS: session
+-- ARGV: node; whether to take it also while its client is connected: "" never, "*" always, or the
+--       generation at which the caller found the client connected
+-- Returns the outcome, its generation, its owner before, and its data, also where the caller owned
+-- it already, since an earlier answer may have been lost. Outcomes: "none": there is no session,
+-- "mine": the caller owned it already, "live": its client is connected, "taken".
 local known = redis.call('HMGET', KEYS[1], 'g', 'o', 'l', 'd')
 if not known[1] then
   return {'none', 0, '', ''}

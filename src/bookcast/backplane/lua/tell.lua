@@ -1,2 +1,2 @@
--- Tells whoever listens. ARGV: channel, what. Gives how many listened at this Redis.
+-- Publishes a message. ARGV: channel, message. Returns the number of subscribers at this Redis.
 return redis.call('PUBLISH', ARGV[1], ARGV[2])

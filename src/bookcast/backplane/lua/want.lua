@@ -1,5 +1,6 @@
--- What a node wants changed. KEYS: its demand. ARGV: node, ms to live, demand channel, "=" to begin
--- anew, then names with + or -
+-- Changes a node's demand, and notifies the other nodes. KEYS: its demand
+-- ARGV: node, ms to live, demand channel, "=" to replace the demand (else ""), then names of topics
+--       with a prefix: + is added, - is removed
 if ARGV[4] == '=' then
   redis.call('DEL', KEYS[1])
 end

@@ -1,4 +1,4 @@
--- What all nodes want together. KEYS: their demands.
+-- Returns the names of all topics that some node wants. KEYS: the demands of the nodes
 if #KEYS == 0 then
   return {}
 end

@@ -1,1 +1,1 @@
-"""What all nodes want of the feed together."""
+"""The demand of all nodes: the topics that the feed must deliver."""

@@ -1,58 +1,58 @@
-"""The port: what all nodes want of the feed together."""
+"""The demand port: which topics all nodes together want from the feed."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from typing import Protocol
 
-from bookcast.model import Topic
+from bookcast.model.topics import Topic
 
 
 class Listener(Protocol):
-    """Who hears what all nodes want together: the feed, on the node that runs it.
+    """Receives the demand of all nodes: the feed, on the leader.
 
-    Each call tells a change, and none is made twice in a row for a topic.
+    Each call is a change. No call is repeated for a topic without another one in between.
     """
 
     def want(self, topic: Topic) -> None:
-        """Some node has subscribers of a topic that none had before."""
+        """Note that subscribers want a topic from now on, on at least one node."""
 
     def want_to_read(self, topic: Topic) -> None:
-        """Reads alone want a topic from now on, at whatever nodes."""
+        """Note that only reads want a topic from now on, on all nodes together."""
 
     def release(self, topic: Topic) -> None:
-        """No node wants a topic any more."""
+        """Note that no node wants a topic any more."""
 
 
 class Demand(ABC):
-    """Tells what this node wants, and follows what all nodes want where this one runs the feed.
+    """Publishes this node's demand, and follows that of all nodes while this node is leader.
 
-    What this node itself wants reaches a listener here at once, without a task.
+    This node's own demand reaches its listener at once, without a task.
     """
 
     @abstractmethod
     def want(self, topic: Topic) -> None:
-        """Somebody on this node subscribes to a topic."""
+        """Note that subscribers of this node want a topic from now on."""
 
     @abstractmethod
     def want_to_read(self, topic: Topic) -> None:
-        """Reads alone want a topic on this node, from now on."""
+        """Note that only reads want a topic on this node from now on."""
 
     @abstractmethod
     def release(self, topic: Topic) -> None:
-        """Nobody on this node wants a topic any more."""
+        """Note that nothing on this node wants a topic any more."""
 
     @abstractmethod
     async def follow(self, listener: Listener) -> None:
-        """Notify a listener of what all nodes want, from now on.
+        """Notify a listener of the demand of all nodes, from now on.
 
-        It has been told once when this returns. Once more does nothing.
+        When this returns, the listener has the present demand. A second call does nothing.
         """
 
     @abstractmethod
     async def unfollow(self) -> None:
-        """Notify the listener no more; all that it heard of is released. Once more does nothing."""
+        """Release all topics at the listener, and stop notifying it. A second call does nothing."""
 
     @abstractmethod
     async def close(self) -> None:
-        """End. What this node wanted counts no more, or soon won't."""
+        """Stop. This node's demand ends now, or expires soon."""

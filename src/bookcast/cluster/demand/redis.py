@@ -1,4 +1,4 @@
-"""What all nodes want together: told by each, heard by the one that runs the feed."""
+"""The demand of all nodes in Redis. Each node writes its own; the leader reads that of all."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from bookcast.backplane.names import name_of, topics_of
 from bookcast.cluster.demand.base import Demand, Listener
 from bookcast.cluster.members.base import Members
 from bookcast.errors import EngineAwayError
-from bookcast.model import Topic
+from bookcast.model.topics import Topic
 from bookcast.timing import Times, milliseconds
 
 logger = logging.getLogger(__name__)
 
 READ: Final = "read-"
-"""Begins the names of topics that reads alone want. Releases that don't know it take what follows
-for a channel of a later one, and pass it over."""
+"""Prefix of the names of topics that only reads want. Older releases take such a name for one of
+an unknown channel, and ignore it."""
 
 
 class DemandTimes(Times, frozen=True, kw_only=True):
-    """Of what nodes want, in seconds.
+    """The intervals of demand, in seconds.
 
-    ``look``: how often it is looked whether what other nodes want has changed unsaid, as when one
-    died.
+    ``look``: how often the leader reads the demand of all nodes. A node that dies doesn't announce
+    that its demand has ended.
     """
 
     look: float = 2.0
 
 
 class RedisDemand(Demand):
-    """Tells what this node wants, and follows what all want.
+    """Writes this node's demand, and follows that of all nodes.
 
     Args:
-        plane: the way to Redis.
-        members: the nodes; what others want counts while they live.
-        times: how often changes are looked for.
-        living: seconds after which what this node wants is forgotten, unless its pulse goes on.
+        plane: the node's parts of the backplane.
+        members: the nodes; the demand of a node counts while it lives.
+        times: the intervals.
+        living: this node's demand expires after so many seconds without a pulse.
     """
 
     def __init__(
@@ -48,48 +48,51 @@ class RedisDemand(Demand):
         self._members = members
         self._node = members.id
         self._living_ms = milliseconds(living)
-        # What this node wants, and whether reads alone do.
+        # The topics that this node wants, and whether only reads want them.
         self._mine: dict[Topic, bool] = {}
-        # Names that are to be told, and whether they are wanted.
+        # Names of topics to write to Redis, and whether they are wanted.
         self._changes: dict[str, bool] = {}
-        self._anew = True
-        self._telling = Coalescer(self._tell, "tells demand")
+        self._replaces_all = True
+        self._telling = Coalescer(self._write_demand, "writing demand")
         self._following = Periodic(self._look, times.look, "demand")
         self._listener: Listener | None = None
-        # Who has said something lately.
+        # Nodes that have announced changes lately.
         self._heard: set[str] = set()
         self.all: set[Topic] = set()
-        """What the listener was told is wanted."""
+        """The topics that the listener has as wanted."""
         self.read: set[Topic] = set()
-        """What of it reads alone want."""
+        """Those of them that only reads want."""
         plane.subscriber.listen(plane.link.keys.demand_channel, self._hear)
 
     def want(self, topic: Topic) -> None:
-        """Somebody on this node wants a topic."""
+        """Note that subscribers of this node want a topic from now on."""
         self._set(topic, reads=False)
 
     def want_to_read(self, topic: Topic) -> None:
-        """Reads alone want a topic on this node."""
+        """Note that only reads want a topic on this node from now on."""
         self._set(topic, reads=True)
 
     def release(self, topic: Topic) -> None:
-        """Nobody on this node wants it any more."""
+        """Note that nothing on this node wants a topic any more."""
         self._set(topic, reads=None)
 
     def tell_anew(self) -> None:
-        """Write everything once more: Redis may have forgotten it."""
-        self._anew = True
+        """Write this node's whole demand again: Redis may have lost it."""
+        self._replaces_all = True
         self._telling.request()
 
     async def follow(self, listener: Listener) -> None:
-        """Notify a listener of what all nodes want; returns when it has been told once."""
+        """Notify a listener of the demand of all nodes.
+
+        When this returns, the listener has the present demand.
+        """
         if self._listener is None:
             self._listener = listener
             await self._look()
             self._following.start()
 
     async def unfollow(self) -> None:
-        """Notify the listener no more; it begins anew with the next time."""
+        """Release all topics at the listener, and stop notifying it."""
         listener, self._listener = self._listener, None
         await self._following.close()
         if listener is not None:
@@ -99,24 +102,24 @@ class RedisDemand(Demand):
         self.read.clear()
 
     async def close(self) -> None:
-        """End. Redis forgets what this node wanted when it has said nothing for a while."""
+        """Stop. This node's demand expires in Redis when its pulse has ended."""
         await self._following.close()
         await self._telling.close()
 
     def _hear(self, message: bytes) -> None:
-        """Take note that a node wants something else than before; it may be a new one."""
+        """Note that a node's demand has changed. The node may be new."""
         node = message.decode()
         self._heard.add(node)
         if self._listener is not None:
             self._following.trigger()
         if node not in self._members.living:
-            # It may read less than the others do: what it is to read is written so at once.
+            # A new node may be of an older release. A pulse now finds the format that it reads.
             self._members.announce()
 
-    # What this node wants
+    # This node's demand
 
     def _set(self, topic: Topic, *, reads: bool | None) -> None:
-        """Take note of who wants a topic: somebody, ``reads`` alone, or nobody (None)."""
+        """Store what wants a topic: subscribers (False), only ``reads`` (True), nothing (None)."""
         before = self._mine.pop(topic, None)
         if reads is not None:
             self._mine[topic] = reads
@@ -126,15 +129,15 @@ class RedisDemand(Demand):
         if before is True or reads is True:
             self._changes[READ + name] = reads is True
         if self._listener is not None:
-            # The feed is here: it needn't hear of it by way of Redis.
+            # The feed runs on this node: it needn't wait for Redis.
             if reads is False or (reads and topic not in self.all):
                 self._add(self._listener, topic, reads=reads)
             else:
                 self._following.trigger()
         self._telling.request()
 
-    async def _tell(self) -> None:
-        anew, self._anew = self._anew, False
+    async def _write_demand(self) -> None:
+        anew, self._replaces_all = self._replaces_all, False
         changes, self._changes = self._changes, {}
         if anew:
             changes = {
@@ -155,12 +158,12 @@ class RedisDemand(Demand):
                     "=" if anew else "",
                     *words,
                 ],
-                vital=True,  # or nobody would tell it anew
+                vital=True,  # a failure opens the breaker; when Redis is back, all is written again
             )
         except EngineAwayError:
-            self._anew = True  # it is told anew when Redis is back
+            self._replaces_all = True  # all is written again when Redis is back
 
-    # What all want
+    # The demand of all nodes
 
     async def _look(self) -> None:
         listener = self._listener
@@ -172,7 +175,7 @@ class RedisDemand(Demand):
         try:
             names = await self._link.call("wanted", others) if others else []
         except EngineAwayError:
-            # What others wanted last is as good a guess as any.
+            # Redis is away: keep the last known demand of other nodes.
             for topic, reads in self._mine.items():
                 if topic not in self.all or not reads:
                     self._add(listener, topic, reads=reads)

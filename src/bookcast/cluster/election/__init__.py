@@ -1,1 +1,1 @@
-"""Which node runs the feed."""
+"""The election of the leader: the node that runs the feed."""

@@ -1,4 +1,4 @@
-"""The port: which node runs the feed, one at a time."""
+"""The election port: one node at a time is leader and runs the feed."""
 
 from __future__ import annotations
 
@@ -7,40 +7,39 @@ from typing import Protocol
 
 
 class Candidate(Protocol):
-    """Who runs the feed on a node, when it is that node's turn."""
+    """The part of a node that runs the feed while the node is leader."""
 
     async def gain(self, fence: int) -> None:
-        """Run the feed. What it publishes goes under this fence.
+        """Run the feed, and publish with this fencing token.
 
-        It is called again, after :meth:`lose`, when the node goes on under another fence.
+        It is called again, after :meth:`lose`, when the node continues with another token.
         """
 
     async def lose(self) -> None:
-        """Run the feed no more."""
+        """Stop the feed."""
 
 
 class Election(ABC):
-    """Lets one node at a time run the feed.
+    """Elects one node at a time to run the feed.
 
     Attributes:
-        fence: the fencing token of this node: a number that grows with each new holder, so that
-            what an earlier one still does can be refused. None while this node doesn't run the
-            feed.
+        fence: this node's fencing token: a number that grows with each new leader, so that late
+            calls of an earlier one can be refused. None while this node isn't leader.
     """
 
     fence: int | None
 
     @abstractmethod
     async def start(self, candidate: Candidate) -> None:
-        """Stand for election from now on. Call it once.
+        """Stand for election. Call it once.
 
-        Where nobody can be ahead of it, it has been elected when this returns.
+        A single node, or the first in memory, is leader when this returns.
         """
 
     @abstractmethod
     async def note_fenced(self, fence: int) -> None:
-        """Note that something was refused under a fence: another node runs the feed by now."""
+        """Note that a call with this fencing token was refused: another node is leader by now."""
 
     @abstractmethod
     async def resign(self) -> None:
-        """Run the feed no more, and let another node run it at once. Once more does nothing."""
+        """Stop the feed, and let another node take over at once. A second call does nothing."""

@@ -1,21 +1,21 @@
-"""One of the nodes of this process runs the feed; mostly there is a single one."""
+"""The election among the nodes of one process. Usually that is one node."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 
-from bookcast.background import Work
+from bookcast.background import BackgroundTasks
 from bookcast.cluster.election.base import Candidate, Election
 
 logger = logging.getLogger(__name__)
 
 
 class MemoryLock:
-    """What the nodes of one process contend for: whoever came first has it.
+    """The lock of the feed for the nodes of one process, first come, first served.
 
     Attributes:
-        fence: the number of its newest holder, 0 before the first.
+        fence: the fencing token of the newest holder, 0 before the first.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class MemoryLock:
         self._waiting.append(election)
 
     def take(self, election: MemoryElection) -> int | None:
-        """Return the number of a lock that a node has just got, None where it isn't its turn."""
+        """Return the new fencing token if the node got the lock; None if it isn't its turn."""
         if self._holder is not None or self._waiting[:1] != [election]:
             return None
         self._holder = self._waiting.pop(0)
@@ -36,9 +36,9 @@ class MemoryLock:
         return self.fence
 
     def release(self, election: MemoryElection) -> None:
-        """Take the lock, or the place in the queue, from a node, as when it is dead.
+        """Take the lock, or the place in the queue, from a node, as if it were dead.
 
-        The next one is told; the node itself isn't.
+        The next node in the queue is notified. The node itself isn't.
         """
         if election in self._waiting:
             self._waiting.remove(election)
@@ -50,28 +50,28 @@ class MemoryLock:
 
 
 class MemoryElection(Election):
-    """Takes the lock when it is this node's turn. ``lock``: None where there are no others."""
+    """Takes the lock when it is this node's turn. ``lock``: None for a single node."""
 
     def __init__(self, lock: MemoryLock | None = None) -> None:
         self.fence: int | None = None
         self._lock = lock or MemoryLock()
         self._candidate: Candidate | None = None
-        # The feed is begun and ended in turn.
+        # The feed is started and stopped one at a time.
         self._changing = asyncio.Lock()
-        self._work = Work()
+        self._work = BackgroundTasks()
 
     async def start(self, candidate: Candidate) -> None:
-        """Run the feed at once where nobody else does."""
+        """Stand for election, and run the feed at once if no other node does."""
         self._candidate = candidate
         self._lock.wait(self)
         await self._take()
 
     def note_free(self) -> None:
-        """Take the lock soon: whoever had it is gone."""
+        """Try to take the lock soon: it may be free."""
         self._work.begin(self._take(), "election")
 
     async def note_fenced(self, fence: int) -> None:
-        """End the feed that ran under this fence, and wait for another turn."""
+        """Stop the feed if it runs with this fencing token, and queue for the lock again."""
         async with self._changing:
             if self.fence != fence:
                 return
@@ -81,7 +81,7 @@ class MemoryElection(Election):
         self.note_free()
 
     async def resign(self) -> None:
-        """Run the feed no more, and let the next node run it."""
+        """Stop the feed, and let the next node run it."""
         async with self._changing:
             if self.fence is not None:
                 await self._lose("this node ends")

@@ -1,4 +1,4 @@
-"""Which node runs the feed: one at a time, by a lock that has to be renewed."""
+"""The election in Redis: the leader holds a lock (a lease) that it must renew."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ logger = logging.getLogger(__name__)
 
 
 class ElectionTimes(Times, frozen=True, kw_only=True):
-    """Of the lock that elects a node, in seconds.
+    """The intervals of the election, in seconds.
 
-    ``lock``: who hasn't renewed it for so long has lost it. ``renewal``: how often it is renewed,
-    or looked at. ``precedence``: after Redis was away, whoever had the lock before may take it
-    again for so long, before others do.
+    Attributes:
+        lock: the lease: it expires when it isn't renewed for so long.
+        renewal: how often the leader renews it, and others try to take it.
+        precedence: after an outage of Redis, only the former leader may take the lock for so long.
     """
 
     LONGER: ClassVar = (("lock", 2, "renewal"), ("precedence", 2, "renewal"))
@@ -36,14 +37,14 @@ class ElectionTimes(Times, frozen=True, kw_only=True):
 class RedisElection(Election):
     """Takes the lock when it is free.
 
-    The lock has a number, which grows: the fence. Whoever takes it raises the fence of every shard
-    first, so that what an earlier holder still publishes is refused. When Redis has forgotten the
-    number, the feed goes on under another one.
+    The lock has a fencing token, which grows. A new leader first raises the fence of every shard,
+    so that late publications of an earlier leader are refused. When Redis has lost the token, the
+    feed continues with another one.
 
     Args:
-        plane: the way to Redis.
-        node: this process.
-        times: how long the lock lasts.
+        plane: the node's parts of the backplane.
+        node: the id of this node.
+        times: the intervals.
         clock: monotonic seconds.
     """
 
@@ -62,37 +63,37 @@ class RedisElection(Election):
         self._candidate: Candidate
         self._looking = Periodic(self._look_in_turn, times.renewal, "election")
         self._away_until = 0.0
-        # The feed is begun and ended in turn.
+        # The feed is started and stopped one at a time.
         self._changing = asyncio.Lock()
         self.fence: int | None = None
         plane.subscriber.listen(plane.link.keys.leader_channel, lambda _message: self.note_free())
 
     async def start(self, candidate: Candidate) -> None:
-        """Look for the lock from now on, in the background."""
+        """Begin to contend for the lock, in the background."""
         self._candidate = candidate
         self._looking.trigger()
         self._looking.start()
 
     def note_free(self) -> None:
-        """Take note that whoever had the lock gave it up."""
+        """Try to take the lock now: the leader has released it."""
         self._looking.trigger()
 
     def note_away(self) -> None:
-        """Take note that Redis is away, or was a moment ago.
+        """Note that Redis is away, or was a moment ago.
 
-        Whoever runs the feed goes on: nobody else can take over now. Afterwards he has the first
-        word.
+        A leader keeps running its feed, since no other node can take over now. For a moment after
+        the outage, only that leader may take the lock.
         """
         self._away_until = self._clock() + self._times.precedence
 
     async def note_fenced(self, fence: int) -> None:
-        """End the feed that ran under this fence."""
+        """Stop the feed if it runs with this fencing token."""
         async with self._changing:
             if self.fence == fence:
                 await self._lose("another node runs the feed")
 
     async def resign(self) -> None:
-        """Run the feed no more, and let another node run it at once."""
+        """Stop the feed, release the lock and notify the other nodes."""
         await self._looking.close()
         if self.fence is not None:
             await self._lose("this node ends")
@@ -109,7 +110,7 @@ class RedisElection(Election):
                 await self._look()
         except EngineAwayError as error:
             self.note_away()
-            logger.debug("the lock of the feed can't be looked at: %s", error)
+            logger.debug("the feed's lock can't be read: %s", error)
 
     async def _look(self) -> None:
         may_take = self.fence is not None or self._clock() >= self._away_until
@@ -128,7 +129,7 @@ class RedisElection(Election):
                 await self._raise_fences(number)
             return
         if self.fence is not None:
-            # It may be this node again, but what it published meanwhile was refused.
+            # Even if it is this node again, its token is old: its publications were refused.
             await self._lose("another node has it")
         if not number:
             return
@@ -138,7 +139,7 @@ class RedisElection(Election):
         await self._candidate.gain(number)
 
     async def _raise_fences(self, number: int) -> None:
-        """Refuse what earlier holders still publish."""
+        """Raise the fence of every shard, so that late publications of others are refused."""
         await asyncio.gather(
             *(
                 self._link.call("fence", [self._link.keys.fence(shard)], [number])

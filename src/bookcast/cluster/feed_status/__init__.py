@@ -1,1 +1,1 @@
-"""What the node that runs the feed says of it."""
+"""The feed status board: what the leader publishes about its feed."""

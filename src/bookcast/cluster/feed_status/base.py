@@ -1,4 +1,4 @@
-"""The port: what the node that runs the feed says of it to all others."""
+"""The feed status port: what the leader publishes about its feed for all nodes."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
 Notices = Mapping[str, bytes]
-"""What is said, by name: of the feeds, of what they have, or of a topic."""
+"""Encoded notices by name: of the feeds, of their securities, or of a topic."""
 
 
 class FeedStatusBoard(ABC):
-    """Notices by name. The node that runs the feed posts them, all nodes have them at hand."""
+    """A board of notices. The leader posts them, and every node keeps a copy."""
 
     @property
     @abstractmethod
     def notices(self) -> Notices:
-        """All notices, as far as this node has heard of them."""
+        """All notices that have reached this node."""
 
     @abstractmethod
     def begin(self) -> None:
-        """Begin to post: what another node had posted goes with the first notices."""
+        """Begin to post as leader: the first post removes the notices of the leader before."""
 
     @abstractmethod
     async def post(self, make: Callable[[], Notices], fence: int) -> None:
         """Replace all notices.
 
         Args:
-            make: makes them; it is called only where another node may read them.
-            fence: under which this node runs the feed.
+            make: returns the notices. It is called only if another node may read them.
+            fence: the fencing token of this node's feed.
 
         Raises:
-            EngineAwayError: when that can't be done now.
+            EngineAwayError: when Redis is away.
             FencedError: when another node runs the feed.
         """
 
     @abstractmethod
     async def close(self) -> None:
-        """End. The notices stay."""
+        """Stop. The notices stay on the board."""

@@ -1,4 +1,4 @@
-"""Notices of the nodes of this process; mostly there is a single one, and nobody to read them."""
+"""The board of the nodes of one process. Usually that is one node, and nobody reads notices."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from bookcast.errors import FencedError
 
 
 class SharedNotices:
-    """The notices that nodes of one process have in common."""
+    """The notices that the nodes of one process share."""
 
     def __init__(self) -> None:
         self.notices: Notices = {}
         self.readers = 0
-        """How many nodes have them at hand."""
+        """How many nodes use the board."""
         self._fence = 0
 
     def raise_fence(self, fence: int) -> None:
-        """Refuse what earlier holders of the feed still post.
+        """Refuse posts with a lower fencing token from now on.
 
         Raises:
-            FencedError: when this is one of them.
+            FencedError: when a higher one has posted already.
         """
         if fence < self._fence:
             raise FencedError(f"the feed is run under {self._fence} by now")
@@ -29,7 +29,7 @@ class SharedNotices:
 
 
 class MemoryFeedStatus(FeedStatusBoard):
-    """The board of a node. ``shared``: with the others; None where there are none."""
+    """The board of a node. ``shared``: the notices of all nodes; None for a single node."""
 
     def __init__(self, shared: SharedNotices | None = None) -> None:
         self._shared = shared or SharedNotices()
@@ -37,14 +37,14 @@ class MemoryFeedStatus(FeedStatusBoard):
 
     @property
     def notices(self) -> Notices:
-        """All notices, as they were posted last."""
+        """All notices as last posted."""
         return self._shared.notices
 
     def begin(self) -> None:
-        """What is posted next takes the place of all there is, as it always does."""
+        """Do nothing: each post replaces all notices."""
 
     async def post(self, make: Callable[[], Notices], fence: int) -> None:
-        """Replace all notices, where there are others to read them.
+        """Replace all notices, if other nodes may read them.
 
         Raises:
             FencedError: when another node runs the feed.
@@ -54,5 +54,5 @@ class MemoryFeedStatus(FeedStatusBoard):
             self._shared.notices = dict(make())
 
     async def close(self) -> None:
-        """Read them no more."""
+        """Stop using the board."""
         self._shared.readers -= 1

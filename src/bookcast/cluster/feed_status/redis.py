@@ -1,4 +1,4 @@
-"""A board in Redis: the node that runs the feed posts what has changed, all nodes hear of it."""
+"""The feed status board in Redis. The leader posts changes, and pub/sub sends them to all nodes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _changes: Final = msgspec.msgpack.Decoder(dict[str, bytes])
 
 
 class RedisFeedStatus(FeedStatusBoard):
-    """Keeps at hand what it has heard. ``plane``: the way to Redis."""
+    """Keeps a copy of the board. ``plane``: the node's parts of the backplane."""
 
     def __init__(self, plane: Backplane) -> None:
         self._link = plane.link
@@ -33,18 +33,18 @@ class RedisFeedStatus(FeedStatusBoard):
 
     @property
     def notices(self) -> dict[str, bytes]:
-        """All notices, as far as this node has heard of them."""
+        """All notices that have reached this node."""
         return self._notices
 
     def begin(self) -> None:
-        """Begin to post: what another node had posted goes with the first notice."""
+        """Begin to post as leader: the first post removes the notices of the leader before."""
         self._posted = None
 
     async def post(self, make: Callable[[], Notices], fence: int) -> None:
-        """Replace all notices; only what has changed is sent.
+        """Replace all notices. Only changes are sent.
 
         Raises:
-            EngineAwayError: when that can't be done now.
+            EngineAwayError: when Redis is away.
             FencedError: when another node runs the feed.
         """
         notices, before = make(), self._posted
@@ -70,15 +70,15 @@ class RedisFeedStatus(FeedStatusBoard):
         self._posted = dict(notices)
 
     def read_soon(self) -> None:
-        """Read all notices in the background: some may have been missed."""
+        """Read all notices in the background: messages may have been lost."""
         self._reading.request()
 
     async def close(self) -> None:
-        """End."""
+        """Stop."""
         await self._reading.close()
 
     def _hear(self, message: bytes) -> None:
-        """Take what has changed."""
+        """Apply a message with changes; an empty one means that the board must be read."""
         self._heard += 1
         if not message:
             self.read_soon()
@@ -86,7 +86,7 @@ class RedisFeedStatus(FeedStatusBoard):
         try:
             changes = _changes.decode(message)
         except msgspec.MsgspecError as error:
-            self._unreadable.note("what changed on the board", error)
+            self._unreadable.note("changes of the feed status board", error)
             self.read_soon()
             return
         for name, notice in changes.items():
@@ -98,12 +98,14 @@ class RedisFeedStatus(FeedStatusBoard):
     async def read(self) -> None:
         """Read all notices."""
         heard = -1
-        while heard != self._heard:  # what was heard meanwhile may be newer
+        while (
+            heard != self._heard
+        ):  # changes that arrived during the call may be newer than its answer
             heard = self._heard
             try:
                 found = await self._link.call("board", [self._link.keys.board])
             except EngineAwayError as error:
-                logger.debug("the board can't be read: %s", error)
+                logger.debug("the feed status board can't be read: %s", error)
                 return
             pairs = zip(found[::2], found[1::2], strict=True)
             self._notices = {name.decode(): notice for name, notice in pairs}

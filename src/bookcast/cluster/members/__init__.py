@@ -1,1 +1,1 @@
-"""The nodes of a cluster: who lives, and what they can be asked."""
+"""The members of a cluster: which nodes live, and requests between them."""

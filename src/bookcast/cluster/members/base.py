@@ -1,4 +1,4 @@
-"""The port: which nodes live, and what they can be asked."""
+"""The members port: which nodes live, and requests between nodes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from bookcast.backplane.formats import OLDEST
 from bookcast.errors import EngineAwayError
 
 Handler = Callable[[bytes], Awaitable[bytes]]
-"""Answers what a node asks."""
+"""Answers a request of a node: it gets the body and returns the answer."""
 
 
 class Node(msgspec.Struct, frozen=True):
-    """What a node says of itself. ``group``: processes that share a port have one in common.
+    """A node's description of itself. ``group``: the same for processes that share a port.
 
-    ``worker`` is its number there; ``leads``: it runs the feed. ``record_format`` is the highest
-    format that it reads, see :mod:`bookcast.backplane.formats`. Fields may be added, never changed.
+    ``worker`` is its number in the group. ``leads``: it runs the feed. ``record_format`` is the
+    highest format that it reads, see :mod:`bookcast.backplane.formats`. Fields may be added, never
+    changed.
     """
 
     id: str
@@ -33,11 +34,11 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class Members(ABC):
-    """The nodes of a cluster, as one of them sees them: it asks others, and answers them.
+    """The nodes of a cluster as one node sees them. It sends requests to others and answers theirs.
 
     Attributes:
-        id: this node.
-        handlers: by the method that is asked for. A handler gets a body and returns the answer.
+        id: the id of this node.
+        handlers: the handlers of requests, by method.
     """
 
     id: str
@@ -46,44 +47,44 @@ class Members(ABC):
     @property
     @abstractmethod
     def form(self) -> int:
-        """The format to write in: the highest that all living nodes read."""
+        """The format to write records in: the highest that all living nodes read."""
 
     @property
     @abstractmethod
     def living(self) -> Mapping[str, Node]:
-        """All nodes that live, by id, this one too; empty for a node that is in no cluster.
+        """All living nodes by id, this one included; empty for a single node.
 
         It may be some seconds old.
         """
 
     @abstractmethod
     async def ask(self, node: str, method: str, body: bytes, patience: float) -> bytes | None:
-        """Ask a node, which may be this one.
+        """Send a request to a node, which may be this one, and wait for the answer.
 
         Returns:
-            The answer. None when there is none within ``patience`` seconds; at once where the node
-            isn't there, has no such handler, or that fails.
+            The answer. None when none comes within ``patience`` seconds, and at once where the node
+            isn't reachable, has no such handler, or its handler fails.
 
         Raises:
-            EngineAwayError: when nobody can be asked now.
+            EngineAwayError: when Redis is away, so that no request can be sent.
         """
 
     @abstractmethod
     async def tell(self, node: str, method: str, body: bytes) -> None:
-        """Send a node a message, without waiting for an answer. It may never arrive."""
+        """Send a message to a node, without waiting for an answer. It may get lost."""
 
     @abstractmethod
     def announce(self) -> None:
-        """Show the others soon what this node says of itself, since that has changed."""
+        """Publish this node's description soon, since it has changed."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Answer nobody any more, and leave the cluster."""
+        """Stop answering requests, and leave the cluster."""
 
     async def ask_all(
         self, nodes: Iterable[str], method: str, body: bytes, patience: float
     ) -> dict[str, bytes | None]:
-        """Ask several nodes at once; None for those that can't be asked, or don't answer."""
+        """Send a request to several nodes at once; the answer is None for those that give none."""
 
         async def ask(node: str) -> bytes | None:
             try:

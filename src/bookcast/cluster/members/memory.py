@@ -1,4 +1,4 @@
-"""Nodes of one process, who reach each other at once; mostly that is a single one."""
+"""The nodes of one process, which reach each other directly. Usually that is one node."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from bookcast.background import Work
+from bookcast.background import BackgroundTasks
 from bookcast.backplane.formats import NEWEST
 from bookcast.cluster.members.base import Handler, Members, Node
 from bookcast.errors import EngineAwayError
@@ -17,12 +17,12 @@ logger = logging.getLogger(__name__)
 
 
 class MemoryNetwork:
-    """What connects nodes of one process. It can fail as a network does.
+    """Connects the nodes of one process. Tests let it fail as a real network does.
 
     Attributes:
-        loses: whether the message of a node to another is lost on its way; given both and the
-            method, which is empty for an answer. It may be replaced at any time.
-        away: why nobody can be asked now; empty while all is well.
+        loses: returns whether a message is lost, given sender, receiver and method; the method is
+            empty for an answer. It may be replaced at any time.
+        away: why no request can be sent now; empty while the network works.
     """
 
     def __init__(self) -> None:
@@ -31,28 +31,28 @@ class MemoryNetwork:
         self.away = ""
 
     def join(self, members: MemoryMembers) -> None:
-        """Connect a node, in place of one with its id."""
+        """Connect a node. It replaces one with the same id."""
         self._nodes[members.id] = members
 
     def lose(self, node: str) -> None:
-        """Cut a node off, as if it were dead: nobody reaches it, and it reaches nobody."""
+        """Cut a node off, as if it were dead: it can neither send nor receive."""
         self._nodes.pop(node, None)
 
     def leave(self, members: MemoryMembers) -> None:
-        """Disconnect a node, unless another has its id by now."""
+        """Disconnect a node, unless another one has replaced it."""
         if self.has(members):
             del self._nodes[members.id]
 
     def has(self, members: MemoryMembers) -> bool:
-        """Return whether a node is reached."""
+        """Return whether a node is connected."""
         return self._nodes.get(members.id) is members
 
     def find(self, node: str) -> MemoryMembers | None:
-        """Return a node that is reached."""
+        """Return the connected node with this id, or None."""
         return self._nodes.get(node)
 
     def nodes(self) -> list[MemoryMembers]:
-        """Return all nodes that are reached."""
+        """Return all connected nodes."""
         return list(self._nodes.values())
 
 
@@ -60,8 +60,8 @@ class MemoryMembers(Members):
     """A node of a network.
 
     Args:
-        myself: what this node says of itself.
-        network: how it reaches others. None: there are no others, and never will be.
+        myself: returns this node's description.
+        network: connects it to the others. None: it is a single node.
     """
 
     form = NEWEST
@@ -73,21 +73,21 @@ class MemoryMembers(Members):
         self._is_single = network is None
         self._network = network or MemoryNetwork()
         self._network.join(self)
-        self._answering = Work()
+        self._answering = BackgroundTasks()
 
     @property
     def living(self) -> Mapping[str, Node]:
-        """All nodes that live, as they are now; none for a single node."""
+        """All connected nodes as they are now; empty for a single node."""
         if self._is_single:
             return {}
         return {one.id: one.describe() for one in self._network.nodes()}
 
     def describe(self) -> Node:
-        """Return what this node says of itself."""
+        """Return this node's description."""
         return msgspec.structs.replace(self._myself(), record_format=NEWEST)
 
     async def ask(self, node: str, method: str, body: bytes, patience: float) -> bytes | None:
-        """Ask a node; None when it doesn't answer within so many seconds, or can't.
+        """Send a request to a node; None when no answer comes within ``patience`` seconds.
 
         Raises:
             EngineAwayError: when the network is away.
@@ -109,22 +109,22 @@ class MemoryMembers(Members):
             return None
 
     async def tell(self, node: str, method: str, body: bytes) -> None:
-        """Send a node a message, unless that is lost."""
+        """Send a message to a node. It may get lost."""
         if not self._network.away:
             self._send(node, method, body, lambda _answer: None)
 
     def announce(self) -> None:
-        """Others see what this node says of itself whenever they look."""
+        """Do nothing: other nodes always read the present description."""
 
     async def close(self) -> None:
-        """Answer nobody any more."""
+        """Stop answering requests, and leave the network."""
         self._network.leave(self)
         await self._answering.end()
 
     def _send(
         self, node: str, method: str, body: bytes, answer: Callable[[bytes | None], None]
     ) -> bool:
-        """Send a message; False: certainly nobody hears it."""
+        """Send a message. False: the receiver certainly doesn't get it."""
         receiver = self._network.find(node)
         if receiver is None or not self._network.has(self):
             return False
@@ -135,7 +135,7 @@ class MemoryMembers(Members):
     def receive(
         self, sender: str, method: str, body: bytes, answer: Callable[[bytes | None], None]
     ) -> None:
-        """Answer what a node asks, in the background."""
+        """Answer a node's request in the background."""
         self._answering.begin(self._answer(sender, method, body, answer), f"answering {method}")
 
     async def _answer(

@@ -1,4 +1,4 @@
-"""Nodes that share a Redis: each has a channel there, and says again and again that it lives."""
+"""The nodes that share a Redis. Each has a channel for requests, and sends a pulse regularly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from bookcast.background import Work
+from bookcast.background import BackgroundTasks
 from bookcast.backplane.base import Backplane
 from bookcast.backplane.formats import NEWEST, OLDEST, common
 from bookcast.backplane.pulse import PULSE, Pulse, PulseTimes
@@ -40,14 +40,14 @@ _node: Final = msgspec.msgpack.Decoder(Node)
 
 
 class RedisMembers(Members):
-    """Asks other nodes, and answers them. The format that it reads is added to what it says.
+    """Sends requests to other nodes and answers theirs, over channels in Redis.
 
     Args:
-        plane: the way to Redis.
-        myself: what this node says of itself.
-        times: how often it says so.
+        plane: the node's parts of the backplane.
+        myself: returns this node's description; the format that it reads is added to it.
+        times: the intervals of the pulse.
         returned: called when Redis is back after it was away.
-        forgotten: called when Redis has forgotten this node, or is another one.
+        forgotten: called when Redis has forgotten this node, or is another master.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class RedisMembers(Members):
         self._form = OLDEST
         self._has_pulsed = False
         self._asked: dict[str, asyncio.Future[bytes | None]] = {}
-        self._answering = Work()
+        self._answering = BackgroundTasks()
         self.pulse = Pulse(plane, self.say, times, returned=returned, forgotten=forgotten)
         plane.subscriber.listen(self.channel, self._hear)
 
     @property
     def living(self) -> Mapping[str, Node]:
-        """All nodes that live, as of the last pulse; before the first, this one."""
+        """All living nodes, as of the last pulse; before the first one, only this node."""
         return self._living
 
     @property
@@ -85,23 +85,23 @@ class RedisMembers(Members):
         "The format that records are written in, which all nodes read",
     )
     def form(self) -> int:
-        """The format to write in: the highest that all of them read."""
+        """The format to write records in: the highest that all living nodes read."""
         return self._form
 
     def announce(self) -> None:
-        """Send a pulse of its own soon, unless Redis is away."""
+        """Send a pulse soon, unless Redis is away."""
         if not self._plane.breaker.is_open:
             self.pulse.beat_soon()
 
     async def say(self) -> bool:
-        """Note in Redis that this node lives, and learn who else does.
+        """Send a pulse to Redis, and read which nodes live.
 
         Returns:
-            False when Redis has forgotten this node, and what it wants with it, or is another one,
-            which may have.
+            False when Redis has lost this node and its demand, or is another master, which may
+            have lost them.
 
         Raises:
-            EngineAwayError: when Redis can't be told.
+            EngineAwayError: when Redis is away.
         """
         known, this, *said = await self._link.call(
             "pulse",
@@ -127,12 +127,12 @@ class RedisMembers(Members):
         return msgspec.structs.replace(self._myself(), record_format=NEWEST)
 
     def _read(self, name: bytes, said: bytes) -> Node:
-        """Read what a node says of itself. One that can't be read lives all the same."""
+        """Return a node's description. A node whose description can't be read counts as living."""
         try:
             return _node.decode(said)
         except msgspec.MsgspecError as error:
             id_ = name.decode()
-            self._plane.unreadable.note(f"what node {id_} says of itself", error)
+            self._plane.unreadable.note(f"the description of node {id_}", error)
             return Node(id_, group=id_)
 
     def _choose_format(self) -> None:
@@ -151,10 +151,10 @@ class RedisMembers(Members):
             logger.info("writing records in format %d: all nodes read it", form)
 
     async def ask(self, node: str, method: str, body: bytes, patience: float) -> bytes | None:
-        """Ask a node; None when it doesn't answer within so many seconds, or can't.
+        """Send a request to a node; None when no answer comes within ``patience`` seconds.
 
         Raises:
-            EngineAwayError: when it can't be asked.
+            EngineAwayError: when Redis is away.
         """
         if node == self.id:  # also while Redis is away
             return await self._ask_myself(method, body, patience)
@@ -163,8 +163,8 @@ class RedisMembers(Members):
         self._asked[id_] = answered
         try:
             async with asyncio.timeout(patience):
-                if not await self._tell(node, _Ask(id_, self.id, method, body)):
-                    return None  # nobody listens
+                if not await self._send(node, _Ask(id_, self.id, method, body)):
+                    return None  # the node isn't subscribed
                 return await answered
         except TimeoutError:
             return None
@@ -180,14 +180,14 @@ class RedisMembers(Members):
             return None
 
     async def tell(self, node: str, method: str, body: bytes) -> None:
-        """Send a node a message, without waiting for an answer. It may never hear it."""
+        """Send a message to a node, without waiting for an answer. It may get lost."""
         try:
-            await self._tell(node, _Ask("", self.id, method, body))
+            await self._send(node, _Ask("", self.id, method, body))
         except EngineAwayError:
-            logger.debug("node %s couldn't be told %s", node, method)
+            logger.debug("node %s couldn't be sent the message %s", node, method)
 
     async def close(self) -> None:
-        """Answer nobody any more, and tell Redis that this node ends, while it is there."""
+        """Stop answering requests, and remove this node from Redis, unless Redis is away."""
         await self.pulse.close()
         await self._answering.end()
         if self._plane.breaker.is_open:
@@ -203,17 +203,17 @@ class RedisMembers(Members):
                 [self.id, self._link.keys.demand_channel],
             )
         except EngineAwayError as error:
-            logger.debug("Redis can't be told that this node ends: %s", error)
+            logger.debug("this node can't be removed from Redis: %s", error)
 
     def _hear(self, message: bytes) -> None:
-        """Take what was said on this node's channel."""
+        """Process a message on this node's channel."""
         self.pulse.hear()
         if message == PULSE:
             return
         try:
             said = _decode.decode(message)
         except msgspec.MsgspecError as error:
-            self._plane.unreadable.note("what another node asked or answered", error)
+            self._plane.unreadable.note("a message of another node", error)
             return
         match said:
             case _Ask() as ask:
@@ -232,14 +232,14 @@ class RedisMembers(Members):
             logger.exception("answering %s met a fault of ours", ask.method)
         if ask.id:
             try:
-                await self._tell(ask.sender, _Answer(ask.id, body))
+                await self._send(ask.sender, _Answer(ask.id, body))
             except EngineAwayError as error:
                 logger.debug("%s can't be answered: %s", ask.method, error)
 
-    async def _tell(self, node: str, message: _Ask | _Answer) -> bool:
-        """Publish on a node's channel; False: certainly nobody has heard it."""
+    async def _send(self, node: str, message: _Ask | _Answer) -> bool:
+        """Publish on a node's channel. False: certainly no node received it."""
         listeners = await self._link.call(
             "tell", [], [self._link.keys.node_channel(node), _encode(message)], again=True
         )
-        # In a Cluster, those of other nodes of Redis aren't counted.
+        # In a Cluster, subscribers at other nodes of Redis aren't counted.
         return bool(listeners) or self._link.is_cluster

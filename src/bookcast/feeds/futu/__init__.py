@@ -1,5 +1,5 @@
-"""Market data from Futu OpenD (moomoo OpenD), driven by what somebody wants."""
+"""The feed from Futu's or moomoo's OpenD. It subscribes the topics that are wanted."""
 
-from bookcast.feeds.futu.configured import futu_feed
+from bookcast.feeds.futu.factory import futu_feed
 
 __all__ = ["futu_feed"]

@@ -1,4 +1,4 @@
-"""What OpenD says of itself: whether it is logged in, the markets' hours, the account's rights."""
+"""The state that OpenD reports: its login, the markets' states, the account's rights."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from bookcast.feeds.futu.rights import (
     rights_of,
 )
 from bookcast.feeds.futu.schema import messages
-from bookcast.feeds.futu.states import SecurityStates
-from bookcast.model import Symbol, TradingSession
+from bookcast.feeds.futu.trading_states import SecurityStates
+from bookcast.model.market_data import TradingSession
+from bookcast.model.topics import Symbol
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ _LOGIN_EVENTS: Final = frozenset({4, 5, KICKED_OUT, 8, 9, 10, 11, 15})
 _READY: Final = 10
 
 CONVINCING: Final = 3
-"""So often OpenD has to say that it is logged in after it said that it no longer was."""
+"""After OpenD reported a lost login, it must report being logged in so many times."""
 
 TAKEN_BACK: Final = (
     "if another terminal took it over, OpenD takes it back once by itself (auto_hold_quote_right), "
@@ -40,13 +41,13 @@ TAKEN_BACK: Final = (
 
 
 class Account:
-    """The state of OpenD's account, as far as it told.
+    """The state of OpenD's account, as last reported.
 
     Attributes:
-        trouble: why OpenD can't give data although it is there; None when it can.
-        rights: what the account may see of each market, as ``Qot_Common.QotRight``.
-        notices: how often OpenD has told of its login unasked.
-        states: what each security's market does now.
+        trouble: why a connected OpenD can't supply data; None if it can.
+        rights: the account's right for each market, as ``Qot_Common.QotRight``.
+        notices: the number of notifications about the login.
+        states: the state of each security's market.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -61,27 +62,27 @@ class Account:
         self._fell_from: dict[str, int] = {}
 
     def take_global_state(self, s2c: Any) -> None:
-        """Take the answer to ``GetGlobalState``."""
+        """Store the answer to ``GetGlobalState``."""
         self.states.take_markets(s2c)
         before, self._logged_in = self._logged_in, s2c.qotLogined
         self._well = self._well + 1 if s2c.qotLogined else 0
         if not s2c.qotLogined:
             self.trouble = self.trouble or _program_trouble(s2c.programStatus)
         elif not before or self._well >= CONVINCING:
-            # It may have logged in again between two looks, and not have said so.
+            # It may have logged in again between two requests, without a notification.
             self.trouble = None
 
     @property
     def has_sf(self) -> bool:
-        """Whether the account has the SF right for Hong Kong, which limits books by securities."""
+        """Whether the account has Hong Kong's SF right, which limits books by securities."""
         return self.rights.get("HK stocks") == SF
 
     def take_user_info(self, s2c: Any) -> None:
-        """Take the answer to ``GetUserInfo``."""
+        """Store the answer to ``GetUserInfo``."""
         self._note_rights(rights_of(s2c))
 
     def take_notification(self, body: bytes) -> bool:
-        """Take a ``Notify``; tell whether what is subscribed should be looked at again."""
+        """Process a ``Notify``. Return whether the subscriptions should be checked at OpenD."""
         response = messages("Notify").Response()
         response.ParseFromString(body)
         news = response.s2c
@@ -110,7 +111,7 @@ class Account:
         return news.type in {_QUOTA, _USED_QUOTA}
 
     def disconnected(self) -> None:
-        """Nothing is known any more but the rights."""
+        """Forget all but the rights: the connection is lost."""
         self.trouble = None
         self._logged_in = False
         self._well = 0
@@ -118,17 +119,17 @@ class Account:
         self._lost_at.clear()
 
     def market(self, symbol: Symbol) -> MarketState:
-        """Return what a symbol's market does now."""
+        """Return the state of a symbol's market."""
         return self.states.state(symbol)
 
     def session(self, symbol: Symbol) -> TradingSession | None:
-        """Return the session that a symbol's market is in now."""
+        """Return the session of a symbol's market now, or None."""
         return self.market(symbol).session
 
     def lost_right(self, symbol: Symbol, heard_at: float) -> str | None:
-        """Return the right that was lost since the last data of a symbol, None if none was.
+        """Return, in words, the right lost since a symbol's last data; None if none was lost.
 
-        A symbol that still gets data has its right, whichever right its code seems to need.
+        A symbol that still gets data has its right, whichever right its code suggests.
         """
         market = market_of(symbol, self.rights)
         lost_at = self._lost_at.get(market)
@@ -138,7 +139,7 @@ class Account:
         return f"{missing}; {TAKEN_BACK}" if missing is not None else None
 
     def fewer_levels(self, symbol: Symbol) -> str | None:
-        """Return, in words, which right fell from many levels to one; None when it didn't."""
+        """Return, in words, that a symbol's right fell from many levels to one, or None."""
         market = market_of(symbol, self.rights)
         before = self._fell_from.get(market)
         if before is None:
@@ -162,7 +163,7 @@ class Account:
         self.rights.update(rights)
 
     def missing_right(self, symbol: Symbol) -> str | None:
-        """Return, in words, the right that the account lacks for a symbol, as its code tells."""
+        """Return, in words, the right that the account lacks for a symbol, by its code; or None."""
         return missing_right(symbol, self.rights)
 
 

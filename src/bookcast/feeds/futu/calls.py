@@ -1,6 +1,6 @@
-"""What bookcast asks of OpenD, byte for byte as the vendor's own package asks it.
+"""The requests to OpenD, byte for byte as the vendor's own package sends them.
 
-A test compares each of these with what futu-api sends for the same call.
+A test compares each request with the one that futu-api sends for the same call.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from bookcast.feeds.futu.markets import market_and_code
 from bookcast.feeds.futu.schema import messages
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 CLIENT_ID: Final = "bookcast"
 CLIENT_VERSION: Final = 300
@@ -18,13 +18,13 @@ NO_ENCRYPTION, AES_CBC = -1, 2
 """``Common.PacketEncAlgo``."""
 
 EXTENDED: Final = frozenset({2, 3})
-"""``Common.Session`` with hours before and after the market. Older OpenD knows but the flag."""
+"""``Common.Session`` with hours before and after the market. An older OpenD reads only a flag."""
 
 ADJUSTED: Final = 1
-"""``Qot_Common.RehabType``: earlier prices are adjusted for splits and dividends, as in pushes."""
+"""``Qot_Common.RehabType``: prices adjusted forward for splits and dividends, as in pushes."""
 
 MAX_PAST: Final = 1000
-"""OpenD gives no more candles or trades at once."""
+"""The maximum number of candles or trades in an answer of OpenD."""
 
 FIRMS: Final[Mapping[str, int]] = {
     "FUTUSECURITIES": 1,
@@ -35,10 +35,10 @@ FIRMS: Final[Mapping[str, int]] = {
     "FUTUMY": 6,
     "FUTUJP": 7,
 }
-"""``Trd_Common.SecurityFirm`` of the setting FUTU_SECURITY_FIRM, which has the vendor's names."""
+"""``Trd_Common.SecurityFirm`` by the values of the setting FUTU_SECURITY_FIRM."""
 
 MAX_SNAPSHOTS: Final = 400
-"""Securities in one request."""
+"""The maximum number of securities in one request."""
 
 
 class Call(NamedTuple):
@@ -50,9 +50,9 @@ class Call(NamedTuple):
 
 
 def name_firm(call: Call, firm: int) -> Call:
-    """Ask for the data of one broker of the group, in requests that name one.
+    """Return the call with a broker set, if its request has such a field.
 
-    Prices of cryptocurrencies differ by it. 0 leaves the choice to OpenD.
+    Prices of cryptocurrencies differ by broker. 0: OpenD chooses.
     """
     c2s = call.request.c2s
     if firm and "header" in c2s.DESCRIPTOR.fields_by_name and c2s.HasField("header"):
@@ -61,7 +61,7 @@ def name_firm(call: Call, firm: int) -> Call:
 
 
 def init_connect(*, encrypted: bool) -> Call:
-    """Begin a connection; the first thing to send."""
+    """Return the first request of a connection."""
     call = _call(1001, "InitConnect")
     c2s = call.request.c2s
     c2s.clientVer = CLIENT_VERSION
@@ -75,21 +75,21 @@ def init_connect(*, encrypted: bool) -> Call:
 
 
 def keep_alive(seconds: int) -> Call:
-    """Keep the connection alive. ``seconds``: now, since 1970."""
+    """Return a heartbeat. ``seconds``: the present time, in seconds since 1970."""
     call = _call(1004, "KeepAlive")
     call.request.c2s.time = seconds
     return call
 
 
 def global_state() -> Call:
-    """Ask for the markets' states, and whether OpenD is logged in."""
+    """Return a request for the markets' states, and whether OpenD is logged in."""
     call = _call(1002, "GetGlobalState")
     call.request.c2s.userID = 0
     return call
 
 
 def user_info() -> Call:
-    """Ask what the account may see, and for its quotas."""
+    """Return a request for the account's rights and quotas."""
     call = _call(1005, "GetUserInfo")
     call.request.c2s.flag = 0
     return call
@@ -98,16 +98,16 @@ def user_info() -> Call:
 def subscribe(
     symbols: Iterable[Symbol], subtype: int, *, session: int = 0, detailed: bool = False
 ) -> Call:
-    """Ask to be pushed a kind of data, beginning with the newest known.
+    """Return a subscription to pushes of a kind of data. OpenD first pushes the newest it has.
 
     ``session`` (``Common.Session``): which hours of US stocks count in candles, trades and time
-    frames. ``detailed``: with the single orders of a book, where the account has the right.
+    frames. ``detailed``: books with single orders, where the account has the right.
     """
     return _subscription(symbols, subtype, wanted=True, session=session, detailed=detailed)
 
 
 def unsubscribe(symbols: Iterable[Symbol], subtype: int) -> Call:
-    """Ask to be pushed a kind of data no more."""
+    """Return the request that ends a subscription."""
     return _subscription(symbols, subtype, wanted=False)
 
 
@@ -131,14 +131,14 @@ def _subscription(
 
 
 def subscriptions() -> Call:
-    """Ask what all connections of the account have subscribed, and what is left of the quota."""
+    """Return a request for the subscriptions of all connections of the account, and the quota."""
     call = _call(3003, "Qot_GetSubInfo")
     call.request.c2s.isReqAllConn = True
     return call
 
 
 def candles(symbol: Symbol, kind: int, count: int) -> Call:
-    """Ask for the newest candles of a symbol whose candles are subscribed."""
+    """Return a request for the newest candles of a symbol. They must be subscribed."""
     call = _market_call(3006, "Qot_GetKL")
     c2s = call.request.c2s
     c2s.security.market, c2s.security.code = market_and_code(symbol)
@@ -149,7 +149,7 @@ def candles(symbol: Symbol, kind: int, count: int) -> Call:
 
 
 def trades(symbol: Symbol, count: int) -> Call:
-    """Ask for the newest trades of a symbol whose trades are subscribed."""
+    """Return a request for the newest trades of a symbol. They must be subscribed."""
     call = _market_call(3010, "Qot_GetTicker")
     c2s = call.request.c2s
     c2s.security.market, c2s.security.code = market_and_code(symbol)
@@ -158,21 +158,21 @@ def trades(symbol: Symbol, count: int) -> Call:
 
 
 def snapshots(symbols: Iterable[Symbol]) -> Call:
-    """Ask for the newest quotes of symbols that needn't be subscribed. 60 times in 30 s."""
+    """Return a request for snapshots of symbols, subscribed or not. OpenD allows 60 in 30 s."""
     call = _market_call(3203, "Qot_GetSecuritySnapshot")
     _name(call.request.c2s.securityList, symbols)
     return call
 
 
 def market_states(symbols: Iterable[Symbol]) -> Call:
-    """Ask what the markets of some securities do now. At most 400 symbols, 10 times in 30 s."""
+    """Return a request for the market states of up to 400 securities. OpenD allows 10 in 30 s."""
     call = _market_call(3223, "Qot_GetMarketState")
     _name(call.request.c2s.securityList, symbols)
     return call
 
 
 def securities(market: int, kind: int) -> Call:
-    """Ask for all securities of one kind (``Qot_Common.SecurityType``) in one market."""
+    """Return a request for all securities of a kind (``Qot_Common.SecurityType``) in a market."""
     call = _market_call(3202, "Qot_GetStaticInfo")
     c2s = call.request.c2s
     c2s.market, c2s.secType = market, kind
@@ -180,7 +180,7 @@ def securities(market: int, kind: int) -> Call:
 
 
 def security(symbol: Symbol) -> Call:
-    """Ask what is always true of one security, which needn't be in a list."""
+    """Return a request for the static data of one security, in a list or not."""
     call = securities(market=0, kind=0)
     _name(call.request.c2s.securityList, [symbol])
     return call
@@ -191,7 +191,7 @@ def _call(protocol: int, name: str) -> Call:
 
 
 def _market_call(protocol: int, name: str) -> Call:
-    """Return a request for market data, of whichever broker of the group OpenD chooses."""
+    """Return a request for market data, from the broker that OpenD chooses."""
     call = _call(protocol, name)
     call.request.c2s.header.securityFirm = 0
     return call

@@ -1,8 +1,9 @@
-"""A symbol's candles of one period from OpenD, which doesn't say when one is final.
+"""Puts a symbol's candles of one period from OpenD in order, and decides when one is final.
 
-The next one says so, or the end of its session. OpenD dates candles of minutes and hours by their
-end: the documents' samples begin at 09:31. How it dates those of days and more isn't proven: by the
-first day of their period, the last one, or the newest. The model dates all by their beginning.
+OpenD doesn't report that. A candle is final when the next one comes, or when its session has ended.
+OpenD dates candles of minutes and hours by their end: the documents' samples begin at 09:31. How it
+dates those of days and longer periods isn't verified: by the first day of the period, the last one,
+or the newest. The model dates all by their beginning.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import msgspec
 
 from bookcast.feeds.futu.decode import given, moment, number, price, volume
 from bookcast.feeds.futu.hours import Calendar, period_date
-from bookcast.model import Candle, Data, Publication, Topic
-from bookcast.numbers import bounds, whole
+from bookcast.model.market_data import Candle, Data
+from bookcast.model.numbers import bounds, whole
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Publication
 
 LENGTHS: Final[Mapping[str, int]] = {
     "1m": 1,
@@ -31,7 +34,7 @@ LENGTHS: Final[Mapping[str, int]] = {
     "3h": 180,
     "4h": 240,
 }
-"""Minutes of the periods that are dated by their end."""
+"""The minutes of the periods that OpenD dates by their end."""
 
 KINDS: Final[Mapping[str, int]] = {
     "1m": 1,
@@ -55,24 +58,24 @@ KINDS: Final[Mapping[str, int]] = {
 PERIODS: Final = {kind: period for period, kind in KINDS.items()}
 
 KEPT: Final = 16
-"""So many final candles are kept of a series, to notice when OpenD corrects one."""
+"""So many final candles are stored per series, to detect corrections by OpenD."""
 
 ONE_DAY: Final = timedelta(days=1)
 
 Line = tuple[float, Any]
-"""A ``Qot_Common.KLine`` under its label: the time that OpenD dates it by."""
+"""A label and its ``Qot_Common.KLine``. The label is the time by which OpenD dates the candle."""
 
 
 class CandleSeries:
-    """The candles of one topic. Feed it ``Qot_Common.KLine``; publish what it gives.
+    """The candles of one topic. It takes ``Qot_Common.KLine`` and returns publications.
 
-    While ``filling``, nothing is published: the newest candles have been asked for.
+    While ``filling``, nothing is published: the answer with the newest candles is awaited.
 
     Attributes:
-        forming: the candle that isn't final yet, None when there is none.
-        label: how OpenD dates the newest candle.
-        since_ms: when the first of the forming candle came.
-        changed_ms: when it changed last.
+        forming: the candle that isn't final yet; None if there is none.
+        label: OpenD's time of the newest candle.
+        since_ms: when the first update of the forming candle arrived.
+        changed_ms: when the forming candle last changed.
     """
 
     def __init__(self, topic: Topic, us_session: int = 0) -> None:
@@ -82,7 +85,7 @@ class CandleSeries:
         self.minutes = LENGTHS.get(topic.variant, 0)
         self.forming: Candle | None = None
         self.label = self.since_ms = self.changed_ms = 0.0
-        # When the newest candle began, and when each one did that OpenD spoke of lately.
+        # The beginning of the newest candle, and the beginnings of recent candles by label.
         self._began = 0.0
         self._beginnings: dict[float, float] = {}
         self._label_is_estimated = False
@@ -93,12 +96,12 @@ class CandleSeries:
         self.filling = False
 
     def begin(self) -> None:
-        """A subscription begins: candles may have been missed."""
+        """Note that a subscription begins: candles may have been missed."""
         self.filling = True
         self._waiting.clear()
 
     def go_on_after(self, past: Iterable[Data]) -> None:
-        """Go on with the candle that another node's feed published last."""
+        """Continue after the candles that another node's feed published."""
         for data in past:
             if not isinstance(data, Candle):
                 continue
@@ -108,16 +111,16 @@ class CandleSeries:
             if data.time < self._began or (data.time == self._began and self.forming is None):
                 continue
             if data.time > self._began:
-                # OpenD's own label may be another one, for instance on a short day.
+                # OpenD's own label may differ, for instance on a short day.
                 self.label = self.calendar.end(data.time, self.minutes)
                 self._label_is_estimated = bool(self.minutes)
             self._began = data.time
             self.forming = None if data.final else data
 
     def push(self, lines: Iterable[Any], received_ms: float) -> list[Publication]:
-        """Take candles that OpenD pushed, and give what is to be published now."""
+        """Process candles that OpenD pushed, and return what to publish now."""
         if self.filling:
-            # Of each candle the newest state: there can't be many.
+            # Only the newest state of each candle waits, so there are few.
             self._waiting.update(
                 (label, (line, received_ms)) for label, line in self._by_label(lines)
             )
@@ -128,20 +131,23 @@ class CandleSeries:
         return self._take(pushed, received_ms)
 
     def fill(self, lines: Iterable[Any], received_ms: float) -> list[Publication]:
-        """Take the newest candles, asked for, none if OpenD didn't say; then what was pushed."""
+        """Process the newest candles, as requested, then the waiting pushes.
+
+        ``lines`` is empty if OpenD didn't answer.
+        """
         self.filling = False
         asked = self._by_label(lines)
         first, self._begun = not self._begun, True
         if self.has_known:
             self._check_continuity(asked)
-        published = self._take(asked, received_ms, past=first)
+        published = self._take(asked, received_ms, backfill=first)
         for label, (line, pushed_ms) in sorted(self._waiting.items(), key=lambda item: item[0]):
             published += self._take([(label, line)], pushed_ms)
         self._waiting.clear()
         return published
 
     def end(self, now_ms: float) -> list[Publication]:
-        """End the forming candle, since its session has ended; what comes later corrects it."""
+        """Make the forming candle final: its session has ended. Later changes are corrections."""
         if self.forming is None or self.filling or self._interrupted:
             return []
         final = msgspec.structs.replace(self.forming, final=True)
@@ -152,12 +158,12 @@ class CandleSeries:
     def _check_continuity(self, lines: list[Line]) -> None:
         self._interrupted = False
         if not lines or self._begin(*lines[0]) > self._began:
-            # What became of the candle that was forming isn't known.
+            # The final state of the forming candle is unknown.
             self.forming, self._broken = None, True
 
     @property
     def has_known(self) -> bool:
-        """Whether any candle ever came."""
+        """Whether any candle is known."""
         return bool(self.label)
 
     @property
@@ -166,11 +172,11 @@ class CandleSeries:
         return self.filling and bool(self._waiting)
 
     def interrupt(self) -> None:
-        """OpenD has lost its own servers: candles may be missed."""
+        """Note that OpenD has lost its own servers: candles may be missing."""
         self._interrupted = self.has_known
 
     def lose(self) -> None:
-        """Some candles were given up: the next one begins anew."""
+        """Note that candles were dropped: the next one begins a new epoch."""
         self._broken = True
 
     def _by_label(self, lines: Iterable[Any]) -> list[Line]:
@@ -183,7 +189,7 @@ class CandleSeries:
         )
 
     def _take(
-        self, lines: list[Line], received_ms: float, *, past: bool = False
+        self, lines: list[Line], received_ms: float, *, backfill: bool = False
     ) -> list[Publication]:
         published: list[Publication] = []
         shown, corrected_older = self.forming, False
@@ -198,14 +204,14 @@ class CandleSeries:
                 if self.forming is not None:
                     final = msgspec.structs.replace(self.forming, final=True)
                     self._keep(final)
-                    published.append(self._publication(final, received_ms, past=past))
+                    published.append(self._publication(final, received_ms, backfill=backfill))
                 self._began, self.forming, self.since_ms = begin, None, received_ms
             self.label, self._label_is_estimated = label, False
             candle = _candle(line, begin, self.forming)
             if candle != self.forming:
                 self.forming, self.changed_ms = candle, received_ms
-        # OpenD sends the newest one again when it is subscribed. After a corrected one it is
-        # published again, since the newest state of a topic is what was published last.
+        # OpenD sends the newest candle again at each subscription. After a correction it is
+        # published again, because the last publication counts as the topic's newest state.
         if self.forming is not None and (self.forming != shown or self._broken or published):
             published.append(self._publication(self.forming, received_ms))
         elif corrected_older:
@@ -214,7 +220,7 @@ class CandleSeries:
         return published
 
     def _begin(self, label: float, line: Any) -> float:
-        """Return when a candle began; once that was said, it stays so."""
+        """Return the beginning of a candle. It doesn't change once it has been published."""
         begin = self._beginnings.get(label)
         if begin is None:
             begin = self._reckon(label) if self.minutes else self._first_day(label, line)
@@ -224,9 +230,10 @@ class CandleSeries:
         return begin
 
     def _reckon(self, label: float) -> float:
-        """Count a candle's minutes of trading back, though not past the end of the one before.
+        """Return a candle's beginning: its minutes of trading before its label.
 
-        One may be shorter: before a break, or at the end of a session.
+        It is never before the end of the candle before it: a candle may be shorter, before a break
+        or at the end of a session.
         """
         begin = self.calendar.begin(label, self.minutes)
         if self._label_is_estimated and begin <= self._began < label <= self.label:
@@ -236,9 +243,9 @@ class CandleSeries:
         return begin
 
     def _first_day(self, label: float, line: Any) -> float:
-        """Return midnight of the first day of a period, whichever day of it OpenD names.
+        """Return midnight of the first day of the period, whichever of its days OpenD names.
 
-        As text, if that is the label's: it names the day in market time.
+        The text of the label is used if it agrees with the label: it has the day in market time.
         """
         labelled = day = self.calendar.date_of(label)
         with contextlib.suppress(ValueError):
@@ -248,10 +255,10 @@ class CandleSeries:
         return self.calendar.at(period_date(self.period, day))
 
     def _corrected(self, begin: float, line: Any) -> Candle | None:
-        """Return a candle that was final as OpenD tells it now; None when nothing changed."""
+        """Return the correction of a final candle; None if nothing changed."""
         final = self._finals.get(begin)
         if final is None:
-            return None  # too old to know what was said of it
+            return None  # too old: what was published isn't stored any more
         line_now = _candle(line, begin, final)
         candle = msgspec.structs.replace(line_now, final=True, revised=True)
         if candle == msgspec.structs.replace(final, revised=True):
@@ -265,19 +272,19 @@ class CandleSeries:
             del self._finals[min(self._finals)]
 
     def _publication(
-        self, candle: Candle, received_ms: float, *, past: bool = False
+        self, candle: Candle, received_ms: float, *, backfill: bool = False
     ) -> Publication:
-        resumes, self._broken = self._broken, False
-        return Publication(self._topic, candle, None, received_ms, past=past, resumes=resumes)
+        breaks, self._broken = self._broken, False
+        return Publication(self._topic, candle, None, received_ms, backfill=backfill, breaks=breaks)
 
 
 def _holds_something(line: Any) -> bool:
-    """Return whether a candle has more than a time."""
+    """Return whether a candle has more than its time."""
     return not line.isBlank and bool(line.HasField("closePrice"))
 
 
 def _candle(line: Any, begin: float, before: Candle | None) -> Candle:
-    """Read a candle; OpenD leaves the close before it out, or says 0, at times."""
+    """Return the candle of a line. OpenD sometimes omits the previous close, or sends 0."""
     prev_close = price(line.lastClosePrice)
     opened, closed = number(line.openPrice), number(line.closePrice)
     high, low = bounds(number(line.highPrice), number(line.lowPrice), (opened, closed))

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any, Final, Literal
 
 from bookcast import backoff
@@ -19,9 +19,7 @@ from bookcast.feeds.base import Feed, FeedStatus, Publish
 from bookcast.feeds.futu import link
 from bookcast.feeds.futu.account import NOTIFY, Account
 from bookcast.feeds.futu.directory import Directory
-from bookcast.feeds.futu.endings import TURN_SECONDS
 from bookcast.feeds.futu.endpoints import Endpoint, resolve
-from bookcast.feeds.futu.hints import hints
 from bookcast.feeds.futu.inbox import Inbox
 from bookcast.feeds.futu.link import Link, Lost
 from bookcast.feeds.futu.market_watch import MarketWatch
@@ -30,8 +28,12 @@ from bookcast.feeds.futu.pushes import Pushes
 from bookcast.feeds.futu.quota import Pools, in_words, units_of
 from bookcast.feeds.futu.subscriber import Subscriber
 from bookcast.feeds.futu.subscriptions import SubscriptionPlanner
+from bookcast.feeds.futu.symbol_hints import hints
+from bookcast.feeds.futu.times import FutuTimes
 from bookcast.feeds.futu.topics import SUBTYPES, not_asked_for, request_group
-from bookcast.model import Data, Security, Supply, Symbol, Topic
+from bookcast.model.feed_state import FeedState, Security
+from bookcast.model.market_data import Data
+from bookcast.model.topics import Symbol, Topic
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +49,7 @@ MAX_THROWS: Final = 10
 """So many times in a row is forgiven."""
 
 ATTEMPTS: Final = 5
-ATTEMPT_SECONDS: Final = 1.0
-"""So often, and after so long each time, an OpenD that doesn't answer is tried beside."""
-
-FIRST_PUSH_SECONDS: Final = 5.0
-"""What OpenD has of a topic, or what is traded although its market is said to be closed, comes
-within this after it was subscribed."""
+"""So often an OpenD that doesn't answer is tried beside."""
 
 MAX_FOUND: Final = 50
 """So many securities a search gives at most."""
@@ -71,6 +68,7 @@ class FutuFeed(Feed):
         session: which hours of US stocks count, as ``Common.Session``.
         detailed: ask for the single orders of a book.
         firm: the broker whose data are asked for, as in calls.FIRMS; 0 leaves that to OpenD.
+        times: how often OpenD is asked for what, and how long it may take.
     """
 
     name = "futu"
@@ -87,12 +85,14 @@ class FutuFeed(Feed):
         session: int = 0,
         detailed: bool = False,
         firm: int = 0,
+        times: FutuTimes | None = None,
     ) -> None:
         super().__init__(publish)
         self._endpoints = tuple(endpoints)
         self._key = key
         self._account = Account()
         self._firm = firm
+        self._times = times or FutuTimes()
         self._planner = SubscriptionPlanner(
             min_subscription_seconds,
             linger_seconds=linger_seconds,
@@ -102,7 +102,9 @@ class FutuFeed(Feed):
             random=random.random,
         )
         self._inbox = Inbox()
-        self._pushes = Pushes(self._inbox, self._account.market, us_session=session)
+        self._pushes = Pushes(
+            self._inbox, self._account.market, us_session=session, times=self._times
+        )
         self._directory = Directory()
         self._subscriber = Subscriber(
             self._planner, self._pushes, self._account, session=session, detailed=detailed
@@ -135,41 +137,41 @@ class FutuFeed(Feed):
     def _asks_for(self, topic: Topic) -> bool:
         return self.serves(topic) and not_asked_for(topic) is None
 
-    def supply(self, topic: Topic) -> Supply:
+    def supply(self, topic: Topic) -> FeedState:
         """Return how OpenD supplies a topic, or why it doesn't."""
         if (why := not_asked_for(topic)) is not None:
-            return Supply(self.name, "pending", why, refusal=why, only_published=True)
+            return FeedState(self.name, "pending", why, refusal=why, only_published=True)
         return self._cut_off() or self._without(topic) or self._with(topic)
 
-    def _cut_off(self) -> Supply | None:
+    def _cut_off(self) -> FeedState | None:
         """Return why OpenD supplies nothing at all, None if it does."""
         match self._state:
             case "connected" if self._account.trouble is None:
                 return None
             case "connected":
-                return Supply(self.name, "feed_down", self._account.trouble)
+                return FeedState(self.name, "feed_down", self._account.trouble)
             case "starting":
-                return Supply(self.name, "pending", "connecting to OpenD")
+                return FeedState(self.name, "pending", "connecting to OpenD")
             case _:
-                return Supply(self.name, "feed_down", self._detail or "the feed has stopped")
+                return FeedState(self.name, "feed_down", self._detail or "the feed has stopped")
 
-    def _without(self, topic: Topic) -> Supply | None:
+    def _without(self, topic: Topic) -> FeedState | None:
         """Return what a topic waits for, None if it is subscribed."""
         if topic in self._planner.refusals and not self._subscriber.is_learning_rights:
             reason = self._subscriber.reason(topic)
             if (every_seconds := self._poller.every_seconds(topic)) is not None:
                 state, why = self._trading(topic) or ("live", f"OpenD doesn't push it: {reason}")
-                return Supply("snapshot", state, why, every_seconds * 1000, refusal=reason)
+                return FeedState("snapshot", state, why, every_seconds * 1000, refusal=reason)
             lacks_right = self._account.missing_right(topic.symbol) is not None
             meant = hints(topic.symbol, may_exist=lacks_right)
-            refused = Supply(self.name, "pending", f"OpenD refuses it: {reason}", refusal=reason)
+            refused = FeedState(self.name, "pending", f"OpenD refuses it: {reason}", refusal=reason)
             return refused._replace(did_you_mean=meant)
         now = asyncio.get_running_loop().time()
         quota = self._planner.quota(topic, now)
         if quota is not None:
-            return Supply(self.name, "pending", in_words(quota), quota=quota)
+            return FeedState(self.name, "pending", in_words(quota), quota=quota)
         if (waits := self._planner.waits_to_be_read(topic, now)) is not None:
-            return Supply(self.name, "pending", waits[1], quota=waits[0])
+            return FeedState(self.name, "pending", waits[1], quota=waits[0])
         if topic not in self._planner.held:
             asked = self._planner.is_wanted(topic)
             why = (
@@ -177,18 +179,18 @@ class FutuFeed(Feed):
                 if asked
                 else "OpenD isn't asked for it: nobody wants it"
             )
-            return Supply(self.name, "pending", why)
+            return FeedState(self.name, "pending", why)
         return None
 
-    def _with(self, topic: Topic) -> Supply:
+    def _with(self, topic: Topic) -> FeedState:
         """Return how a subscribed topic is traded."""
         heard_at = self._pushes.rhythm.heard_at(topic) or 0.0
         if (right := self._account.lost_right(topic.symbol, heard_at)) is not None:
-            return Supply(self.name, "feed_down", f"OpenD can't push it any more: {right}")
+            return FeedState(self.name, "feed_down", f"OpenD can't push it any more: {right}")
         if (trading := self._trading(topic)) is not None:
-            return Supply(self.name, *trading)
+            return FeedState(self.name, *trading)
         fewer = self._account.fewer_levels(topic.symbol) if topic.channel == "orderbook" else None
-        return Supply(self.name, reason=fewer)
+        return FeedState(self.name, reason=fewer)
 
     def _trading(self, topic: Topic) -> tuple[Literal["halted", "closed"], str] | None:
         """Return why a topic isn't traded now; None when it may be.
@@ -202,7 +204,8 @@ class FutuFeed(Feed):
         if closed is None or not self._pushes.rhythm.is_quiet(topic):
             return None
         since = self._planner.held_since(topic)
-        if since is not None and asyncio.get_running_loop().time() < since + FIRST_PUSH_SECONDS:
+        now = asyncio.get_running_loop().time()
+        if since is not None and now < since + self._times.first_push_seconds:
             return None
         return "closed", closed
 
@@ -317,10 +320,14 @@ class FutuFeed(Feed):
         attempts: set[asyncio.Task[Link]] = set()
         try:
             for _ in range(ATTEMPTS):
-                connecting = link.connect(address, port, self._take, self._key, self._firm)
+                connecting = link.connect(
+                    address, port, self._take, self._key, firm=self._firm, times=self._times
+                )
                 attempts.add(asyncio.create_task(connecting))
                 done, attempts = await asyncio.wait(
-                    attempts, timeout=ATTEMPT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    attempts,
+                    timeout=self._times.attempt_seconds,
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
                 if done:
                     first, *others = done
@@ -339,16 +346,16 @@ class FutuFeed(Feed):
             await self._subscriber.begin(opened)
             self._state, self._detail = "connected", None
             logger.info("connected to OpenD at %s", endpoint)
-            async with asyncio.TaskGroup() as tasks:
-                for part in (
-                    self._subscriber.run(opened),
-                    self._subscriber.check(opened),
-                    self._market_watch.run(opened),
-                    self._poller.run(opened),
-                    self._end_sessions(),
-                    self._wait_for_the_end(opened),
+            async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+                for periodic in (
+                    *self._market_watch.periodics(opened),
+                    *self._poller.periodics(opened),
+                    opened.periodic(self._end_sessions, self._times.endings_seconds, "endings"),
                 ):
-                    tasks.create_task(part)
+                    periodic.start()
+                    stack.push_async_callback(periodic.close)
+                tasks.create_task(self._subscriber.run(opened))
+                tasks.create_task(self._wait_for_the_end(opened))
         except* Lost as group:
             raise _first(group) from None
         finally:
@@ -360,17 +367,15 @@ class FutuFeed(Feed):
     async def _wait_for_the_end(self, opened: Link) -> None:
         raise Lost(await asyncio.shield(opened.lost))
 
-    async def _end_sessions(self) -> None:
-        while True:
-            await asyncio.sleep(TURN_SECONDS)
-            self._pushes.end_sessions(self._planner.held)
+    async def _end_sessions(self, _opened: Link) -> None:
+        self._pushes.end_sessions(self._planner.held)
 
     def _take(self, protocol: int, body: bytes) -> None:
         if protocol == NOTIFY:
             rights = dict(self._account.rights)
             with self._noting_trouble():
                 if self._account.take_notification(body):
-                    self._subscriber.look.set()
+                    self._subscriber.check()
             if self._account.rights != rights:
                 self._planner.retry_refused(asyncio.get_running_loop().time())
         else:

@@ -1,8 +1,8 @@
-"""From OpenD's messages to the model: books, brokers, time frames, and the numbers of all.
+"""Decodes OpenD's messages into values of the model: books, brokers, time frames, numbers.
 
-Sizes and volumes are in shares or contracts; where OpenD gives a precise one with a fraction
-(``hpVolume``: crypto, fractional shares), that one counts. Prices and turnovers are in the symbol's
-currency. OpenD's times are seconds since 1970, ours milliseconds.
+Sizes and volumes are in shares or contracts. Where OpenD has a precise one with a fraction
+(``hpVolume``: crypto, fractional shares), that one is used. Prices and turnovers are in the
+symbol's currency. OpenD's times are seconds since 1970, ours milliseconds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from bookcast.feeds.futu.hours import MINUTE_MS
 from bookcast.feeds.futu.markets import TIME_ZONES
-from bookcast.model import (
+from bookcast.model.market_data import (
     MAX_NUMBER,
     MAX_TIME_MS,
     Book,
@@ -24,23 +24,23 @@ from bookcast.model import (
     DetailedLevel,
     Level,
     Order,
-    Symbol,
     TimePoint,
 )
-from bookcast.numbers import Number, whole
+from bookcast.model.numbers import Number, whole
+from bookcast.model.topics import Symbol
 
 ODD_LOT: Final = 1
-"""``orderBookType`` of a book of odd lots, which shares its message with the usual one."""
+"""``orderBookType`` of a book of odd lots. Its message is the same as that of other books."""
 
 
 _YEARS: Final = range(1800, 9000)
-"""What no calendar has trouble with; times beyond are nonsense."""
+"""Years that every calendar can handle. Times outside them are invalid."""
 _LATEST_MS: Final = datetime(_YEARS.stop, 1, 1, tzinfo=UTC).timestamp() * 1000
 
 
 def milliseconds(seconds: float) -> float | None:
-    """Return a time of OpenD's in milliseconds since 1970; None for 0, which means unknown."""
-    # As float64 they carry noise below the microsecond, which nobody needs to read.
+    """Return a time of OpenD in milliseconds since 1970; None for 0, which means unknown."""
+    # A float64 has rounding noise below the microsecond.
     ms = round(seconds * 1000, 3)
     return ms if 0 < ms <= MAX_TIME_MS else None
 
@@ -48,7 +48,7 @@ def milliseconds(seconds: float) -> float | None:
 def moment(message: Any, symbol: Symbol) -> float | None:
     """Return the time of a trade, a candle or a minute: its timestamp, or else its text.
 
-    The text is in the market's own time. None: there is no time, or an impossible one.
+    The text is in the market's own time. None: there is no time, or an invalid one.
     """
     if message.timestamp > 0:
         ms = milliseconds(message.timestamp)
@@ -66,12 +66,12 @@ def _read_time(text: str, zone: str) -> float | None:
 
 
 def book_time(s2c: Any) -> float | None:
-    """Return when Futu got a book from the exchange."""
+    """Return when Futu received a book from the exchange, in ms since 1970."""
     return milliseconds(max(s2c.svrRecvTimeBidTimestamp, s2c.svrRecvTimeAskTimestamp))
 
 
 def book(s2c: Any) -> Book:
-    """Read a ``Qot_UpdateOrderBook.S2C``."""
+    """Return the book of a ``Qot_UpdateOrderBook.S2C``."""
     return Book.of(
         bids=_side(s2c.orderBookBidList, highest_first=True),
         asks=_side(s2c.orderBookAskList, highest_first=False),
@@ -79,14 +79,14 @@ def book(s2c: Any) -> Book:
 
 
 def snapshot_book(basic: Any) -> Book:
-    """Make a book of the one level that a ``SnapshotBasicData`` has on each side."""
+    """Return a book with the one level that a ``SnapshotBasicData`` has on each side."""
     bid_size = basic.hpBidVol if basic.HasField("hpBidVol") else basic.bidVol
     ask_size = basic.hpAskVol if basic.HasField("hpAskVol") else basic.askVol
     return Book.of(_top(basic.bidPrice, bid_size), _top(basic.askPrice, ask_size))
 
 
 def brokers(s2c: Any) -> Brokers:
-    """Read a ``Qot_UpdateBroker.S2C``."""
+    """Return the broker queues of a ``Qot_UpdateBroker.S2C``."""
     bids, asks = (
         tuple(_broker(broker) for broker in side) for side in (s2c.brokerBidList, s2c.brokerAskList)
     )
@@ -94,7 +94,7 @@ def brokers(s2c: Any) -> Brokers:
 
 
 def _broker(broker: Any) -> Broker:
-    """Read a ``Qot_Common.Broker``; accounts with the SF right get each one's order as well."""
+    """Return a ``Qot_Common.Broker``. With the SF right it has its order too."""
     return Broker(
         identity(broker.id),
         broker.name,
@@ -105,10 +105,10 @@ def _broker(broker: Any) -> Broker:
 
 
 def time_point(point: Any, symbol: Symbol) -> TimePoint | None:
-    """Read a ``Qot_Common.TimeShare``; None for one that holds a time only.
+    """Return the minute of a ``Qot_Common.TimeShare``; None if it has only a time.
 
-    OpenD dates a minute by its end, as it does candles: its samples of the night begin at 20:01. It
-    says an average of 0 where there is none, for instance of options.
+    OpenD dates a minute by its end, like candles: its samples of the night begin at 20:01. An
+    average of 0 means that there is none, for instance for options.
     """
     end = moment(point, symbol)
     if point.isBlank or end is None or not point.HasField("price"):
@@ -124,20 +124,20 @@ def time_point(point: Any, symbol: Symbol) -> TimePoint | None:
 
 
 def volume(message: Any) -> Number:
-    """Return the volume of a message, the precise one if it has that."""
+    """Return the volume of a message, the precise one if there is one."""
     return number(message.hpVolume if message.HasField("hpVolume") else message.volume)
 
 
 def given(message: Any, field: str) -> Number | None:
-    """Return an optional number of a message, None where it isn't set; a 0 that is set is one."""
+    """Return an optional number of a message; None if it isn't set. A 0 that is set counts."""
     value = getattr(message, field)
-    # Written so that NaN fails as well.
+    # The comparison is false for NaN too.
     known = message.HasField(field) and -MAX_NUMBER < value < MAX_NUMBER
     return whole(value) if known else None
 
 
 def number(value: float) -> Number:
-    """Return a number, whole ones as integers; 0 for one that isn't finite or is too large."""
+    """Return a number, a whole one as an integer; 0 if it isn't finite or is too large."""
     return whole(value) if -MAX_NUMBER < value < MAX_NUMBER else 0
 
 
@@ -147,7 +147,7 @@ def identity(value: int) -> int | str:
 
 
 def price(value: float) -> Number | None:
-    """Return a price, None where OpenD has none: it says 0 then."""
+    """Return a price; None for 0, which means that OpenD has none."""
     return number(value) or None
 
 
@@ -165,7 +165,7 @@ def _side(levels: Iterable[Any], *, highest_first: bool) -> tuple[Level, ...]:
         precise = level.HasField("hpVolume")
         size = level.hpVolume if precise else level.volume
         at = level.price
-        # Written so that NaN fails as well. A price of 0 is none: orders at market have no level.
+        # The comparisons are false for NaN too. A price of 0 means a market order: no level.
         if not (0 < size < MAX_NUMBER and at and -MAX_NUMBER < at < MAX_NUMBER):
             continue
         if precise:
@@ -188,7 +188,7 @@ def _side(levels: Iterable[Any], *, highest_first: bool) -> tuple[Level, ...]:
 
 
 def repaired(levels: list[Level], *, highest_first: bool) -> tuple[Level, ...]:
-    """Sort a side and join levels of one price: no reader can make sense of two of them."""
+    """Return a side sorted, with levels of the same price joined: readers expect one per price."""
     joined: dict[float, Level] = {}
     for level in levels:
         same = joined.get(level.price)

@@ -14,26 +14,16 @@ from typing import Any, Final, NamedTuple
 
 from bookcast.errors import InvalidInput
 from bookcast.feeds.futu import calls
-from bookcast.feeds.futu.hints import hints
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered
 from bookcast.feeds.futu.markets import MARKETS, symbol_of
-from bookcast.model import FUTURES_OF_HK, Security, Symbol, TradingSession, parse_symbol
-from bookcast.numbers import Number, whole
+from bookcast.feeds.futu.symbol_hints import hints
+from bookcast.model.feed_state import Security
+from bookcast.model.market_data import TradingSession
+from bookcast.model.numbers import Number, whole
+from bookcast.model.topics import FUTURES_OF_HK, Symbol, parse_symbol
 
 logger = logging.getLogger(__name__)
 
-KEPT_SECONDS: Final = 12 * 3600.0
-"""Lists change over night."""
-
-RETRY_SECONDS: Final = 60.0
-"""A list that OpenD didn't give is asked for again after this long."""
-
-LIST_SECONDS: Final = 10.0
-SEARCH_SECONDS: Final = 2.0
-"""No search waits longer for lists."""
-
-LOOKUP_SECONDS: Final = 1.0
-SNAPSHOT_SECONDS: Final = 1.0
 SLICE: Final = 500
 """So many entries are read before the event loop gets its turn."""
 
@@ -138,13 +128,13 @@ class Directory:
                 task = asyncio.create_task(self._fetch(opened, market))
                 self._fetching[market] = task
         if fetching := [self._fetching[m] for m in markets if m in self._fetching]:
-            await asyncio.wait(fetching, timeout=SEARCH_SECONDS)
+            await asyncio.wait(fetching, timeout=opened.times.search_seconds)
         return [entry for m in markets if m in self._lists for entry in self._lists[m].entries]
 
     async def _fetch(self, opened: Link, market: str) -> None:
         """Fetch a market's list; one that OpenD doesn't give is asked for again later."""
         entries: list[_Entry] = []
-        kept = KEPT_SECONDS
+        kept = opened.times.lists_seconds
         if market not in self._lists:
             # What is there already is found while longer lists are still on their way.
             self._lists[market] = _List(0.0, entries)
@@ -152,14 +142,14 @@ class Directory:
             for number in LISTED.get(market, EVERYWHERE):
                 try:
                     call = calls.securities(MARKETS[market], number)
-                    answer = await opened.request(call, seconds=LIST_SECONDS)
+                    answer = await opened.request(call, seconds=opened.times.list_seconds)
                 except Refused as refusal:
                     logger.debug("no list of the %ss of %s: %s", KINDS[number], market, refusal)
                     continue
                 entries += await _entries(answer.staticInfoList)
         except (Unanswered, Lost) as error:
             logger.debug("no list of %s: %s", market, error)
-            kept = RETRY_SECONDS
+            kept = opened.times.lists_retry_seconds
         finally:
             del self._fetching[market]
         self._lists[market] = _List(asyncio.get_running_loop().time() + kept, entries)
@@ -183,7 +173,8 @@ class Directory:
         self._asked.append(now)
         found: list[_Entry] = []
         try:
-            answer = await opened.request(calls.security(symbol), seconds=LOOKUP_SECONDS)
+            call = calls.security(symbol)
+            answer = await opened.request(call, seconds=opened.times.lookup_seconds)
             found = await _entries(answer.staticInfoList)
         except Refused as refusal:
             logger.debug("no %s: %s", symbol, refusal)
@@ -240,7 +231,8 @@ async def _ticks(opened: Link, symbols: Iterable[Symbol]) -> dict[Symbol, Number
     if not asked:
         return {}
     try:
-        answer = await opened.request(calls.snapshots(asked), seconds=SNAPSHOT_SECONDS)
+        call = calls.snapshots(asked)
+        answer = await opened.request(call, seconds=opened.times.lookup_seconds)
     except (Refused, Unanswered, Lost) as error:
         logger.debug("no price steps: %s", error)
         return {}

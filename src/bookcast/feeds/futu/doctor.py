@@ -1,4 +1,4 @@
-"""Says what a user needs to know when nothing arrives from OpenD. It subscribes nothing."""
+"""``bookcast doctor``: finds out why no data arrive from OpenD. It subscribes nothing."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from platform import python_version
 from typing import Any, Final
 
 from bookcast.feeds.futu import calls
-from bookcast.feeds.futu.configured import endpoints_of, key_of
+from bookcast.feeds.futu.doctor_report import readings
 from bookcast.feeds.futu.endpoints import Endpoint, resolve
+from bookcast.feeds.futu.factory import endpoints_of, key_of
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered, connect
 from bookcast.feeds.futu.markets import STATE_FIELDS, MarketState, market_state
 from bookcast.feeds.futu.quota import Amount, amounts_of
-from bookcast.feeds.futu.readings import readings
 from bookcast.feeds.futu.rights import NO_PUSH, RIGHT_FIELDS, RIGHTS, rights_of
 from bookcast.feeds.futu.schema import PACKAGE, require_futu
 from bookcast.feeds.futu.topics import topics_of
 from bookcast.fetch import fetch_json
-from bookcast.model import QuotaPool
+from bookcast.model.feed_state import QuotaPool
 from bookcast.settings import Settings
 from bookcast.version import __version__
 
 ANSWER_SECONDS: Final = 3.0
 WRITTEN_FOR: Final = 1000
-"""``serverVer`` of OpenD 10.0; 1011 is 10.11, whose messages this is written for."""
+"""``serverVer`` of OpenD 10.0. bookcast is written for the messages of 10.11, which is 1011."""
 
 MAX_LISTED: Final = 50
 
 
 class Report:
-    """Lines for a person, and the problems among them."""
+    """The lines of a report, and the problems among them."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -43,12 +43,12 @@ class Report:
         self.lines += lines
 
     def complain(self, problem: str) -> None:
-        """Add a line that tells of a problem."""
+        """Add a line with a problem."""
         self.lines.append(f"  PROBLEM: {problem}")
         self.problems.append(problem)
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
-        """Add rows, in columns."""
+        """Add rows of a table, with aligned columns."""
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         self.lines += [
             "  "
@@ -58,7 +58,7 @@ class Report:
 
 
 async def examine(settings: Settings, server_url: str) -> Report:
-    """Look at every OpenD of the settings, and at the bookcast at ``server_url`` if it runs.
+    """Examine every OpenD of the settings, and the bookcast server at ``server_url`` if it runs.
 
     Raises:
         StartupError: when the vendor's package or the key is missing, or a setting is wrong.
@@ -79,10 +79,10 @@ async def examine(settings: Settings, server_url: str) -> Report:
 
 
 async def take_readings(settings: Settings) -> Report:
-    """Write down what the first OpenD says where no document says it, to be sent to developers.
+    """Return a report on undocumented behaviour of the first OpenD, to be sent to the developers.
 
-    It names no account, no address and nothing that somebody watches. It subscribes candles and
-    trades of two securities, which takes some of the quota for a minute.
+    It contains no account, no address and no subscriptions of the user. It subscribes candles and
+    trades of two securities, which uses some of the quota for a minute.
 
     Raises:
         StartupError: when the vendor's package or the key is missing, or a setting is wrong.
@@ -128,7 +128,7 @@ async def _examine_opend(report: Report, endpoint: Endpoint, key: Any) -> None:
 
 
 async def _connect(report: Report, endpoint: Endpoint, key: Any) -> Link | None:
-    """Connect to an OpenD; None when that fails, which is complained of."""
+    """Return a connection to an OpenD; None if that fails, which is reported as a problem."""
     try:
         [address, *_] = await resolve(endpoint.host)
         return await connect(address, endpoint.port, lambda _protocol, _body: None, key)
@@ -168,7 +168,7 @@ async def _examine_login(report: Report, link: Link) -> None:
             + (f": {why}" if why else "; log in to OpenD, and look at its window or log")
         )
     skew = time.time() - state.time
-    if abs(skew) > 5:  # noqa: PLR2004 - seconds that a person would notice
+    if abs(skew) > 5:  # noqa: PLR2004 - seconds
         report.complain(f"its clock is {-skew:+.0f} s from this machine's: ages will be wrong")
     told = {descriptor.name for descriptor, _ in state.ListFields()}
     rows = []
@@ -191,7 +191,7 @@ async def _examine_rights(report: Report, link: Link) -> None:
             (
                 "  " + market,
                 RIGHTS.get(rights.get(market, 0), "unknown"),
-                _gives(rights.get(market)),
+                _supplied(rights.get(market)),
             )
             for market in RIGHT_FIELDS
         ]
@@ -200,7 +200,7 @@ async def _examine_rights(report: Report, link: Link) -> None:
         report.complain("the account has no right that would let anything be subscribed")
 
 
-def _gives(right: int | None) -> str:
+def _supplied(right: int | None) -> str:
     if right is None:
         return "not told"
     if right in NO_PUSH:
@@ -233,9 +233,9 @@ def _listed(entries: Sequence[str]) -> Iterator[str]:
 
 
 def _examine_server(report: Report, url: str) -> None:
-    """Ask a running bookcast how its feed and its topics are; takes up to some seconds."""
+    """Report the feeds and topics of a running bookcast server. It blocks for some seconds."""
     try:
-        # It runs on this machine, whatever the address is that it listens on.
+        # The server runs on this machine, so no proxy is used for any address.
         health, stats = (
             fetch_json(f"{url}/{path}", timeout=ANSWER_SECONDS, proxies=False)
             for path in ("health", "stats")

@@ -1,4 +1,4 @@
-"""Where OpenDs are, and how their names become addresses without anybody waiting for it."""
+"""The endpoints of OpenDs, and the lookup of their host names without blocking."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class Endpoint(NamedTuple):
-    """An OpenD's place. ``setting`` is what it was configured by."""
+    """The host and port of an OpenD. ``setting``: the setting that names it."""
 
     host: str
     port: int
@@ -22,10 +22,10 @@ class Endpoint(NamedTuple):
 
 
 async def resolve(host: str) -> list[str]:
-    """Return the addresses of a host, IPv4 first, which is what OpenD listens on.
+    """Return the addresses of a host, IPv4 first, since OpenD listens on IPv4.
 
-    A name server may take long. The loop's own threads can't be used for it: the interpreter waits
-    for them when it ends.
+    A slow name server may block the lookup. It runs in a daemon thread of its own, because the
+    interpreter would wait at exit for the threads of the loop's pool.
 
     Raises:
         OSError: when the name can't be resolved.
@@ -35,7 +35,7 @@ async def resolve(host: str) -> list[str]:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[list[str]] = loop.create_future()
 
-    def settle(addresses: list[str], error: OSError | None) -> None:
+    def finish(addresses: list[str], error: OSError | None) -> None:
         if future.done():  # cancelled
             return
         if error is not None:
@@ -54,8 +54,8 @@ async def resolve(host: str) -> list[str]:
             fault = error
         except UnicodeError as error:
             fault = OSError(0, str(error))
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, addresses, fault)
+        with contextlib.suppress(RuntimeError):  # the loop may be closed by now
+            loop.call_soon_threadsafe(finish, addresses, fault)
 
     threading.Thread(target=work, name="bookcast-resolve", daemon=True).start()
     return await future

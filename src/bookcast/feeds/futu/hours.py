@@ -1,8 +1,8 @@
-"""When markets trade by the clock: what candles need to know of it, for each security.
+"""The trading hours of each security by the clock, as candles need them.
 
-The tables hold usual days; a holiday or a short day isn't in them. The market's state, where it is
-known, counts before them. All times of a day are minutes of the market's own time, below 0 on the
-day before and past 1440 on the next one.
+The tables have regular days, no holidays and no short days. The market's state, where it is known,
+takes precedence. All times of a day are minutes in the market's own time: negative on the day
+before, above 1440 on the next day.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 from bookcast.feeds.futu.kinds import HK_INDEX_ROOTS, kind_of, option_chain
 from bookcast.feeds.futu.markets import TIME_ZONES
-from bookcast.model import Symbol
-from bookcast.numbers import Number
+from bookcast.model.numbers import Number
+from bookcast.model.topics import Symbol
 
 MINUTE_MS: Final = 60_000
 DAY_MINUTES: Final = 24 * 60
@@ -27,7 +27,7 @@ Span = tuple[int, int]
 
 
 class TradingDay(NamedTuple):
-    """One day of trading: its midnights, and when it opens and closes, in ms since 1970."""
+    """One trading day: its midnights, and when it opens and closes, in ms since 1970."""
 
     begins: float
     opens: float
@@ -36,14 +36,14 @@ class TradingDay(NamedTuple):
 
 
 class Hours(NamedTuple):
-    """When securities of one kind trade.
+    """The trading hours of one kind of security.
 
     Attributes:
-        sessions: the spans of each session, in order. A candle may go on over a break within one
-            session, not over the end of it.
-        opens, closes: the trading day; ``closes`` includes the auction that makes the close.
+        sessions: the spans of each session, in order. A candle may continue over a break between
+            spans, but not past the end of its session.
+        opens, closes: the trading day. ``closes`` includes the closing auction.
         weekends: it trades on Saturday and Sunday too.
-        nights: sessions at night belong to the trading day that follows.
+        nights: night sessions belong to the trading day that follows.
     """
 
     sessions: tuple[tuple[Span, ...], ...] = ()
@@ -54,12 +54,12 @@ class Hours(NamedTuple):
 
     @property
     def ends_at_close(self) -> bool:
-        """Whether nothing of it is traded after the day's close."""
+        """Whether nothing trades after the day's close."""
         return bool(self.sessions) and all(spans[-1][1] <= self.closes for spans in self.sessions)
 
 
 def _at(text: str) -> int:
-    """Return the minute of a day of a time like ``09:30``; one like ``27:00`` is on the next."""
+    """Return the minute of the day of a time like ``09:30``; ``27:00`` is on the next day."""
     hours, minutes = text.split(":")
     return int(hours) * 60 + int(minutes)
 
@@ -70,7 +70,7 @@ def _spans(*texts: str) -> tuple[Span, ...]:
 
 
 def _day(*texts: str, closes: str | None = None) -> Hours:
-    """Return the hours of a market with one session a day, with the breaks between its spans."""
+    """Return the hours of a market with one session a day, which may have breaks."""
     spans = _spans(*texts)
     return Hours((spans,), spans[0][0], _at(closes) if closes else spans[-1][1])
 
@@ -84,7 +84,7 @@ US_STOCKS: Final[Mapping[int, Hours]] = {
     2: Hours(((_PRE, _REGULAR, _AFTER),), *_US_DAY),
     3: Hours(((_OVERNIGHT, _PRE, _REGULAR, _AFTER),), *_US_DAY),
 }
-"""By ``Common.Session``, which says which hours OpenD's candles have."""
+"""By ``Common.Session``, which decides the hours that OpenD's candles cover."""
 
 STOCKS: Final[Mapping[str, Hours]] = {
     "HK": _day("09:30-12:00", "13:00-16:00", closes="16:10"),
@@ -111,19 +111,19 @@ FUTURES: Final[Mapping[str, Hours]] = {
     "US": Hours(
         (((_at("18:00") - DAY_MINUTES, _at("17:00")),),), _at("09:30"), _at("17:00"), nights=True
     ),
-    # Their products have hours of their own; what they share is a night before the day.
+    # Their products have different hours. All have a night session before the day.
     "SG": Hours(opens=_at("07:00"), nights=True),
     "JP": Hours(opens=_at("07:00"), nights=True),
 }
 UNKNOWN: Final = Hours()
-"""Of other markets only the calendar is known."""
+"""Other markets: only their calendar days are known."""
 
 
 def hours_of(symbol: Symbol, us_session: int = 0) -> Hours:
-    """Return the hours of a symbol, as far as its code tells what it is.
+    """Return the trading hours of a symbol, by the kind that its code shows.
 
     Args:
-        symbol: whose hours.
+        symbol: the symbol.
         us_session: which hours of US stocks are subscribed, as ``Common.Session``; 0: all.
     """
     prefix = symbol.partition(".")[0]
@@ -145,7 +145,7 @@ def hours_of(symbol: Symbol, us_session: int = 0) -> Hours:
 
 
 def period_date(period: str, day: date) -> date:
-    """Return the first calendar day of the day, week, month, quarter or year that has ``day``."""
+    """Return the first calendar day of the period (day, week, …, year) that contains ``day``."""
     match period:
         case "1w":
             return day - timedelta(days=day.weekday())
@@ -162,18 +162,18 @@ def period_date(period: str, day: date) -> date:
 def period_end(period: str, first: date) -> date:
     """Return the last calendar day of the period that begins on ``first``."""
     days = {"1w": 7, "1M": 31, "1Q": 92, "1Y": 366}.get(period, 1)
-    # No period is longer than that; the next one of its kind begins there or a little before.
+    # The longest period of each kind: this date is in the next period.
     following = period_date(period, first + timedelta(days=days))
     return following - timedelta(days=1)
 
 
 class Calendar:
-    """Reckons with the hours of one symbol, in milliseconds since 1970."""
+    """Calculates with the trading hours of one symbol, in milliseconds since 1970."""
 
     def __init__(self, symbol: Symbol, us_session: int = 0) -> None:
         self.hours = hours_of(symbol, us_session)
         self._zone = ZoneInfo(TIME_ZONES.get(symbol.partition(".")[0], "Asia/Hong_Kong"))
-        # Asked every second about the same candle.
+        # A cache, since the same candle is checked every second.
         self._ends: tuple[float, tuple[float, float] | None] = (0.0, None)
         self._last_days: dict[tuple[str, float], TradingDay] = {}
 
@@ -187,9 +187,9 @@ class Calendar:
         return int(local.replace(tzinfo=self._zone).timestamp() * 1000)
 
     def begin(self, label: float, minutes: int) -> float:
-        """Return when a candle began that ends at ``label``, with so many minutes of trading.
+        """Return the beginning of a candle that ends at ``label``, with so many minutes of trading.
 
-        Breaks of its session don't count, and it began no sooner than its session.
+        Breaks within its session don't count. It begins no sooner than its session.
         """
         local = self._local(label)
         found = self._session(local)
@@ -200,7 +200,7 @@ class Calendar:
         for begin, span_end in reversed(spans):
             if begin >= end:
                 continue
-            # What comes after the last span, in the closing auction, belongs to it.
+            # The closing auction belongs to the last span.
             last = end if (begin, span_end) == spans[-1] else min(span_end, end)
             if last - begin >= left:
                 return self.at(day, last - left) if last != end else label - left * MINUTE_MS
@@ -208,7 +208,7 @@ class Calendar:
         return self.at(day, spans[0][0])
 
     def end(self, begin: float, minutes: int) -> float:
-        """Return when a candle ends that began then, the other way round."""
+        """Return the end of a candle from its beginning: the inverse of :meth:`begin`."""
         local = self._local(begin)
         for day, spans in self._near(local.date()):
             left, minute = float(minutes), _minute(local, day)
@@ -223,7 +223,7 @@ class Calendar:
         return begin + minutes * MINUTE_MS
 
     def resumes(self, end: float) -> float:
-        """Return when trading goes on after a candle that ended then: after the break, or now."""
+        """Return when trading continues after a candle's end: after the break, or at once."""
         local = self._local(end)
         for day, spans in self._near(local.date()):
             minute = _minute(local, day)
@@ -233,9 +233,9 @@ class Calendar:
         return end
 
     def session_end(self, label: float) -> tuple[float, float] | None:
-        """Return when the span of trading ends that has ``label``, and when the next one begins.
+        """Return the end of the span of trading that contains ``label``, and the start of the next.
 
-        None where the hours aren't known, or nothing trades then by them.
+        None if the hours are unknown, or nothing trades at that time.
         """
         if self._ends[0] != label:
             self._ends = label, self._session_end(label)
@@ -249,7 +249,7 @@ class Calendar:
         for number, (day, (begin, end), spans) in enumerate(ends):
             next_day, (following, _), next_spans = ends[(number + 1) % len(ends)]
             closes = self._closes(end, spans)
-            # A label in a break belongs to what was before it.
+            # A label in a break belongs to the span before it.
             breaks = next_day == day and next_spans is spans
             if begin < _minute(local, day) <= (following if breaks else closes):
                 ended = self.at(day, closes)
@@ -257,13 +257,13 @@ class Calendar:
         return None
 
     def opens_soon(self, now: float, minutes: int) -> bool:
-        """Return whether trading begins by the clock within so many minutes."""
+        """Return whether trading begins, by the clock, within so many minutes."""
         today = self.date_of(now)
         opens = self.at(today, self.hours.opens)
         return bool(self.hours.sessions) and now < opens <= now + minutes * MINUTE_MS
 
     def last_day(self, period: str, begin: float) -> TradingDay:
-        """Return the last day of a period on which the market trades by the calendar."""
+        """Return the last day of a period on which the market trades, by the calendar."""
         key = period, begin
         if key not in self._last_days:
             self._last_days = {key: self._last_day(period, self.date_of(begin))}
@@ -285,13 +285,13 @@ class Calendar:
         return datetime.fromtimestamp(ms / 1000, self._zone).replace(tzinfo=None)
 
     def _near(self, day: date) -> Iterator[tuple[date, tuple[Span, ...]]]:
-        """Yield the sessions of a day and of those beside it."""
+        """Yield the sessions of a day, of the day before and of the next day."""
         for days in (-1, 0, 1):
             for spans in self.hours.sessions:
                 yield day + timedelta(days=days), spans
 
     def _session(self, local: datetime) -> tuple[date, tuple[Span, ...]] | None:
-        """Return the session that has a label, and the day from which its minutes count."""
+        """Return the session that contains a label, and the day from which its minutes count."""
         for day, spans in self._near(local.date()):
             if spans[0][0] < _minute(local, day) <= self._closes(spans[-1][1], spans):
                 return day, spans
@@ -299,5 +299,5 @@ class Calendar:
 
 
 def _minute(local: datetime, day: date) -> float:
-    """Return a time in minutes of a day."""
+    """Return a time as minutes from a day's midnight."""
     return (local - datetime.combine(day, time())).total_seconds() / 60

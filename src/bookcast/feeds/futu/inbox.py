@@ -1,4 +1,4 @@
-"""What OpenD sent and the engine hasn't taken yet: bounded, whatever either of them does."""
+"""The bounded queue of data from OpenD that the engine hasn't taken yet."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from bookcast.model import Publication, Topic
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Publication
 
 logger = logging.getLogger(__name__)
 
 MAX_EVENTS: Final = 20_000
-"""So many trades and candles wait at most."""
+"""The maximum number of waiting trades and candles."""
 
 Decode = Callable[[Topic, Any, float], Publication | None]
-"""Makes a publication of a message of OpenD's; called only for messages that get published."""
+"""Decodes a message of OpenD into a publication. It is called only for messages to publish."""
 
 
 class Inbox:
-    """Carries messages to where they are published: of each state the newest, of events all.
+    """Queues messages until they are published: the newest of each state, and all events.
 
-    A state (a book, a quote) is decoded when its turn comes: those that a newer one replaced cost
-    next to nothing.
+    A state (a book, a quote) is decoded only when it is taken. So one that is replaced before that
+    costs almost nothing.
     """
 
     def __init__(self) -> None:
@@ -32,12 +33,12 @@ class Inbox:
         self._complained: set[str] = set()
 
     def put(self, topic: Topic, decode: Decode, message: Any, received_ms: float) -> None:
-        """Leave a state, in place of an older one of its topic."""
+        """Queue a state. It replaces a waiting one of its topic."""
         self._states[topic] = decode, message, received_ms
         self._arrived.set()
 
     def append(self, events: Sequence[Publication]) -> bool:
-        """Leave events behind those that wait; False when there is no room for them."""
+        """Queue events. Return False, and queue none, when there is no room for all."""
         if len(self._events) + len(events) > MAX_EVENTS:
             return False
         self._events += events
@@ -46,7 +47,7 @@ class Inbox:
         return True
 
     async def take(self) -> list[Publication]:
-        """Wait until there is something, and take all of it."""
+        """Wait until something is queued, and return all of it, decoded."""
         await self._arrived.wait()
         self._arrived.clear()
         states, self._states = self._states, {}
@@ -55,7 +56,7 @@ class Inbox:
             try:
                 publication = decode(topic, message, received_ms)
             except Exception:
-                # Once a channel: what can't be decoded comes many times a second.
+                # Logged once per channel: such messages may come many times a second.
                 if topic.channel not in self._complained:
                     self._complained.add(topic.channel)
                     logger.exception("%s of OpenD can't be decoded", topic)

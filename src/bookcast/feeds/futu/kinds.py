@@ -1,10 +1,9 @@
-"""What kind of security a symbol names, read from its code alone.
+"""Derives the kind of a security from its code.
 
-OpenD tells the kind only in its lists, and most symbols are wanted before a list is asked for. Its
-codes follow fixed forms, so the code decides: ``US.AAPL260914C332500`` is an option,
-``US.ESmain`` and ``HK.HSI2609`` are futures, ``US..DJI`` and ``HK.800000`` are indexes. What has
-none of these forms counts as a stock (funds, warrants and bonds too: they share the stock's hours,
-rights and quota).
+OpenD reports the kind only in its lists, and most symbols are wanted before a list is read. Its
+codes have fixed forms: ``US.AAPL260914C332500`` is an option, ``US.ESmain`` and ``HK.HSI2609`` are
+futures, ``US..DJI`` and ``HK.800000`` are indexes. A code of no such form counts as a stock. So do
+funds, warrants and bonds, which share the hours, rights and quota of stocks.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ import re
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 Kind = Literal["stock", "option", "future", "index", "plate", "crypto", "event", "forex"]
 
 
 class OptionChain(NamedTuple):
-    """All options of one underlying that expire on one day."""
+    """All options of one underlying with the same expiry."""
 
     market: str
     underlying: str
@@ -44,7 +43,7 @@ _BY_MARKET: Final[dict[str, Kind]] = {
 }
 
 HK_INDEX_ROOTS: Final = frozenset({"HSI", "HHI", "HTI", "MHI", "MCH", "XHS", "XHH"})
-"""Options on these are traded like futures in Hong Kong, in the evening too."""
+"""In Hong Kong, options on these trade like futures, in the evening too."""
 
 
 @lru_cache(maxsize=65_536)
@@ -66,7 +65,7 @@ def kind_of(symbol: Symbol) -> Kind:
 
 @lru_cache(maxsize=65_536)
 def option_chain(symbol: Symbol) -> OptionChain | None:
-    """Return the chain an option belongs to; None for whatever isn't an option."""
+    """Return the chain of an option; None if the symbol isn't an option."""
     market, _, code = symbol.partition(".")
     option = _OPTION.fullmatch(code) if market in _OPTION_MARKETS else None
     return OptionChain(market, option[1], option[2]) if option is not None else None

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
+from bookcast.background import Periodic, Seconds
 from bookcast.feeds.futu import calls
 from bookcast.feeds.futu.calls import Call
 from bookcast.feeds.futu.schema import messages
+from bookcast.feeds.futu.times import FutuTimes
 from bookcast.feeds.futu.wire import (
     MAX_BODY,
     MAX_PUSH,
@@ -29,17 +31,6 @@ from bookcast.feeds.futu.wire import (
 )
 
 logger = logging.getLogger(__name__)
-
-CONNECT_SECONDS: Final = 5.0
-"""OpenD, which usually runs next door, accepts a connection and answers within this."""
-
-ANSWER_SECONDS: Final = 8.0
-"""A request is answered within this."""
-
-QUIET_SECONDS: Final = 4.0
-"""After so long without a byte OpenD is asked whether it is there; as long again, and it is not."""
-
-TICK_SECONDS: Final = 0.5
 
 MOUTHFUL: Final = 64 * 1024
 """So many bytes are read at once; before more are read, others get their turn."""
@@ -60,6 +51,10 @@ class Unanswered(Exception):
     """OpenD is there, but didn't answer a request in time."""
 
 
+Ask = Callable[["Link"], Awaitable[None]]
+"""Asks OpenD for something; raises Lost when it is gone."""
+
+
 class Link(asyncio.BufferedProtocol):
     """A connection that OpenD has accepted; made by :func:`connect`.
 
@@ -67,7 +62,10 @@ class Link(asyncio.BufferedProtocol):
     OpenD sends unasked. ``firm``: the broker whose data are asked for, as in calls.FIRMS; 0: any.
     """
 
-    def __init__(self, on_push: Push, key: Any = None, firm: int = 0) -> None:
+    def __init__(
+        self, on_push: Push, key: Any = None, firm: int = 0, times: FutuTimes | None = None
+    ) -> None:
+        self.times = times or FutuTimes()
         self._on_push = on_push
         self._firm = firm
         self._loop = asyncio.get_running_loop()
@@ -80,7 +78,7 @@ class Link(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._tick: asyncio.TimerHandle | None = None
         self._heard = self._asked = self._expected = self._loop.time()
-        self._keep_alive_seconds = QUIET_SECONDS
+        self._keep_alive_seconds = self.times.silence_seconds
         self._complained: set[int] = set()
         self.lost: asyncio.Future[str] = self._loop.create_future()
         """Done when the connection has ended, with what OpenD did."""
@@ -90,8 +88,6 @@ class Link(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
-        self._heard = self._expected = self._loop.time()
-        self._tick = self._loop.call_later(TICK_SECONDS, self._watch)
 
     def get_buffer(self, _size_hint: int) -> bytearray:
         """Return the buffer that the next bytes are read into."""
@@ -130,7 +126,7 @@ class Link(asyncio.BufferedProtocol):
 
         Raises:
             Refused: with OpenD's reason.
-            Unanswered: after ``seconds``, ANSWER_SECONDS unless told.
+            Unanswered: after ``seconds``, ``answer_seconds`` unless told.
             Lost: when the connection ends before there is an answer.
         """
         if self.lost.done():
@@ -139,7 +135,7 @@ class Link(asyncio.BufferedProtocol):
         future: asyncio.Future[Any] = self._loop.create_future()
         self._waiting[serial] = call, future
         try:
-            async with asyncio.timeout(ANSWER_SECONDS if seconds is None else seconds):
+            async with asyncio.timeout(seconds or self.times.answer_seconds):
                 response = await future
         except TimeoutError:
             raise Unanswered(f"doesn't answer {call.name}") from None
@@ -148,6 +144,22 @@ class Link(asyncio.BufferedProtocol):
         if response.retType != 0:
             raise Refused(response.retMsg or f"no reason given ({response.retType})")
         return response.s2c
+
+    def periodic(
+        self, ask: Ask, seconds: Seconds, name: str, *, first: float | None = None
+    ) -> Periodic:
+        """Return what asks OpenD again and again; a fault of ours ends the connection."""
+
+        async def run() -> None:
+            try:
+                await ask(self)
+            except Lost:
+                pass  # as is known by :attr:`lost`
+            except Exception:
+                self.fail("was left after a fault of ours")
+                raise
+
+        return Periodic(run, seconds, name, first)
 
     async def begin(self) -> None:
         """Introduce ourselves.
@@ -177,6 +189,9 @@ class Link(asyncio.BufferedProtocol):
                 raise Lost(f"gave a key that can't be used: {error}") from None
         # As often as the vendor's own package.
         self._keep_alive_seconds = max(1.0, accepted.keepAliveInterval * 4 / 5)
+        # Until now, `connect_seconds` was the limit.
+        self._heard = self._expected = self._loop.time()
+        self._tick = self._loop.call_later(self.times.watch_seconds, self._watch)
 
     def fail(self, what: str) -> None:
         """End the connection; ``what`` OpenD did."""
@@ -225,13 +240,13 @@ class Link(asyncio.BufferedProtocol):
         if now - self._expected > 1.0:
             # It was we who slept: what came meanwhile hasn't been read yet.
             self._heard = now
-        self._expected = now + TICK_SECONDS
-        self._tick = self._loop.call_later(TICK_SECONDS, self._watch)
-        if now - self._heard >= 2 * QUIET_SECONDS:
+        self._expected = now + self.times.watch_seconds
+        self._tick = self._loop.call_later(self.times.watch_seconds, self._watch)
+        if now - self._heard >= 2 * self.times.silence_seconds:
             self.fail("doesn't answer")
             return
         unasked = self._asked <= self._heard
-        if (now - self._heard >= QUIET_SECONDS and unasked) or (
+        if (now - self._heard >= self.times.silence_seconds and unasked) or (
             now - self._asked >= self._keep_alive_seconds
         ):
             self._asked = now
@@ -239,16 +254,24 @@ class Link(asyncio.BufferedProtocol):
             self._write(calls.keep_alive(int(time.time())))
 
 
-async def connect(address: str, port: int, on_push: Push, key: Any = None, firm: int = 0) -> Link:
+async def connect(
+    address: str,
+    port: int,
+    on_push: Push,
+    key: Any = None,
+    *,
+    firm: int = 0,
+    times: FutuTimes | None = None,
+) -> Link:
     """Connect to OpenD at an IP address.
 
     Raises:
         Lost: with what OpenD did instead of taking us in.
     """
     loop = asyncio.get_running_loop()
-    link = Link(on_push, key, firm)
+    link = Link(on_push, key, firm, times)
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
+        async with asyncio.timeout(link.times.connect_seconds):
             await loop.create_connection(lambda: link, address, port)
             await link.begin()
     except TimeoutError:

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from typing import Final
 
+from bookcast.background import Periodic
 from bookcast.feeds.futu import calls
 from bookcast.feeds.futu.account import Account
 from bookcast.feeds.futu.link import Link, Refused, Unanswered
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 logger = logging.getLogger(__name__)
 
-STATE_SECONDS: Final = 10.0
-"""How often OpenD is asked for the markets' states."""
-
-TROUBLED_SECONDS: Final = 2.0
-"""The same while OpenD isn't logged in."""
-
-TURN_SECONDS: Final = 0.25
-"""How often it is looked whether a security's state is to be asked for."""
-
-ANSWER_SECONDS: Final = 2.0
-
 MAX_FAILURES: Final = 3
-REST_SECONDS: Final = 120.0
-"""Not every OpenD knows the request: after so many without an answer it rests for so long."""
+"""Not every OpenD knows the request: after so many without an answer it rests."""
 
 
 class MarketWatch:
@@ -50,44 +39,49 @@ class MarketWatch:
         self._symbols = symbols
         self._noting_trouble = noting_trouble
         self._failures = 0
+        self._rests_until = 0.0
 
-    async def run(self, opened: Link) -> None:
-        """Ask until the connection is lost."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch_markets(opened))
-            tasks.create_task(self._watch_securities(opened))
+    def periodics(self, opened: Link) -> Iterator[Periodic]:
+        """Make what asks again and again."""
+        times, self._rests_until = opened.times, 0.0
 
-    async def _watch_markets(self, opened: Link) -> None:
+        def next_in() -> float:
+            return times.troubled_seconds if self._account.trouble else times.markets_seconds
+
+        yield opened.periodic(self._ask_for_markets, next_in, "watch of markets", first=0)
+        yield opened.periodic(self._ask_for_securities, times.securities_seconds, "watch of states")
+
+    async def _ask_for_markets(self, opened: Link) -> None:
+        call, seconds = calls.global_state(), opened.times.optional_seconds
         while True:
             notices = self._account.notices
             try:
-                state = await opened.request(calls.global_state(), seconds=ANSWER_SECONDS)
+                state = await opened.request(call, seconds=seconds)
             except (Refused, Unanswered) as error:
                 logger.debug("OpenD doesn't tell the markets' states: %s", error)
-            else:
-                if notices != self._account.notices:
-                    continue  # from before the notice, or after? Another answer tells
-                with self._noting_trouble():
-                    self._account.take_global_state(state)
-            await asyncio.sleep(TROUBLED_SECONDS if self._account.trouble else STATE_SECONDS)
+                return
+            if notices == self._account.notices:
+                break  # else it may be from before the notice, or after: another answer tells
+        with self._noting_trouble():
+            self._account.take_global_state(state)
 
-    async def _watch_securities(self, opened: Link) -> None:
+    async def _ask_for_securities(self, opened: Link) -> None:
         loop, states = asyncio.get_running_loop(), self._account.states
-        while True:
-            if asked := states.next_request(self._symbols(), loop.time()):
-                try:
-                    answer = await opened.request(
-                        calls.market_states(asked), seconds=ANSWER_SECONDS
-                    )
-                except Refused as refusal:
-                    logger.debug("OpenD doesn't tell the states of securities: %s", refusal)
-                    states.refused(asked, loop.time())
-                except Unanswered as error:
-                    logger.debug("OpenD %s", error)
-                    self._failures += 1
-                    if self._failures >= MAX_FAILURES:
-                        await asyncio.sleep(REST_SECONDS)
-                else:
-                    self._failures = 0
-                    states.take(asked, answer, loop.time())
-            await asyncio.sleep(TURN_SECONDS)
+        rests = loop.time() < self._rests_until
+        asked = () if rests else states.next_request(self._symbols(), loop.time())
+        if not asked:
+            return
+        call, seconds = calls.market_states(asked), opened.times.optional_seconds
+        try:
+            answer = await opened.request(call, seconds=seconds)
+        except Refused as refusal:
+            logger.debug("OpenD doesn't tell the states of securities: %s", refusal)
+            states.refused(asked, loop.time())
+        except Unanswered as error:
+            logger.debug("OpenD %s", error)
+            self._failures += 1
+            if self._failures >= MAX_FAILURES:
+                self._rests_until = loop.time() + opened.times.rest_seconds
+        else:
+            self._failures = 0
+            states.take(asked, answer, loop.time())

@@ -1,4 +1,4 @@
-"""OpenD's markets: their numbers, their time, and what their states mean."""
+"""OpenD's markets: their numbers, time zones, and the meaning of their states."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from bookcast.feeds.futu.kinds import HK_INDEX_ROOTS, kind_of, option_chain
-from bookcast.model import Symbol, TradingSession
+from bookcast.model.market_data import TradingSession
+from bookcast.model.topics import Symbol
 
 MARKETS: Final[Mapping[str, int]] = {
     "HK": 1,
@@ -22,10 +23,10 @@ MARKETS: Final[Mapping[str, int]] = {
     "CC": 91,
     "EC": 101,
 }
-"""The prefix of a symbol and its ``Qot_Common.QotMarket``."""
+"""``Qot_Common.QotMarket`` by the prefix of symbols."""
 
 PREFIXES: Final = {number: prefix for prefix, number in MARKETS.items()} | {2: "HK"}
-"""The other way round; 2 is OpenD's old number of Hong Kong's futures."""
+"""The prefix by market number. 2 is OpenD's old number of Hong Kong's futures."""
 
 TIME_ZONES: Final[Mapping[str, str]] = {
     "US": "America/New_York",
@@ -36,27 +37,27 @@ TIME_ZONES: Final[Mapping[str, str]] = {
     "CC": "UTC",
     "EC": "America/New_York",
 }
-"""The time that OpenD writes as text, where it isn't that of Hong Kong; unproven for the last 3."""
+"""The time zones of OpenD's times as text, where not Hong Kong's; the last 3 aren't verified."""
 
 
 def market_and_code(symbol: Symbol) -> tuple[int, str]:
-    """Return OpenD's name of a symbol: the number of its market, and its code."""
+    """Return a symbol as OpenD names it: the number of its market, and its code."""
     prefix, _, code = symbol.partition(".")
     return MARKETS[prefix], code
 
 
 def symbol_of(security: Any) -> Symbol | None:
-    """Return the symbol of a ``Qot_Common.Security``, None for a market without a prefix."""
+    """Return the symbol of a ``Qot_Common.Security``; None for an unknown market."""
     prefix = PREFIXES.get(security.market)
     return None if prefix is None else Symbol(f"{prefix}.{security.code}")
 
 
 class MarketState(NamedTuple):
-    """What a security's market does now.
+    """The state of a security's market.
 
     Attributes:
-        closed: why nothing is traded, in words; None while something may be.
-        session: which session it is; None where that has no name. A ``break`` is closed as well.
+        closed: why nothing trades, in words; None while something may trade.
+        session: the session; None if it has no name. A ``break`` is closed too.
     """
 
     closed: str | None = None
@@ -102,16 +103,16 @@ STATES: Final[Mapping[int, MarketState]] = {
     36: MarketState(session="closing_auction"),
     37: MarketState(session="overnight"),
 }
-"""Every ``Qot_Common.QotMarketState``.
+"""All values of ``Qot_Common.QotMarketState``.
 
-35 and 36 (the last trades at the closing price, and the auction before them) are Malaysia's and
-Singapore's. Which state OpenD gives US stocks overnight, 37 or 11, no real OpenD has shown us: so a
-closed state counts only while nothing comes (see ``rhythm``).
+35 and 36 (the last trades at the closing price, and the auction before them) are those of Malaysia
+and Singapore. Which state OpenD reports for US stocks overnight, 37 or 11, isn't verified. So a
+closed state counts only while no data come (see ``rhythm``).
 """
 
 
 def market_state(number: int) -> MarketState:
-    """Return what a ``Qot_Common.QotMarketState`` means. An unknown one closes nothing."""
+    """Return the meaning of a ``Qot_Common.QotMarketState``. An unknown one isn't closed."""
     return STATES.get(number, MarketState())
 
 
@@ -128,14 +129,13 @@ STATE_FIELDS: Final[Mapping[str, str]] = {
     "SG futures": "marketSGFuture",
     "JP futures": "marketJPFuture",
 }
-"""Where ``GetGlobalState`` tells the state of a market."""
+"""The field of ``GetGlobalState`` with the state of each market."""
 
 
 def state_market_of(symbol: Symbol) -> str:
-    """Return the market whose state a symbol most likely has, as in STATE_FIELDS.
+    """Return the market whose state most likely applies to a symbol, as in STATE_FIELDS.
 
-    Futures have hours of their own, and in Hong Kong so have options on indexes, which are traded
-    in the evening like futures.
+    Futures have their own hours. In Hong Kong, options on indexes have the hours of futures.
     """
     prefix = symbol.partition(".")[0]
     prefix = "HK" if prefix == "HK_FUTURE" else prefix

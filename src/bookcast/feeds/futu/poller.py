@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Collection, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
+from bookcast.background import Periodic
 from bookcast.feeds.futu import calls
 from bookcast.feeds.futu.account import Account
 from bookcast.feeds.futu.link import Link, Refused, Unanswered
@@ -15,18 +16,9 @@ from bookcast.feeds.futu.markets import symbol_of
 from bookcast.feeds.futu.pushes import Pushes
 from bookcast.feeds.futu.snapshots import SnapshotPlanner
 from bookcast.feeds.futu.subscriptions import SubscriptionPlanner
-from bookcast.model import Symbol, Topic
+from bookcast.model.topics import Symbol, Topic
 
 logger = logging.getLogger(__name__)
-
-TURN_SECONDS: Final = 0.1
-ANSWER_SECONDS: Final = 2.0
-
-QUIET_SECONDS: Final = 20.0
-"""A topic without a push for so long in an open market may be suspended."""
-
-LOOK_SECONDS: Final = 30.0
-"""How often quiet symbols are looked at."""
 
 
 class Poller:
@@ -49,30 +41,31 @@ class Poller:
         """The symbols that OpenD gives snapshots of."""
         return self._snapshots.given
 
-    async def run(self, opened: Link) -> None:
-        """Ask until the connection is lost."""
-        loop = asyncio.get_running_loop()
-        look_at = loop.time() + LOOK_SECONDS
-        while True:
-            refused = [topic for topic in self._planner.refusals if _can_stand_in(topic)]
-            self._snapshots.want({topic.symbol: None for topic in refused}, loop.time())
-            if symbols := self._snapshots.next_request(loop.time()):
-                try:
-                    given = await self._ask(opened, symbols)
-                except Refused as refusal:
-                    if _is_about_frequency(refusal):
-                        self._snapshots.unanswered(symbols)
-                    else:
-                        self._snapshots.refused(symbols, loop.time())
-                except Unanswered:
-                    self._snapshots.unanswered(symbols)
-                else:
-                    self._snapshots.done(symbols)
-                    self._publish(refused, given)
-            elif loop.time() >= look_at:
-                look_at = loop.time() + LOOK_SECONDS
-                await self._look_at_quiet_symbols(opened)
-            await asyncio.sleep(TURN_SECONDS)
+    def periodics(self, opened: Link) -> Iterator[Periodic]:
+        """Make what asks again and again."""
+        times = opened.times
+        yield opened.periodic(self._poll, times.polls_seconds, "polling of snapshots")
+        yield opened.periodic(self._look_at_quiet_symbols, times.halts_seconds, "look for halts")
+
+    async def _poll(self, opened: Link) -> None:
+        now = asyncio.get_running_loop().time
+        refused = [topic for topic in self._planner.refusals if _can_stand_in(topic)]
+        self._snapshots.want({topic.symbol: None for topic in refused}, now())
+        symbols = self._snapshots.next_request(now())
+        if not symbols:
+            return
+        try:
+            given = await self._ask(opened, symbols)
+        except Refused as refusal:
+            if _is_about_frequency(refusal):
+                self._snapshots.unanswered(symbols)
+            else:
+                self._snapshots.refused(symbols, now())
+        except Unanswered:
+            self._snapshots.unanswered(symbols)
+        else:
+            self._snapshots.done(symbols)
+            self._publish(refused, given)
 
     def _publish(self, topics: Sequence[Topic], given: dict[Symbol, Any]) -> None:
         for topic in topics:
@@ -80,7 +73,7 @@ class Poller:
                 self._pushes.publish_snapshot(topic, given[topic.symbol])
 
     async def _look_at_quiet_symbols(self, opened: Link) -> None:
-        quiet_since = asyncio.get_running_loop().time() - QUIET_SECONDS
+        quiet_since = asyncio.get_running_loop().time() - opened.times.quiet_seconds
         quiet = {
             topic.symbol: None
             for topic in self._planner.held
@@ -104,7 +97,8 @@ class Poller:
             Unanswered: when it doesn't answer in time.
         """
         try:
-            answer = await opened.request(calls.snapshots(symbols), seconds=ANSWER_SECONDS)
+            call = calls.snapshots(symbols)
+            answer = await opened.request(call, seconds=opened.times.optional_seconds)
         except (Refused, Unanswered) as error:
             logger.debug("no snapshot of %s: %s", ", ".join(symbols), error)
             raise

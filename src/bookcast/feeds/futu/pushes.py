@@ -1,4 +1,4 @@
-"""Understands what OpenD pushes, and puts it into the inbox under its topic."""
+"""Processes OpenD's pushes, and queues them in the inbox under their topics."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Any, Final
 
 from bookcast.feeds.futu import decode, quotes
 from bookcast.feeds.futu.candles import PERIODS, CandleSeries
-from bookcast.feeds.futu.endings import Endings
 from bookcast.feeds.futu.inbox import Inbox
 from bookcast.feeds.futu.markets import MarketState, symbol_of
-from bookcast.feeds.futu.rhythm import Rhythm
 from bookcast.feeds.futu.schema import messages
-from bookcast.feeds.futu.statuses import halt
+from bookcast.feeds.futu.security_status import halt
+from bookcast.feeds.futu.session_end import Endings
 from bookcast.feeds.futu.tape import Tape
-from bookcast.model import ODD, Channel, Publication, Symbol, Topic
+from bookcast.feeds.futu.times import FutuTimes
+from bookcast.feeds.futu.update_rate import Rhythm
+from bookcast.model.topics import ODD, Channel, Symbol, Topic
+from bookcast.model.updates import Publication
 
 logger = logging.getLogger(__name__)
 
@@ -24,17 +26,18 @@ Series = Tape | CandleSeries
 
 
 class Pushes:
-    """Takes pushes of OpenD.
+    """Processes the pushes of OpenD.
 
     Args:
-        inbox: takes what is to be published.
-        state_of: returns what a symbol's market does now.
+        inbox: queues what is to be published.
+        state_of: returns the state of a symbol's market.
         us_session: which hours of US stocks are subscribed, as ``Common.Session``.
-        now: the time in seconds since 1970.
-        clock: seconds that never go back.
+        now: seconds since 1970.
+        clock: monotonic seconds.
+        times: how long corrections are waited for.
 
     Attributes:
-        rhythm: how often each topic has news.
+        rhythm: how often each topic gets data.
     """
 
     def __init__(
@@ -45,15 +48,16 @@ class Pushes:
         us_session: int = 0,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
+        times: FutuTimes | None = None,
     ) -> None:
         self._inbox = inbox
         self._state_of = state_of
         self._us_session = us_session
-        self._endings = Endings(state_of)
+        self._endings = Endings(state_of, (times or FutuTimes()).corrections_seconds)
         self._now = now
         self._topics: dict[tuple[Channel, int, str, str], Topic | None] = {}
         self._series: dict[Topic, Series] = {}
-        # Why it isn't traded: what quotes say, and, where there are none, what a look noted.
+        # Why a symbol isn't traded: by its quotes, and for symbols without quotes by a snapshot.
         self._quoted: dict[Symbol, str | None] = {}
         self._noted: dict[Symbol, str | None] = {}
         self._snapshots: dict[Topic, bytes] = {}
@@ -68,7 +72,7 @@ class Pushes:
         }
 
     def take(self, protocol: int, body: bytes) -> None:
-        """Take one push; other kinds of messages are left alone."""
+        """Process one push. Other messages are ignored."""
         handler = self._handlers.get(protocol)
         if handler is None:
             return
@@ -77,7 +81,7 @@ class Pushes:
         try:
             response.ParseFromString(body)
         except Exception:
-            # Nobody can tell whose trades or candles those were.
+            # The lost trades or candles may be those of any series.
             for series in self._series.values():
                 series.lose()
             raise
@@ -87,7 +91,7 @@ class Pushes:
         handle(response.s2c, self._now() * 1000)
 
     def series(self, topic: Topic) -> Series:
-        """Return the series that keeps the trades or candles of a topic in order."""
+        """Return the series of a topic's trades or candles; a new one if there is none."""
         series = self._series.get(topic)
         if series is None:
             series = self._series[topic] = (
@@ -96,7 +100,7 @@ class Pushes:
         return series
 
     def fill(self, topic: Topic, past: Any) -> None:
-        """Take the newest trades or candles that OpenD was asked for."""
+        """Process the newest trades or candles of a topic, as requested."""
         series = self.series(topic)
         received_ms = self._now() * 1000
         try:
@@ -107,9 +111,9 @@ class Pushes:
         self._append(series, events)
 
     def end_sessions(self, held: Collection[Topic]) -> None:
-        """Publish the last candles of sessions that have ended, of the topics that are held.
+        """Publish the last candles of sessions that have ended, for subscribed topics.
 
-        What isn't subscribed any more isn't known to its end.
+        The end of a candle that isn't subscribed any more is unknown.
         """
         now_ms = self._now() * 1000
         for topic, series in self._series.items():
@@ -119,9 +123,10 @@ class Pushes:
                     self._append(series, series.end(now_ms))
 
     def publish_snapshot(self, topic: Topic, snapshot: Any) -> None:
-        """Publish a ``Snapshot``'s figures, as a quote or a book of one level.
+        """Publish a ``Snapshot`` as a quote or a book of one level.
 
-        It is news only when it differs from the last one: OpenD gives snapshots of closed markets.
+        It counts for the topic's rhythm only if it differs from the last one, because OpenD also
+        sends snapshots of closed markets.
         """
         self.note_halt(snapshot.basic)
         content = snapshot.SerializePartialToString()
@@ -131,16 +136,16 @@ class Pushes:
         self._inbox.put(topic, self._decode_snapshot, snapshot, self._now() * 1000)
 
     def note_halt(self, basic: Any) -> None:
-        """Note whether a symbol is traded, as a snapshot says."""
+        """Note from a snapshot whether a symbol is traded."""
         if (symbol := symbol_of(basic.security)) is not None:
             self._noted[symbol] = halt(basic, suspended=basic.isSuspend)
 
     def halt(self, symbol: Symbol) -> str | None:
-        """Return why a symbol isn't traded, as far as is known; None when it may be."""
+        """Return why a symbol isn't traded; None if it may be traded."""
         return self._quoted.get(symbol, self._noted.get(symbol))
 
     def forget(self, topic: Topic) -> None:
-        """Forget a topic that OpenD won't give, if nothing of it ever came."""
+        """Drop the series of a refused topic, if it never had data."""
         series = self._series.get(topic)
         if series is not None and not series.has_known:
             del self._series[topic]
@@ -153,7 +158,7 @@ class Pushes:
     def _quotes(self, s2c: Any, received_ms: float) -> None:
         for basic in s2c.basicQotList:
             topic = self._topic("quote", basic.security)
-            # An empty one may come first; it says nothing, and replaces nothing.
+            # The first one may be empty. It isn't published.
             if topic is not None and not quotes.is_empty(basic):
                 self._inbox.put(topic, self._decode_quote, basic, received_ms)
 
@@ -225,6 +230,6 @@ def _decode_time_frame(topic: Topic, points: Any, received_ms: float) -> Publica
     for point in reversed(points):
         data = decode.time_point(point, topic.symbol)
         if data is not None:
-            # When in its minute it came about isn't told.
+            # OpenD doesn't report a time within the minute.
             return Publication(topic, data, None, received_ms)
     return None

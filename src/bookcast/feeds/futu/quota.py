@@ -1,15 +1,15 @@
-"""The account's quota at OpenD, in its pools. Pure: it asks nothing itself.
+"""The account's quota at OpenD, in its pools. Does no I/O.
 
 A subscription takes a *unit* of one or two pools:
 
 - ``stock``: one unit for each symbol and kind of data.
 - ``option``: one unit for each chain (same underlying and expiry) and kind of data. Options take
-  nothing of the stocks' pool.
-- ``sf_book``: with the SF right, Hong Kong gives books and brokers of 50 securities at a time. Such
-  a subscription takes a unit of the stocks' pool as well.
+  no unit of ``stock``.
+- ``sf_book``: the SF right of Hong Kong covers books and brokers of 50 securities at a time. Such a
+  subscription takes a unit of ``stock`` too.
 
-A unit is taken once, however many topics share it and however many connections of the account have
-it. OpenD tells what is used and left of the first two pools; units of the third are counted here.
+A unit counts once, however many topics share it, and however many connections of the account use
+it. OpenD reports what is used and left of the first two pools. Units of the third are counted here.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from typing import Any, Final, NamedTuple
 
 from bookcast.feeds.futu.kinds import kind_of, option_chain
 from bookcast.feeds.futu.topics import subtype
-from bookcast.model import Quota, QuotaPool, Topic
+from bookcast.model.feed_state import Quota, QuotaPool
+from bookcast.model.topics import Topic
 
 DOUBT_SECONDS: Final = 120.0
-"""A topic that OpenD refused to let share a unit counts alone for so long, then it is tried again.
-An answer of OpenD's doesn't end that: two such topics would have each other asked for for ever."""
+"""If OpenD refuses a topic that should share a unit, it is counted separately for so many seconds,
+then tried again. An answer of OpenD doesn't end this: else two such topics would be requested in
+turn forever."""
 
 SF_SECURITIES: Final = 50
-"""So many Hong Kong securities may have a book or a broker queue with the SF right."""
+"""With the SF right, so many Hong Kong securities may have books or broker queues."""
 
 
 class Unit(NamedTuple):
@@ -38,7 +40,7 @@ class Unit(NamedTuple):
 
 
 def units_of(topic: Topic, *, sf: bool = False) -> tuple[Unit, ...]:
-    """Return the units that a topic takes. ``sf``: the account has the SF right for Hong Kong."""
+    """Return the units that a topic takes. ``sf``: the account has the SF right of Hong Kong."""
     chain = option_chain(topic.symbol)
     if chain is not None:
         return (Unit("option", (chain, subtype(topic))),)
@@ -56,17 +58,17 @@ def _counts_for_sf(topic: Topic) -> bool:
 
 
 class Amount(NamedTuple):
-    """How much of a pool is used and left."""
+    """The used and the remaining units of a pool."""
 
     used: int
     left: int
 
 
 def amounts_of(answer: Any) -> dict[QuotaPool, Amount]:
-    """Read a ``Qot_GetSubInfo`` answer; empty when OpenD doesn't know.
+    """Return the pools in a ``Qot_GetSubInfo`` answer; empty when OpenD doesn't know.
 
-    An OpenD that says that nothing is used and nothing left of the stocks' pool doesn't know. Older
-    ones don't tell of options: then options have no bound here, and OpenD refuses.
+    If the ``stock`` pool has nothing used and nothing left, OpenD doesn't know. An older OpenD
+    doesn't report options: then they have no bound here, and OpenD may refuse.
     """
     if not (answer.totalUsedQuota or answer.remainQuota):
         return {}
@@ -88,17 +90,17 @@ WORDS: Final[Mapping[QuotaPool, str]] = {
 
 
 def in_words(quota: Quota) -> str:
-    """Return, in words, what somebody waits for who waits for a quota."""
+    """Return, in words, which pool is used up."""
     return WORDS[quota.pool].format(used=quota.used, limit=quota.limit)
 
 
 class Pools:
-    """What is left of each pool, and which topics have which units.
+    """The remaining units of each pool, and the units of each topic.
 
-    A pool that OpenD didn't tell of has no bound: OpenD may refuse.
+    A pool that OpenD didn't report has no bound here; OpenD may refuse.
 
     Args:
-        units_of: the units that a topic takes.
+        units_of: returns the units that a topic takes.
         sf_securities: the size of the pool ``sf_book``.
     """
 
@@ -113,28 +115,29 @@ class Pools:
         self._amounts: dict[QuotaPool, Amount] = {}
         self._holders: dict[Unit, dict[Topic, None]] = {}
         self._units: dict[Topic, tuple[Unit, ...]] = {}
-        # What other connections of the account have: it costs nothing, and frees nothing.
+        # Units of other connections of the account: using them too costs nothing, and frees
+        # nothing.
         self._others: frozenset[Unit] = frozenset()
-        # What the last connection had: OpenD goes on counting it for a while.
+        # Units of the last connection: OpenD counts them for a while longer.
         self._counted_until: dict[Unit, float] = {}
         # Topics that OpenD counts already, whatever units they take.
         self._counted: frozenset[Topic] = frozenset()
         self._last: dict[Topic, float] = {}
-        # OpenD wouldn't let these share a unit, and until when they count alone.
+        # Topics that OpenD didn't let share a unit, and until when they are counted separately.
         self._alone: dict[Topic, float] = {}
 
     @property
     def known(self) -> bool:
-        """Whether OpenD has told, on this connection, what is left."""
+        """Whether OpenD has reported the quota on this connection."""
         return "stock" in self._amounts
 
     def told(
         self, amounts: Mapping[QuotaPool, Amount], others: Iterable[Topic], now: float
     ) -> None:
-        """Take what OpenD says is used and left, and what other connections have."""
+        """Store the amounts that OpenD reports, and the topics of other connections."""
         self.note_outdated(now)
         held, self._holders, self._units = list(self._units), {}, {}
-        for topic in held:  # a right that has changed may have changed the units
+        for topic in held:  # a changed right may change the units
             self._note(topic, now)
         self._counted = frozenset(others)
         self._others = frozenset(unit for topic in self._counted for unit in self._units_of(topic))
@@ -142,22 +145,22 @@ class Pools:
         self._count_securities()
 
     def is_outdated(self, now: float) -> bool:
-        """Return whether OpenD counts less by now than it told."""
+        """Return whether OpenD counts less by now than it last reported."""
         return any(at <= now for at in self._counted_until.values())
 
     def note_outdated(self, now: float) -> None:
-        """Forget what OpenD no longer counts."""
+        """Drop units that OpenD doesn't count any more."""
         self._counted_until = {unit: at for unit, at in self._counted_until.items() if at > now}
         self._last = {topic: at for topic, at in self._last.items() if at > now}
         self._alone = {topic: at for topic, at in self._alone.items() if at > now}
 
     @property
     def outdated_at(self) -> Collection[float]:
-        """When OpenD will count less, for each unit of the last connection."""
+        """For each unit of the last connection, when OpenD stops counting it."""
         return self._counted_until.values()
 
     def hold(self, topic: Topic, now: float) -> None:
-        """Note that a topic is subscribed now."""
+        """Note that a topic was subscribed."""
         if topic in self._units:
             return
         for unit in self.units_now(topic, now):
@@ -167,20 +170,20 @@ class Pools:
         self._count_securities()
 
     def drop(self, topic: Topic) -> None:
-        """Note that a topic isn't subscribed any more."""
+        """Note that a topic was unsubscribed."""
         self._alone.pop(topic, None)
         for unit in self._forget(topic):
-            # OpenD will tell; until then this is the best guess.
+            # An estimate, until OpenD reports again.
             self._add(unit.pool, -1)
         self._count_securities()
 
     def lose(self, topic: Topic) -> None:
-        """Note that OpenD has lost a topic, as it has told together with what is left."""
+        """Note that OpenD has lost a topic. Its report of the amounts includes that already."""
         self._forget(topic)
         self._count_securities()
 
     def disconnected(self, until: Mapping[Topic, float]) -> None:
-        """Nothing is held any more. ``until``: how long OpenD goes on counting what was."""
+        """Note that the connection is lost. ``until``: until when OpenD counts each topic."""
         for topic, at in until.items():
             for unit in self._units.get(topic, ()):
                 self._counted_until[unit] = max(at, self._counted_until.get(unit, at))
@@ -192,7 +195,7 @@ class Pools:
         self._amounts.clear()
 
     def lacking(self, topic: Topic, now: float, planned: Planned | None = None) -> list[Unit]:
-        """Return the units that a topic needs and that aren't left."""
+        """Return the units that a topic needs, but that its pools don't have left."""
         planned = planned or Planned()
         return [
             unit
@@ -204,17 +207,17 @@ class Pools:
         ]
 
     def plan(self, topic: Topic, now: float, planned: Planned) -> None:
-        """Count the units of a topic as taken."""
+        """Count the units of a topic as taken in a plan."""
         for unit in self.units_now(topic, now):
             if unit not in planned.units and not self._is_free(unit, now):
                 planned.take(unit)
 
     def has_room(self, topics: Collection[Topic], now: float) -> bool:
-        """Return whether what is left suffices for these topics, as far as OpenD told."""
+        """Return whether the pools have room for all these topics, by OpenD's last report."""
         return not self._exhausted(topics, now)
 
     def run_out(self, topics: Collection[Topic], now: float) -> None:
-        """Note that OpenD refused these for want of quota, whatever it had told."""
+        """Note that OpenD refused these topics because of the quota, despite its last report."""
         costs = self._costs(topics, now)
         for pool in self._exhausted(topics, now) or list(costs) or ["stock"]:
             amount = self._amounts.get(pool, Amount(0, 0))
@@ -229,25 +232,25 @@ class Pools:
             self._others = self._others.difference(units)
 
     def doubted_until(self, topic: Topic, now: float) -> float | None:
-        """Return until when it is doubted that a topic, which was refused, costs nothing.
+        """Return until when a refused topic is counted separately, though it should share a unit.
 
-        Perhaps the quota isn't why. So nobody goes for it: it waits for room, or to be tried again.
-        None: it isn't doubted.
+        The quota may not be the real reason. So no other topic is unsubscribed for it: it waits for
+        room, or for another try. None: it isn't counted separately.
         """
         until = self._alone.get(topic, now)
         return until if until > now else None
 
     def limit(self, pool: QuotaPool) -> int | None:
-        """Return how many units a pool has; None where OpenD didn't tell."""
+        """Return the size of a pool; None if OpenD didn't report it."""
         amount = self._amounts.get(pool)
         return amount.used + amount.left if amount is not None else None
 
     def is_held(self, unit: Unit) -> bool:
-        """Return whether a unit is taken by something held, here or on another connection."""
+        """Return whether a subscription of this connection or another one uses a unit."""
         return unit in self._others or unit in self._holders
 
     def held_by_none_but(self, topic: Topic, topics: Collection[Topic]) -> list[Unit]:
-        """Return the units of a held topic that come free when all of ``topics`` go."""
+        """Return the units of a topic that become free when all of ``topics`` are unsubscribed."""
         return [
             unit
             for unit in self._units.get(topic, ())
@@ -255,18 +258,18 @@ class Pools:
         ]
 
     def quota(self, pool: QuotaPool, next_free_ms: float | None) -> Quota:
-        """Return what a pool's clients are told."""
+        """Return the use of a pool, as clients see it."""
         amount = self._amounts[pool]
         return Quota(amount.used, amount.used + amount.left, next_free_ms, pool)
 
     def groups(self, pool: QuotaPool) -> Iterator[Collection[Topic]]:
-        """Yield, for each unit of a pool that can come free, the topics that have to go for it."""
+        """Yield, per unit of a pool that can be freed, the topics to unsubscribe for it."""
         for unit, topics in self._holders.items():
             if unit.pool == pool and unit not in self._others:
                 yield topics
 
     def freed(self, going: Collection[Topic], going_before: Collection[Topic]) -> Iterator[Unit]:
-        """Yield the units that letting go of ``going`` frees, beside what went before."""
+        """Yield the units that unsubscribing ``going``, after ``going_before``, frees."""
         for unit in dict.fromkeys(unit for topic in going for unit in self._units.get(topic, ())):
             holders = self._holders[unit].keys()
             all_go = all(topic in going or topic in going_before for topic in holders)
@@ -281,7 +284,7 @@ class Pools:
             if (left := self._left(pool)) is not None and cost > left
         ]
         if not pools and len(topics) == 1 and not self._counts(*topics):
-            # It should share a unit, yet an empty pool may be why OpenD refuses it.
+            # It should share a unit, but OpenD may refuse it because its pool is empty.
             [topic] = topics
             pools = [
                 unit.pool
@@ -291,7 +294,7 @@ class Pools:
         return pools
 
     def _counts(self, topic: Topic) -> bool:
-        """Return whether OpenD counts a topic already, for another connection or the last one."""
+        """Return whether OpenD counts a topic already, for another or the last connection."""
         return topic in self._counted or topic in self._last
 
     def _costs(self, topics: Iterable[Topic], now: float) -> Counter[QuotaPool]:
@@ -299,7 +302,7 @@ class Pools:
         return Counter(unit.pool for unit in units if not self._is_free(unit, now))
 
     def units_now(self, topic: Topic, now: float) -> tuple[Unit, ...]:
-        """Return the units that a topic takes: all by itself where OpenD lets it share none."""
+        """Return the units that a topic takes; unshared ones while it is counted separately."""
         if self.doubted_until(topic, now) is not None:
             return tuple(Unit(unit.pool, topic) for unit in self._units_of(topic))
         return self._units_of(topic)
@@ -322,7 +325,7 @@ class Pools:
             self._amounts[pool] = Amount(max(0, amount.used + units), amount.left - units)
 
     def _count_securities(self) -> None:
-        """Count the units of the pool that OpenD doesn't tell of."""
+        """Count the units of ``sf_book``, which OpenD doesn't report."""
         taken = {*self._holders, *self._others, *self._counted_until}
         used = sum(unit.pool == "sf_book" for unit in taken)
         self._amounts["sf_book"] = Amount(used, max(0, self._sf_securities - used))
@@ -333,7 +336,7 @@ class Pools:
             self._holders.setdefault(unit, {})[topic] = None
 
     def _forget(self, topic: Topic) -> list[Unit]:
-        """Take a topic off its units, and return those that nobody has any more."""
+        """Remove a topic from its units, and return the units that are free now."""
         freed = []
         for unit in self._units.pop(topic, ()):
             holders = self._holders[unit]
@@ -346,7 +349,7 @@ class Pools:
 
 
 class Planned:
-    """Units that are going to be taken, or given back, before anything is asked of OpenD."""
+    """Units that a plan takes or frees, before requests are sent to OpenD."""
 
     def __init__(self) -> None:
         self.units: set[Unit] = set()
@@ -358,5 +361,5 @@ class Planned:
         self.taken[unit.pool] += 1
 
     def free(self, unit: Unit) -> None:
-        """Count a unit as given back."""
+        """Count a unit as freed."""
         self.taken[unit.pool] -= 1

@@ -1,7 +1,7 @@
-"""From OpenD's quotes and snapshots to the model's.
+"""Decodes OpenD's quotes and snapshots into quotes of the model.
 
-A field that OpenD sets counts, also at 0: an option's delta may be 0. Prices are the exception:
-OpenD writes 0 where it has none.
+A field that OpenD sets counts, also if it is 0: an option's delta may be 0. Prices are the
+exception: OpenD writes 0 where it has none.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bookcast.feeds.futu.decode import given, number, price, volume
-from bookcast.feeds.futu.statuses import STATUSES, grey_market, halt
-from bookcast.model import (
+from bookcast.feeds.futu.security_status import STATUSES, grey_market, halt
+from bookcast.model.market_data import (
     ExtendedQuote,
     FutureFigures,
     OptionFigures,
@@ -20,7 +20,7 @@ from bookcast.model import (
     TradingSession,
     WarrantFigures,
 )
-from bookcast.numbers import Number
+from bookcast.model.numbers import Number
 
 _STYLES: Final[Mapping[int, OptionStyle]] = {1: "american", 2: "european", 3: "bermudan"}
 """``Qot_Common.OptionAreaType``."""
@@ -36,10 +36,10 @@ _PARTS: Final = (
 
 
 def is_empty(basic: Any) -> bool:
-    """Return whether a ``BasicQot`` holds nothing yet: the documented first push of a symbol.
+    """Return whether a ``BasicQot`` is empty, as the first push of a symbol may be.
 
-    All its figures are 0 and it has no time. What says that a symbol isn't traded does say
-    something.
+    All its figures are 0 and it has no time. One that says that the symbol isn't traded counts as
+    not empty.
     """
     return not (
         basic.updateTime
@@ -53,12 +53,12 @@ def is_empty(basic: Any) -> bool:
 
 
 def quote(basic: Any, session: TradingSession | None) -> Quote:
-    """Read a ``Qot_Common.BasicQot``. It has no bid and ask: those are in the book."""
+    """Return the quote of a ``Qot_Common.BasicQot``, without bid and ask, which the book has."""
     return _quote(basic, basic, session, suspended=basic.isSuspended)
 
 
 def snapshot_quote(snapshot: Any, session: TradingSession | None) -> Quote:
-    """Read a ``Qot_GetSecuritySnapshot.Snapshot``, which has the best bid and ask as well."""
+    """Return the quote of a ``Qot_GetSecuritySnapshot.Snapshot``, with the best bid and ask."""
     basic = snapshot.basic
     bid, ask = price(basic.bidPrice), price(basic.askPrice)
     return _quote(basic, snapshot, session, suspended=basic.isSuspend, bid=bid, ask=ask)
@@ -73,7 +73,7 @@ def _quote(
     bid: Number | None = None,
     ask: Number | None = None,
 ) -> Quote:
-    """Read the figures of a quote; ``parts`` has those of its kind of security."""
+    """Return a quote. ``parts``: the message with the figures of options, futures and warrants."""
     return Quote(
         last=price(basic.curPrice),
         open=price(basic.openPrice),
@@ -102,11 +102,11 @@ def _quote(
 
 
 def _extended(basic: Any, field: str) -> ExtendedQuote | None:
-    """Read the hours around the usual ones; the STAR market has a volume there and no price."""
+    """Return the figures of a session outside regular hours. The STAR market has no price there."""
     if not basic.HasField(field):
         return None
     data = getattr(basic, field)
-    # A price of 0 is none: then the change, compared with it, is none either.
+    # A price of 0 means none. Then the change is meaningless too.
     priced = not data.HasField("price") or data.price != 0
     hours = ExtendedQuote(
         last=price(data.price),
@@ -122,7 +122,7 @@ def _extended(basic: Any, field: str) -> ExtendedQuote | None:
 
 
 def _option(data: Any) -> OptionFigures:
-    """Read an option's figures, which quotes and snapshots name alike."""
+    """Return an option's figures. Quotes and snapshots use the same names."""
     precise_size = given(data, "contractSizeFloat")
     return OptionFigures(
         strike=given(data, "strikePrice"),
@@ -160,7 +160,7 @@ def _warrant(data: Any) -> WarrantFigures:
 
 
 def _days_left(data: Any) -> int | None:
-    """Return the days until expiry; a future's snapshot doesn't have them."""
+    """Return the days until expiry. A future's snapshot doesn't have them."""
     field = "expiryDateDistance"
     known = field in data.DESCRIPTOR.fields_by_name and data.HasField(field)
     return data.expiryDateDistance if known else None

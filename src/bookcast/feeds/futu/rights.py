@@ -1,4 +1,4 @@
-"""What an account may see of each market, as OpenD tells it."""
+"""The rights of an account for each market, as OpenD reports them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from bookcast.feeds.futu.kinds import kind_of
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 RIGHTS: Final = {1: "BMP", 2: "Level 1", 3: "Level 2", 4: "SF", 5: "none", 6: "Level 3"}
-"""``Qot_Common.QotRight``. With BMP and none nothing can be subscribed; BMP has snapshots."""
+"""``Qot_Common.QotRight``. BMP and none allow no subscription; BMP allows snapshots."""
 
 BMP: Final = 1
 NONE: Final = 5
 NO_PUSH: Final = frozenset({BMP, NONE})
 
 SF: Final = 4
-"""Books with single orders, of a limited number of securities at a time."""
+"""The right to books with single orders, for a limited number of securities at a time."""
 
 RIGHT_FIELDS: Final[Mapping[str, str]] = {
     "HK stocks": "hkQotRight",
@@ -45,10 +45,10 @@ RIGHT_FIELDS: Final[Mapping[str, str]] = {
     "crypto": "ccQotRight",
     "event contracts": "ecQotRight",
 }
-"""Where ``GetUserInfo`` and a ``Notify`` tell the right to see a market."""
+"""The field of ``GetUserInfo`` and of a ``Notify`` with the right for each market."""
 
 MANY_LEVELS: Final = frozenset({3, 4, 6})
-"""With these books have many levels, with Level 1 one."""
+"""With these rights books have many levels; with Level 1 they have one."""
 
 LEVEL_1: Final = 2
 
@@ -60,7 +60,7 @@ _FUTURES: Final[Mapping[str, str]] = {
     "US COMEX futures": "GC MGC QO SI SIL QI HG MHG QC ALI",
     "US CBOE futures": "VX VXM",
 }
-"""The roots of US futures by the exchange whose right they need."""
+"""The roots of US futures, by the exchange whose right they need."""
 
 _ROOT: Final = re.compile(r"([A-Z0-9]+?)(\d{4}|main|current|next)")
 _BY_PREFIX: Final = {"CC": "crypto", "EC": "event contracts"}
@@ -76,9 +76,9 @@ _OF_KINDS: Final = {
 
 
 def rights_of(message: Any) -> dict[str, int]:
-    """Read the rights that a ``GetUserInfo`` or a ``Notify.QotRight`` tells, by market.
+    """Return the rights in a ``GetUserInfo`` answer or a ``Notify.QotRight``, by market.
 
-    Those that it leaves out are unknown. Of US options an older OpenD says only yes or no.
+    Absent ones are unknown. An older OpenD reports the right for US options only as yes or no.
     """
     known = {descriptor.name for descriptor, _ in message.ListFields()}
     rights = {
@@ -92,9 +92,9 @@ def rights_of(message: Any) -> dict[str, int]:
 
 
 def market_of(symbol: Symbol, rights: Mapping[str, int] = MappingProxyType({})) -> str:
-    """Name the market whose right a symbol needs, as in RIGHT_FIELDS.
+    """Return the market whose right a symbol needs, as in RIGHT_FIELDS.
 
-    ``rights``: those that are known. An older OpenD has one right for several markets.
+    ``rights``: the known rights. An older OpenD has one right for several markets.
     """
     markets = _markets_of(symbol)
     return next((market for market in markets if market in rights), markets[0])
@@ -115,9 +115,9 @@ def _markets_of(symbol: Symbol) -> tuple[str, ...]:
 
 
 def missing_right(symbol: Symbol, rights: Mapping[str, int]) -> str | None:
-    """Return, in words, which right an account lacks that a symbol needs; None when it lacks none.
+    """Return, in words, the right that an account lacks for a symbol; None if it lacks none.
 
-    It explains a refusal, no more: OpenD decides.
+    It only explains a refusal. OpenD decides.
     """
     market = market_of(symbol, rights)
     right = rights.get(market)

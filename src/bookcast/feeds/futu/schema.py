@@ -1,7 +1,7 @@
-"""The message classes that Futu publishes, imported without the rest of its package.
+"""Imports the message classes of ``futu-api`` without the rest of the package.
 
-``futu-api`` brings them in a folder of their own. Importing ``futu`` itself would take 0.4 s and
-80 MB, start threads, open a log below the home folder and take SIGINT away from the program.
+The package has them in a separate folder. Importing ``futu`` itself takes 0.4 s and 80 MB, starts
+threads, opens a log file in the home folder and replaces the SIGINT handler.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def require_futu() -> None:
 
 @cache
 def messages(name: str) -> Any:
-    """Import one of the vendor's generated modules, for instance ``Qot_Sub``. They have no types.
+    """Return one of the vendor's generated modules, for instance ``Qot_Sub``. They have no types.
 
-    They import one another by their bare names, and register as such: whoever imports ``futu`` in
-    the same process has to meet the same modules.
+    They import one another by their bare names, and are registered under these. A program that
+    imports ``futu`` in the same process must get the same modules.
     """
     spec = find_spec("futu")
     assert spec is not None, f"{PACKAGE} is not installed"

@@ -1,12 +1,14 @@
-"""Decides when to ask OpenD for snapshots, where it pushes nothing. Pure: it asks nothing itself.
+"""Plans requests for snapshots, for symbols that OpenD doesn't push. Does no I/O.
 
-OpenD takes 60 such requests in 30 s, of up to 400 symbols each (20 with the BMP right of Hong
-Kong), and refuses a request for a single symbol that it won't give. So new symbols are *tried*: a
-refused trial is halved until the symbol to blame stands alone. Two refused ones in a row that were
-larger than any that passed make the market's other trials smaller, too: they seem to be too large.
-Those that were given are polled together, in batches of a size that is learnt for each market: a
-batch that is larger than any that passed is halved when it is refused; a smaller one has a symbol
-to blame, and is tried again.
+OpenD allows 60 such requests in 30 s, of up to 400 symbols each (20 with Hong Kong's BMP right). It
+refuses a whole request because of a single symbol that it doesn't supply. So new symbols are
+*tried*: a refused trial is halved until the refused symbol is found. If two trials in a row are
+refused that were larger than any successful one, the market's other trials become smaller too,
+since the size may be the reason.
+
+Symbols that OpenD supplied are polled together, in batches. The size of batches is learnt for each
+market. When a batch is refused that is larger than any successful one, the size is halved. When a
+smaller one is refused, one of its symbols is the reason, and its symbols are tried again.
 """
 
 from __future__ import annotations
@@ -16,35 +18,35 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from bookcast.feeds.futu.calls import MAX_SNAPSHOTS
-from bookcast.model import Symbol
+from bookcast.model.topics import Symbol
 
 WINDOW_SECONDS: Final = 30.0
 MAX_REQUESTS: Final = 50
-"""In a window; OpenD's own bound is 60, and other programs may ask as well."""
+"""The maximum number of requests in a window. OpenD allows 60, but other programs may use some."""
 
 MAX_TRIES: Final = 10
-"""So many of them are trials that OpenD refuses, once it gives any symbol."""
+"""Once OpenD supplies any symbol, at most so many of them are refused trials."""
 
 FASTEST_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 120.0
-"""A symbol without a snapshot is asked for again after this long."""
+"""A refused symbol is tried again after so many seconds."""
 
 Batch = tuple[Symbol, ...]
 
 
 class SnapshotPlanner:
-    """Says for which symbols to ask next. Times are seconds of a clock that never goes back."""
+    """Decides which symbols to request next. Times are seconds of a monotonic clock."""
 
     def __init__(self) -> None:
         self._wanted: dict[Symbol, None] = {}
         self._given: dict[Symbol, None] = {}
         self._failed: dict[Symbol, float] = {}
         self._trials: deque[Batch] = deque()
-        # Of each market: how many are tried together, learnt anew when there are new ones.
+        # Per market: the size of trials. It is reset when there are new symbols.
         self._tries: dict[str, int] = {}
-        # The markets whose last trial was refused, perhaps since it was too large.
+        # Markets whose last trial was refused, perhaps because it was too large.
         self._doubtful: set[str] = set()
-        # Of each market: how many go together, and how many have gone together.
+        # Per market: the maximum size of a batch, and the largest successful size.
         self._limits: dict[str, int] = {}
         self._passed: dict[str, int] = {}
         self._asked: deque[float] = deque()
@@ -54,21 +56,21 @@ class SnapshotPlanner:
 
     @property
     def every_seconds(self) -> float:
-        """How often each symbol is asked for."""
+        """The interval at which each symbol is polled."""
         room = MAX_REQUESTS - MAX_TRIES
         return max(FASTEST_SECONDS, len(self._batches) * WINDOW_SECONDS / room)
 
     @property
     def given(self) -> Collection[Symbol]:
-        """The wanted symbols that OpenD gives snapshots of."""
+        """The wanted symbols whose snapshots OpenD supplies."""
         return self._given.keys()
 
     def gives(self, symbol: Symbol) -> bool:
-        """Return whether OpenD gives snapshots of a symbol that is wanted."""
+        """Return whether OpenD supplies snapshots of a wanted symbol."""
         return symbol in self._given
 
     def want(self, symbols: Collection[Symbol], now: float = 0.0) -> None:
-        """Ask for these from now on, and for no others."""
+        """Set the symbols to poll from now on."""
         wanted = dict.fromkeys(symbols)
         if wanted.keys() == self._wanted.keys():
             return
@@ -86,7 +88,7 @@ class SnapshotPlanner:
         self._regroup()
 
     def next_request(self, now: float) -> Batch:
-        """Return the symbols to ask for now; none while nothing is due."""
+        """Return the symbols to request now; empty while none is due."""
         _forget(self._asked, now)
         _forget(self._tried, now)
         if len(self._asked) >= MAX_REQUESTS:
@@ -98,7 +100,7 @@ class SnapshotPlanner:
         for batch in self._batches:
             due = self._due.get(batch[0], now)
             if due <= now:
-                # Counted from when it was due, so that small delays don't add up.
+                # The next time counts from the due time, so that delays don't add up.
                 every = self.every_seconds
                 self._due[batch[0]] = max(due + every, now + every / 2)
                 self._asked.append(now)
@@ -106,7 +108,7 @@ class SnapshotPlanner:
         return ()
 
     def done(self, symbols: Sequence[Symbol]) -> None:
-        """OpenD gave these."""
+        """Note that OpenD supplied these symbols."""
         for market in {_market(symbol) for symbol in symbols}:
             self._passed[market] = max(self._passed.get(market, 0), len(symbols))
             self._doubtful.discard(market)
@@ -115,17 +117,17 @@ class SnapshotPlanner:
             self._given.update(dict.fromkeys(new))
             self._regroup()
             if self._tried:
-                self._tried.pop()  # this trial took no turn from anybody
+                self._tried.pop()  # a successful trial doesn't count against MAX_TRIES
         for symbol in new:
             self._failed.pop(symbol, None)
 
     def unanswered(self, symbols: Sequence[Symbol]) -> None:
-        """OpenD gave no answer, which says nothing of the symbols: try new ones again."""
+        """Note that OpenD didn't answer. New symbols are tried again."""
         if any(symbol not in self._given for symbol in symbols):
             self._trials.append(tuple(symbols))
 
     def refused(self, symbols: Sequence[Symbol], now: float) -> None:
-        """OpenD refused a request: it was too large, or one of its symbols won't be given."""
+        """Note that OpenD refused a request: it was too large, or one symbol is the reason."""
         size = len(symbols)
         if size == 1:
             self._failed[symbols[0]] = now + RETRY_SECONDS
@@ -174,7 +176,7 @@ class SnapshotPlanner:
         self._due = {symbol: due for symbol, due in self._due.items() if symbol in firsts}
 
     def _batches_of(self, symbols: Collection[Symbol]) -> list[Batch]:
-        """Divide symbols into requests: of one market, and no larger than it allows."""
+        """Divide symbols into requests of one market each, within its size."""
         markets: dict[str, list[Symbol]] = {}
         for symbol in symbols:
             markets.setdefault(_market(symbol), []).append(symbol)
@@ -190,6 +192,6 @@ def _market(symbol: Symbol) -> str:
 
 
 def _forget(times: deque[float], now: float) -> None:
-    """Forget what is older than OpenD's window."""
+    """Remove times that are older than OpenD's window."""
     while times and times[0] <= now - WINDOW_SECONDS:
         times.popleft()

@@ -7,7 +7,8 @@ import contextlib
 import logging
 from typing import Any, Final
 
-from bookcast.feeds.futu import calls, link
+from bookcast.background import Periodic
+from bookcast.feeds.futu import calls
 from bookcast.feeds.futu.account import Account
 from bookcast.feeds.futu.candles import KINDS
 from bookcast.feeds.futu.link import Link, Lost, Refused, Unanswered
@@ -15,25 +16,9 @@ from bookcast.feeds.futu.pushes import Pushes
 from bookcast.feeds.futu.quota import amounts_of
 from bookcast.feeds.futu.subscriptions import Action, Subscribe, SubscriptionPlanner
 from bookcast.feeds.futu.topics import asks_for_session, subtype, topics_of
-from bookcast.model import Topic
+from bookcast.model.topics import Topic
 
 logger = logging.getLogger(__name__)
-
-RIGHTS_SECONDS: Final = 1.0
-"""How long a refusal isn't told because the right that is missing may be found out."""
-
-CHECK_SECONDS: Final = 30.0
-"""How often OpenD is asked what it really has subscribed."""
-
-FIRST_CHECK_SECONDS: Final = 1.0
-OPTIONAL_SECONDS: Final = 2.0
-QUICK_SECONDS: Final = 0.5
-"""How long subscriptions wait to learn what is left of the quota."""
-
-FILL_SECONDS: Final = 1.0
-"""How long new trades and candles wait for the past ones that were asked for."""
-
-TURN_SECONDS: Final = 0.05
 
 ESSENTIAL: Final = frozenset({"Qot_GetSubInfo"})
 """No OpenD ends a connection because of these."""
@@ -42,16 +27,12 @@ MAX_FAILURES: Final = 3
 """So often in a row may a kind of request go unanswered, or a connection end with it open; then
 it is let alone for a while."""
 
-REST_SECONDS: Final = 120.0
-"""For so long: not every OpenD knows every request, and some are slow at times."""
-
 
 class Subscriber:
     """Works for one connection after the other.
 
     Attributes:
         changed: set when demand has changed.
-        look: set when OpenD gave reason to look at what is subscribed.
     """
 
     def __init__(
@@ -73,9 +54,8 @@ class Subscriber:
         self._failures: dict[tuple[str, float], tuple[int, float]] = {}
         self._to_fill: list[Topic] = []
         self._learning_rights: asyncio.Task[None] | None = None
-        self._settled = asyncio.Event()
+        self._checking: Periodic | None = None
         self.changed = asyncio.Event()
-        self.look = asyncio.Event()
 
     def reason(self, topic: Topic) -> str:
         """Return why OpenD refuses a topic: its words, and the right that seems to be missing."""
@@ -88,17 +68,25 @@ class Subscriber:
 
         A right decides what counts: with SF, books of Hong Kong have a quota of their own.
         """
-        self._settled.clear()
+        times = opened.times
+        self._checking = opened.periodic(
+            self._check, times.check_seconds, "check", first=times.first_check_seconds
+        )
         self._to_fill.clear()
         self._learning_rights = None
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._learn_rights(opened, seconds=QUICK_SECONDS))
-            tasks.create_task(self._learn(opened, seconds=QUICK_SECONDS))
+            tasks.create_task(self._learn_rights(opened, times.quick_seconds))
+            tasks.create_task(self._learn(opened, times.quick_seconds))
 
     @property
     def is_learning_rights(self) -> bool:
         """Whether a refusal may still turn out to be about a missing right."""
         return self._learning_rights is not None and not self._learning_rights.done()
+
+    def check(self) -> None:
+        """OpenD gave reason to look at what is subscribed."""
+        if self._checking is not None:
+            self._checking.trigger()
 
     def interrupt(self) -> None:
         """OpenD has lost its login: trades and candles may be missed."""
@@ -114,49 +102,43 @@ class Subscriber:
         for topic in self._to_fill:
             self._pushes.series(topic).begin()
         self.changed.set()
-        self.look.set()
+        self.check()
 
     def _held_series(self) -> list[Topic]:
         return [topic for topic in self._planner.held if _is_series(topic)]
 
     async def run(self, opened: Link) -> None:
         """Do what the planner wants until the connection is lost."""
-        loop = asyncio.get_running_loop()
-        async with asyncio.TaskGroup() as tasks:
+        loop, checking = asyncio.get_running_loop(), self._checking
+        assert checking is not None
+        async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+            stack.push_async_callback(checking.close)
             while True:
                 self.changed.clear()
                 to_fill, self._to_fill = self._to_fill, []
                 for topic in to_fill:
                     tasks.create_task(self._fill_from(opened, topic))
                 if self._planner.is_outdated(loop.time()):
-                    await self._learn(opened, seconds=QUICK_SECONDS)
+                    await self._learn(opened, opened.times.quick_seconds)
                     self._planner.note_outdated(loop.time())
                 if action := self._planner.next_action(loop.time()):
                     await self._perform(action, opened, tasks)
                     continue
-                if self._planner.held:
-                    self._settled.set()
+                if self._planner.held and not checking.is_running:
+                    checking.start()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(self._planner.next_time(loop.time())):
                         await self.changed.wait()
 
-    async def check(self, opened: Link) -> None:
-        """Compare, again and again, what OpenD says is subscribed with what it had promised."""
-        await self._settled.wait()
-        wait = FIRST_CHECK_SECONDS
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self.look.wait()
-            self.look.clear()
-            wait = CHECK_SECONDS
-            promised = frozenset(self._planner.held)
-            actual = await self._learn(opened)
-            if actual is None:
-                continue
-            if lost := self._planner.confirm(actual, promised):
-                logger.warning("OpenD has lost %s; subscribing again", _names(lost))
-            self.changed.set()
+    async def _check(self, opened: Link) -> None:
+        """Compare what OpenD says is subscribed with what it had promised."""
+        promised = frozenset(self._planner.held)
+        actual = await self._learn(opened, opened.times.optional_seconds)
+        if actual is None:
+            return
+        if lost := self._planner.confirm(actual, promised):
+            logger.warning("OpenD has lost %s; subscribing again", _names(lost))
+        self.changed.set()
 
     async def _perform(self, action: Action, opened: Link, tasks: asyncio.TaskGroup) -> None:
         """Ask OpenD for what the planner wants.
@@ -195,7 +177,7 @@ class Subscriber:
                 if _is_series(topic):
                     tasks.create_task(self._fill_from(opened, topic))
         else:
-            await self._learn(opened, seconds=QUICK_SECONDS)  # what that freed
+            await self._learn(opened, opened.times.quick_seconds)  # what that freed
 
     async def _refused(
         self, action: Action, reason: str, opened: Link, tasks: asyncio.TaskGroup
@@ -203,13 +185,14 @@ class Subscriber:
         planner, now = self._planner, asyncio.get_running_loop().time()
         if isinstance(action, Subscribe):
             if planner.knows_quota:
-                await self._learn(opened, seconds=QUICK_SECONDS)
+                await self._learn(opened, opened.times.quick_seconds)
             if not planner.has_room(action, now):
                 logger.info("no quota for %s: %s", _names(action.topics), reason)
                 planner.out_of_quota(action, now)
                 return
             if self._learning_rights is None and not self._account.rights:
-                self._learning_rights = tasks.create_task(self._learn_rights(opened))
+                learning = self._learn_rights(opened, opened.times.rights_seconds)
+                self._learning_rights = tasks.create_task(learning)
         topic = planner.refused(action, reason, now)
         if topic is None:
             logger.debug("not done together: %s: %s", _names(action.topics), reason)
@@ -219,13 +202,13 @@ class Subscriber:
         wait = (refusal.retry_at or now) - now
         log("OpenD refuses %s: %s; retrying in %.0f s", topic, self.reason(topic), wait)
 
-    async def _learn(self, opened: Link, *, seconds: float = OPTIONAL_SECONDS) -> set[Topic] | None:
+    async def _learn(self, opened: Link, seconds: float) -> set[Topic] | None:
         """Ask what is subscribed and left.
 
         Returns:
             What this connection has; None when OpenD doesn't say.
         """
-        answer = await self._optional(opened, calls.subscriptions(), seconds=seconds)
+        answer = await self._optional(opened, calls.subscriptions(), seconds)
         if answer is None:
             return None
         own: set[Topic] = set()
@@ -237,9 +220,9 @@ class Subscriber:
             self._planner.told(amounts, others, now)
         return own
 
-    async def _learn_rights(self, opened: Link, *, seconds: float = RIGHTS_SECONDS) -> None:
+    async def _learn_rights(self, opened: Link, seconds: float) -> None:
         """Ask what the account may see: what a refusal is about, and what counts."""
-        answer = await self._optional(opened, calls.user_info(), seconds=seconds)
+        answer = await self._optional(opened, calls.user_info(), seconds)
         if answer is not None:
             self._account.take_user_info(answer)
 
@@ -257,25 +240,23 @@ class Subscriber:
             call = calls.trades(topic.symbol, calls.MAX_PAST)
         else:
             call = calls.candles(topic.symbol, KINDS[topic.variant], calls.MAX_PAST)
-        series, past = self._pushes.series(topic), ()
-        asked = asyncio.ensure_future(self._optional(opened, call, seconds=link.ANSWER_SECONDS))
+        series, past, times = self._pushes.series(topic), (), opened.times
+        asked = asyncio.ensure_future(self._optional(opened, call, times.answer_seconds))
         try:
             waited = 0.0
-            while not asked.done() and not (series.waits and waited >= FILL_SECONDS):
-                await asyncio.wait({asked}, timeout=TURN_SECONDS)
-                waited += TURN_SECONDS
+            while not asked.done() and not (series.waits and waited >= times.fill_seconds):
+                await asyncio.wait({asked}, timeout=times.fill_turn_seconds)
+                waited += times.fill_turn_seconds
             if asked.done() and (answer := asked.result()) is not None:
                 past = answer.tickerList if topic.channel == "trades" else answer.klList
         finally:
             asked.cancel()
             self._pushes.fill(topic, past)
 
-    async def _optional(
-        self, opened: Link, call: calls.Call, *, seconds: float = OPTIONAL_SECONDS
-    ) -> Any:
+    async def _optional(self, opened: Link, call: calls.Call, seconds: float) -> Any:
         """Ask for what can be done without; None when OpenD doesn't give it."""
         loop = asyncio.get_running_loop()
-        kind = call.name, seconds
+        kind, rest_seconds = (call.name, seconds), opened.times.rest_seconds
         failures, again_at = self._failures.get(kind, (0, 0.0))
         if loop.time() < again_at:
             return None
@@ -285,18 +266,18 @@ class Subscriber:
             logger.debug("OpenD refuses %s: %s", call.name, refusal)
             return None
         except Unanswered as error:
-            self._note_failure(kind, failures + 1)
+            self._note_failure(kind, failures + 1, rest_seconds)
             logger.debug("OpenD %s", error)
             return None
         except Lost:
             if call.name not in ESSENTIAL:
-                self._note_failure(kind, failures + 1)
+                self._note_failure(kind, failures + 1, rest_seconds)
             raise
         self._failures.pop(kind, None)
         return answer
 
-    def _note_failure(self, kind: tuple[str, float], failures: int) -> None:
-        rest = REST_SECONDS if failures >= MAX_FAILURES else 0.0
+    def _note_failure(self, kind: tuple[str, float], failures: int, rest_seconds: float) -> None:
+        rest = rest_seconds if failures >= MAX_FAILURES else 0.0
         self._failures[kind] = failures, asyncio.get_running_loop().time() + rest
 
 

@@ -1,16 +1,15 @@
-"""Decides what to subscribe at OpenD and what to let go. Pure: it does nothing itself.
+"""Plans subscriptions and unsubscriptions at OpenD. Does no I/O.
 
-The caller takes one action at a time, performs it and reports how it went::
+The caller takes one action at a time, performs it and reports the result::
 
     if planner.is_outdated(now):
-        ...                                  # ask OpenD what is left of the quota; planner.told()
+        ...                                  # ask OpenD for the quota; planner.told()
     while action := planner.next_action(now):
         ...                                  # ask OpenD
         planner.done(action, now)            # or planner.refused(action, reason, now)
     # then sleep until planner.next_time(now), or until demand changes
 
-Times are seconds of any one clock that never goes back. What a topic costs of the account's quota
-is for :mod:`bookcast.feeds.futu.quota` to say.
+Times are seconds of a monotonic clock. :mod:`bookcast.feeds.futu.quota` knows the cost of a topic.
 """
 
 from __future__ import annotations
@@ -21,33 +20,34 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from typing import Final, NamedTuple
 
 from bookcast import backoff
-from bookcast.feeds.futu import spare
+from bookcast.feeds.futu import read_quota
 from bookcast.feeds.futu.quota import Amount, Planned, Pools, Unit, in_words
-from bookcast.feeds.futu.spare import Spare
-from bookcast.model import Quota, QuotaPool, Topic
+from bookcast.feeds.futu.read_quota import Spare
+from bookcast.model.feed_state import Quota, QuotaPool
+from bookcast.model.topics import Topic
 
 MAX_BATCH: Final = 100
-"""Topics in one request."""
+"""The maximum number of topics in one request."""
 
 FIRST_RETRY: Final = 5.0
 LAST_RETRY: Final = 120.0
-"""A refused topic is tried again after this long, from the first to the last, with jitter."""
+"""The delay before a refused topic is retried, in seconds, grows from the first to the last."""
 
 RELEASE_RETRY_SECONDS: Final = 5.0
-"""An unsubscription that was refused, usually as too early, is tried again after this long."""
+"""A refused unsubscription, usually one that was too early, is retried after so many seconds."""
 
 ESTIMATE_SECONDS: Final = 0.5
-"""What is left to reads is told to all who wait for it as it was found this long ago at most."""
+"""The share of reads, as shown to waiting reads, is at most so many seconds old."""
 
 
 class Subscribe(NamedTuple):
-    """Ask OpenD for these topics, which go into one request."""
+    """Subscribe these topics in one request."""
 
     topics: tuple[Topic, ...]
 
 
 class Unsubscribe(NamedTuple):
-    """Unsubscribe from these topics, which go into one request."""
+    """Unsubscribe these topics in one request."""
 
     topics: tuple[Topic, ...]
 
@@ -56,9 +56,9 @@ Action = Subscribe | Unsubscribe
 
 
 class Refusal(NamedTuple):
-    """Why OpenD won't give a topic, in its own words, how often it said so, and when to ask again.
+    """OpenD's refusal of a topic: the reason in its own words, the number of refusals, the retry.
 
-    ``retry_at``: None while the topic's turn to be asked for again has come.
+    ``retry_at``: None once the time of the retry has come.
     """
 
     reason: str
@@ -67,10 +67,10 @@ class Refusal(NamedTuple):
 
 
 class _Held(NamedTuple):
-    """What is subscribed at OpenD.
+    """A topic that is subscribed at OpenD, at ``since``.
 
-    ``unwanted_since``: when the last subscriber left; None while there is one, the beginning of
-    time where there was none. ``for_reads``: it is held, then, on account of reads.
+    ``unwanted_since``: when the last subscriber left; None while there is one, minus infinity if
+    there was none. ``for_reads``: without subscribers, it stays subscribed for reads.
     """
 
     since: float
@@ -79,25 +79,25 @@ class _Held(NamedTuple):
 
 
 class SubscriptionPlanner:
-    """Brings what is held at OpenD in line with what is wanted, within OpenD's rules.
+    """Plans the subscriptions at OpenD by the demand, within OpenD's rules.
 
-    An unwanted topic is let go ``linger_seconds`` after it was last wanted, and no sooner than
-    ``min_subscription_seconds`` after it was subscribed, since OpenD refuses earlier; wanted again
-    meanwhile, it just stays. When a pool of the quota is full, lingering ones of that pool go
-    first, longest unwanted first. What is wanted stays, except that ``pinned`` topics, which are
-    always wanted, take the place of the newest that aren't. A unit that several topics share comes
-    free only when all of them go.
+    An unwanted topic is unsubscribed ``linger_seconds`` after it was last wanted, and no sooner
+    than ``min_subscription_seconds`` after it was subscribed, since OpenD refuses that earlier. If
+    it is wanted again before, it stays. When a pool of the quota is full, lingering topics of that
+    pool are unsubscribed early, the longest unwanted first. Wanted topics stay, with one exception:
+    ``pinned`` topics, which are always wanted, replace the newest wanted topics that aren't pinned.
+    A unit that several topics share becomes free only when all of them are unsubscribed.
 
-    What reads alone want gets what is left over: see :mod:`bookcast.feeds.futu.spare`. Nobody goes
-    for it, and it goes for whoever is wanted by a subscriber, after what nobody wants.
+    Topics that only reads want get what is left (:mod:`bookcast.feeds.futu.read_quota`). No topic
+    is unsubscribed for them. They are unsubscribed for subscribers' topics, after unwanted ones.
 
     Args:
-        min_subscription_seconds: OpenD's rule.
-        linger_seconds: a page that is loaded again within this finds its data flowing.
-        pinned: topics that are subscribed whoever wants them, first of all.
-        group: topics of one group go into one request.
+        min_subscription_seconds: OpenD's minimum.
+        linger_seconds: how long an unwanted topic stays, for instance while a page is reloaded.
+        pinned: topics that are always subscribed, before all others.
+        group: returns a key; topics with an equal key can share a request.
         pools: the account's quota.
-        random: 0 to 1, for jitter.
+        random: returns 0 to 1, for jitter.
     """
 
     def __init__(
@@ -115,47 +115,48 @@ class SubscriptionPlanner:
         self._pinned = dict.fromkeys(pinned)
         self._group = group
         self._random = random
-        # Pinned ones first, then in the order in which they came to be wanted.
+        # Pinned topics first, then the others in the order in which they were wanted.
         self._wanted: dict[Topic, None] = dict(self._pinned)
-        # What reads alone want, in the order in which that began.
+        # Topics that only reads want, in the order in which that began.
         self._read: dict[Topic, None] = {}
         self._held: dict[Topic, _Held] = {}
         self._refusals: dict[Topic, Refusal] = {}
-        # A refused request is taken apart until the topic to blame stands alone.
+        # Refused requests are halved until the refused topic is found.
         self._batch_limits: dict[Topic, int] = {}
         self._not_before: dict[Topic, float] = {}
         self._pools = pools or Pools()
-        # When a pool may have room, for pinned topics and for others: kept until something changes.
+        # When a pool may have room, for pinned topics and for others: a cache until the next
+        # change.
         self._free_times: dict[tuple[QuotaPool, bool], float | None] = {}
-        # What is left to reads, and when that was found: likewise, for a moment.
+        # The share of reads, and when it was computed: a cache for a moment.
         self._left: tuple[float, Spare] | None = None
 
     @property
     def held(self) -> Collection[Topic]:
-        """The topics subscribed at OpenD now."""
+        """The topics that are subscribed at OpenD now."""
         return self._held.keys()
 
     def held_since(self, topic: Topic) -> float | None:
-        """Return when a topic was subscribed; None when it isn't."""
+        """Return when a topic was subscribed; None if it isn't subscribed."""
         held = self._held.get(topic)
         return held.since if held is not None else None
 
     @property
     def wanted(self) -> Collection[Topic]:
-        """The topics that somebody wants, reads alone want, or that are pinned."""
+        """The topics that subscribers or reads want, or that are pinned."""
         return self._wanted.keys() | self._read.keys()
 
     def is_wanted(self, topic: Topic) -> bool:
-        """Return whether a topic is among them."""
+        """Return whether a topic is wanted by subscribers or reads, or pinned."""
         return topic in self._wanted or topic in self._read
 
     @property
     def refusals(self) -> Mapping[Topic, Refusal]:
-        """The topics that OpenD refused when it was last asked, and why."""
+        """The topics that OpenD refused at the last attempt, and why."""
         return self._refusals
 
     def want(self, topic: Topic) -> None:
-        """Somebody wants this topic."""
+        """Note that subscribers want this topic from now on."""
         self._forget_estimates()
         self._read.pop(topic, None)
         self._wanted.setdefault(topic)
@@ -163,7 +164,7 @@ class SubscriptionPlanner:
             self._held[topic] = held._replace(unwanted_since=None, for_reads=False)
 
     def want_to_read(self, topic: Topic, now: float) -> None:
-        """Reads alone want this topic; if somebody wanted it, they don't any more."""
+        """Note that only reads want this topic from now on."""
         if topic in self._pinned or topic in self._read:
             return
         self.release(topic, now)
@@ -172,7 +173,7 @@ class SubscriptionPlanner:
             self._held[topic] = held._replace(for_reads=True)
 
     def release(self, topic: Topic, now: float) -> None:
-        """Nobody wants this topic any more."""
+        """Note that nothing wants this topic any more."""
         self._forget_estimates()
         if topic in self._pinned:
             return
@@ -189,29 +190,29 @@ class SubscriptionPlanner:
         others: Collection[Topic],
         now: float = -math.inf,
     ) -> None:
-        """OpenD says what is used and left of the quota, and what other connections have."""
+        """Note OpenD's report of the quota and of the topics of other connections."""
         self._forget_estimates()
         self._pools.told(amounts, others, now)
 
     def is_outdated(self, now: float) -> bool:
-        """Return whether OpenD counts less than it told, and should be asked again."""
+        """Return whether OpenD counts less by now than it reported, and should be asked again."""
         return self._pools.is_outdated(now)
 
     def note_outdated(self, now: float) -> None:
-        """OpenD has been asked again."""
+        """Note that OpenD has been asked again."""
         self._pools.note_outdated(now)
 
     @property
     def knows_quota(self) -> bool:
-        """Whether OpenD has told on this connection how much of the quota is left."""
+        """Whether OpenD has reported the quota on this connection."""
         return self._pools.known
 
     def has_room(self, action: Subscribe, now: float) -> bool:
-        """Return whether, as far as OpenD told, the quota allows an action."""
+        """Return whether the quota allows an action, by OpenD's last report."""
         return self._pools.has_room(action.topics, now)
 
     def quota(self, topic: Topic, now: float) -> Quota | None:
-        """Return the quota that a wanted topic waits for; None when it doesn't wait for one."""
+        """Return the quota that a wanted topic waits for; None if it doesn't wait for quota."""
         if topic not in self._wanted or topic in self._held or topic in self._refusals:
             return None
         lacking = self._pools.lacking(topic, now)
@@ -223,7 +224,7 @@ class SubscriptionPlanner:
         return self._pools.quota(lacking[-1].pool, wait)
 
     def waits_to_be_read(self, topic: Topic, now: float) -> tuple[Quota, str] | None:
-        """Return the quota that a topic waits for which reads alone want, and that in words."""
+        """Return the quota for which a topic of reads waits, and a sentence about it; or None."""
         if topic not in self._read or topic in self._held or topic in self._refusals:
             return None
         if lacking := self._pools.lacking(topic, now):
@@ -235,13 +236,13 @@ class SubscriptionPlanner:
         left = self._left[1]
         if pools := left.lacking(topic):
             quota = left.quota(pools[-1])
-            return quota, spare.in_words(quota)
+            return quota, read_quota.in_words(quota)
         return None
 
     def next_action(self, now: float) -> Action | None:
-        """Return what to do now, None while nothing is due.
+        """Return the next action; None while none is due.
 
-        Unsubscribing comes first, because it may free the quota that subscribing needs.
+        Unsubscriptions come first, because they may free quota for subscriptions.
         """
         fitting, waiting, planned = self._fitting(self._missing(self._wanted, now), now)
         left = self._spare(waiting, now)
@@ -263,9 +264,9 @@ class SubscriptionPlanner:
         return Subscribe(self._batch(wanted)) if wanted else None
 
     def next_time(self, now: float) -> float | None:
-        """Return when something is next due if demand stays as it is; None: never.
+        """Return when the next action is due if the demand doesn't change; None: never.
 
-        It is right after :meth:`next_action` has returned None.
+        Call it after :meth:`next_action` has returned None.
         """
         _, waiting, _ = self._fitting(self._missing(self._wanted, now), now)
         left = self._spare(waiting, now)
@@ -273,7 +274,7 @@ class SubscriptionPlanner:
             max(self._leaves_at(topic, held), self._not_before.get(topic, 0.0))
             for topic, held in self._held.items()
             if held.unwanted_since is not None
-            # What subscribers leave to reads may be more than those may have, once it has lingered.
+            # After lingering, topics that subscribers left to reads may exceed the share of reads.
             and (topic not in self._read or topic in left.over or self._lingers(held, now))
         ]
         due += [
@@ -293,12 +294,12 @@ class SubscriptionPlanner:
         return min(due, default=None)
 
     def done(self, action: Action, now: float) -> None:
-        """OpenD has done what the action asked."""
+        """Note that OpenD has performed an action."""
         self._forget_estimates()
         for topic in action.topics:
             if isinstance(action, Subscribe):
                 self._pools.hold(topic, now)
-                # Counted from the answer, thus never earlier than OpenD counts.
+                # Counted from the answer, so never earlier than OpenD counts.
                 self._held[topic] = self._held_from(topic, now)
                 self._refusals.pop(topic, None)
                 self._batch_limits.pop(topic, None)
@@ -308,10 +309,10 @@ class SubscriptionPlanner:
             self._not_before.pop(topic, None)
 
     def refused(self, action: Action, reason: str, now: float) -> Topic | None:
-        """OpenD has refused the action, and nothing of it was done.
+        """Note that OpenD has refused an action and done nothing of it.
 
         Returns:
-            The topic, if it is now known that OpenD won't give it for the time being.
+            The topic, if OpenD has refused that one alone.
         """
         self._forget_estimates()
         if isinstance(action, Unsubscribe):
@@ -330,22 +331,22 @@ class SubscriptionPlanner:
         return topic
 
     def retry_refused(self, now: float) -> None:
-        """The account's rights have changed: what was refused may be granted now."""
+        """Retry refused topics now: the account's rights have changed."""
         for topic, refusal in self._refusals.items():
             if refusal.retry_at is not None:
                 self._refusals[topic] = refusal._replace(retry_at=min(refusal.retry_at, now))
 
     def out_of_quota(self, action: Subscribe, now: float = -math.inf) -> None:
-        """OpenD has refused the action because the quota doesn't allow it after all."""
+        """Note that OpenD has refused an action because of the quota."""
         self._forget_estimates()
         self._pools.run_out(action.topics, now)
         for topic in action.topics:
             self._batch_limits[topic] = max(1, len(action.topics) // 2)
 
     def confirm(self, actual: Collection[Topic], promised: Collection[Topic]) -> list[Topic]:
-        """Compare what OpenD says is subscribed with what it had promised, and give what it lost.
+        """Compare OpenD's list of subscriptions with what it had confirmed. Return the lost topics.
 
-        The lost are no longer held, so they are asked for again if still wanted.
+        Lost topics don't count as subscribed any more, so they are subscribed again if wanted.
         """
         self._forget_estimates()
         lost = [topic for topic in self._held if topic in promised and topic not in actual]
@@ -355,7 +356,7 @@ class SubscriptionPlanner:
         return lost
 
     def disconnected(self, now: float) -> None:
-        """Nothing is held any more, and whatever was refused may be granted next time."""
+        """Note that the connection is lost: nothing is subscribed, and refusals are forgotten."""
         self._forget_estimates()
         self._pools.disconnected({topic: self._releasable_at(topic) for topic in self._held})
         self.note_outdated(now)
@@ -363,36 +364,40 @@ class SubscriptionPlanner:
         self._not_before.clear()
         self._batch_limits.clear()
         for topic in self._refusals:
-            self._batch_limits[topic] = 1  # it spoils no other's request
+            self._batch_limits[topic] = (
+                1  # it is requested alone, so that it can't spoil other topics' request
+            )
         self._refusals.clear()
 
     def _forget_estimates(self) -> None:
-        """Forget what doesn't hold any more: something changes."""
+        """Drop the caches: something has changed."""
         self._free_times.clear()
         self._left = None
 
     def _held_from(self, topic: Topic, now: float) -> _Held:
         if topic in self._wanted:
             return _Held(now, None, for_reads=False)
-        # What was released meanwhile lingers.
+        # A topic that was released during the request lingers.
         return _Held(now, -math.inf if topic in self._read else now, for_reads=True)
 
     def _spare(self, needed: Iterable[Topic], now: float) -> Spare:
-        """Return what is left to reads: of what subscribers need, nothing."""
+        """Return the share of reads; nothing of the pools that subscribers need."""
         held = [topic for topic, one in self._held.items() if self._is_spare(one, now)]
-        held.sort(key=lambda topic: topic not in self._read)  # what is read keeps its place
+        held.sort(
+            key=lambda topic: topic not in self._read
+        )  # topics that are still read come first
         return Spare(self._pools, dict.fromkeys(held), needed, now)
 
     def _is_spare(self, held: _Held, now: float) -> bool:
-        """Return whether something is held on account of reads alone."""
+        """Return whether a topic is subscribed for reads alone."""
         return held.for_reads and held.unwanted_since is not None and not self._lingers(held, now)
 
     def _lingers(self, held: _Held, now: float) -> bool:
-        """Return whether something is kept because a subscriber has just left it."""
+        """Return whether a topic lingers after its last subscriber."""
         return held.unwanted_since is not None and held.unwanted_since + self._linger_seconds > now
 
     def _readable(self, left: Spare, planned: Planned, now: float) -> list[Topic]:
-        """Return what may be subscribed because reads want it."""
+        """Return the topics that may be subscribed for reads."""
         readable = []
         for topic in self._missing(self._read, now):
             if not self._pools.lacking(topic, now, planned) and not left.lacking(topic):
@@ -402,13 +407,13 @@ class SubscriptionPlanner:
         return readable
 
     def _missing(self, wanted: Collection[Topic], now: float) -> list[Topic]:
-        """Return what of the wanted is neither held nor refused for now, in its order."""
-        # A refusal outlives its demand until it is due, so that a client which asks for a bad
-        # code again and again doesn't have OpenD asked as often.
+        """Return the wanted topics that are neither subscribed nor refused now, in their order."""
+        # A refusal outlives its demand until its retry is due. So a client that requests an invalid
+        # code repeatedly doesn't cause as many requests to OpenD.
         for topic, refusal in list(self._refusals.items()):
             if refusal.retry_at is not None and refusal.retry_at <= now:
                 if self.is_wanted(topic):
-                    # Still refused for whoever asks, until OpenD says otherwise.
+                    # Clients still see the refusal, until OpenD has answered.
                     self._refusals[topic] = refusal._replace(retry_at=None)
                     self._batch_limits[topic] = 1
                 else:
@@ -423,11 +428,11 @@ class SubscriptionPlanner:
     def _fitting(
         self, missing: list[Topic], now: float
     ) -> tuple[list[Topic], dict[Topic, list[Unit]], Planned]:
-        """Divide topics into those the quota has room for and those that have to wait for it.
+        """Divide topics into those that fit into the quota and those that must wait.
 
         Returns:
-            The fitting topics; the waiting ones with the units that they lack; the units that the
-            fitting ones take.
+            The fitting topics; the waiting ones with the units that they lack; and the plan with
+            the units of the fitting ones.
         """
         fitting: list[Topic] = []
         waiting: dict[Topic, list[Unit]] = {}
@@ -443,20 +448,20 @@ class SubscriptionPlanner:
     def _making_room(
         self, waiting: Collection[Topic], planned: Planned, now: float
     ) -> dict[Topic, None]:
-        """Return the topics that have to go now so that waiting ones may come.
+        """Return the topics to unsubscribe now for waiting ones.
 
-        A topic that lacks units of two pools makes nobody go until it can have both.
+        For a topic that lacks units of two pools, none is unsubscribed until both can be freed.
         """
         going: dict[Topic, None] = {}
         if self.is_outdated(now):
-            return going  # there may be room
+            return going  # there may be room already
         queues: dict[tuple[QuotaPool, bool], deque[Collection[Topic]]] = {}
         for topic in waiting:
             if self._pools.doubted_until(topic, now) is not None:
                 continue
             pinned = topic in self._pinned
             chosen: dict[Topic, None] = {}
-            # The smaller pool first: what goes for it frees a unit of the other one, too.
+            # The smaller pool first: what is unsubscribed for it may free a unit of the other too.
             for unit in reversed(self._pools.lacking(topic, now, planned)):
                 if any(freed.pool == unit.pool for freed in self._pools.freed(chosen, going)):
                     continue
@@ -476,10 +481,10 @@ class SubscriptionPlanner:
         return going
 
     def _queue(self, pool: QuotaPool, now: float, *, pinned: bool) -> deque[Collection[Topic]]:
-        """Return what may go now for a waiting topic of a pool, topics that share a unit together.
+        """Return the groups of topics that may be unsubscribed now to free a unit of a pool.
 
-        Who goes first: the longest unwanted, then what is read, then, for a pinned topic, the
-        newest wanted.
+        Their order: the longest unwanted, then those that are read, then, for a pinned topic, the
+        newest wanted ones.
         """
         order = {topic: -number for number, topic in enumerate(self._wanted)} if pinned else {}
 
@@ -498,7 +503,10 @@ class SubscriptionPlanner:
         return deque(sorted(groups, key=rank))
 
     def _leavers(self, pool: QuotaPool, *, pinned: bool) -> Iterator[Collection[Topic]]:
-        """Yield what may go some time: unwanted topics, and for a pinned one those not pinned."""
+        """Yield groups that may be unsubscribed at some time.
+
+        Those are groups of unwanted topics, and for a pinned topic groups without pinned ones.
+        """
         for topics in self._pools.groups(pool):
             if all(self._held[topic].unwanted_since is not None for topic in topics) or (
                 pinned and self._pinned.keys().isdisjoint(topics)
@@ -506,7 +514,7 @@ class SubscriptionPlanner:
                 yield topics
 
     def _room_at(self, lacking: list[Unit], topic: Topic) -> float | None:
-        """Return when room may be made for a waiting topic; None when nothing may go for it."""
+        """Return when room can be made for a waiting topic; None if no topic may be removed."""
         latest = -math.inf
         for unit in lacking:
             at = self._free_at(unit.pool, pinned=topic in self._pinned)
@@ -516,7 +524,7 @@ class SubscriptionPlanner:
         return latest
 
     def _free_at(self, pool: QuotaPool, *, pinned: bool) -> float | None:
-        """Return when something of a pool may go; None for never."""
+        """Return when a unit of a pool can be freed; None: never."""
         if (pool, pinned) not in self._free_times:
             times = (
                 max(self._may_go_at(topic) for topic in topics)
@@ -535,7 +543,7 @@ class SubscriptionPlanner:
         return max(self._releasable_at(topic), (held.unwanted_since or 0.0) + self._linger_seconds)
 
     def _batch(self, topics: list[Topic]) -> tuple[Topic, ...]:
-        """Take from the beginning what goes into one request."""
+        """Return the first topics that can share one request."""
         group = self._group(topics[0])
         limit = self._batch_limits.get(topics[0], MAX_BATCH)
         together = [

@@ -1,8 +1,8 @@
-"""A symbol's trades from OpenD: each once, in order, and none missing without a word.
+"""Puts a symbol's trades from OpenD in order, without duplicates, and detects missing ones.
 
 OpenD pushes trades as they happen, and some again: the last ones when a subscription begins, up to
-50 after it lost its own servers. Its ``sequence`` tells them apart. When a connection was lost, the
-newest trades are asked for: if one of them is known already, nothing is missing in between.
+50 after it lost its own servers. Their ``sequence`` identifies them. After a lost connection, the
+newest trades are requested: if one of them is known already, none is missing in between.
 """
 
 from __future__ import annotations
@@ -11,31 +11,33 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, Literal
 
-from bookcast.feeds.futu.conditions import CONDITIONS, updates_last
 from bookcast.feeds.futu.decode import given, identity, moment, number, volume
-from bookcast.model import MAX_NUMBER, Data, Publication, Topic, Trade, Trades
-from bookcast.numbers import whole
+from bookcast.feeds.futu.trade_conditions import CONDITIONS, updates_last
+from bookcast.model.market_data import MAX_NUMBER, Data, Trade, Trades
+from bookcast.model.numbers import whole
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Publication
 
 REMEMBERED: Final = 1024
-"""So many sequences are kept of a symbol: more than OpenD ever sends again."""
+"""So many sequence numbers are stored per symbol: more than OpenD ever sends again."""
 
 MAX_WAITING: Final = 4096
-"""So many trades wait at most while the newest ones are asked for."""
+"""The maximum number of trades that wait while the newest ones are requested."""
 
 REALTIME_KINDS: Final = frozenset({0, 1})
-"""``Qot_Common.PushDataType`` of what happens now; other kinds happened before."""
+"""``Qot_Common.PushDataType`` of trades as they happen. Others happened before."""
 BY_DISCONNECTION, CACHED = 2, 3
 
 MAX_BACKFILL: Final = 50
-"""OpenD sends no more than so many trades after it lost its own servers."""
+"""OpenD sends at most so many trades after it lost its own servers."""
 
 _SIDES: Final[dict[int, Literal["buy", "sell", "neutral"]]] = {1: "buy", 2: "sell"}
 
 
 class Tape:
-    """The trades of one topic. Feed it ``Qot_Common.Ticker``; publish what it gives.
+    """The trades of one topic. It takes ``Qot_Common.Ticker`` and returns publications.
 
-    While ``filling``, pushed trades wait for the newest ones that OpenD was asked for.
+    While ``filling``, pushed trades wait for the answer with the newest trades.
     """
 
     def __init__(self, topic: Topic) -> None:
@@ -45,19 +47,19 @@ class Tape:
         self._order: deque[int] = deque()
         self._waiting: deque[tuple[Any, float]] = deque(maxlen=MAX_WAITING)
         self._begun = False
-        # Trades may be missing since the last one known. What was given up stays missing, even if
-        # the newest trades have the last one known among them.
+        # _missed: trades may be missing since the last known one. _given_up: trades were dropped;
+        # they stay missing even if the newest trades include the last known one.
         self._missed = self._given_up = False
         self.filling = False
 
     def begin(self) -> None:
-        """A subscription begins: trades may have been missed."""
+        """Note that a subscription begins: trades may have been missed."""
         self.filling = True
         self._missed = bool(self._known)
         self._waiting.clear()
 
     def go_on_after(self, past: Iterable[Data]) -> None:
-        """Know the trades that were published by another node's feed: their ids are sequences."""
+        """Note trades that another node's feed published. Their ids are sequence numbers."""
         trades = (trade for data in past if isinstance(data, Trades) for trade in data.trades)
         for trade in trades:
             if str(trade.id).isdecimal():
@@ -65,7 +67,7 @@ class Tape:
         self._begun = self._begun or bool(self._known)
 
     def push(self, tickers: Iterable[Any], received_ms: float) -> list[Publication]:
-        """Take trades that OpenD pushed, and give what is to be published now."""
+        """Process trades that OpenD pushed, and return what to publish now."""
         pushed = list(tickers)
         if self.filling:
             if len(self._waiting) + len(pushed) > MAX_WAITING:
@@ -80,7 +82,10 @@ class Tape:
         return self._publish(new, received_ms)
 
     def fill(self, tickers: Iterable[Any], received_ms: float) -> list[Publication]:
-        """Take the newest trades, asked for, none if OpenD didn't say; then what was pushed."""
+        """Process the newest trades, as requested, then the waiting pushes.
+
+        ``tickers`` is empty if OpenD didn't answer.
+        """
         self.filling = False
         asked, waiting = list(tickers), list(self._waiting)
         first, self._begun = not self._begun, True
@@ -99,7 +104,7 @@ class Tape:
 
     @property
     def has_known(self) -> bool:
-        """Whether any trade ever came."""
+        """Whether any trade is known."""
         return bool(self._known)
 
     @property
@@ -108,19 +113,19 @@ class Tape:
         return self.filling and bool(self._waiting)
 
     def interrupt(self) -> None:
-        """OpenD has lost its own servers: trades may be missed."""
+        """Note that OpenD has lost its own servers: trades may be missing."""
         self._missed = bool(self._known)
 
     def lose(self) -> None:
-        """Some trades were given up: the next one begins anew."""
+        """Note that trades were dropped: the next one begins a new epoch."""
         self._given_up = True
 
     def _past(
         self, asked: list[Any], waiting: list[tuple[Any, float]], received_ms: float
     ) -> list[Publication]:
-        """Publish what was before anybody asked, for those who want history; then the rest.
+        """Publish trades from before the subscription as backfill, then the others.
 
-        Somebody listened already when the first trade was pushed as it happened.
+        The others begin with the first trade that was pushed as it happened.
         """
         live = {ticker.sequence for ticker, _ in waiting if ticker.pushDataType != CACHED}
         cut = next((n for n, ticker in enumerate(asked) if ticker.sequence in live), len(asked))
@@ -132,13 +137,13 @@ class Tape:
                 if trade is not None:
                     data = Trades((trade,))
                     published.append(
-                        Publication(self._topic, data, trade.timestamp, received_ms, past=True)
+                        Publication(self._topic, data, trade.timestamp, received_ms, backfill=True)
                     )
         rest = [ticker for ticker in asked[cut:] if self._is_new(ticker)]
         return published + self._publish(rest, received_ms, backfill=False)
 
     def _after_known(self, tickers: list[Any]) -> list[Any]:
-        """Return the new ones after the last one known: what is older isn't published late."""
+        """Return the new trades after the last known one. Older ones aren't published late."""
         begin = next(
             (n + 1 for n in range(len(tickers) - 1, -1, -1) if tickers[n].sequence in self._known),
             0,
@@ -148,7 +153,7 @@ class Tape:
     def _publish(
         self, tickers: list[Any], received_ms: float, *, backfill: bool | None = None
     ) -> list[Publication]:
-        """Publish trades together; ``backfill``: None for what OpenD says of each."""
+        """Publish trades together. ``backfill``: None: as OpenD marks each trade."""
         made = [
             self._trade(
                 ticker,
@@ -162,15 +167,15 @@ class Tape:
         trades = tuple(trade for trade in made if trade is not None)
         if not trades:
             return []
-        resumes, self._missed, self._given_up = self._missed or self._given_up, False, False
+        breaks, self._missed, self._given_up = self._missed or self._given_up, False, False
         time = trades[-1].timestamp
-        return [Publication(self._topic, Trades(trades), time, received_ms, resumes=resumes)]
+        return [Publication(self._topic, Trades(trades), time, received_ms, breaks=breaks)]
 
     def _is_new(self, ticker: Any) -> bool:
         return self._note(ticker.sequence)
 
     def _note(self, sequence: int) -> bool:
-        """Note a sequence; False: it is known already."""
+        """Note a sequence number. False: it is known already."""
         if sequence in self._known:
             return False
         self._known.add(sequence)
@@ -182,7 +187,7 @@ class Tape:
     def _trade(self, ticker: Any, received_ms: float, *, backfill: bool) -> Trade | None:
         size, price = volume(ticker), ticker.price
         time = moment(ticker, self._topic.symbol)
-        # Written so that NaN fails as well.
+        # The comparison is false for NaN too.
         if not (size > 0 and -MAX_NUMBER < price < MAX_NUMBER):
             return None
         condition = CONDITIONS.get(ticker.type)

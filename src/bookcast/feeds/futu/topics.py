@@ -1,4 +1,4 @@
-"""Topics and the kinds of subscription at OpenD (``Qot_Common.SubType``) that give them."""
+"""Maps topics to kinds of subscription at OpenD (``Qot_Common.SubType``)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 from bookcast.feeds.futu.markets import symbol_of
-from bookcast.model import ODD, Channel, Topic
+from bookcast.model.topics import ODD, Channel, Topic
 
 SUBTYPES: Final[Mapping[tuple[Channel, str], int]] = {
     ("quote", ""): 1,
@@ -35,13 +35,13 @@ SUBTYPES: Final[Mapping[tuple[Channel, str], int]] = {
 _TOPICS: Final = {number: key for key, number in SUBTYPES.items()}
 
 SESSIONS: Final = {"regular": 1, "extended": 2, "all": 3}
-"""``Common.Session`` of the setting FUTU_SESSION."""
+"""``Common.Session`` by the values of the setting FUTU_SESSION."""
 
 _WITH_SESSION: Final = frozenset({"trades", "candles", "timeframe"})
 
 
 def not_asked_for(topic: Topic) -> str | None:
-    """Return why OpenD isn't asked for a topic at all; None for most."""
+    """Return why a topic is never requested from OpenD; None for most topics."""
     if topic.symbol.startswith("EC."):
         return (
             "event contracts (EC.) need another kind of request at OpenD, which bookcast doesn't "
@@ -56,17 +56,17 @@ def subtype(topic: Topic) -> int:
 
 
 def asks_for_session(topic: Topic) -> bool:
-    """Return whether a subscription names the trading hours: only some of US stocks do."""
+    """Return whether the subscription of a topic names trading hours: some of US symbols do."""
     return topic.channel in _WITH_SESSION and topic.symbol.startswith("US.")
 
 
 def request_group(topic: Topic) -> Hashable:
-    """Return what all topics of one request have in common."""
+    """Return a key that is equal for topics that can share a request."""
     return subtype(topic), asks_for_session(topic)
 
 
 def topics_of(connection: Any) -> set[Topic]:
-    """Read what a ``Qot_Common.ConnSubInfo`` says a connection has subscribed."""
+    """Return the topics that a connection has subscribed, from its ``Qot_Common.ConnSubInfo``."""
     topics = set()
     for kind in connection.subInfoList:
         channel, variant = _TOPICS.get(kind.subType, (None, ""))

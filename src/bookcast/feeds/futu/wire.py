@@ -1,4 +1,4 @@
-"""OpenD's wire format: a header of 44 bytes, then a protobuf body, encrypted where a key is set.
+"""OpenD's wire format: a header of 44 bytes, then a protobuf body, encrypted if a key is set.
 
 Header, little endian: ``FT``, protocol id, body format (0: protobuf), version (0), serial number,
 length of the body as sent, SHA-1 of the plain body, 8 reserved bytes.
@@ -15,17 +15,17 @@ from bookcast.errors import StartupError
 
 HEADER: Final = struct.Struct("<2sIBBII20s8s")
 MAX_BODY: Final = 64 * 1024 * 1024
-"""The list of all securities of a market has some megabytes; what claims more isn't OpenD."""
+"""Maximum length of a body. A market's list of securities has some megabytes; none is longer."""
 
 MAX_PUSH: Final = 4 * 1024 * 1024
-"""What comes unasked is far shorter than this."""
+"""Maximum length of a push. Real ones are far shorter."""
 
 BLOCK: Final = 16
 _PKCS1_OVERHEAD: Final = 11
 
 
 class Garbage(Exception):
-    """What came isn't OpenD's protocol; the text says in what way."""
+    """Received data aren't OpenD's protocol. The text says why."""
 
 
 class Cipher(Protocol):
@@ -39,7 +39,7 @@ class Cipher(Protocol):
 
 
 class Frame(NamedTuple):
-    """One message. ``digest`` is the SHA-1 that the header promises of the plain body."""
+    """One message. ``digest``: the SHA-1 of the plain body, as the header has it."""
 
     protocol: int
     serial: int
@@ -48,7 +48,7 @@ class Frame(NamedTuple):
 
 
 def pack(protocol: int, serial: int, body: bytes, cipher: Cipher | None = None) -> bytes:
-    """Write one message."""
+    """Return one message as bytes."""
     digest = hashlib.sha1(body, usedforsecurity=False).digest()
     if cipher is not None:
         body = cipher.encrypt(body)
@@ -62,7 +62,7 @@ def plain(frame: Frame, cipher: Cipher | None = None) -> bytes:
     """Return the plain body of a message.
 
     Raises:
-        Garbage: when it isn't what the header promises.
+        Garbage: when it can't be decrypted, or its checksum differs from the header's.
     """
     body = frame.body
     if cipher is not None:
@@ -79,17 +79,17 @@ def plain(frame: Frame, cipher: Cipher | None = None) -> bytes:
 
 
 class Reader:
-    """Takes a stream of bytes apart into messages."""
+    """Splits a stream of bytes into messages."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
         self._needed = HEADER.size
 
     def read(self, data: bytes, longest: int = MAX_BODY) -> list[Frame]:
-        """Take what came next, and give the messages that are complete now.
+        """Add received bytes, and return the messages that are complete now.
 
         Raises:
-            Garbage: when it isn't OpenD's protocol.
+            Garbage: when the bytes aren't OpenD's protocol.
         """
         if self._rest:
             self._rest += data
@@ -118,12 +118,12 @@ class Reader:
 
 
 def read_key(path: Path) -> Any:
-    """Read the private RSA key that OpenD was given as well (PKCS#1, 1024 bits).
+    """Return the private RSA key that OpenD uses too (PKCS#1, 1024 bits).
 
     Raises:
-        StartupError: when there is none in the file.
+        StartupError: when the file can't be read, or has no private RSA key.
     """
-    # Only here: the package comes with futu-api, which is an extra.
+    # Imported here: the package comes with futu-api, which is an extra.
     from Crypto.PublicKey import RSA  # noqa: PLC0415 - an extra
 
     try:
@@ -132,7 +132,7 @@ def read_key(path: Path) -> Any:
         raise StartupError(
             f"FUTU_RSA_KEY_FILE is {str(path)!r}, which can't be read: {error.strerror}"
         ) from None
-    except (ValueError, IndexError, TypeError) as error:  # by what is wrong with it
+    except (ValueError, IndexError, TypeError) as error:  # depending on the fault
         raise StartupError(f"FUTU_RSA_KEY_FILE {str(path)!r} holds no RSA key: {error}") from None
     if not key.has_private():
         raise StartupError(
@@ -149,24 +149,24 @@ class Rsa:
 
         self._cipher = PKCS1_v1_5.new(key)
         self._size = key.size_in_bytes()
-        # The vendor's own packages send pieces of 100 bytes with a key of 1024 bits.
+        # The vendor's packages use pieces of 100 bytes with a key of 1024 bits.
         self._piece = min(100 * self._size // 128, self._size - _PKCS1_OVERHEAD)
 
     def encrypt(self, body: bytes) -> bytes:
-        """Encrypt piece by piece."""
+        """Return the body encrypted piece by piece."""
         pieces = range(0, len(body), self._piece)
         return b"".join(self._cipher.encrypt(body[at : at + self._piece]) for at in pieces)
 
     def decrypt(self, body: bytes) -> bytes:
-        """Decrypt piece by piece."""
+        """Return the body decrypted piece by piece."""
         pieces = range(0, len(body), self._size)
         return b"".join(self._cipher.decrypt(body[at : at + self._size], b"") for at in pieces)
 
 
 class Aes:
-    """AES for all further messages: CBC when OpenD gave an initial vector, else Futu's own ECB.
+    """AES for all further messages: CBC if OpenD sent an initial vector, else Futu's form of ECB.
 
-    In the latter, a last block tells how many bytes of the one before count; 0 stands for all.
+    With ECB, an extra last block has the number of valid bytes in the block before it; 0: all.
     """
 
     def __init__(self, key: bytes, vector: bytes | None) -> None:
@@ -180,7 +180,7 @@ class Aes:
         self._chained = bool(vector)
 
     def encrypt(self, body: bytes) -> bytes:
-        """Pad and encrypt."""
+        """Return the body padded and encrypted."""
         over = len(body) % BLOCK
         if self._chained:
             padding = BLOCK - over
@@ -190,7 +190,7 @@ class Aes:
         return bytes(self._new().encrypt(padded)) + tail
 
     def decrypt(self, body: bytes) -> bytes:
-        """Decrypt and take the padding off."""
+        """Return the body decrypted, without the padding."""
         if not body or len(body) % BLOCK:
             raise ValueError(f"{len(body)} bytes aren't whole blocks")
         if self._chained:

@@ -1,1 +1,1 @@
-"""Where sessions are found by whoever goes on with them: in this process, or in Redis."""
+"""The session store: where sessions are found, in this process or in Redis."""

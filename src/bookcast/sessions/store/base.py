@@ -1,4 +1,4 @@
-"""What a session store is: it knows which node has the session of a key, and hands it on."""
+"""What a session store is: it knows which node has the session of a key, and transfers it."""
 
 from __future__ import annotations
 
@@ -6,62 +6,62 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal, NamedTuple, Protocol
 
-from bookcast.protocol.connection import Parked
+from bookcast.protocol.subscriptions import SavedSubscriptions
 from bookcast.sessions.lost import LostSession
 
 Kind = Literal["id", "token"]
-"""What a session is found by: a base client's id, or the secret of a ``bookcast.v1`` client."""
+"""The kind of a session's key: a base client's id, or a ``bookcast.v1`` client's token."""
 
 ANY: Final = object()
-"""As the mark of a claim: whoever has the session gives it up."""
+"""As the mark of a claim: take the session in any case, even from a connected client."""
 
 
 class Holder(Protocol):
-    """Who holds keys at this node: a connected client's session, or what a lost client left."""
+    """The holder of keys at this node: a connected client's session, or a lost session."""
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What it is found by; under the first it is saved whole."""
+        """Its keys. Its whole record is saved under the first."""
 
     @property
     def token(self) -> str:
-        """The secret that it may be resumed with; empty for a base client."""
+        """The token with which the session may be resumed; empty for a base client."""
 
     @property
     def is_connected(self) -> bool:
-        """Whether the client is there."""
+        """Whether the client is connected."""
 
     @property
     def subscription_count(self) -> int:
-        """How many topics the client sees."""
+        """Number of topics that the client is subscribed to."""
 
-    def seen(self) -> Parked:
-        """Return each topic that the client sees, how, and how far the client surely has it."""
+    def seen(self) -> SavedSubscriptions:
+        """Return each topic of the client: its view, and the cursor that has reached the client."""
 
     def fields(self) -> dict[str, object]:
-        """Return what a line of the log says of the client."""
+        """Return the client's fields in log lines."""
 
 
 class Claimant(Holder, Protocol):
-    """Who goes on with a session: a connected client's."""
+    """A holder that can take over a session: it has a principal and a client id."""
 
     @property
     def id(self) -> tuple[str, str]:
-        """Whose session it is, and the client's id."""
+        """The principal's id, and the client's id."""
 
 
 class Claim(NamedTuple):
-    """What came of a claim.
+    """The outcome of a claim.
 
     Attributes:
-        state: ``free``: nobody has the session; ``live``: its client is connected; ``left``: it was
-            lost, and is the claimer's now.
+        state: ``free``: no node has the session; ``live``: its client is connected; ``left``: it
+            was lost, and now belongs to the claimer.
         owner: ``live``: the node where its client is connected.
-        mark: ``live``: with this the session can be claimed all the same, unless somebody else has
+        mark: ``live``: a claim with this mark takes the session even so, unless another node has
             taken it meanwhile.
         left: ``left``: the session.
-        doubt: why another node may have the session all the same: it couldn't be asked, or may
-            still have to save it. Empty: it doesn't.
+        doubt: why another node may have the session even so: that node couldn't be asked, or hasn't
+            saved it yet. Empty: there is no doubt.
     """
 
     state: Literal["free", "live", "left"]
@@ -72,9 +72,9 @@ class Claim(NamedTuple):
 
 
 class SessionStore(ABC):
-    """Sessions by their keys. Each key is one node's; that node's holder is at hand.
+    """Sessions by their keys. Each key belongs to one node, which has its holder in memory.
 
-    A call returns its result, or an awaitable of it where another process has to be asked.
+    A call returns its result, or an awaitable of it if another process has to be asked.
     """
 
     def __init__(self) -> None:
@@ -90,9 +90,9 @@ class SessionStore(ABC):
         """Begin.
 
         Args:
-            taken: called when another node has taken what a holder of this one had.
-            contested: called when a holder began while nobody could be asked, and another node
-                has a session of its key: it is to be claimed.
+            taken: called when another node has taken a holder's session.
+            contested: called when another node has a session of a holder's key. That holder began
+                while the other nodes couldn't be asked; now its key has to be claimed.
         """
         self._taken, self._contested = taken, contested
 
@@ -100,42 +100,43 @@ class SessionStore(ABC):
         """Save what isn't saved yet, and end."""
 
     def recover(self) -> None:  # noqa: B027 - memory forgets nothing
-        """Save everything once more: it may have been forgotten."""
+        """Save all sessions again: Redis may have lost them."""
 
     @property
     def is_away(self) -> bool:
-        """Whether other nodes' sessions can't be found now."""
+        """Whether the sessions of other nodes can't be found now."""
         return False
 
     @abstractmethod
     def key(self, kind: Kind, principal: str, name: str) -> str:
-        """Return the key of what is found by an id or token, of a principal alone."""
+        """Return the key of an id or token; each principal has its own keys."""
 
     @abstractmethod
     def holder(self, key: str) -> Holder | None:
-        """Return who holds a key at this node."""
+        """Return the holder of a key at this node."""
 
     @abstractmethod
-    def hold(self, holder: Holder, *, surely: bool = True) -> None:
-        """Register a holder under its keys, in place of whoever held them at this node.
+    def hold(self, holder: Holder, *, confirmed: bool = True) -> None:
+        """Register a holder under its keys. It replaces the earlier holders at this node.
 
-        ``surely=False``: another node may have something to say first, so nobody else is told yet.
+        ``confirmed=False``: another node may have the session, so it isn't saved yet.
         """
 
     @abstractmethod
     def release(self, holder: Holder) -> None:
-        """Remove a holder from its keys: its session is over."""
+        """Remove a holder from its keys: its session has ended."""
 
     @abstractmethod
     def changed(self, holder: Holder) -> None:
-        """Take note that a holder sees something else than before."""
+        """Note that a holder's subscriptions have changed."""
 
     @abstractmethod
     def claim(self, key: str, by: Claimant, *, mark: object = None) -> Claim | Awaitable[Claim]:
-        """Take the session of a key over, unless its client is connected.
+        """Take over the session of a key, unless its client is connected.
 
         Args:
-            key: of the session.
-            by: who goes on with it.
-            mark: take it even so: from the claim that found it connected; or :data:`ANY`.
+            key: the session's key.
+            by: the new holder.
+            mark: take the session even if its client is connected: the mark from the claim that
+                found it so, or :data:`ANY`.
         """

@@ -9,12 +9,12 @@ from bookcast.sessions.store.base import ANY, Claim, Claimant, Holder, Kind, Ses
 
 
 class MemorySessionStore(SessionStore):
-    """Keeps who holds which key.
+    """Keeps the holder of each key in this process.
 
     Args:
-        node: the id of this one.
-        cluster: the stores of all nodes in this process, to which this one is added; None: there
-            are no others.
+        node: this node's id.
+        cluster: the stores of all nodes in this process; this store is added to it. None: there are
+            no other nodes.
     """
 
     def __init__(self, node: str = "", cluster: list[MemorySessionStore] | None = None) -> None:
@@ -28,14 +28,14 @@ class MemorySessionStore(SessionStore):
         return len(self._holders)
 
     def key(self, kind: Kind, principal: str, name: str) -> str:
-        """Return the key of what is found by an id or token."""
+        """Return the key of an id or token."""
         return f"{kind}\0{principal}\0{name}"
 
     def holder(self, key: str) -> Holder | None:
-        """Return who holds a key at this node."""
+        """Return the holder of a key at this node."""
         return self._holders.get(key)
 
-    def hold(self, holder: Holder, *, surely: bool = True) -> None:  # noqa: ARG002 - it is sure
+    def hold(self, holder: Holder, *, confirmed: bool = True) -> None:  # noqa: ARG002 - it is sure
         """Register a holder under its keys."""
         if any(store.has_any(holder.keys) for store in self._cluster if store is not self):
             self._contested(holder)
@@ -52,10 +52,10 @@ class MemorySessionStore(SessionStore):
         self._drop(holder)
 
     def changed(self, holder: Holder) -> None:
-        """Do nothing: whoever claims the session asks its holder what it sees."""
+        """Do nothing: a claim asks the holder for its subscriptions."""
 
     def claim(self, key: str, by: Claimant, *, mark: object = None) -> Claim | Awaitable[Claim]:
-        """Take a session over, at once."""
+        """Take over a session, at once."""
         for store in self._cluster:
             holder = store.holder(key)
             if holder is None or holder is by:
@@ -68,10 +68,10 @@ class MemorySessionStore(SessionStore):
         return Claim("free")
 
     def _take_here(self, key: str, holder: Holder) -> LostSession:
-        """Take over what this node has."""
+        """Take over a session of this node."""
         if not isinstance(holder, LostSession):
             seen = holder.seen()
-            self._taken(holder)  # who is closed by that leaves a lost session in its place
+            self._taken(holder)  # this may close the connection, which leaves a lost session
             left = self._holders.get(key)
             if not isinstance(left, LostSession):
                 self._drop(holder, but=key)
@@ -81,14 +81,14 @@ class MemorySessionStore(SessionStore):
         return holder
 
     def hand_on(self, holder: Holder) -> LostSession:
-        """Hand a session on to another node."""
+        """Transfer a session to another node."""
         left = LostSession(holder.keys, holder.seen(), fields=holder.fields())
         self._drop(holder)
         self._taken(holder)
         return left
 
     def _drop(self, holder: Holder, *, but: str = "") -> None:
-        """Remove a holder from its keys, except for the key that goes on."""
+        """Remove a holder from its keys, except from the key that is being claimed."""
         for key in holder.keys:
             if key != but and self._holders.get(key) is holder:
                 self._let_go(key)

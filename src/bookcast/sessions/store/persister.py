@@ -1,4 +1,4 @@
-"""Writes this node's sessions to Redis behind the clients' backs: as they change, as they end."""
+"""Writes this node's sessions to Redis in the background, when they change or end."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from bookcast.sessions.times import SessionTimes
 logger = logging.getLogger(__name__)
 
 TOGETHER: Final = 500
-"""So many sessions are saved or touched together; then others have their turn."""
+"""At most this many sessions are saved or touched together, so that other tasks get a turn."""
 
 
 class SessionPersister:
-    """Saves sessions under the generations that make them this node's.
+    """Saves sessions, each with the generation that proves that it belongs to this node.
 
     Args:
-        store: where the records are.
-        holders: who holds which key at this node, as it stands at any moment.
-        unsure: those of whom nobody else is told yet.
-        refused: called when another node has the session of a key; ``known``: it was this node's.
+        store: reads and writes the records.
+        holders: the holder of each key at this node; a live view.
+        unsure: holders whose session another node may have; they aren't saved yet.
+        refused: called when another node has the session of a key. Its last argument says whether
+            the session had been saved by this node before.
         times: the intervals.
     """
 
@@ -49,14 +50,14 @@ class SessionPersister:
         self._generations: dict[str, int] = {}
         self._dirty: dict[Holder, None] = {}
         self._ended: dict[str, int] = {}
-        # What is being saved or ended at this moment: it isn't as Redis says.
+        # Keys that are being saved or ended now, so Redis may not have the newest state yet.
         self._under_way: set[str] = set()
         self._recovered = asyncio.Event()
         self._saving = Coalescer(self._save, "saving sessions")
         self._touching = Periodic(self._touch, times.touch, "touching sessions")
 
     def start(self) -> None:
-        """Keep the sessions of connected clients from now on."""
+        """Begin to touch the sessions of connected clients regularly."""
         self._touching.start()
 
     async def stop(self) -> None:
@@ -65,22 +66,22 @@ class SessionPersister:
         await self._saving.close(0 if self._records.is_away else self._times.stop)
 
     def recover(self) -> None:
-        """Redis is back, and may have forgotten sessions: save them all."""
+        """Save all sessions: Redis is back, and may have lost them."""
         self._dirty.update(dict.fromkeys(self._holders.values()))
         self._recovered.set()
         self._saving.request()
 
     def is_changing(self, key: str) -> bool:
-        """Return whether what is found by a key isn't saved or ended yet as it should be."""
+        """Return whether a key's record in Redis has yet to be saved or ended."""
         return key in self._ended or key in self._under_way
 
     def is_saved(self, holder: Holder) -> bool:
-        """Return whether a session is found in Redis by all its keys."""
+        """Return whether Redis has a session under all its keys."""
         return all(self._generations.get(key) for key in holder.keys)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is left to save or to end."""
+        """Whether nothing has to be saved or ended."""
         return not self._dirty and not self._ended and self._saving.is_idle
 
     def save(self, holder: Holder) -> None:
@@ -89,30 +90,30 @@ class SessionPersister:
         self._saving.request()
 
     def take(self, key: str, generation: int) -> None:
-        """Take note that the session of a key is this node's from now on."""
+        """Note that the session of a key belongs to this node from now on."""
         self._generations[key] = generation
 
     def end(self, key: str) -> None:
-        """End what is saved under a key."""
+        """Remove the record of a key."""
         generation = self._generations.pop(key, 0)
         if generation:
             self._ended[key] = generation
             self._saving.request()
 
     def give_up(self, key: str) -> None:
-        """Take note that the session of a key is another node's by now."""
+        """Note that the session of a key belongs to another node now."""
         self._generations.pop(key, None)
 
     async def _save(self) -> None:
         while self._dirty or self._ended:
-            # What changes meanwhile is saved together in the next round.
+            # Changes that come meanwhile are saved together in the next round.
             self._recovered.clear()
             if not await self._save_once():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._recovered.wait(), self._times.retry)
 
     async def _save_once(self) -> bool:
-        """Save what has changed, after ending what is over; return False to be called later."""
+        """Remove ended sessions, then save changed ones. Return False if a retry is needed."""
         if self._records.is_away:
             return False
         ended, self._ended = self._ended, {}
@@ -132,7 +133,7 @@ class SessionPersister:
         try:
             await self._records.end(key, generation)
         except EngineAwayError as error:
-            logger.debug("a session isn't ended: %s", error)
+            logger.debug("a session's record wasn't removed: %s", error)
             self._ended[key] = generation
             return False
         return True
@@ -145,7 +146,7 @@ class SessionPersister:
             self._dirty.setdefault(holder)
             return False
         except Exception:
-            # One that can't be saved must not take the others with it.
+            # A fault in one session must not stop the saving of the others.
             logger.exception("saving a session met a fault of ours", extra=holder.fields())
         return True
 
@@ -170,11 +171,11 @@ class SessionPersister:
 
     def _note_saved(self, key: str, holder: Holder, known: int, generation: int) -> None:
         if generation and key not in self._holders:
-            self._ended[key] = generation  # meanwhile it was over
+            self._ended[key] = generation  # the session ended while it was being saved
             self._saving.request()
         elif generation:
             self._generations[key] = max(generation, self._generations.get(key, 0))
-        elif self._holders.get(key) is holder:  # else it goes on in another, which is saved too
+        elif self._holders.get(key) is holder:  # else a new holder has the key, and is saved too
             self._refused(key, holder, bool(known))
 
     async def _touch(self) -> None:
@@ -196,7 +197,7 @@ class SessionPersister:
             )
         except EngineAwayError:
             return
-        # Redis has forgotten it, or another node has it: saving it shows which.
+        # Redis has lost the session, or another node has it: the save shows which.
         for (_, holder, _), well in zip(live, kept, strict=True):
             if not well:
                 self.save(holder)

@@ -1,4 +1,4 @@
-"""Sessions as they stand in Redis: one record a key, under the generation of its owner."""
+"""Session records in Redis: one record per key, with its owner's generation."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from bookcast.backplane.link import Link
-from bookcast.hub.view import ViewSpec
-from bookcast.model import Position, Topic
+from bookcast.hub.view_spec import ViewSpec
 from bookcast.model.cursor import Cursor
-from bookcast.protocol.connection import Parked
+from bookcast.model.topics import Topic
+from bookcast.model.updates import Position
+from bookcast.protocol.subscriptions import SavedSubscriptions
 from bookcast.sessions.store.base import ANY, Kind
 
 
 class Record(NamedTuple):
-    """What came of a claim in Redis.
+    """The outcome of a claim in Redis.
 
     Attributes:
         kind: ``none``: there is no such session; ``mine``: this node has it; ``live``: its client
-            is connected at the ``owner``; ``taken``: it was the ``owner``'s and is this node's.
-        generation: of the session.
-        owner: a node.
-        data: what was saved, where it is this node's.
+            is connected at the ``owner``; ``taken``: this node has taken it from the ``owner``.
+        generation: the session's generation.
+        owner: a node's id.
+        data: the saved record, if the session belongs to this node now.
     """
 
     kind: Literal["none", "mine", "live", "taken"]
@@ -34,14 +35,16 @@ class Record(NamedTuple):
 class SessionRecords:
     """Reads and writes the records of sessions.
 
-    A session has a generation, which grows each time another node takes it: what its earlier owner
-    still saves or ends then is refused. Everything raises EngineAwayError when it can't be done.
+    A session's generation works as a fencing token: it grows each time another node takes the
+    session, and writes of the earlier owner are refused. All calls raise EngineAwayError if Redis
+    is away.
 
     Args:
-        link: the way to Redis.
-        node: the id of this one.
+        link: the connection to Redis.
+        node: this node's id.
         ttl: seconds that a lost client's session is kept.
-        live_seconds: a connected client's is kept for so long beyond that; then its node is dead.
+        live_seconds: a connected client's session is kept this much longer without a touch; after
+            that its node counts as dead.
     """
 
     def __init__(self, link: Link, node: str, ttl: float, live_seconds: float) -> None:
@@ -52,23 +55,23 @@ class SessionRecords:
 
     @property
     def is_away(self) -> bool:
-        """Whether Redis is, so that nothing can be done."""
+        """Whether Redis is away."""
         return self._link.is_away
 
     @property
     def trouble(self) -> str:
-        """Why Redis is away; empty while it is there."""
+        """Why Redis is away; empty if it isn't."""
         return self._link.trouble
 
     def key(self, kind: Kind, principal: str, name: str) -> str:
-        """Return the key of what is found by an id or token: a hash, as that may be secret."""
+        """Return the key of an id or token: a hash, since the token is secret."""
         return self._link.keys.session(kind, principal, name)
 
     async def save(self, key: str, generation: int, data: bytes, *, live: bool) -> int:
-        """Save a session under its generation, 0 for one that is new.
+        """Save a session with its generation; 0 for a new session.
 
         Returns:
-            Its generation, 0 when another node has it.
+            Its generation; 0 if another node has the session.
         """
         return int(
             await self._link.call(
@@ -80,7 +83,7 @@ class SessionRecords:
         )
 
     async def touch(self, key: str, generation: int) -> bool:
-        """Keep the session of a connected client for longer; return False if it isn't ours."""
+        """Renew a connected client's session. Return False if it isn't this node's any more."""
         return bool(
             await self._link.call(
                 "session_touch", [key], [self._node, generation, self._keep_ms(live=True)]
@@ -88,12 +91,13 @@ class SessionRecords:
         )
 
     async def end(self, key: str, generation: int) -> None:
-        """Forget a session."""
+        """Remove a session."""
         await self._link.call("session_end", [key], [self._node, generation])
 
     async def claim(self, key: str, *, mark: object = None) -> Record:
-        """Take a session over; ``mark``: the generation under which that may be a connected one's.
+        """Take over a session.
 
+        ``mark``: take it even if its client is connected, if it still has this generation;
         :data:`ANY`: whatever its generation is.
         """
         force = "*" if mark is ANY else "" if mark is None else str(mark)
@@ -110,19 +114,19 @@ class SessionRecords:
 
 
 class _Seen(msgspec.Struct, frozen=True, array_like=True):
-    """A topic that a client sees, how, and how far it surely has it."""
+    """A topic of a client: its view, and the position that the client has received."""
 
     topic: Topic
-    spelling: str
+    requested_symbol: str
     depth: int | None
     delta: bool
     interval_ms: int
-    every: bool
+    lossless: bool
     position: Position | None
 
 
 class _Saved(msgspec.Struct, frozen=True, array_like=True):
-    """A session; or ``elsewhere``: the token that it is found by now."""
+    """A saved session. With ``elsewhere``, only the token under which it is found now."""
 
     seen: tuple[_Seen, ...] = ()
     elsewhere: str = ""
@@ -132,18 +136,18 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(_Saved)
 
 
-def write(seen: Parked) -> bytes:
-    """Return a record of what a client sees."""
+def write(seen: SavedSubscriptions) -> bytes:
+    """Return the record of a client's subscriptions."""
     return _encode(_Saved(tuple(_seen(topic, spec, last) for topic, (spec, last) in seen.items())))
 
 
 def write_elsewhere(token: str) -> bytes:
-    """Return a record that says: the session is found by another token now."""
+    """Return a record that points to another token, under which the session is found now."""
     return _encode(_Saved(elsewhere=token))
 
 
-def read(data: bytes) -> Parked | str:
-    """Return what a client saw, or the token by which that is found now.
+def read(data: bytes) -> SavedSubscriptions | str:
+    """Return a client's subscriptions, or the token under which they are found now.
 
     Raises:
         msgspec.MsgspecError: for a record that can't be read.
@@ -153,7 +157,14 @@ def read(data: bytes) -> Parked | str:
         return saved.elsewhere
     return {
         one.topic: (
-            ViewSpec("", one.spelling, one.depth, one.delta, one.interval_ms, every=one.every),
+            ViewSpec(
+                "",
+                one.requested_symbol,
+                one.depth,
+                one.delta,
+                one.interval_ms,
+                lossless=one.lossless,
+            ),
             Cursor(one.position) if one.position is not None else None,
         )
         for one in saved.seen
@@ -163,10 +174,10 @@ def read(data: bytes) -> Parked | str:
 def _seen(topic: Topic, spec: ViewSpec, last: Cursor | None) -> _Seen:
     return _Seen(
         topic,
-        spec.spelling,
+        spec.requested_symbol,
         spec.depth,
         spec.delta,
         spec.interval_ms,
-        spec.every,
+        spec.lossless,
         last.position if last is not None else None,
     )

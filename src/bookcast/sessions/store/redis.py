@@ -1,4 +1,4 @@
-"""The session store of many nodes: this node's sessions in memory, written to Redis behind."""
+"""The session store of several nodes: sessions in memory, written to Redis in the background."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Handler = Callable[[bytes], Awaitable[bytes]]
 
 
 class Members(Protocol):
-    """What it needs of the cluster's members."""
+    """The cluster's members, as the store needs them."""
 
     id: str
     handlers: dict[str, Handler]
@@ -35,14 +35,14 @@ class Members(Protocol):
 
 
 class RedisSessionStore(MemorySessionStore):
-    """Finds sessions of this node first as Redis says, and as this node knows where Redis doesn't.
+    """Finds sessions in Redis first, then among those of this node that Redis doesn't have.
 
-    So neither an outage, nor the moment before a session is saved, loses one.
+    So no session is lost by an outage, or in the moment before it is saved.
 
     Args:
         store: the records in Redis.
-        members: the other nodes, who are told what was taken from them.
-        unreadable: is told of records that can't be read.
+        members: the other nodes; a node is notified when its session is taken.
+        unreadable: counts and logs records that can't be read.
         times: the intervals.
         clock: monotonic seconds.
     """
@@ -63,12 +63,12 @@ class RedisSessionStore(MemorySessionStore):
         self._times = times
         self._clock = clock
         self._unsure: set[Holder] = set()
-        # Until then other nodes may still be saving what Redis has forgotten.
-        self._settled_at = -math.inf
+        # Until this time other nodes may still be saving sessions that Redis has lost.
+        self._all_saved_at = -math.inf
         self.persister = SessionPersister(
             store, self._holders, unsure=self._unsure, refused=self._on_refused, times=times
         )
-        """Writes what changes."""
+        """Saves the sessions that change."""
         members.handlers["taken"] = self._answer_taken
 
     def start(
@@ -83,47 +83,46 @@ class RedisSessionStore(MemorySessionStore):
         await self.persister.stop()
 
     def recover(self) -> None:
-        """Redis is back, and may have forgotten sessions: save them all."""
-        self._settled_at = self._clock() + self._times.seek
+        """Save all sessions: Redis is back, and may have lost them."""
+        self._all_saved_at = self._clock() + self._times.seek
         self.persister.recover()
 
     @property
     def is_away(self) -> bool:
-        """Whether Redis is."""
+        """Whether Redis is away."""
         return self._records.is_away
 
     def key(self, kind: Kind, principal: str, name: str) -> str:
-        """Return the key of what is found by an id or token, as it stands in Redis."""
+        """Return the key of an id or token, as Redis has it."""
         return self._records.key(kind, principal, name)
 
-    def hold(self, holder: Holder, *, surely: bool = True) -> None:
-        """Register a holder under its keys, and save it unless that isn't sure."""
-        # Whoever held them before is neither saved nor released any more.
+    def hold(self, holder: Holder, *, confirmed: bool = True) -> None:
+        """Register a holder under its keys; save it unless another node may have the session."""
+        # The earlier holders of these keys are neither saved nor released any more.
         self._unsure.difference_update(
             before for key in holder.keys if (before := self._holders.get(key)) is not None
         )
         super().hold(holder)
-        if not surely:
+        if not confirmed:
             self._unsure.add(holder)
             return
         self._unsure.discard(holder)
         self.persister.save(holder)
 
-    def release(self, holder: Holder) -> None:
-        """Remove a holder from its keys, and end what is saved under them."""
+    def _drop(self, holder: Holder, *, but: str = "") -> None:
         self._unsure.discard(holder)
-        super().release(holder)
+        super()._drop(holder, but=but)
 
     def _let_go(self, key: str) -> None:
         super()._let_go(key)
         self.persister.end(key)
 
     def changed(self, holder: Holder) -> None:
-        """Save a holder that sees something else than before."""
+        """Save a holder whose subscriptions have changed."""
         self.persister.save(holder)
 
     def claim(self, key: str, by: Claimant, *, mark: object = None) -> Claim | Awaitable[Claim]:
-        """Take a session over: in Redis, or of this node alone while Redis is away."""
+        """Take over a session: in Redis; while Redis is away, only from this node."""
         if self.is_away:
             return self._claim_here(key, by, mark, doubt=self._records.trouble)
         return self._claim(key, by, mark)
@@ -132,20 +131,20 @@ class RedisSessionStore(MemorySessionStore):
         try:
             record = await self._records.claim(key, mark=mark)
         except EngineAwayError as error:
-            logger.debug("a session is looked for here alone: %s", error, extra=by.fields())
+            logger.debug("a session is looked for at this node only: %s", error, extra=by.fields())
             return self._claim_here(key, by, mark, doubt=str(error))
         known = self._holders.get(key)
         if record.kind == "live":
             return Claim("live", owner=record.owner, mark=record.generation)
         if record.kind == "none":
-            # Who has something to save does so before those look who have nothing.
-            settled_at = self._settled_at + (0 if by.subscription_count else self._times.seek)
-            is_settled = self._clock() >= settled_at
-            doubt = "" if is_settled else "other nodes are still saving theirs"
+            # Nodes with sessions save them first; a client without one looks a moment later.
+            all_saved_at = self._all_saved_at + (0 if by.subscription_count else self._times.seek)
+            is_all_saved = self._clock() >= all_saved_at
+            doubt = "" if is_all_saved else "other nodes are still saving theirs"
             return self._claim_here(key, by, mark, doubt=doubt)
         if record.kind == "mine" and (known not in {None, by} or self.persister.is_changing(key)):
             return self._claim_here(key, by, mark)
-        # One of this node that it doesn't know of: the answer to an earlier claim was lost.
+        # Redis says that this node has it, but it doesn't: the answer to an earlier claim was lost.
         return await self._take(key, by, record)
 
     def _claim_here(self, key: str, by: Claimant, mark: object, *, doubt: str = "") -> Claim:
@@ -154,57 +153,56 @@ class RedisSessionStore(MemorySessionStore):
         return claim._replace(doubt=doubt)
 
     async def _take(self, key: str, by: Claimant, record: Record) -> Claim:
-        """Go on with what was another node's."""
+        """Go on with the session of another node."""
         before = self._holders.get(key)
         self._holders[key] = by
         self.persister.take(key, record.generation)
-        if before is not None and before is not by:  # it went on elsewhere, and nobody said so
+        if before is not None and before is not by:  # another node took it without notice
             self._give_up(key, before)
         if record.kind == "taken":
             await self._members.tell(record.owner, "taken", key.encode())
         try:
             seen = records.read(record.data)
         except msgspec.MsgspecError as error:
-            # The client subscribes anew, as if its time had run out.
+            # The client subscribes anew, as if its session had expired.
             self._unreadable.note(f"the session of {by.fields().get('client_id')!r}", error)
             self._lose(key, by)
             return Claim("free")
         if isinstance(seen, str):
             claim = await self._follow(seen, by)
             if claim.left is not None:
-                claim.left.keys = (key,)  # if its client is gone again, it shows the same token
+                claim.left.keys = (key,)  # if the client is lost again, it uses the same token
             else:
                 self._lose(key, by)
             return claim
         return Claim("left", left=LostSession((key,), seen, fields=by.fields()))
 
     async def _follow(self, token: str, by: Claimant) -> Claim:
-        """Take what is found by the token of a later connection."""
+        """Claim the session under the token of a later connection."""
         current = self.key("token", by.id[0], token)
         claim = await self._claim(current, by, ANY)
-        # The client knows its own token and the one that it showed; nobody knows this one.
+        # The client knows its new token and the one that it came with; nobody uses this key.
         if self._holders.get(current) is by:
             self._let_go(current)
         return claim
 
     def _give_up(self, taken: str, holder: Holder) -> None:
-        """Release a session that another node has taken by one of its keys."""
-        self._unsure.discard(holder)
-        # Whoever has taken it by another key follows to the first, which says what it saw.
+        """Give up a session that another node has taken by one of its keys."""
+        # The node that took it by another key follows to the first key, whose record is whole.
         for key in (taken, holder.keys[0]):
             self._lose(key, holder)
         self._drop(holder)
         self._taken(holder)
 
     def _lose(self, key: str, holder: Holder) -> None:
-        """Hold a key no longer, and leave what Redis has of it to others."""
+        """Remove a holder from a key, and leave the record in Redis to its new owner."""
         if self._holders.get(key) is holder:
             del self._holders[key]
             self.persister.give_up(key)
 
     def _on_refused(self, key: str, holder: Holder, known: bool) -> None:  # noqa: FBT001 - a callback
         if not known and not holder.token:
-            # While Redis was away nobody could be asked for what the client left behind.
+            # While Redis was away, the client's earlier session couldn't be looked for.
             del self._holders[key]
             self._contested(holder)
         else:

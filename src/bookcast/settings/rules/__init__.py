@@ -1,1 +1,1 @@
-"""What settings must be together, area by area."""
+"""Rules between settings, by area."""

@@ -1,4 +1,4 @@
-"""Where the server listens, and which networks, host names and origins it knows."""
+"""Rules for the address to listen on, and for networks, host names and origins."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bookcast.settings.sources import Sources, came_from
 ORIGIN: Final = re.compile(
     r"(?!(?i:file):)[a-zA-Z][a-zA-Z0-9+.-]*://([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/?"
 )
-"""What a browser may send as the origin of a page, which people also end with a slash."""
+"""The origin of a page as browsers send it. A slash at the end is accepted too."""
 
 HOST: Final = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{0,5})?|[0-9a-fA-F.]*:[0-9a-fA-F:.]+")
-"""A name or address, as a Host header has it; an IPv6 address may lack its brackets."""
+"""A name or address as in a Host header. An IPv6 address may lack its brackets."""
 
 
 def networks(settings: Settings, sources: Sources) -> Iterator[str]:
@@ -33,13 +33,13 @@ def networks(settings: Settings, sources: Sources) -> Iterator[str]:
 
 
 def host(settings: Settings, sources: Sources) -> Iterator[str]:
-    """Refuse a star, which other programs take for all addresses."""
+    """Refuse a star, which means all addresses in other programs."""
     if settings.host == "*":
         yield f"HOST is '*'{came_from('host', sources)}; 0.0.0.0 listens everywhere"
 
 
 def origins(settings: Settings, sources: Sources) -> Iterator[str]:
-    """Require origins as browsers send them, or a star for all."""
+    """Require origins as browsers send them, or a star, which allows all."""
     for origin in settings.allowed_origins:
         if origin != "*" and not ORIGIN.fullmatch(origin):
             yield (

@@ -1,4 +1,4 @@
-"""How clients are recognised: what each mode needs, and how good secrets must be."""
+"""Rules for authentication: what each mode needs, and how long secrets must be."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from bookcast.settings.schema import Settings
 from bookcast.settings.sources import Sources
 
 MIN_SECRET_BYTES: Final = 32
-"""RFC 7518, 3.2: as long as the hash. A shorter one can be guessed from a single token."""
+"""As long as the hash (RFC 7518, 3.2). A shorter secret can be guessed from a single token."""
 
 
 def mode(settings: Settings, _sources: Sources) -> Iterator[str]:
-    """Require a mode in production, and what the mode can't do without."""
+    """Require a mode in production, and the settings that the mode needs."""
     match settings.auth_mode:
         case None if settings.production:
             yield (
@@ -41,19 +41,19 @@ def mode(settings: Settings, _sources: Sources) -> Iterator[str]:
 
 
 def secret(settings: Settings, _sources: Sources) -> Iterator[str]:
-    """Refuse a secret in production that can be guessed."""
+    """Refuse a secret in production that is short enough to be guessed."""
     given = settings.auth_jwt_secret
     if settings.production and given is not None and is_short(given):
         yield too_short("AUTH_JWT_SECRET")
 
 
 def is_short(given: str) -> bool:
-    """Return whether a secret can be guessed."""
+    """Return whether a secret is short enough to be guessed."""
     return len(given.encode()) < MIN_SECRET_BYTES
 
 
 def too_short(name: str) -> str:
-    """Return what is wrong with a secret that can be guessed."""
+    """Return the error sentence for a secret that is too short."""
     return (
         f"{name} is shorter than {MIN_SECRET_BYTES} bytes, so that whoever has one token can "
         "guess it; make one with: openssl rand -base64 48"

@@ -1,4 +1,4 @@
-"""Where Redis is, and what needs one."""
+"""Rules for the address of Redis, and for settings that need Redis."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SCHEMES: Final = ("redis", "rediss", "unix", "memory")
 
 
 def url(settings: Settings, sources: Sources) -> Iterator[str]:
-    """Require a URL that means one place, whatever signs its password has."""
+    """Require a URL that can be read, whatever characters its password has."""
     if settings.redis_url is not None and (fault := _fault(settings.redis_url)):
         yield f"REDIS_URL{came_from('redis_url', sources)} {fault}"
 
 
 def prefix(settings: Settings, sources: Sources) -> Iterator[str]:
-    """Require a prefix that keys may have in a Cluster as well."""
+    """Require a prefix that is valid for keys of a Cluster too."""
     if not PREFIX.fullmatch(settings.redis_prefix):
         yield (
             f"REDIS_PREFIX is {settings.redis_prefix!r}{came_from('redis_prefix', sources)}; write "
@@ -31,14 +31,14 @@ def prefix(settings: Settings, sources: Sources) -> Iterator[str]:
 
 
 def ca_file(settings: Settings, sources: Sources) -> Iterator[str]:
-    """Require the file of certificates to be there."""
+    """Require the file of certificates to exist."""
     path = settings.redis_ca_file
     if path is not None and not Path(path).is_file():
         yield f"REDIS_CA_FILE is {path!r}{came_from('redis_ca_file', sources)}, which is no file"
 
 
 def workers(settings: Settings, sources: Sources) -> Iterator[str]:
-    """Require Redis where several processes share what they know."""
+    """Require Redis if there are several processes, which share their state through it."""
     if settings.workers > 1 and not settings.shares_redis:
         yield (
             f"WORKERS is {settings.workers}{came_from('workers', sources)}, and several processes "
@@ -57,8 +57,8 @@ def _fault(address: str) -> str:
     except ValueError:  # an open bracket, or a port that is no number
         parts, port = urlsplit(""), 0
     if "@" in address and (parts.netloc or parts.scheme != "unix"):
-        # Where a password has one of these as it is, the URL means something else: the part before
-        # it is taken for a host, the rest for a database, a query or a fragment.
+        # If the password has an unescaped /, ? or #, the URL is parsed wrongly: the part before it
+        # becomes the host, the rest a database, a query or a fragment.
         user, at, _ = parts.netloc.rpartition("@")
         if not at or "@" in user or parts.fragment or "@" in parts.query or port == 0:
             return (

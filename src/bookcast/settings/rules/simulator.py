@@ -1,4 +1,4 @@
-"""What the simulator may be asked for."""
+"""Rules for the simulator's settings."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from typing import Final
 
 from bookcast.errors import InvalidInput
-from bookcast.model import parse_symbol
+from bookcast.model.topics import parse_symbol
 from bookcast.settings.schema import Settings
 from bookcast.settings.sources import Sources, came_from
 
 MAX_SIMULATED: Final = 100_000
-"""Symbols that the simulator may be asked for by number."""
+"""The highest number of symbols that SIMULATOR_SYMBOLS may be."""
 
 
 def symbols(settings: Settings, sources: Sources) -> Iterator[str]:
-    """Require symbols, or a number of them."""
+    """Require valid symbols, or a number of symbols."""
     names = settings.simulator_symbols
     source = came_from("simulator_symbols", sources)
     shown = f"SIMULATOR_SYMBOLS is {','.join(names)!r}{source}"

@@ -1,0 +1,1 @@
+"""What publishers send: schemas, reading and checking, and the way into the engine."""

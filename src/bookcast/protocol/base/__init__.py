@@ -1,0 +1,1 @@
+"""The base protocol, frozen to the letter: docs/protocol.md."""

@@ -1,0 +1,1 @@
+"""The protocol ``bookcast.v1``: docs/protocol-v1.md."""

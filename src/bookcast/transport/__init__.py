@@ -1,0 +1,1 @@
+"""WebSockets on sockets: listening, handshakes, frames and back-pressure."""

@@ -1,0 +1,1 @@
+"""Tests of ``bookcast.v1``."""
