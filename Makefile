@@ -10,7 +10,7 @@ comma := ,
 SERVED := src/bookcast/web/index.html src/bookcast/script/client.js
 
 .DEFAULT_GOAL := help
-.PHONY: help packages setup demo test check fix bench conformance prove prove-clients dashboard screenshots wheel lock clean
+.PHONY: help packages setup demo quick test check npm-tests python-tests fuzz fix bench conformance prove prove-clients dashboard screenshots wheel lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,17 +18,19 @@ help: ## what there is
 packages:
 	@PYTHON=$(PYTHON) scripts/debian-packages chromium=chromium nginx=nginx haproxy=haproxy openssl=openssl redis-server=redis-server
 
-setup: .venv/.installed $(SERVED) ## .venv/bin/bookcast with every extra, the page, and the client
+setup: .venv/.installed $(SERVED) ## .venv/bin/bookcast with what FEED=futu needs, the page, and the client
 
 demo: setup ## serve a simulated market, with the live page
 	$(BIN)/bookcast demo $(if $(PORT),--port $(PORT))
 
-test: packages setup check ## everything: lint, types, contracts, unit, browser and end-to-end tests
-	npm --prefix web test --silent
-	npm --prefix $(CLIENT) test --silent
-	# By themselves: they look how long things take on three nodes.
+quick: setup ## the tests that need no Redis, process or browser, in parallel: under a minute, while you work
+	$(BIN)/python -m pytest -m "not redis and not process and not browser and not soak" -p no:schemathesis --numprocesses 2 --no-cov --quiet
+
+test: packages setup ## everything: lint, types, contracts, unit, browser and end-to-end tests
+	# By themselves: they look how long things take.
+	@$(MAKE) --no-print-directory npm-tests
 	$(BIN)/python -m pytest tests/history --numprocesses 1 --quiet
-	$(BIN)/python -m pytest --ignore tests/history --numprocesses 2 --cov --cov-report=term:skip-covered
+	@scripts/beside .venv/check.log $(MAKE) check -- $(MAKE) --no-print-directory python-tests
 
 check: setup ## lint, types, and the contracts between layers
 	$(BIN)/ruff format --check --quiet src tests examples scripts benchmarks
@@ -37,6 +39,16 @@ check: setup ## lint, types, and the contracts between layers
 	$(BIN)/lint-imports --no-logo >.venv/contracts.log 2>&1 || { cat .venv/contracts.log; exit 1; }
 	npm --prefix web run --silent lint
 	npm --prefix $(CLIENT) run --silent lint
+
+npm-tests: setup
+	npm --prefix web test --silent
+	npm --prefix $(CLIENT) test --silent
+
+python-tests: packages setup
+	@$(BIN)/python -m pytest --ignore tests/history --numprocesses 2 --cov --cov-report=term:skip-covered
+
+fuzz: packages setup ## random tests with many times their examples; BUDGET=40, ARGS="tests/fuzz -k codec"
+	BOOKCAST_FUZZ=$(or $(BUDGET),10) $(BIN)/python -m pytest -m hypothesis --timeout 3600 --numprocesses 2 --no-cov $(ARGS)
 
 fix: setup ## format, and mend what can be mended by itself
 	$(BIN)/ruff format src tests examples scripts benchmarks
@@ -53,10 +65,12 @@ conformance: setup ## the Autobahn WebSocket suite; needs a Python 2.7: ARGS="--
 prove: packages setup ## faults on three nodes, and what clients saw of them; ARGS="--seconds 300 --seed 7"
 	$(BIN)/python -m tests.history $(ARGS)
 
-prove-clients: packages setup ## half an hour of lies, kills, hangs, frozen tabs and updates, and what the client shows; RUNS=, KILLS=, …
+prove-clients: packages setup ## an hour of lies, kills, hangs, frozen tabs and updates, and what the clients show; RUNS=, KILLS=, …
 	BOOKCAST_RUNS=$(or $(RUNS),10000) BOOKCAST_KILLS=$(or $(KILLS),100) BOOKCAST_SWALLOWS=$(or $(SWALLOWS),15) \
 	BOOKCAST_FROZEN_SECONDS=$(or $(FROZEN_SECONDS),1$(comma)30$(comma)120) BOOKCAST_HEAP_SECONDS=$(or $(HEAP_SECONDS),600) \
 	npm --prefix $(CLIENT) run prove
+	BOOKCAST_RUNS=$(or $(RUNS),10000) BOOKCAST_KILLS=$(or $(KILLS),100) BOOKCAST_SWALLOWS=$(or $(SWALLOWS),15) \
+	$(BIN)/python -m pytest tests/client/test_lying.py tests/client/test_faults.py --numprocesses 1 --capture no --quiet
 
 dashboard: setup ## the example in React, for a server on port 8002 (bookcast demo)
 	npm --prefix $(CLIENT) run --silent dashboard
@@ -79,6 +93,8 @@ clean: ## leave only what git knows
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	# As pip does for all others: else the first import takes twice as long, or each one.
+	$(BIN)/python -m compileall -q src/bookcast
 	@touch $@
 
 # One rule for the page and for the client.

@@ -12,15 +12,32 @@ from hypothesis import HealthCheck, settings
 
 from bookcast import Server, serve
 from bookcast.testing import bookcast_server
+from tests.budget import examples
 from tests.fakes.redis_server import RedisServer
+from tests.markers import (
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_ignore_collect,
+    pytest_runtest_call,
+)
 from tests.support import missing
 
-__all__ = ["bookcast_server"]
+__all__ = [
+    "bookcast_server",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_ignore_collect",
+    "pytest_runtest_call",
+]
 
 
 # No test fails because the machine is busy.
 settings.register_profile(
-    "untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "untimed",
+    settings(),
+    max_examples=examples(100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("untimed")
 

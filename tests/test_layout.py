@@ -3,9 +3,11 @@
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support import ROOT
 
@@ -113,6 +115,9 @@ def test_every_decision_has_a_page() -> None:
             "Consequences",
         ]
         assert len(text.splitlines()) <= 60, f"{path.name} is longer than a page"
+        for name in re.findall(r"`(\w+(?:/\w+)+)`", text):
+            places = (SOURCE / name, SOURCE / f"{name}.py", ROOT / name)
+            assert any(place.exists() for place in places), f"{path.name}: {name}"
         listed.append((str(number), title, path.name))
     assert pages
     assert index == listed
@@ -178,3 +183,32 @@ def test_locks_of_npm_hold_no_addresses() -> None:
             assert '"resolved"' not in (ROOT / name).read_text()
             options = (ROOT / name).with_name(".npmrc").read_text()
             assert "omit-lockfile-registry-resolved=true" in options
+
+
+def test_hooks_use_the_tools_of_the_tree() -> None:
+    """Nothing is downloaded, and each command is there."""
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert [repo["repo"] for repo in hooks["repos"]] == ["local"]
+    makefile = (ROOT / "Makefile").read_text()
+    for hook in hooks["repos"][0]["hooks"]:
+        program, *words = hook["entry"].split()
+        assert hook["language"] == "system"
+        if program == "make":
+            assert f"\n{words[0]}:" in makefile
+        else:
+            folder, name = program.rsplit("/", 1)
+            assert folder == ".venv/bin"
+            assert (Path(sys.executable).parent / name).exists()
+
+
+@pytest.mark.parametrize("name", ["bug", "data", "feature"])
+def test_an_issue_form_asks_for_what_helps(name: str) -> None:
+    """It is one that GitHub can read, and some of it is required."""
+    form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml").read_text())
+    assert {"name", "description", "body"} <= set(form)
+    fields = form["body"]
+    assert len({field["id"] for field in fields}) == len(fields)
+    for field in fields:
+        assert field["type"] in {"input", "textarea", "dropdown", "checkboxes"}
+        assert field["attributes"]["label"]
+    assert any(field.get("validations", {}).get("required") for field in fields)

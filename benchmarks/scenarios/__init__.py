@@ -5,6 +5,7 @@ from collections.abc import Callable
 from measure import Bench
 from rows import Row
 from scenarios import (
+    client,
     cluster,
     conflation,
     deltas,
@@ -28,4 +29,5 @@ ALL: dict[str, tuple[str, Callable[[Bench], list[Row]]]] = {
     "h": (feed.TITLE, feed.run),
     "i": (reconnect.TITLE, reconnect.run),
     "j": (cluster.TITLE, cluster.run),
+    "k": (client.TITLE, client.run),
 }

@@ -118,16 +118,6 @@ class Server(Publishing[Coroutine[Any, Any, Published]]):
         """Number of connected clients."""
         return len(self._running.parts.registry) if self._running is not None else 0
 
-    @property
-    def received_count(self) -> int:
-        """Number of messages that clients have sent since the start."""
-        return self._running.parts.registry.received if self._running is not None else 0
-
-    @property
-    def conflated_count(self) -> int:
-        """Number of updates that a newer one replaced before a client could take them."""
-        return self._running.parts.hub.conflated if self._running is not None else 0
-
     async def start(self) -> None:
         """Start: listen, then run the feed.
 

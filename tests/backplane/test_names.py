@@ -2,12 +2,13 @@ from hypothesis import given, settings
 
 from bookcast.backplane.names import SHARDS, name_of, shard_of, topic_of, topics_of
 from bookcast.model.topics import Symbol, Topic
+from tests.budget import examples
 from tests.engine.redis.test_records import topics
 from tests.support import AAPL, CANDLES, TRADES
 
 
 @given(topics())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_names_of_topics_can_be_read_again(topic: Topic) -> None:
     """A symbol may contain whatever can be printed; all of them stay apart."""
     name = name_of(topic)

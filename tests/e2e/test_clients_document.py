@@ -6,6 +6,7 @@ import http.server
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def of_kind(kind: str) -> Any:
 
 def test_every_block_is_run() -> None:
     """A new kind needs a test of its own."""
-    assert {block.kind for block in BLOCKS} == {"sh", "ts", "tsx", "html"}
+    assert {block.kind for block in BLOCKS} == {"sh", "ts", "tsx", "html", "python"}
 
 
 def run(*arguments: str | Path, cwd: Path) -> str:
@@ -189,9 +190,25 @@ def test_a_program_prints_what_it_is_for(
     text = (project / f"block{number}.js").read_text()
     text = text.replace(f"http://{SERVER}", server.http_url).replace(TOKENS, issuer)
     (project / f"run{number}.js").write_text(text)
+    check_prints(["node", "--import", "./node20.js", f"run{number}.js"], project, lines_of(block))
+
+
+@of_kind("python")
+def test_a_python_program_prints_what_it_is_for(
+    block: Block, tmp_path: Path, server: Command, issuer: str
+) -> None:
+    """Until its first lines are there."""
+    text = block.text.replace(f"http://{SERVER}", server.http_url).replace(TOKENS, issuer)
+    (tmp_path / "program.py").write_text(text)
+    count = len(re.findall(r"\bprint\(", text))
+    check_prints([sys.executable, "-u", "program.py"], tmp_path, count)
+
+
+def check_prints(command: list[str], folder: Path, count: int) -> None:
+    """Run a program until it has printed so many lines, none of them of an error."""
     process = subprocess.Popen(
-        ["node", "--import", "./node20.js", f"run{number}.js"],
-        cwd=project,
+        command,
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -201,11 +218,11 @@ def test_a_program_prints_what_it_is_for(
     assert process.stdout is not None
     with process.stdout as lines:
         # Most go on for as long as there is a market.
-        printed = [line for _, line in zip(range(lines_of(block)), lines, strict=False)]
+        printed = [line for _, line in zip(range(count), lines, strict=False)]
     process.terminate()
     process.wait(PATIENCE)
     timer.cancel()
-    assert len(printed) == lines_of(block), printed
+    assert len(printed) == count, printed
     assert not any("rror" in line for line in printed), printed
 
 

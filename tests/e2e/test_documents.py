@@ -1,4 +1,4 @@
-"""The commands and samples of docs/deployment.md and docs/security.md, run as they are printed.
+"""Commands of CONTRIBUTING.md, docs/deployment.md and docs/security.md, run as they are printed.
 
 Only ports are others, so that tests can run side by side. What needs Docker, or systemd as the
 first process of a machine, is checked for its syntax.
@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from bookcast.auth.tokens import Tokens, keys_of
 from bookcast.settings import load
 from tests.auth.keyring import SECRET, sign
 from tests.fakes.redis_server import HOST, RedisServer, free_port
-from tests.support import PATIENCE, ROOT, missing
+from tests.support import PATIENCE, ROOT, missing, unmeasured
 
 BOOK = {"bids": [[1, 2]], "asks": [[3, 4]]}
 
@@ -403,3 +404,74 @@ def test_a_line_of_the_log_has_the_fields_that_are_written(block: Block) -> None
     assert {"client_id", "connection", "principal", "address", "code", "duration_s", "node"} <= set(
         printed
     )
+
+
+# --- For contributors
+
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+SHELL = re.findall(r"```sh\n(.*?)```", CONTRIBUTING, re.DOTALL)
+COMMANDS = [re.sub(r"\s+#.*|\s+&$", "", line) for block in SHELL for line in block.splitlines()]
+NAMED = re.findall(r"`((?:make|npm|\.venv/bin/)[^`…]*)`", CONTRIBUTING)
+
+
+@pytest.mark.parametrize("command", dict.fromkeys([*COMMANDS, *NAMED]))
+def test_a_contributors_command_is_one_that_there_is(command: str) -> None:
+    """A target of make that its help lists, a script of npm, or a program that has the flags."""
+    words = shlex.split(command)
+    flags = {word for word in words if re.fullmatch(r"--[a-z-]+", word)}
+    match words:
+        case ["make", target, *_]:
+            dry = ["make", "--dry-run", "--no-print-directory", *words[1:]]
+            subprocess.run(dry, cwd=ROOT, check=True, capture_output=True, timeout=2 * PATIENCE)
+            assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        case ["npm", "--prefix", folder, *names]:
+            scripts = json.loads((ROOT / folder / "package.json").read_text())["scripts"]
+            assert names[-1] in scripts
+        case [".venv/bin/python", "-m", "pytest", path, *_]:
+            assert (ROOT / path).exists()
+        case [".venv/bin/python", "-m", module, *_]:
+            shown = help_of([sys.executable, "-m", module])
+            assert flags <= set(re.findall(r"--[a-z-]+", shown))
+        case [".venv/bin/bookcast", name, *_]:
+            assert flags <= set(re.findall(r"--[a-z-]+", help_of(["bookcast", name])))
+        case _:
+            pytest.fail("no test knows this command")
+
+
+def help_of(program: list[str]) -> str:
+    """Return what a program prints when it is asked for help."""
+    return subprocess.run(
+        [*program, "--help"],
+        cwd=ROOT,
+        env=unmeasured(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=2 * PATIENCE,
+    ).stdout
+
+
+def test_without_an_account_there_is_a_simulated_opend() -> None:
+    """It and the server find each other, as the block says."""
+    [block] = [block for block in SHELL if "tests.fakes.opend" in block]
+    port = free_port()
+    text = block.replace("11111", str(port)).replace(".venv/bin/python", sys.executable)
+    text = text.replace(".venv/bin/bookcast", "bookcast")
+    with running(f"export PYTHONPATH='{ROOT}' FUTU_PORT={port}\n{text}") as served:
+        served.wait_until_ready()
+        deadline = time.monotonic() + 2 * PATIENCE
+        while True:
+            [feed] = httpx.get(f"{served.url}/health", trust_env=False).json()["feeds"]
+            if feed["state"] == "connected":
+                break
+            assert time.monotonic() < deadline, feed
+            time.sleep(0.1)
+
+
+def test_the_folders_that_contributors_are_sent_to_are_there() -> None:
+    """In the table, and in the lists of steps."""
+    steps = CONTRIBUTING.partition("\n## Where things are\n")[2]
+    for name in re.findall(r"`((?:src|tests|clients|web|docs|examples)/[\w/.]+)`", steps):
+        assert (ROOT / name).exists(), name
+    for name in re.findall(r"`((?!src/|tests/)[a-z]\w*(?:/\w+)*\.py)`", steps):
+        assert (ROOT / "src" / "bookcast" / name).exists(), name

@@ -1,15 +1,24 @@
 """What the README and the examples show works as shown."""
 
 import asyncio
+import json
+import os
 import re
-from typing import Any
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
 
 import httpx
 import pytest
 
 import bookcast
 from bookcast.testing import ServerThread
-from tests.support import ROOT, connect
+from tests.fakes.opend import Controller
+from tests.support import PATIENCE, ROOT, command, connect
 
 README = (ROOT / "README.md").read_text()
 
@@ -75,10 +84,29 @@ def test_the_readmes_script_and_notebook_run(capfd: pytest.CaptureFixture[str]) 
 async def test_the_readmes_program_runs(capfd: pytest.CaptureFixture[str]) -> None:
     """Its books come; it goes on for a while."""
     names: dict[str, Any] = {}
-    exec(program("asyncio.run(main())").replace("asyncio.run(main())", ""), names)
+    exec(program("async with bookcast.serve").replace("asyncio.run(main())", ""), names)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(names["main"](), 1)
     assert "watch AAPL at http://127.0.0.1:" in capfd.readouterr().out
+
+
+async def test_the_readmes_client_shows_books(
+    bookcast_server: ServerThread, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As they are published."""
+    bookcast_server.publish("US.AAPL", {"bids": [[10, 5]], "asks": [[11, 6]]})
+    names: dict[str, Any] = {}
+    text = program("client.connect").replace("http://localhost:8002", bookcast_server.http_url)
+    exec(text.replace("asyncio.run(main())", ""), names)
+    running = asyncio.ensure_future(names["main"]())
+    printed = ""
+    while not printed:
+        await asyncio.wait([running], timeout=0.05)
+        assert not running.done()
+        printed = capfd.readouterr().out
+    running.cancel()
+    await asyncio.wait([running])
+    assert printed == "10 11\n"
 
 
 def test_the_readmes_test_passes(bookcast_server: ServerThread) -> None:
@@ -88,9 +116,115 @@ def test_the_readmes_test_passes(bookcast_server: ServerThread) -> None:
     names["test_my_page"](bookcast_server)
 
 
+@contextmanager
+def example(name: str, *arguments: str) -> Iterator[IO[str]]:
+    """Run an example, and give what it prints."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "examples" / name), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    try:
+        with process.stdout:
+            yield process.stdout
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+
+
+def until(lines: IO[str], pattern: str) -> list[str]:
+    """Read lines until one matches."""
+    read = []
+    for line in lines:
+        read.append(line)
+        if re.search(pattern, line):
+            return read
+    raise AssertionError(f"no {pattern!r} in {read}")
+
+
+@pytest.mark.filterwarnings("ignore:::(jupyter|zmq|tornado)")  # the kernel's side isn't ours
+def test_the_notebook_runs(bookcast_server: ServerThread) -> None:
+    """Each cell in a real kernel, whose loop runs; it draws two pictures."""
+    from jupyter_client.manager import start_new_kernel
+
+    notebook = json.loads((ROOT / "examples" / "order_book.ipynb").read_text())
+    cells = ["".join(one["source"]) for one in notebook["cells"] if one["cell_type"] == "code"]
+    assert all(not one.get("outputs") for one in notebook["cells"])
+    with command("demo", "--port", "0") as demo:
+        manager, client = start_new_kernel(env={**os.environ, "BOOKCAST_URL": demo.http_url})
+        shown: list[Any] = []
+        try:
+            for cell in cells:
+                answer = client.execute_interactive(
+                    cell, timeout=PATIENCE * 4, output_hook=shown.append, allow_stdin=False
+                )
+                assert answer["content"]["status"] == "ok", answer["content"]
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
+    printed = "".join(one["content"].get("text", "") for one in shown)
+    pictures = [one for one in shown if "image/svg+xml" in one["content"].get("data", {})]
+    assert "agrees" in printed
+    assert len(pictures) == 2
+
+
+def test_a_signal_of_ones_own_is_published_beside_the_market() -> None:
+    """Others see it as a quote."""
+    with (
+        command("demo", "--port", "0") as demo,
+        example("own_signal.py", "US.AAPL", "--url", demo.http_url) as lines,
+    ):
+        until(lines, r"^MY\.US\.AAPL\.IMBALANCE [+-][01]\.\d{4}$")
+        quote = bookcast.snapshot("MY.US.AAPL.IMBALANCE", "quote", url=demo.http_url, timeout=30)
+        assert -1 <= (quote.last or 0) <= 1
+
+
+def test_the_bot_survives_a_restart_of_the_server() -> None:
+    """And sees the price that comes afterwards."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+
+    def publish(url: str, price: float) -> None:
+        trade = {"trades": [{"price": price, "size": 7}]}
+        httpx.post(f"{url}/broadcast/trades?symbol=A", json=trade, trust_env=False)
+
+    serve = ("serve", "--port", port, "--feed", "none")
+    with command(*serve) as server:
+        publish(server.http_url, 1)
+        options = ("A", "--above", "200", "--url", server.http_url)
+        with example("price_bot.py", *options) as lines:
+            until(lines, "^A at 1")
+            server.end(signal.SIGKILL)
+            until(lines, "^connection: waiting")
+            with command(*serve) as again:
+                until(lines, "^connection: open")
+                for price in (199.5, 201, 202):
+                    publish(again.http_url, price)
+                assert until(lines, "^there it is")[-1] == "there it is: 7 at 201\n"
+
+
+def test_a_callback_of_futu_api_publishes_to_a_server(bookcast_server: ServerThread) -> None:
+    """From the vendor's thread, at the OpenD that it is told."""
+    opend = Controller()
+    try:
+        options = ("HK.00700", "--host", "127.0.0.1", "--port", str(opend.port))
+        with example("futu_client.py", *options, "--url", bookcast_server.http_url) as lines:
+            until(lines, r"^subscribed")
+            pushed = {"code": "HK.00700", "bids": [[336.6, 5400, 2]], "asks": [[336.8, 1000, 5]]}
+            opend.push(pushed)
+            until(lines, r"^published \d+$")
+            book = bookcast.snapshot("HK.00700", url=bookcast_server.http_url, timeout=30)
+            assert (book.bids[0].price, book.asks[0].orders) == (336.6, 5)
+    finally:
+        opend.close()
+
+
 def test_every_link_of_the_documents_leads_somewhere() -> None:
     """To a file of the tree that is not empty."""
-    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
             if "://" not in link:
                 assert (document.parent / link).stat().st_size > 0, f"{document.name}: {link}"

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.budget import examples, seconds
 from tests.fuzz.targets import SEEDS, TARGETS, receive_v1
 from tests.support import ROOT, unmeasured
 
-RUNS = 30_000
-SECONDS = 3
+RUNS = examples(120_000)
+SECONDS = seconds(4)
 """What atheris may take for one target, whichever ends first."""
 
 
@@ -30,7 +31,7 @@ def test_valid_and_damaged_input_is_taken_or_refused(name: str) -> None:
     """Seeds with a few changes, and bytes of any kind."""
     target = TARGETS[name]
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         st.binary(max_size=300),
         st.sampled_from(SEEDS[name]),

@@ -16,6 +16,7 @@ from bookcast.model.market_data import Book, Candle, Data, Level, Trade, Trades
 from bookcast.model.topic_log import LogRules, TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Publication, Update
+from tests.budget import examples
 from tests.history.candles import CandleFollower
 from tests.history.data import book_of, candle_of
 from tests.history.follow import Follower
@@ -178,7 +179,7 @@ def data_of(topic: Topic, number: int) -> Data:
 
 
 OutageMachine.TestCase.settings = settings(
-    max_examples=100,
+    max_examples=examples(100),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),

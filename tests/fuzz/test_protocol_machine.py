@@ -25,6 +25,7 @@ from bookcast.model.topics import Symbol, Topic
 from bookcast.model.updates import Publication
 from bookcast.protocol.subscriptions import ConnectionRules
 from bookcast.sessions.liveness import PROOF_SECONDS
+from tests.budget import examples
 from tests.sessions.world import SECRET, ClientTransport, SessionWorld
 from tests.support import Replica, candle, run_through, trades
 
@@ -768,10 +769,10 @@ class EveryBookMachine(ProtocolMachine):
     keeps_all = True
 
 
-def limited(machine: type[ProtocolMachine], examples: int) -> Any:
+def limited(machine: type[ProtocolMachine], count: int) -> Any:
     """Make the tests of a machine; a finding takes minutes to be made short, none takes seconds."""
     machine.TestCase.settings = settings(
-        max_examples=examples,
+        max_examples=examples(count),
         stateful_step_count=40,
         deadline=None,
         phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),

@@ -70,7 +70,7 @@ def _keep(result: Result, folder: Path, out: Path | None) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - a command prints
+    print(text, flush=True)
 
 
 def _modes(text: str) -> frozenset[Mode]:

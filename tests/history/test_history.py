@@ -60,7 +60,7 @@ async def perform_steps(
 
 def say(text: str) -> None:
     """Print what was measured."""
-    print(text)  # noqa: T201 - to compare machines by
+    print(text)
 
 
 def require(result: Result, holds: bool) -> None:

@@ -28,6 +28,7 @@ from bookcast.model.topic_log import LogRules
 from bookcast.model.topics import Symbol, Topic
 from bookcast.model.updates import Position, Publication, Update
 from bookcast.protocol.render import Renderer
+from tests.budget import examples
 from tests.support import (
     AAPL,
     CANDLES,
@@ -344,7 +345,7 @@ def pending_bytes(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("pending_bytes")
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(happenings)
 def test_whatever_happens_every_book_is_true_and_can_be_proved(
     script: list[tuple[str, Any, Any]],

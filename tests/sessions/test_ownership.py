@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bookcast.model.topics import Symbol, Topic
 from bookcast.sessions.base import SessionRules
 from bookcast.sessions.session import Session
+from tests.budget import examples
 from tests.sessions.cluster import HOP_SECONDS, TTL, Connection, Node, Nodes
 from tests.sessions.world import WorldTimer
 
@@ -177,7 +178,9 @@ def assert_each_key_is_held_once(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "redis"])
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=PLAYS, seed=st.integers(0, 2**16))
 # A session whose client was asked for elsewhere is taken over here while Redis is away.

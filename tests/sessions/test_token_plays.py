@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bookcast.auth.principal import Principal, Rights
 from bookcast.sessions.base import SessionRules
+from tests.budget import examples
 from tests.sessions.cluster import HOP_SECONDS, TTL, Between, Connection, Node, Nodes
 from tests.sessions.test_ownership import SETTLED_SECONDS, SYMBOLS, TOPICS, symbols_of
 from tests.sessions.world import WorldTimer
@@ -259,7 +260,7 @@ def play(cluster: TokenCluster, steps: list[tuple[str, int, int]]) -> None:
 
 @pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "redis"])
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

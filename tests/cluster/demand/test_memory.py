@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bookcast.cluster.demand.memory import MemoryDemand, SharedDemand
 from bookcast.model.topics import Topic
+from tests.budget import examples
 from tests.support import AAPL, QUOTE, TSLA
 
 
@@ -65,7 +66,7 @@ CHANGES = st.lists(
 
 
 @given(CHANGES)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_a_feed_knows_what_those_who_live_want(changes: list[tuple[str, int, Topic]]) -> None:
     """After each change, wherever it runs; what subscribers want is no read."""
     asyncio.run(play(changes))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bookcast.cluster.election.memory import MemoryElection, MemoryLock
+from tests.budget import examples
 from tests.support import eventually
 
 
@@ -83,7 +84,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_whatever_happens_one_of_those_who_live_runs_the_feed(
     steps: list[tuple[str, int]],
 ) -> None:

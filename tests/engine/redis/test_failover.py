@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -13,13 +12,12 @@ import msgspec
 import pytest
 
 from bookcast.engine.redis.times import EngineTimes
-from bookcast.errors import InvalidInput
-from bookcast.model.updates import Position, Publication
+from bookcast.model.updates import Publication
 from tests.engine.nodes import QUICKER, TIMEOUT, EngineNode, books, sizes, trade
 from tests.engine.nodes import node as any_node
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.fakes.redis_server import HOST, RedisServer
-from tests.support import AAPL, CANDLES, PATIENCE, QUOTE, TRADES, TSLA, candle, eventually
+from tests.support import AAPL, CANDLES, QUOTE, TRADES, TSLA, candle, eventually
 
 node = functools.partial(
     any_node, times=msgspec.structs.replace(QUICKER, engine=EngineTimes(audit=0.3))
@@ -159,17 +157,6 @@ async def test_a_replica_that_lags_may_have_the_book_of_a_faster_clock(
         for each in (one, other):
             await each.hears()
             assert sizes(each.delivered)[-1] == 2
-
-
-async def publish_when_back(node: EngineNode, publications: list[Publication]) -> list[Position]:
-    """Publish, again while a connection that was cut before is found to be dead."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                return await node.engine.publish(publications)
-            except InvalidInput as error:
-                assert "nothing was published" in error.message
-                await asyncio.sleep(0.05)
 
 
 async def test_a_failback_numbers_nothing_twice(server: RedisServer, replica: RedisServer) -> None:

@@ -16,6 +16,7 @@ from bookcast.engine.redis.records import Unreadable
 from bookcast.model.topic_log import LogRules
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Update
+from tests.budget import examples
 from tests.support import AAPL, TRADES, update
 
 PLENTY = 1000
@@ -308,7 +309,7 @@ steps = st.lists(
 
 @pytest.mark.no_cover
 @given(steps, st.sampled_from([TRADES, AAPL]), st.sampled_from([PLENTY, 3]))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 def test_whatever_becomes_of_messages_the_order_holds_and_nothing_is_missing(
     steps: list[tuple[str, int]], topic: Topic, size: int
 ) -> None:

@@ -36,6 +36,7 @@ from bookcast.model.market_data import (
 from bookcast.model.numbers import with_whole
 from bookcast.model.topics import CHANNELS, PERIODS, Channel, Symbol, Topic, parse_symbol
 from bookcast.model.updates import Position, Publication, Update
+from tests.budget import examples
 from tests.support import AAPL, TRADES, trades
 
 numbers = st.one_of(
@@ -167,7 +168,7 @@ def exactly(update: Update) -> tuple[Update, str]:
 
 @pytest.mark.no_cover
 @given(publications(), st.floats(0, 2e12), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_every_update_survives(publication: Publication, server_ms: float, restored: bool) -> None:
     """Of every channel, with every field; whole numbers are integers, whatever wrote them."""
     position = Position("epoch", 7)
@@ -201,7 +202,7 @@ def message_of(run: Run) -> bytes:
 
 
 @given(topics(), st.data(), st.integers(1, 5), st.integers(0, 2**53))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_message_tells_consecutive_updates(
     topic: Topic, drawn: st.DataObject, count: int, before: int
 ) -> None:

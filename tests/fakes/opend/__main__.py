@@ -47,7 +47,7 @@ async def run(options: argparse.Namespace) -> None:
     opend.account.refused = dict.fromkeys(options.refuse, "no quote right for this code")
     market = Market(opend, options.rate) if options.rate else None
     await opend.listen()
-    print(f"listening on 127.0.0.1:{opend.port}", flush=True)  # noqa: T201 - what tests wait for
+    print(f"listening on 127.0.0.1:{opend.port}", flush=True)
     moving = asyncio.create_task(market.run()) if market else None
     if options.control:
         await Commands(opend).obey_standard_input()

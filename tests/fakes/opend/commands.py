@@ -29,7 +29,7 @@ class Commands:
             lambda: asyncio.StreamReaderProtocol(commands), os.fdopen(0, "rb")
         )
         while line := await commands.readline():
-            print(json.dumps(await self._obey(json.loads(line))), flush=True)  # noqa: T201 - the channel
+            print(json.dumps(await self._obey(json.loads(line))), flush=True)
 
     async def _obey(self, command: Json) -> Json:
         try:

@@ -18,6 +18,7 @@ from bookcast.model.market_data import Candle
 from bookcast.model.topics import PERIODS as OF_THE_MODEL
 from bookcast.model.topics import Symbol, Topic
 from bookcast.model.updates import Publication
+from tests.budget import examples
 from tests.support import AAPL, CANDLES
 
 NOON = 1_700_000_000 // 3600 * 3600
@@ -499,7 +500,7 @@ moves = st.one_of(
 
 
 @pytest.mark.no_cover
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(moves, max_size=30))
 def test_each_candle_is_final_once_as_it_ended_and_none_is_missing_without_a_word(
     script: list[tuple[str, int, int]],
@@ -530,7 +531,7 @@ events = st.one_of(
 
 
 @pytest.mark.no_cover
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(events, max_size=30))
 def test_whatever_is_corrected_the_last_word_on_each_candle_is_right(
     script: list[tuple[str, int]],

@@ -120,15 +120,6 @@ def pushed_candle(minute: int, period: int = 1, volume: int = 1) -> Any:
     return s2c
 
 
-def ids_of(publications: list[Publication]) -> list[Any]:
-    """Give the numbers of all trades."""
-    found: list[Any] = []
-    for publication in publications:
-        assert isinstance(publication.data, Trades)
-        found += [trade.id for trade in publication.data.trades]
-    return found
-
-
 async def test_a_book_is_published(world: World) -> None:
     """With the times of the exchange and of its arrival."""
     world.push(BOOKS, pushed_book())

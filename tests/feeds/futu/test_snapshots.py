@@ -17,6 +17,7 @@ from bookcast.feeds.futu.snapshots import (
     SnapshotPlanner,
 )
 from bookcast.model.topics import Symbol
+from tests.budget import examples
 
 A, B, HK = Symbol("US.A"), Symbol("US.B"), Symbol("HK.00700")
 
@@ -230,7 +231,7 @@ moves = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.sets(some), moves)
 def test_whatever_happens_opends_bounds_are_kept(
     bad: set[Symbol], script: list[tuple[str, set[Symbol], float]]
@@ -264,7 +265,7 @@ def test_whatever_happens_opends_bounds_are_kept(
         assert {symbol for symbol in symbols(8) if planner.gives(symbol)} <= wanted - bad
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.integers(1, 2000))
 def test_the_rounds_of_all_given_symbols_leave_room_for_others(count: int) -> None:
     """A fifth of what is allowed."""

@@ -26,6 +26,7 @@ from bookcast.feeds.futu.subscriptions import (
 from bookcast.feeds.futu.topics import request_group
 from bookcast.model.feed_state import Quota, QuotaPool
 from bookcast.model.topics import Symbol, Topic
+from tests.budget import examples
 
 MINIMUM, LINGER = 60.0, 100.0
 PLENTY = 1000
@@ -857,7 +858,7 @@ def play_through(play: Play, script: list[tuple[Kind, Topic, float]]) -> None:
 
 
 @pytest.mark.no_cover
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.integers(1, 6), st.sampled_from([0.0, 90.0]), pins(stocks), steps(stocks))
 def test_whatever_happens_the_plan_keeps_its_word(
     limit: int, linger: float, pinned: tuple[Topic, ...], script: list[tuple[Kind, Topic, float]]
@@ -867,7 +868,7 @@ def test_whatever_happens_the_plan_keeps_its_word(
 
 
 @pytest.mark.no_cover
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.fixed_dictionaries(
         {"stock": st.integers(1, 6), "option": st.integers(0, 3), "sf_book": st.integers(1, 2)}
@@ -887,7 +888,7 @@ def test_the_plan_keeps_its_word_in_every_pool(
 
 
 @pytest.mark.no_cover
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.fixed_dictionaries(
         {"stock": st.integers(5, 11), "option": st.integers(2, 8), "sf_book": st.integers(1, 6)}
@@ -944,7 +945,7 @@ def test_what_others_have_let_go_of_may_go_for_a_pinned_topic() -> None:
     assert set(play.plans.held) == {B}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.sets(st.integers(0, 299), max_size=250), st.sets(st.integers(0, 299), max_size=20))
 def test_however_many_are_bad_the_good_ones_get_in(good: set[int], bad: set[int]) -> None:
     """In one go, with less than two requests for each level of halving of each bad one."""

@@ -13,6 +13,7 @@ from bookcast.feeds.futu.tape import MAX_BACKFILL, MAX_WAITING, REMEMBERED, Tape
 from bookcast.model.market_data import Trade, Trades
 from bookcast.model.topics import Symbol, Topic
 from bookcast.model.updates import Publication
+from tests.budget import examples
 from tests.support import TRADES
 
 REALTIME, BY_DISCONNECTION, CACHE = 1, 2, 3
@@ -420,7 +421,7 @@ moves = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(moves, max_size=30))
 def test_each_trade_comes_once_in_order_and_none_is_missing_without_a_word(
     script: list[tuple[str, int]],
@@ -446,7 +447,7 @@ def test_each_trade_comes_once_in_order_and_none_is_missing_without_a_word(
         market.check()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.integers(1, 5), max_size=20))
 def test_while_nothing_is_lost_nothing_is_missing(counts: list[int]) -> None:
     """What is pushed is published at once, and nothing begins anew."""

@@ -16,6 +16,7 @@ from bookcast.feeds.futu.trading_states import (
     SecurityStates,
 )
 from bookcast.model.topics import Symbol
+from tests.budget import examples
 
 US, HK, FUTURE = Symbol("US.AAPL"), Symbol("HK.00700"), Symbol("HK.HSImain")
 OPTION = Symbol("US.AAPL260914C332500")
@@ -123,7 +124,7 @@ def test_of_another_connection_nothing_is_known() -> None:
 
 
 @pytest.mark.no_cover
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from([0, 3, 401]), st.booleans(), st.sampled_from([0.25, 1.0, 10.0])),

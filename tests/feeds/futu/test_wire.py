@@ -26,6 +26,7 @@ from bookcast.feeds.futu.wire import (
     plain,
     read_key,
 )
+from tests.budget import examples
 
 KEY = RSA.generate(1024)
 OTHER_KEY = RSA.generate(1024)
@@ -138,7 +139,7 @@ def test_a_wrong_key_is_suspected() -> None:
             plain(wrong, Rsa(KEY))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.binary(max_size=100), st.sampled_from([Aes(AES_KEY, None), Aes(AES_KEY, VECTOR)]))
 def test_whatever_comes_encrypted_is_decrypted_or_garbage(body: bytes, cipher: Cipher) -> None:
     """Nothing else goes wrong."""
@@ -267,7 +268,7 @@ def test_what_is_no_key_is_one_sentence(tmp_path: Path, content: bytes) -> None:
         read_key(path)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.binary(max_size=60))
 def test_any_content_of_a_key_file_is_a_key_or_one_sentence(
     tmp_path_factory: pytest.TempPathFactory, content: bytes

@@ -171,7 +171,7 @@ def _main() -> None:
         name: getattr(importlib.import_module("futu.common.constant"), name)().str_dic
         for name in WORDS
     }
-    print(json.dumps(told, default=_plain), flush=True)  # noqa: T201 - the channel
+    print(json.dumps(told, default=_plain), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,79 @@
+"""What a client publishes, as it is sent."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NotRequired, TypedDict
+
+import msgspec
+
+from bookcast.client.errors import Refused
+from bookcast.errors import InvalidInput
+from bookcast.ingest.python_input import plain
+from bookcast.model.topics import CHANNELS, Channel, Period
+
+_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+
+
+class Publication(TypedDict):
+    """One of many updates that are published at once; ``channel``: by default ``orderbook``."""
+
+    symbol: str | None
+    data: Any
+    channel: NotRequired[Channel]
+    period: NotRequired[Period | None]
+    idempotency_key: NotRequired[str | None]
+
+
+def command_of(
+    symbol: str | None,
+    data: Any,
+    channel: Channel,
+    period: Period | None,
+    idempotency_key: str | None,
+) -> dict[str, Any]:
+    """Return the command that publishes data.
+
+    They may be what a program has: numbers of numpy, decimals, dates, tables of pandas or polars.
+    JSON text is sent as it is.
+
+    Raises:
+        Refused: when JSON has no words for it, with the place.
+    """
+
+    def refused(code: str, message: str) -> Refused:
+        return Refused(code, message, final=True, channel=str(channel), symbol=symbol)
+
+    if channel not in CHANNELS:
+        words = ", ".join(CHANNELS)
+        raise refused("unknown_channel", f"channel: {channel!r} isn't one of {words}")
+    code = "invalid_book" if channel == "orderbook" else "invalid_data"
+    try:
+        if isinstance(data, str | bytes):
+            value = msgspec.json.decode(data)
+            text = data.encode() if isinstance(data, str) else data
+        else:
+            value = plain(data, code)
+            text = _encode(value)
+    except InvalidInput as error:
+        raise refused(error.code, error.message) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise refused("invalid_json", f"The data aren't JSON: {error}") from None
+    except TypeError as error:
+        raise refused(code, f"The data can't be written as JSON: {error}") from None
+    if symbol is None and (symbol := _code_in(value)) is None:
+        raise refused("invalid_symbol", "Name a symbol: the data have no one 'code' of futu-api's")
+    given = {"symbol": symbol, "period": period, "idempotency_key": idempotency_key}
+    return {
+        "action": "publish",
+        "channel": channel,
+        "data": msgspec.Raw(text),
+        **{name: value for name, value in given.items() if value is not None},
+    }
+
+
+def _code_in(value: Any) -> str | None:
+    """Return the one code that futu-api names in what it hands over."""
+    rows = value if isinstance(value, list) else [value]
+    codes = {row.get("code") for row in rows if isinstance(row, dict)}
+    code = codes.pop() if len(codes) == 1 else None
+    return code if isinstance(code, str) else None
