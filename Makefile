@@ -9,6 +9,9 @@ comma := ,
 # What the server serves that isn't in git.
 SERVED := src/bookcast/web/index.html src/bookcast/script/client.js
 
+# What was compiled is kept, pytest's tests too: else each worker and server of a test compiles everything again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help packages setup demo compiled quick test check npm-tests python-tests fuzz fix bench conformance prove prove-clients dashboard screenshots wheel lock clean
 
