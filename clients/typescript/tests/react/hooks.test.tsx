@@ -52,7 +52,7 @@ describe.runIf(hasServer)("a hook", () => {
     const name = symbol();
     await publish("quote", name, { last: 5 });
     const given = client();
-    for (const props of [{ client: given }, { url: server().url, options: { ...OPTIONS } }]) {
+    for (const props of [{ client: given }, { url: server().url, options: { ...OPTIONS, clientId: name } }]) {
       const wrapper = ({ children }: { children: ReactNode }): ReactNode => <BookcastProvider {...props}>{children}</BookcastProvider>;
       const { result, unmount } = renderHook(() => [useQuote(name), useBookcast()] as const, { wrapper });
       await waitFor(() => {

@@ -45,7 +45,7 @@ describe.runIf(hasServer)("components", () => {
     await publish("orderbook", name, book(10));
     const { unmount } = render(
       <StrictMode>
-        <BookcastProvider url={server().url} options={{ ...OPTIONS }}>
+        <BookcastProvider url={server().url} options={{ ...OPTIONS, clientId: name }}>
           {Array.from({ length: 30 }, (_, i) => (
             <Best key={i} of={name} />
           ))}
@@ -92,7 +92,7 @@ describe.runIf(hasServer)("components", () => {
     const name = symbol();
     await publish("orderbook", name, book(10));
     const page = (getToken?: () => string): ReactNode => (
-      <BookcastProvider url={server().url} options={{ ...OPTIONS, ...(getToken && { getToken }) }}>
+      <BookcastProvider url={server().url} options={{ ...OPTIONS, clientId: name, ...(getToken && { getToken }) }}>
         <Best of={name} />
       </BookcastProvider>
     );
@@ -149,7 +149,7 @@ describe.runIf(hasServer)("components", () => {
     }
     render(
       <StrictMode>
-        <BookcastProvider url={server().url} options={{ ...OPTIONS }}>
+        <BookcastProvider url={server().url} options={{ ...OPTIONS, clientId: name }}>
           <Suspense fallback={<p>wait</p>}>
             <Best of={name} />
             <Switch />
