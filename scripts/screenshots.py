@@ -34,7 +34,7 @@ SECONDS: Final = 45
 
 @contextmanager
 def example() -> Iterator[str]:
-    """Serve the built dashboard; gives its address."""
+    """Serve the built dashboard, and yield its address."""
     with tempfile.TemporaryDirectory() as folder:
         dashboard.build(Path(folder))
         handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
@@ -45,7 +45,7 @@ def example() -> Iterator[str]:
 
 
 async def main() -> None:
-    """Show a simulated market for a while, then take a screenshot at each size."""
+    """Show a simulated market for a while, then take a screenshot of each page at each size."""
     with example() as place:
         await _take(place)
 

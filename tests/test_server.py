@@ -36,8 +36,11 @@ def test_the_public_names_are_these() -> None:
         "TimePointData",
         "TradesData",
         "__version__",
+        "checksum",
+        "client",
         "serve",
         "serve_in_thread",
+        "snapshot",
     ]
     assert all(hasattr(bookcast, name) for name in bookcast.__all__)
 

@@ -95,10 +95,12 @@ def test_the_checksums_of_the_documents_agree() -> None:
 @pytest.mark.parametrize("package", [one for one in FRAMES if find_spec(one)])
 def test_a_frame_has_a_row_for_each_level(package: str) -> None:
     """Of pandas or of polars, whichever is there."""
-    frame = BOOK.frame(package)
+    levels = [BookLevel(10, 5), BookLevel(9.5, 4.25)]
+    frame = Book(tuple(levels), BOOK.asks).frame(package)
     assert type(frame).__module__.startswith(package)
     assert list(frame.columns) == ["side", "level", "price", "size", "orders"]
-    assert list(frame["price"]) == [10, 9, 11, 12]
+    assert list(frame["price"]) == [10, 9.5, 11, 12]
+    assert list(frame["size"]) == [5, 4.25, 6, 7]
     assert list(frame["side"]) == ["bid", "bid", "ask", "ask"]
     assert list(frame["level"]) == [1, 2, 1, 2]
 

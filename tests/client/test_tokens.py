@@ -94,3 +94,24 @@ async def test_a_plain_function_is_called_in_a_thread() -> None:
         tokens = Tokens(function, clock, lambda error, _pause: None)
         assert await tokens.renew() == expected
     assert threads != [threading.get_ident()]
+
+
+async def test_a_function_that_hangs_keeps_no_program_from_ending() -> None:
+    """Its thread is left behind."""
+    ended = threading.Event()
+
+    def hang() -> str:
+        ended.wait()
+        return "late"
+
+    loop = asyncio.get_running_loop()
+    tokens = Tokens(hang, Clock(loop), lambda error, _pause: None)
+    coming = tokens.renew()
+    await asyncio.sleep(0)
+    tokens.stop()
+    await asyncio.wait([coming])
+    assert coming.cancelled()
+    [thread] = [one for one in threading.enumerate() if one.name == "bookcast-token"]
+    assert thread.daemon
+    ended.set()
+    await asyncio.get_running_loop().run_in_executor(None, thread.join)

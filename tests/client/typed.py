@@ -44,7 +44,10 @@ async def wrong() -> None:
         await client.publish("A", {"lst": 1.5}, channel="quote")  # type: ignore[call-overload] # a fault
         await client.publish("A", {"price": 1}, channel="trades")  # type: ignore[call-overload] # a fault
         await client.publish("A", {"last": 1}, channel="quote", period="1m")  # type: ignore[call-overload] # a fault
-        await client.publish([{"symbol": "A", "chanel": "quote", "data": 1}])  # type: ignore[typeddict-unknown-key] # a fault
+        await client.publish([{"symbol": "A", "chanel": "quote", "data": 1}])  # type: ignore[list-item] # a fault
+        await client.publish([{"symbol": "A", "channel": "quote", "data": {"lst": 1}}])  # type: ignore[list-item, misc] # a fault
+        await client.publish([{"symbol": "A", "channel": "qoute", "data": {"last": 1}}])  # type: ignore[list-item, misc] # a fault
+        await client.publish([{"symbol": "A", "data": {"last": 1}}])  # type: ignore[typeddict-item] # a fault
         async for book in client.order_book("US.AAPL"):
             print(book.bid[0])  # type: ignore[attr-defined] # a fault
             print(book.bids[0].prize)  # type: ignore[attr-defined] # a fault

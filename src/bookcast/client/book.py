@@ -56,8 +56,11 @@ class Book(msgspec.Struct, frozen=True):
                 f"A frame needs pandas or polars. {wanted}: pip install 'bookcast[pandas]'"
             )
         sides = (("bid", self.bids), ("ask", self.asks))
+        # Whole numbers are integers in a book; a column has one type.
         rows = [
-            (side, place, *one[:3]) for side, levels in sides for place, one in enumerate(levels, 1)
+            (side, place, float(one[0]), float(one[1]), one[2])
+            for side, levels in sides
+            for place, one in enumerate(levels, 1)
         ]
         names = ("side", "level", "price", "size", "orders")
         columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}

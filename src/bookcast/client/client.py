@@ -374,7 +374,7 @@ class Client:
         return subscription
 
     async def _publish_of_many(
-        self, update: Publication, wait: float
+        self, update: Mapping[str, Any], wait: float
     ) -> Position | BookcastClientError:
         try:
             command = command_of(

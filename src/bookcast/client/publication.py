@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, NotRequired, TypedDict
 
 import msgspec
 
@@ -11,17 +11,78 @@ from bookcast.errors import InvalidInput
 from bookcast.ingest.python_input import plain
 from bookcast.model.topics import CHANNELS, Channel, Period
 
+if TYPE_CHECKING:
+    from bookcast.ingest.data import (
+        BookInput,
+        BrokersInput,
+        CandleInput,
+        QuoteInput,
+        TimePointInput,
+        TradesInput,
+    )
+
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
-class Publication(TypedDict):
-    """One of many updates that are published at once; ``channel``: by default ``orderbook``."""
+class _Common(TypedDict):
+    """What one of many updates that are published at once has, whatever its channel."""
 
     symbol: str | None
-    data: Any
-    channel: NotRequired[Channel]
-    period: NotRequired[Period | None]
     idempotency_key: NotRequired[str | None]
+
+
+class BookPublication(_Common):
+    """A book."""
+
+    data: BookInput
+    channel: NotRequired[Literal["orderbook"]]
+
+
+class QuotePublication(_Common):
+    """A quote."""
+
+    data: QuoteInput
+    channel: Literal["quote"]
+
+
+class TradesPublication(_Common):
+    """Trades."""
+
+    data: TradesInput
+    channel: Literal["trades"]
+
+
+class CandlePublication(_Common):
+    """A candle."""
+
+    data: CandleInput
+    channel: Literal["candles"]
+    period: NotRequired[Period | None]
+
+
+class BrokersPublication(_Common):
+    """The brokers of both sides."""
+
+    data: BrokersInput
+    channel: Literal["brokers"]
+
+
+class TimePointPublication(_Common):
+    """A minute of the day's line."""
+
+    data: TimePointInput
+    channel: Literal["timeframe"]
+
+
+Publication = (
+    BookPublication
+    | QuotePublication
+    | TradesPublication
+    | CandlePublication
+    | BrokersPublication
+    | TimePointPublication
+)
+"""One of many updates that are published at once; without a ``channel`` it is a book."""
 
 
 def command_of(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
+import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from typing import Final
 
 from bookcast.client.clock import Clock
@@ -95,12 +97,28 @@ class Tokens:
                 return self._token
 
     async def _call(self) -> str:
+        token: object
         if inspect.iscoroutinefunction(self._get_token):
             token = await self._get_token()
         else:
-            token = await asyncio.to_thread(self._get_token)
+            token = await _in_thread(self._get_token)
             if inspect.isawaitable(token):
                 token = await token
         if not isinstance(token, str) or not token:
             raise TypeError(f"a token is text, not {type(token).__name__}" if token else "no token")
         return token
+
+
+async def _in_thread(function: Callable[[], object]) -> object:
+    """Call a function in a thread that no program has to wait for when it ends."""
+    outcome: Future[object] = Future()
+    outcome.set_running_or_notify_cancel()  # who doesn't wait any more can't stop it
+
+    def work() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is awaited
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, name="bookcast-token", daemon=True).start()
+    return await asyncio.wrap_future(outcome)

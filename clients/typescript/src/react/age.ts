@@ -11,13 +11,11 @@ import type { AnyResult } from "./result.js";
 export function useAge(result: Pick<AnyResult, "receivedAt">, everyMs = 1_000): number | undefined {
   const [, tick] = useReducer((count: number) => count + 1, 0);
   const at = newestOf(result);
-  const isKnown = at !== undefined;
   useEffect(() => {
-    if (!isKnown) return undefined;
     const timer = setInterval(tick, everyMs);
     return () => {
       clearInterval(timer);
     };
-  }, [isKnown, everyMs]);
-  return isKnown ? Math.max(0, Date.now() - at) : undefined;
+  }, [everyMs]);
+  return at === undefined ? at : Math.max(0, Date.now() - at);
 }

@@ -3,7 +3,7 @@
 import type { Book } from "../book.js";
 import type { Bookcast, BookOptions, CandleOptions, EventOptions, PaceOptions, Trades } from "../client.js";
 import type { LineState, LineStatus } from "../line.js";
-import type { Brokers, Channel, Period, Quote, TimePoint, Variant } from "../messages.js";
+import type { Brokers, Channel, Period, Quote, Variant } from "../messages.js";
 import type { SubscriptionState } from "../subscription.js";
 import type { Result } from "./result.js";
 import { useShown } from "./shown.js";
@@ -66,11 +66,6 @@ export function useCandles<S = Candles>(
 
 export function useBrokers<S = Brokers>(symbol: SymbolName, options?: PaceOptions & ShowOptions<Brokers, S>): Result<S> {
   return useTopic("brokers", symbol, options);
-}
-
-/** The newest minute of the day's line. */
-export function useTimeframe<S = TimePoint>(symbol: SymbolName, options?: PaceOptions & ShowOptions<TimePoint, S>): Result<S> {
-  return useTopic("timeframe", symbol, options);
 }
 
 /** How a topic stands. It renders when that changes, and for no update. */

@@ -8,7 +8,6 @@ export {
   useOrderBook,
   useQuote,
   useStatus,
-  useTimeframe,
   useTrades,
 } from "./hooks.js";
 export type { ShowOptions, StatusOptions, SymbolName } from "./hooks.js";

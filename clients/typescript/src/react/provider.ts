@@ -1,10 +1,14 @@
 /** The client for all components below, made when the first of them needs it, or given. */
 
-import { createContext, createElement, useContext, useEffect, useState } from "react";
+import { createContext, createElement, useContext, useEffect, useMemo, useState } from "react";
 import type { ReactElement, ReactNode } from "react";
 import { Bookcast, type BookcastOptions } from "../client.js";
 import { clientOf, type Holder } from "./feed.js";
 import { lingering } from "./linger.js";
+import { isShallowlySame } from "./result.js";
+
+/** The clients of providers that are there, or were a moment ago. */
+const clients = new Set<OwnClient>();
 
 const Context = createContext<Holder | undefined>(undefined);
 
@@ -25,11 +29,12 @@ export function BookcastProvider({
   options,
   children,
 }: BookcastProviderProps): ReactElement {
-  const [own, setOwn] = useState(() => ownClient(url));
-  if (own.url !== url) setOwn(ownClient(url));
-  own.options ??= options;
+  const given = { ...options, url };
+  // One that has stopped for good is of no use to another provider.
+  const isAlike = ({ options: theirs, client: { line } }: OwnClient): boolean => !line.final && isShallowlySame(theirs, given);
+  const own = useMemo(() => [...clients].find(isAlike) ?? ownClient(given), [url]);
   useEffect(() => {
-    own.options = options; // with the newest getToken
+    own.options = given; // with the newest getToken
   });
   useEffect(() => own.use(), [own]);
   return createElement(Context.Provider, { value: client ?? own }, children);
@@ -53,27 +58,28 @@ export function useBookcast(): Bookcast | undefined {
 
 /** A client that exists from when it is needed first until its provider is gone for a while. */
 interface OwnClient {
-  options: BookcastOptions | undefined;
-  readonly url: string | undefined;
+  options: BookcastOptions & { readonly url: string | undefined };
   readonly client: Bookcast;
   readonly use: () => () => void;
 }
 
-function ownClient(url: string | undefined): OwnClient {
+function ownClient(options: OwnClient["options"]): OwnClient {
   let client: Bookcast | undefined;
-  return {
-    url,
-    options: undefined,
+  const own: OwnClient = {
+    options,
     get client() {
-      const { getToken } = this.options ?? {};
-      return (client ??= new Bookcast(url, {
-        ...this.options,
-        getToken: getToken && (() => this.options?.getToken?.() ?? ""),
-      }));
+      client ??= new Bookcast(own.options.url, {
+        ...own.options,
+        getToken: own.options.getToken && (() => own.options.getToken?.() ?? ""),
+      });
+      clients.add(own);
+      return client;
     },
     use: lingering(() => {
+      clients.delete(own);
       client?.close();
       client = undefined;
     }),
   };
+  return own;
 }

@@ -25,17 +25,19 @@ export interface Result<V, S extends ResultState = SubscriptionState | "idle"> {
 
 export type AnyResult<V = unknown> = Result<V, ResultState>;
 
-const NOTHING = { value: undefined, reason: undefined, error: undefined, receivedAt: undefined };
-
 /** Of a hook that isn't enabled. */
-export const IDLE: AnyResult<never> = { ...NOTHING, state: "idle" };
+export const IDLE = without("idle");
 
 /** Before a hook has asked for anything, and where pages are rendered on a server. */
-export const CONNECTING: AnyResult<never> = { ...NOTHING, state: "connecting" };
+export const CONNECTING = without("connecting");
 
 /** A result that is only an error. */
 export function failed(error: BookcastError): AnyResult<never> {
-  return { ...NOTHING, state: "refused", reason: error.message, error };
+  return without("refused", error);
+}
+
+function without(state: ResultState, error?: BookcastError): AnyResult<never> {
+  return { value: undefined, state, reason: error?.message, error, receivedAt: undefined };
 }
 
 /** Whether nothing changed. Values are compared shallowly. */

@@ -6,7 +6,7 @@ import { errorOf, origins, resultOf, subscribeTo, type Holder, type Open } from 
 import { useHolder } from "./provider.js";
 import { CONNECTING, failed, IDLE, isSame, type AnyResult } from "./result.js";
 
-const NO_CLIENT = failed(errorOf("pass { client } or use BookcastProvider", "no_client"));
+const NO_CLIENT = failed(errorOf("no client or BookcastProvider", "no_client"));
 
 type Select = (value: never) => unknown;
 

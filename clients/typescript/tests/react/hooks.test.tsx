@@ -14,7 +14,6 @@ import {
   useOrderBook,
   useQuote,
   useStatus,
-  useTimeframe,
   useTrades,
 } from "../../src/react/index.js";
 import { hasServer, pause } from "../server.js";
@@ -53,7 +52,7 @@ describe.runIf(hasServer)("a hook", () => {
     const name = symbol();
     await publish("quote", name, { last: 5 });
     const given = client();
-    for (const props of [{ client: given }, { url: server().url, options: { ...OPTIONS } }]) {
+    for (const props of [{ client: given }, { url: server().url, options: { ...OPTIONS, clientId: name } }]) {
       const wrapper = ({ children }: { children: ReactNode }): ReactNode => <BookcastProvider {...props}>{children}</BookcastProvider>;
       const { result, unmount } = renderHook(() => [useQuote(name), useBookcast()] as const, { wrapper });
       await waitFor(() => {
@@ -164,15 +163,13 @@ describe.runIf(hasServer)("a hook", () => {
     }, PATIENCE);
   });
 
-  it("shows brokers and minutes", async () => {
+  it("shows brokers", async () => {
     const name = symbol();
     await publish("brokers", name, { bids: [{ id: 1, name: "One", pos: 1 }], asks: [] });
-    await publish("timeframe", name, { time: T, price: 7 });
     const shared = client();
-    const { result } = renderHook(() => [useBrokers(name, { client: shared }), useTimeframe(name, { client: shared })] as const);
+    const { result } = renderHook(() => useBrokers(name, { client: shared }));
     await waitFor(() => {
-      expect(result.current[0].value?.bids[0]).toMatchObject({ name: "One" });
-      expect(result.current[1].value).toMatchObject({ price: 7 });
+      expect(result.current.value?.bids[0]).toMatchObject({ name: "One" });
     }, PATIENCE);
   });
 

@@ -29,7 +29,7 @@ describe.runIf(hasServer)("a page", () => {
     const name = symbol();
     await publish("orderbook", name, book(10));
     const page = (
-      <BookcastProvider url={server().url} options={{ ...OPTIONS }}>
+      <BookcastProvider url={server().url} options={{ ...OPTIONS, clientId: name }}>
         <Best of={name} />
         <Best of={name} />
       </BookcastProvider>
@@ -65,7 +65,7 @@ describe.runIf(hasServer)("a page", () => {
     };
     const Page = write("first");
     const { container } = render(
-      <BookcastProvider url={server().url} options={{ ...OPTIONS }}>
+      <BookcastProvider url={server().url} options={{ ...OPTIONS, clientId: name }}>
         <Page />
       </BookcastProvider>,
     );

@@ -45,7 +45,7 @@ describe.runIf(hasServer)("components", () => {
     await publish("orderbook", name, book(10));
     const { unmount } = render(
       <StrictMode>
-        <BookcastProvider url={server().url} options={{ ...OPTIONS }}>
+        <BookcastProvider url={server().url} options={{ ...OPTIONS, clientId: name }}>
           {Array.from({ length: 30 }, (_, i) => (
             <Best key={i} of={name} />
           ))}
@@ -88,6 +88,29 @@ describe.runIf(hasServer)("components", () => {
     expect([sockets.length, said("subscribe").length]).toEqual([1, 2]);
   });
 
+  it("of a provider that comes back soon, or of another one like it, go on with its client", async () => {
+    const name = symbol();
+    await publish("orderbook", name, book(10));
+    const page = (getToken?: () => string): ReactNode => (
+      <BookcastProvider url={server().url} options={{ ...OPTIONS, clientId: name, ...(getToken && { getToken }) }}>
+        <Best of={name} />
+      </BookcastProvider>
+    );
+    const first = render(page());
+    await shows("10 live");
+    first.unmount();
+    render(page());
+    expect(screen.getByTestId("best").textContent).toBe("10 live"); // at once
+    render(page());
+    await shows("10 live", 2);
+    expect([sockets.length, said("subscribe").length, said("unsubscribe").length]).toEqual([1, 1, 0]);
+    // Somebody else's token is never shared.
+    render(page(() => "mine"));
+    render(page(() => "another's"));
+    await shows("10 live", 4);
+    expect(sockets).toHaveLength(3);
+  });
+
   it("that turn to another symbol leave the one before for a while, and come back to it without a word", async () => {
     const [one, other] = [symbol(), symbol()];
     const shared = client();
@@ -126,7 +149,7 @@ describe.runIf(hasServer)("components", () => {
     }
     render(
       <StrictMode>
-        <BookcastProvider url={server().url} options={{ ...OPTIONS }}>
+        <BookcastProvider url={server().url} options={{ ...OPTIONS, clientId: name }}>
           <Suspense fallback={<p>wait</p>}>
             <Best of={name} />
             <Switch />
