@@ -5,7 +5,7 @@ import { newestOf } from "./feed.js";
 import type { AnyResult } from "./result.js";
 
 /**
- * Milliseconds since the newest update came to the server, by this side's clock; undefined before
+ * Whole milliseconds since the newest update came to the server, by this side's clock; undefined before
  * the first. Only the component that calls it renders every so many milliseconds.
  */
 export function useAge(result: Pick<AnyResult, "receivedAt">, everyMs = 1_000): number | undefined {
@@ -17,5 +17,5 @@ export function useAge(result: Pick<AnyResult, "receivedAt">, everyMs = 1_000): 
       clearInterval(timer);
     };
   }, [everyMs]);
-  return at === undefined ? at : Math.max(0, Date.now() - at);
+  return at && Math.max(0, Math.round(Date.now() - at));
 }

@@ -251,6 +251,7 @@ describe.runIf(hasServer)("a hook", () => {
       expect(result.current[1]).toBeLessThan(300);
     }, PATIENCE);
     expect(result.current[0]).toBe(before);
+    expect(Number.isInteger(result.current[1])).toBe(true);
   });
 
   it("knows the age of what came before it looked", async () => {
