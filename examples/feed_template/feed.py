@@ -60,7 +60,7 @@ class TemplateFeed(Feed):
             self._ask("subscribe", topic.symbol)
 
     def release(self, topic: Topic) -> None:
-        """Let a topic go."""
+        """Stop supplying a topic."""
         if self._wanted.pop(topic.symbol, None) is not None:
             self._ask("unsubscribe", topic.symbol)
 

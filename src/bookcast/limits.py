@@ -24,7 +24,7 @@ RETRY_SECONDS: Final = 5.0
 
 
 class TokenBucket:
-    """Lets ``rate`` things a second pass, and a burst after a rest. Rate 0: no limit.
+    """Allows ``rate`` things a second, and a burst after a rest. Rate 0: no limit.
 
     The state is one number, the time at which the bucket will be full again (GCRA).
     """

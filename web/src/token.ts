@@ -22,7 +22,7 @@ export function bringsToken(hash: string): boolean {
   return hash.startsWith(PREFIX);
 }
 
-/** Gives the token of this tab, null when it has none. `clean` puts another address in its place. */
+/** Returns the token of this tab, null when it has none. `clean` puts another address in its place. */
 export function takeToken(place: Place, shelf: Shelf | null, clean: (address: string) => void): string | null {
   if (!bringsToken(place.hash)) return shelf?.getItem(KEY) ?? null;
   const [text = "", ...rest] = place.hash.slice(PREFIX.length).split("&");

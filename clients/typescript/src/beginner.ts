@@ -83,7 +83,7 @@ export class WebSocketClient {
     } else if (message.type === "error") this.onError(message.message);
   }
 
-  /** Says goodbye. What is wanted is remembered: `connect` subscribes to it again. */
+  /** Closes the connection. What is wanted is remembered: `connect` subscribes to it again. */
   disconnect(): void {
     this.#line?.stop();
   }

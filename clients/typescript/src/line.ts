@@ -124,7 +124,7 @@ export class Line {
     this.#connect();
   }
 
-  /** Says goodbye, which ends the session. */
+  /** Closes with code 1000, which ends the session. */
   stop(): void {
     this.#end({ state: "stopped", reason: "closed", final: true });
   }
@@ -134,7 +134,7 @@ export class Line {
     this.#end({ state: "stopped", code, reason, final: true }, GIVEN_UP);
   }
 
-  /** Gives up this connection and comes back. */
+  /** Drops this connection and reconnects. */
   giveUp(reason: string, code?: number): void {
     const first = this.#attempts === 0;
     this.#drop(GIVEN_UP);
@@ -309,7 +309,7 @@ export class Line {
     });
   }
 
-  /** Lets go of the socket. A dead one may take minutes to close: what it tells no longer counts. */
+  /** Drops the socket. A dead one may take minutes to close: its events are ignored. */
   #drop(closeWith?: number): void {
     this.#stopTimers();
     this.#turn++;
@@ -365,7 +365,7 @@ export class Line {
   }
 }
 
-/** Tells how a handshake was refused, which only the package `ws` does. */
+/** Reports how a handshake was refused, which only the package `ws` does. */
 function readRefusal(socket: Socket, refused: (status: number, retryAfter?: string) => void): void {
   const { on } = socket as { on?: (name: string, listener: (request: unknown, response: Refusal) => void) => void };
   on?.call(socket, "unexpected-response", (_, { statusCode, headers }) => {

@@ -139,7 +139,7 @@ export class FakeServer {
     return this.publish(symbol, { trades: trades.map((one) => ({ side: "buy", timestamp, ...one })) }, { channel: "trades" });
   }
 
-  /** Says how a topic stands. */
+  /** Sends the status of a topic. */
   status(symbol: string, state: State, reason?: string, options: FakeTopicOptions = {}): void {
     const topic = this.#topic({ channel: "orderbook", symbol, ...options });
     topic.status = { state, ...(reason !== undefined && { reason }) };
@@ -185,7 +185,7 @@ export class FakeServer {
     }
   }
 
-  /** Tells all clients something of your own making. */
+  /** Sends all clients a message of your own. */
   say(message: Message): void {
     for (const connection of this.#connections) connection.say(message);
   }

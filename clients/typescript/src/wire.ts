@@ -165,7 +165,7 @@ export class Wire {
 
   // What is asked of the server
 
-  /** Says what has changed, as far as the server hasn't been told enough for now. */
+  /** Sends what has changed, within the limit of messages a second. */
   #flush(): void {
     for (const topic of this.#changed) {
       if (this.#said >= BURST) break;
@@ -180,7 +180,7 @@ export class Wire {
     });
   }
 
-  /** Says what has to be said so that a topic comes as it is wanted. */
+  /** Sends the subscribe or unsubscribe that makes the view of a topic as wanted. */
   #update(topic: Topic): void {
     const { wanted, asked, name } = topic;
     topic.cancelNarrowing?.();

@@ -141,7 +141,7 @@ class Line:
         self._connect()
 
     def stop(self) -> None:
-        """Say goodbye, which ends the session."""
+        """Close the connection with code 1000, which ends the session."""
         self._end(LineStatus("stopped", "closed", final=True), GOODBYE)
 
     def fail(self, code: int | None, reason: str) -> None:
@@ -149,7 +149,7 @@ class Line:
         self._end(LineStatus("stopped", reason, code, final=True), GIVEN_UP)
 
     def give_up(self, reason: str, code: int | None = None) -> None:
-        """Give up this connection, and come back."""
+        """Drop this connection and reconnect."""
         is_first = self._attempts == 0
         self._drop(GIVEN_UP)
         delay = self._clock.backoff(self._attempts, FIRST_DELAY, LONGEST_DELAY)
@@ -306,7 +306,7 @@ class Line:
         self._change(LineStatus("waiting", reason, code, self._clock.now() + delay))
 
     def _drop(self, code: int) -> None:
-        """Let go of the socket. A dead one takes its time: what it tells no longer counts."""
+        """Drop the socket. A dead one closes late: its events are ignored."""
         self._stop_timers()
         self._turn += 1
         socket, self._socket = self._socket, None

@@ -46,7 +46,7 @@ class Queue(Generic[V]):
         self._waiting: list[asyncio.Future[None]] = []
 
     def push(self, item: Item) -> None:
-        """Let an item wait. What forms, or is a state, takes the place of the one before it."""
+        """Queue an item. A forming candle or a state replaces the one before it."""
         if self._items and self._items[-1].weight == 0:
             replaced = self._items.pop()
             if replaced.gap is not None:

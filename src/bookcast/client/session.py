@@ -91,7 +91,7 @@ class Session:
         return self.line.status
 
     def send(self, command: object) -> None:
-        """Say something that needs no answer."""
+        """Send a message that needs no answer."""
         self.line.send(command)
 
     def check(self) -> None:
@@ -182,7 +182,7 @@ class Session:
         self.wire.lost()
 
     def changed(self, status: LineStatus) -> None:
-        """Tell how the line stands; when it has stopped, everything has."""
+        """Report the status of the line. When it has stopped, end everything."""
         call_all(self.on_line, status)
         if status.state == "stopped":
             ending = self.ending
@@ -209,7 +209,7 @@ class Session:
         self.question(v1.Authenticate(token), answered, failed)
 
     def failed(self, error: BookcastClientError) -> None:
-        """Tell of an error that nobody waits for."""
+        """Report an error that no caller waits for."""
         logger.warning("%s", error)
         call_all(self.on_error, error)
 

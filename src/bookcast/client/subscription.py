@@ -203,7 +203,7 @@ class Subscription(Generic[V]):
             self.waits_for_history = False
 
     def state_may_have_changed(self) -> None:
-        """Tell a change of the state, where there is one."""
+        """Notify listeners if the state has changed."""
         if self._listeners and not self._is_closed:
             self._tell(*self.topic.state_of(self))
 

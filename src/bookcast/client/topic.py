@@ -70,7 +70,7 @@ class Watcher(Protocol):
         """Note that it is accepted, with so much history."""
 
     def state_may_have_changed(self) -> None:
-        """Tell a change of the state, where there is one."""
+        """Notify listeners if the state has changed."""
 
 
 class Asker(Protocol):
@@ -86,7 +86,7 @@ class Asker(Protocol):
         """Return how all subscriptions stand while the session isn't up."""
 
     def wanted_differs(self, topic: Topic) -> None:
-        """Say soon what a topic is wanted for."""
+        """Send soon how a topic is wanted."""
 
     def ask_again(self, topic: Topic) -> None:
         """Ask for the whole state, or for what came after a position."""
@@ -319,7 +319,7 @@ class Topic:
         self.state_may_have_changed()
 
     def refuse(self, error: BookcastClientError) -> None:
-        """Tell all subscriptions that it is refused."""
+        """Notify all subscriptions that the topic is refused."""
         self.refusal = error
         for subscription in self.subscriptions:
             subscription.refuse(error)
@@ -338,7 +338,7 @@ class Topic:
             self.narrowing = None
 
     def state_may_have_changed(self) -> None:
-        """Have each subscription look."""
+        """Make each subscription check its state."""
         for subscription in self.subscriptions:
             subscription.state_may_have_changed()
 

@@ -49,7 +49,7 @@ class Socket(Protocol):
         """Send a message, if it is open."""
 
     def close(self, code: int) -> None:
-        """Let it go: nothing more is told of it. It ends by itself."""
+        """Drop the socket: its events are ignored from now on. It closes on its own."""
 
 
 class Opener(Protocol):
@@ -112,7 +112,7 @@ class WebSocket:
             self._outgoing.put_nowait(text)
 
     def close(self, code: int) -> None:
-        """Let it go: nothing more is told of it. A dead peer has a little time to answer."""
+        """Drop the socket: its events are ignored. A dead peer has a short time to answer."""
         self._events = None
         if self._is_open:
             self._is_open = False

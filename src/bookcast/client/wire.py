@@ -50,13 +50,13 @@ class Speaker(Protocol):
         """Ask something that has one answer."""
 
     def send(self, command: object) -> None:
-        """Say something that needs no answer."""
+        """Send a message that needs no answer."""
 
     def check(self) -> None:
         """See whether the peer is there: it should have answered."""
 
     def failed(self, error: BookcastClientError) -> None:
-        """Tell of an error that nobody waits for."""
+        """Report an error that no caller waits for."""
 
     def note(self, text: str, name: Name | None = None) -> None:
         """Log what was decided."""
@@ -129,7 +129,7 @@ class Wire:
                 del self.topics[name]
 
     def wanted_differs(self, topic: Topic) -> None:
-        """Say soon what a topic is wanted for."""
+        """Send soon how a topic is wanted."""
         self._changed[topic] = None
         if not self._will_flush:
             self._will_flush = True
@@ -151,7 +151,7 @@ class Wire:
         self._session.question(v1.Resync(**_named(topic.name)), lambda _answer: None, failed)
 
     def state_may_have_changed(self) -> None:
-        """Have each subscription look."""
+        """Make each subscription check its state."""
         for topic in self.topics.values():
             topic.state_may_have_changed()
 
@@ -208,7 +208,7 @@ class Wire:
         topic.refuse(error)
 
     def _unsubscribe(self, topic: Topic) -> None:
-        """Say that a topic isn't wanted. What comes until that is confirmed is on its way."""
+        """Unsubscribe from a topic. Its messages until the confirmation were on their way."""
         topic.asked = None
         self._session.note("unsubscribing", topic.name)
         self._session.send(v1.Unsubscribe(**_named(topic.name)))
@@ -224,7 +224,7 @@ class Wire:
         self._flush()
 
     def _flush(self) -> None:
-        """Say what has changed, as far as the server hasn't been told enough for now."""
+        """Send what has changed, within the limit of messages a second."""
         while self._changed and self._said < BURST:
             topic = next(iter(self._changed))
             del self._changed[topic]
@@ -238,7 +238,7 @@ class Wire:
         self._flush()
 
     def _update(self, topic: Topic) -> None:
-        """Say what has to be said so that a topic comes as it is wanted."""
+        """Send the subscribe or unsubscribe that makes the view of a topic as wanted."""
         wanted, asked = topic.wanted, topic.asked
         topic.stop_narrowing()
         if wanted is None:

@@ -73,7 +73,7 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Engine(ABC):
-    """Gives each update its position, and stores it as the topic's snapshot in the same step.
+    """Assigns each update its position, and stores it as the topic's snapshot in the same step.
 
     Nothing else gives positions. So nodes that share an engine never give one update two numbers.
     """

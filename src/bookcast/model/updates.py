@@ -41,7 +41,7 @@ class PublisherGone(NamedTuple):
 
 
 class Idempotency(NamedTuple):
-    """Lets a publication that is sent twice be published once. Both fields are hashes.
+    """Identifies a publication, so that one sent twice is published once. Both fields are hashes.
 
     ``key`` identifies it. ``content`` detects other content under the same key.
     """

@@ -37,7 +37,7 @@ class Members(Protocol):
 
 
 class SessionOwnership:
-    """Gives each client the session that it left behind, and never one session to two clients.
+    """Returns to each client the session it left behind, and never one session to two clients.
 
     A base client is found by its id. If the earlier connection under this id still answers a ping,
     both stay, and the newcomer begins with nothing. A ``bookcast.v1`` client presents a token, and
@@ -424,7 +424,7 @@ class SessionOwnership:
         lost.close()
 
     def _on_taken(self, holder: Holder) -> None:
-        """Let go of a session that another connection has taken over."""
+        """Release a session that another connection has taken over."""
         if isinstance(holder, LostSession):
             self._drop(holder)
             holder.close()

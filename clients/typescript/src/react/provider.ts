@@ -22,7 +22,7 @@ export interface BookcastProviderProps {
   children?: ReactNode;
 }
 
-/** Gives a client to the hooks below it. */
+/** Provides a client to the hooks below it. */
 export function BookcastProvider({
   client,
   url,

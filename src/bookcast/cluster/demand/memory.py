@@ -33,7 +33,7 @@ class SharedDemand:
         return all(found) if found else None
 
     def note_change(self, topic: Topic) -> None:
-        """Let all nodes check a topic whose demand may have changed."""
+        """Make all nodes check a topic whose demand may have changed."""
         for node in tuple(self._nodes):
             node.hear(topic)
 

@@ -187,7 +187,7 @@ class RedisSessionStore(MemorySessionStore):
         return claim
 
     def _give_up(self, taken: str, holder: Holder) -> None:
-        """Give up a session that another node has taken by one of its keys."""
+        """Release a session that another node has taken by one of its keys."""
         # The node that took it by another key follows to the first key, whose record is whole.
         for key in (taken, holder.keys[0]):
             self._lose(key, holder)
