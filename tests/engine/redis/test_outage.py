@@ -1,3 +1,5 @@
+import msgspec
+
 from bookcast.engine.interests import Interests
 from bookcast.engine.redis.outage import OutageMode
 from bookcast.model.cursor import Cursor
@@ -174,11 +176,27 @@ async def test_clients_that_were_shown_something_else_are_told_where_it_goes_on(
     assert node.outage_mode.returning(update(7)) is None
     assert node.outage_mode.returning(update(7, TSLA)) == update(7, TSLA)
     node.end()
+    node.outage_mode.note_caught_up()
     shown = node.outage_mode.returning(update(8))
     assert shown is not None
     assert shown.engine_restored
     assert node.outage_mode.returning(update(9)) == update(9)
     assert node.outage_mode.diverged == set()
+
+
+async def test_a_publication_that_redis_executes_late_takes_no_client_back() -> None:
+    """It is older than the state that clients see. Newer ones, and events, are shown at once."""
+    node = Node()
+    node.outage_mode.begin()
+    await node.publish(190, 191)
+    await node.publish(1, topic=TRADES)
+    node.end()
+    assert node.outage_mode.returning(update(190)) is None
+    assert node.outage_mode.diverged == {AAPL, TRADES}
+    assert node.outage_mode.returning(update(2, TRADES)) is not None
+    newer = msgspec.structs.replace(update(192), server_ms=5001.0)
+    assert node.outage_mode.returning(newer) is not None
+    assert node.outage_mode.returning(update(193)) == update(193)
 
 
 async def test_what_could_not_be_published_in_redis_breaks_again() -> None:

@@ -523,6 +523,7 @@ class RedisEngine(Engine):
         await _await_outcomes(handed_in)
         # Whether or not the subscription survived the outage, all topics are read.
         await self._log_sync.read_all()
+        self._outage_mode.note_caught_up()
         for topic in tuple(self._outage_mode.diverged):
             # Redis has nothing newer, but didn't accept this node's state: show Redis's again.
             newest = self._log_sync.gap_detector.newest(topic)

@@ -51,6 +51,8 @@ class OutageMode:
         self._from_feed: set[Topic] = set()
         # Topics whose logs end with updates that only this node has.
         self._diverged: set[Topic] = set()
+        # Redis has this node's states: its newest is the newest for all nodes.
+        self._is_caught_up = False
         # Topics with updates that never reached Redis: their next publication begins a new epoch.
         self._broken: set[Topic] = set()
         # Topics published in Redis since the last outage began.
@@ -80,6 +82,7 @@ class OutageMode:
     def begin(self) -> None:
         """Begin an outage: Redis is away from now on."""
         self._outages += 1
+        self._is_caught_up = False
         self._published_since_outage.clear()
         engine = self._engine = MemoryEngine(
             epoch=f"local-{self._node}-{self._outages}",
@@ -162,10 +165,25 @@ class OutageMode:
         """
         if update.topic not in self._diverged:
             return update
-        if self._engine is not None:
+        if self._engine is not None or self._is_outdated(update):
             return None  # clients see this node's own updates
         self._diverged.discard(update.topic)
         return msgspec.structs.replace(update, engine_restored=True)
+
+    def note_caught_up(self) -> None:
+        """Note that this node's states were offered to Redis: what Redis has counts from now on."""
+        self._is_caught_up = True
+
+    def _is_outdated(self, update: Update) -> bool:
+        """Return whether a state is older than the one that this node's clients see.
+
+        A paused Redis may execute a publication that had timed out before, and that this node's
+        clients were shown meanwhile.
+        """
+        if self._is_caught_up or is_lossless(update.data):
+            return False
+        newest = self._log_of(update.topic).newest
+        return newest is not None and update.server_ms < newest.server_ms
 
     def mended(self, publications: Sequence[Publication]) -> Sequence[Publication]:
         """Return the publications, marked with ``breaks`` where a new epoch must begin in Redis."""
