@@ -14,7 +14,7 @@ from pathlib import Path
 
 import bookcast
 
-RUNS = 5
+RUNS = 15
 NEEDED = "import websockets.asyncio.client, msgspec"
 CLIENT = "import bookcast.client"
 MEASURE = "import time; t = time.process_time(); {}; print(time.process_time() - t)"

@@ -15,11 +15,10 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, 
 import msgspec
 
 from bookcast.errors import CLOSE_REASONS, ERRORS, FINAL_CODES
-from bookcast.hub.status import State
 from bookcast.ingest import schemas
-from bookcast.model.feed_state import QuotaPool
+from bookcast.model.feed_state import QuotaPool, TopicState
 from bookcast.model.market_data import GreyMarket, OptionStyle, TradingSession
-from bookcast.model.topics import Channel, Period
+from bookcast.model.topics import Channel, ChannelName, Period, PeriodName, VariantName
 from bookcast.protocol import header
 from bookcast.protocol.base import messages as base
 from bookcast.protocol.v1 import messages as v1
@@ -36,16 +35,16 @@ _ALIASES: Final[tuple[tuple[str, Any], ...]] = (
     ("OptionStyle", OptionStyle),
     ("GreyMarket", GreyMarket),
     ("QuotaPool", QuotaPool),
-    ("State", State),
+    ("State", TopicState),
     ("LimitedBy", v1.LimitedBy),
-    ("Variant", schemas.VariantName),
+    ("Variant", VariantName),
     ("Ts", header.Ts),
     ("Id", v1.Id),
 )
 _NAMED: Final = (
     *_ALIASES,
-    ("Channel", schemas.ChannelName),
-    ("Period", schemas.PeriodName),
+    ("Channel", ChannelName),
+    ("Period", PeriodName),
     ("ErrorCode", v1.ErrorCode),
 )
 """Types that have a name in TypeScript too. All others are written out."""

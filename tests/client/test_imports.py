@@ -1,4 +1,4 @@
-"""Which modules an import of the client loads, and what that costs."""
+"""Which modules an import of the client loads. What that costs: benchmarks/imports.py."""
 
 import json
 import subprocess
@@ -7,11 +7,11 @@ import sys
 import pytest
 
 import bookcast
-from tests.support import PATIENCE, ROOT
+from tests.support import PATIENCE
 
 SERVER = {"uvicorn", "starlette", "redis", "prometheus_client", "httptools", "uvloop", "structlog"}
+SHARED = {"choices", "errors", "ingest", "model", "protocol", "version"}
 LIST = "import json, sys; {}; print(json.dumps(sorted(sys.modules)))"
-BUDGET = 1.3
 
 
 def run(*arguments: str) -> str:
@@ -34,7 +34,8 @@ def test_the_client_brings_nothing_of_the_server(statement: str) -> None:
     """Only the v1 messages, and the values that they are made of."""
     modules = set(json.loads(run("-c", LIST.format(statement))))
     assert modules & SERVER == set()
-    assert modules & {"bookcast.server", "bookcast.compose", "bookcast.hub.hub"} == set()
+    parts = {name.split(".")[1] for name in modules if name.startswith("bookcast.")}
+    assert parts <= SHARED | {"client"}
 
 
 def test_every_public_name_is_there_when_it_is_used() -> None:
@@ -44,13 +45,3 @@ def test_every_public_name_is_there_when_it_is_used() -> None:
     assert set(bookcast.__all__) <= set(dir(bookcast))
     with pytest.raises(AttributeError, match="'bookcast' has no attribute 'sever'"):
         bookcast.sever  # noqa: B018 - that is what is tested
-
-
-def test_its_import_takes_little_more_than_what_it_stands_on() -> None:
-    """Measured in CPU time; a machine that is busy may need a second look."""
-    ratios = []
-    for _ in range(3):
-        ratios.append(float(run(str(ROOT / "benchmarks" / "imports.py")).split()[2]))
-        if ratios[-1] <= BUDGET:
-            return
-    raise AssertionError(ratios)

@@ -8,8 +8,7 @@ import msgspec
 
 from bookcast.engine.base import EngineStatus
 from bookcast.feeds.base import FeedStatus
-from bookcast.hub.status import State
-from bookcast.model.feed_state import Security
+from bookcast.model.feed_state import Security, TopicState
 from bookcast.model.market_data import Brokers, Candle, Quote, TimePoint, Trade
 from bookcast.model.topics import Channel
 from bookcast.protocol.header import Ts
@@ -193,7 +192,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ts: Ts
     as_of: str
     age_ms: float
-    state: State
+    state: TopicState
     source: str | None
     reason: str | None = None
     every_ms: float | None = None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-from bookcast.model.feed_state import FeedState, Quota
+from bookcast.model.feed_state import FeedState, Quota, TopicState
 from bookcast.model.symbol_list import FeedList
 from bookcast.model.topics import Symbol
 from bookcast.model.updates import PublisherGone, Update
@@ -15,8 +15,6 @@ FRESH_MS: Final = 1000.0
 
 _NOTIFY_REASON_STATES: Final = frozenset({"live", "pending", "halted", "closed"})
 """States in which a new reason is sent. Other reasons contain times, or change with each retry."""
-
-State = Literal["live", "stale", "pending", "halted", "closed", "feed_down"]
 
 
 class Status(NamedTuple):
@@ -28,7 +26,7 @@ class Status(NamedTuple):
     ``lacking``: the feed's symbol list, if the symbol is missing from it and the topic has no data.
     """
 
-    state: State
+    state: TopicState
     age_ms: float | None = None
     reason: str | None = None
     source: str | None = None

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from bookcast.model.market_data import MAX_NUMBER, GreyMarket, OptionStyle, TradingSession
-from bookcast.model.topics import CHANNELS, ODD, PERIODS, Channel, Period
+from bookcast.model.topics import Channel, ChannelName, Period, PeriodName
 
 Price = (
     Annotated[int, Meta(gt=-int(MAX_NUMBER), lt=int(MAX_NUMBER))]
@@ -22,11 +22,6 @@ Id = str | Count
 Whole = Annotated[int, Meta(gt=-int(MAX_NUMBER), lt=int(MAX_NUMBER))]
 Word = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$(?!\n)")]
 """A word for programs, for instance a trade's condition. (``$`` alone allows a line break.)"""
-
-# These names are checked when a topic is made; schemas and errors list the allowed ones.
-ChannelName = Annotated[str, Meta(extra_json_schema={"enum": list(CHANNELS)})]
-PeriodName = Annotated[str, Meta(extra_json_schema={"enum": list(PERIODS)})]
-VariantName = Annotated[str, Meta(extra_json_schema={"enum": [ODD]})]
 
 
 class PublishedTuple(NamedTuple):

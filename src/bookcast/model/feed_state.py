@@ -26,6 +26,10 @@ class Security(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     session: TradingSession | None = None
 
 
+TopicState = Literal["live", "stale", "pending", "halted", "closed", "feed_down"]
+"""The state of a topic, as its subscribers are told. ``stale``: its data are old."""
+
+
 QuotaPool = Literal["stock", "option", "sf_book"]
 """What a pool counts: subscriptions, option chains, or Hong Kong securities (SF right)."""
 

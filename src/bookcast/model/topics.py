@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Literal, NamedTuple, NewType, get_args
+from typing import Annotated, Final, Literal, NamedTuple, NewType, get_args
+
+from msgspec import Meta
 
 from bookcast.errors import InvalidInput, quoted
 
@@ -24,6 +26,12 @@ PERIODS: Final[tuple[Period, ...]] = get_args(Period)
 
 ODD: Final = "odd"
 """The variant of a book of odd lots, which trade in a book of their own."""
+
+
+# For messages. These names are checked when a topic is made; schemas and errors list the allowed.
+ChannelName = Annotated[str, Meta(extra_json_schema={"enum": list(CHANNELS)})]
+PeriodName = Annotated[str, Meta(extra_json_schema={"enum": list(PERIODS)})]
+VariantName = Annotated[str, Meta(extra_json_schema={"enum": [ODD]})]
 
 
 Symbol = NewType("Symbol", str)

@@ -12,12 +12,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from bookcast.errors import ERRORS
-from bookcast.hub.status import State
-from bookcast.ingest.schemas import ChannelName, PeriodName, VariantName
-from bookcast.model.feed_state import QuotaPool
+from bookcast.model.feed_state import QuotaPool, TopicState
 from bookcast.model.market_data import MAX_NUMBER, Brokers, Candle, Order, Quote, TimePoint, Trade
 from bookcast.model.numbers import Number
-from bookcast.model.topics import Channel
+from bookcast.model.topics import Channel, ChannelName, PeriodName, VariantName
 from bookcast.protocol.header import Ts
 
 SUBPROTOCOL = "bookcast.v1"
@@ -369,7 +367,7 @@ class StatusMessage(_OfTopic, frozen=True, tag_field="type", tag="status", kw_on
     that the feed lacks, the likeliest first.
     """
 
-    state: State
+    state: TopicState
     age_ms: float | None
     reason: str | UnsetType = UNSET
     source: str | UnsetType = UNSET
@@ -403,7 +401,7 @@ class WhyMessage(_AnswerOfTopic, frozen=True, tag_field="type", tag="why", kw_on
     queued: int
     gapped: int
     unchanged: int
-    state: State
+    state: TopicState
     limited_by: LimitedBy
     last_update_ms: float | None
     ignored: Ignored = UNSET
