@@ -11,11 +11,12 @@ from typing import Final
 
 from bookcast.background import BackgroundTasks
 from bookcast.backplane.link import Link
-from bookcast.backplane.names import shard_of, topics_of
+from bookcast.backplane.names import topics_of
 from bookcast.backplane.subscriber import Subscriber
 from bookcast.backplane.unreadable import UnreadableLog
 from bookcast.engine.redis import records
 from bookcast.engine.redis.gap_detector import GapDetector, KnownTopic, is_news
+from bookcast.engine.redis.heads import read_heads
 from bookcast.engine.redis.records import Unreadable
 from bookcast.engine.redis.times import EngineTimes
 from bookcast.errors import EngineAwayError
@@ -325,7 +326,7 @@ class LogSync:
         Raises:
             EngineAwayError: when Redis can't be asked.
         """
-        heads = await self.notes(topics)
+        heads = await read_heads(self._link, topics)
         for topic, (head, note) in heads.items():
             if head is None and note == REMOVED:
                 self.gone.pop(topic, None)
@@ -336,29 +337,6 @@ class LogSync:
             else:
                 self.gone.pop(topic, None)
         return {topic: head for topic, (head, _) in heads.items()}
-
-    async def notes(self, topics: Iterable[Topic]) -> Mapping[Topic, tuple[Position | None, str]]:
-        """Return each topic's position in Redis, and the note beside it; "" if there is none.
-
-        Raises:
-            EngineAwayError: when Redis can't be asked.
-        """
-        shards: dict[int, list[Topic]] = {}
-        for topic in topics:
-            shards.setdefault(shard_of(topic), []).append(topic)
-        answers = await asyncio.gather(
-            *(
-                self._link.call("heads", [self._link.keys.topic(topic).state for topic in of_shard])
-                for of_shard in shards.values()
-            )
-        )
-        return {
-            topic: (Position(epoch.decode(), int(seq)) if epoch else None, note.decode())
-            for of_shard, answer in zip(shards.values(), answers, strict=True)
-            for topic, epoch, seq, note in zip(
-                of_shard, answer[::3], answer[1::3], answer[2::3], strict=True
-            )
-        }
 
     async def _drop_unwanted(self) -> None:
         now = time.monotonic()

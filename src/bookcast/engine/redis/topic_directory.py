@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Final
 
 from bookcast.backplane.link import Link
-from bookcast.backplane.names import SHARDS, shard_of, topic_of
+from bookcast.backplane.names import SHARDS, topic_of
 from bookcast.engine.base import Head
+from bookcast.engine.redis.heads import read_heads
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position
 
@@ -59,21 +60,8 @@ class Directory:
 
     async def unknown(self, topics: Collection[Topic]) -> set[Topic]:
         """Return those of the given topics that were never published."""
-        shards: dict[int, list[Topic]] = {}
-        for topic in topics:
-            shards.setdefault(shard_of(topic), []).append(topic)
-        answers = await asyncio.gather(
-            *(
-                self._link.call("heads", [self._link.keys.topic(topic).state for topic in of_shard])
-                for of_shard in shards.values()
-            )
-        )
-        return {
-            topic
-            for of_shard, answer in zip(shards.values(), answers, strict=True)
-            for topic, epoch in zip(of_shard, answer[::3], strict=True)
-            if not epoch
-        }
+        heads = await read_heads(self._link, topics)
+        return {topic for topic, (position, _) in heads.items() if position is None}
 
 
 def _heads(answer: list[bytes]) -> list[Head]:

@@ -11,6 +11,7 @@ from bookcast.backplane.keys import KEEP_SECONDS
 from bookcast.backplane.link import Link
 from bookcast.backplane.names import name_of, shard_of, topics_of
 from bookcast.cluster.members.base import Members
+from bookcast.engine.redis.heads import read_heads
 from bookcast.engine.redis.log_sync import LogSync
 from bookcast.errors import EngineAwayError
 from bookcast.model.topics import Topic
@@ -38,7 +39,7 @@ class TopicNotes:
     async def find_gone(self, topic: Topic) -> PublisherGone | None:
         """Return Redis's note that the publisher of the newest update is gone, or None."""
         try:
-            head, note = (await self._log_sync.notes([topic]))[topic]
+            head, note = (await read_heads(self._link, [topic]))[topic]
         except EngineAwayError:
             return None
         return PublisherGone(head, note) if head is not None and note else None
