@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from itertools import takewhile
 from typing import Final, NamedTuple
 
 from bookcast.engine.interests import Interest
 from bookcast.hub.batch import Batch, to_all
 from bookcast.hub.counts import DeliveryCounts
-from bookcast.hub.schedule import EARLY_SECONDS, next_due
+from bookcast.hub.placement import Placement, Placer, resume_cursor
+from bookcast.hub.schedule import CallLater, DueTimes
 from bookcast.hub.status import Status
 from bookcast.hub.status_notifier import StatusNotifier
+from bookcast.hub.step_renderer import StepRenderer
 from bookcast.hub.topic import LiveTopic
 from bookcast.hub.view import Outbox, Subscription, View
-from bookcast.hub.view_spec import RenderedStep, Renderer, ViewSpec
+from bookcast.hub.view_spec import Renderer, ViewSpec
 from bookcast.model.cursor import NOW, Cursor, Since
 from bookcast.model.feed_state import FeedState
-from bookcast.model.history import Gap
 from bookcast.model.symbol_list import FeedList
 from bookcast.model.topic_log import MAX_WAITING, Step, TopicLog
 from bookcast.model.topics import Channel, Topic
@@ -30,9 +29,6 @@ from bookcast.model.updates import Position, PublisherGone, Update
 from bookcast.observability.counter import counter
 
 logger = logging.getLogger(__name__)
-
-CallLater = Callable[[float, Callable[[], None]], object]
-"""Call a function after this many seconds; 0: as soon as the event loop can."""
 
 REST: Final = 5.0
 """Under load the next flush begins no sooner than the last one's duration times this."""
@@ -60,18 +56,6 @@ class DeliveryReport(NamedTuple):
     view: ViewSpec
     status: Status
     last_update_ms: float | None
-
-
-class Placement(NamedTuple):
-    """The place where a client's subscription begins.
-
-    Attributes:
-        position: None when nothing is known of the topic yet.
-        recovered: nothing is missing between what the client has and what it will be sent.
-    """
-
-    position: Position | None
-    recovered: bool = False
 
 
 class Hub:
@@ -121,8 +105,10 @@ class Hub:
         self._now = now
         self._call_later = call_later
         self._batch_seconds = batch_seconds
-        self._max_queue_bytes = max_queue_bytes
+        self._steps = StepRenderer(renderer, max_queue_bytes)
         self._patience = patience
+        self._placer = Placer(self._steps, clock, patience)
+        self._due_times = DueTimes(clock, call_later, self._on_due)
         self._notifier = StatusNotifier(
             renderer, now, stale_after or {}, supply, gone, lacking=lacking
         )
@@ -135,7 +121,6 @@ class Hub:
         self._exclusive_count = 0
         self._scheduled = False
         self._not_before = 0.0
-        self._wakes: dict[float, dict[Topic, LiveTopic]] = {}
 
     # From the engine
 
@@ -224,96 +209,11 @@ class Hub:
                 before.view.lagging.get(before, before.view.cursor) if before is not None else None
             )
             live, subscription = self._enter(outbox, interest, spec, last, known=before is not None)
-            return self._place_now(live, subscription, last, history)
+            return self._placer.place_now(live, subscription, last, history)
         last = since if isinstance(since, Cursor) else None
         live, subscription = self._enter(outbox, interest, spec, last, known=True)
         subscription.whole = whole and live.conflates
-        return self._place_after(live, subscription, last)
-
-    def _place_now(
-        self, live: LiveTopic, subscription: Subscription, last: Cursor | None, history: int
-    ) -> Placement:
-        """Begin at the view's cursor. ``last``: what an earlier subscription sent the client."""
-        view = subscription.view
-        beginning = live.beginning(view.cursor, history)
-        if last is not None and view.cursor is not None and beginning is not None and not history:
-            resumed = live.resuming(view.spec, view.cursor, last)
-            place = beginning.position
-            if resumed is not None and (
-                resumed.position.epoch != place.epoch or resumed.position.seq < place.seq
-            ):
-                beginning = resumed
-        view.hold(subscription, beginning)
-        begun = beginning or view.cursor
-        if begun is None:
-            subscription.history = history  # sent when the feed has fetched it
-        return Placement(begun.position if begun is not None else None)
-
-    def _place_after(
-        self, live: LiveTopic, subscription: Subscription, last: Cursor | None
-    ) -> Placement:
-        """Go on after ``last``, the client's cursor from an earlier connection; None: unknown."""
-        view, place = subscription.view, last.position if last is not None else None
-        cursor = view.cursor
-        if cursor is None:
-            self._wait(subscription, last)
-            return Placement(None)
-        if self._patience and place is not None and place.is_past(cursor.position):
-            self._wait(subscription, last)
-            self._bound_wait(subscription)
-            return Placement(place, recovered=True)
-        beginning = self._resume_cursor(live, subscription, cursor, last)
-        view.hold(subscription, beginning)
-        if place is None:
-            return Placement(cursor.position)
-        if live.conflates:
-            known = place.epoch == cursor.position.epoch and not place.is_past(cursor.position)
-            return Placement(cursor.position if beginning is None else place, recovered=known)
-        return self._place_among_events(live, view, beginning, place)
-
-    def _place_among_events(
-        self, live: LiveTopic, view: View, beginning: Cursor | None, place: Position
-    ) -> Placement:
-        """Return where a client of trades or candles goes on, and whether updates are missing."""
-        shown = view.catch_up_from(
-            beginning, lambda newest: self._between(live, view, beginning, newest)
-        )
-        gap = shown.gap
-        if gap is None:
-            # What waits for the next flush may be of a new epoch, and then comes with a gap.
-            newest = live.log.newest
-            return Placement(
-                place, recovered=newest is None or newest.position.epoch == place.epoch
-            )
-        if gap.from_seq is not None:
-            return Placement(Position(gap.epoch, gap.from_seq - 1))
-        following = live.catch_up(view.spec, beginning, view.newest).updates
-        if not following:
-            return Placement(view.newest.position)
-        return Placement(Cursor.before(following[0]).position)
-
-    def _resume_cursor(
-        self,
-        live: LiveTopic,
-        subscription: Subscription,
-        cursor: Cursor,
-        last: Cursor | None,
-    ) -> Cursor | None:
-        """Return the cursor from which a returning client goes on."""
-        if subscription.whole:
-            return None
-        return live.resuming(subscription.view.spec, cursor, last)
-
-    def _wait(self, subscription: Subscription, last: Cursor | None) -> None:
-        """Send a client nothing until this node knows the topic, and newer data than ``last``."""
-        subscription.left = last
-        subscription.view.hold(subscription, None)
-        if last is not None:
-            subscription.view.waiting.add(subscription)
-
-    def _bound_wait(self, subscription: Subscription) -> None:
-        """Bound how long a client waits: another node isn't ahead of this one for longer."""
-        subscription.waits_until = self._clock() + self._patience
+        return self._placer.place_after(live, subscription, last)
 
     def _end_overdue_waits(self, live: LiveTopic, view: View, cursor: Cursor) -> None:
         """Show waiting clients what this node has: the newer data didn't come in time."""
@@ -322,7 +222,7 @@ class Hub:
             if now < subscription.waits_until:
                 continue
             view.waiting.discard(subscription)
-            view.lagging[subscription] = self._resume_cursor(
+            view.lagging[subscription] = resume_cursor(
                 live, subscription, cursor, subscription.left
             )
             subscription.left = None
@@ -525,7 +425,7 @@ class Hub:
             logger.debug("%s: %d updates were displaced by newer ones", live.topic, displaced)
         for view in live.views.values():
             view.unsent_count += count
-            if not self._is_due(live, view, count, now):
+            if not self._due_times.is_due(live, view, count, now):
                 continue
             view.received += view.unsent_count
             view.unsent_count = 0
@@ -533,7 +433,7 @@ class Hub:
             if step.gap is not None and step.gap.reason == "unreadable":
                 step = self._limit_unreadable(view, step, now)
             before = view.cursor
-            shown = self._render(live.topic, view.spec, before, step)
+            shown = self._steps.render(live.topic, view.spec, before, step)
             view.unchanged += len(step.updates) - shown.updates
             view.advance(shown, now)
             if shown.frames:
@@ -594,7 +494,7 @@ class Hub:
                 self._catch_up(subscription)
                 subscription.outbox.flush()
             if began and subscription in view.waiting:
-                self._bound_wait(subscription)
+                self._placer.bound_wait(subscription)
         if view.waiting and view.cursor is not None and not self._patience:
             self._end_overdue_waits(live, view, view.cursor)
 
@@ -604,56 +504,6 @@ class Hub:
             return step._replace(gap=None)
         view.unreadable_until = now + UNREADABLE_SECONDS
         return step
-
-    def _is_due(self, live: LiveTopic, view: View, count: int, now: float) -> bool:
-        """Return whether a view shows something in this flush; if not, schedule its due time."""
-        if not view.spec.interval_ms:
-            return count > 0
-        if not count and not view.pending:
-            return False
-        interval = view.spec.interval_ms / 1000
-        if now < view.due - EARLY_SECONDS:
-            view.pending = True
-            self._wake_at(view.due, live)
-            return False
-        view.due = next_due(now, interval, view.due if view.pending else None)
-        view.pending = False
-        return True
-
-    def _wake_at(self, due: float, live: LiveTopic) -> None:
-        waking = self._wakes.get(due)
-        if waking is None:
-            waking = self._wakes[due] = {}
-            self._call_later(due - self._clock(), lambda: self._wake(due))
-        waking[live.topic] = live
-
-    def _wake(self, due: float) -> None:
-        for topic, live in self._wakes.pop(due).items():
-            if self._topics.get(topic) is live:
-                self._dirty[topic] = live
-                self._schedule()
-
-    def _render(
-        self,
-        topic: Topic,
-        spec: ViewSpec,
-        before: Cursor | None,
-        step: Step,
-        *,
-        unchanged_too: bool = False,
-    ) -> RenderedStep:
-        gap, updates = step
-        if gap is None:
-            return self._renderer.updates(spec, before, updates, unchanged_too=unchanged_too)
-        render = partial(self._renderer.updates, spec, unchanged_too=unchanged_too)
-        count = gap.to_seq - gap.from_seq + 1 if gap.to_seq and gap.from_seq else 0
-        word = self._renderer.gap(spec, topic, gap)
-        # Final candles of the epoch before come before the gap that ends that epoch.
-        earlier = list(takewhile(lambda one: one.position.epoch != gap.epoch, updates))
-        first = render(before, earlier)
-        rest = render(first.cursor, updates[len(earlier) :])
-        shown = first.updates + rest.updates
-        return RenderedStep(first.frames + word + rest.frames, rest.cursor, shown, count, gap)
 
     def _catch_up(self, subscription: Subscription, *, again: bool = False) -> None:
         """Send a lagging client what it missed.
@@ -668,11 +518,13 @@ class Hub:
             left, cursor = subscription.left, view.cursor
             if cursor is None or (left is not None and left.position.is_past(cursor.position)):
                 return  # wait until this node has newer data
-            view.lagging[subscription] = self._resume_cursor(live, subscription, cursor, left)
+            view.lagging[subscription] = resume_cursor(live, subscription, cursor, left)
             subscription.left = None
         last = view.let_go(subscription)
         view.newly_lagging = min(view.newly_lagging, len(view.lagging))
-        shown = view.catch_up_from(last, lambda newest: self._between(live, view, last, newest))
+        shown = view.catch_up_from(
+            last, lambda newest: self._steps.between(live, view, last, newest)
+        )
         subscription.catch_up(sent=0 if again else shown.updates, gapped=shown.gapped)
         if view.spec.lossless and subscription.began is None:
             subscription.began = view.cursor
@@ -682,29 +534,6 @@ class Hub:
             subscription.outbox.put(shown.frames)
         if live.unreadable is not None and (gap := live.missing_after(view.cursor)) is not None:
             subscription.outbox.put(self._renderer.gap(view.spec, live.topic, gap))
-
-    def _between(
-        self, live: LiveTopic, view: View, last: Cursor | None, newest: Update
-    ) -> RenderedStep:
-        step = live.catch_up(view.spec, last, newest)
-        # Render even if nothing changed in the end: the client's position has changed.
-        shown = self._render(live.topic, view.spec, last, step, unchanged_too=True)
-        updates = step.updates
-        while len(shown.frames) > self._max_queue_bytes and len(updates) > 1:
-            # More bytes than may wait for one client: send a gap, and the newest that fit.
-            fitting = len(updates) * self._max_queue_bytes // len(shown.frames)
-            kept = max(1, min(len(updates) - 1, fitting))
-            lost, updates = updates[-kept - 1].position, updates[-kept:]
-            first = step.updates[0].position.seq
-            if step.gap is not None and step.gap.from_seq is not None:
-                first = step.gap.from_seq
-            elif last is not None and last.position.epoch == lost.epoch:
-                first = last.position.seq + 1
-            gap = Gap(lost.epoch, first, lost.seq, "overflow")
-            shown = self._render(
-                live.topic, view.spec, last, Step(gap, updates), unchanged_too=True
-            )
-        return shown
 
     def _after_flush(self, live: LiveTopic, now_ms: float) -> None:
         """Observe the latency of the updates, and notice a topic that is live again."""
@@ -749,6 +578,12 @@ class Hub:
         view = live.view(spec)
         subscription = outbox.shown[topic] = Subscription(outbox, topic, view)
         return live, subscription
+
+    def _on_due(self, topics: Iterable[LiveTopic]) -> None:
+        for live in topics:
+            if self._topics.get(live.topic) is live:
+                self._dirty[live.topic] = live
+                self._schedule()
 
     def _schedule(self) -> None:
         if not self._scheduled:

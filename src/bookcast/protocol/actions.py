@@ -8,7 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from bookcast.errors import InvalidInput
-from bookcast.hub.hub import DeliveryReport, Placement
+from bookcast.hub.hub import DeliveryReport
+from bookcast.hub.placement import Placement
 from bookcast.hub.view_spec import ViewSpec
 from bookcast.ingest.schemas import PublishedUpdate
 from bookcast.model.cursor import Cursor

@@ -6,7 +6,8 @@ import pytest
 
 from bookcast.errors import InvalidInput
 from bookcast.hub.counts import DeliveryCounts
-from bookcast.hub.hub import DeliveryReport, Placement
+from bookcast.hub.hub import DeliveryReport
+from bookcast.hub.placement import Placement
 from bookcast.hub.status import Status
 from bookcast.hub.view_spec import ViewSpec
 from bookcast.model.updates import Position

@@ -4,7 +4,7 @@ import pytest
 
 from bookcast.auth.principal import Rights
 from bookcast.errors import InvalidInput
-from bookcast.hub.hub import Placement
+from bookcast.hub.placement import Placement
 from bookcast.hub.view_spec import ViewSpec
 from bookcast.model.cursor import Cursor
 from bookcast.model.updates import Position

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from bookcast.errors import InvalidInput
-from bookcast.hub.hub import Placement
+from bookcast.hub.placement import Placement
 from bookcast.hub.view_spec import ViewSpec
 from bookcast.model.cursor import Cursor
 from bookcast.model.market_data import LOSSLESS
