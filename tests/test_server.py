@@ -12,7 +12,7 @@ import bookcast
 from bookcast import BookData, InvalidInput, Server, StartupError, serve
 from bookcast.engine.redis.engine import RedisEngine
 from bookcast.errors import CloseCode
-from bookcast.ingest.data import TradeData
+from bookcast.ingest.input_types import TradeData
 from tests.engine.nodes import written_by_another
 from tests.support import PATIENCE, TRADES, connect
 

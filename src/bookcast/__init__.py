@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bookcast.client import checksum, snapshot
     from bookcast.errors import BookcastError, InvalidInput, SettingError, StartupError
     from bookcast.in_thread import ServerThread, serve_in_thread
-    from bookcast.ingest.data import (
+    from bookcast.ingest.input_types import (
         BookData,
         BrokersData,
         CandleData,
@@ -53,7 +53,7 @@ __all__ = [
 
 _HOMES = {
     "bookcast.client": ("checksum", "snapshot"),
-    "bookcast.ingest.data": (
+    "bookcast.ingest.input_types": (
         "BookData",
         "BrokersData",
         "CandleData",

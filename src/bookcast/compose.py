@@ -41,8 +41,8 @@ from bookcast.protocol.subscriptions import ConnectionRules
 from bookcast.sessions.base import SessionRules
 from bookcast.sessions.connections import Registry
 from bookcast.sessions.ownership import SessionOwnership
-from bookcast.sessions.parts import SessionParts
 from bookcast.sessions.session import Session
+from bookcast.sessions.shared_parts import SessionParts
 from bookcast.settings import Settings
 from bookcast.settings.reload import Rotated
 from bookcast.transport.frames import Framer

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, Self
 
 import msgspec
 
-from bookcast.choices import words_of
+from bookcast.allowed_words import words_of
 
 
 class BookcastError(Exception):

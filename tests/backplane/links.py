@@ -12,7 +12,7 @@ from bookcast.backplane.breaker import Breaker
 from bookcast.backplane.keys import Keys
 from bookcast.backplane.link import Link, LinkSettings
 from bookcast.backplane.subscriber import Subscriber
-from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.backplane.unreadable_log import UnreadableLog
 
 KEYS = Keys()
 """The names that a node uses unless told otherwise."""

@@ -233,7 +233,9 @@ async def test_what_a_script_refuses_is_told(redis_url: str, redis_server: Redis
     redis_server.cli("SET", "bc:{0}:t:wrong", "text")
     async with link(redis_url) as (made, breaker):
         outcomes = await asyncio.gather(
-            made.call("post", [KEYS.board, KEYS.lock_number], ["c", 9, "=", b""], vital=True),
+            made.call(
+                "feed_status_post", [KEYS.board, KEYS.lock_number], ["c", 9, "=", b""], vital=True
+            ),
             made.call("heads", ["bc:{0}:t:wrong"]),
             fence(made, 1),
             return_exceptions=True,

@@ -10,7 +10,7 @@ import bookcast
 from tests.support import PATIENCE
 
 SERVER = {"uvicorn", "starlette", "redis", "prometheus_client", "httptools", "uvloop", "structlog"}
-SHARED = {"choices", "errors", "ingest", "model", "protocol", "version"}
+SHARED = {"allowed_words", "errors", "ingest", "model", "protocol", "version"}
 LIST = "import json, sys; {}; print(json.dumps(sorted(sys.modules)))"
 
 

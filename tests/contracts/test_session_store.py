@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.backplane.unreadable_log import UnreadableLog
 from bookcast.sessions.lost import LostSession
 from bookcast.sessions.store.base import ANY, Claim, Claimant, Holder, SessionStore
 from bookcast.sessions.store.memory import MemorySessionStore

@@ -14,7 +14,7 @@ from bookcast.backplane.base import Backplane
 from bookcast.backplane.breaker import Breaker
 from bookcast.backplane.link import Link, LinkSettings
 from bookcast.backplane.subscriber import Subscriber
-from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.backplane.unreadable_log import UnreadableLog
 from tests.fakes.redis_server import RedisServer
 from tests.support import eventually
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.backplane.unreadable_log import UnreadableLog
 from bookcast.errors import CloseCode, EngineAwayError
 from bookcast.model.topics import Topic
 from bookcast.sessions.store.base import ANY, Kind

@@ -24,8 +24,8 @@ from bookcast.protocol.subscriptions import ConnectionRules
 from bookcast.sessions.base import SessionRules
 from bookcast.sessions.connections import Registry
 from bookcast.sessions.ownership import SessionOwnership
-from bookcast.sessions.parts import SessionParts
 from bookcast.sessions.session import Session
+from bookcast.sessions.shared_parts import SessionParts
 from bookcast.sessions.store.memory import MemorySessionStore
 from bookcast.settings import from_keywords
 from tests.still_loop import StillLoop

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bookcast.backend.base import Backend
-from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.backplane.unreadable_log import UnreadableLog
 from bookcast.cluster.base import Cluster
 from bookcast.cluster.demand.memory import MemoryDemand
 from bookcast.cluster.election.memory import MemoryElection

@@ -17,7 +17,7 @@ from bookcast.backplane.breaker import Breaker, BreakerTimes
 from bookcast.backplane.link import Link, LinkSettings
 from bookcast.backplane.pulse import PulseTimes
 from bookcast.backplane.subscriber import Subscriber
-from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.backplane.unreadable_log import UnreadableLog
 from bookcast.cluster.base import Cluster
 from bookcast.cluster.demand.redis import DemandTimes, RedisDemand
 from bookcast.cluster.election.redis import ElectionTimes, RedisElection

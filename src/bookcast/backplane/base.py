@@ -7,7 +7,7 @@ import msgspec
 from bookcast.backplane.breaker import Breaker
 from bookcast.backplane.link import Link
 from bookcast.backplane.subscriber import Subscriber
-from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.backplane.unreadable_log import UnreadableLog
 
 
 class Backplane(msgspec.Struct, frozen=True):

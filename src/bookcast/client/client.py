@@ -32,7 +32,7 @@ from bookcast.protocol.v1.messages import MAX_DEPTH, MAX_HISTORY, MAX_INTERVAL_M
 from bookcast.protocol.v1.messages import Why as AskWhy
 
 if TYPE_CHECKING:
-    from bookcast.ingest.data import (
+    from bookcast.ingest.input_types import (
         BookInput,
         BrokersInput,
         CandleInput,
@@ -288,7 +288,7 @@ class Client:
             symbol: None where futu-api's ``code`` is in the data. Or a list of updates, each a dict
                 with ``symbol``, ``channel``, ``data``, ``period`` and ``idempotency_key``; then an
                 error takes the place of the position of each that wasn't published.
-            data: what the channel takes, see :mod:`bookcast.ingest.data`; JSON text as well.
+            data: what the channel takes, see :mod:`bookcast.ingest.input_types`; JSON text as well.
             channel: of the data.
             period: of candles.
             idempotency_key: with the same key the same data are published once, however often.

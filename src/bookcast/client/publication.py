@@ -12,7 +12,7 @@ from bookcast.ingest.python_input import plain
 from bookcast.model.topics import CHANNELS, Channel, Period
 
 if TYPE_CHECKING:
-    from bookcast.ingest.data import (
+    from bookcast.ingest.input_types import (
         BookInput,
         BrokersInput,
         CandleInput,

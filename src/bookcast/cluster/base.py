@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.backplane.unreadable_log import UnreadableLog
 from bookcast.cluster.demand.base import Demand
 from bookcast.cluster.election.base import Election
 from bookcast.cluster.feed_status.base import FeedStatusBoard

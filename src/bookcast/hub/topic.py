@@ -1,4 +1,7 @@
-"""What the hub knows of one topic with clients on this node: its log, views and status."""
+"""What the hub knows of one topic with clients on this node: its log, views and status.
+
+:mod:`bookcast.hub.hub` sends its updates.
+"""
 
 from __future__ import annotations
 

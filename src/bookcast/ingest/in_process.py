@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from typing import Any, Generic, Literal, TypeVar, overload
 
-from bookcast.ingest.data import (
+from bookcast.ingest.input_types import (
     BookInput,
     BrokersInput,
     CandleInput,

@@ -1,4 +1,7 @@
-"""What a client leaves behind when its connection is lost: a value, kept until it comes back."""
+"""What a client leaves behind when its connection is lost: a value, kept until it comes back.
+
+:mod:`bookcast.sessions.ownership` finds it again.
+"""
 
 from __future__ import annotations
 

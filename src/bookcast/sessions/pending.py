@@ -50,7 +50,7 @@ from bookcast.protocol.actions import (
 )
 from bookcast.sessions.base import PublishAll
 from bookcast.sessions.outbox import Outbox
-from bookcast.sessions.parts import SessionParts
+from bookcast.sessions.shared_parts import SessionParts
 
 T = TypeVar("T")
 

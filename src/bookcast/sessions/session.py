@@ -38,7 +38,7 @@ from bookcast.sessions.log_redaction import shown, without_secrets
 from bookcast.sessions.lost import LostSession
 from bookcast.sessions.message_budget import MessageBudget
 from bookcast.sessions.outbox import Outbox
-from bookcast.sessions.parts import SessionParts
+from bookcast.sessions.shared_parts import SessionParts
 
 _encode: Final = msgspec.json.Encoder().encode
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from bookcast.backplane.subscriber import Subscriber
-from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.backplane.unreadable_log import UnreadableLog
 from bookcast.engine.redis.batch_publisher import BatchPublisher
 from bookcast.engine.redis.log_sync import LogSync
 from bookcast.engine.redis.records import Unreadable

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from bookcast.backplane.breaker import Breaker
-from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.backplane.unreadable_log import UnreadableLog
 from bookcast.hub.view_spec import ViewSpec
 from bookcast.protocol.subscriptions import SavedSubscriptions
 from bookcast.sessions.lost import LostSession

@@ -57,7 +57,7 @@ class RedisFeedStatus(FeedStatusBoard):
         pairs = [one for pair in changes.items() for one in pair]
         self._posted = None
         await self._link.call(
-            "post",
+            "feed_status_post",
             [self._link.keys.board, self._link.keys.lock_number],
             [
                 self._link.keys.board_channel,
@@ -103,7 +103,7 @@ class RedisFeedStatus(FeedStatusBoard):
         ):  # changes that arrived during the call may be newer than its answer
             heard = self._heard
             try:
-                found = await self._link.call("board", [self._link.keys.board])
+                found = await self._link.call("feed_status_read", [self._link.keys.board])
             except EngineAwayError as error:
                 logger.debug("the feed status board can't be read: %s", error)
                 return

@@ -239,7 +239,7 @@ class RedisMembers(Members):
     async def _send(self, node: str, message: _Ask | _Answer) -> bool:
         """Publish on a node's channel. False: certainly no node received it."""
         listeners = await self._link.call(
-            "tell", [], [self._link.keys.node_channel(node), _encode(message)], again=True
+            "send", [], [self._link.keys.node_channel(node), _encode(message)], again=True
         )
         # In a Cluster, subscribers at other nodes of Redis aren't counted.
         return bool(listeners) or self._link.is_cluster

@@ -13,7 +13,7 @@ from bookcast.background import BackgroundTasks
 from bookcast.backplane.link import Link
 from bookcast.backplane.names import topics_of
 from bookcast.backplane.subscriber import Subscriber
-from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.backplane.unreadable_log import UnreadableLog
 from bookcast.engine.redis import records
 from bookcast.engine.redis.gap_detector import GapDetector, KnownTopic, is_news
 from bookcast.engine.redis.heads import read_heads

@@ -1,5 +1,7 @@
 """The messages of ``bookcast.v1``: the client's commands, and the server's answers and data.
 
+:mod:`bookcast.protocol.render` turns updates into messages.
+
 Times are milliseconds since 1970. ``ts`` is when the exchange, the feed and the server saw an
 update; null where unknown. Levels are ``[price, size]`` or ``[price, size, orders]``, best first.
 """

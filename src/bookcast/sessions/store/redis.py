@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from bookcast.backplane.unreadable import UnreadableLog
+from bookcast.backplane.unreadable_log import UnreadableLog
 from bookcast.errors import EngineAwayError
 from bookcast.sessions.lost import LostSession
 from bookcast.sessions.store import records

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from bookcast.backplane.link import Link
-from bookcast.backplane.unreadable import MINUTE, UnreadableLog
+from bookcast.backplane.unreadable_log import MINUTE, UnreadableLog
 from bookcast.engine.redis.records import encode
 from bookcast.errors import InvalidInput
 from bookcast.model.history import History

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from bookcast.choices import words_of
+from bookcast.allowed_words import words_of
 from bookcast.ingest.schemas import PublishedQuote, PublishedTrades, PublishedUpdate
 from bookcast.model.topics import CHANNELS
 from bookcast.protocol.v1 import messages as v1
