@@ -77,7 +77,7 @@ prove-clients: packages setup ## an hour of lies, kills, hangs, frozen tabs and 
 	BOOKCAST_FROZEN_SECONDS=$(or $(FROZEN_SECONDS),1$(comma)30$(comma)120) BOOKCAST_HEAP_SECONDS=$(or $(HEAP_SECONDS),600) \
 	npm --prefix $(CLIENT) run prove
 	BOOKCAST_RUNS=$(or $(RUNS),10000) BOOKCAST_KILLS=$(or $(KILLS),100) BOOKCAST_SWALLOWS=$(or $(SWALLOWS),15) \
-	$(BIN)/python -m pytest tests/client/test_lying.py tests/client/test_faults.py --numprocesses 1 --capture no --quiet
+	$(BIN)/python -m pytest tests/client/test_lying.py tests/client/test_faults.py --numprocesses 0 --no-cov --capture no --quiet
 
 dashboard: setup ## the example in React, for a server on port 8002 (bookcast demo)
 	npm --prefix $(CLIENT) run --silent dashboard

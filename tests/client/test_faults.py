@@ -69,8 +69,8 @@ class Server:
         address = f"{self.url}/broadcast/{channel}?symbol={symbol}"
         try:
             answer = await self._http.post(address, json=data)
-        except httpx.HTTPError:
-            return None
+        except (httpx.HTTPError, AttributeError):
+            return None  # anyio's AttributeError: the server was killed as it took the connection
         return answer.json() if answer.is_success else None
 
 
