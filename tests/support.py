@@ -426,17 +426,11 @@ class Command:
         return code, time.monotonic() - began
 
 
-def unmeasured() -> dict[str, str]:
-    """Return the environment of a process without coverage: it does much, or waits."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-
-
 @contextmanager
 def command(
     *arguments: str,
     environ: dict[str, str] | None = None,
     prefix: tuple[str, ...] = (),
-    measured: bool = True,
 ) -> Iterator[Command]:
     """Run ``bookcast`` in a process of its own, and wait until it serves."""
     python = prefix or (sys.executable, "-m", "bookcast")
@@ -445,7 +439,7 @@ def command(
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
-        env={**(os.environ if measured else unmeasured()), **(environ or {})},
+        env={**os.environ, **(environ or {})},
     )
     running = Command(process)
     try:

@@ -1,6 +1,7 @@
 """Tests are marked by what their code needs."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from tests import support
 from tests.fakes.opend import Controller
 from tests.fakes.redis_server import RedisServer
 from tests.markers import MARKERS, needs
-from tests.support import ROOT, command, unmeasured
+from tests.support import ROOT, command
 
 
 def plain() -> None:
@@ -188,7 +189,7 @@ def test_a_process_without_the_marker_fails_the_test(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:schemathesis", str(tmp_path)],
         cwd=tmp_path,
-        env={**unmeasured(), "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

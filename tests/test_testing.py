@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 
 from bookcast.testing import ServerThread
-from tests.support import PATIENCE, unmeasured
+from tests.support import PATIENCE
 
 
 def test_the_fixture_serves_and_publishes(bookcast_server: ServerThread) -> None:
@@ -30,7 +30,6 @@ def test_the_fixture_comes_with_the_package(tmp_path: Path) -> None:
         timeout=PATIENCE * 5,
         check=False,
         cwd=tmp_path,
-        env=unmeasured(),
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert "1 passed" in result.stdout

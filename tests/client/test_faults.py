@@ -52,7 +52,7 @@ class Server:
     async def start(self) -> None:
         """Start it, and wait until it serves."""
         options = ("serve", "--port", str(self.port))
-        running = command(*options, environ=self._settings, measured=False)
+        running = command(*options, environ=self._settings)
         self._running = await asyncio.to_thread(self._stack.enter_context, running)
 
     async def kill(self, signal_number: int = signal.SIGKILL) -> None:

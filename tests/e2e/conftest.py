@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from bookcast.http import client_script
-from tests.support import missing, unmeasured
+from tests.support import missing
 
 from .site import Site
 
@@ -53,7 +54,7 @@ class PageServer:
             [*command, "--port", str(self.port)],
             stderr=subprocess.PIPE,
             text=True,
-            env={**unmeasured(), **self._environ},
+            env={**os.environ, **self._environ},
         )
         self._process = process
         log: list[str] = []

@@ -28,7 +28,7 @@ from bookcast.auth.tokens import Tokens, keys_of
 from bookcast.settings import load
 from tests.auth.keyring import SECRET, sign
 from tests.fakes.redis_server import HOST, RedisServer, free_port
-from tests.support import PATIENCE, ROOT, missing, unmeasured
+from tests.support import PATIENCE, ROOT, missing
 
 BOOK = {"bids": [[1, 2]], "asks": [[3, 4]]}
 
@@ -443,7 +443,6 @@ def help_of(program: list[str]) -> str:
     return subprocess.run(
         [*program, "--help"],
         cwd=ROOT,
-        env=unmeasured(),
         capture_output=True,
         text=True,
         check=True,

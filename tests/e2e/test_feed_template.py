@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.fakes.redis_server import free_port
-from tests.support import PATIENCE, ROOT, missing, unmeasured
+from tests.support import PATIENCE, ROOT, missing
 
 DOCUMENT = (ROOT / "docs" / "feeds.md").read_text()
 
@@ -42,7 +42,7 @@ def test_the_steps_lead_from_the_template_to_a_book(tmp_path: Path) -> None:
     copy, test, start, read = steps()
     for written, port in ports.items():
         start, read = (text.replace(written, str(port)) for text in (start, read))
-    environ = {**unmeasured(), "WEBSOCKET_PORT": str(ports["8002"])}
+    environ = {**os.environ, "WEBSOCKET_PORT": str(ports["8002"])}
     assert _performed(copy, tmp_path, environ) == ""
     assert re.search(r"^=+ \d+ passed", _performed(test, tmp_path, environ), re.MULTILINE)
     log = tmp_path / "log"
@@ -114,7 +114,6 @@ def test_an_option_that_is_wrong_ends_the_start_with_a_sentence(
     result = subprocess.run(
         [sys.executable, "-m", "bookcast", *command, "--port", "0", "--feed-options", options],
         cwd=tmp_path,
-        env=unmeasured(),
         capture_output=True,
         text=True,
         check=False,

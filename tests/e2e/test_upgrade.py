@@ -64,7 +64,6 @@ class Nodes:
             *("serve", "--port", "0", *options),
             environ={**self._environ, **(environ or {})},
             prefix=prefix,
-            measured=not environ,
         )
 
 

@@ -16,7 +16,7 @@ from tests.fakes.opend.sealing import EcbSeal, RsaSeal
 from tests.fakes.opend.wire import NAMES, PERIODS, PUSH_ORDER_BOOK, messages
 from tests.fakes.raw_client import RawClient
 from tests.fakes.vendor import HANDLERS, Vendor
-from tests.support import PATIENCE, ROOT, unmeasured
+from tests.support import PATIENCE, ROOT
 
 T = 1_700_000_000.0
 APPLE = "US.AAPL"
@@ -409,7 +409,6 @@ def test_by_hand_everything_subscribed_moves(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env=unmeasured(),
     )
     assert process.stdout is not None
     line = process.stdout.readline()

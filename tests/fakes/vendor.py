@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -29,7 +30,6 @@ class Vendor:
 
     def __init__(self, port: int, home: Path, *, rsa_key_file: Path | None = None) -> None:
         # Here, since the process itself has no need of it, and is to begin soon.
-        from tests.support import unmeasured
 
         self._process = subprocess.Popen(
             [
@@ -43,7 +43,7 @@ class Vendor:
             stdout=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).parents[2],
-            env=unmeasured() | {"HOME": str(home)},
+            env=os.environ | {"HOME": str(home)},
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -14,7 +14,7 @@ def serving(**settings: str) -> Iterator[Command]:
     """Serve on a free port. If the log weren't read, a full pipe would block the server."""
     environ = {name.upper(): value for name, value in settings.items()}
     arguments = ("serve", "--port", "0", "--log-level", "info")
-    with command(*arguments, environ=environ, measured=False) as running:
+    with command(*arguments, environ=environ) as running:
         stream = running.process.stderr
         assert stream is not None
         reader = threading.Thread(target=lambda: running.log.extend(stream), daemon=True)

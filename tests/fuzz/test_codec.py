@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.budget import examples, seconds
 from tests.fuzz.targets import SEEDS, TARGETS, receive_v1
-from tests.support import ROOT, unmeasured
+from tests.support import ROOT
 
 RUNS = examples(120_000)
 SECONDS = seconds(4)
@@ -65,7 +65,6 @@ if find_spec("atheris"):
                 *("-timeout=5", "-rss_limit_mb=1024"),
             ],
             cwd=ROOT,
-            env=unmeasured(),
             capture_output=True,
             check=False,
         )

@@ -10,7 +10,7 @@ import pytest
 
 from tests.golden.record import FOLDERS, HERE
 from tests.golden.scenarios import SCENARIOS
-from tests.support import ROOT, missing, unmeasured
+from tests.support import ROOT, missing
 
 SECONDS = 170
 """A recording takes a few, but nothing is wrong with it on a machine that is busy."""
@@ -45,7 +45,6 @@ def test_clients_are_sent_what_the_golden_files_have(engine: str, tmp_path: Path
     recording = subprocess.run(
         [sys.executable, "-m", "tests.golden", "--into", str(tmp_path), "--engine", engine],
         cwd=ROOT,
-        env=unmeasured(),
         capture_output=True,
         text=True,
         timeout=SECONDS,

@@ -25,7 +25,7 @@ class Controller:
         rsa_key_file: Path | str | None = None,
     ) -> None:
         # Here, since the process itself has no need of it, and is to begin soon.
-        from tests.support import ROOT, unmeasured
+        from tests.support import ROOT
 
         self._process = subprocess.Popen(
             [
@@ -38,7 +38,6 @@ class Controller:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env=unmeasured(),
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

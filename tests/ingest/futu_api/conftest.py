@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -6,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import PATIENCE, ROOT, unmeasured
+from tests.support import PATIENCE, ROOT
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +21,7 @@ def handed_over(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         timeout=PATIENCE * 5,
         check=True,
         cwd=ROOT,
-        env=unmeasured() | {"HOME": str(home)},
+        env=os.environ | {"HOME": str(home)},
     )
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told

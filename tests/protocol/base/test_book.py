@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from bookcast.model.market_data import Book, Level
 from bookcast.model.updates import Position, Update
 from bookcast.protocol.base.book import as_published, encode_update, with_whole_numbers
 from tests.releases import PREVIOUS, unpack
-from tests.support import AAPL, ROOT, unmeasured
+from tests.support import AAPL, ROOT
 
 
 def test_a_book_of_our_own_feeds_has_futus_level_shape() -> None:
@@ -161,7 +162,7 @@ def show_books(records: list[str], source: Path) -> dict[str, list[Any]]:
     done = subprocess.run(
         [sys.executable, "-c", BOOKS],
         input=json.dumps(records),
-        env=unmeasured() | {"PYTHONPATH": str(source)},
+        env=os.environ | {"PYTHONPATH": str(source)},
         capture_output=True,
         text=True,
         check=True,
