@@ -146,3 +146,24 @@ def test_each_period_and_variant_is_a_topic_of_its_own(world: World) -> None:
     assert minute.value is None
     assert isinstance(hour.value, GappedCandle)
     assert odd.value is not None
+
+
+def test_a_topic_that_was_closed_while_it_had_to_wait_doesnt_end_its_successor(
+    world: World,
+) -> None:
+    """The pause belongs to the subscriptions of that time."""
+    world.pass_time()
+    world.server.refuse("A", "rate_limited", "too many messages")
+    closed = world.client.quote("A")
+    world.pass_time(100)
+    closed.close()
+    world.pass_time(100)
+    quote = world.client.quote("A")
+    world.pass_time(100)
+    world.server.publish("A", {"last": 1}, channel="quote")
+    world.pass_time(60_000)
+    world.server.publish("A", {"last": 2}, channel="quote")
+    world.pass_time()
+    assert quote.value is not None
+    assert (quote.value.last, quote.state) == (2, "live")
+    assert world.client.subscriptions() == [quote]

@@ -239,6 +239,8 @@ class Wire:
 
     def _update(self, topic: Topic) -> None:
         """Send the subscribe or unsubscribe that makes the view of a topic as wanted."""
+        if self.topics.get(topic.name) is not topic:
+            return  # it is forgotten, and the name may belong to a newer one by now
         wanted, asked = topic.wanted, topic.asked
         topic.stop_narrowing()
         if wanted is None:
@@ -246,7 +248,7 @@ class Wire:
             if self._is_up and asked is not None:
                 self._unsubscribe(topic)
             else:
-                self.topics.pop(topic.name, None)
+                del self.topics[topic.name]
         elif (
             not self._is_up
             or (topic.refusal is not None and topic.refusal.final)
