@@ -147,6 +147,7 @@ class Wire:
                 topic.is_up = False
                 self._ask_anew(topic)
 
+        self._said += 1
         # There is no other answer, but the state.
         self._session.question(v1.Resync(**_named(topic.name)), lambda _answer: None, failed)
 
@@ -210,6 +211,7 @@ class Wire:
     def _unsubscribe(self, topic: Topic) -> None:
         """Unsubscribe from a topic. Its messages until the confirmation were on their way."""
         topic.asked = None
+        self._said += 1
         self._session.note("unsubscribing", topic.name)
         self._session.send(v1.Unsubscribe(**_named(topic.name)))
 
