@@ -92,7 +92,6 @@ export class Wire {
   askAgain(topic: Topic): void {
     if (topic.data instanceof Tape) this.#askAnew(topic);
     else {
-      this.#said += 1;
       this.session.question({ action: "resync", ...topic.name }, () => undefined, ({ code }) => {
         if (code !== "not_subscribed") return; // there is no other answer, but the state
         topic.isUp = false;
