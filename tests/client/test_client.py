@@ -241,6 +241,9 @@ def test_a_client_says_what_is_wrong_with_its_making() -> None:
     with pytest.raises(ValueError, match="not both"):
         connect(token="t", get_token=lambda: "t")
     wrong: Any = connect
+    for client_id in ("", 5):
+        with pytest.raises(ValueError, match="client_id: text"):
+            wrong(client_id=client_id)
     for token in ("", 5, b"t"):
         with pytest.raises(ValueError, match=r"token: text, not (empty|int|bytes)"):
             wrong(token=token)
