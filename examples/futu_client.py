@@ -14,7 +14,7 @@ from typing import Any
 import futu
 
 import bookcast
-from bookcast.client import Client, Position
+from bookcast.client import BookcastClientError, Client, LineStatus, Position
 
 
 class Books(futu.OrderBookHandlerBase):  # type: ignore[misc] # futu-api has no types
@@ -37,9 +37,15 @@ def report(published: "Future[Position]") -> None:
     print(f"not published: {error}" if error else f"published {published.result().seq}", flush=True)
 
 
+def tell(status: LineStatus) -> None:
+    """Print how the connection to bookcast stands."""
+    print(f"connection: {status.state} {status.reason or ''}".rstrip(), flush=True)
+
+
 async def main(code: str, host: str, port: int, url: str) -> None:
     """Publish the books of one symbol."""
     async with bookcast.client.connect(url) as client:
+        client.on_state(tell)
         context = await asyncio.to_thread(futu.OpenQuoteContext, host, port)
         context.set_handler(Books(client))
         await asyncio.to_thread(context.subscribe, [code], [futu.SubType.ORDER_BOOK])
@@ -48,10 +54,17 @@ async def main(code: str, host: str, port: int, url: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("code", nargs="?", default="HK.00700")
     parser.add_argument("--host", default="127.0.0.1", help="of OpenD")
     parser.add_argument("--port", type=int, default=11111, help="of OpenD")
     parser.add_argument("--url", default="ws://localhost:8002", help="of bookcast")
     options = parser.parse_args()
-    asyncio.run(main(options.code, options.host, options.port, options.url))
+    try:
+        asyncio.run(main(options.code, options.host, options.port, options.url))
+    except KeyboardInterrupt:
+        pass
+    except (ValueError, BookcastClientError) as problem:
+        raise SystemExit(str(problem)) from None

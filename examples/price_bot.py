@@ -10,7 +10,7 @@ import argparse
 import asyncio
 
 import bookcast
-from bookcast.client import LineStatus, Trade
+from bookcast.client import BookcastClientError, LineStatus, Trade
 
 
 def tell(status: LineStatus) -> None:
@@ -33,10 +33,17 @@ async def wait_for(symbol: str, price: float, url: str) -> Trade:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("symbol", nargs="?", default="US.AAPL")
-    parser.add_argument("--above", type=float, required=True)
-    parser.add_argument("--url", default="ws://localhost:8002")
+    parser.add_argument("--above", type=float, required=True, help="the price to wait for")
+    parser.add_argument("--url", default="ws://localhost:8002", help="of bookcast")
     options = parser.parse_args()
-    found = asyncio.run(wait_for(options.symbol, options.above, options.url))
-    print(f"there it is: {found.size} at {found.price}")
+    try:
+        found = asyncio.run(wait_for(options.symbol, options.above, options.url))
+        print(f"there it is: {found.size} at {found.price}")
+    except KeyboardInterrupt:
+        pass
+    except (ValueError, BookcastClientError) as problem:
+        raise SystemExit(str(problem)) from None

@@ -1,8 +1,10 @@
 import json
+import zlib
 from decimal import Decimal
 from importlib.util import find_spec
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,7 +67,7 @@ def test_a_book_is_cut_to_its_best_levels() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["pairs", "lists", "levels", "dicts", "floats", "numpy", "decimals"]
+    "name", ["pairs", "lists", "levels", "dicts", "floats", "numpy", "decimals", "rows"]
 )
 def test_a_checksum_takes_levels_in_any_form(name: str) -> None:
     """Numbers count by their value: 134.0 is 134."""
@@ -76,11 +78,23 @@ def test_a_checksum_takes_levels_in_any_form(name: str) -> None:
         "dicts": [{"price": 134.0, "size": 5}, {"price": 133.9, "volume": 4.0}],
         "floats": iter([(134.0, 5.0), (133.9, 4.0)]),
         "numpy": np.array([[134.0, 5], [133.9, 4]]),
+        "rows": [
+            row for _, row in pd.DataFrame({"price": [134, 133.9], "size": [5, 4]}).iterrows()
+        ],
         "decimals": [(Decimal("134.00"), Decimal(5)), (Decimal("133.90"), 4)],
     }
     replica = Replica()
     replica.bids = {134: [134, 5], 133.9: [133.9, 4]}
     assert checksum(forms[name], []) == replica.checksum()  # type: ignore[arg-type] # each is iterable
+
+
+def test_a_checksum_takes_levels_as_they_are() -> None:
+    """Those of size 0, and prices that come twice, count as they are written."""
+    text = b"10:0;10:5;9:1;11:0;"
+    pairs = [(10, 0), (10.0, 5), (9, 1)], [(11, 0.0)]
+    assert checksum(*pairs) == zlib.crc32(text)
+    sides = [tuple(BookLevel(*pair) for pair in side) for side in pairs]
+    assert Book(*sides).checksum() == zlib.crc32(text)
 
 
 def test_the_checksums_of_the_documents_agree() -> None:

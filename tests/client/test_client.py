@@ -1,6 +1,7 @@
 """The calls that a program makes on a client."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -79,6 +80,83 @@ def test_publishing_waits_when_it_is_told_to(make_world: Callable[..., World]) -
     assert isinstance(failed.exception(), BookcastClientError)
 
 
+@pytest.mark.parametrize("wait", [0, 20])
+def test_what_the_server_closes_for_as_too_big_isnt_sent_again(
+    make_world: Callable[..., World], wait: int
+) -> None:
+    """It would end each connection; what is smaller is sent again."""
+
+    def relay(text: str, direction: str, pass_on: Callable[[str], None]) -> None:
+        if direction == "up" and len(text) > 65_536:
+            world.server.drop(1009, "frame exceeds limit of 65536 bytes")
+        else:
+            pass_on(text)
+
+    world = make_world(relay=relay)
+    world.pass_time()
+    deep: Any = {"bids": [[number / 4, 1] for number in range(9_000, 1, -1)], "asks": []}
+    large = world.begin(world.client.publish("A", deep, wait=wait))
+    small = world.begin(world.client.publish("A", BOOK, wait=wait))
+    world.pass_time(30_000)
+    error = large.exception()
+    assert isinstance(error, Refused)
+    assert (error.code, error.final) == ("body_too_large", True)
+    assert "frame exceeds limit" in error.message
+    assert world.client.state == "open"
+    if wait:
+        assert small.result().seq == 1
+    else:
+        assert isinstance(small.exception(), BookcastClientError)
+
+
+def test_what_is_refused_for_now_is_sent_again_at_a_bearable_pace(
+    make_world: Callable[..., World],
+) -> None:
+    """Where the server doesn't say when: it may be in trouble already."""
+
+    def relay(text: str, direction: str, pass_on: Callable[[str], None]) -> None:
+        command = json.loads(text)
+        if direction == "up" and command["action"] == "publish":
+            attempts.append(command["idempotency_key"])
+            world.server.say(
+                type="error", id=command["id"], code="engine_unavailable", message="Redis is away"
+            )
+        else:
+            pass_on(text)
+
+    attempts: list[str] = []
+    world = make_world(relay=relay)
+    published = world.begin(world.client.publish("A", BOOK, wait=10))
+    world.pass_time(30_000)
+    assert isinstance(published.exception(), Refused)
+    assert len(attempts) == 10
+    assert len(set(attempts)) == 1
+
+
+def test_what_is_neither_a_symbol_nor_a_list_isnt_published(world: World) -> None:
+    """The sentence says what is."""
+    wrong: list[Any] = [5, b"A", {"symbol": "A", "data": BOOK}]
+    for symbol in wrong:
+        published = world.begin(world.client.publish(symbol, BOOK))
+        world.pass_time()
+        error = published.exception()
+        assert isinstance(error, Refused)
+        assert "a list of updates" in error.message
+
+
+def test_a_thread_that_outlives_the_loop_is_told() -> None:
+    """A vendor's callback gets no exception that it doesn't expect."""
+    client = connect("ws://127.0.0.1:9")
+
+    async def enter() -> None:
+        async with client:
+            pass
+
+    asyncio.run(enter())
+    error = client.publish_threadsafe("A", BOOK).exception(timeout=PATIENCE)
+    assert isinstance(error, Stopped)
+
+
 async def test_another_thread_publishes(bookcast_server: bookcast.ServerThread) -> None:
     """What JSON has no words for is refused where it is awaited."""
     async with connect(bookcast_server.http_url) as client:
@@ -114,6 +192,7 @@ def test_the_line_is_told_to_whoever_listens(world: World) -> None:
     assert (told[-1].code, told[-1].reason) == (1012, "the server restarts")
     assert world.client.line == told[-1]
     stop()
+    stop()
     world.pass_time(10_000)
     assert (world.client.state, len(told)) == ("open", 2)
 
@@ -143,6 +222,7 @@ def test_what_is_asked_of_a_closed_client_says_so(world: World) -> None:
         (lambda client: client.candles("A", period="2m"), "period: one of 1m"),
         (lambda client: client.quote(""), "symbol: text such as"),
         (lambda client: client.quote(["A", "B"]), "symbol: text such as"),
+        (lambda client: client.quote("A\ud800"), "symbol: text such as"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused_at_once(
@@ -160,6 +240,15 @@ def test_a_client_says_what_is_wrong_with_its_making() -> None:
         connect("host:8002")
     with pytest.raises(ValueError, match="not both"):
         connect(token="t", get_token=lambda: "t")
+    wrong: Any = connect
+    for client_id in ("", 5):
+        with pytest.raises(ValueError, match="client_id: text"):
+            wrong(client_id=client_id)
+    for token in ("", 5, b"t"):
+        with pytest.raises(ValueError, match=r"token: text, not (empty|int|bytes)"):
+            wrong(token=token)
+    with pytest.raises(ValueError, match="get_token: a function that returns a token, not str"):
+        wrong(get_token="t")
     with pytest.raises(ValueError, match="max_buffered"):
         connect(max_buffered=0)
     client = connect()

@@ -69,3 +69,18 @@ def test_other_states_are_whole_each_time() -> None:
     assert newest.receive(v1.QuoteUpdate("quote", "A", "e", 1, TS, Quote(last=1))) == "new"
     assert newest.receive(v1.QuoteUpdate("quote", "A", "e", 3, TS, Quote(last=2))) == "new"
     assert newest.value == Quote(last=2)
+
+
+def test_a_delta_whose_number_was_spoilt_is_noticed_by_the_next_one() -> None:
+    """Its checksum doesn't cover the number; else all that follows would pass for old."""
+    newest = Newest()
+    newest.receive(whole(2, (5, 1)))
+    assert newest.receive(delta(2, 3, (5, 2))) == "new"
+    assert newest.receive(delta(3, 4_000, (5, 3))) == "new"
+    assert newest.receive(delta(2, 3, (5, 2))) == "old"
+    assert newest.receive(delta(4, 5, (5, 4))) == "broken"
+    newest.expected = True  # by who asks for the whole book
+    assert newest.receive(delta(5, 6, (5, 5))) == "old"
+    assert newest.receive(whole(6, (5, 5))) == "new"
+    assert newest.receive(delta(6, 7, (5, 6))) == "new"
+    assert newest.position == Position("e", 7)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from bookcast.client import Refused
-from bookcast.client.publication import command_of
+from bookcast.client.publication import command_of, command_of_update
 
 NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
 
@@ -28,6 +28,7 @@ def data_of(command: dict[str, Any]) -> Any:
         (pd.DataFrame({"last": [1.5]}), [{"last": 1.5}]),
         ('{"last": 1.50}', {"last": 1.5}),
         (b'{"last": 1}', {"last": 1}),
+        (bytearray(b'{"last": 1}'), {"last": 1}),
     ],
 )
 def test_data_are_what_a_program_has(data: Any, sent: Any) -> None:
@@ -82,3 +83,33 @@ def test_what_json_has_no_words_for_is_refused_with_its_place(
         command_of("A", data, channel, None, None)
     assert (refused.value.code, refused.value.final) == (code, True)
     assert refused.value.symbol == "A"
+
+
+@pytest.mark.parametrize(
+    ("update", "says"),
+    [
+        (("A", {"last": 1}), "an update is a dict with a symbol and data, not tuple"),
+        ("A", "not str"),
+        ({"symbol": "A"}, "an update has data"),
+        ({"symbol": "A", "data": {}, "chanel": "quote"}, "an update has no chanel; it has symbol"),
+        ({"symbol": "A", "data": {"last": float("inf")}, "channel": "quote"}, "last: Infinity"),
+    ],
+)
+def test_an_update_that_is_none_is_refused_by_its_name(update: Any, says: str) -> None:
+    """A misspelt word isn't passed over: a quote would be published as a book."""
+    with pytest.raises(Refused, match=says) as refused:
+        command_of_update(update)
+    assert refused.value.final
+
+
+def test_text_that_cant_be_sent_is_refused() -> None:
+    """Half a character in the data, the symbol or the key."""
+    wrong: list[Any] = [
+        ("A", {"name": "\ud800"}, None),
+        ("\ud800", {"last": 1}, None),
+        ("A", {"last": 1}, "\ud800"),
+        ("A", '{"name": "\ud800"}', None),
+    ]
+    for symbol, data, key in wrong:
+        with pytest.raises(Refused, match="UTF-8"):
+            command_of(symbol, data, "quote", None, key)

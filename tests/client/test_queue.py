@@ -43,6 +43,20 @@ async def test_a_wait_that_is_cancelled_loses_nothing() -> None:
     assert await numbers(queue, 1) == [1]
 
 
+async def test_a_wait_that_is_cancelled_leaves_nothing_behind() -> None:
+    """However often a program gives up; who waits on still gets the next one."""
+    queue: Queue[Any] = Queue(10)
+    patient = asyncio.ensure_future(queue.next())
+    for _ in range(100):
+        waiting = asyncio.ensure_future(queue.next())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+    assert len(queue._waiting) == 1
+    queue.push(item(1))
+    assert (await patient).trades[0].price == 1
+
+
 async def test_what_weighs_nothing_is_replaced() -> None:
     """With the gap that was before it."""
     queue: Queue[Any] = Queue(10)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bookcast.client import BookcastClientError, Stopped
+from bookcast.client import BookcastClientError, Gap, Stopped
 
 from .world import World, prices
 
@@ -326,3 +326,34 @@ def test_a_listener_that_fails_stops_nobody_else(
     world.server.drop()
     world.pass_time()
     assert len(told) == 1
+
+
+def test_a_message_that_is_nested_too_deeply_is_passed_over(world: World) -> None:
+    """What is unknown in it may be anything."""
+    book = world.client.order_book("A")
+    world.pass_time()
+    [connection] = world.server._connections
+    deep = "[" * 100_000 + "]" * 100_000
+    assert connection.socket.events is not None
+    connection.socket.events.received(b'{"type":"from the future","new":' + deep.encode() + b"}")
+    world.server.publish("A", {"bids": [[10, 5]], "asks": []})
+    world.pass_time()
+    assert (book.state, world.client.state) == ("live", "open")
+
+
+def test_a_gap_with_a_reason_of_a_later_release_counts(world: World) -> None:
+    """Its numbers say what is missing; without them the trades after it would be asked for."""
+    tape = world.collect(world.client.trades("A"))
+    world.pass_time()
+    world.server.trade("A", {"price": 1})
+    world.pass_time()
+    usual = {"channel": "trades", "symbol": "A", "epoch": "fake-1"}
+    trade = {"price": 6, "size": 1, "side": "buy", "timestamp": 1}
+    world.server.say(type="gap", **usual, from_seq=2, to_seq=5, reason="of_the_future")
+    world.server.say(
+        type="trade", **usual, seq=6, prev_seq=5, ts=[None, None, 1], data={"trades": [trade]}
+    )
+    world.pass_time()
+    assert tape.items[-1].trades[0].price == 6
+    assert tape.items[-1].gap == Gap("fake-1", 2, 5, "unreadable")
+    assert len(world.sent("subscribe")) == 1

@@ -145,6 +145,21 @@ async def test_retry_after_may_be_a_date() -> None:
     assert 900 < told.all[0].retry_after <= 1000
 
 
+async def test_a_header_that_comes_twice_counts_once() -> None:
+    """As a proxy before the server makes it."""
+
+    def refuse(connection: ServerConnection, _request: Request) -> Response:
+        response = connection.respond(HTTPStatus.TOO_MANY_REQUESTS, "")
+        response.headers["Retry-After"] = "7"
+        response.headers["Retry-After"] = "9"
+        return response
+
+    async with peer(lambda _connection: None, process_request=refuse) as (address, _):
+        sockets, told = WebSockets(asyncio.get_running_loop()), Told()
+        await asyncio.wait_for(sockets.open(address, told).task, PATIENCE)
+    assert told.all[0].retry_after == 7
+
+
 async def test_where_nobody_listens_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy is asked for this machine."""
     monkeypatch.setenv("HTTP_PROXY", "http://203.0.113.1:1")

@@ -59,6 +59,26 @@ def test_hundreds_of_topics_dont_all_speak_at_once(world: World) -> None:
     assert {one.state for one in world.client.subscriptions()} == {"pending"}
 
 
+def test_who_opens_and_closes_all_the_time_isnt_turned_away_for_it(world: World) -> None:
+    """To unsubscribe is a message too; what is wanted in the end is there."""
+    world.pass_time()
+    most = 0
+    for number in range(2_000):
+        quote = world.client.quote(f"S{number % 50}")
+        world.pass_time(1)
+        quote.close()
+        world.pass_time(1)
+        most = max(most, len(world.server.received) - 45 * number // 500)
+    assert most <= 480
+    kept = world.client.quote("KEPT")
+    world.pass_time(20_000)
+    assert world.server.subscribed == ["quote KEPT"]
+    kept.close()
+    world.pass_time(1_000)
+    assert world.server.subscribed == []
+    assert world.client._session.wire.topics == {}
+
+
 def test_one_view_over_the_wire_is_deepest_and_fastest(world: World) -> None:
     """Each subscription is cut to its own depth and pace; it widens at once, and narrows later."""
     levels = [[100 - number, 1] for number in range(20)]
@@ -146,3 +166,24 @@ def test_each_period_and_variant_is_a_topic_of_its_own(world: World) -> None:
     assert minute.value is None
     assert isinstance(hour.value, GappedCandle)
     assert odd.value is not None
+
+
+def test_a_topic_that_was_closed_while_it_had_to_wait_doesnt_end_its_successor(
+    world: World,
+) -> None:
+    """The pause belongs to the subscriptions of that time."""
+    world.pass_time()
+    world.server.refuse("A", "rate_limited", "too many messages")
+    closed = world.client.quote("A")
+    world.pass_time(100)
+    closed.close()
+    world.pass_time(100)
+    quote = world.client.quote("A")
+    world.pass_time(100)
+    world.server.publish("A", {"last": 1}, channel="quote")
+    world.pass_time(60_000)
+    world.server.publish("A", {"last": 2}, channel="quote")
+    world.pass_time()
+    assert quote.value is not None
+    assert (quote.value.last, quote.state) == (2, "live")
+    assert world.client.subscriptions() == [quote]

@@ -117,8 +117,8 @@ def test_the_readmes_test_passes(bookcast_server: ServerThread) -> None:
 
 
 @contextmanager
-def example(name: str, *arguments: str) -> Iterator[IO[str]]:
-    """Run an example, and give what it prints."""
+def started(name: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+    """Run an example, and yield it with what it prints."""
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "examples" / name), *arguments],
         stdout=subprocess.PIPE,
@@ -129,10 +129,17 @@ def example(name: str, *arguments: str) -> Iterator[IO[str]]:
     assert process.stdout is not None
     try:
         with process.stdout:
-            yield process.stdout
+            yield process, process.stdout
     finally:
         process.kill()
         process.wait(PATIENCE)
+
+
+@contextmanager
+def example(name: str, *arguments: str) -> Iterator[IO[str]]:
+    """Run an example, and yield what it prints."""
+    with started(name, *arguments) as (_, lines):
+        yield lines
 
 
 def until(lines: IO[str], pattern: str) -> list[str]:
@@ -228,3 +235,21 @@ def test_every_link_of_the_documents_leads_somewhere() -> None:
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
             if "://" not in link:
                 assert (document.parent / link).stat().st_size > 0, f"{document.name}: {link}"
+
+
+@pytest.mark.parametrize("name", ["own_signal.py", "price_bot.py", "futu_client.py"])
+def test_an_example_shows_no_traceback(name: str) -> None:
+    """Interrupted while there is no server, it ends; an address that is none gets a sentence."""
+    options = ["--above", "1"] if name == "price_bot.py" else []
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens
+        url = f"ws://127.0.0.1:{taken.getsockname()[1]}"
+        if name != "futu_client.py":  # it would wait for OpenD
+            with started(name, *options, "--url", url) as (process, lines):
+                until(lines, "connection: waiting .*ConnectionRefused")
+                process.send_signal(signal.SIGINT)
+                assert "Traceback" not in lines.read()
+    with example(name, *options, "--url", "localhost:8002") as lines:
+        said = lines.read()
+    assert "Name the server" in said
+    assert "Traceback" not in said

@@ -154,6 +154,7 @@ export class Wire {
   /** What still comes of it is on its way, until the server has confirmed that. */
   #unsubscribe(topic: Topic): void {
     topic.asked = undefined;
+    this.#said += 1;
     this.session.note("unsubscribing", topic.name);
     this.session.line.send({ action: "unsubscribe", ...topic.name });
   }
@@ -183,6 +184,7 @@ export class Wire {
   /** Sends the subscribe or unsubscribe that makes the view of a topic as wanted. */
   #update(topic: Topic): void {
     const { wanted, asked, name } = topic;
+    if (this.topics.get(keyOf(name)) !== topic) return; // forgotten, and the name may belong to a newer one
     topic.cancelNarrowing?.();
     if (wanted === undefined) {
       topic.lost();

@@ -55,6 +55,38 @@ describe("after a lost connection", () => {
     expect(tape.items.map(({ gap }) => gap)).toMatchObject([undefined, { from: null, to: null, reason: "epoch" }, undefined]);
   });
 
+  it("who opens and closes all the time isn't turned away for it: to unsubscribe is a message too", async () => {
+    const { client, server, pass } = world();
+    await pass();
+    for (let number = 0; number < 600; number += 1) {
+      const quote = client.quote(`S${String(number % 50)}`);
+      await pass();
+      quote.close();
+      await pass();
+    }
+    expect(server.received.length).toBeLessThanOrEqual(480);
+    await pass(20_000);
+    expect(server.subscribed).toEqual([]);
+  });
+
+  it("a topic that was closed while it had to wait doesn't end its successor", async () => {
+    const { client, server, pass } = world();
+    await pass();
+    server.refuse("A", "rate_limited", "too many messages");
+    const closed = client.quote("A");
+    await pass(100);
+    closed.close();
+    await pass(100);
+    const quote = client.quote("A");
+    await pass(100);
+    server.publish("A", { last: 1 }, { channel: "quote" });
+    await pass(60_000);
+    server.publish("A", { last: 2 }, { channel: "quote" });
+    await pass();
+    expect([quote.value, quote.state]).toEqual([{ last: 2 }, "live"]);
+    expect(client.subscriptions()).toEqual([quote]);
+  });
+
   it("what was closed meanwhile doesn't come back, and what was opened comes", async () => {
     const { client, server, pass } = world();
     const closed = client.orderBook("OLD");

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import secrets
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
 _SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
@@ -21,8 +21,11 @@ def socket_address(url: str, client_id: str | None) -> str:
         client_id: the client's name; by default that of the address, else a random one.
 
     Raises:
-        ValueError: when the address names no server.
+        ValueError: when the address names no server, or the name is none.
     """
+    named: Any = client_id
+    if named is not None and (not isinstance(named, str) or not named):
+        raise ValueError(f"client_id: text such as 'my-desk', not {named!r}")
     try:
         parts = urlsplit(url)
         scheme, host, _ = _SCHEMES[parts.scheme], parts.hostname, parts.port

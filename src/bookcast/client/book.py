@@ -36,9 +36,8 @@ class Book(msgspec.Struct, frozen=True):
 
     def checksum(self) -> int:
         """Return the CRC-32 of the best ten levels of both sides, as the server computes it."""
-        texts = LevelTexts()
-        texts.change(self)
-        return texts.checksum(self)
+        best = (*self.bids[:CHECKSUM_LEVELS], *self.asks[:CHECKSUM_LEVELS])
+        return zlib.crc32("".join([_text(level) for level in best]).encode())
 
     def frame(self, package: str | None = None) -> Any:
         """Return a DataFrame with a row for each level: its side, place, price, size and orders.
@@ -78,11 +77,10 @@ class LevelTexts:
         """Write the levels that have changed; a whole book changes none."""
         for texts, levels in ((self._bids, data.bids), (self._asks, data.asks)):
             for level in levels:
-                price, size = level[0], level[1]
-                if size:
-                    texts[price] = f"{number_text(price)}:{number_text(size)};"
+                if level[1]:
+                    texts[level[0]] = _text(level)
                 else:
-                    texts.pop(price, None)
+                    texts.pop(level[0], None)
 
     def checksum(self, book: Book) -> int:
         """Return the checksum of the book that all changes together make."""
@@ -97,6 +95,10 @@ class LevelTexts:
 
 
 EMPTY: Final = Book((), ())
+
+
+def _text(level: BookLevel) -> str:
+    return f"{number_text(level[0])}:{number_text(level[1])};"
 
 
 def change_book(book: Book, data: Sides) -> Book | None:
@@ -148,7 +150,8 @@ def checksum(bids: Iterable[Any], asks: Iterable[Any]) -> int:
 
 
 def _level(level: Any) -> BookLevel:
-    if isinstance(level, Mapping):
+    # A row of a pandas frame is no mapping, but has keys; its ``size`` is how many they are.
+    if isinstance(level, Mapping) or hasattr(level, "keys"):
         price, size = level["price"], level["size"] if "size" in level else level["volume"]
     elif hasattr(level, "price"):
         price, size = level.price, level.size

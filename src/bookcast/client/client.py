@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 from bookcast.client.address import random_id, socket_address
 from bookcast.client.book import Book
 from bookcast.client.clock import Clock
-from bookcast.client.errors import BookcastClientError
+from bookcast.client.errors import BookcastClientError, Refused, Stopped
 from bookcast.client.line import LineState, LineStatus
-from bookcast.client.publication import Publication, command_of
+from bookcast.client.listeners import listen
+from bookcast.client.publication import Publication, command_of, command_of_update, is_text
 from bookcast.client.session import Session
 from bookcast.client.subscription import (
     GappedCandle,
@@ -25,6 +26,8 @@ from bookcast.client.tokens import GetToken
 from bookcast.client.topic import Name, SubscriptionState
 from bookcast.client.view import Mode, View
 from bookcast.client.websocket import Opener, WebSockets
+from bookcast.client.wire import MAX_BYTES
+from bookcast.errors import CloseCode
 from bookcast.model.market_data import Brokers, Quote, TimePoint
 from bookcast.model.topics import PERIODS, Channel, Period
 from bookcast.model.updates import Position
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
 
 DEFAULT_URL: Final = "ws://localhost:8002"
 MAX_BUFFERED: Final = 10_000
+AGAIN_IN: Final = 1.0
+"""Seconds until a publication that was refused for now is sent again, unless the server says."""
 
 
 class Why(WhyMessage, frozen=True, kw_only=True, tag_field="type", tag="why"):
@@ -74,6 +79,7 @@ class Client:
     ) -> None:
         if token is not None and get_token is not None:
             raise ValueError("Pass a token or get_token, not both")
+        _check_token(token, get_token)
         self.address = socket_address(url, client_id)
         """The address of the WebSocket."""
         self._token = token
@@ -134,16 +140,14 @@ class Client:
 
     def on_state(self, listener: Callable[[LineStatus], object]) -> Callable[[], None]:
         """Call back with each new status of the connection. Return what ends that."""
-        self._on_state.append(listener)
-        return lambda: self._on_state.remove(listener)
+        return listen(self._on_state, listener)
 
     def on_error(self, listener: Callable[[BookcastClientError], object]) -> Callable[[], None]:
         """Call back with each error that nobody waits for. Return what ends that.
 
         They are logged as well, by the logger ``bookcast.client``.
         """
-        self._on_error.append(listener)
-        return lambda: self._on_error.remove(listener)
+        return listen(self._on_error, listener)
 
     def order_book(
         self,
@@ -301,7 +305,7 @@ class Client:
         if symbol is None or isinstance(symbol, str):
             command = command_of(symbol, data, channel, period, idempotency_key)
             return await self._publish(command, wait)
-        publishing = [self._publish_of_many(update, wait) for update in symbol]
+        publishing = [self._publish_of_many(update, wait) for update in _updates(symbol)]
         return list(await asyncio.gather(*publishing))
 
     def publish_threadsafe(
@@ -321,11 +325,16 @@ class Client:
         try:
             command = command_of(symbol, data, channel, period, idempotency_key)
             loop = self._session.clock.loop
+            publishing = self._publish(command, wait)
+            try:
+                return asyncio.run_coroutine_threadsafe(publishing, loop)
+            except RuntimeError as error:
+                publishing.close()
+                raise Stopped("closed", f"the client has ended: {error}", final=True) from None
         except BookcastClientError as error:
             failed: Future[Position] = Future()
             failed.set_exception(error)
             return failed
-        return asyncio.run_coroutine_threadsafe(self._publish(command, wait), loop)
 
     async def why(self, subscription: Subscription[Any]) -> Why:
         """Return why updates of a subscription do or don't arrive."""
@@ -374,17 +383,10 @@ class Client:
         return subscription
 
     async def _publish_of_many(
-        self, update: Mapping[str, Any], wait: float
+        self, update: Publication, wait: float
     ) -> Position | BookcastClientError:
         try:
-            command = command_of(
-                update.get("symbol"),
-                update["data"],
-                update.get("channel", "orderbook"),
-                update.get("period"),
-                update.get("idempotency_key"),
-            )
-            return await self._publish(command, wait)
+            return await self._publish(command_of_update(update), wait)
         except BookcastClientError as error:
             return error
 
@@ -398,7 +400,8 @@ class Client:
             try:
                 answer = await session.ask(dict(command))
             except BookcastClientError as error:
-                pause = error.retry_after or 0
+                self._raise_if_too_big(command, error)
+                pause = error.retry_after or (AGAIN_IN if isinstance(error, Refused) else 0.0)
                 is_in_time = session.clock.now() + pause * 1000 < until
                 if error.final or "idempotency_key" not in command or not is_in_time:
                     raise
@@ -406,6 +409,18 @@ class Client:
                 await asyncio.sleep(pause)
             else:
                 return Position(answer.epoch, answer.seq)
+
+    def _raise_if_too_big(self, command: Mapping[str, Any], error: BookcastClientError) -> None:
+        """Refuse what the server has closed the connection for: it would do so again."""
+        status, size = self.line, len(bytes(command["data"]))
+        if error.code == "no_answer" and status.code == CloseCode.TOO_BIG and size > MAX_BYTES:
+            raise Refused(
+                "body_too_large",
+                f"The data are {size} bytes, more than the server takes: {status.reason}",
+                final=True,
+                channel=command["channel"],
+                symbol=command["symbol"],
+            ) from None
 
     async def _until_open(self, until: float) -> None:
         """Wait until then for a connection; for the outcome of the first attempt in any case."""
@@ -461,6 +476,26 @@ def connect(
     )
 
 
+def _check_token(token: Any, get_token: Any) -> None:
+    if token is not None and (not isinstance(token, str) or not token):
+        kind = "empty" if token == "" else type(token).__name__
+        raise ValueError(f"token: text, not {kind}")
+    if get_token is not None and not callable(get_token):
+        kind = type(get_token).__name__
+        raise ValueError(f"get_token: a function that returns a token, not {kind}")
+
+
+def _updates(updates: Any) -> Iterable[Publication]:
+    if not isinstance(updates, Iterable) or isinstance(updates, Mapping | bytes):
+        kind = type(updates).__name__
+        raise Refused(
+            "invalid_symbol",
+            f"Publish data of a symbol, or a list of updates, not {kind}",
+            final=True,
+        )
+    return updates
+
+
 def _whole(name: str, value: Any, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ValueError(f"{name}: a whole number from {least} to {most}, not {value!r}")
@@ -468,7 +503,7 @@ def _whole(name: str, value: Any, least: int, most: int) -> int:
 
 
 def _symbol(symbol: Any) -> str:
-    if not isinstance(symbol, str) or not symbol:
+    if not isinstance(symbol, str) or not symbol or not is_text(symbol):
         raise ValueError(f"symbol: text such as 'US.AAPL', not {symbol!r}")
     return symbol
 

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 logger = logging.getLogger("bookcast.client")
+
+
+def listen(listeners: list[Callable[..., object]], listener: Any) -> Callable[[], None]:
+    """Add a listener. Return what removes it; to call that again does nothing."""
+    # An own object, since a program may pass the same function twice.
+    entry = partial(listener)
+    listeners.append(entry)
+
+    def stop() -> None:
+        if entry in listeners:
+            listeners.remove(entry)
+
+    return stop
 
 
 def call_all(listeners: list[Callable[..., object]], *told: object) -> None:

@@ -27,6 +27,8 @@ class Newest:
         self.position: Position | None = None
         self.expected = True
         self._epochs: set[str] = set()
+        # The number before the newest, where a delta led from there: no update lies between.
+        self._before: int | None = None
         self._texts = LevelTexts()
 
     def receive(self, update: StateUpdate) -> Verdict:
@@ -41,16 +43,19 @@ class Newest:
             return "old"  # the whole book that comes has it
         if held is None or held.epoch != update.epoch:
             return "broken"
+        if self._before is not None and self._before < update.seq < held.seq:
+            # The number that is held isn't the server's: all that comes would pass for old.
+            self.position = self._before = None
+            return "broken"
         if update.seq <= held.seq:
             return "old"
-        if update.prev_seq != held.seq:
-            return "broken"
-        book = change_book(self.value, update.data)
+        book = change_book(self.value, update.data) if update.prev_seq == held.seq else None
         # After one that isn't proven only a whole book is taken, which begins them anew.
         self._texts.change(update.data)
         if book is None or self._texts.checksum(book) != update.checksum:
             return "broken"
         self.value = book
+        self._before = held.seq
         self.position = Position(update.epoch, update.seq)
         return "new"
 
@@ -74,6 +79,7 @@ class Newest:
             self._texts = LevelTexts()
             self._texts.change(value)
         self.value = value
+        self._before = None
         self.position = Position(epoch, seq)
         self.expected = False
         self._epochs.add(epoch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NotRequired, TypedDict
 
 import msgspec
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         TradesInput,
     )
 
+_FIELDS: Final = ("symbol", "channel", "data", "period", "idempotency_key")
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -109,16 +111,19 @@ def command_of(
         raise refused("unknown_channel", f"channel: {channel!r} isn't one of {words}")
     code = "invalid_book" if channel == "orderbook" else "invalid_data"
     try:
-        if isinstance(data, str | bytes):
-            value = msgspec.json.decode(data)
-            text = data.encode() if isinstance(data, str) else data
+        if isinstance(data, str | bytes | bytearray):
+            text = data.encode() if isinstance(data, str) else bytes(data)
+            value = msgspec.json.decode(text)
         else:
             value = plain(data, code)
             text = _encode(value)
+        _encode((symbol, period, idempotency_key))
     except InvalidInput as error:
         raise refused(error.code, error.message) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise refused("invalid_json", f"The data aren't JSON: {error}") from None
+    except UnicodeEncodeError as error:
+        raise refused(code, f"There is text that can't be written as UTF-8: {error}") from None
     except TypeError as error:
         raise refused(code, f"The data can't be written as JSON: {error}") from None
     if symbol is None and (symbol := _code_in(value)) is None:
@@ -130,6 +135,40 @@ def command_of(
         "data": msgspec.Raw(text),
         **{name: value for name, value in given.items() if value is not None},
     }
+
+
+def command_of_update(update: Publication) -> dict[str, Any]:
+    """Return the command that publishes one of many updates.
+
+    Raises:
+        Refused: as :func:`command_of`, and when it isn't such an update.
+    """
+    given: Any = update
+    problem = None
+    if not isinstance(given, Mapping):
+        problem = f"an update is a dict with a symbol and data, not {type(given).__name__}"
+    elif unknown := [str(name) for name in given if name not in _FIELDS]:
+        problem = f"an update has no {', '.join(unknown)}; it has {', '.join(_FIELDS)}"
+    elif "data" not in given:
+        problem = "an update has data"
+    if problem is not None:
+        raise Refused("invalid_message", problem, final=True)
+    return command_of(
+        given.get("symbol"),
+        given["data"],
+        given.get("channel", "orderbook"),
+        given.get("period"),
+        given.get("idempotency_key"),
+    )
+
+
+def is_text(text: str) -> bool:
+    """Return whether text can be sent: half a character, a lone surrogate, can't."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _code_in(value: Any) -> str | None:

@@ -85,7 +85,13 @@ class Queue(Generic[V]):
                 raise self.ending.with_traceback(None)
             waiting = asyncio.get_running_loop().create_future()
             self._waiting.append(waiting)
-            await waiting
+            try:
+                await waiting
+            except asyncio.CancelledError:
+                # A program may give up waiting again and again, all night.
+                if waiting in self._waiting:
+                    self._waiting.remove(waiting)
+                raise
         return self._take().with_gap()
 
     def _take(self) -> Item:

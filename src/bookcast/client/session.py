@@ -163,7 +163,7 @@ class Session:
         """Take a message of the server."""
         try:
             message = self._decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._unreadable(data, error)
             return
         try:
@@ -238,9 +238,12 @@ class Session:
             head = msgspec.json.decode(data, type=_Head)
             name = Name.of(head)
             topic = self.wire.topics.get(name)
-        except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, TypeError, RecursionError):
             return  # what isn't JSON isn't from a bookcast server
-        if topic is not None and (head.seq is not None or head.type == "subscription_confirmed"):
+        gap = _gap_for_another_reason(data) if head.type == "gap" else None
+        if gap is not None:
+            self._gap(gap)
+        elif topic is not None and (head.seq is not None or head.type == "subscription_confirmed"):
             topic.breaks("a message that can't be read")
 
     def _welcomed(self, welcome: v1.Welcome) -> None:
@@ -379,6 +382,15 @@ class Session:
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+
+
+def _gap_for_another_reason(data: bytes) -> v1.GapMessage | None:
+    """Read a gap whose reason isn't known to this release: its numbers count nonetheless."""
+    told = msgspec.json.decode(data)
+    try:
+        return msgspec.convert({**told, "reason": "unreadable"}, v1.GapMessage)
+    except msgspec.ValidationError:
+        return None
 
 
 _HANDLERS: Final[dict[type, Callable[[Session, Any], None]]] = {

@@ -12,7 +12,7 @@ import msgspec
 
 from bookcast.client.errors import BookcastClientError, Stopped
 from bookcast.client.gaps import Gap, join_gaps
-from bookcast.client.listeners import call_all
+from bookcast.client.listeners import call_all, listen
 from bookcast.client.queue import Item, Queue
 from bookcast.client.tape import Batch
 from bookcast.client.topic import SubscriptionState, Topic
@@ -111,8 +111,7 @@ class Subscription(Generic[V]):
 
     def on_state(self, listener: Callable[[SubscriptionState], object]) -> Callable[[], None]:
         """Call back with each new state. Return what ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        return listen(self._listeners, listener)
 
     async def next(self) -> V:
         """Return the next value: a newer state, or the next trades or candle in order.

@@ -193,7 +193,7 @@ def _refusal(error: InvalidStatus) -> Refused:
         problem.code if known else "not_connected",
         f"HTTP {response.status_code}: {problem.detail or problem.title or response.reason_phrase}",
         final=known is not None and not known.retry,
-        retry_after=_seconds(response.headers.get("Retry-After", "")),
+        retry_after=_seconds(next(iter(response.headers.get_all("Retry-After")), "")),
     )
 
 
@@ -203,5 +203,5 @@ def _seconds(retry_after: str) -> float | None:
         return float(retry_after)
     try:
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -147,6 +147,7 @@ class Wire:
                 topic.is_up = False
                 self._ask_anew(topic)
 
+        self._said += 1
         # There is no other answer, but the state.
         self._session.question(v1.Resync(**_named(topic.name)), lambda _answer: None, failed)
 
@@ -210,6 +211,7 @@ class Wire:
     def _unsubscribe(self, topic: Topic) -> None:
         """Unsubscribe from a topic. Its messages until the confirmation were on their way."""
         topic.asked = None
+        self._said += 1
         self._session.note("unsubscribing", topic.name)
         self._session.send(v1.Unsubscribe(**_named(topic.name)))
 
@@ -239,6 +241,8 @@ class Wire:
 
     def _update(self, topic: Topic) -> None:
         """Send the subscribe or unsubscribe that makes the view of a topic as wanted."""
+        if self.topics.get(topic.name) is not topic:
+            return  # it is forgotten, and the name may belong to a newer one by now
         wanted, asked = topic.wanted, topic.asked
         topic.stop_narrowing()
         if wanted is None:
@@ -246,7 +250,7 @@ class Wire:
             if self._is_up and asked is not None:
                 self._unsubscribe(topic)
             else:
-                self.topics.pop(topic.name, None)
+                del self.topics[topic.name]
         elif (
             not self._is_up
             or (topic.refusal is not None and topic.refusal.final)
