@@ -111,7 +111,7 @@ export class Bookcast {
   constructor(url?: string, options: BookcastOptions = {}, surroundings: Platform = platform) {
     const { clientId, getToken, WebSocket = ownWebSocket(), maxBuffered = 10_000, debug } = options;
     if (WebSocket === undefined) {
-      throw new TypeError('There is no WebSocket here: pass { WebSocket } of "ws"');
+      throw new TypeError('There is no WebSocket: pass { WebSocket } of "ws"');
     }
     this.#platform = surroundings;
     this.#maxBuffered = whole("maxBuffered", maxBuffered, 1, Infinity);
@@ -197,9 +197,8 @@ export class Bookcast {
         });
         return { epoch, seq };
       } catch (error) {
-        if (!(error instanceof BookcastError)) throw error;
-        const pause = pauseOf(error, 0);
-        const again = !error.final && key !== undefined && this.#platform.now() + pause < until;
+        const pause = pauseOf(error as BookcastError, 0);
+        const again = error instanceof BookcastError && !error.final && key !== undefined && this.#platform.now() + pause < until;
         if (!again) throw error;
         this.#session.note("publishing again", { channel, symbol });
         if (this.line.state !== "stopped") await new Promise<void>((resolve) => this.#platform.after(pause, resolve));

@@ -49,7 +49,7 @@ export class Subscription<V> implements AsyncIterable<V> {
   /** @internal Where it stands; of trades and candles everything up to here was delivered. */
   position: Position | undefined;
   /** @internal It gets nothing before the history that it asked for. */
-  lacksPast = false;
+  waits = false;
   /** @internal Takes what comes before the first loop, and between two of them. */
   idle: Queue<V> | undefined;
   /** @internal Why it was refused last, if nothing came since. */
@@ -165,7 +165,7 @@ export class Subscription<V> implements AsyncIterable<V> {
   /** @internal Takes trades or a candle. What it has already, it passes over. */
   take(batch: Batch): void {
     const { epoch, prev, seq, trades, candle } = batch;
-    if (this.lacksPast || (this.position?.epoch === epoch && seq <= this.position.seq)) return;
+    if (this.waits || (this.position?.epoch === epoch && seq <= this.position.seq)) return;
     this.position = batch;
     const value = (trades === undefined ? candle : { trades }) as V;
     this.#items.push({ value, weight: weightOf(batch), epoch, from: prev + 1, to: seq, gap: this.#gap });
@@ -177,7 +177,7 @@ export class Subscription<V> implements AsyncIterable<V> {
 
   /** @internal Something won't come. */
   miss(gap: Gap): void {
-    if (this.lacksPast) return;
+    if (this.waits) return;
     this.#gap = joinGaps(this.#gap, gap);
     this.#events.emit("gap", gap, this);
   }
@@ -196,9 +196,11 @@ export class Subscription<V> implements AsyncIterable<V> {
   }
 
   /** @internal It is accepted, perhaps after a refusal, and so much history has been asked for. */
-  accept(history: number): void {
+  accept(history: number, { position }: { position: Position | undefined }): void {
     this.error = undefined;
-    if (this.view.history <= history) this.lacksPast = false;
+    if (this.view.history > history || !this.#isLossless) return;
+    this.waits = false;
+    this.position ??= position; // what came before is for those who ask for more history
   }
 
   /** @internal Tells a change of the state, where there is one. */

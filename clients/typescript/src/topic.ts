@@ -101,10 +101,10 @@ export class Topic implements Source {
     const { history } = subscription.view;
     if (data instanceof Tape) {
       data.keep = Math.max(data.keep, history);
-      subscription.lacksPast = history > this.history && this.asked !== undefined;
+      subscription.waits = history > this.history && this.asked !== undefined;
       const past = data.past(history);
       const [first] = past;
-      if (!subscription.lacksPast) subscription.position = first ? { ...first, seq: first.prev } : data.position;
+      if (!subscription.waits) subscription.position = first ? { ...first, seq: first.prev } : data.position;
       for (const batch of past) subscription.take(batch);
     } else this.#showTo(subscription);
     if (this.refusal !== undefined) subscription.refuse(this.refusal);
@@ -179,7 +179,6 @@ export class Topic implements Source {
     this.isUp = true;
     this.#isKnown = begins !== undefined;
     this.refusal = undefined;
-    for (const subscription of this.subscriptions) subscription.accept(this.history);
     if (data instanceof Tape) {
       this.#mended();
       if (data.place(begins, recovered, history > 0) === "broken") this.breaks("the confirmation");
@@ -191,6 +190,7 @@ export class Topic implements Source {
       if (data.expected) this.#askIn(FIRST_PAUSE);
       else this.#mended();
     }
+    for (const subscription of this.subscriptions) subscription.accept(this.history, data);
     this.tellState();
   }
 

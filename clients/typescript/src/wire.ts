@@ -228,7 +228,6 @@ export class Wire {
         // Answers come in order: one to an earlier question that is late doesn't count.
         if (topic.wanted === undefined || turn < topic.turn) return;
         topic.turn = turn;
-        this.session.note(`confirmed at ${told.seq}`, name);
         topic.confirm(positionOf(told), since && (told.recovered ?? false), { ...view, history });
         this.ask(topic); // more may be wanted than when it was asked
       },

@@ -152,6 +152,21 @@ describe("a loop", () => {
   });
 });
 
+describe("history", () => {
+  it.each([[[0, 2, 5]], [[5, 0, 2]], [[2, 5, 0]], [[0, 5, 2]]])("goes to who asked for it, in any order: %j", async (counts) => {
+    const { client, server, pass } = world();
+    for (let price = 1; price <= 8; price++) server.trade("A", { price, size: 1 });
+    const seen: { items: { trades: readonly { price: number }[] }[] }[] = [];
+    for (const history of counts) {
+      seen.push(collect(client.trades("A", { history })));
+      await pass();
+    }
+    server.trade("A", { price: 9, size: 1 });
+    await pass();
+    expect(seen.map(({ items }) => prices(items))).toEqual(counts.map((count) => [4, 5, 6, 7, 8, 9].slice(5 - count)));
+  });
+});
+
 describe("a closed client", () => {
   it("asks for no token again, though the last call of getToken fails later", async () => {
     let fail: (error: Error) => void = () => undefined;
