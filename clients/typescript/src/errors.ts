@@ -38,7 +38,8 @@ export function pauseOf({ retryAfterMs }: BookcastError, otherwise = 1_000): num
 /** The error that the server's message tells of. */
 export function errorOf({ code, message, channel, symbol, ...told }: ErrorMessage): BookcastError {
   return new BookcastError(code, message, {
-    final: !mayRetry(code),
+    // Codes of a newer server are unknown here: one that names a time may be tried again.
+    final: !mayRetry(code) && !told.retry_after_ms,
     retryAfterMs: told.retry_after_ms,
     didYouMean: told.did_you_mean,
     channel,

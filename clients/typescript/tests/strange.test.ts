@@ -248,6 +248,17 @@ describe("a server", () => {
     expect([book.state, sent("subscribe").length]).toEqual(["pending", 1]);
   });
 
+  it("may refuse for a reason that nobody knows yet: for good, or for as long as it says", async () => {
+    const { client, pass } = refusing(({ action, symbol }) =>
+      action === "subscribe" && left-- > 0 ? { code: "maintenance", message: "?", ...(symbol === "A" && { retry_after_ms: 500 }) } : undefined,
+    );
+    let left = 2;
+    const [later, never] = [client.orderBook("A"), client.orderBook("B")];
+    await pass(10_000);
+    expect([later.state, never.state]).toEqual(["pending", "refused"]);
+    await expect(never.ready).rejects.toMatchObject({ code: "maintenance", final: true });
+  });
+
   it("may refuse for now what is closed and opened again meanwhile", async () => {
     let left = 1;
     const { client, server, pass } = refusing(({ action }) =>
