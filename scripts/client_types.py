@@ -222,12 +222,12 @@ def close_codes() -> str:
         for code, reason in CLOSE_REASONS.items()
     )
     final = [int(code) for code, reason in CLOSE_REASONS.items() if not reason.reconnect]
-    others = ", ".join(str(code) for code in final if code not in FINAL_CODES)
+    others = "".join(f"code === {code} || " for code in final if code not in FINAL_CODES)
     return f"""{_MADE}
 {codes}
 /** Whether a client should not reconnect after this close code. */
 export function isFinal(code: number): boolean {{
-  return [{others}].includes(code) || (code >= {FINAL_CODES.start} && code < {FINAL_CODES.stop});
+  return {others}(code >= {FINAL_CODES.start} && code < {FINAL_CODES.stop});
 }}
 """
 

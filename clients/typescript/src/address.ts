@@ -24,5 +24,5 @@ export function socketAddress(url: string | undefined, clientId: string | undefi
 
 /** A name that nobody else has. */
 export function randomId(): string {
-  return `js-${[0, 0].map(() => Math.random().toString(36).slice(2)).join("")}`;
+  return `js-${Math.random()}`;
 }

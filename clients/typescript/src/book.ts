@@ -8,13 +8,11 @@ export interface Book {
   readonly asks: readonly BookLevel[];
 }
 
-const CHECKSUM_LEVELS = 10;
-
 /** The CRC-32 of the best ten levels of both sides, as the server computes it. */
 export function checksum(book: Book): number {
   let crc = ~0;
   for (const side of [book.bids, book.asks]) {
-    for (const [price, size] of side.slice(0, CHECKSUM_LEVELS)) {
+    for (const [price, size] of side.slice(0, 10)) {
       const text = `${price}:${size};`;
       for (let i = 0; i < text.length; i++) {
         crc ^= text.charCodeAt(i);

@@ -2,7 +2,7 @@
 
 import { randomId, socketAddress } from "./address.js";
 import type { Book } from "./book.js";
-import { BookcastError } from "./errors.js";
+import { BookcastError, pauseOf } from "./errors.js";
 import type { LineStatus } from "./line.js";
 import type {
   Brokers,
@@ -31,6 +31,8 @@ export interface DebugEvent {
   readonly text: string;
   readonly channel?: Channel | undefined;
   readonly symbol?: string | undefined;
+  readonly period?: Period | undefined;
+  readonly variant?: Variant | undefined;
 }
 
 export interface BookcastOptions {
@@ -109,7 +111,7 @@ export class Bookcast {
   constructor(url?: string, options: BookcastOptions = {}, surroundings: Platform = platform) {
     const { clientId, getToken, WebSocket = ownWebSocket(), maxBuffered = 10_000, debug } = options;
     if (WebSocket === undefined) {
-      throw new TypeError('There is no WebSocket here: pass { WebSocket } of "ws"');
+      throw new TypeError('There is no WebSocket: pass { WebSocket } of "ws"');
     }
     this.#platform = surroundings;
     this.#maxBuffered = whole("maxBuffered", maxBuffered, 1, Infinity);
@@ -123,7 +125,7 @@ export class Bookcast {
     });
     if (debug !== undefined) {
       this.#session.events.on("note", (text, about) => {
-        debug({ at: surroundings.now(), text, channel: about?.channel, symbol: about?.symbol });
+        debug({ at: surroundings.now(), text, ...about });
       });
     }
     this.#session.line.start();
@@ -135,16 +137,16 @@ export class Bookcast {
   }
 
   /** An order book, kept from deltas that are proven. */
-  orderBook(symbol: string, options: BookOptions = {}): Subscription<Book> {
+  orderBook(symbol: string, options?: BookOptions): Subscription<Book> {
     return this.#subscribe("orderbook", symbol, options);
   }
 
-  quote(symbol: string, options: PaceOptions = {}): Subscription<Quote> {
+  quote(symbol: string, options?: PaceOptions): Subscription<Quote> {
     return this.#subscribe("quote", symbol, options);
   }
 
   /** Every trade, in order; what is missing is told as a gap. */
-  trades(symbol: string, options: EventOptions = {}): Subscription<Trades> {
+  trades(symbol: string, options?: EventOptions): Subscription<Trades> {
     return this.#subscribe("trades", symbol, options);
   }
 
@@ -153,18 +155,18 @@ export class Bookcast {
     return this.#subscribe("candles", symbol, options);
   }
 
-  brokers(symbol: string, options: PaceOptions = {}): Subscription<Brokers> {
+  brokers(symbol: string, options?: PaceOptions): Subscription<Brokers> {
     return this.#subscribe("brokers", symbol, options);
   }
 
   /** The newest minute of the day's line. */
-  timeframe(symbol: string, options: PaceOptions = {}): Subscription<TimePoint> {
+  timeframe(symbol: string, options?: PaceOptions): Subscription<TimePoint> {
     return this.#subscribe("timeframe", symbol, options);
   }
 
   /** All subscriptions that aren't closed. */
   subscriptions(): Subscription<unknown>[] {
-    return [...this.#session.wire.topics.values()].flatMap((topic) => [...topic.subscriptions]);
+    return [...this.#session.wire.topics.values()].flatMap((topic) => topic.subscriptions);
   }
 
   on<Name extends keyof ClientEvents>(name: Name, listener: (...given: ClientEvents[Name]) => void): () => void {
@@ -180,11 +182,10 @@ export class Bookcast {
     data: Publication[C],
     options: PublishOptions & { channel?: C | undefined } = {},
   ): Promise<Position> {
-    const { channel = "orderbook", period, waitMs = 0 } = options;
-    const key = options.idempotencyKey ?? (waitMs > 0 ? randomId() : undefined);
+    const { channel = "orderbook", period, waitMs = 0, idempotencyKey: key = waitMs > 0 ? randomId() : undefined } = options;
     const until = this.#platform.now() + waitMs;
     for (;;) {
-      await this.#whenOpen(until);
+      while (!this.#session.line.isOpen) await this.#change(until);
       try {
         const { epoch, seq } = await this.#session.ask<PublishedMessage>({
           action: "publish",
@@ -197,11 +198,10 @@ export class Bookcast {
         return { epoch, seq };
       } catch (error) {
         if (!(error instanceof BookcastError)) throw error;
-        const pause = error.retryAfterMs ?? 0;
-        const again = !error.final && key !== undefined && this.#platform.now() + pause < until;
-        if (!again) throw error;
+        const pause = pauseOf(error, 0);
+        if (error.final || key === undefined || this.#platform.now() + pause >= until) throw error;
         this.#session.note(`publishing again: ${error.message}`, { channel, symbol });
-        if (pause > 0) await new Promise<void>((resolve) => this.#platform.after(pause, resolve));
+        if (this.line.state !== "stopped") await new Promise<void>((resolve) => this.#platform.after(pause, resolve));
       }
     }
   }
@@ -209,7 +209,7 @@ export class Bookcast {
   /** Why updates of a subscription do or don't arrive. */
   async why(subscription: Subscription<unknown>): Promise<Why> {
     const { state, reason, source } = subscription;
-    await this.#whenOpen(0);
+    while (!this.#session.line.isOpen) await this.#change(0);
     const answer = await this.#session.ask<WhyMessage>({ action: "why", ...source.name });
     return { ...answer, client: { state, reason, line: this.line, wire: source.asked } };
   }
@@ -223,13 +223,13 @@ export class Bookcast {
   #subscribe<V>(
     channel: Channel,
     symbol: string,
-    options: BookOptions & EventOptions & { period?: Period | undefined },
+    options: BookOptions & EventOptions & { period?: Period | undefined } = {},
   ): Subscription<V> {
-    const { depth = null, mode = "delta", intervalMs = 0, history = 0, period, variant } = options;
+    const { depth = null, mode, intervalMs = 0, history = 0, period, variant } = options;
     // What one subscription asks for wrongly must not be asked for the others of its topic.
     const view: View = {
       depth: depth === null ? null : whole("depth", depth, 1, 1_000),
-      mode: channel === "orderbook" ? mode : "full",
+      mode: channel === "orderbook" && mode !== "full" ? "delta" : "full",
       intervalMs: whole("intervalMs", intervalMs, 0, 60_000),
       history: whole("history", history, 0, 10_000),
     };
@@ -240,26 +240,24 @@ export class Bookcast {
     return subscription;
   }
 
-  /** Waits until then for an open line. */
-  async #whenOpen(until: number): Promise<void> {
-    while (!this.#session.line.isOpen) {
-      const { state, reason = state } = this.line;
-      if (state === "stopped") throw this.#session.ending;
-      const left = until - this.#platform.now();
-      if (left <= 0) throw new BookcastError("not_connected", `there is no connection: ${reason}`);
-      await new Promise<void>((resolve) => {
-        const cancel = this.#platform.after(left, resolve);
-        const off = this.on("line", () => {
-          off();
-          cancel();
-          resolve();
-        });
+  /** Waits until then for a change of a line that isn't open. */
+  async #change(until: number): Promise<void> {
+    const { state, reason = state } = this.line;
+    if (state === "stopped") throw this.#session.ending;
+    const left = until - this.#platform.now();
+    if (!(left > 0)) throw new BookcastError("not_connected", `no connection: ${reason}`);
+    await new Promise<void>((resolve) => {
+      const cancel = this.#platform.after(left, resolve);
+      const off = this.on("line", () => {
+        off();
+        cancel();
+        resolve();
       });
-    }
+    });
   }
 }
 
 function whole(name: string, value: number, least: number, most: number): number {
-  if (value >= least && value <= most && value % 1 === 0) return value;
+  if (value >= least && value <= most && Math.floor(value) === value) return value;
   throw new TypeError(`${name}: a whole number from ${least} to ${most}, not ${value}`);
 }

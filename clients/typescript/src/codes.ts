@@ -25,7 +25,7 @@ export const REFUSED = 4503;
 
 /** Whether a client should not reconnect after this close code. */
 export function isFinal(code: number): boolean {
-  return [1008].includes(code) || (code >= 4500 && code < 5000);
+  return code === 1008 || (code >= 4500 && code < 5000);
 }
 
 /** Error codes. A newer server may send others. */

@@ -15,9 +15,11 @@ export class Emitter<Events extends { [Name in keyof Events]: unknown[] }> {
 
   /** Calls the listeners. What one of them throws stops neither the others nor the client. */
   emit<Name extends keyof Events>(name: Name, ...given: Events[Name]): void {
-    for (const listener of this.#listeners.get(name) ?? []) {
+    const listeners = this.#listeners.get(name) ?? new Set();
+    // A listener that is added meanwhile waits for the next event, one that is removed isn't called.
+    for (const listener of [...listeners]) {
       try {
-        listener(...given);
+        if (listeners.has(listener)) listener(...given);
       } catch (error) {
         setTimeout(() => {
           throw error; // it is reported as any error of a page or program is

@@ -26,10 +26,20 @@ export class BookcastError extends Error {
   }
 }
 
+const SHORTEST_PAUSE = 100;
+/** What a server may ask to wait at most. */
+export const LONGEST_PAUSE = 3_600_000;
+
+/** How long to wait before trying again: as long as the server asks for, within reason, or else a time of one's own. */
+export function pauseOf({ retryAfterMs }: BookcastError, otherwise = 1_000): number {
+  return Math.min(Math.max(Number(retryAfterMs) || otherwise, SHORTEST_PAUSE), LONGEST_PAUSE);
+}
+
 /** The error that the server's message tells of. */
 export function errorOf({ code, message, channel, symbol, ...told }: ErrorMessage): BookcastError {
   return new BookcastError(code, message, {
-    final: !mayRetry(code),
+    // Codes of a newer server are unknown here: one that names a time may be tried again.
+    final: !mayRetry(code) && !told.retry_after_ms,
     retryAfterMs: told.retry_after_ms,
     didYouMean: told.did_you_mean,
     channel,

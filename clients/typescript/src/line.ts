@@ -3,9 +3,9 @@
  * and knows which close codes are final. What the messages mean is its protocol's business.
  */
 
-import { backoff } from "./backoff.js";
+import { backoff, FIRST_DELAY } from "./backoff.js";
 import { isFinal, TOKEN_EXPIRED } from "./codes.js";
-import type { BookcastError } from "./errors.js";
+import { LONGEST_PAUSE, type BookcastError } from "./errors.js";
 import type { Platform, Socket, SocketConstructor } from "./platform.js";
 import { Tokens, type GetToken } from "./token.js";
 
@@ -55,23 +55,18 @@ export interface LineOptions {
 const GIVEN_UP = 4000;
 const ASLEEP = 4001;
 
-const FIRST_DELAY = 500;
-const LONGEST_DELAY = 20_000;
 /** A connection that lived this long was a good one: the backoff starts afresh. */
 const GOOD_AFTER = 10_000;
 /** So long a connection may take until it is of use. */
 const CONNECT_WITHIN = 8_000;
 /** So long after a ping a peer may be silent. */
 const ANSWER_WITHIN = 5_000;
-/** A pong is due within this, however much else arrives: else nothing reaches the peer. */
-const PONG_WITHIN = 60_000;
+/** A ping is due after this, and its pong within the same, however much else arrives: else nothing reaches the peer. */
 const PING_EVERY = 60_000;
 /** After so long a silence the peer is pinged, unless it promised heartbeats. */
 const QUIET = 15_000;
 /** A timer that is late by more than this has slept. */
 const LATE = 3_000;
-/** What a server may ask to wait at most. */
-const LONGEST_WAIT = 3_600_000;
 
 export class Line {
   status: LineStatus = { state: "connecting" };
@@ -118,27 +113,29 @@ export class Line {
       if (event === "sleep") {
         this.#drop(ASLEEP);
         this.#change({ state: "waiting", reason: "asleep" });
-      } else if (state === "open") this.check();
-      else if (state === "waiting") this.#connectIn(this.#notBefore - this.#platform.now());
+      } else if (state === "open") {
+        // Who is asked already isn't asked again, however often the page wakes.
+        if (!this.#timers.has("answer")) this.check();
+      } else if (state === "waiting") this.#connectIn(this.#notBefore - this.#platform.now());
     });
     this.#connect();
   }
 
   /** Closes with code 1000, which ends the session. */
   stop(): void {
-    this.#end({ state: "stopped", reason: "closed", final: true });
+    this.#end("closed");
   }
 
   /** Ends for good, since coming back is of no use. */
   fail(code: number, reason: string): void {
-    this.#end({ state: "stopped", code, reason, final: true }, GIVEN_UP);
+    this.#end(reason, code, GIVEN_UP);
   }
 
   /** Drops this connection and reconnects. */
   giveUp(reason: string, code?: number): void {
     const first = this.#attempts === 0;
     this.#drop(GIVEN_UP);
-    const delay = backoff(this.#attempts++, FIRST_DELAY, LONGEST_DELAY, this.#platform);
+    const delay = backoff(this.#attempts++, this.#platform);
     const held = this.#notBefore - this.#platform.now();
     // A server that goes away gave each client its own moment.
     const pause = held > 0 ? held + Math.min(delay, FIRST_DELAY) : this.#leaving && first ? 0 : delay;
@@ -162,8 +159,9 @@ export class Line {
 
   /** Sends a message, if there is a connection to send it over. */
   send(message: object): void {
+    const text = JSON.stringify(message);
     try {
-      this.#socket?.send(JSON.stringify(message));
+      this.#socket?.send(text);
     } catch {
       // it isn't open yet, or not any more: its closing is told soon
     }
@@ -176,7 +174,8 @@ export class Line {
 
   /** The server asks to be left alone for so long, if the connection ends now. */
   holdOff(milliseconds: unknown): void {
-    if (Number(milliseconds) > 0) this.#notBefore = this.#platform.now() + Math.min(Number(milliseconds), LONGEST_WAIT);
+    const pause = Math.min(Number(milliseconds), LONGEST_PAUSE);
+    if (pause > 0) this.#notBefore = this.#platform.now() + pause;
   }
 
   /** The server ends: come back in so long, which it chose for this client alone. */
@@ -202,7 +201,7 @@ export class Line {
     const wait = (): void => {
       this.#isSilent = true;
       this.#timer("answer", ANSWER_WITHIN, () => {
-        if (this.#isSilent || this.#platform.now() - asked > PONG_WITHIN) this.giveUp("no pong");
+        if (this.#isSilent || this.#platform.now() - asked > PING_EVERY) this.giveUp("no pong");
         else wait();
       });
     };
@@ -256,7 +255,7 @@ export class Line {
     }
     this.#socket = socket;
     this.#timer("connect", CONNECT_WITHIN, () => {
-      this.giveUp("too slow to connect");
+      this.giveUp("too slow");
     });
     socket.onopen = () => {
       this.#protocol.opened();
@@ -272,8 +271,8 @@ export class Line {
       else this.giveUp(why, code);
     };
     readRefusal(socket, (status, retryAfter = "") => {
-      const seconds = /^\d+$/.test(retryAfter);
-      this.holdOff(seconds ? Number(retryAfter) * 1_000 : Date.parse(retryAfter) - this.#platform.now());
+      const seconds = Number(retryAfter);
+      this.holdOff(seconds >= 0 ? seconds * 1_000 : Date.parse(retryAfter) - this.#platform.now());
       this.giveUp(`HTTP ${status}`);
     });
   }
@@ -288,7 +287,6 @@ export class Line {
       // what isn't JSON isn't from a bookcast server
     }
     if (Object(message) === message) this.#protocol.received(message as Record<string, unknown>);
-    else this.#note("not a message");
   }
 
   #wait(delay: number, reason: string, code?: number): void {
@@ -326,12 +324,12 @@ export class Line {
     this.#protocol.lost();
   }
 
-  #end(status: LineStatus, closeWith?: number): void {
+  #end(reason: string, code?: number, closeWith?: number): void {
     if (this.status.state === "stopped") return;
     this.#drop(closeWith);
     this.#unwatch?.();
     this.tokens?.stop();
-    this.#change(status);
+    this.#change({ state: "stopped", code, reason, final: true });
   }
 
   #change(status: LineStatus): void {

@@ -26,11 +26,14 @@ export interface Platform {
   watchPage(callback: (event: PageEvent) => void): () => void;
 }
 
+/** A timer that is longer fires at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
 export const platform: Platform = {
   // Asked for each time: fake timers of a user's tests put another Date in place.
   now: () => Date.now(),
   after(milliseconds, callback) {
-    const timer = setTimeout(callback, milliseconds);
+    const timer = setTimeout(callback, Math.min(milliseconds, LONGEST_TIMER));
     return () => {
       clearTimeout(timer);
     };

@@ -18,7 +18,6 @@ export interface Gap {
 /** One gap for two that follow each other. */
 export function joinGaps(first: Gap | undefined, second: Gap | undefined): Gap | undefined {
   if (first === undefined || second === undefined) return first ?? second;
-  const { epoch } = second;
-  if (first.epoch !== epoch) return { epoch, from: null, to: null, reason: first.reason };
-  return { epoch, from: first.from, to: second.to, reason: first.reason };
+  const { epoch, from, reason } = first;
+  return { ...second, reason, ...(epoch === second.epoch ? { from } : { from: null, to: null }) };
 }

@@ -18,13 +18,14 @@ export function valueOf<T>({ value, gap }: Item<T>): T {
 }
 
 export class Queue<T> {
-  /** The loop ends: with an error once it has taken what waits, without one at once. */
-  ending: { error: Error | undefined } | undefined;
+  /** The loop ends: with an error once it has taken what waits, without one (null) at once. */
+  ending: Error | null | undefined;
   readonly #items: Item<T>[] = [];
   #weight = 0;
   /** What was dropped before the oldest item. */
   #gap: Gap | undefined;
-  #wake: (() => void) | undefined;
+  /** Ends the waiting for a change. */
+  wake: (() => void) | undefined;
 
   /** Past `max` trades or final candles the oldest go; `gapped` is told of the first of them. */
   constructor(
@@ -42,13 +43,13 @@ export class Queue<T> {
       if (gap?.reason !== "consumer") this.gapped(lost);
       this.#gap = joinGaps(gap && { ...gap, reason: "consumer" }, lost);
     }
-    this.#wake?.();
+    this.wake?.();
   }
 
   end(error?: Error): void {
-    this.ending = { error };
+    this.ending = error ?? null;
     if (error === undefined) this.#items.length = 0;
-    this.#wake?.();
+    this.wake?.();
   }
 
   /** The oldest item, and what is missing before it. */
@@ -64,7 +65,7 @@ export class Queue<T> {
   /** Fulfilled when there is something to take, or the end. */
   change(): Promise<void> {
     return new Promise((wake) => {
-      this.#wake = wake;
+      this.wake = wake;
     });
   }
 }

@@ -2,7 +2,7 @@
 
 import { mayRetry, REFUSED } from "./codes.js";
 import { Emitter } from "./emitter.js";
-import { BookcastError, errorOf } from "./errors.js";
+import { BookcastError, errorOf, pauseOf } from "./errors.js";
 import { Line, type LineOptions, type LineStatus, type Protocol } from "./line.js";
 import type { Authenticated, ErrorMessage, Message, Resumed, Welcome } from "./messages.js";
 import type { Update } from "./newest.js";
@@ -24,12 +24,9 @@ interface Question {
   readonly cancel: () => void;
 }
 
-/** After so many heartbeats' time of silence the server is pinged. */
-const MISSED = 1.5;
 const ANSWER_WITHIN = 10_000;
 /** A session that can't be resumed for so long is given up. */
 const RESUME_WITHIN = 60_000;
-const RENEW_AGAIN_IN = 5_000;
 
 export class Session implements Protocol {
   readonly ping = { action: "ping" };
@@ -37,7 +34,7 @@ export class Session implements Protocol {
   readonly line: Line;
   readonly wire: Wire;
   readonly platform: Platform;
-  clockOffset = 0;
+  offset = 0;
   readonly #questions = new Map<unknown, Question>();
   #id = 0;
   #quietMs: number | undefined;
@@ -60,11 +57,11 @@ export class Session implements Protocol {
   /** Asks something that has one answer. */
   question(command: object, answered: Question["answered"], failed: Question["failed"]): void {
     const id = ++this.#id;
+    this.line.send({ ...command, id });
     const cancel = this.platform.after(ANSWER_WITHIN, () => {
       this.#takeQuestion({ id })?.failed(noAnswer(), false);
     });
     this.#questions.set(id, { answered, failed, cancel });
-    this.line.send({ ...command, id });
   }
 
   // For the client
@@ -80,8 +77,8 @@ export class Session implements Protocol {
   get ending(): BookcastError {
     const { code = "closed", reason = "" } = this.line.status;
     // The error that came before the close says more than its code.
-    const told = code === REFUSED && this.#refusal?.final === true ? this.#refusal : undefined;
-    return told ?? new BookcastError(code, reason, { final: true });
+    if (code === REFUSED && this.#refusal?.final === true) return this.#refusal;
+    return new BookcastError(code, reason, { final: true });
   }
 
   // For the line
@@ -111,8 +108,8 @@ export class Session implements Protocol {
     this.events.emit("line", status);
     if (status.state === "stopped" && status.code !== undefined) {
       this.failed(this.ending);
-      for (const topic of this.wire.topics.values()) topic.refuse(this.ending);
-    } else this.wire.stateMayHaveChanged();
+      for (const topic of [...this.wire.topics.values()]) topic.refuse(this.ending);
+    } else this.wire.tellState();
   }
 
   renewed(token: string): void {
@@ -152,7 +149,7 @@ export class Session implements Protocol {
         break;
       case "subscription_confirmed":
         // What nobody asked for narrows a view to another token's rights.
-        if (message.id === undefined) this.wire.find(message)?.breaks("a narrower view");
+        if (message.id === undefined) this.wire.find(message)?.breaks("a new view");
         else this.#takeQuestion(message)?.answered(message as never);
         break;
       case "unsubscription_confirmed":
@@ -178,24 +175,26 @@ export class Session implements Protocol {
         this.#readClock(message.server_time);
         break;
       case "heartbeat":
-        this.#readClock(message.server_time, this.clockOffset);
+        this.#readClock(message.server_time, this.offset);
         break;
       default:
-        if ("data" in message) this.#data(message);
-        else this.#takeQuestion(message)?.answered(message as never);
+        // A newer server may send types that are unknown here.
+        if (/(_update|_delta|^trade)$/.test(message.type)) this.#data(message as Update & Name);
+        else this.#takeQuestion(message as { id?: unknown })?.answered(message as never);
     }
   }
 
   #data(message: Update & Name): void {
     const topic = this.wire.find(message);
     if (typeof message.epoch === "string" && Number.isInteger(message.seq)) topic?.receive(message);
-    else topic?.breaks("a message without a position");
+    else topic?.breaks("no position");
   }
 
   #welcomed(welcome: Welcome): void {
     if (this.line.isOpen) return;
     this.#readClock(welcome.server_time);
-    if (welcome.heartbeat_ms > 0) this.#quietMs = welcome.heartbeat_ms * MISSED;
+    // After one and a half heartbeats' time of silence the server is pinged.
+    if (welcome.heartbeat_ms > 0) this.#quietMs = welcome.heartbeat_ms * 1.5;
     this.#next = welcome.session;
     if (welcome.authenticate_within_ms === undefined) this.#admitted();
     else if (this.line.token !== undefined) this.renewed(this.line.token);
@@ -208,7 +207,7 @@ export class Session implements Protocol {
   /** The server serves this client: it goes on with its session, if there was one. */
   #admitted(): void {
     this.line.up(this.#quietMs);
-    this.#resume();
+    if (this.line.isOpen) this.#resume(); // who was told may have stopped it
   }
 
   #resume(): void {
@@ -221,13 +220,14 @@ export class Session implements Protocol {
           this.wire.resumed(resumed);
           this.#begin();
         },
-        ({ code, message, retryAfterMs = 1_000 }, isGone) => {
+        (error, isGone) => {
           if (isGone) return;
+          const { code, message } = error;
           this.note(message);
           if (code === "no_answer") this.line.giveUp(message);
           else if (!mayRetry(code as string) || this.platform.now() - this.#lostAt > RESUME_WITHIN) this.#begin();
           else {
-            this.#cancel = this.platform.after(retryAfterMs, () => {
+            this.#cancel = this.platform.after(pauseOf(error), () => {
               this.#resume();
             });
           }
@@ -244,7 +244,7 @@ export class Session implements Protocol {
 
   /** Compares the clocks. A message that travelled longer makes the server's look slower. */
   #readClock(serverTime: number, least = -Infinity): void {
-    this.clockOffset = Math.max(least, serverTime - this.platform.now()) || 0;
+    this.offset = Math.max(least, serverTime - this.platform.now()) || 0;
   }
 
   #erred(told: ErrorMessage): void {
@@ -265,7 +265,7 @@ export class Session implements Protocol {
     this.line.holdOff(error.retryAfterMs);
     if (!this.line.isOpen) return; // the server closes it, and the code tells whether to come back
     this.line.tokens?.drop();
-    this.#cancel = this.platform.after(error.retryAfterMs ?? RENEW_AGAIN_IN, () => {
+    this.#cancel = this.platform.after(pauseOf(error, 5_000), () => {
       this.line.renew();
     });
   }
@@ -279,5 +279,5 @@ export class Session implements Protocol {
 }
 
 function noAnswer(): BookcastError {
-  return new BookcastError("no_answer", "no answer came");
+  return new BookcastError("no_answer", "no answer");
 }

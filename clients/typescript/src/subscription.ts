@@ -29,7 +29,7 @@ export interface Source {
   /** When its newest update came, in milliseconds since 1970 of this side's clock. */
   readonly updatedAt: number | undefined;
   /** Over the wire it comes as slowly as a subscription wants it. */
-  isAsSlowAs(intervalMs: number): boolean;
+  isSlow(intervalMs: number): boolean;
   stateOf(subscription: Subscription<unknown>): [state: SubscriptionState, reason: string | undefined];
   leave(subscription: Subscription<unknown>): void;
 }
@@ -49,7 +49,7 @@ export class Subscription<V> implements AsyncIterable<V> {
   /** @internal Where it stands; of trades and candles everything up to here was delivered. */
   position: Position | undefined;
   /** @internal It gets nothing before the history that it asked for. */
-  waitsForHistory = false;
+  waits = false;
   /** @internal Takes what comes before the first loop, and between two of them. */
   idle: Queue<V> | undefined;
   /** @internal Why it was refused last, if nothing came since. */
@@ -82,12 +82,12 @@ export class Subscription<V> implements AsyncIterable<V> {
     this.#maxBuffered = maxBuffered;
     this.ready = new Promise((resolve, reject) => {
       this.#settle = (error) => {
-        if (error === undefined) resolve(this);
-        else reject(error);
+        if (error) reject(error);
+        else resolve(this);
       };
     });
     this.ready.catch(() => undefined); // who doesn't await it isn't told twice
-    if (this.#isLossless) this.idle = this.#queue();
+    this.#keep();
   }
 
   get state(): SubscriptionState {
@@ -134,8 +134,10 @@ export class Subscription<V> implements AsyncIterable<V> {
     const queue = this.idle ?? this.#queue();
     this.idle = undefined;
     if (!this.#isLossless && this.#last !== undefined) queue.push(this.#last);
-    if (this.#isClosed || this.error !== undefined) queue.end(this.error);
-    else this.#queues.add(queue);
+    if (this.#isClosed || this.error !== undefined) {
+      this.#keep();
+      queue.end(this.error);
+    } else this.#queues.add(queue);
     return this.#loop(queue);
   }
 
@@ -163,7 +165,7 @@ export class Subscription<V> implements AsyncIterable<V> {
   /** @internal Takes trades or a candle. What it has already, it passes over. */
   take(batch: Batch): void {
     const { epoch, prev, seq, trades, candle } = batch;
-    if (this.waitsForHistory || (this.position?.epoch === epoch && seq <= this.position.seq)) return;
+    if (this.waits || (this.position?.epoch === epoch && seq <= this.position.seq)) return;
     this.position = batch;
     const value = (trades === undefined ? candle : { trades }) as V;
     this.#items.push({ value, weight: weightOf(batch), epoch, from: prev + 1, to: seq, gap: this.#gap });
@@ -175,31 +177,34 @@ export class Subscription<V> implements AsyncIterable<V> {
 
   /** @internal Something won't come. */
   miss(gap: Gap): void {
-    if (this.waitsForHistory) return;
+    if (this.waits) return;
     this.#gap = joinGaps(this.#gap, gap);
     this.#events.emit("gap", gap, this);
   }
 
   /** @internal The server or the line refuses it. */
   refuse(error: BookcastError): void {
+    if (this.#held !== undefined) this.#showHeld();
     if (this.#isClosed) return;
     this.error = error;
     this.#settle(error);
-    const queues = [...this.#queues];
+    for (const queue of this.#queues) queue.end(error);
     this.#queues.clear();
-    for (const queue of queues) queue.end(error);
+    this.#keep();
     this.#events.emit("error", error, this);
-    this.stateMayHaveChanged();
+    this.tellState();
   }
 
   /** @internal It is accepted, perhaps after a refusal, and so much history has been asked for. */
-  accept(history: number): void {
+  accept(history: number, { position }: { position: Position | undefined }): void {
     this.error = undefined;
-    if (this.view.history <= history) this.waitsForHistory = false;
+    if (this.view.history > history || !this.#isLossless) return;
+    this.waits = false;
+    this.position ??= position; // what came before is for those who ask for more history
   }
 
   /** @internal Tells a change of the state, where there is one. */
-  stateMayHaveChanged(): void {
+  tellState(): void {
     if (this.#isClosed) return;
     const now = this.source.stateOf(this);
     const told = now.join();
@@ -218,20 +223,39 @@ export class Subscription<V> implements AsyncIterable<V> {
     });
   }
 
-  async *#loop(queue: Queue<V>): AsyncGenerator<V, void, void> {
-    try {
-      for (;;) {
+  /** Keeps what comes until the next loop. */
+  #keep(queue = this.#queue()): void {
+    if (this.#isLossless && !this.#listens) this.idle ??= queue;
+  }
+
+  /** No generator, which would end neither before it began nor while it waits. */
+  #loop(queue: Queue<V>): AsyncIterableIterator<V> {
+    let isLeft = false;
+    const next = async (): Promise<IteratorResult<V, undefined>> => {
+      while (!isLeft) {
         const item = queue.take();
-        if (item !== undefined) yield valueOf(item);
-        else if (queue.ending === undefined) await queue.change();
-        else if (queue.ending.error === undefined) return;
-        else throw queue.ending.error;
+        if (item !== undefined) return { value: valueOf(item), done: false };
+        if (queue.ending === undefined) await queue.change();
+        else {
+          isLeft = true;
+          if (queue.ending) throw queue.ending;
+        }
       }
-    } finally {
-      // The next loop goes on where this one was left.
-      const wasLast = this.#queues.delete(queue) && this.#queues.size === 0;
-      if (wasLast && this.#isLossless && !this.#listens) this.idle = queue;
-    }
+      return { value: undefined, done: true };
+    };
+    let last: Promise<IteratorResult<V, undefined> | undefined> = Promise.resolve(undefined);
+    const loop: AsyncIterableIterator<V> = {
+      next: () => (last = last.then(next, next)),
+      return: () => {
+        isLeft = true;
+        // The next loop goes on where this one was left.
+        if (this.#queues.delete(queue) && this.#queues.size === 0) this.#keep(queue);
+        queue.wake?.();
+        return loop.next();
+      },
+      [Symbol.asyncIterator]: () => loop,
+    };
+    return loop;
   }
 
   #deliver(item: Item<V>): void {
@@ -243,12 +267,12 @@ export class Subscription<V> implements AsyncIterable<V> {
     this.idle?.push(item);
     for (const queue of this.#queues) queue.push(item);
     this.#events.emit("update", this.value, this);
-    this.stateMayHaveChanged();
+    this.tellState();
   }
 
   /** Shows something at this subscription's own pace, if the wire's is faster. */
   #paced(show: () => void): void {
-    const interval = this.source.isAsSlowAs(this.view.intervalMs) ? 0 : this.view.intervalMs;
+    const interval = this.source.isSlow(this.view.intervalMs) ? 0 : this.view.intervalMs;
     this.#held = show;
     if (this.#cancelPace !== undefined) return;
     const left = this.#shownAt + interval - this.#platform.now();

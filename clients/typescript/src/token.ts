@@ -8,10 +8,6 @@ export type GetToken = () => string | Promise<string>;
 
 /** A call of `getToken` that takes longer is given up. */
 const TOKEN_WITHIN = 60_000;
-/** A token that expires sooner isn't shown to a new connection. */
-const MARGIN = 2_000;
-const FIRST_PAUSE = 1_000;
-const LONGEST_PAUSE = 30_000;
 
 export class Tokens {
   /** Whether the newest token comes from `getToken` and hasn't been accepted yet. */
@@ -33,7 +29,8 @@ export class Tokens {
 
   /** A token for a new connection: the one that is there while it is valid, else a new one. */
   current(): Promise<string> {
-    return this.#platform.now() < this.#validUntil - MARGIN ? Promise.resolve(this.#token) : this.renew();
+    // One that expires within 2 s isn't shown to a new connection.
+    return this.#platform.now() < this.#validUntil - 2_000 ? Promise.resolve(this.#token) : this.renew();
   }
 
   /** A new token. Whoever asks while one is awaited gets the same. It is tried until there is one. */
@@ -54,13 +51,19 @@ export class Tokens {
 
   /** Asks no more. */
   stop(): void {
+    this.#asking = undefined;
     this.#cancel?.();
   }
 
   async #ask(): Promise<string> {
     for (let attempt = 0; ; attempt++) {
       try {
-        this.#token = await Promise.race([this.#call(), this.#late()]);
+        const late = new Promise<never>((_, reject) => {
+          this.#cancel = this.#platform.after(TOKEN_WITHIN, () => {
+            reject(new Error("too slow"));
+          });
+        });
+        this.#token = await Promise.race([this.#call(), late]);
         this.#cancel?.();
         this.#asking = undefined;
         this.isFresh = true;
@@ -68,7 +71,8 @@ export class Tokens {
         return this.#token;
       } catch (error) {
         this.#cancel?.();
-        const pause = backoff(attempt, FIRST_PAUSE, LONGEST_PAUSE, this.#platform);
+        if (this.#asking === undefined) return ""; // nobody waits for it any more
+        const pause = backoff(attempt, this.#platform);
         this.#failed(new BookcastError("no_token", `getToken failed: ${String(error)}`), pause);
         await new Promise<void>((resolve) => (this.#cancel = this.#platform.after(pause, resolve)));
       }
@@ -79,13 +83,5 @@ export class Tokens {
     const token: unknown = await this.#getToken();
     if (typeof token !== "string" || token === "") throw new Error("no token");
     return token;
-  }
-
-  #late(): Promise<never> {
-    return new Promise((_, reject) => {
-      this.#cancel = this.#platform.after(TOKEN_WITHIN, () => {
-        reject(new Error("too slow"));
-      });
-    });
   }
 }

@@ -29,7 +29,8 @@ const LONGEST_PAUSE = 60_000;
 
 export class Topic implements Source {
   readonly data: Newest | Tape;
-  readonly subscriptions = new Set<Subscription<unknown>>();
+  /** Another list after each change: listeners may open and close while all of them are told something. */
+  subscriptions: readonly Subscription<unknown>[] = [];
   /** What the server was asked for last, as far as that holds on this connection. */
   asked: View | undefined;
   /** The server has answered on this connection: what comes belongs to what was asked. */
@@ -42,7 +43,8 @@ export class Topic implements Source {
   history = 0;
   refusal: BookcastError | undefined;
   updatedAt: number | undefined;
-  cancelNarrowing: (() => void) | undefined;
+  /** Cancels what is to be asked for later. */
+  cancel: (() => void) | undefined;
   #isBroken = false;
   /** The server knows something of it. */
   #isKnown = false;
@@ -65,7 +67,7 @@ export class Topic implements Source {
 
   /** What all its subscriptions want together; undefined when there are none. */
   get wanted(): View | undefined {
-    const views = [...this.subscriptions].map(({ view }) => view);
+    const views = this.subscriptions.map(({ view }) => view);
     return views.length > 0 ? views.reduce(union) : undefined;
   }
 
@@ -81,7 +83,7 @@ export class Topic implements Source {
   }
 
   /** The position to go on from in a view. A book's stands for the view that it was seen in. */
-  positionIn(view: View): Position | undefined {
+  since(view: View): Position | undefined {
     if (this.data instanceof Tape) {
       // Subscribed when nothing was known: all that is kept is news, and no epoch has this name.
       return this.position ?? (this.#confirmed && { epoch: "", seq: 0 });
@@ -89,36 +91,36 @@ export class Topic implements Source {
     return this.name.channel !== "orderbook" || isSame(view, this.#confirmed) ? this.position : undefined;
   }
 
-  isAsSlowAs(intervalMs: number): boolean {
+  isSlow(intervalMs: number): boolean {
     return (this.asked?.intervalMs ?? 0) >= intervalMs;
   }
 
   join(subscription: Subscription<unknown>): void {
-    this.subscriptions.add(subscription);
+    this.subscriptions = [...this.subscriptions, subscription];
     const { data } = this;
     const { history } = subscription.view;
     if (data instanceof Tape) {
       data.keep = Math.max(data.keep, history);
-      subscription.waitsForHistory = history > this.history && this.asked !== undefined;
+      subscription.waits = history > this.history && this.asked !== undefined;
       const past = data.past(history);
       const [first] = past;
-      if (!subscription.waitsForHistory) subscription.position = first ? { ...first, seq: first.prev } : data.position;
+      if (!subscription.waits) subscription.position = first ? { ...first, seq: first.prev } : data.position;
       for (const batch of past) subscription.take(batch);
     } else this.#showTo(subscription);
     if (this.refusal !== undefined) subscription.refuse(this.refusal);
-    this.wire.wantedDiffers(this);
+    this.wire.ask(this);
   }
 
   leave(subscription: Subscription<unknown>): void {
-    this.subscriptions.delete(subscription);
-    this.wire.wantedDiffers(this);
+    this.subscriptions = this.subscriptions.filter((one) => one !== subscription);
+    this.wire.ask(this);
   }
 
   stateOf(subscription: Subscription<unknown>): [state: SubscriptionState, reason: string | undefined] {
     if (this.refusal !== undefined) return ["refused", this.refusal.message];
     const { lineState } = this.wire;
     if (lineState !== undefined) return lineState;
-    if (!this.isUp) return ["connecting", "not confirmed yet"];
+    if (!this.isUp) return ["connecting", "subscribing"];
     const isIncomplete = this.data instanceof Newest && this.#isKnown && subscription.value === undefined;
     if (this.#isBroken || isIncomplete) return ["syncing", "waiting for the newest"];
     return [this.#status?.state ?? (this.#isKnown ? "live" : "pending"), this.#status?.reason];
@@ -135,8 +137,8 @@ export class Topic implements Source {
     this.#isKnown = true;
     this.refusal = undefined;
     const at: unknown = (update.ts as unknown[] | undefined)?.[2];
-    if (typeof at === "number") this.updatedAt = at - this.wire.session.clockOffset;
-    if (["pending", "stale"].includes(this.#status?.state ?? "")) this.#status = undefined;
+    if (typeof at === "number") this.updatedAt = at - this.wire.session.offset;
+    if (/pending|stale/.test(String(this.#status?.state))) this.#status = undefined;
     if (data instanceof Tape) {
       this.#miss(data.takeOwed());
       for (const subscription of this.subscriptions) subscription.take(data.newest as Batch);
@@ -144,7 +146,7 @@ export class Topic implements Source {
       if (update.type !== "orderbook_delta") this.#shownIn = this.#viewOf(data.value as Partial<Book>);
       for (const subscription of this.subscriptions) this.#showTo(subscription);
     }
-    this.stateMayHaveChanged();
+    this.tellState();
   }
 
   /** The server says that something won't come. */
@@ -160,7 +162,7 @@ export class Topic implements Source {
     this.#status = status;
     if (status.state === "live") this.refusal = undefined;
     if (typeof status.age_ms === "number") this.updatedAt ??= this.wire.platform.now() - status.age_ms;
-    this.stateMayHaveChanged();
+    this.tellState();
   }
 
   /**
@@ -177,10 +179,9 @@ export class Topic implements Source {
     this.isUp = true;
     this.#isKnown = begins !== undefined;
     this.refusal = undefined;
-    for (const subscription of this.subscriptions) subscription.accept(this.history);
     if (data instanceof Tape) {
       this.#mended();
-      if (data.place(begins, recovered, history > 0) === "broken") this.breaks("the confirmation");
+      if (data.place(begins, recovered, history > 0) === "broken") this.breaks("an answer");
     } else {
       const goesOn = recovered === true && held?.epoch === begins?.epoch && held?.seq === begins?.seq;
       // Where nothing is known there, something may have come before this confirmation.
@@ -189,18 +190,18 @@ export class Topic implements Source {
       if (data.expected) this.#askIn(FIRST_PAUSE);
       else this.#mended();
     }
-    this.stateMayHaveChanged();
+    for (const subscription of this.subscriptions) subscription.accept(this.history, data);
+    this.tellState();
   }
 
   /** What is known isn't proven any more: asks the server. `what` doesn't follow it. */
   breaks(what: string): void {
-    const { position } = this.data;
-    this.wire.session.note(`${what} doesn't follow ${position?.seq} of ${position?.epoch}`, this.name);
+    this.wire.session.note(`${what} doesn't follow ${this.data.position?.seq ?? "nothing"}`, this.name);
     this.#isBroken = true;
     if (this.data instanceof Newest) this.data.expected = true;
     if (this.wire.platform.now() >= this.#nextAskAt) this.#ask();
     else this.#askIn(0);
-    this.stateMayHaveChanged();
+    this.tellState();
   }
 
   refuse(error: BookcastError): void {
@@ -213,11 +214,11 @@ export class Topic implements Source {
     this.isUp = false;
     this.#status = undefined;
     this.#cancelAsk?.();
-    this.cancelNarrowing?.();
+    this.cancel?.();
   }
 
-  stateMayHaveChanged(): void {
-    for (const subscription of this.subscriptions) subscription.stateMayHaveChanged();
+  tellState(): void {
+    for (const subscription of this.subscriptions) subscription.tellState();
   }
 
   /** The view that a whole state was sent in. A book that is deeper than the one confirmed tells. */
@@ -251,7 +252,7 @@ export class Topic implements Source {
     this.#cancelAsk = platform.after(Math.max(this.#nextAskAt - platform.now(), patience), () => {
       this.#isBroken = true;
       this.#ask();
-      this.stateMayHaveChanged();
+      this.tellState();
     });
   }
 

@@ -3,7 +3,7 @@
  * up and when it changes; nothing is queued while there is none.
  */
 
-import type { BookcastError } from "./errors.js";
+import { pauseOf, type BookcastError } from "./errors.js";
 import type { ErrorMessage, HeldPosition, Resumed, SubscriptionConfirmed } from "./messages.js";
 import type { Platform } from "./platform.js";
 import type { Position } from "./position.js";
@@ -43,8 +43,9 @@ export class Wire {
   /** The topic of that name, made where there is none yet. */
   topic({ channel, symbol, period, variant }: Name): Topic {
     const name = { channel, symbol, period, variant };
-    const topic = this.topics.get(keyOf(name)) ?? new Topic(name, this);
-    this.topics.set(keyOf(name), topic);
+    const key = keyOf(name);
+    const topic = this.topics.get(key) ?? new Topic(name, this);
+    this.topics.set(key, topic);
     return topic;
   }
 
@@ -63,7 +64,7 @@ export class Wire {
       this.#changed.add(topic);
     }
     this.#flush();
-    this.stateMayHaveChanged();
+    this.tellState();
   }
 
   lost(): void {
@@ -77,7 +78,7 @@ export class Wire {
     }
   }
 
-  wantedDiffers(topic: Topic): void {
+  ask(topic: Topic): void {
     this.#changed.add(topic);
     if (this.#isFlushing) return;
     this.#isFlushing = true;
@@ -100,8 +101,8 @@ export class Wire {
     }
   }
 
-  stateMayHaveChanged(): void {
-    for (const topic of this.topics.values()) topic.stateMayHaveChanged();
+  tellState(): void {
+    for (const topic of [...this.topics.values()]) topic.tellState();
   }
 
   // What the server answers
@@ -113,10 +114,9 @@ export class Wire {
 
   /** Takes an error about topics that answers no question; returns false for others. */
   failed({ id, channel, symbol }: ErrorMessage, error: BookcastError): boolean {
-    if (id !== undefined || symbol === undefined) return false;
-    for (const topic of this.topics.values()) {
-      if (topic.name.symbol === symbol && topic.name.channel === channel) this.#refused(topic, error);
-    }
+    const topics = [...this.topics.values()].filter(({ name }) => name.symbol === symbol && name.channel === channel);
+    if (id !== undefined || topics.length === 0) return false;
+    for (const topic of topics) this.#refused(topic, error);
     return true;
   }
 
@@ -140,11 +140,8 @@ export class Wire {
     this.session.note(error.message, topic.name);
     this.session.failed(error);
     if (!error.final && error.code !== "feed_refused") {
-      const pause = error.retryAfterMs ?? 1_000;
-      topic.notBefore = this.platform.now() + pause;
-      this.platform.after(pause, () => {
-        this.wantedDiffers(topic);
-      });
+      topic.notBefore = this.platform.now() + pauseOf(error);
+      this.ask(topic);
     } else {
       if (error.final) topic.isUp = false;
       topic.refuse(error);
@@ -161,7 +158,7 @@ export class Wire {
 
   #askAnew(topic: Topic): void {
     topic.asked = undefined;
-    this.wantedDiffers(topic);
+    this.ask(topic);
   }
 
   // What is asked of the server
@@ -184,21 +181,26 @@ export class Wire {
   /** Sends the subscribe or unsubscribe that makes the view of a topic as wanted. */
   #update(topic: Topic): void {
     const { wanted, asked, name } = topic;
-    if (this.topics.get(keyOf(name)) !== topic) return; // forgotten, and the name may belong to a newer one
-    topic.cancelNarrowing?.();
+    topic.cancel?.();
     if (wanted === undefined) {
       topic.lost();
       if (this.#isUp && asked !== undefined) this.#unsubscribe(topic);
       else this.topics.delete(keyOf(name));
-    } else if (this.#isUp && topic.refusal?.final !== true && this.platform.now() >= topic.notBefore) {
-      if (asked === undefined) this.#subscribe(topic, wanted, topic.positionIn(wanted));
+    } else if (this.#isUp && topic.refusal?.final !== true) {
+      const pause = topic.notBefore - this.platform.now();
+      if (pause > 0) {
+        topic.cancel = this.platform.after(pause, () => {
+          this.ask(topic);
+        });
+      } else if (asked === undefined) this.#subscribe(topic, wanted, topic.since(wanted));
       else {
         const both = union(asked, wanted);
         const history = wanted.history > asked.history ? wanted.history : 0;
         if (history > 0 || !isSame(asked, both)) this.#subscribe(topic, { ...both, history });
         else if (!isSame(asked, wanted)) {
-          topic.cancelNarrowing = this.platform.after(LINGER, () => {
-            this.#subscribe(topic, { ...wanted, history: 0 });
+          topic.cancel = this.platform.after(LINGER, () => {
+            if (this.#said < BURST) this.#subscribe(topic, { ...wanted, history: 0 });
+            else this.ask(topic); // it lingers once more
           });
         }
       }
@@ -212,7 +214,7 @@ export class Wire {
     const turn = ++this.#turn;
     this.#said += 1;
     topic.asked = { ...view, history: Math.max(history, topic.history) };
-    this.session.note(`subscribing${since ? ` after ${since.seq} of ${since.epoch}` : ""}`, name);
+    this.session.note(since ? `subscribing after ${since.seq}` : "subscribing", name);
     this.session.question(
       {
         action: "subscribe",
@@ -226,9 +228,9 @@ export class Wire {
         // Answers come in order: one to an earlier question that is late doesn't count.
         if (topic.wanted === undefined || turn < topic.turn) return;
         topic.turn = turn;
-        this.session.note(`confirmed at ${told.seq} of ${told.epoch}`, name);
+        this.session.note(`confirmed at ${told.seq}`, name);
         topic.confirm(positionOf(told), since && (told.recovered ?? false), { ...view, history });
-        this.wantedDiffers(topic); // more may be wanted than when it was asked
+        this.ask(topic); // more may be wanted than when it was asked
       },
       (error, isGone) => {
         topic.asked = undefined; // nobody knows whether it came to the server
