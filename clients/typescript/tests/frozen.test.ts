@@ -124,8 +124,11 @@ describe.runIf(hasServer && (CHROMIUM !== undefined || process.env["CI"] !== und
     endings.push(() => void site.close());
     const folder = mkdtempSync(join(tmpdir(), "bookcast-tab-"));
     endings.push(() => {
-      // Processes that Chromium leaves to themselves may still write.
-      rmSync(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
+      try {
+        rmSync(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
+      } catch {
+        // Processes that Chromium leaves to themselves still write: the folder stays, with other temporary ones.
+      }
     });
     const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0"];
     const chromium = spawn(CHROMIUM ?? "chromium", [...flags, `--user-data-dir=${folder}`, "about:blank"], { stdio: ["ignore", "ignore", "pipe"] });
