@@ -123,11 +123,14 @@ describe.runIf(hasServer && (CHROMIUM !== undefined || process.env["CI"] !== und
     await new Promise<void>((done) => site.listen(0, "127.0.0.1", done));
     endings.push(() => void site.close());
     const folder = mkdtempSync(join(tmpdir(), "bookcast-tab-"));
-    endings.push(() => {
-      try {
-        rmSync(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
-      } catch {
-        // Processes that Chromium leaves to themselves still write: the folder stays, with other temporary ones.
+    endings.push(async () => {
+      // Processes that Chromium leaves to themselves still write for a moment, into a folder that is being removed.
+      for (let tries = 30; existsSync(folder) && tries > 0; tries--) {
+        try {
+          rmSync(folder, { recursive: true, force: true });
+        } catch {
+          await pause(100);
+        }
       }
     });
     const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0"];
