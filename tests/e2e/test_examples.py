@@ -116,11 +116,19 @@ def test_the_readmes_test_passes(bookcast_server: ServerThread) -> None:
     names["test_my_page"](bookcast_server)
 
 
+# A shell ignores SIGINT in what it runs in the background, and processes inherit that.
+INTERRUPTIBLE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
 @contextmanager
 def started(name: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
-    """Run an example, and yield it with what it prints."""
+    """Run an example, and yield it with what it prints. Ctrl-C reaches it as in a terminal."""
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "examples" / name), *arguments],
+        [sys.executable, "-c", INTERRUPTIBLE, str(ROOT / "examples" / name), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
