@@ -201,7 +201,7 @@ export class Bookcast {
         const pause = pauseOf(error, 0);
         if (error.final || key === undefined || this.#platform.now() + pause >= until) throw error;
         this.#session.note(`publishing again: ${error.message}`, { channel, symbol });
-        if (this.line.state !== "stopped") await new Promise<void>((resolve) => this.#platform.after(pause, resolve));
+        await new Promise<void>((resolve) => this.#platform.after(pause, resolve));
       }
     }
   }

@@ -182,7 +182,7 @@ export class Line {
   leaveIn(milliseconds: number): void {
     this.#leaving = true;
     this.#timer("leave", milliseconds, () => {
-      this.giveUp("the server leaves");
+      this.giveUp("going_away");
     });
   }
 

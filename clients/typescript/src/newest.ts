@@ -24,6 +24,8 @@ export class Newest {
   expected = true;
   readonly #isBook: boolean;
   readonly #epochs = new Set<string>();
+  /** The number before the newest, where a delta led from there: no update lies between. */
+  #before = Infinity;
 
   constructor(isBook: boolean) {
     this.#isBook = isBook;
@@ -36,10 +38,15 @@ export class Newest {
   #change({ epoch, seq, prev_seq, checksum, data }: Update): Verdict {
     const held = this.position;
     if (this.expected) return "old"; // the whole book that comes has it
-    if (held?.epoch === epoch && seq <= held.seq) return "old";
-    if (held?.epoch !== epoch || prev_seq !== held.seq) return "broken";
-    const next = changeBook(this.value as Book, data);
-    return next === undefined || checksumOf(next) !== checksum ? "broken" : this.#take(next, epoch, seq);
+    if (held?.epoch !== epoch) return "broken";
+    if (seq < held.seq && seq > this.#before) {
+      this.position = undefined; // it isn't the server's number: all that comes would be old
+      return "broken";
+    }
+    if (seq <= held.seq) return "old";
+    const next = prev_seq === held.seq ? changeBook(this.value as Book, data) : undefined;
+    if (next === undefined || checksumOf(next) !== checksum) return "broken";
+    return this.#take(next, epoch, seq, held.seq);
   }
 
   #replace({ epoch, seq, data }: Update): Verdict {
@@ -61,7 +68,8 @@ export class Newest {
     return this.#isBook && levels(value as Book) > levels(this.value as Book);
   }
 
-  #take(value: unknown, epoch: string, seq: number): Verdict {
+  #take(value: unknown, epoch: string, seq: number, before = Infinity): Verdict {
+    this.#before = before;
     this.value = value;
     this.position = { epoch, seq };
     this.expected = false;

@@ -187,7 +187,7 @@ export class Session implements Protocol {
   #data(message: Update & Name): void {
     const topic = this.wire.find(message);
     if (typeof message.epoch === "string" && Number.isInteger(message.seq)) topic?.receive(message);
-    else topic?.breaks("no position");
+    else topic?.breaks(message.type);
   }
 
   #welcomed(welcome: Welcome): void {
@@ -199,7 +199,7 @@ export class Session implements Protocol {
     if (welcome.authenticate_within_ms === undefined) this.#admitted();
     else if (this.line.token !== undefined) this.renewed(this.line.token);
     else {
-      this.#refusal = new BookcastError("unauthenticated", "a token is needed: pass getToken", { final: true });
+      this.#refusal = new BookcastError("unauthenticated", "pass getToken", { final: true });
       this.line.fail(REFUSED, this.#refusal.message);
     }
   }

@@ -122,7 +122,7 @@ export class Topic implements Source {
     if (lineState !== undefined) return lineState;
     if (!this.isUp) return ["connecting", "subscribing"];
     const isIncomplete = this.data instanceof Newest && this.#isKnown && subscription.value === undefined;
-    if (this.#isBroken || isIncomplete) return ["syncing", "waiting for the newest"];
+    if (this.#isBroken || isIncomplete) return ["syncing", "resync"];
     return [this.#status?.state ?? (this.#isKnown ? "live" : "pending"), this.#status?.reason];
   }
 
