@@ -201,7 +201,7 @@ export class Bookcast {
         const pause = pauseOf(error, 0);
         if (error.final || key === undefined || this.#platform.now() + pause >= until) throw error;
         this.#session.note(`publishing again: ${error.message}`, { channel, symbol });
-        await new Promise<void>((resolve) => this.#platform.after(pause, resolve));
+        if (this.line.state === "open") await new Promise<void>((resolve) => this.#platform.after(pause, resolve));
       }
     }
   }

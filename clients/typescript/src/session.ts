@@ -149,7 +149,7 @@ export class Session implements Protocol {
         break;
       case "subscription_confirmed":
         // What nobody asked for narrows a view to another token's rights.
-        if (message.id === undefined) this.wire.find(message)?.breaks("a new view");
+        if (message.id === undefined) this.wire.find(message)?.breaks(message.type);
         else this.#takeQuestion(message)?.answered(message as never);
         break;
       case "unsubscription_confirmed":
