@@ -34,6 +34,7 @@ export class Session implements Protocol {
   readonly line: Line;
   readonly wire: Wire;
   readonly platform: Platform;
+  /** How far the server's clock is ahead of this one, in milliseconds. */
   offset = 0;
   readonly #questions = new Map<unknown, Question>();
   #id = 0;

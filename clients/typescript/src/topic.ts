@@ -91,6 +91,7 @@ export class Topic implements Source {
     return this.name.channel !== "orderbook" || isSame(view, this.#confirmed) ? this.position : undefined;
   }
 
+  /** Whether it comes over the wire no faster than at this interval. */
   isSlow(intervalMs: number): boolean {
     return (this.asked?.intervalMs ?? 0) >= intervalMs;
   }

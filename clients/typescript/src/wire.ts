@@ -78,6 +78,7 @@ export class Wire {
     }
   }
 
+  /** Asks the server soon for what a topic's subscriptions want now, if that is something else than before. */
   ask(topic: Topic): void {
     this.#changed.add(topic);
     if (this.#isFlushing) return;
