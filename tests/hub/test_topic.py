@@ -114,14 +114,14 @@ def test_who_is_to_see_every_book_and_has_nobody_knows_what_begins_with_all_that
     assert live.resuming(EVERY, at(5), Cursor(Position("e", 4))) == Cursor(Position("e", 4))
 
 
-def test_what_was_delivered_before_a_moment_is_told_by_when_it_came_here() -> None:
+def test_what_was_delivered_before_a_moment_is_told_by_when_it_was_flushed() -> None:
     """Where every book counts; else it is what was shown last, or nobody knows."""
     now = [100.0]
     live = live_topic(rules=LogRules(keeps_books=True, clock=lambda: now[0]))
     for seq, moment in ((1, 100.0), (2, 101.0), (3, 102.0)):
         now[0] = moment
         live.log.append(update(seq))
-    live.log.flush()
+        live.log.flush()
     lossless, plain = live.view(EVERY), live.view(SPEC)
     lossless.shown_at = plain.shown_at = 102.0
     delivered = live.delivered(lossless, 101.5)

@@ -145,18 +145,32 @@ def test_a_book_that_waits_is_not_shown_to_who_catches_up() -> None:
     assert seqs(log.since(at(1, AAPL), flushed(log)).updates) == [2]
 
 
-def test_what_came_here_before_a_moment_is_told_by_the_clock_of_the_node() -> None:
+def test_what_was_flushed_before_a_moment_is_told_by_the_clock_of_the_node() -> None:
     """Whatever the clock of whoever published it says."""
     now = [100.0]
     log = StateLog(AAPL, 10, keeps_all=True, clock=lambda: now[0])
     for seq, moment in ((1, 100.0), (2, 101.0), (3, 102.0)):
         now[0] = moment
         log.append(msgspec.structs.replace(update(seq), server_ms=1e15))
+        log.flush()
     found = log.before(101.5)
     assert found is not None
     assert found.position.seq == 2
     assert log.before(99.0) is None
     assert EventLog(TRADES, 10).before(1e9) is None
+
+
+def test_what_came_before_a_moment_and_was_flushed_after_it_was_not_shown_by_then() -> None:
+    """A node that the operating system stops between the two shows it when it goes on."""
+    now = [100.0]
+    log = StateLog(AAPL, 10, keeps_all=True, clock=lambda: now[0])
+    filled(log, 1, 1)
+    log.append(update(2))
+    now[0] = 105.0
+    log.flush()
+    found = log.before(104.0)
+    assert found is not None
+    assert found.position.seq == 1
 
 
 def test_every_trade_is_shown_however_many_come_between_two_flushes() -> None:

@@ -105,7 +105,7 @@ class TopicLog(ABC):
 
     @abstractmethod
     def before(self, moment: float) -> Update | None:
-        """Return the newest kept update that arrived before a moment of the log's clock."""
+        """Return the newest kept update that was flushed before a moment of the log's clock."""
 
     @abstractmethod
     def past(self) -> list[Update]:
@@ -140,6 +140,7 @@ class StateLog(TopicLog):
         "_came",
         "_clock",
         "_displaced",
+        "_flushes",
         "_keeps_all",
         "_kept",
         "_queue_size",
@@ -161,8 +162,9 @@ class StateLog(TopicLog):
         self._clock = clock
         self._queue_size = queue_size
         self._keeps_all = keeps_all
-        # The kept updates, each with the time of its arrival.
-        self._kept: deque[tuple[float, Update]] | None = None
+        self._kept: deque[Update] | None = None
+        # While updates are kept: the time of each flush, and the newest update that it took.
+        self._flushes: deque[tuple[float, Update]] | None = None
         self._came = self._displaced = 0
         self._waiting: list[Update] = []
         self.taken: Sequence[Update] = ()
@@ -179,20 +181,21 @@ class StateLog(TopicLog):
         """Keep every update from now on, within the bound, beginning with the flushed one."""
         if self._kept is None:
             flushed = [self.flushed] if self.flushed is not None else []
+            self._kept = deque((*flushed, *self._waiting))
             now = self._clock()
-            self._kept = deque((now, update) for update in (*flushed, *self._waiting))
+            self._flushes = deque(((now, one) for one in flushed), maxlen=self._queue_size)
 
     def release(self) -> None:
         """Keep only the newest update, unless ``keeps_all`` was set."""
         if not self._keeps_all:
-            self._kept = None
+            self._kept = self._flushes = None
 
     def append(self, update: Update) -> None:
         """Append an update, which waits for the next flush."""
         self.newest, self.unreadable = update, None
         self._came += 1
         if self._kept is not None:
-            self._kept.append((self._clock(), update))
+            self._kept.append(update)
         if len(self._waiting) < MAX_WAITING:
             self._waiting.append(update)
         else:
@@ -211,7 +214,7 @@ class StateLog(TopicLog):
         """Mark the waiting updates as shown to all live clients, and return how many they were."""
         self.taken, self._waiting = self._waiting, []
         if self.taken:
-            self.flushed = self.taken[-1]
+            self._note_flush(self.taken[-1])
         flushed = Flushed(self._came, self._displaced)
         self._came = self._displaced = 0
         return flushed
@@ -223,11 +226,16 @@ class StateLog(TopicLog):
 
     def flush_unread(self) -> None:
         """Flush and trim at once: no view reads the log."""
-        if self._came:
-            self.flushed = self.newest
+        if self._came and self.newest is not None:
+            self._note_flush(self.newest)
             self.taken, self._waiting = (), []
             self._came = self._displaced = 0
         self.trim()
+
+    def _note_flush(self, newest: Update) -> None:
+        self.flushed = newest
+        if self._flushes is not None:
+            self._flushes.append((self._clock(), newest))
 
     def since(self, cursor: Cursor | None, until: Update) -> Step:
         """Return every kept update after a cursor, or the newest where only that is kept."""
@@ -235,7 +243,7 @@ class StateLog(TopicLog):
             return Step(None, [until])
         place = cursor.position
         updates: list[Update] = []
-        for _, update in reversed(self._kept):
+        for update in reversed(self._kept):
             if update.position.epoch == place.epoch and update.position.seq <= place.seq:
                 return Step(None, updates[::-1])
             if updates or update is until:  # newer ones wait for the next flush
@@ -252,9 +260,8 @@ class StateLog(TopicLog):
         """Return the place before the newest epoch's kept updates; None where none are kept."""
         if not self._kept:
             return None
-        epoch = self._kept[-1][1].position.epoch
-        of_epoch = takewhile(lambda one: one[1].position.epoch == epoch, reversed(self._kept))
-        *_, (_, first) = of_epoch
+        epoch = self._kept[-1].position.epoch
+        *_, first = takewhile(lambda one: one.position.epoch == epoch, reversed(self._kept))
         return Cursor.before(first)
 
     def last(self, _count: int, _until: Position) -> list[Update]:
@@ -262,13 +269,12 @@ class StateLog(TopicLog):
         return []
 
     def before(self, moment: float) -> Update | None:
-        """Return the newest kept update that arrived before a moment of the log's clock."""
-        kept = reversed(self._kept or ())
-        return next((update for came, update in kept if came <= moment), None)
+        """Return the newest kept update that was flushed before a moment of the log's clock."""
+        return next((update for at, update in reversed(self._flushes or ()) if at <= moment), None)
 
     def past(self) -> list[Update]:
         """Return the kept updates and the newest one, oldest first."""
-        return _with_newest([update for _, update in self._kept or ()], self.newest)
+        return _with_newest(list(self._kept or ()), self.newest)
 
     def begin_anew(self) -> None:
         """Do nothing: a state has no gaps to report."""
@@ -278,8 +284,9 @@ class StateLog(TopicLog):
         self.newest = self.flushed = self.remembered = self.unreadable = None
         self.taken, self._waiting = (), []
         self._came = self._displaced = 0
-        if self._kept is not None:
+        if self._kept is not None and self._flushes is not None:
             self._kept.clear()
+            self._flushes.clear()
 
 
 class EventLog(TopicLog):
