@@ -317,6 +317,43 @@ async def test_with_every_book_what_was_missed_comes_in_order(redis_url: str) ->
         assert sizes in ([2, 3, 4, 5, 6, 7], [1, 2, 3, 4, 5, 6, 7])
 
 
+async def test_what_its_node_has_not_saved_yet_is_saved_before_another_node_takes_it(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that went on after a pause may lose many clients at once, and saves them in turn."""
+    async with nodes(redis_url, 2) as (here, there):
+        records, goes_on = persister_of(here)._records, asyncio.Event()
+        answered_early: list[object] = []
+        handlers = registry_of(here).ownership._members.handlers
+        save, challenge = records.save, handlers["challenge"]
+
+        async def save_later(*args: Any, live: bool) -> int:
+            await goes_on.wait()
+            return await save(*args, live=live)
+
+        async def watch_challenge(key: bytes) -> bytes:
+            answer = asyncio.ensure_future(challenge(key))
+            done, _ = await asyncio.wait([answer], timeout=0.05)
+            answered_early.extend(done)
+            goes_on.set()
+            return await answer
+
+        async with connect(here.ws_url + "me?symbols=AAPL") as client:
+            await client.hear()
+            await saved(here, "me")
+            monkeypatch.setattr(records, "save", save_later)
+            monkeypatch.setitem(handlers, "challenge", watch_challenge)
+            await client.say({"action": "subscribe", "symbol": "TSLA"})
+            await next_of(client, "subscription_confirmed")
+            client.connection.transport.abort()
+        await until(lambda: registry_of(here).ownership.lost == 1)
+        async with connect(there.ws_url + "me") as again:
+            await until(lambda: registry_of(there).ownership.resumed == 1)
+            assert not answered_early
+            await there.publish("TSLA", book(3))
+            assert await size_of(again) == 3
+
+
 async def test_sessions_are_saved_once_more_when_redis_has_forgotten_them(redis_url: str) -> None:
     """As after it was started anew."""
     async with nodes(redis_url, 2) as (here, there):

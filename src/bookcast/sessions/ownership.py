@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -440,10 +441,22 @@ class SessionOwnership:
     # Whether a client is alive
 
     async def _answer_challenge(self, key: bytes) -> bytes:
-        """Return whether the client of a key is alive. The client itself has to answer a ping."""
+        """Return whether the client of a key is alive. The client itself has to answer a ping.
+
+        If it isn't, the other node claims the session next, so that is saved before the answer.
+        """
         session = self.store.holder(key.decode())
-        if not isinstance(session, Session) or not session.is_connected:
-            return b""
+        if (
+            isinstance(session, Session)
+            and session.is_connected
+            and await self._answers_challenge(session)
+        ):
+            return b"alive"
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.store.wait_saved(key.decode()), self._times.answer)
+        return b""
+
+    async def _answers_challenge(self, session: Session) -> bool:
         answer = self._challenged.get(session)
         if answer is None:
             # One ping and one timer serve all nodes that ask: all get the same answer.
@@ -451,7 +464,7 @@ class SessionOwnership:
             answer = self._challenged[session] = loop.create_future()
             loop.call_later(self._times.answer, self._time_out, session, answer)
             session.challenge()
-        return b"alive" if await asyncio.shield(answer) else b""
+        return await asyncio.shield(answer)
 
     def _time_out(self, session: Session, answer: asyncio.Future[bool]) -> None:
         if not answer.done():

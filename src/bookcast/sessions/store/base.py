@@ -102,6 +102,9 @@ class SessionStore(ABC):
     def recover(self) -> None:  # noqa: B027 - memory forgets nothing
         """Save all sessions again: Redis may have lost them."""
 
+    async def wait_saved(self, key: str) -> None:  # noqa: B027 - memory is never behind
+        """Wait until a claim by another node finds the newest state of a key's session."""
+
     @property
     def is_away(self) -> bool:
         """Whether the sessions of other nodes can't be found now."""

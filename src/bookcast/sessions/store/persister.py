@@ -49,6 +49,9 @@ class SessionPersister:
         self._times = times
         self._generations: dict[str, int] = {}
         self._dirty: dict[Holder, None] = {}
+        # Holders of the round that is being saved now.
+        self._round: frozenset[Holder] = frozenset()
+        self._round_ended = asyncio.Event()
         self._ended: dict[str, int] = {}
         # Keys that are being saved or ended now, so Redis may not have the newest state yet.
         self._under_way: set[str] = set()
@@ -74,6 +77,16 @@ class SessionPersister:
     def is_changing(self, key: str) -> bool:
         """Return whether a key's record in Redis has yet to be saved or ended."""
         return key in self._ended or key in self._under_way
+
+    async def wait_saved(self, key: str) -> None:
+        """Wait until the newest state of a key's session is saved, or its record is removed."""
+        while self.is_changing(key) or (
+            (holder := self._holders.get(key)) is not None
+            and holder not in self._unsure
+            and (holder in self._dirty or holder in self._round)
+        ):
+            self._round_ended.clear()
+            await self._round_ended.wait()
 
     def is_saved(self, holder: Holder) -> bool:
         """Return whether Redis has a session under all its keys."""
@@ -108,7 +121,9 @@ class SessionPersister:
         while self._dirty or self._ended:
             # Changes that come meanwhile are saved together in the next round.
             self._recovered.clear()
-            if not await self._save_once():
+            saved = await self._save_once()
+            self._round_ended.set()
+            if not saved:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._recovered.wait(), self._times.retry)
 
@@ -127,7 +142,11 @@ class SessionPersister:
         dirty = list(self._dirty)[:TOGETHER]
         for holder in dirty:
             del self._dirty[holder]
-        return all(await asyncio.gather(*(self._save_one(holder) for holder in dirty)))
+        self._round = frozenset(dirty)
+        try:
+            return all(await asyncio.gather(*(self._save_one(holder) for holder in dirty)))
+        finally:
+            self._round = frozenset()
 
     async def _end_one(self, key: str, generation: int) -> bool:
         try:

@@ -87,6 +87,10 @@ class RedisSessionStore(MemorySessionStore):
         self._all_saved_at = self._clock() + self._times.seek
         self.persister.recover()
 
+    async def wait_saved(self, key: str) -> None:
+        """Wait until Redis has the newest state of a key's session."""
+        await self.persister.wait_saved(key)
+
     @property
     def is_away(self) -> bool:
         """Whether Redis is away."""
