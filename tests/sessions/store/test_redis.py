@@ -11,7 +11,7 @@ from bookcast.backplane.unreadable_log import UnreadableLog
 from bookcast.hub.view_spec import ViewSpec
 from bookcast.protocol.subscriptions import SavedSubscriptions
 from bookcast.sessions.lost import LostSession
-from bookcast.sessions.store.base import Claim, Holder
+from bookcast.sessions.store.base import ANY, Claim, Holder
 from bookcast.sessions.store.records import SessionRecords
 from bookcast.sessions.store.redis import RedisSessionStore
 from bookcast.sessions.times import SessionTimes
@@ -201,6 +201,22 @@ async def test_everything_is_saved_once_more_when_redis_has_forgotten_it(
         await here.idle()
         for number in range(20):
             assert await there.found(f"me{number}") is not None
+
+
+async def test_a_base_client_without_subscriptions_is_in_doubt_for_longer_than_a_token(
+    redis_url: str,
+) -> None:
+    """It can't be told that its session is lost; a client with a token can, and subscribes anew."""
+    async with houses(redis_url) as (_, there, _):
+        there.store.recover()
+        there.now += SessionTimes().seek
+        base = Client(there.key(), seen={})
+        assert (await there.claim(base)).doubt
+        token = there.store.claim(there.key("token"), Client(seen={}), mark=ANY)
+        assert isinstance(token, Awaitable)
+        assert not (await token).doubt
+        there.now += SessionTimes().seek
+        assert not (await there.claim(base)).doubt
 
 
 async def test_connected_clients_keep_what_they_have(

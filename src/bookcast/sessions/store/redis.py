@@ -141,8 +141,9 @@ class RedisSessionStore(MemorySessionStore):
         if record.kind == "live":
             return Claim("live", owner=record.owner, mark=record.generation)
         if record.kind == "none":
-            # Nodes with sessions save them first; a client without one looks a moment later.
-            all_saved_at = self._all_saved_at + (0 if by.subscription_count else self._times.seek)
+            # Nodes with sessions save them first; a base client without one looks a moment later.
+            looks_later = not by.subscription_count and mark is not ANY
+            all_saved_at = self._all_saved_at + (self._times.seek if looks_later else 0)
             is_all_saved = self._clock() >= all_saved_at
             doubt = "" if is_all_saved else "other nodes are still saving theirs"
             return self._claim_here(key, by, mark, doubt=doubt)
