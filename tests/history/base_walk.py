@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -42,6 +42,8 @@ class BaseWalk:
         self._since_opening: set[str] = set()
         self._opened_at: float | None = None
         self._lost_at = 0.0
+        self._lost_node = ""
+        self._confirmed_at: dict[str, float] = {}
         self._heard_at = 0.0
         self._connections = 0
 
@@ -53,7 +55,7 @@ class BaseWalk:
                     self._connections += 1
                     self._since_opening.clear()
                 case "lost" | "stopped":
-                    self._end(event.at)
+                    self._end(event.at, event.node)
                     for every in self._every.values():
                         every.lose(event.at, event.node)
                 case "heard":
@@ -62,6 +64,7 @@ class BaseWalk:
                         self._hear(event.at, message)
                     elif message["type"] == "subscription_confirmed":
                         self._subscribe(f"orderbook:{message['symbol']}")
+                        self._confirmed_at[f"orderbook:{message['symbol']}"] = event.at
                         # The newest book follows, whether it was shown before or not.
                         self._since_opening.discard(f"orderbook:{message['symbol']}")
                     elif message["type"] == "error":
@@ -72,20 +75,24 @@ class BaseWalk:
                         self._subscribe(topic)
         return self._numbers
 
-    def _end(self, at: float) -> None:
+    def _end(self, at: float, node: str) -> None:
         """Judge a connection that is over: it must have brought the books without a word."""
         opened, self._opened_at = self._opened_at, None
         if opened is None:
             return
         missing = set(self._track.topics) - self._since_opening
         if missing and self._connections > 1 and at - opened > RETURN_SECONDS:
-            self._judge("no books after coming back", at, ", ".join(sorted(missing)))
-        self._lost_at = at
+            self._judge("no books after coming back", at, ", ".join(sorted(missing)), missing)
+        self._lost_at, self._lost_node = at, node
 
-    def _judge(self, kind: str, at: float, detail: str) -> None:
+    def _judge(self, kind: str, at: float, detail: str, missing: Iterable[str] = ()) -> None:
         # It says nothing when it is back, so what Redis still has must be found once Redis is back.
         since = min(self._lost_at, self._heard_at) - AFTERMATH
-        excused = self._check.had_redis_forgotten(since, at)
+        confirmed_at = [self._confirmed_at.get(topic, 0.0) for topic in missing]
+        excused = self._check.had_redis_forgotten(since, at) or (
+            bool(confirmed_at)
+            and self._check.was_unsaved(confirmed_at, self._lost_node, self._lost_at)
+        )
         detail = f"{detail}; connection lost at {self._lost_at:.3f}"
         tell = self._check.excuse if excused else self._check.report
         tell(kind, self._track.name, "", at, detail)

@@ -82,7 +82,7 @@ class _Check(Judgement):
 
     def _was_local(self, topic: str, at: float) -> bool:
         return any(
-            one.ended < at and one.epoch.startswith(LOCAL) for one in self._by_topic.get(topic, ())
+            one.began < at and one.epoch.startswith(LOCAL) for one in self._by_topic.get(topic, ())
         )
 
     def repeatable(self, topic: str) -> frozenset[str]:
@@ -283,6 +283,8 @@ class _V1Walk:
         self._check = check
         self._followers = {topic: self._follow(topic) for topic in track.topics}
         self._lost_at = 0.0
+        self._lost_node = ""
+        self._confirmed_at: dict[str, float] = {}
 
     def _follow(self, topic: str) -> Follower:
         def report(kind: str, at: float, detail: str) -> None:
@@ -300,7 +302,7 @@ class _V1Walk:
                     for follower in self._followers.values():
                         follower.begin()
                 case "lost":
-                    self._lost_at = event.at
+                    self._lost_at, self._lost_node = event.at, event.node
                 case "heard":
                     self._hear(event.at, _decode(event.message))
                 case "resubscribed":
@@ -312,7 +314,10 @@ class _V1Walk:
         return list(self._followers.values())
 
     def _note_lost_session(self, at: float, detail: str) -> None:
-        excused = self._check.was_redis_away(self._lost_at - AFTERMATH, at)
+        confirmed_at = [self._confirmed_at.get(topic, 0.0) for topic in detail.split(",")]
+        excused = self._check.was_redis_away(
+            self._lost_at - AFTERMATH, at
+        ) or self._check.was_unsaved(confirmed_at, self._lost_node, self._lost_at)
         tell = self._check.excuse if excused else self._check.report
         tell(
             "session lost", self._track.name, detail, at, f"connection lost at {self._lost_at:.3f}"
@@ -330,6 +335,7 @@ class _V1Walk:
         if follower is None:
             return
         if kind == "subscription_confirmed":
+            self._confirmed_at[follower.topic] = at
             follower.confirm(at, message["epoch"], message["seq"])
         else:
             follower.hear(at, message)

@@ -7,15 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from tests.history.follow import Place
 from tests.history.history import LOCAL, Attempt, Track
-from tests.history.judgement import AFTERMATH, Judgement
+from tests.history.judgement import AFTERMATH, KILLS, Judgement
 from tests.history.modes import QUEUE_SIZE
 
 AGAIN_SECONDS = 8.0
 """So long before a loss a book may have come that is sent again: a client says something each
 second, a second later what came before that is sure, and silence is noticed after 4 s."""
-
-NEVER_SAID = frozenset({"node killed", "worker killed"})
-"""How far a client was, its node alone knew."""
 
 
 class EveryBook:
@@ -42,6 +39,7 @@ class EveryBook:
         self._judgement = judgement
         self._places = places
         self._published: dict[str, dict[int, int]] = defaultdict(dict)
+        self._began = {one.number: one.began for one in attempts}
         for one in attempts:
             if one.outcome == "ok":
                 self._published[one.epoch][one.seq] = one.number
@@ -70,7 +68,7 @@ class EveryBook:
                 self._check_repetition(at, number, place)
         else:
             if self._furthest is not None:
-                self._check_missing(at, self._furthest, place)
+                place = self._check_missing(at, self._furthest, self._places_of(number, place))
             self._heard_at[number] = at
             self._furthest = place
         self._goes_on, self._last_at = True, at
@@ -81,7 +79,7 @@ class EveryBook:
         if came > self._lost_at - AGAIN_SECONDS:
             return
         killed = any(
-            fault.what in NEVER_SAID
+            fault.what in KILLS  # how far a client was, its node alone knew
             and fault.node == self._lost_node
             and fault.at - 1 <= self._lost_at
             and fault.until >= self._lost_at - AGAIN_SECONDS
@@ -92,32 +90,49 @@ class EveryBook:
         detail = f"book {number} {place}, which came at {came:.3f}; lost at {self._lost_at:.3f}"
         tell("shown again", self._who, self._topic, at, detail)
 
-    def _check_missing(self, at: float, before: Place, place: Place) -> None:
-        """Check that all between two books have come, now or before."""
+    def _places_of(self, number: int, place: Place) -> list[Place]:
+        """Return where a book may be: the newest is told again at the beginning of an epoch."""
+        return [place] + [
+            (epoch, min(published) - 1)
+            for epoch, published in self._published.items()
+            if epoch != place[0]
+            and not epoch.startswith(LOCAL)
+            and self._began[number] < self._began[published[min(published)]]
+        ]
+
+    def _check_missing(self, at: float, before: Place, places: Sequence[Place]) -> Place:
+        """Check that all before a book have come, now or before. Return the place of the book."""
+        for place in places:
+            if not self._missing(before, place):
+                return place
+        place = places[0]
+        missing = self._missing(before, place)
+        # What waits of a node's own epoch isn't kept beyond the end of the outage.
+        may_be_lost = before[0] != place[0] or before[0].startswith(LOCAL)
+        excused = may_be_lost and self._is_away(at)
+        tell = self._judgement.excuse if excused else self._judgement.report
+        detail = f"{len(missing)} from {before} to {place}: books {missing[:5]}"
+        tell("missed", self._who, self._topic, at, detail)
+        return place
+
+    def _missing(self, before: Place, place: Place) -> list[int]:
+        """Return the books between two places that haven't come, now or before."""
         if before[0] == place[0]:
             first = max(before[1] + 1, place[1] - QUEUE_SIZE + 1)
             between = self._published[place[0]]
-            missing = [
+            return [
                 between[seq]
                 for seq in range(first, place[1])
                 if seq in between and between[seq] not in self._heard_at
             ]
-            # What waits of a node's own epoch isn't kept beyond the end of the outage.
-            excused = before[0].startswith(LOCAL) and self._is_away(at)
-        else:
-            missing = [
-                number
-                for epoch, published in self._published.items()
-                for seq, number in published.items()
-                if (epoch == before[0] and seq > before[1])
-                or (epoch == place[0] and place[1] - QUEUE_SIZE < seq < place[1])
-                if number not in self._heard_at
-            ]
-            excused = self._is_away(at)
-        if missing:
-            tell = self._judgement.excuse if excused else self._judgement.report
-            detail = f"{len(missing)} from {before} to {place}: books {missing[:5]}"
-            tell("missed", self._who, self._topic, at, detail)
+        return [
+            number
+            for epoch, published in self._published.items()
+            for seq, number in published.items()
+            if (epoch == before[0] and seq > before[1])
+            or (epoch == place[0] and place[1] - QUEUE_SIZE < seq < place[1])
+            if number not in self._heard_at
+        ]
 
     def _is_away(self, at: float) -> bool:
         """Return whether Redis was away since the last book."""

@@ -17,6 +17,12 @@ from tests.history.history import (
 AFTERMATH = 10.0
 """So long after a node was cut off from Redis, a gap or a lost session is excused."""
 
+SAVED_SECONDS = 0.5
+"""So long after a confirmation other nodes may not know of a subscription yet."""
+
+KILLS = frozenset({"node killed", "worker killed"})
+"""A node that ends in this way saves nothing."""
+
 
 class Violation(msgspec.Struct, frozen=True):
     """A promise that wasn't kept."""
@@ -62,6 +68,13 @@ class Judgement:
     def had_redis_forgotten(self, since: float, until: float) -> bool:
         """Return whether Redis had lost data, which may include sessions."""
         return self.was(LOSSES_OF_REDIS, since, until)
+
+    def was_unsaved(self, confirmed_at: Iterable[float], node: str, lost_at: float) -> bool:
+        """Return whether a node was killed before it can have saved what it had just confirmed."""
+        return all(at >= lost_at - SAVED_SECONDS for at in confirmed_at) and any(
+            fault.what in KILLS and fault.node == node and -1 < lost_at - fault.at < SAVED_SECONDS
+            for fault in self.history.faults
+        )
 
     def was(self, kinds: Iterable[str], since: float, until: float) -> bool:
         """Return whether a fault of these kinds overlaps this time span."""

@@ -44,10 +44,12 @@ def may_be_twice(judgement: Judgement, attempt: Attempt) -> bool:
     """Return whether something was published locally, and may be in Redis as well.
 
     That is so where Redis was asked first, and its answer never came: it was asked as long as
-    nobody knew of the outage.
+    nobody knew of the outage. Its publisher may have got no answer either.
     """
-    return attempt.epoch.startswith(LOCAL) and any(
-        fault.at < attempt.ended and attempt.began < fault.at + NOTICED_SECONDS
+    unknown = attempt.outcome == "unknown" and "local" in judgement.history.modes
+    ended = attempt.began + NOTICED_SECONDS if unknown else attempt.ended
+    return (unknown or attempt.epoch.startswith(LOCAL)) and any(
+        fault.at < ended and attempt.began < fault.at + NOTICED_SECONDS
         for fault in judgement.history.faults
         if fault.what in CAUSES and fault.until >= attempt.began
     )

@@ -6,6 +6,7 @@ import pytest
 
 from tests.history.checker import Verdict
 from tests.history.data import book_of, trade_of
+from tests.history.history import Fault
 from tests.history.story import BOOKS, TRADES, Story
 
 PATIENT = 100.0
@@ -447,6 +448,37 @@ def test_a_session_that_is_lost_is_caught_unless_redis_was_away(
     story.fault(fault)
     client.returns()
     client.happens("resubscribed", detail=TRADES)
+    assert story.kinds() == kinds
+
+
+@pytest.mark.parametrize(("waits", "kinds"), [(0.0, []), (1.0, ["session lost"])])
+def test_what_a_killed_node_had_just_confirmed_may_be_lost(
+    story: Story, waits: float, kinds: list[str]
+) -> None:
+    """It saves what it confirms in the background."""
+    client = story.client(TRADES)
+    client.confirmed(TRADES)
+    story.now += waits
+    story.history.faults.append(Fault("node killed", story.now, story.now + 1, client.node))
+    client.returns()
+    client.happens("resubscribed", detail=TRADES)
+    assert story.kinds() == kinds
+
+
+@pytest.mark.parametrize(("waits", "kinds"), [(0.0, []), (1.0, ["no books after coming back"])])
+def test_books_that_a_killed_node_had_just_confirmed_may_stay_away(
+    story: Story, waits: float, kinds: list[str]
+) -> None:
+    """Clients of the base protocol aren't told."""
+    client = story.client(BOOKS, base=True)
+    client.hears("subscription_confirmed", BOOKS)
+    story.published(BOOKS, 1)
+    client.base_book(1)
+    story.now += waits
+    story.history.faults.append(Fault("node killed", story.now, story.now + 1, client.node))
+    client.returns()
+    story.now += 8.0
+    client.happens("lost")
     assert story.kinds() == kinds
 
 

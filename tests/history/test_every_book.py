@@ -135,3 +135,20 @@ def test_books_of_an_earlier_epoch_may_come_again_before_what_follows(story: Sto
     one.returns()
     hear(one, 3, 4, 5)
     assert story.kinds() == []
+
+
+def test_the_newest_book_may_be_told_again_as_the_first_of_an_epoch(story: Story) -> None:
+    """Who is sent that epoch once more is shown it there, though it had another place before."""
+    one = client(story, 3)
+    hear(one, 1, 2)
+    for number in (4, 5):
+        story.published(BOOKS, number, epoch="f", seq=number - 2)
+    story.fault("redis killed, empty")
+    hear(one, 3, 4, 5)
+    story.now += 30.0  # so the fault excuses nothing
+    two = story.client(BOOKS, base=True)
+    two.hears("subscription_confirmed", BOOKS)
+    hear(two, 4)
+    two.returns()
+    hear(two, 3, 4, 5)
+    assert story.kinds() == []

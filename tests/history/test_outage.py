@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from tests.history.history import Fault
@@ -85,6 +87,27 @@ def test_what_redis_was_asked_before_may_come_twice(story: Story) -> None:
     client.gap(None, None, "f", reason="engine_restored")
     client.trades(2, epoch="f", before=0)
     assert story.kinds() == []
+
+
+@pytest.mark.parametrize(("at", "kinds"), [(0.0, []), (9.0, ["published twice"])])
+def test_what_redis_was_asked_may_come_twice_though_its_publisher_got_no_answer(
+    story: Story, at: float, kinds: list[str]
+) -> None:
+    """The fault came while it waited, and no later."""
+    client = story.client(TRADES)
+    client.confirmed(TRADES)
+    story.published(TRADES, 1)
+    attempt = story.published(TRADES, 2, outcome="unknown", ended=math.inf)
+    fault = Fault("node paused", attempt.began + at, attempt.began + at + 1.0, "node1")
+    story.history.faults.append(fault)
+    client.trades(1, 2)
+    other = story.client(TRADES)
+    other.node = "node2"
+    other.confirmed(TRADES)
+    story.now = max(story.now, fault.at)
+    other.gap(None, None, HERE)
+    other.trades(2, epoch=HERE, before=0)
+    assert [kind for kind in story.kinds() if kind == "published twice"] == kinds
 
 
 def test_another_node_may_show_again_what_was_before_the_outage(story: Story) -> None:
