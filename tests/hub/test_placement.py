@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from bookcast.model.cursor import Cursor
@@ -230,3 +231,78 @@ def test_where_there_are_no_other_nodes_nobody_has_more_than_is_known() -> None:
     world.resume(outbox, AAPL, SPEC, Cursor(Position("e", 99)))
     outbox.flush()
     assert outbox.writes == [b"<AAPL 1>"]
+
+
+def restored(world: World, *seqs: int) -> None:
+    """Do what an engine does when Redis is back, and publishes on in the epoch before."""
+    first, *others = (update(seq, TRADES) for seq in seqs)
+    world.deliver(msgspec.structs.replace(first, engine_restored=True))
+    for other in others:
+        world.deliver(other)
+    world.timer.run_until(world.timer.now + 1.0)
+
+
+def outage(world: World, *seqs: int) -> None:
+    """Do what an engine does when Redis is away, and it publishes for its own clients."""
+    for seq in seqs:
+        world.deliver(update(seq, TRADES, "local-a-1"))
+    world.timer.run_until(world.timer.now + 1.0)
+
+
+@pytest.mark.parametrize("known", [(), (1, 2, 3)], ids=["a new node", "a node that is behind"])
+@pytest.mark.parametrize("is_slow", [False, True])
+@pytest.mark.parametrize("comes_late", [False, True])
+def test_who_came_in_an_outage_gets_no_trade_twice_after_it(
+    known: tuple[int, ...], is_slow: bool, comes_late: bool
+) -> None:
+    """The node knows its place in the epoch before, which it had from another node."""
+    world = World(patience=5.0)
+    other = world.client(TRADES)
+    world.publish(*known, topic=TRADES)
+    world.timer.run_until(1.0)
+    client = RecordingOutbox()
+    if comes_late:
+        outage(world, 1)
+    world.resume(client, TRADES, SPEC, Cursor(Position("e", 5)))
+    outage(world, 2)
+    if is_slow:
+        world.hold(client)
+    outage(world, 3)
+    restored(world, *range(len(known) + 1, 8))
+    if is_slow:
+        world.catch_up(client)
+    written = b"".join(client.writes)
+    assert written.endswith(b"<AAPL gap None-None><AAPL 6><AAPL 7>")
+    assert b"<AAPL 4>" not in written
+    world.publish(8, topic=TRADES)
+    world.timer.run_until(world.timer.now + 1.0)
+    for outbox in (client, other):
+        assert b"".join(outbox.writes).endswith(b"<AAPL 6><AAPL 7><AAPL 8>")
+
+
+def test_who_came_in_an_outage_waits_until_its_epoch_has_reached_its_place() -> None:
+    """And only as long as another node may be ahead of this one."""
+    world = World(patience=5.0)
+    world.client(TRADES)
+    outage(world, 1)
+    client = RecordingOutbox()
+    world.resume(client, TRADES, SPEC, Cursor(Position("e", 5)))
+    restored(world, 1, 2, 3)
+    assert b"".join(client.writes).endswith(b"<AAPL gap None-None>")
+    world.publish(4, 5, 6, topic=TRADES)
+    world.timer.run_until(world.timer.now + 1.0)
+    assert b"".join(client.writes).endswith(b"<AAPL gap None-None><AAPL 6>")
+
+
+def test_an_epoch_that_does_not_go_on_after_the_outage_is_forgotten() -> None:
+    """Redis came back empty, or this node was the only one to publish."""
+    world = World(patience=5.0)
+    world.client(TRADES)
+    outage(world, 1)
+    client, gone = RecordingOutbox(), RecordingOutbox()
+    for outbox in (client, gone):
+        world.resume(outbox, TRADES, SPEC, Cursor(Position("before", 5)))
+    world.hub.unsubscribe(gone, TRADES)
+    restored(world, 1, 2)
+    assert b"".join(client.writes).endswith(b"<AAPL gap None-None><AAPL 1><AAPL 2>")
+    assert b"<AAPL 2>" not in b"".join(gone.writes)

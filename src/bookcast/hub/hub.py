@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from bookcast.engine.interests import Interest
 from bookcast.hub.batch import Batch, to_all
 from bookcast.hub.counts import DeliveryCounts
-from bookcast.hub.placement import Placement, Placer, resume_cursor
+from bookcast.hub.placement import Placement, Placer
 from bookcast.hub.schedule import CallLater, DueTimes
 from bookcast.hub.status import Status
 from bookcast.hub.status_notifier import StatusNotifier
@@ -22,6 +22,7 @@ from bookcast.hub.view import Outbox, Subscription, View
 from bookcast.hub.view_spec import Renderer, ViewSpec
 from bookcast.model.cursor import NOW, Cursor, Since
 from bookcast.model.feed_state import FeedState
+from bookcast.model.history import Gap
 from bookcast.model.symbol_list import FeedList
 from bookcast.model.topic_log import MAX_WAITING, Step, TopicLog
 from bookcast.model.topics import Channel, Topic
@@ -222,7 +223,7 @@ class Hub:
             if now < subscription.waits_until:
                 continue
             view.waiting.discard(subscription)
-            view.lagging[subscription] = resume_cursor(
+            view.lagging[subscription] = self._placer.resume(
                 live, subscription, cursor, subscription.left
             )
             subscription.left = None
@@ -429,9 +430,7 @@ class Hub:
                 continue
             view.received += view.unsent_count
             view.unsent_count = 0
-            step = live.step(view)
-            if step.gap is not None and step.gap.reason == "unreadable":
-                step = self._limit_unreadable(view, step, now)
+            step = self._step(live, view, now)
             before = view.cursor
             shown = self._steps.render(live.topic, view.spec, before, step)
             view.unchanged += len(step.updates) - shown.updates
@@ -462,6 +461,24 @@ class Hub:
         live.log.trim()
         live.untold = live.untold and not count
         return count > 0
+
+    def _step(self, live: LiveTopic, view: View, now: float) -> Step:
+        """Return the step of a view that is due now."""
+        step = live.step(view)
+        if step.gap is not None and step.gap.reason == "unreadable":
+            return self._limit_unreadable(view, step, now)
+        if step.gap is not None and step.gap.reason == "engine_restored":
+            self._end_outage(live, view, step.gap)
+        return step
+
+    def _end_outage(self, live: LiveTopic, view: View, gap: Gap) -> None:
+        """Let clients whose epoch goes on after an outage go on where they stood in it."""
+        for subscription, last in view.before_outage.items():
+            if last.position.epoch == gap.epoch:
+                # What other nodes published in the outage is missing, as for everybody here.
+                subscription.outbox.put(self._renderer.gap(view.spec, live.topic, gap))
+                self._placer.go_back(subscription, last)
+        view.before_outage.clear()
 
     def _show_past(self, live: LiveTopic) -> None:
         """Begin the views after the backfilled past; send it to clients that asked for history."""
@@ -518,7 +535,7 @@ class Hub:
             left, cursor = subscription.left, view.cursor
             if cursor is None or (left is not None and left.position.is_past(cursor.position)):
                 return  # wait until this node has newer data
-            view.lagging[subscription] = resume_cursor(live, subscription, cursor, left)
+            view.lagging[subscription] = self._placer.resume(live, subscription, cursor, left)
             subscription.left = None
         last = view.let_go(subscription)
         view.newly_lagging = min(view.newly_lagging, len(view.lagging))

@@ -24,18 +24,6 @@ class Placement(NamedTuple):
     recovered: bool = False
 
 
-def resume_cursor(
-    live: LiveTopic,
-    subscription: Subscription,
-    cursor: Cursor,
-    last: Cursor | None,
-) -> Cursor | None:
-    """Return the cursor from which a returning client goes on."""
-    if subscription.whole:
-        return None
-    return live.resuming(subscription.view.spec, cursor, last)
-
-
 class Placer:
     """Places new subscriptions. A client waits for data that are newer than this node's.
 
@@ -83,7 +71,7 @@ class Placer:
             self._wait(subscription, last)
             self.bound_wait(subscription)
             return Placement(place, recovered=True)
-        beginning = resume_cursor(live, subscription, cursor, last)
+        beginning = self.resume(live, subscription, cursor, last)
         view.hold(subscription, beginning)
         if place is None:
             return Placement(cursor.position)
@@ -91,6 +79,32 @@ class Placer:
             known = place.epoch == cursor.position.epoch and not place.is_past(cursor.position)
             return Placement(cursor.position if beginning is None else place, recovered=known)
         return self._place_among_events(live, view, beginning, place)
+
+    def resume(
+        self, live: LiveTopic, subscription: Subscription, cursor: Cursor, last: Cursor | None
+    ) -> Cursor | None:
+        """Return the cursor from which a returning client goes on, at a view's ``cursor``.
+
+        Where this node's own epoch replaces the client's in an outage, its place is kept: that
+        epoch may go on afterwards, and then the client must not be sent what it has.
+        """
+        view = subscription.view
+        if (
+            last is not None
+            and not live.conflates
+            and cursor.position.is_local
+            and last.position.epoch != cursor.position.epoch
+        ):
+            view.before_outage[subscription] = last
+        return None if subscription.whole else live.resuming(view.spec, cursor, last)
+
+    def go_back(self, subscription: Subscription, last: Cursor) -> None:
+        """Let a client wait for this node's data at an earlier place, and go on after it."""
+        view = subscription.view
+        if subscription in view.live:
+            subscription.hold()
+        self._wait(subscription, last)
+        self.bound_wait(subscription)
 
     def _place_among_events(
         self, live: LiveTopic, view: View, beginning: Cursor | None, place: Position

@@ -143,6 +143,8 @@ class View:
         live: subscribers that can take data. They have no cursor of their own.
         lagging: subscribers that can't take data, each with its own cursor.
         waiting: those of ``lagging`` that came back with a cursor newer than this node's data.
+        before_outage: where clients stood that came back in an outage, when this node's own epoch
+            replaced theirs. Their epoch may go on afterwards.
         shown_at: when the view last sent something, in the hub's seconds.
         due: when a view with an interval may send again, in the hub's seconds.
         pending: updates wait for ``due``.
@@ -154,6 +156,7 @@ class View:
         "_outboxes",
         "_tally",
         "_writes",
+        "before_outage",
         "cursor",
         "due",
         "gapped",
@@ -177,6 +180,7 @@ class View:
         self.live: dict[Subscription, None] = {}
         self.lagging: dict[Subscription, Cursor | None] = {}
         self.waiting: set[Subscription] = set()
+        self.before_outage: dict[Subscription, Cursor] = {}
         self.newly_lagging = 0
         """How many clients of ``lagging`` haven't missed an update yet."""
         self.due = self.shown_at = 0.0
@@ -263,6 +267,7 @@ class View:
             self._forget_tuples()
         self.lagging.pop(subscription, None)
         self.waiting.discard(subscription)
+        self.before_outage.pop(subscription, None)
 
     # The outboxes of the live clients, and their bound methods, are cached until a client joins or
     # leaves. So the flush calls them all with no bytecode in between.

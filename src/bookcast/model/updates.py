@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from bookcast.model.market_data import Data
 from bookcast.model.topics import Topic
+
+LOCAL: Final = "local-"
+"""The beginning of the epochs that a node numbers by itself while Redis is away."""
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):
@@ -15,6 +18,11 @@ class Position(msgspec.Struct, frozen=True, gc=False):
 
     epoch: str
     seq: int
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is of an epoch that ends when Redis is back; the one before may go on then."""
+        return self.epoch.startswith(LOCAL)
 
     def is_past(self, other: Position) -> bool:
         """Return whether this position certainly comes after another one of the same topic.
