@@ -6,7 +6,6 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import takewhile
 from typing import Final, NamedTuple
 
 import msgspec
@@ -253,7 +252,7 @@ class StateLog(TopicLog):
             first, last = place.seq + 1, oldest.seq - 1
             gap = Gap(oldest.epoch, first, last, "overflow") if first <= last else None
             return Step(gap, updates[::-1])
-        newest = list(takewhile(lambda one: one.position.epoch == until.position.epoch, updates))
+        newest = [one for one in updates if one.position.epoch == until.position.epoch]
         return Step(Gap(until.position.epoch, None, None, "epoch"), newest[::-1])
 
     def start(self) -> Cursor | None:
@@ -261,8 +260,7 @@ class StateLog(TopicLog):
         if not self._kept:
             return None
         epoch = self._kept[-1].position.epoch
-        *_, first = takewhile(lambda one: one.position.epoch == epoch, reversed(self._kept))
-        return Cursor.before(first)
+        return Cursor.before(next(one for one in self._kept if one.position.epoch == epoch))
 
     def last(self, _count: int, _until: Position) -> list[Update]:
         """Return nothing: a state has no history."""

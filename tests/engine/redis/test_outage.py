@@ -3,7 +3,7 @@ import msgspec
 from bookcast.engine.interests import Interests
 from bookcast.engine.redis.outage import OutageMode
 from bookcast.model.cursor import Cursor
-from bookcast.model.topic_log import LogRules, TopicLog
+from bookcast.model.topic_log import LogRules, StateLog, TopicLog
 from bookcast.model.topics import Topic
 from bookcast.model.updates import Position, Publication, Update
 from tests.support import AAPL, CANDLES, QUOTE, TRADES, TSLA, candle, trades, update
@@ -197,6 +197,19 @@ async def test_a_publication_that_redis_executes_late_takes_no_client_back() -> 
     newer = msgspec.structs.replace(update(192), server_ms=5001.0)
     assert node.outage_mode.returning(newer) is not None
     assert node.outage_mode.returning(update(193)) == update(193)
+
+
+async def test_where_every_book_counts_none_of_redis_is_left_out() -> None:
+    """Other nodes went on publishing, and those books come late, but in order."""
+    node = Node()
+    log = node.log_of(AAPL)
+    assert isinstance(log, StateLog)
+    log.keep_all()
+    node.outage_mode.begin()
+    await node.publish(190, 191)
+    node.end()
+    for seq in (190, 191):
+        assert node.outage_mode.returning(update(seq)) is not None
 
 
 async def test_what_could_not_be_published_in_redis_breaks_again() -> None:

@@ -13,9 +13,9 @@ from bookcast.engine.base import Head, Notice
 from bookcast.engine.interests import Interests
 from bookcast.engine.memory import MemoryEngine
 from bookcast.model.market_data import is_lossless
-from bookcast.model.topic_log import TopicLog
+from bookcast.model.topic_log import StateLog, TopicLog
 from bookcast.model.topics import Topic
-from bookcast.model.updates import Position, Publication, PublisherGone, Update
+from bookcast.model.updates import LOCAL, Position, Publication, PublisherGone, Update
 
 
 class OutageMode:
@@ -85,7 +85,7 @@ class OutageMode:
         self._is_caught_up = False
         self._published_since_outage.clear()
         engine = self._engine = MemoryEngine(
-            epoch=f"local-{self._node}-{self._outages}",
+            epoch=f"{LOCAL}{self._node}-{self._outages}",
             clock=self._clock,
             log_of=self._log_of,
             interests=self._interests,
@@ -178,11 +178,13 @@ class OutageMode:
         """Return whether a state is older than the one that this node's clients see.
 
         A paused Redis may execute a publication that had timed out before, and that this node's
-        clients were shown meanwhile.
+        clients were shown meanwhile. Where clients want every book, none is left out.
         """
-        if self._is_caught_up or is_lossless(update.data):
+        log = self._log_of(update.topic)
+        keeps_all = isinstance(log, StateLog) and log.keeps_all
+        if self._is_caught_up or keeps_all or is_lossless(update.data):
             return False
-        newest = self._log_of(update.topic).newest
+        newest = log.newest
         return newest is not None and update.server_ms < newest.server_ms
 
     def mended(self, publications: Sequence[Publication]) -> Sequence[Publication]:
