@@ -137,6 +137,21 @@ def test_books_of_an_earlier_epoch_may_come_again_before_what_follows(story: Sto
     assert story.kinds() == []
 
 
+@pytest.mark.parametrize(("later", "kinds"), [((2, 3, 5), []), ((3, 5), ["missed"])])
+def test_books_of_redis_come_after_those_of_an_outage(
+    later: tuple[int, ...], kinds: list[str]
+) -> None:
+    """A node that was paused takes Redis for away for a moment, and other nodes publish on."""
+    story = Story("all", "local")
+    one = client(story, 3)
+    story.fault("node paused")
+    hear(one, 1)
+    story.published(BOOKS, 4, epoch="local-a-1", seq=1)
+    story.published(BOOKS, 5, seq=4)
+    hear(one, 4, *later)
+    assert story.kinds() == kinds
+
+
 def test_the_newest_book_may_be_told_again_as_the_first_of_an_epoch(story: Story) -> None:
     """Who is sent that epoch once more is shown it there, though it had another place before."""
     one = client(story, 3)
