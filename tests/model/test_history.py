@@ -146,11 +146,57 @@ def test_what_is_lost_of_an_epoch_is_nothing_to_the_next() -> None:
     """However often it comes back in between."""
     kept = History(10)
     kept.append(at("e", 1, final=True))
-    for epoch in ("local", "e", "f"):
-        kept.begin(at(epoch, 5))
+    for epoch, seq in (("local", 5), ("e", 5), ("f", 1)):
+        kept.begin(at(epoch, seq))
     kept.append(at("f", 6, final=True))
     gap, newer = kept.after(Position("f", 1))
     assert (gap, seqs(newer)) == (None, [6])
+
+
+def outage_of_candles() -> History:
+    """Final candles 1 to 4 of an epoch, one of an outage instead, then the epoch again, forming."""
+    kept = history_of_candles("e", 1, 4)
+    kept.append(at("local", 1, final=True))
+    kept.begin(at("e", 9, restored=True))
+    return kept
+
+
+def history_of_candles(epoch: str, *seqs: int) -> History:
+    kept = History(10)
+    for seq in seqs:
+        kept.append(at(epoch, seq, final=True))
+    return kept
+
+
+def test_final_candles_that_an_outage_had_replaced_are_not_lost_silently() -> None:
+    """Until they are read again, who lacks some is told."""
+    kept = outage_of_candles()
+    for _ in range(2):
+        gap, newer = kept.after(Position("e", 2))
+        assert gap == ("e", 3, 8, "history")
+        assert kept.after(Position("e", 8))[0] is None
+        kept.append(at("e", 10, final=True))
+    assert seqs(newer) == [10]
+
+
+def test_final_candles_that_an_outage_had_replaced_are_kept_again() -> None:
+    """Though only forming ones came since. Who comes from the outage isn't sent them again."""
+    kept = outage_of_candles()
+    kept.refill([at("e", seq, final=True) for seq in (1, 4, 7, 10)])
+    kept.append(at("e", 10, final=True))
+    gap, newer = kept.after(Position("e", 2))
+    assert (gap, seqs(newer)) == (None, [4, 7, 10])
+    gap, newer = kept.after(Position("local", 1))
+    assert (gap, seqs(newer)) == (("e", None, None, "engine_restored"), [10])
+
+
+def test_where_there_were_no_final_candles_before_an_outage_none_are_missed() -> None:
+    """What Redis has begins after it."""
+    kept = outage_of_candles()
+    kept.refill([at("e", 10, final=True)])
+    kept.append(at("e", 10, final=True))
+    gap, newer = kept.after(Position("e", 2))
+    assert (gap, seqs(newer)) == (None, [10])
 
 
 def test_an_epoch_that_comes_back_with_a_final_candle_shows_none_twice() -> None:

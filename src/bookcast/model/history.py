@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Literal, NamedTuple
 
 from bookcast.model.market_data import Book, Candle, Data, Trades, is_lossless
@@ -31,6 +32,7 @@ class History:
     """The newest ``size`` updates of one topic, all of one epoch. Each single trade counts."""
 
     __slots__ = (
+        "_begun",
         "_break",
         "_entered",
         "_epoch",
@@ -50,6 +52,8 @@ class History:
         self._reason: Reason = "history"
         self._break: Reason = "epoch"
         self._epoch = ""  # of the newest update, kept or not
+        # The newest epoch came here after this number. Final candles up to it may be missing.
+        self._begun = 0
         self._unreadable: Position | None = None
         self.updates: deque[Update] = deque()
 
@@ -61,7 +65,7 @@ class History:
             self.begin(update)
         if not updates or updates[-1].position.epoch != update.position.epoch:
             if updates or counted:
-                self._forget(update.position.seq - 1 if counted else 0, "history")
+                self._forget(update.position.seq - 1 if counted else self._begun, "history")
             self._first = update.position.seq
         elif counted and updates[-1].position.seq + 1 < update.position.seq:
             # Some updates never reached this node: clients behind them need a gap.
@@ -95,6 +99,7 @@ class History:
         if epoch == self._epoch:
             return
         self._epoch, self._break = epoch, break_before(update)
+        self._begun = seq - 1 if self.updates else 0
         if not self.updates:
             self._lost = 0
         elif self.updates[-1].position.epoch == epoch:
@@ -108,12 +113,18 @@ class History:
         In an outage, this node's own updates had replaced them.
         """
         kept = self.updates
-        if not kept or not past or past[0].position.epoch != kept[0].position.epoch:
+        if not past or past[0].position.epoch != self._epoch:
             return
-        older = [one for one in past if one.position.seq < kept[0].position.seq]
+        if kept and kept[0].position.epoch == self._epoch:
+            first = kept[0].position.seq
+        else:  # only forming candles came since: what is kept is of the outage
+            first = self._begun + 1
+            self._forget(0, "history")
+        self._begun = 0
+        older = [one for one in past if one.position.seq < first]
         if not older:
             return
-        self._entered = max(self._entered, kept[0].position.seq - 1)
+        self._entered = max(self._entered, first - 1)
         kept.extendleft(reversed(older))
         self._weight += sum(map(_weight, older))
         self._first = older[0].position.seq
@@ -147,6 +158,8 @@ class History:
         epoch = updates[-1].position.epoch
         if shown is None:
             shown = Position(epoch, self._first - 1)
+        if epoch != self._epoch == shown.epoch and shown.seq < self._begun:
+            return Gap(shown.epoch, shown.seq + 1, self._begun, "history"), []
         if epoch not in {shown.epoch, self._epoch}:
             return None, []  # final candles of an old epoch that isn't the client's
         if shown.epoch != epoch:
@@ -157,17 +170,12 @@ class History:
             gap = Gap(epoch, shown.seq + 1, self._lost, self._reason)
         elif shown.seq < updates[0].position.seq - 1 and self._may_lack_older():
             gap = Gap(epoch, shown.seq + 1, updates[0].position.seq - 1, "history")
-        newer: list[Update] = []
-        for update in reversed(updates):
-            if update.position.seq <= max(shown.seq, self._lost):
-                break
-            newer.append(update)
-        newer.reverse()
-        return gap, newer
+        return gap, self._newer_than(max(shown.seq, self._lost))
 
-    def is_of_others(self, *epochs: str) -> bool:
-        """Return whether updates are kept, and none of them is of these epochs."""
-        return bool(self.updates) and self.updates[-1].position.epoch not in epochs
+    def _newer_than(self, seq: int) -> list[Update]:
+        newer = list(takewhile(lambda one: one.position.seq > seq, reversed(self.updates)))
+        newer.reverse()
+        return newer
 
     def newest(self, count: int, until: Position) -> list[Update]:
         """Return the last ``count`` updates up to a position; a batch of trades isn't split."""

@@ -252,8 +252,10 @@ class StateLog(TopicLog):
             first, last = place.seq + 1, oldest.seq - 1
             gap = Gap(oldest.epoch, first, last, "overflow") if first <= last else None
             return Step(gap, updates[::-1])
-        newest = [one for one in updates if one.position.epoch == until.position.epoch]
-        return Step(Gap(until.position.epoch, None, None, "epoch"), newest[::-1])
+        # After an outage the newest book of Redis was shown once more: it is sent once.
+        epoch = until.position.epoch
+        newest = {one.position: one for one in updates[::-1] if one.position.epoch == epoch}
+        return Step(Gap(epoch, None, None, "epoch"), list(newest.values()))
 
     def start(self) -> Cursor | None:
         """Return the place before the newest epoch's kept updates; None where none are kept."""
@@ -341,8 +343,6 @@ class EventLog(TopicLog):
         end, latest = until.position, _epoch_of(self.newest or until)
         place = cursor.position if cursor is not None else end
         kept = self._history.after(cursor.position if cursor is not None else None)
-        if cursor is not None and self._history.is_of_others(place.epoch, end.epoch, latest):
-            kept = None, []  # final candles of an older epoch; the newest one has none yet
         gap, updates = _up_to(end, latest, *kept)
         before = updates[-1].position.epoch if updates else place.epoch
         if not is_lossless(until.data):
