@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import resource
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -18,6 +20,8 @@ isn't repeated when other processes disturbed it."""
 
 QUIET = 0.15
 """Other processes may use so many cores during a measurement without a note in the results."""
+
+TURNS = 500_000
 
 
 def pinned(core: int, *command: object) -> list[str]:
@@ -61,6 +65,19 @@ def rss_kb(pid: int) -> int:
 def open_files() -> int:
     """Return the limit of open files of child processes."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+def turn_ns() -> float:
+    """Return what one turn of a fixed loop takes on the server's core, in nanoseconds.
+
+    A shared machine may run at two speeds. Runs compare only where this figure is about the same.
+    """
+    loop = f"import timeit; print(min(timeit.repeat('for i in r: pass', 'r=range({TURNS})', "
+    loop += "number=1, repeat=5)))"
+    done = subprocess.run(
+        pinned(SERVER_CORE, sys.executable, "-c", loop), capture_output=True, text=True, check=True
+    )
+    return float(done.stdout) / TURNS * 1e9
 
 
 class Others:

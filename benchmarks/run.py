@@ -51,12 +51,17 @@ def main() -> None:
     for letter in options.only:
         title, run = ALL[letter]
         rows: list[Row] = []
+        turns = []
         for number in range(options.runs):
             _progress(f"({letter}) {title}: run {number + 1} of {options.runs}")
+            turns.append(f"{machine.turn_ns():.1f}")
             rows += attempt(letter, "all of it", lambda: run(bench))
         _progress("")
         collected += rows
-        print(f"\n({letter}) {title}\n{table(merge(rows), markdown=False)}", flush=True)
+        print(
+            f"\n({letter}) {title}\na fixed loop took {', '.join(turns)} ns a turn\n{table(merge(rows), markdown=False)}",
+            flush=True,
+        )
         _write(options, collected, _setting(options.runs, seconds, features))
 
 
