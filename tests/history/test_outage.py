@@ -89,6 +89,26 @@ def test_what_redis_was_asked_before_may_come_twice(story: Story) -> None:
     assert story.kinds() == []
 
 
+@pytest.mark.parametrize(
+    ("name", "kinds"), [("trades-1", ["local without an outage"]), ("slow-trades-1", [])]
+)
+def test_who_reads_slowly_may_hear_of_an_outage_long_after_it(
+    story: Story, name: str, kinds: list[str]
+) -> None:
+    """It reads what was sent before its node was lost."""
+    client = story.client(TRADES)
+    story.history.tracks[0].name = name
+    client.confirmed(TRADES)
+    story.published(TRADES, 1)
+    client.trades(1)
+    story.fault("redis paused")
+    story.published(TRADES, 2, epoch=HERE, seq=1)
+    story.now += 12.0
+    client.gap(None, None, HERE)
+    client.trades(2, epoch=HERE, before=0)
+    assert [kind for kind in story.kinds() if kind == "local without an outage"] == kinds
+
+
 @pytest.mark.parametrize(("at", "kinds"), [(0.0, []), (9.0, ["published twice"])])
 def test_what_redis_was_asked_may_come_twice_though_its_publisher_got_no_answer(
     story: Story, at: float, kinds: list[str]
