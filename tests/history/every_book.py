@@ -109,11 +109,19 @@ class EveryBook:
         missing = self._missing(before, place)
         # What waits of a node's own epoch isn't kept beyond the end of the outage.
         may_be_lost = before[0] != place[0] or before[0].startswith(LOCAL)
-        excused = may_be_lost and self._is_away(at)
+        excused = (may_be_lost and self._is_away(at)) or self._may_not_have_been_read(missing)
         tell = self._judgement.excuse if excused else self._judgement.report
         detail = f"{len(missing)} from {before} to {place}: books {missing[:5]}"
         tell("missed", self._who, self._topic, at, detail)
         return place
+
+    def _may_not_have_been_read(self, missing: Sequence[int]) -> bool:
+        """Return whether books were sent to a client that talked without reading them.
+
+        What it says is taken for a proof that it has read what came before. It loses what waits
+        in the balancer when the connection breaks.
+        """
+        return "slow" in self._who and all(self._began[one] < self._lost_at for one in missing)
 
     def _missing(self, before: Place, place: Place) -> list[int]:
         """Return the books between two places that haven't come, now or before."""

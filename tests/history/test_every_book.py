@@ -52,6 +52,23 @@ def test_a_book_that_is_left_out_is_caught(story: Story) -> None:
     assert story.kinds() == ["missed"] * 2
 
 
+@pytest.mark.parametrize(("name", "kinds"), [("base-1", ["missed"]), ("slow-base-1", [])])
+def test_who_talks_without_reading_may_lose_what_was_sent_before_its_loss(
+    story: Story, name: str, kinds: list[str]
+) -> None:
+    """That waits in the balancer, and the client's words are taken for a proof."""
+    one = client(story, 4)
+    story.history.tracks[0].name = name
+    hear(one, 1)
+    one.returns()
+    hear(one, 3, 4)
+    assert story.kinds() == kinds
+    story.published(BOOKS, 5)
+    story.published(BOOKS, 6)
+    hear(one, 6)
+    assert story.kinds() == [*kinds, "missed"]
+
+
 def test_the_newest_alone_is_enough_without_the_setting() -> None:
     """The others are conflated."""
     story = Story()
