@@ -66,7 +66,7 @@ MAX_ROUNDS: Final = 8
 MAX_TOGETHER: Final = 500
 """At most so many calls go out in one round; vital calls go first."""
 
-STOOD_STILL: Final = 1.5
+STOOD_STILL: Final = 1.2
 """If a call took longer than this many timeouts, our own loop was stalled, not Redis."""
 
 NO_RETRY: Final = Retry(NoBackoff(), 0, supported_errors=())
