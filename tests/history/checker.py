@@ -326,8 +326,8 @@ class _V1Walk:
     def _hear(self, at: float, message: Any) -> None:
         kind = message["type"]
         if kind == "error" and message.get("code") not in {"unknown_session", "forbidden"}:
-            excused = message.get("code") == "engine_unavailable" and self._check.was_redis_away(
-                at - AFTERMATH, at
+            excused = message.get("code") == "engine_unavailable" and self._check.was(
+                outage.CAUSES, at - AFTERMATH, at
             )
             tell = self._check.excuse if excused else self._check.report
             tell("error", self._track.name, "", at, str(message))

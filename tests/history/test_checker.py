@@ -553,6 +553,20 @@ def test_an_error_that_nobody_provoked_is_caught(story: Story) -> None:
     assert story.kinds() == ["error"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "kinds"),
+    [("redis paused", []), ("node paused", []), ("node killed", ["error"])],
+)
+def test_a_node_may_not_reach_redis_while_it_is_away_or_hung_itself(
+    story: Story, fault: str, kinds: list[str]
+) -> None:
+    """A node that was paused didn't hear the answer in time."""
+    client = story.client(TRADES)
+    story.fault(fault)
+    client.hears("error", TRADES, code="engine_unavailable", message="?")
+    assert story.kinds() == kinds
+
+
 def test_a_base_client_that_subscribes_again_is_shown_the_newest_again(story: Story) -> None:
     """As a new subscription is."""
     client = story.client(BOOKS, base=True)
